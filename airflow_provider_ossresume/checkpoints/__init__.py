@@ -1,0 +1,1 @@
+"""The homes of checkpoints: one small class each, and the choice among them."""

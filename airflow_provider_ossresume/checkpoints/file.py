@@ -1,0 +1,59 @@
+"""Checkpoints as files: for use without Airflow, and for workers that share a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from airflow_provider_ossresume.errors import StoreUnavailable
+
+
+class FileCheckpointStore:
+    """Keeps each checkpoint in a file of its own, readable by its owner only, written whole or not at all.
+
+    :param folder: made at the first save; by default ``~/.ossresume``
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        self.folder = Path(folder).absolute() if folder is not None else Path.home() / ".ossresume"
+
+    def load(self, key: str) -> str | None:
+        try:
+            return self._path(key).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            return ""  # no checkpoint of ours: whoever decodes it says so
+        except OSError as error:
+            raise StoreUnavailable(f"{self._path(key)} cannot be read: {error.strerror}") from error
+
+    def save(self, key: str, text: str) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=f".{key}.")
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(name, self._path(key))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+                raise
+        except OSError as error:
+            raise StoreUnavailable(f"{self._path(key)} cannot be written: {error.strerror}") from error
+
+    def delete(self, key: str) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"{self._path(key)} cannot be removed: {error.strerror}") from error
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def __str__(self) -> str:
+        return f"file {self.folder}"

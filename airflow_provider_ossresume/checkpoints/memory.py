@@ -1,0 +1,22 @@
+"""Checkpoints that last as long as the process: for tests, and for callers that want none."""
+
+from __future__ import annotations
+
+
+class MemoryCheckpointStore:
+    """Keeps checkpoints in a dict; a killed try leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def load(self, key: str) -> str | None:
+        return self.texts.get(key)
+
+    def save(self, key: str, text: str) -> None:
+        self.texts[key] = text
+
+    def delete(self, key: str) -> None:
+        self.texts.pop(key, None)
+
+    def __str__(self) -> str:
+        return "memory"

@@ -1,0 +1,212 @@
+"""Every exception of the package, one tree, at most three deep::
+
+    OSSResumeError
+    ├── ArgumentError (also a ValueError)  an argument cannot be used; raised before any byte moves
+    ├── CredentialsError                   no usable credentials
+    ├── RequestError                       OSS, or the way to it, did not do what was asked
+    │   ├── ConnectionFailed               no answer, or half of one
+    │   ├── BadAnswer                      an answer that is not OSS's protocol
+    │   └── ServiceError                   OSS answered with an error
+    │       └── AccessDenied, NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed,
+    │           AlreadyExists, InvalidPart, InvalidRange
+    ├── TransferError                      the bytes could not be moved or proven
+    │   ├── IntegrityError                 a CRC-64 or a size differs
+    │   ├── SourceChanged                  the local file changed while it was read
+    │   ├── ObjectChanged                  the object changed while it was read
+    │   ├── LocalFileError                 the local disk refused
+    │   ├── TransferStopped                somebody asked for the stop (on_kill, a progress callback)
+    │   └── TrySuperseded                  a newer try has taken over
+    └── CheckpointError
+        ├── CheckpointUnreadable           what is stored is no checkpoint of ours
+        ├── StoreUnavailable               the checkpoint store did not answer
+        └── NoXComHolder                   no task instance can hold the checkpoint's XCom
+
+``retryable`` answers whether a later try of the same call can succeed without anybody changing anything.
+"""
+
+from __future__ import annotations
+
+
+class OSSResumeError(Exception):
+    """The root: catch this to catch everything that the package raises on purpose."""
+
+    retryable: bool = False
+
+
+class ArgumentError(OSSResumeError, ValueError):
+    """An argument cannot be used. Names the argument, its value and the next step."""
+
+    def __init__(self, argument: str, value: object, reason: str) -> None:
+        super().__init__(f"{argument}={value!r}: {reason}")
+        self.argument = argument
+        self.value = value
+        self.reason = reason
+
+
+class CredentialsError(OSSResumeError):
+    """There are no credentials, or their source did not give any."""
+
+
+class RequestError(OSSResumeError):
+    """A request to OSS failed.
+
+    :param operation: the OSS operation, such as ``UploadPart``
+    :param target: what it was about, such as ``oss://bucket/key``
+    """
+
+    def __init__(self, message: str, *, operation: str, target: str) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.target = target
+
+
+class ConnectionFailed(RequestError):
+    """No answer came, or only a part of one: refused, reset, timed out, stalled, cut short."""
+
+    retryable = True
+
+
+class BadAnswer(RequestError):
+    """The answer is not what the OSS protocol promises; often a proxy or a wrong endpoint answered."""
+
+    retryable = True
+
+
+class ServiceError(RequestError):
+    """OSS answered with an error.
+
+    :ivar status: the HTTP status
+    :ivar code: OSS's error code, such as ``NoSuchKey``; empty when the answer carried none
+    :ivar ec: OSS's finer error code, such as ``0026-00000001``
+    :ivar request_id: what Alibaba's support asks for
+    :ivar host_id: the host that answered
+    :ivar server_time: the answer's Date as seconds since 1970, or None
+    :ivar retry_after: seconds that OSS asks to wait before the next attempt, or None
+    """
+
+    def __init__(
+        self,
+        *,
+        operation: str,
+        target: str,
+        status: int,
+        code: str = "",
+        detail: str = "",
+        ec: str = "",
+        request_id: str = "",
+        host_id: str = "",
+        hint: str = "",
+        server_time: float | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        said = " ".join(part for part in (str(status), code) if part)
+        text = f"{operation} {target} answered {said}"
+        if detail:
+            text += f": {detail}"
+        if hint:
+            text += f"; {hint}"
+        facts = ", ".join(
+            f"{name} {value}" for name, value in (("request id", request_id), ("EC", ec), ("host", host_id)) if value
+        )
+        super().__init__(f"{text} [{facts}]" if facts else text, operation=operation, target=target)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.ec = ec
+        self.request_id = request_id
+        self.host_id = host_id
+        self.hint = hint
+        self.server_time = server_time
+        self.retry_after = retry_after
+        # What OSS's SDKs retry too: 408, 429, 5xx, and a body that arrived damaged.
+        self.retryable = status in (408, 429) or status >= 500 or code in RETRYABLE_CODES
+
+
+# OSS, "Error handling" of the SDKs: the bytes were damaged on the way, or the frontend asks to come again.
+RETRYABLE_CODES = frozenset({"BadRequest", "InvalidDigest", "BadDigest", "RequestTimeout", "IncompleteBody"})
+
+
+class AccessDenied(ServiceError):
+    """403: a permission is missing, the key or token is wrong or expired, or the clock is off; the hint says which."""
+
+
+class NoSuchBucket(ServiceError):
+    """404: the bucket does not exist, or not at this endpoint."""
+
+
+class NoSuchKey(ServiceError):
+    """404: the object does not exist."""
+
+
+class NoSuchUpload(ServiceError):
+    """404: the upload ID does not exist any more: completed, aborted, or removed by a lifecycle rule."""
+
+
+class PreconditionFailed(ServiceError):
+    """412: If-Match or another condition does not hold."""
+
+
+class AlreadyExists(ServiceError):
+    """409 FileAlreadyExists: the object exists and ``x-oss-forbid-overwrite`` was asked for."""
+
+
+class InvalidPart(ServiceError):
+    """400 on CompleteMultipartUpload: a part is not there, or not with that ETag."""
+
+
+class InvalidRange(ServiceError):
+    """416: the object is shorter than what was asked for."""
+
+
+class TransferError(OSSResumeError):
+    """The bytes could not be moved, or not be proven equal."""
+
+
+class IntegrityError(TransferError):
+    """A CRC-64 or a size differs from the other side's. Nothing was published; the next try sends it again."""
+
+    retryable = True
+
+
+class SourceChanged(TransferError):
+    """The local file changed while it was uploaded."""
+
+    retryable = True
+
+
+class ObjectChanged(TransferError):
+    """The object changed while it was downloaded."""
+
+    retryable = True
+
+
+class LocalFileError(TransferError):
+    """The local file system refused: no space, no permission, an I/O error, a name that is a folder."""
+
+
+class TransferStopped(TransferError):
+    """The transfer was asked to stop. Checkpoint and finished parts are kept."""
+
+    retryable = True
+
+
+class TrySuperseded(TransferError):
+    """A newer try works on this transfer, so this one stopped and left everything to it."""
+
+
+class CheckpointError(OSSResumeError):
+    """A checkpoint could not be read, kept or placed."""
+
+
+class CheckpointUnreadable(CheckpointError):
+    """The stored text is no checkpoint that this version can read; the transfer starts again."""
+
+
+class StoreUnavailable(CheckpointError):
+    """The checkpoint store did not answer. A transfer goes on without it and says so."""
+
+    retryable = True
+
+
+class NoXComHolder(CheckpointError):
+    """No other task of the run can hold the checkpoint, so ``checkpoint='xcom'`` cannot survive a retry."""

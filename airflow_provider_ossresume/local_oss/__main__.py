@@ -1,0 +1,71 @@
+"""``python -m airflow_provider_ossresume.local_oss``: the server for demos and for clients in other languages."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import signal
+import sys
+from pathlib import Path
+
+from airflow_provider_ossresume.local_oss.faults import load_rules
+from airflow_provider_ossresume.local_oss.server import ACCESS_KEY_ID, ACCESS_KEY_SECRET, LocalOSS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT. The first line on stdout says where and with which credentials."""
+    options = _options(arguments)
+    # Blocked before any thread starts, so that only sigwait below ever gets them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    with LocalOSS(
+        options.root,
+        buckets=options.bucket or ["bucket"],
+        access_key_id=options.access_key_id,
+        access_key_secret=options.access_key_secret,
+        security_token=options.security_token,
+        region=options.region,
+        host=options.host,
+        port=options.port,
+        log=options.log,
+    ) as oss:
+        for rule in load_rules(options.faults) if options.faults else []:
+            oss.add_rule(rule)
+        print(  # noqa: T201  whoever started it waits for this line
+            f"OSS at {oss.endpoint} region {oss.region} "
+            f"access key id {oss.access_key_id} access key secret {oss.access_key_secret}",
+            flush=True,
+        )
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_ossresume.local_oss", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
+    parser.add_argument("--root", type=Path, help="folder for buckets and objects (default: a temporary one)")
+    parser.add_argument(
+        "--bucket", action="append", metavar="NAME", help="bucket to make, repeatable (default: bucket)"
+    )
+    parser.add_argument("--access-key-id", default=ACCESS_KEY_ID)
+    parser.add_argument("--access-key-secret", default=ACCESS_KEY_SECRET)
+    parser.add_argument("--security-token", help="STS token that requests must carry")
+    parser.add_argument("--region", default="cn-hangzhou")
+    parser.add_argument("--faults", type=Path, metavar="FILE.json", help="list of fault rules; see faults.py")
+    parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="file that gets a JSON line for each request")
+    parser.add_argument("--allow-remote", action="store_true", help="allow an address that others can reach")
+    options = parser.parse_args(arguments)
+    if not options.allow_remote and not _is_loopback(options.host):
+        parser.error(f"--host {options.host} can be reached by others; add --allow-remote if that is what you want")
+    return options
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

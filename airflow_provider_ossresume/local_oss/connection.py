@@ -1,0 +1,122 @@
+"""One client's connection: the bytes of answers, waits that end with the connection, and ways to end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+from http.client import responses
+
+from airflow_provider_ossresume.local_oss.answers import Answer, FileRange
+from airflow_provider_ossresume.local_oss.incoming import STEP, ConnectionLost, Stream
+from airflow_provider_ossresume.local_oss.interference import Interference
+
+_SENDFILE_STEP = 1 << 30  # the kernel sends less than 2 GiB a call
+_LINGER_SECONDS = 5.0  # of silence, after which a client that was refused is left to itself
+_GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)  # macOS has no POLLRDHUP
+
+
+class Connection:
+    """A connection. Whatever finds it gone raises ConnectionLost; ``end`` may be called from any thread."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.stream = Stream(sock)
+        self.sent: int | None = None
+
+    def send_continue(self) -> None:
+        """Tell a client that waits for it to send the body."""
+        self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def send(self, answer: Answer, head: bytes, interference: Interference) -> None:
+        """Send an answer. ``sent`` counts the bytes of its body, also when this ends early; None means no head."""
+        self.sent = None
+        try:
+            if interference:
+                self._send_meddled(answer, head, interference)
+            elif isinstance(answer.body, bytes):
+                self._send(head + answer.body)
+                self.sent = len(answer.body)
+            else:
+                self._send(head)
+                self.sent = 0
+                self._send_file(answer.body)
+        finally:
+            answer.close()
+
+    def _send_meddled(self, answer: Answer, head: bytes, interference: Interference) -> None:
+        if not answer.size or interference.precedes_head:
+            interference.allow(1)  # an answer without a body meets its fault before its head
+        self._send(head)
+        self.sent = 0
+        body, position = answer.body, 0
+        while position < answer.size:
+            stop = position + interference.allow(min(STEP, answer.size - position))
+            if isinstance(body, bytes):
+                data = body[position:stop]
+            else:
+                data = os.pread(body.file.fileno(), stop - position, body.start + position)
+            self._send(interference.passing(memoryview(data)))
+            self.sent = position = stop
+
+    def _send_file(self, body: FileRange) -> None:
+        position = body.start
+        while position < body.stop:
+            try:
+                count = min(body.stop - position, _SENDFILE_STEP)
+                sent = os.sendfile(self._sock.fileno(), body.file.fileno(), position, count)
+            except OSError as error:
+                raise ConnectionLost from error
+            if not sent:
+                raise ConnectionLost
+            position += sent
+            self.sent = position - body.start
+
+    def _send(self, data: bytes | memoryview) -> None:
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            raise ConnectionLost from error
+
+    def pause(self, seconds: float | None) -> None:
+        """Wait so long, or for good. Raises ConnectionLost when either side ends the connection meanwhile."""
+        poll = select.poll()
+        poll.register(self._sock, _GONE)
+        if poll.poll(None if seconds is None else seconds * 1000):
+            raise ConnectionLost
+
+    def discard(self) -> None:
+        """Read what the client still sends, so that it gets to the answer that is waiting for it."""
+        with contextlib.suppress(ConnectionLost, OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+            self._sock.settimeout(_LINGER_SECONDS)
+            while self._sock.recv(STEP):
+                pass
+
+    def reset(self) -> None:
+        """End the connection so that the client sees a reset."""
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._sock.close()
+
+    def end(self) -> None:
+        """Wake whoever reads, writes or waits on the connection, with ConnectionLost."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+
+def head_of(answer: Answer, headers: dict[str, str]) -> bytes:
+    """Return the head of an answer, with headers that stand beside its own."""
+    own = dict(answer.headers)
+    if answer.status not in (204, 304):
+        own.setdefault("Content-Length", str(answer.size))
+    lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}"]
+    lines += [f"{name}: {value}" for name, value in (headers | own).items()]
+    return "\r\n".join([*lines, "", ""]).encode()

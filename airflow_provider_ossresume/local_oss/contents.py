@@ -1,0 +1,124 @@
+"""Bytes that have arrived whole, each in a data file of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from airflow_provider_ossresume.model.crc64 import combine_all, crc64
+
+_FILE_NAME = re.compile(r"[0-9a-f]{32}\.data")
+_COPY_STEP = 64 * 1024 * 1024  # bytes a call: the kernel takes less than 2 GiB
+
+
+@dataclass(frozen=True)
+class Content:
+    """The name of a data file, and what is known of its bytes.
+
+    ``md5`` is upper-case hex; it is empty when contents were joined without reading them.
+    """
+
+    file: str
+    size: int
+    md5: str
+    crc64: int
+
+
+class Contents:
+    """The folder of data files. A content is nobody's until something outside names it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def receive(self, steps: Iterable[memoryview]) -> Content:
+        """Write bytes as they come. An error on the way leaves no file."""
+        md5, crc, size = hashlib.md5(usedforsecurity=False), 0, 0
+        with self._new_file() as (name, file):
+            for step in steps:
+                md5.update(step)
+                crc = crc64(step, crc)
+                size += len(step)
+                _write_all(file, step)
+        return Content(name, size, md5.hexdigest().upper(), crc)
+
+    def copy(self, source: BinaryIO, content: Content) -> Content:
+        """Copy an opened content, inside the kernel where it can."""
+        with self._new_file() as (name, target):
+            _copy(source, target, content.size)
+        return Content(name, content.size, content.md5, content.crc64)
+
+    def join(self, contents: Sequence[Content]) -> Content:
+        """Copy contents one after the other, inside the kernel where it can."""
+        with self._new_file() as (name, target):
+            for content in contents:
+                with self.open(content) as source:
+                    _copy(source, target, content.size)
+        return Content(name, sum(content.size for content in contents), "", _joined_crc(contents))
+
+    def extend(self, first: Content, second: Content) -> Content:
+        """Lay the second's bytes behind the first's, in the first's file.
+
+        Whoever reads the first is not disturbed: he reads no further than the size that he knows.
+        """
+        path = self._folder / first.file
+        os.truncate(path, first.size)  # a killed server may have left more
+        with open(path, "ab", buffering=0) as target, self.open(second) as source:
+            shutil.copyfileobj(source, target)
+        return Content(first.file, first.size + second.size, "", _joined_crc([first, second]))
+
+    def open(self, content: Content) -> BinaryIO:
+        """Open a content for reading. It stays readable after ``discard``."""
+        return open(self._folder / content.file, "rb", buffering=0)
+
+    def read(self, content: Content) -> bytes:
+        """Return all bytes of a content."""
+        return (self._folder / content.file).read_bytes()[: content.size]
+
+    def discard(self, content: Content) -> None:
+        """Remove a content that nothing names any more."""
+        (self._folder / content.file).unlink(missing_ok=True)
+
+    def discard_all_but(self, named: Collection[str]) -> None:
+        """Remove the data files that are not named: what a killed server left behind."""
+        for path in self._folder.iterdir():
+            if _FILE_NAME.fullmatch(path.name) and path.name not in named:
+                path.unlink()
+
+    @contextlib.contextmanager
+    def _new_file(self) -> Iterator[tuple[str, BinaryIO]]:
+        path = self._folder / f"{uuid.uuid4().hex}.data"
+        try:
+            with open(path, "xb", buffering=0) as file:
+                yield path.name, file
+        except BaseException:  # the client may go at any moment, and so may the process
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _joined_crc(contents: Iterable[Content]) -> int:
+    return combine_all((content.crc64, content.size) for content in contents)
+
+
+def _write_all(file: BinaryIO, data: memoryview) -> None:
+    while data:
+        data = data[file.write(data) :]
+
+
+def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
+    if not hasattr(os, "copy_file_range"):  # macOS
+        shutil.copyfileobj(source, target, _COPY_STEP)
+        return
+    while count:
+        copied = os.copy_file_range(source.fileno(), target.fileno(), min(count, _COPY_STEP))
+        if not copied:
+            raise OSError("a data file is shorter than its record says")
+        count -= copied

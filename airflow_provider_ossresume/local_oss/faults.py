@@ -1,0 +1,155 @@
+"""Faults as data: what goes wrong, and with which calls.
+
+=================  =================================================================================================
+kind               what happens
+=================  =================================================================================================
+``status``         an error answer (``status``, ``code``, ``retry_after``) without doing the work, or, with
+                   ``after_work``, after doing it
+``refuse``         the connection is reset before the request's body is read
+``reset-request``  the connection is reset after ``after_bytes`` of the request's body
+``stall-request``  the server stops reading after ``after_bytes`` of the request's body, for ``seconds`` or for good
+``answer-lost``    the work is done and the connection closed without an answer
+``reset-answer``   the connection is reset after ``after_bytes`` of the answer's body
+``truncated``      Content-Length promises everything; the connection ends after ``after_bytes`` of the answer's body
+``stall``          the work is done; the answer goes silent after ``after_bytes`` of its body (-1, or no body: before
+                   its head), for ``seconds`` or for good
+``flip``           the byte at ``after_bytes`` of the body arrives flipped: in storage for an upload, at the client
+                   for a download
+``wrong-crc``      the answer's CRC-64 is wrong; in ListParts that of every part
+``no-crc``         the answer has no CRC-64
+``latency``        the answer comes ``seconds`` later; the work is done in time
+``bandwidth``      the bodies of the call move at ``bytes_per_second``
+``malformed-xml``  the answer's XML breaks off
+``huge-xml``       the answer's XML is ``after_bytes`` long, or 64 MiB
+``skewed-clock``   the server's clock is ``seconds`` ahead, in its check of the request and in the answer's Date
+=================  =================================================================================================
+
+A stall "for good" ends when either side closes the connection.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ossresume.errors import ArgumentError
+
+KINDS = frozenset(
+    {
+        "status",
+        "refuse",
+        "reset-request",
+        "stall-request",
+        "answer-lost",
+        "reset-answer",
+        "truncated",
+        "stall",
+        "flip",
+        "wrong-crc",
+        "no-crc",
+        "latency",
+        "bandwidth",
+        "malformed-xml",
+        "huge-xml",
+        "skewed-clock",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong; the module's docstring says which fields each kind uses."""
+
+    kind: str
+    status: int = 500
+    code: str = "InternalError"
+    retry_after: float | None = None
+    after_work: bool = False
+    after_bytes: int = 0
+    seconds: float | None = None
+    bytes_per_second: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ArgumentError("kind", self.kind, f"use one of {', '.join(sorted(KINDS))}")
+        if self.kind in ("latency", "skewed-clock") and self.seconds is None:
+            raise ArgumentError("seconds", self.seconds, f"{self.kind} needs them")
+        if self.kind == "bandwidth" and self.bytes_per_second < 1:
+            raise ArgumentError("bytes_per_second", self.bytes_per_second, "bandwidth needs it")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which calls a fault hits: ``times`` of them (None: all) from the ``nth`` matching one on, counted from 1.
+
+    ``operation`` is a name such as ``UploadPart``, or ``*``. Without ``key`` and ``part_number`` any will match.
+    """
+
+    fault: Fault
+    operation: str = "*"
+    nth: int = 1
+    times: int | None = 1
+    key: str | None = None
+    part_number: int | None = None
+
+    def matches(self, operation: str, key: str | None, part_number: int | None) -> bool:
+        """Tell whether a call counts for this rule."""
+        return (
+            self.operation in ("*", operation) and self.key in (None, key) and self.part_number in (None, part_number)
+        )
+
+    def hits(self, count: int) -> bool:
+        """Tell whether the ``count``-th matching call is hit."""
+        return count >= self.nth and (self.times is None or count < self.nth + self.times)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``rule_from_json`` takes."""
+        return asdict(self)
+
+
+def rule_from_json(facts: Mapping[str, Any]) -> Rule:
+    """Return the rule that ``{"operation": "UploadPart", "nth": 3, "fault": {"kind": "answer-lost"}}`` describes."""
+    return Rule(**{**facts, "fault": Fault(**facts["fault"])})
+
+
+def load_rules(path: Path) -> list[Rule]:
+    """Return the rules of a JSON file that holds a list of them."""
+    return [rule_from_json(facts) for facts in json.loads(path.read_text())]
+
+
+class Rules:
+    """The rules in force and how many calls each has seen. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: list[tuple[Rule, list[int]]] = []
+
+    def add(self, rule: Rule) -> None:
+        """Put a rule in force; it counts calls from now on."""
+        with self._lock:
+            self._counts.append((rule, [0]))
+
+    def remove(self, rule: Rule) -> None:
+        """Take back one rule; harmless when it is gone already."""
+        with self._lock:
+            self._counts = [(other, count) for other, count in self._counts if other is not rule]
+
+    def clear(self) -> None:
+        """Take back all rules."""
+        with self._lock:
+            self._counts = []
+
+    def count(self, operation: str, key: str | None, part_number: int | None) -> tuple[Fault, ...]:
+        """Count a call and return the faults that hit it."""
+        hit = []
+        with self._lock:
+            for rule, count in self._counts:
+                if rule.matches(operation, key, part_number):
+                    count[0] += 1
+                    if rule.hits(count[0]):
+                        hit.append(rule.fault)
+        return tuple(hit)

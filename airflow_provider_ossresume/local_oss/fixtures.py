@@ -1,0 +1,24 @@
+"""A pytest plugin: ``pytest_plugins = ["airflow_provider_ossresume.local_oss.fixtures"]`` gives the fixture::
+
+def test_my_dag(local_oss, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", local_oss.connection_uri())
+    ...
+    assert local_oss.object("bucket", "key") == b"bytes"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ossresume.local_oss.server import LocalOSS
+
+
+@pytest.fixture
+def local_oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOSS]:
+    """An OSS server with an empty bucket named ``bucket``."""
+    root: Path = tmp_path_factory.mktemp("local_oss")
+    with LocalOSS(root) as oss:
+        yield oss

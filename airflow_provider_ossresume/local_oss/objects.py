@@ -1,0 +1,218 @@
+"""The operations on objects."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+
+from airflow_provider_ossresume.local_oss.answers import (
+    Answer,
+    FileRange,
+    Refusal,
+    http_date,
+    invalid_argument,
+    xml_answer,
+    xml_date,
+)
+from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
+from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.service import (
+    Service,
+    check_version,
+    content_md5,
+    copy_source,
+    encoder,
+    encoding_element,
+    is_true,
+    kept_headers,
+    parse_xml,
+    receive,
+)
+from airflow_provider_ossresume.local_oss.storage import StoredObject, check_key
+
+MAX_COPY_SIZE = 1024**3  # OSS: CopyObject takes up to 1 GB, UploadPartCopy any size
+MAX_DELETE_COUNT = 1000  # OSS: keys in one DeleteMultipleObjects
+
+# OSS's query parameters that stand in for a header of the answer.
+_OVERRIDES = {
+    "response-content-type": "Content-Type",
+    "response-content-language": "Content-Language",
+    "response-expires": "Expires",
+    "response-cache-control": "Cache-Control",
+    "response-content-disposition": "Content-Disposition",
+    "response-content-encoding": "Content-Encoding",
+}
+
+
+def put_object(service: Service, request: Incoming) -> Answer:
+    """Store the body as an object."""
+    bucket, key = request.target
+    if any(name in request.headers for name in CONDITIONS):
+        raise Refusal(400, "NotImplemented", "A header you provided implies functionality that is not implemented.")
+    for name in ("uploadId", "partNumber"):
+        if name in request.query:
+            raise invalid_argument(name, request.query[name], message="uploadId and partNumber belong together.")
+    forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
+    service.storage.check_overwrite(bucket, key, forbidden=forbidden)  # before gigabytes are read
+    headers = kept_headers(request.headers)
+    content = receive(service, request)
+    stored = StoredObject(key, content, content.md5, "Normal", headers, service.clock())
+    service.storage.put(bucket, stored, forbid_overwrite=forbidden)
+    return Answer(200, {**_proof(stored), "Content-MD5": content_md5(content)})
+
+
+def get_object(service: Service, request: Incoming) -> Answer:
+    """Send an object's bytes, or a range of them."""
+    check_version(request.query.get("versionId"))
+    stored, file = service.storage.open(*request.target)
+    try:
+        check_conditions(stored, request.headers)
+        standard = request.headers.get("x-oss-range-behavior") == "standard"
+        wanted = wanted_range(request.headers.get("range"), stored.content.size, standard=standard)
+        headers = object_headers(stored) | _overrides(request.query)
+    except Refusal:
+        file.close()
+        raise
+    if wanted is None:
+        return Answer(200, headers, FileRange(file, 0, stored.content.size))
+    start, stop = wanted
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{stored.content.size}"
+    return Answer(206, headers, FileRange(file, start, stop))
+
+
+def head_object(service: Service, request: Incoming) -> Answer:
+    """Say what GetObject would, without the bytes."""
+    check_version(request.query.get("versionId"))
+    stored = service.storage.object(*request.target)
+    check_conditions(stored, request.headers)
+    return Answer(200, {**object_headers(stored), "Content-Length": str(stored.content.size)})
+
+
+def get_object_meta(service: Service, request: Incoming) -> Answer:
+    """Say an object's size, ETag, date and CRC-64."""
+    check_version(request.query.get("versionId"))
+    stored = service.storage.object(*request.target)
+    check_conditions(stored, request.headers)
+    facts = {"Content-Length": str(stored.content.size), "Last-Modified": http_date(stored.modified)}
+    return Answer(200, _proof(stored) | facts)
+
+
+def delete_object(service: Service, request: Incoming) -> Answer:
+    """Remove an object; one that is not there is as good as removed."""
+    check_version(request.query.get("versionId"))
+    service.storage.delete(*request.target)
+    return Answer(204)
+
+
+def delete_multiple_objects(service: Service, request: Incoming) -> Answer:
+    """Remove the objects that the body names."""
+    bucket, encode = request.target[0], encoder(request.query)
+    service.storage.bucket(bucket)
+    data = request.body.whole()
+    _check_md5_of(data, request.headers)
+    root = parse_xml(data, root="Delete")
+    keys = [element.findtext("Key") or "" for element in root.iter("Object")]
+    if not 1 <= len(keys) <= MAX_DELETE_COUNT:
+        raise Refusal(400, "MalformedXML", f"A request deletes 1 to {MAX_DELETE_COUNT} objects.")
+    for key in keys:
+        check_key(key)
+    for key in keys:
+        service.storage.delete(bucket, key)
+    if (root.findtext("Quiet") or "").strip().lower() == "true":
+        return Answer()
+    deleted = [("Deleted", [("Key", encode(key))]) for key in keys]
+    return xml_answer("DeleteResult", [*encoding_element(request.query), *deleted])
+
+
+def _check_md5_of(data: bytes, headers: Mapping[str, str]) -> None:
+    claimed = headers.get("content-md5")
+    if claimed is None:
+        raise invalid_argument("Content-MD5", "", message="Missing Some Required Arguments.")
+    if claimed != base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode():
+        raise Refusal(400, "InvalidDigest", "The Content-MD5 you specified did not match.")
+
+
+def copy_object(service: Service, request: Incoming) -> Answer:
+    """Store a copy of another object, with its metadata or with the request's."""
+    bucket, key = request.target
+    forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
+    service.storage.check_overwrite(bucket, key, forbidden=forbidden)
+    source, file = service.storage.open(*copy_source(request))
+    with file:
+        check_conditions(source, request.headers, prefix="x-oss-copy-source-")
+        if source.content.size > MAX_COPY_SIZE:
+            raise Refusal(400, "EntityTooLarge", "The object to copy is too large; use UploadPartCopy.")
+        content = service.storage.contents.copy(file, source.content)
+    headers = _headers_of_copy(source, request.headers)
+    stored = StoredObject(key, content, source.etag, "Normal", headers, service.clock())
+    service.storage.put(bucket, stored, forbid_overwrite=forbidden)
+    facts = [("LastModified", xml_date(stored.modified)), ("ETag", f'"{stored.etag}"')]
+    return xml_answer("CopyObjectResult", facts, headers=_proof(stored))
+
+
+def _headers_of_copy(source: StoredObject, headers: Mapping[str, str]) -> dict[str, str]:
+    given = kept_headers(headers)
+    kept = given if _directive(headers, "x-oss-metadata-directive") == "REPLACE" else dict(source.headers)
+    tags = given if _directive(headers, "x-oss-tagging-directive") == "REPLACE" else source.headers
+    kept = {name: value for name, value in kept.items() if name != "x-oss-tagging"}
+    if "x-oss-tagging" in tags:
+        kept["x-oss-tagging"] = tags["x-oss-tagging"]
+    return kept
+
+
+def _directive(headers: Mapping[str, str], name: str) -> str:
+    value = headers.get(name, "COPY").upper()
+    if value not in ("COPY", "REPLACE"):
+        raise invalid_argument(name, value)
+    return value
+
+
+def append_object(service: Service, request: Incoming) -> Answer:
+    """Lay the body behind an appendable object, or begin one."""
+    bucket, key = request.target
+    position = request.query.get("position", "")
+    if not position.isascii() or not position.isdigit():
+        raise invalid_argument("position", position)
+    service.storage.check_overwrite(bucket, key, forbidden=False)
+    headers = kept_headers(request.headers)
+    content = receive(service, request)
+    try:
+        stored = service.storage.append(bucket, key, content, position=int(position), headers=headers)
+    except Refusal:
+        service.storage.contents.discard(content)
+        raise
+    return Answer(200, {**_proof(stored), "x-oss-next-append-position": str(stored.content.size)})
+
+
+def object_headers(stored: StoredObject) -> dict[str, str]:
+    """Return what GetObject and HeadObject say of an object."""
+    headers = {_title(name): value for name, value in stored.headers.items() if name != "x-oss-tagging"}
+    headers |= _proof(stored)
+    headers |= {
+        "Last-Modified": http_date(stored.modified),
+        "Accept-Ranges": "bytes",
+        "x-oss-object-type": stored.kind,
+    }
+    if stored.kind == "Normal" and stored.content.md5:
+        headers["Content-MD5"] = content_md5(stored.content)
+    if stored.kind == "Appendable":
+        headers["x-oss-next-append-position"] = str(stored.content.size)
+    if tags := stored.headers.get("x-oss-tagging"):
+        headers["x-oss-tagging-count"] = str(len(tags.split("&")))
+    return headers
+
+
+def _proof(stored: StoredObject) -> dict[str, str]:
+    return {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(stored.content.crc64)}
+
+
+def _title(name: str) -> str:
+    return name if name.startswith("x-oss-") else "-".join(word.capitalize() for word in name.split("-"))
+
+
+def _overrides(query: Mapping[str, str]) -> dict[str, str]:
+    given = {header: query[name] for name, header in _OVERRIDES.items() if name in query}
+    if any("\r" in value or "\n" in value for value in given.values()):
+        raise invalid_argument("response-*", "", message="A response header must be one line.")
+    return given

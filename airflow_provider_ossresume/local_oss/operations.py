@@ -1,0 +1,109 @@
+"""Which operation a request asks for, by OSS's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from airflow_provider_ossresume.local_oss import buckets, objects, uploads
+from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
+from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.service import Service
+
+# The first row whose method, level and marks fit. A mark is the name of a query parameter or of a header.
+_ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    ("GET", "service", (), "ListBuckets"),
+    ("GET", "bucket", ("uploads",), "ListMultipartUploads"),
+    ("GET", "bucket", ("bucketInfo",), "GetBucketInfo"),
+    ("GET", "bucket", ("location",), "GetBucketLocation"),
+    ("GET", "bucket", ("list-type",), "ListObjectsV2"),
+    ("GET", "bucket", (), "ListObjects"),
+    ("PUT", "bucket", (), "PutBucket"),
+    ("DELETE", "bucket", (), "DeleteBucket"),
+    ("POST", "bucket", ("delete",), "DeleteMultipleObjects"),
+    ("PUT", "object", ("uploadId", "partNumber", "x-oss-copy-source"), "UploadPartCopy"),
+    ("PUT", "object", ("uploadId", "partNumber"), "UploadPart"),
+    ("PUT", "object", ("x-oss-copy-source",), "CopyObject"),
+    ("PUT", "object", (), "PutObject"),
+    ("POST", "object", ("uploads",), "InitiateMultipartUpload"),
+    ("POST", "object", ("uploadId",), "CompleteMultipartUpload"),
+    ("POST", "object", ("append",), "AppendObject"),
+    ("GET", "object", ("uploadId",), "ListParts"),
+    ("GET", "object", (), "GetObject"),
+    ("HEAD", "object", ("objectMeta",), "GetObjectMeta"),
+    ("HEAD", "object", (), "HeadObject"),
+    ("DELETE", "object", ("uploadId",), "AbortMultipartUpload"),
+    ("DELETE", "object", (), "DeleteObject"),
+)
+
+# Parameters that ask for something that this server has not.
+_NOT_SERVED = frozenset(
+    {
+        "acl",
+        "cors",
+        "encryption",
+        "inventory",
+        "lifecycle",
+        "live",
+        "logging",
+        "policy",
+        "qos",
+        "referer",
+        "replication",
+        "restore",
+        "stat",
+        "symlink",
+        "tagging",
+        "versioning",
+        "versions",
+        "website",
+        "worm",
+        "x-oss-process",
+    }
+)
+
+OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
+    "ListBuckets": buckets.list_buckets,
+    "ListMultipartUploads": buckets.list_multipart_uploads,
+    "GetBucketInfo": buckets.get_bucket_info,
+    "GetBucketLocation": buckets.get_bucket_location,
+    "ListObjectsV2": buckets.list_objects_v2,
+    "ListObjects": buckets.list_objects,
+    "PutBucket": buckets.put_bucket,
+    "DeleteBucket": buckets.delete_bucket,
+    "DeleteMultipleObjects": objects.delete_multiple_objects,
+    "UploadPartCopy": uploads.upload_part_copy,
+    "UploadPart": uploads.upload_part,
+    "CopyObject": objects.copy_object,
+    "PutObject": objects.put_object,
+    "InitiateMultipartUpload": uploads.initiate_multipart_upload,
+    "CompleteMultipartUpload": uploads.complete_multipart_upload,
+    "AppendObject": objects.append_object,
+    "ListParts": uploads.list_parts,
+    "GetObject": objects.get_object,
+    "GetObjectMeta": objects.get_object_meta,
+    "HeadObject": objects.head_object,
+    "AbortMultipartUpload": uploads.abort_multipart_upload,
+    "DeleteObject": objects.delete_object,
+}
+
+UNKNOWN = "Unknown"
+
+
+def operation_of(request: Incoming) -> str:
+    """Return the operation's name, or ``Unknown``."""
+    level = "service" if request.bucket is None else "bucket" if request.key is None else "object"
+    if not _NOT_SERVED.isdisjoint(request.query):
+        return UNKNOWN
+    for method, at, marks, name in _ROUTES:
+        if (method, at) == (request.method, level) and all(m in request.query or m in request.headers for m in marks):
+            return name
+    return UNKNOWN
+
+
+def run(operation: str, service: Service, request: Incoming) -> Answer:
+    """Do an operation's work and return its answer. Raises Refusal for what OSS would refuse."""
+    if operation != UNKNOWN:
+        return OPERATIONS[operation](service, request)
+    if not _NOT_SERVED.isdisjoint(request.query):
+        raise Refusal(501, "NotImplemented", "The local OSS server does not serve this operation.")
+    raise Refusal(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")

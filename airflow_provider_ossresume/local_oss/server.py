@@ -1,0 +1,341 @@
+"""The server: threads that answer connections, and the test's own way to what they share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
+from airflow_provider_ossresume.local_oss.authentication import Account
+from airflow_provider_ossresume.local_oss.connection import Connection
+from airflow_provider_ossresume.local_oss.exchange import Backend, serve
+from airflow_provider_ossresume.local_oss.faults import Fault, Rule
+from airflow_provider_ossresume.local_oss.incoming import STEP
+from airflow_provider_ossresume.local_oss.journal import Journal, Request
+from airflow_provider_ossresume.local_oss.service import Service, kept_headers
+from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
+
+Hook: TypeAlias = Callable[[Request], object]
+
+ACCESS_KEY_ID = "local-oss-key-id"
+ACCESS_KEY_SECRET = "local-oss-key-secret"  # noqa: S105  it opens nothing but this server
+_END_SECONDS = 2.0  # for the threads of connections to notice their end; a test's hook may hold one for longer
+
+
+class LocalOSS:
+    """An OSS server on this machine. Use it as a context manager, or call ``start`` and ``close``.
+
+    :param root: the folder that holds buckets and objects; a temporary one that ``close`` removes when left out
+    :param buckets: the buckets to make when they are not there yet
+    :param security_token: the STS token that requests must carry, when there shall be one
+    :param port: the port to listen on, any free one when 0
+    :param host: the address to listen on
+    :param clock: gives the seconds since 1970, for dates and for the check of signatures
+    :param log: a file that gets one JSON line for each request
+    """
+
+    def __init__(
+        self,
+        root: str | PathLike[str] | None = None,
+        *,
+        buckets: Sequence[str] = ("bucket",),
+        access_key_id: str = ACCESS_KEY_ID,
+        access_key_secret: str = ACCESS_KEY_SECRET,
+        security_token: str | None = None,
+        region: str = "cn-hangzhou",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Callable[[], float] = time.time,
+        log: str | PathLike[str] | None = None,
+    ) -> None:
+        self._own_root = Path(tempfile.mkdtemp(prefix="local-oss-")) if root is None else None
+        self._storage = Storage(self._own_root or Path(root or ""), clock=clock)
+        self._backend = Backend(
+            Service(self._storage, region, clock),
+            Account(access_key_id, access_key_secret, security_token),
+            Journal(Path(log) if log else None),
+        )
+        self._host = host
+        self._port = port
+        self._listener: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._connections: dict[Connection, threading.Thread] = {}
+        for name in buckets:
+            self.create_bucket(name)
+
+    # --- its life
+
+    def start(self) -> LocalOSS:
+        """Listen; after ``stop`` on the same port and with the same objects and uploads."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
+        self._port = listener.getsockname()[1]
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), name="local-oss", daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """End all connections, in whatever state they are, and listen no more."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        with contextlib.suppress(OSError):  # macOS refuses, and wakes the accept on close
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        with self._lock:
+            connections = dict(self._connections)
+        for connection in connections:
+            connection.end()
+        deadline = time.monotonic() + _END_SECONDS
+        for thread in connections.values():
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def close(self) -> None:
+        """Stop for good. A folder that was given stays as it is."""
+        self.stop()
+        self._backend.journal.close()
+        if self._own_root:
+            shutil.rmtree(self._own_root)
+
+    def __enter__(self) -> LocalOSS:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            connection = Connection(sock)
+            thread = threading.Thread(target=self._serve, args=(connection,), name="local-oss-connection", daemon=True)
+            with self._lock:
+                if self._listener is not listener:  # stopped meanwhile
+                    connection.close()
+                    return
+                self._connections[connection] = thread
+                thread.start()
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            serve(connection, self._backend)
+        finally:
+            with self._lock:
+                del self._connections[connection]
+
+    # --- how to reach it
+
+    @property
+    def endpoint(self) -> str:
+        """The URL to give to clients, such as ``http://127.0.0.1:4000``."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """The port; 0 before the first start when any was asked for."""
+        return self._port
+
+    @property
+    def region(self) -> str:
+        """The region that V4 signatures must name."""
+        return self._backend.service.region
+
+    @property
+    def access_key_id(self) -> str:
+        """The one access key ID that the server knows."""
+        return self._backend.account.access_key_id
+
+    @property
+    def access_key_secret(self) -> str:
+        """Its secret."""
+        return self._backend.account.access_key_secret
+
+    @property
+    def security_token(self) -> str | None:
+        """The STS token that requests must carry. Setting it replaces an expired one."""
+        return self._backend.account.security_token
+
+    @security_token.setter
+    def security_token(self, token: str | None) -> None:
+        self._backend.account = replace(self._backend.account, security_token=token, token_expired=False)
+
+    def set_credentials(self, *, access_key_id: str, access_key_secret: str, security_token: str | None = None) -> None:
+        """Know this key pair from now on and no other."""
+        self._backend.account = Account(access_key_id, access_key_secret, security_token)
+
+    def expire_token(self) -> None:
+        """Answer 403 SecurityTokenExpired until another token or other credentials are set."""
+        self._backend.account = replace(self._backend.account, token_expired=True)
+
+    def connection_uri(self) -> str:
+        """Return the Airflow connection, as JSON for an environment variable such as ``AIRFLOW_CONN_OSS_DEFAULT``."""
+        extra = {"endpoint": self.endpoint, "region": self.region, "addressing": "path"}
+        if self.security_token:
+            extra["security_token"] = self.security_token
+        return json.dumps(
+            {
+                "conn_type": "oss_resume",
+                "login": self.access_key_id,
+                "password": self.access_key_secret,
+                "extra": extra,
+            }
+        )
+
+    # --- what is in it
+
+    def create_bucket(self, name: str) -> None:
+        """Make a bucket; one that exists already stays as it is."""
+        self._storage.create_bucket(name)
+
+    def put(self, bucket: str, key: str, data: bytes, **headers: str) -> None:
+        """Store an object without a request. ``content_type="text/plain"`` sets the header Content-Type."""
+        given = {name.lower().replace("_", "-"): value for name, value in headers.items()}
+        content = self._storage.contents.receive([memoryview(data)])
+        now = self._backend.service.clock()
+        self._storage.put(bucket, StoredObject(key, content, content.md5, "Normal", kept_headers(given), now))
+
+    def object(self, bucket: str, key: str) -> bytes:
+        """Return an object's bytes. Raises KeyError when it is not there."""
+        try:
+            stored, file = self._storage.open(bucket, key)
+        except Refusal as refusal:
+            raise KeyError(key) from refusal
+        with file:
+            return b"".join(FileRange(file, 0, stored.content.size).steps(STEP))
+
+    def objects(self, bucket: str) -> list[str]:
+        """Return the keys of a bucket in order."""
+        return [stored.key for stored in self._storage.list_objects(bucket)]
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object. Raises KeyError when it is not there."""
+        if not self._storage.delete(bucket, key):
+            raise KeyError(key)
+
+    def uploads(self, bucket: str) -> list[tuple[str, str]]:
+        """Return key and upload ID of each upload under way."""
+        return [(upload.key, upload.upload_id) for upload in self._storage.list_uploads(bucket)]
+
+    def parts(self, bucket: str, key: str, upload_id: str) -> dict[int, bytes]:
+        """Return the bytes of each part of an upload by number. Raises KeyError when the upload is not there."""
+        try:
+            upload = self._storage.upload(bucket, key, upload_id)
+        except Refusal as refusal:
+            raise KeyError(upload_id) from refusal
+        with upload.lock:
+            return {part.number: self._storage.contents.read(part.content) for part in upload.sorted_parts()}
+
+    def abort(self, bucket: str, key: str, upload_id: str) -> None:
+        """Remove an upload, as a lifecycle rule would. Raises KeyError when it is not there."""
+        try:
+            self._storage.abort(bucket, self._storage.upload(bucket, key, upload_id))
+        except Refusal as refusal:
+            raise KeyError(upload_id) from refusal
+
+    # --- what was asked of it
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests so far, in the order of their answers. A request that still waits is not among them."""
+        return self._backend.journal.requests()
+
+    def calls(self, operation: str) -> list[Request]:
+        """Return the requests of one operation."""
+        return [request for request in self.requests if request.operation == operation]
+
+    def clear_requests(self) -> None:
+        """Forget the requests so far."""
+        self._backend.journal.clear()
+
+    @property
+    def on_request(self) -> Hook:
+        """Called with each request before its work, in the thread of its connection."""
+        return self._backend.on_request
+
+    @on_request.setter
+    def on_request(self, hook: Hook | None) -> None:
+        self._backend.on_request = hook or _nothing
+
+    @property
+    def after_request(self) -> Hook:
+        """Called with each request after its answer was sent, or could not be, in the thread of its connection."""
+        return self._backend.after_request
+
+    @after_request.setter
+    def after_request(self, hook: Hook | None) -> None:
+        self._backend.after_request = hook or _nothing
+
+    # --- what goes wrong
+
+    def fail(
+        self,
+        operation: str,
+        nth: int = 1,
+        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
+        *,
+        times: int | None = 1,
+        key: str | None = None,
+        part_number: int | None = None,
+    ) -> Rule:
+        """Let a fault hit ``times`` calls (None: all) from the ``nth`` matching one on, counted from now."""
+        return self.add_rule(Rule(fault, operation, nth, times, key, part_number))
+
+    def fail_after(
+        self,
+        operation: str,
+        n: int,
+        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
+        *,
+        key: str | None = None,
+        part_number: int | None = None,
+    ) -> Rule:
+        """Let a fault hit every matching call after the next ``n``."""
+        return self.add_rule(Rule(fault, operation, n + 1, None, key, part_number))
+
+    @contextlib.contextmanager
+    def failing(
+        self,
+        operation: str,
+        *,
+        after: int = 0,
+        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
+        times: int | None = None,
+        key: str | None = None,
+        part_number: int | None = None,
+    ) -> Iterator[None]:
+        """Let a fault hit the matching calls after the first ``after`` of them, until the block ends."""
+        rule = self.add_rule(Rule(fault, operation, after + 1, times, key, part_number))
+        try:
+            yield
+        finally:
+            self._backend.rules.remove(rule)
+
+    def add_rule(self, rule: Rule) -> Rule:
+        """Put a rule in force and return it."""
+        self._backend.rules.add(rule)
+        return rule
+
+    def clear_faults(self) -> None:
+        """Take back all faults."""
+        self._backend.rules.clear()
+
+
+def _nothing(_: Request) -> None:
+    return None

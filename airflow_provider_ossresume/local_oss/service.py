@@ -1,0 +1,158 @@
+"""What every operation is given beside its request, and the questions that several of them ask."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree
+
+from airflow_provider_ossresume.local_oss.answers import Refusal, invalid_argument
+from airflow_provider_ossresume.local_oss.contents import Content
+from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.storage import Storage
+
+MAX_BODY_SIZE = 5 * 1024**3  # OSS: PutObject, AppendObject and a part take up to 5 GB
+MAX_METADATA_SIZE = 8 * 1024  # OSS: all x-oss-meta-* together
+
+# What an object keeps of the request that made it, and returns with GetObject and HeadObject.
+_KEPT_HEADERS = frozenset(
+    {
+        "content-type",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "expires",
+        "x-oss-storage-class",
+        "x-oss-object-acl",
+        "x-oss-server-side-encryption",
+        "x-oss-server-side-encryption-key-id",
+        "x-oss-server-side-data-encryption",
+        "x-oss-tagging",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """The server as an operation sees it."""
+
+    storage: Storage
+    region: str
+    clock: Callable[[], float]
+
+
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that an object keeps, with OSS's defaults for those that it must have."""
+    kept = {name: value for name, value in headers.items() if name in _KEPT_HEADERS or name.startswith("x-oss-meta-")}
+    size = sum(len(name) + len(value.encode()) for name, value in kept.items() if name.startswith("x-oss-meta-"))
+    if size > MAX_METADATA_SIZE:
+        raise Refusal(400, "MetadataTooLarge", f"The metadata takes {size} bytes, {MAX_METADATA_SIZE} are allowed.")
+    return {"content-type": "application/octet-stream", "x-oss-storage-class": "Standard", **kept}
+
+
+def is_true(headers: Mapping[str, str], name: str) -> bool:
+    """Tell whether a header says true."""
+    return headers.get(name, "").lower() == "true"
+
+
+def receive(service: Service, request: Incoming) -> Content:
+    """Store the body of an upload, not yet visible, and check it against Content-MD5."""
+    if not request.body.declared:
+        raise Refusal(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+    if (request.body.length or 0) > MAX_BODY_SIZE:
+        raise Refusal(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size.")
+    claimed = _claimed_md5(request)
+    content = service.storage.contents.receive(request.body)
+    if claimed is not None and content.md5 != claimed:
+        service.storage.contents.discard(content)
+        raise Refusal(
+            400, "InvalidDigest", "The Content-MD5 you specified did not match.", details=_digests(claimed, content.md5)
+        )
+    return content
+
+
+def content_md5(content: Content) -> str:
+    """Return the MD5 as the header Content-MD5 has it."""
+    return base64.b64encode(bytes.fromhex(content.md5)).decode()
+
+
+def _claimed_md5(request: Incoming) -> str | None:
+    text = request.headers.get("content-md5")
+    if text is None:
+        return None
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        digest = b""
+    if len(digest) != 16:
+        raise Refusal(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
+    return digest.hex().upper()
+
+
+def _digests(claimed: str, computed: str) -> dict[str, str]:
+    return {
+        "ExpectedDigest": base64.b64encode(bytes.fromhex(claimed)).decode(),
+        "CalculatedDigest": base64.b64encode(bytes.fromhex(computed)).decode(),
+    }
+
+
+def number_argument(query: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    """Return a whole number of the query, and refuse one outside ``[low, high]``."""
+    text = query.get(name) or str(default)
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+        raise invalid_argument(name, text, message=f"{name} must be between {low} and {high}.")
+    return int(text)
+
+
+def encoder(query: Mapping[str, str]) -> Callable[[str], str]:
+    """Return what the request wants done to keys in the XML: percent-encoding, or nothing."""
+    wanted = query.get("encoding-type", "")
+    if wanted not in ("", "url"):
+        raise invalid_argument("encoding-type", wanted, message="Invalid Encoding Method specified in Request")
+    return (lambda text: quote(text, safe="")) if wanted else (lambda text: text)
+
+
+def encoding_element(query: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the element that says so."""
+    return [("EncodingType", "url")] if query.get("encoding-type") else []
+
+
+def copy_source(request: Incoming) -> tuple[str, str]:
+    """Return bucket and key of the header ``x-oss-copy-source``."""
+    text = request.headers["x-oss-copy-source"]
+    path, _, version = text.partition("?")
+    bucket, slash, key = unquote(path).removeprefix("/").partition("/")
+    if not slash or not bucket or not key:
+        raise invalid_argument("x-oss-copy-source", text, message="Copy Source must mention the source bucket and key.")
+    check_version(version.removeprefix("versionId="))
+    return bucket, key
+
+
+def check_version(version: str | None) -> None:
+    """Refuse any version but the only one that an unversioned bucket has."""
+    if version not in (None, "", "null"):
+        raise Refusal(404, "NoSuchVersion", "The specified version does not exist.", details={"VersionId": version})
+
+
+def parse_xml(data: bytes, *, root: str) -> ElementTree.Element:
+    """Return the root of a request's XML document, without namespaces."""
+    if b"<!" in data:  # a DOCTYPE may hold entities that grow without end; no OSS document has one
+        raise _malformed_xml()
+    try:
+        element = ElementTree.fromstring(data)  # noqa: S314  the line above keeps the bombs out
+    except ElementTree.ParseError as error:
+        raise _malformed_xml() from error
+    for child in element.iter():
+        child.tag = child.tag.rpartition("}")[2]
+    if element.tag != root:
+        raise _malformed_xml()
+    return element
+
+
+def _malformed_xml() -> Refusal:
+    return Refusal(400, "MalformedXML", "The XML you provided was not well-formed or did not validate.")

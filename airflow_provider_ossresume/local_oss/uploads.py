@@ -1,0 +1,199 @@
+"""The operations on multipart uploads."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+from xml.etree.ElementTree import Element
+
+from airflow_provider_ossresume.local_oss.answers import (
+    Answer,
+    Children,
+    FileRange,
+    Refusal,
+    invalid_argument,
+    xml_answer,
+    xml_date,
+)
+from airflow_provider_ossresume.local_oss.conditions import check_conditions, wanted_range
+from airflow_provider_ossresume.local_oss.incoming import STEP, Incoming
+from airflow_provider_ossresume.local_oss.service import (
+    Service,
+    content_md5,
+    copy_source,
+    encoder,
+    encoding_element,
+    is_true,
+    kept_headers,
+    number_argument,
+    parse_xml,
+    receive,
+)
+from airflow_provider_ossresume.local_oss.storage import StoredObject, StoredPart, Upload
+
+MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
+MIN_PART_SIZE = 100 * 1024  # OSS: every part but the last, checked at Complete
+MAX_PAGE = 1000  # OSS: parts in one ListParts
+
+
+def initiate_multipart_upload(service: Service, request: Incoming) -> Answer:
+    """Begin an upload; the object that stands there is not touched."""
+    bucket, key = request.target
+    encode = encoder(request.query)
+    forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
+    service.storage.check_overwrite(bucket, key, forbidden=forbidden)
+    upload = service.storage.initiate(bucket, key, kept_headers(request.headers))
+    facts = [*encoding_element(request.query), ("Bucket", bucket), ("Key", encode(key)), ("UploadId", upload.upload_id)]
+    return xml_answer("InitiateMultipartUploadResult", facts)
+
+
+def upload_part(service: Service, request: Incoming) -> Answer:
+    """Store the body as a part, in place of one that has its number."""
+    number = _part_number(request)
+    upload = _upload(service, request)
+    content = receive(service, request)
+    service.storage.put_part(request.target[0], upload, number, content)
+    headers = {"ETag": f'"{content.md5}"', "x-oss-hash-crc64ecma": str(content.crc64)}
+    return Answer(200, {**headers, "Content-MD5": content_md5(content)})
+
+
+def upload_part_copy(service: Service, request: Incoming) -> Answer:
+    """Store bytes of another object as a part."""
+    number = _part_number(request)
+    upload = _upload(service, request)
+    source, file = service.storage.open(*copy_source(request))
+    with file:
+        check_conditions(source, request.headers, prefix="x-oss-copy-source-")
+        if source.kind == "Appendable":
+            raise Refusal(400, "OperationNotSupported", "An appendable object cannot be copied into a part.")
+        wanted = wanted_range(request.headers.get("x-oss-copy-source-range"), source.content.size, standard=True)
+        start, stop = wanted or (0, source.content.size)
+        content = service.storage.contents.receive(FileRange(file, start, stop).steps(STEP))
+    part = service.storage.put_part(request.target[0], upload, number, content)
+    facts = [("LastModified", xml_date(part.modified)), ("ETag", f'"{content.md5}"')]
+    return xml_answer("CopyPartResult", facts, headers={"x-oss-hash-crc64ecma": str(content.crc64)})
+
+
+def list_parts(service: Service, request: Incoming) -> Answer:
+    """Say which parts have arrived, in ascending order."""
+    bucket, key = request.target
+    encode = encoder(request.query)
+    limit = number_argument(request.query, "max-parts", default=MAX_PAGE, low=1, high=MAX_PAGE)
+    marker = number_argument(request.query, "part-number-marker", default=0, low=0, high=999_999_999)
+    upload = _upload(service, request)
+    parts = [part for part in upload.sorted_parts() if part.number > marker]
+    page = parts[:limit]
+    facts: list[tuple[str, str | int | Children]] = [
+        *encoding_element(request.query),
+        ("Bucket", bucket),
+        ("Key", encode(key)),
+        ("UploadId", upload.upload_id),
+        ("StorageClass", upload.headers["x-oss-storage-class"]),
+        ("PartNumberMarker", marker),
+        ("NextPartNumberMarker", page[-1].number if page else marker),
+        ("MaxParts", limit),
+        ("IsTruncated", "true" if len(parts) > limit else "false"),
+    ]
+    return xml_answer("ListPartsResult", [*facts, *(("Part", _listed(part)) for part in page)])
+
+
+def _listed(part: StoredPart) -> Children:
+    return [
+        ("PartNumber", part.number),
+        ("LastModified", xml_date(part.modified)),
+        ("ETag", f'"{part.content.md5}"'),
+        ("HashCrc64ecma", part.content.crc64),
+        ("Size", part.content.size),
+    ]
+
+
+def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
+    """Join the named parts into the object and end the upload."""
+    bucket, key = request.target
+    encode = encoder(request.query)
+    forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
+    upload = _upload(service, request)
+    data = request.body.whole()
+    with upload.lock:
+        _upload(service, request)  # another Complete or Abort may have won
+        parts = _chosen_parts(upload, request, data)
+        service.storage.check_overwrite(bucket, key, forbidden=forbidden)
+        content = service.storage.contents.join([part.content for part in parts])
+        stored = StoredObject(key, content, _etag(parts), "Multipart", upload.headers, service.clock())
+        service.storage.complete(bucket, upload, stored, forbid_overwrite=forbidden)
+    facts = [
+        *encoding_element(request.query),
+        ("Location", f"http://{request.host}/{bucket}/{encode(key)}"),
+        ("Bucket", bucket),
+        ("Key", encode(key)),
+        ("ETag", f'"{stored.etag}"'),
+    ]
+    headers = {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(content.crc64)}
+    return xml_answer("CompleteMultipartUploadResult", facts, headers=headers)
+
+
+def _chosen_parts(upload: Upload, request: Incoming, data: bytes) -> list[StoredPart]:
+    if request.headers.get("x-oss-complete-all", "").lower() == "yes":
+        if data:
+            raise invalid_argument("x-oss-complete-all", "yes", message="Complete all takes no list of parts.")
+        parts = upload.sorted_parts()
+    else:
+        parts = [_named_part(upload, element) for element in parse_xml(data, root="CompleteMultipartUpload")]
+    if not parts:
+        raise Refusal(400, "MalformedXML", "The XML you provided was not well-formed or did not validate.")
+    if any(part.number >= after.number for part, after in pairwise(parts)):
+        raise Refusal(400, "InvalidPartOrder", "The list of parts was not in ascending order.")
+    for part in parts[:-1]:
+        if part.content.size < MIN_PART_SIZE:
+            raise _too_small(part)
+    return parts
+
+
+def _named_part(upload: Upload, element: Element) -> StoredPart:
+    number, etag = element.findtext("PartNumber", ""), element.findtext("ETag", "").strip().strip('"')
+    part = upload.parts.get(int(number)) if number.isascii() and number.isdigit() else None
+    if part is None or part.content.md5 != etag.upper():
+        raise Refusal(
+            400,
+            "InvalidPart",
+            "One or more of the specified parts could not be found or the specified entity tag might not have matched "
+            "the part's entity tag.",
+            details={"UploadId": upload.upload_id, "PartNumber": number, "PartEtag": etag},
+        )
+    return part
+
+
+def _too_small(part: StoredPart) -> Refusal:
+    return Refusal(
+        400,
+        "EntityTooSmall",
+        "Your proposed upload smaller than the minimum allowed size.",
+        details={
+            "MinSizeAllowed": MIN_PART_SIZE,
+            "ProposedSize": part.content.size,
+            "PartNumber": part.number,
+            "ETag": part.content.md5,
+        },
+    )
+
+
+def _etag(parts: list[StoredPart]) -> str:
+    digests = b"".join(bytes.fromhex(part.content.md5) for part in parts)
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest().upper()}-{len(parts)}"
+
+
+def abort_multipart_upload(service: Service, request: Incoming) -> Answer:
+    """End an upload and remove its parts."""
+    service.storage.abort(request.target[0], _upload(service, request))
+    return Answer(204)
+
+
+def _upload(service: Service, request: Incoming) -> Upload:
+    return service.storage.upload(*request.target, request.query["uploadId"])
+
+
+def _part_number(request: Incoming) -> int:
+    text = request.query["partNumber"]
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_PART_COUNT:
+        raise invalid_argument("partNumber", text, message="Part number must be an integer between 1 and 10000.")
+    return int(text)

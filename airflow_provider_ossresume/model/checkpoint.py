@@ -1,0 +1,242 @@
+"""Checkpoints: what a later try needs to go on, as versioned JSON that people can read.
+
+An upload's checkpoint names the upload ID; which parts exist is asked of OSS. A download's checkpoint says which bytes
+of the part file are done, as runs of neighbouring parts with one CRC-64 each, so that it stays small and can be proven
+against the disk. Neither holds a credential.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar
+
+from airflow_provider_ossresume.errors import CheckpointUnreadable
+from airflow_provider_ossresume.model.crc64 import combine
+from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPlan
+
+FORMAT_VERSION = 1
+MAX_CHECKPOINT_SIZE = 64 * 1024  # a larger text is none of ours; Airflow's state store warns from there on
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose transfer it is now: a try, by its number and an identity that no other try has.
+
+    A try outside Airflow has number 0; of those the one that wrote last is the owner.
+    """
+
+    try_number: int
+    identity: str
+
+    def is_superseded_by(self, other: Owner) -> bool:
+        """True when the other try is a later one, or, numbers being equal, simply not this one."""
+        return other.identity != self.identity and other.try_number >= self.try_number
+
+
+@dataclass(frozen=True)
+class UploadCheckpoint:
+    """An unfinished upload.
+
+    :ivar options: a digest of the object options that Initiate fixed (headers, metadata); others mean a restart
+    """
+
+    kind: ClassVar[str] = "upload"
+
+    bucket: str
+    key: str
+    upload_id: str
+    size: int
+    part_size: int
+    options: str
+    owner: Owner
+
+    @property
+    def plan(self) -> PartPlan:
+        return PartPlan(self.size, self.part_size)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Finished neighbouring parts, first to last, and the CRC-64 of all their bytes."""
+
+    first: int
+    last: int
+    crc64: int
+
+
+@dataclass(frozen=True)
+class DownloadCheckpoint:
+    """An unfinished download.
+
+    :ivar part_file: the part file's name; it lies in the folder of the final file
+    :ivar runs: what is done, ascending
+    """
+
+    kind: ClassVar[str] = "download"
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    size: int
+    crc64: int | None
+    part_size: int
+    part_file: str
+    owner: Owner
+    runs: tuple[Run, ...] = field(default=())
+
+    @property
+    def plan(self) -> PartPlan:
+        return PartPlan(self.size, self.part_size)
+
+    def with_part(self, part: Part, crc64: int) -> DownloadCheckpoint:
+        """Return the checkpoint with one more finished part; it joins the runs that it touches."""
+        before = [run for run in self.runs if run.last < part.number]
+        after = [run for run in self.runs if run.first > part.number]
+        joined = Run(part.number, part.number, crc64)
+        if before and before[-1].last == part.number - 1:
+            joined = self._join(before.pop(), joined)
+        if after and after[0].first == part.number + 1:
+            joined = self._join(joined, after.pop(0))
+        return replace(self, runs=(*before, joined, *after))
+
+    def _join(self, left: Run, right: Run) -> Run:
+        size = self.plan[right.last - 1].stop - self.plan[right.first - 1].start
+        return Run(left.first, right.last, combine(left.crc64, right.crc64, size))
+
+
+Checkpoint = UploadCheckpoint | DownloadCheckpoint
+
+
+def checkpoint_key(direction: str, target: str, *identity: object) -> str:
+    """Return a checkpoint's name in its store: 40 hex digits of a hash, as no store takes every key as a name.
+
+    :param direction: ``upload`` or ``download``
+    :param target: the object, such as ``oss://bucket/key``
+    :param identity: what else tells this transfer from others: dag, run, task and map index, or the local path
+    """
+    text = json.dumps([direction, target, *map(str, identity)])
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def options_digest(options: Mapping[str, str]) -> str:
+    """Return 16 hex digits that stand for the object options of an upload."""
+    text = json.dumps(sorted((name.lower(), value) for name, value in options.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def encode(checkpoint: Checkpoint) -> str:
+    """Return the checkpoint as one line of JSON: under 2 KiB as long as the done parts lie in few runs."""
+    content = asdict(checkpoint)
+    if isinstance(checkpoint, DownloadCheckpoint):
+        content["runs"] = [[run.first, run.last, f"{run.crc64:016x}"] for run in checkpoint.runs]
+    return json.dumps({"ossresume": FORMAT_VERSION, "kind": checkpoint.kind, **content}, ensure_ascii=False)
+
+
+def decode(text: object) -> Checkpoint:
+    """Return the checkpoint that a store gave back.
+
+    :raises CheckpointUnreadable: for anything that :func:`encode` of this format version did not write; nothing else
+        is raised whatever the value is
+    """
+    if not isinstance(text, str) or len(text) > MAX_CHECKPOINT_SIZE:
+        raise CheckpointUnreadable(f"a checkpoint is a text of at most {MAX_CHECKPOINT_SIZE} characters")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointUnreadable(f"the stored text is no JSON: {error}") from error
+    if not isinstance(content, dict) or "ossresume" not in content:
+        raise CheckpointUnreadable("the stored JSON is not a checkpoint")
+    if content["ossresume"] != FORMAT_VERSION:
+        raise CheckpointUnreadable(
+            f"the checkpoint has format {content['ossresume']!r}, this version reads {FORMAT_VERSION}"
+        )
+    reader = _Fields(content)
+    if content.get("kind") == UploadCheckpoint.kind:
+        return _read_upload(reader)
+    if content.get("kind") == DownloadCheckpoint.kind:
+        return _read_download(reader)
+    raise CheckpointUnreadable(f"the checkpoint is of unknown kind {content.get('kind')!r}")
+
+
+def _read_upload(fields: _Fields) -> UploadCheckpoint:
+    return UploadCheckpoint(
+        bucket=fields.text("bucket"),
+        key=fields.text("key"),
+        upload_id=fields.text("upload_id"),
+        size=fields.number("size"),
+        part_size=fields.number("part_size", least=1),
+        options=fields.text("options", may_be_empty=True),
+        owner=fields.owner(),
+    )
+
+
+def _read_download(fields: _Fields) -> DownloadCheckpoint:
+    checkpoint = DownloadCheckpoint(
+        bucket=fields.text("bucket"),
+        key=fields.text("key"),
+        version_id=fields.optional_text("version_id"),
+        etag=fields.text("etag"),
+        size=fields.number("size"),
+        crc64=fields.optional_crc64("crc64"),
+        part_size=fields.number("part_size", least=1),
+        part_file=fields.text("part_file"),
+        owner=fields.owner(),
+    )
+    if "/" in checkpoint.part_file or checkpoint.part_file in (".", ".."):
+        raise CheckpointUnreadable(f"part_file {checkpoint.part_file!r} is no plain file name")
+    return replace(checkpoint, runs=fields.runs(len(checkpoint.plan)))
+
+
+class _Fields:
+    """Reads typed fields; whatever does not fit is a CheckpointUnreadable that names the field."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self._content = content
+
+    def text(self, name: str, *, may_be_empty: bool = False) -> str:
+        value = self._content.get(name)
+        if not isinstance(value, str) or not (value or may_be_empty):
+            raise CheckpointUnreadable(f"the checkpoint's {name} is {value!r}, not a text")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        return None if self._content.get(name) is None else self.text(name)
+
+    def number(self, name: str, *, least: int = 0, most: int = MAX_OBJECT_SIZE) -> int:
+        value = self._content.get(name)
+        if type(value) is not int or not least <= value <= most:
+            raise CheckpointUnreadable(f"the checkpoint's {name} is {value!r}, not a number of {least} to {most}")
+        return value
+
+    def optional_crc64(self, name: str) -> int | None:
+        return None if self._content.get(name) is None else self.number(name, most=2**64 - 1)
+
+    def owner(self) -> Owner:
+        value = self._content.get("owner")
+        fields = _Fields(value if isinstance(value, dict) else {})
+        return Owner(try_number=fields.number("try_number"), identity=fields.text("identity"))
+
+    def runs(self, part_count: int) -> tuple[Run, ...]:
+        value = self._content.get("runs")
+        if not isinstance(value, list):
+            raise CheckpointUnreadable(f"the checkpoint's runs are {value!r}, not a list")
+        runs = tuple(self._run(entry) for entry in value)
+        done = 0
+        for run in runs:
+            if not done < run.first <= run.last <= part_count:
+                raise CheckpointUnreadable(f"the checkpoint's runs do not fit {part_count} parts")
+            done = run.last
+        return runs
+
+    def _run(self, entry: object) -> Run:
+        match entry:
+            case [int(first), int(last), str(crc64)]:
+                try:
+                    return Run(first, last, int(crc64, 16) & 0xFFFF_FFFF_FFFF_FFFF)
+                except ValueError:
+                    pass
+        raise CheckpointUnreadable(f"the checkpoint's run {entry!r} is not [first, last, crc64]")

@@ -1,0 +1,141 @@
+"""What is named and known of objects: where they are, what OSS says of them, and the rules for their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from airflow_provider_ossresume.errors import ArgumentError
+
+MAX_KEY_BYTES = 1_023  # OSS: "Object naming conventions", UTF-8 bytes
+
+
+@dataclass(frozen=True)
+class ObjectRef:
+    """One object: a bucket and a key, and on download perhaps a version. Shown as ``oss://bucket/key``."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"oss://{self.bucket}/{self.key}"
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+@dataclass(frozen=True)
+class ObjectMeta:
+    """What OSS says of an object.
+
+    :ivar etag: without its quotes; an MD5 only for objects written by PutObject
+    :ivar crc64: of all bytes, or None for objects that OSS has none for
+    :ivar metadata: the ``x-oss-meta-*`` headers, without that prefix
+    :ivar headers: every header of the answer, names in lower case
+    """
+
+    size: int
+    etag: str
+    crc64: int | None = None
+    last_modified: datetime | None = None
+    content_type: str | None = None
+    version_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class UploadedPart:
+    """A part as OSS holds it."""
+
+    number: int
+    etag: str
+    size: int
+    crc64: int | None
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object as a listing of the bucket shows it."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime | None
+    storage_class: str = ""
+
+
+@dataclass(frozen=True)
+class ListedUpload:
+    """An unfinished multipart upload of the bucket."""
+
+    key: str
+    upload_id: str
+    initiated: datetime | None
+
+
+def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:
+    """Return the bucket's name when OSS allows it (3 to 63 of a-z, 0-9 and inner hyphens)."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket):
+        raise ArgumentError(
+            argument, bucket, "OSS bucket names have 3 to 63 of a-z, 0-9 and '-', and no '-' at either end"
+        )
+    return bucket
+
+
+def check_key(key: str, *, argument: str = "key") -> str:
+    """Return the key when OSS allows it: 1 to 1,023 bytes of UTF-8, not starting with a slash or backslash."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise ArgumentError(argument, key, "the key is not valid Unicode (a lone surrogate); rename it") from None
+    if not 1 <= size <= MAX_KEY_BYTES:
+        raise ArgumentError(argument, key, f"OSS keys have 1 to {MAX_KEY_BYTES} bytes in UTF-8, this one has {size}")
+    if key[0] in "/\\":
+        raise ArgumentError(argument, key, "OSS keys do not start with '/' or '\\'; drop it")
+    if bad := sorted({character for character in key if character < " " or character == "\x7f"}):
+        raise ArgumentError(argument, key, f"the control character {bad[0]!r} cannot be sent in XML; rename the key")
+    return key
+
+
+def parse_oss_url(url: str) -> tuple[str, str]:
+    """Return the bucket and the key of ``oss://bucket/key``; the key is taken as it stands, nothing is unquoted.
+
+    :raises ArgumentError: when it is no such URL
+    """
+    match = re.fullmatch(r"oss://([^/]+)(?:/(.*))?", url, flags=re.DOTALL)
+    if not match:
+        raise ArgumentError("url", url, "an OSS URL reads oss://bucket/key")
+    return match[1], match[2] or ""
+
+
+def resolve_target(
+    key: str,
+    bucket_name: str | None,
+    *,
+    default_bucket: str | None = None,
+    version_id: str | None = None,
+    argument: str = "key",
+) -> ObjectRef:
+    """Return the object that is meant: by an ``oss://`` URL, else by the bucket argument, else the connection's bucket.
+
+    :raises ArgumentError: when URL and argument disagree, no bucket is named, or OSS forbids a name
+    """
+    if key.startswith("oss://"):
+        bucket, key_of_url = parse_oss_url(key)
+        if bucket_name and bucket_name != bucket:
+            raise ArgumentError(
+                "bucket_name", bucket_name, f"the URL {key} names bucket {bucket!r}; leave one of the two out"
+            )
+        key = key_of_url
+    else:
+        bucket = bucket_name or default_bucket or ""
+        if not bucket:
+            raise ArgumentError(
+                "bucket_name", bucket_name, "name a bucket: here, in an oss:// URL, or in the connection's Bucket field"
+            )
+    return ObjectRef(check_bucket(bucket), check_key(key, argument=argument), version_id)

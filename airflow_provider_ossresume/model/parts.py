@@ -1,0 +1,134 @@
+"""How an object is cut into parts: sizes, limits and the part plan.
+
+The limits are OSS's ("Limits" and "UploadPart" in its documentation).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from airflow_provider_ossresume.errors import ArgumentError
+
+KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
+
+MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
+MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
+MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
+MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
+MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TB
+DEFAULT_PART_SIZE = 8 * MIB  # measured: docs/performance
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part: its number (1-based) and its bytes ``[start, stop)`` of the object."""
+
+    number: int
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class PartPlan(Sequence[Part]):
+    """All parts of an object, in order; they tile it without gap or overlap. An empty object has no part."""
+
+    object_size: int
+    part_size: int
+
+    def __len__(self) -> int:
+        return -(-self.object_size // self.part_size)
+
+    @overload
+    def __getitem__(self, index: int) -> Part: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Part]: ...
+    def __getitem__(self, index: int | slice) -> Part | list[Part]:
+        positions = range(len(self))[index]
+        if isinstance(positions, range):
+            return [self._part(position) for position in positions]
+        return self._part(positions)
+
+    def __iter__(self) -> Iterator[Part]:
+        return (self._part(position) for position in range(len(self)))
+
+    def numbered(self, number: int) -> Part | None:
+        """Return the part of that number, or None when the plan has none."""
+        return self._part(number - 1) if 1 <= number <= len(self) else None
+
+    def _part(self, position: int) -> Part:
+        start = position * self.part_size
+        return Part(position + 1, start, min(start + self.part_size, self.object_size))
+
+
+def plan_parts(object_size: int, *, part_size: int) -> PartPlan:
+    """Cut an object; the wanted part size is raised where 10,000 parts would not suffice."""
+    return PartPlan(object_size, determine_part_size(object_size, part_size))
+
+
+def determine_part_size(total_size: int, preferred_size: int | None = None) -> int:
+    """Return the part size in bytes for an object of ``total_size`` bytes.
+
+    It is the preferred one (8 MiB by default), raised to the next multiple of 1 MiB at which 10,000 parts suffice.
+
+    :raises ArgumentError: for a size that OSS cannot hold, or a preferred size outside 100 KiB..5 GiB
+    """
+    if not 0 <= total_size <= MAX_OBJECT_SIZE:
+        raise ArgumentError(
+            "total_size", total_size, f"OSS holds objects of 0 to {MAX_OBJECT_SIZE} bytes (48.8 TB); split the file"
+        )
+    wanted = DEFAULT_PART_SIZE if preferred_size is None else preferred_size
+    check_part_size("preferred_size", wanted)
+    if wanted * MAX_PART_COUNT >= total_size:
+        return wanted
+    needed = -(-total_size // MAX_PART_COUNT)
+    return min(-(-needed // MIB) * MIB, MAX_PART_SIZE)
+
+
+def check_part_size(argument: str, size: int) -> None:
+    """:raises ArgumentError: when OSS takes no parts of that size"""
+    if not MIN_PART_SIZE <= size <= MAX_PART_SIZE:
+        raise ArgumentError(argument, size, f"OSS takes parts of {MIN_PART_SIZE} (100 KiB) to {MAX_PART_SIZE} (5 GiB)")
+
+
+_UNITS = {
+    "": 1, "b": 1,
+    "k": KIB, "kib": KIB, "kb": 10**3,
+    "m": MIB, "mib": MIB, "mb": 10**6,
+    "g": GIB, "gib": GIB, "gb": 10**9,
+    "t": TIB, "tib": TIB, "tb": 10**12,
+}  # fmt: skip
+
+
+def parse_size(argument: str, value: int | str) -> int:
+    """Return a size in bytes from an int or a text such as ``"64MiB"`` (1 KiB = 1,024; 1 KB = 1,000; 1 K = 1 KiB).
+
+    :param argument: what the error calls it
+    :raises ArgumentError: for anything else, and for negative sizes
+    """
+    size: float = -1
+    if isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    elif isinstance(value, str) and (match := re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*", value)):
+        number, unit = match.groups()
+        if factor := _UNITS.get(unit.lower()):
+            size = int(number) * factor if number.isdigit() else int(float(number) * factor)
+    if size < 0:
+        raise ArgumentError(argument, value, 'give bytes as an int, or a text such as "64MiB"')
+    return int(size)
+
+
+def format_size(size: float) -> str:
+    """Return a size for people: ``"336.0 MiB"``; bytes stand without a fraction."""
+    if size < KIB:
+        return f"{size:.0f} B"
+    for unit, factor in (("KiB", KIB), ("MiB", MIB), ("GiB", GIB)):
+        if size < 1000 * factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size / TIB:.2f} TiB"

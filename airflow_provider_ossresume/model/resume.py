@@ -1,0 +1,97 @@
+"""The decisions of a resume: go on or begin again, and which parts are still good. Reasons are for the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, UploadCheckpoint
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.parts import Part, PartPlan
+
+C = TypeVar("C", UploadCheckpoint, DownloadCheckpoint)
+
+
+@dataclass(frozen=True)
+class Begin:
+    """There is nothing to resume."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Resume(Generic[C]):
+    """Go on with what the checkpoint names."""
+
+    checkpoint: C
+
+
+@dataclass(frozen=True)
+class Restart(Generic[C]):
+    """What the checkpoint names does not fit any more: drop it and begin again."""
+
+    reason: str
+    checkpoint: C
+
+
+def decide_upload(
+    checkpoint: Checkpoint | None, *, target: ObjectRef, size: int, options: str
+) -> Begin | Resume[UploadCheckpoint] | Restart[UploadCheckpoint]:
+    """Decide by the checkpoint alone; OSS is asked for the parts afterwards.
+
+    The source's time stamp and path do not matter, since each part is kept by its content. The part size is the
+    checkpoint's, whatever is configured now.
+    """
+    if checkpoint is None:
+        return Begin("there is no checkpoint")
+    if not isinstance(checkpoint, UploadCheckpoint) or (checkpoint.bucket, checkpoint.key) != (
+        target.bucket,
+        target.key,
+    ):
+        return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
+    if checkpoint.size != size:
+        return Restart(f"the file's size was {checkpoint.size} bytes, is {size}", checkpoint)
+    if checkpoint.options != options:
+        return Restart("the object's headers or metadata are not those that the upload began with", checkpoint)
+    return Resume(checkpoint)
+
+
+def decide_download(
+    checkpoint: Checkpoint | None, *, target: ObjectRef, meta: ObjectMeta, part_file: str, part_file_exists: bool
+) -> Begin | Resume[DownloadCheckpoint] | Restart[DownloadCheckpoint]:
+    """Decide by the checkpoint, what OSS says of the object now, and whether the part file is here."""
+    if checkpoint is None:
+        return Begin("there is no checkpoint")
+    if not isinstance(checkpoint, DownloadCheckpoint) or (
+        checkpoint.bucket, checkpoint.key, checkpoint.version_id, checkpoint.part_file,
+    ) != (target.bucket, target.key, target.version_id, part_file):  # fmt: skip
+        return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
+    if checkpoint.etag != meta.etag:
+        return Restart(f"the object on OSS changed: its ETag was {checkpoint.etag}, is {meta.etag}", checkpoint)
+    if checkpoint.size != meta.size:
+        return Restart(f"the object on OSS changed: its size was {checkpoint.size}, is {meta.size}", checkpoint)
+    if not part_file_exists:
+        return Restart(f"the part file {part_file} is not on this worker", checkpoint)
+    return Resume(checkpoint)
+
+
+def _target_of(checkpoint: Checkpoint) -> str:
+    return ObjectRef(checkpoint.bucket, checkpoint.key).uri
+
+
+def candidate_parts(listed: Iterable[UploadedPart], plan: PartPlan) -> list[tuple[Part, UploadedPart]]:
+    """Return the listed parts that may hold the local bytes: of the plan, of the right size, with a CRC-64 to prove it.
+
+    Whoever keeps one compares its CRC-64 with the local bytes'; every other part is sent again under its number.
+    """
+    return [
+        (part, uploaded)
+        for uploaded in listed
+        if (part := plan.numbered(uploaded.number)) and part.size == uploaded.size and uploaded.crc64 is not None
+    ]
+
+
+def same_content(meta: ObjectMeta, *, size: int, crc64: int) -> bool:
+    """True when OSS's CRC-64 proves that the object holds those bytes."""
+    return meta.size == size and meta.crc64 == crc64

@@ -1,0 +1,1 @@
+"""The OSS REST protocol: signing, messages, credentials, retries and the client."""

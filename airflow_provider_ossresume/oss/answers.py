@@ -1,0 +1,282 @@
+"""A call as it is meant, and what its answer says: values, or an error of ours with the next step in it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import requests
+
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    AlreadyExists,
+    BadAnswer,
+    ConnectionFailed,
+    IntegrityError,
+    InvalidPart,
+    InvalidRange,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchUpload,
+    PreconditionFailed,
+    ServiceError,
+)
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.oss import messages
+from airflow_provider_ossresume.oss.messages import MalformedXML
+
+T = TypeVar("T")
+
+MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
+MAX_XML_BYTES = 16 * 2**20  # a page of 1,000 keys of 1,023 bytes, percent-encoded, has under 5 MiB
+
+
+class Body(Protocol):
+    """What is sent: opened anew at each attempt, so that a retry sends it from its start."""
+
+    @property
+    def size(self) -> int: ...
+
+    def open(self) -> Iterable[bytes | memoryview]: ...
+
+    def crc64(self) -> int | None:
+        """The CRC-64 of what the last attempt sent; None when nothing is to be verified."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it is meant, before it is signed."""
+
+    operation: str
+    method: str
+    bucket: str | None = None
+    key: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | bytes | None = None
+    success: Sequence[int] = (200,)
+
+    @property
+    def target(self) -> str:
+        if self.bucket is None:
+            return "OSS"
+        return ObjectRef(self.bucket, self.key).uri if self.key else f"oss://{self.bucket}"
+
+    def __str__(self) -> str:
+        part = self.query.get("partNumber")
+        return f"{self.operation} {self.target}" + (f" part {part}" if part else "")
+
+    def bad_answer(self, what: str) -> BadAnswer:
+        return BadAnswer(f"{self}: {what}", operation=self.operation, target=self.target)
+
+    def failed(self, what: str) -> ConnectionFailed:
+        return ConnectionFailed(f"{self}: {what}", operation=self.operation, target=self.target)
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def read_xml(call: Call, answer: requests.Response, parse: Callable[[bytes], T]) -> T:
+    """Return what ``parse`` reads in the body."""
+    body = answer.raw.read(MAX_XML_BYTES + 1)
+    if len(body) > MAX_XML_BYTES:
+        raise call.bad_answer(f"the answer is over {MAX_XML_BYTES} bytes long")
+    try:
+        return parse(body)
+    except MalformedXML as error:
+        # Copies and Complete may take long: OSS then sends 200 first and an error in the body.
+        said = messages.read_error(body)
+        if not said.code:
+            raise call.bad_answer(str(error)) from error
+        raise _service_error(call, answer, said, status=500) from None
+
+
+def nothing(answer: requests.Response) -> None:
+    answer.raw.read(MAX_ERROR_BYTES)
+
+
+def object_meta(answer: requests.Response, *, size: int, etag: str | None = None) -> ObjectMeta:
+    headers = {name.lower(): _decoded(value) for name, value in answer.headers.items()}
+    crc64 = headers.get("x-oss-hash-crc64ecma", "")
+    return ObjectMeta(
+        size=size,
+        etag=etag or headers.get("etag", "").strip('"'),
+        crc64=int(crc64) if crc64.isdigit() else None,
+        last_modified=messages.read_http_date(headers.get("last-modified")),
+        content_type=headers.get("content-type"),
+        version_id=headers.get("x-oss-version-id"),
+        metadata={
+            name.removeprefix("x-oss-meta-"): value for name, value in headers.items() if name.startswith("x-oss-meta-")
+        },
+        headers=headers,
+    )
+
+
+def _decoded(value: str) -> str:
+    """OSS sends UTF-8 in headers; http.client reads them as Latin-1."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def stored_object(call: Call, answer: requests.Response, body: Body) -> ObjectMeta:
+    answer.raw.read(MAX_ERROR_BYTES)
+    stored = object_meta(answer, size=body.size)
+    sent = body.crc64()
+    if sent is not None and stored.crc64 is not None and sent != stored.crc64:
+        raise IntegrityError(f"{call}: OSS stored bytes with CRC-64 {stored.crc64}, sent were {sent}")
+    if not stored.etag:
+        raise call.bad_answer("the answer has no ETag")
+    return stored
+
+
+def check_content_range(call: Call, answer: requests.Response, start: int, stop: int) -> None:
+    said = answer.headers.get("Content-Range", "")
+    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", said.strip())
+    if not match or (int(match[1]), int(match[2])) != (start, stop - 1):
+        raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, was answered Content-Range {said!r}")
+
+
+def total_size(answer: requests.Response) -> int:
+    total = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get("Content-Length", "")
+    return int(total) if total.isdigit() else 0
+
+
+def content_length(call: Call, answer: requests.Response) -> int:
+    answer.raw.read(MAX_ERROR_BYTES)
+    length = answer.headers.get("Content-Length", "")
+    if not length.isdigit():
+        raise call.bad_answer("the answer has no Content-Length")
+    return int(length)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def read_error(call: Call, answer: requests.Response) -> ServiceError:
+    """Return the error that an answer is."""
+    return _service_error(call, answer, messages.read_error(_error_body(answer)), status=answer.status_code)
+
+
+def connection_failed(call: Call, error: Exception) -> ConnectionFailed:
+    """Return the error for an exception of requests or urllib3."""
+    failed = call.failed(_reason(error))
+    # A wrong certificate stays wrong; every other failure of a connection may pass.
+    failed.retryable = "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    return failed
+
+
+def _service_error(call: Call, answer: requests.Response, said: messages.ErrorAnswer, *, status: int) -> ServiceError:
+    headers = answer.headers
+    code = said.code or ("NoSuchKey" if status == 404 and call.method == "HEAD" else "")
+    date = messages.read_http_date(headers.get("Date"))
+    return _error_class(status, code)(
+        operation=call.operation,
+        target=call.target,
+        status=status,
+        code=code,
+        detail=said.message,
+        ec=said.ec or headers.get("x-oss-ec", ""),
+        request_id=said.request_id or headers.get("x-oss-request-id", ""),
+        host_id=said.host_id,
+        hint=_hint(call, answer, code),
+        server_time=date.timestamp() if date else None,
+        retry_after=_retry_after(headers),
+    )
+
+
+def _error_body(answer: requests.Response) -> bytes:
+    if in_header := answer.headers.get("x-oss-err"):  # an answer to HEAD has no body
+        try:
+            return base64.b64decode(in_header, validate=True)
+        except binascii.Error:
+            return b""
+    body: bytes = answer.raw.read(MAX_ERROR_BYTES)
+    return body
+
+
+_ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
+    "NoSuchBucket": NoSuchBucket,
+    "NoSuchKey": NoSuchKey,
+    "NoSuchUpload": NoSuchUpload,
+    "PreconditionFailed": PreconditionFailed,
+    "FileAlreadyExists": AlreadyExists,
+    "InvalidPart": InvalidPart,
+    "InvalidRange": InvalidRange,
+}
+_ERRORS_BY_STATUS: Mapping[int, type[ServiceError]] = {
+    401: AccessDenied,
+    403: AccessDenied,
+    412: PreconditionFailed,
+    416: InvalidRange,
+}
+
+
+def _error_class(status: int, code: str) -> type[ServiceError]:
+    return _ERRORS_BY_CODE.get(code) or _ERRORS_BY_STATUS.get(status) or ServiceError
+
+
+# The RAM permission that each operation needs (OSS, "RAM policies", list of actions).
+_PERMISSIONS: Mapping[str, str] = {
+    "PutObject": "oss:PutObject",
+    "GetObject": "oss:GetObject",
+    "HeadObject": "oss:GetObject",
+    "DeleteObject": "oss:DeleteObject",
+    "DeleteMultipleObjects": "oss:DeleteObject",
+    "CopyObject": "oss:GetObject on the source and oss:PutObject on the target",
+    "InitiateMultipartUpload": "oss:PutObject",
+    "UploadPart": "oss:PutObject",
+    "UploadPartCopy": "oss:GetObject on the source and oss:PutObject on the target",
+    "ListParts": "oss:ListParts",
+    "CompleteMultipartUpload": "oss:PutObject",
+    "AbortMultipartUpload": "oss:AbortMultipartUpload",
+    "ListMultipartUploads": "oss:ListMultipartUploads",
+    "ListObjectsV2": "oss:ListObjects",
+    "GetBucketInfo": "oss:GetBucketInfo",
+}
+_HINTS_BY_CODE: Mapping[str, str] = {
+    "SignatureDoesNotMatch": "check the Access Key Secret and the region",
+    "InvalidAccessKeyId": "check the Access Key ID; it is unknown to OSS, disabled, or the STS token's is over",
+    "SecurityTokenExpired": "the STS token has expired; get a new one",
+    "InvalidSecurityToken": "the STS token does not fit the Access Key ID",
+    "RequestTimeTooSkewed": "set this worker's clock; it is over 15 minutes away from OSS's",
+    "NoSuchBucket": "check the bucket's name and that the endpoint is of its region",
+    "FileAlreadyExists": "the object exists and may not be overwritten",
+}
+
+
+def _hint(call: Call, answer: requests.Response, code: str) -> str:
+    if code in _HINTS_BY_CODE:
+        return _HINTS_BY_CODE[code]
+    if answer.status_code == 403 and call.operation in _PERMISSIONS:
+        return f"grant {_PERMISSIONS[call.operation]}"
+    if location := answer.headers.get("Location"):
+        return f"a redirect to {location.partition('?')[0]} was not followed; set that as the endpoint if it is right"
+    return ""
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from Retry-After or OSS's own throttling header in milliseconds."""
+    if (delay := headers.get("x-oss-qos-delay-time", "")).isdigit():
+        return int(delay) / 1000
+    said = headers.get("Retry-After", "").strip()
+    if said.isdigit():
+        return float(said)
+    when = messages.read_http_date(said)
+    return max(0.0, when.timestamp() - time.time()) if when else None
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason, without the URL, which may hold a signature."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    text = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        text += "; set the connection's CA bundle when the certificate is your own authority's"
+    return text

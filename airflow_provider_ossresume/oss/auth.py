@@ -1,0 +1,132 @@
+"""Signs requests, in their headers or in their URL, for one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from typing import Literal
+
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.oss import signing
+from airflow_provider_ossresume.oss.credentials import Credentials
+from airflow_provider_ossresume.oss.signing import Signable
+
+SignatureVersion = Literal["v4", "v1"]
+
+MAX_V4_EXPIRY = 7 * 24 * 3600  # OSS: a V4 URL is good for at most seven days
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Signs with one set of credentials at one moment.
+
+    :ivar now: seconds since 1970 by OSS's clock
+    """
+
+    credentials: Credentials
+    version: SignatureVersion
+    region: str
+    now: float
+
+    def headers(self, request: Signable) -> dict[str, str]:
+        """Return the headers to add: date, token and Authorization."""
+        added = {"Date": format_datetime(self._moment, usegmt=True)}
+        if self.credentials.security_token:
+            added["x-oss-security-token"] = self.credentials.security_token
+        if self.version == "v4":
+            added["x-oss-date"] = self._timestamp
+            added["x-oss-content-sha256"] = signing.V4_UNSIGNED_PAYLOAD
+        signed = replace(request, headers={**request.headers, **added})
+        key_id = self.credentials.access_key_id
+        if self.version == "v4":
+            fields = f"Credential={key_id}/{self._scope},Signature={self._v4_signature(signed)}"
+            added["Authorization"] = f"{signing.V4_ALGORITHM} {fields}"
+        else:
+            added["Authorization"] = f"OSS {key_id}:{self._v1_signature(signed, date=added['Date'])}"
+        return added
+
+    def query(self, request: Signable, *, expires: int) -> dict[str, str]:
+        """Return the whole query of a URL that is good for ``expires`` seconds."""
+        if self.version == "v4":
+            return self._v4_query(request, expires)
+        until = str(int(self.now) + expires)
+        query = dict(request.query)
+        if self.credentials.security_token:
+            query["security-token"] = self.credentials.security_token
+        signature = self._v1_signature(replace(request, query=query), date=until)
+        return {**query, "OSSAccessKeyId": self.credentials.access_key_id, "Expires": until, "Signature": signature}
+
+    def _v4_query(self, request: Signable, expires: int) -> dict[str, str]:
+        query = {
+            **request.query,
+            "x-oss-signature-version": signing.V4_ALGORITHM,
+            "x-oss-date": self._timestamp,
+            "x-oss-expires": str(expires),
+            "x-oss-credential": f"{self.credentials.access_key_id}/{self._scope}",
+        }
+        if self.credentials.security_token:
+            query["x-oss-security-token"] = self.credentials.security_token
+        return {**query, "x-oss-signature": self._v4_signature(replace(request, query=query))}
+
+    def _v4_signature(self, request: Signable) -> str:
+        text = signing.v4_string_to_sign(
+            signing.v4_canonical_request(request), timestamp=self._timestamp, scope=self._scope
+        )
+        return signing.v4_signature(text, secret=self.credentials.access_key_secret, scope=self._scope)
+
+    def _v1_signature(self, request: Signable, *, date: str) -> str:
+        text = signing.v1_string_to_sign(request, date=date)
+        return signing.v1_signature(text, secret=self.credentials.access_key_secret)
+
+    @property
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self.now, timezone.utc)
+
+    @property
+    def _timestamp(self) -> str:
+        return f"{self._moment:%Y%m%dT%H%M%SZ}"
+
+    @property
+    def _scope(self) -> str:
+        return signing.v4_scope(f"{self._moment:%Y%m%d}", region=self.region)
+
+
+@dataclass(frozen=True)
+class OssAuth(AuthBase):
+    """Signs one attempt at a request: called with the prepared request, as requests does with its ``auth``.
+
+    :ivar resource: what the URL means, decoded; the headers are the prepared request's
+    """
+
+    signer: Signer
+    resource: Signable
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        headers = {name: _text(value) for name, value in r.headers.items()}
+        r.headers.update(self.signer.headers(replace(self.resource, headers=headers)))
+        return r
+
+
+def check_expiry(expires: int, version: SignatureVersion) -> int:
+    """:raises ArgumentError: when OSS would refuse a URL that is good for that many seconds"""
+    if expires < 1 or (version == "v4" and expires > MAX_V4_EXPIRY):
+        raise ArgumentError("expires", expires, f"give 1 to {MAX_V4_EXPIRY} seconds (seven days)")
+    return expires
+
+
+def header_value(name: str, value: str) -> str | bytes:
+    """Return a header's value as it can be sent: OSS takes UTF-8, http.client only bytes of it.
+
+    :raises ArgumentError: for line ends and other control characters
+    """
+    if any(character < " " or character == "\x7f" for character in value):
+        raise ArgumentError(f"headers[{name!r}]", value, "a header holds no control characters; remove them")
+    return value if value.isascii() else value.encode()
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,461 @@
+"""The OSS operations that transfers, hooks and sensors need.
+
+Every operation goes through :meth:`OssClient._exchange`, which retries it and turns whatever goes wrong into an error
+of ours. Requests never follow redirects, never read ~/.netrc and always have timeouts; every attempt is signed afresh
+and its body opened anew. One client may be used from many threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Protocol, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.models import PreparedRequest
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import HTTPError
+
+from airflow_provider_ossresume import __version__
+from airflow_provider_ossresume.errors import ArgumentError, ServiceError
+from airflow_provider_ossresume.model.objects import (
+    ListedObject,
+    ListedUpload,
+    ObjectMeta,
+    ObjectRef,
+    UploadedPart,
+)
+from airflow_provider_ossresume.oss import answers, messages
+from airflow_provider_ossresume.oss.answers import Body, Call
+from airflow_provider_ossresume.oss.auth import OssAuth, SignatureVersion, Signer, check_expiry, header_value
+from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
+from airflow_provider_ossresume.oss.endpoint import Endpoint, quote_key
+from airflow_provider_ossresume.oss.messages import BucketInfo
+from airflow_provider_ossresume.oss.retry import RetryPolicy
+from airflow_provider_ossresume.oss.signing import Signable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PIECE_SIZE = 256 * 1024  # what is asked of the socket at once
+LEAST_PROGRESS = 64 * 1024  # bytes within stall_timeout, or the attempt is given up
+MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
+
+
+class Sink(Protocol):
+    """Where a download's bytes go."""
+
+    def open(self) -> None:
+        """An attempt begins; what an earlier one wrote is to be forgotten."""
+
+    def write(self, data: bytes) -> None: ...
+
+
+class OssClient:
+    """A client for one endpoint and one set of credentials.
+
+    :param region: needed for V4 signatures; see :func:`~airflow_provider_ossresume.oss.endpoint.check_region`
+    :param connect_timeout: seconds for a connection to be made
+    :param read_timeout: seconds of silence after which an attempt is given up
+    :param stall_timeout: seconds within which at least 64 KiB of a body must move
+    :param max_connections: how many threads will use it at once
+    :param proxies: as in requests; None takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY from the environment
+    :param verify_tls: False, or the path of a CA bundle; True takes REQUESTS_CA_BUNDLE or the built-in one
+    :param clock: seconds since 1970
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: CredentialsProvider,
+        *,
+        region: str | None,
+        signature_version: SignatureVersion = "v4",
+        retry: RetryPolicy | None = None,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        stall_timeout: float = 60.0,
+        max_connections: int = 16,
+        proxies: Mapping[str, str] | None = None,
+        verify_tls: bool | str = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if signature_version not in ("v4", "v1"):
+            raise ArgumentError("signature_version", signature_version, "choose v4 or v1")
+        if signature_version == "v4" and not region:
+            raise ArgumentError(
+                "region", region, f"V4 signatures need it and {endpoint} does not tell it; set it, as in cn-hangzhou"
+            )
+        self.endpoint = endpoint
+        self.region = region or ""
+        self._credentials = credentials
+        self._signature_version = signature_version
+        self._retry = retry or RetryPolicy()
+        self._timeout = (connect_timeout, read_timeout)
+        self._stall_timeout = stall_timeout
+        self._clock = clock
+        self._clock_offset = 0.0  # OSS's clock minus ours
+        self._session = _new_session(max_connections)
+        self._settings = _settings(self._session, str(endpoint), proxies, verify_tls)
+
+    def close(self) -> None:
+        """Close idle connections. The client stays usable."""
+        self._session.close()
+
+    @property
+    def clock_offset(self) -> float:
+        """By how many seconds OSS's clock is ahead of this machine's, as far as OSS had to tell."""
+        return self._clock_offset
+
+    # --- objects ------------------------------------------------------------------------------------------------------
+
+    def put_object(self, target: ObjectRef, body: Body, *, headers: Mapping[str, str] | None = None) -> ObjectMeta:
+        """Write an object of at most 5 GiB in one request.
+
+        :raises AlreadyExists: with the header ``x-oss-forbid-overwrite: true``, when the object exists
+        :raises IntegrityError: when OSS stored other bytes than were sent
+        """
+        call = Call("PutObject", "PUT", target.bucket, target.key, headers=headers or {}, body=body)
+        return self._exchange(call, lambda answer: answers.stored_object(call, answer, body))
+
+    def get_object(
+        self, target: ObjectRef, sink: Sink, *, start: int = 0, stop: int | None = None, if_match: str | None = None
+    ) -> ObjectMeta:
+        """Write the object's bytes ``[start, stop)`` to the sink; the whole object when ``stop`` is None.
+
+        :param if_match: the ETag that the object must still have
+        :raises PreconditionFailed: when it has another one
+        """
+        headers = {"Accept-Encoding": "identity"}
+        if stop is not None:
+            # Without "standard" OSS answers a range that ends behind the object with the whole object.
+            headers |= {"Range": f"bytes={start}-{stop - 1}", "x-oss-range-behavior": "standard"}
+        if if_match is not None:
+            headers["If-Match"] = f'"{if_match}"'
+        call = Call(
+            "GetObject", "GET", target.bucket, target.key, _version_query(target), headers,
+            success=(200,) if stop is None else (206,),
+        )  # fmt: skip
+
+        def read(answer: requests.Response) -> ObjectMeta:
+            if stop is not None:
+                answers.check_content_range(call, answer, start, stop)
+            sink.open()
+            for data in self._pieces(call, answer):
+                sink.write(data)
+            return answers.object_meta(answer, size=answers.total_size(answer))
+
+        return self._exchange(call, read)
+
+    def head_object(self, target: ObjectRef) -> ObjectMeta:
+        """:raises NoSuchKey: when there is no such object"""
+        call = Call("HeadObject", "HEAD", target.bucket, target.key, _version_query(target))
+        return self._exchange(
+            call, lambda answer: answers.object_meta(answer, size=answers.content_length(call, answer))
+        )
+
+    def delete_object(self, target: ObjectRef) -> None:
+        """Delete an object; one that does not exist counts as deleted."""
+        self._exchange(Call("DeleteObject", "DELETE", target.bucket, target.key, success=(204,)), answers.nothing)
+
+    def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[str]:
+        """Delete up to any number of objects, 1,000 a request; return the keys that OSS says are gone."""
+        gone: list[str] = []
+        for first in range(0, len(keys), MAX_KEYS_TO_DELETE):
+            body = messages.delete_body(keys[first : first + MAX_KEYS_TO_DELETE])
+            call = Call(
+                "DeleteMultipleObjects", "POST", bucket, query={"delete": "", "encoding-type": "url"},
+                headers={"Content-MD5": messages.content_md5(body)}, body=body,
+            )  # fmt: skip
+            gone += self._exchange_xml(call, messages.read_deleted)
+        return gone
+
+    def copy_object(self, source: ObjectRef, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str:
+        """Copy an object of at most 1 GB within a region; return the copy's ETag. Larger ones: upload_part_copy."""
+        call = Call(
+            "CopyObject", "PUT", target.bucket, target.key,
+            headers={**(headers or {}), "x-oss-copy-source": _copy_source(source)},
+        )  # fmt: skip
+        return self._exchange_xml(call, partial(messages.read_etag, root="CopyObjectResult"))
+
+    # --- multipart uploads --------------------------------------------------------------------------------------------
+
+    def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str:
+        """Begin a multipart upload and return its upload ID. The object's headers and metadata are fixed here.
+
+        An answer that is lost leaves an upload ID that nobody knows; the bucket's lifecycle rule removes it.
+        """
+        call = Call("InitiateMultipartUpload", "POST", target.bucket, target.key, {"uploads": ""}, headers or {})
+        return self._exchange_xml(call, messages.read_upload_id)
+
+    def upload_part(self, target: ObjectRef, upload_id: str, number: int, body: Body) -> UploadedPart:
+        """Send one part; sent again under its number it replaces the former one.
+
+        :raises NoSuchUpload: when the upload was completed, aborted or removed
+        :raises IntegrityError: when OSS stored other bytes than were sent
+        """
+        call = Call("UploadPart", "PUT", target.bucket, target.key, _part_query(upload_id, number), body=body)
+
+        def read(answer: requests.Response) -> UploadedPart:
+            stored = answers.stored_object(call, answer, body)
+            return UploadedPart(number, stored.etag, body.size, body.crc64())
+
+        return self._exchange(call, read)
+
+    def upload_part_copy(
+        self, source: ObjectRef, target: ObjectRef, upload_id: str, number: int, *, start: int, stop: int, if_match: str
+    ) -> str:
+        """Let OSS copy the source's bytes ``[start, stop)`` as one part; return the part's ETag."""
+        call = Call(
+            "UploadPartCopy", "PUT", target.bucket, target.key, _part_query(upload_id, number),
+            {
+                "x-oss-copy-source": _copy_source(source),
+                "x-oss-copy-source-range": f"bytes={start}-{stop - 1}",
+                "x-oss-copy-source-if-match": f'"{if_match}"',
+            },
+        )  # fmt: skip
+        return self._exchange_xml(call, partial(messages.read_etag, root="CopyPartResult"))
+
+    def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]:
+        """Return every part that OSS has of an upload, ascending.
+
+        :raises NoSuchUpload: when the upload was completed, aborted or removed
+        """
+        parts: list[UploadedPart] = []
+        marker: int | None = 0
+        while marker is not None:
+            query = {"uploadId": upload_id, "max-parts": "1000", "part-number-marker": str(marker)}
+            call = Call("ListParts", "GET", target.bucket, target.key, query)
+            page = self._exchange_xml(call, messages.read_parts)
+            parts += page.parts
+            marker = _advance(call, marker, page.next_marker)
+        return parts
+
+    def complete(
+        self,
+        target: ObjectRef,
+        upload_id: str,
+        parts: Iterable[UploadedPart],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> ObjectMeta:
+        """Join the parts into the object; the size that is returned is the sum of theirs.
+
+        :raises InvalidPart: when OSS has a part not, or with another ETag
+        :raises NoSuchUpload: when the upload is over; perhaps an earlier attempt's answer was lost
+        """
+        parts = list(parts)
+        call = Call(
+            "CompleteMultipartUpload", "POST", target.bucket, target.key, {"uploadId": upload_id}, headers or {},
+            messages.complete_body(parts),
+        )  # fmt: skip
+
+        def read(answer: requests.Response) -> ObjectMeta:
+            etag = answers.read_xml(call, answer, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
+            return answers.object_meta(answer, size=sum(part.size for part in parts), etag=etag)
+
+        return self._exchange(call, read)
+
+    def abort(self, target: ObjectRef, upload_id: str) -> None:
+        """Drop an upload and its parts. Parts that are still on their way survive it: stop sending first.
+
+        :raises NoSuchUpload: when it is over already
+        """
+        call = Call(
+            "AbortMultipartUpload", "DELETE", target.bucket, target.key, {"uploadId": upload_id}, success=(204,)
+        )
+        self._exchange(call, answers.nothing)
+
+    # --- the bucket ---------------------------------------------------------------------------------------------------
+
+    def list_uploads(self, bucket: str, *, prefix: str = "") -> Iterator[ListedUpload]:
+        """Yield the bucket's unfinished multipart uploads, by key."""
+        marker: tuple[str, str] | None = ("", "")
+        while marker is not None:
+            query = {"uploads": "", "max-uploads": "1000", "encoding-type": "url", "prefix": prefix}
+            query |= {"key-marker": marker[0], "upload-id-marker": marker[1]}
+            call = Call("ListMultipartUploads", "GET", bucket, query=_without_empty(query, keep="uploads"))
+            page = self._exchange_xml(call, messages.read_uploads)
+            yield from page.uploads
+            marker = _advance(call, marker, page.next_marker)
+
+    def list_objects(
+        self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = ""
+    ) -> Iterator[ListedObject]:
+        """Yield the bucket's objects in the order of their keys' bytes; with a delimiter, those above it only."""
+        token: str | None = ""
+        while token is not None:
+            query = {"list-type": "2", "max-keys": "1000", "encoding-type": "url", "prefix": prefix}
+            query |= {"continuation-token": token, "start-after": start_after, "delimiter": delimiter}
+            call = Call("ListObjectsV2", "GET", bucket, query=_without_empty(query))
+            page = self._exchange_xml(call, messages.read_objects)
+            yield from page.objects
+            token = _advance(call, token, page.next_token)
+
+    def get_bucket_info(self, bucket: str) -> BucketInfo:
+        """Return where the bucket is and what its endpoints are called."""
+        call = Call("GetBucketInfo", "GET", bucket, query={"bucketInfo": ""})
+        return self._exchange_xml(call, messages.read_bucket_info)
+
+    def presigned_url(
+        self, method: str, target: ObjectRef, *, expires: int, query: Mapping[str, str] | None = None
+    ) -> str:
+        """Return a URL with which whoever has it may do one thing for ``expires`` seconds. It is a secret."""
+        check_expiry(expires, self._signature_version)
+        resource = Signable(method.upper(), target.bucket, target.key, {**_version_query(target), **(query or {})})
+        credentials = self._credentials.get()
+        signed = self._signer(credentials).query(resource, expires=expires) if credentials else resource.query
+        return self.endpoint.url(target.bucket, target.key, signed)
+
+    # --- one exchange -------------------------------------------------------------------------------------------------
+
+    def _exchange(self, call: Call, read: Callable[[requests.Response], T]) -> T:
+        """Send a request until it succeeds, and return what ``read`` makes of the answer, body included.
+
+        :raises RequestError: when it cannot succeed, or has not within the retry policy
+        """
+        result: T = self._retry.retrying(str(call))(self._attempt, call, read)
+        return result
+
+    def _exchange_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:
+        return self._exchange(call, lambda answer: answers.read_xml(call, answer, parse))
+
+    def _attempt(self, call: Call, read: Callable[[requests.Response], T]) -> T:
+        credentials = self._credentials.get()
+        try:
+            answer = self._session.send(
+                self._prepare(call, credentials), stream=True, timeout=self._timeout, allow_redirects=False, **self._settings
+            )
+            with closing(answer):
+                if answer.status_code not in call.success:
+                    raise self._error(call, answer, credentials)
+                return read(answer)
+        except (requests.RequestException, HTTPError) as error:
+            raise answers.connection_failed(call, error) from error
+
+    def _prepare(self, call: Call, credentials: Credentials | None) -> PreparedRequest:
+        request = PreparedRequest()
+        request.method = call.method
+        # Set as it is: requests and urllib3 would normalise dot segments that belong to a key.
+        request.url = self.endpoint.url(call.bucket, call.key, call.query)
+        request.headers = CaseInsensitiveDict({"User-Agent": f"airflow-provider-ossresume/{__version__}"})
+        for name, value in call.headers.items():
+            request.headers[name] = header_value(name, value)  # type: ignore[assignment]  # bytes are fine
+        request.hooks = {}
+        self._add_body(request, call)
+        if credentials:
+            OssAuth(self._signer(credentials), Signable(call.method, call.bucket, call.key, call.query))(request)
+        return request
+
+    def _add_body(self, request: PreparedRequest, call: Call) -> None:
+        if isinstance(call.body, bytes):
+            request.headers["Content-Length"] = str(len(call.body))
+            request.body = call.body
+        elif call.body is not None:
+            request.headers["Content-Length"] = str(call.body.size)
+            request.headers.setdefault("Content-Type", "application/octet-stream")
+            request.body = self._guarded(call, call.body.open())  # type: ignore[assignment]
+        elif call.method in ("PUT", "POST"):
+            request.headers["Content-Length"] = "0"
+
+    def _signer(self, credentials: Credentials) -> Signer:
+        return Signer(credentials, self._signature_version, self.region, self._clock() + self._clock_offset)
+
+    # --- bodies -------------------------------------------------------------------------------------------------------
+
+    def _pieces(self, call: Call, answer: requests.Response) -> Iterator[bytes]:
+        """Yield the answer's body as it comes in; a body that ends too early is an error of urllib3's."""
+        return self._guarded(call, iter(lambda: answer.raw.read1(PIECE_SIZE), b""))
+
+    def _guarded(self, call: Call, pieces: Iterable[T]) -> Iterator[T]:
+        """Pass the pieces on, and give up when less than 64 KiB moved within the stall timeout.
+
+        A peer that is silent runs into the socket's timeout; this is for the one that trickles.
+        """
+        began, moved = time.monotonic(), 0
+        for piece in pieces:
+            yield piece
+            moved += len(piece)  # type: ignore[arg-type]
+            if (now := time.monotonic()) - began > self._stall_timeout:
+                if moved < LEAST_PROGRESS:
+                    raise call.failed(f"stalled, {moved} bytes in {now - began:.0f} s")
+                began, moved = now, 0
+
+    # --- errors -------------------------------------------------------------------------------------------------------
+
+    def _error(self, call: Call, answer: requests.Response, credentials: Credentials | None) -> ServiceError:
+        error = answers.read_error(call, answer)
+        # What this client can mend is worth another attempt.
+        error.retryable = error.retryable or self._mend_clock(error) or self._mend_credentials(error, credentials)
+        return error
+
+    def _mend_clock(self, error: ServiceError) -> bool:
+        """Sign with OSS's time from now on; True when that makes a difference."""
+        if error.code != "RequestTimeTooSkewed" or error.server_time is None:
+            return False
+        offset = error.server_time - self._clock()
+        if abs(offset - self._clock_offset) < 60:
+            return False
+        log.warning("This worker's clock is %.0f s away from OSS's; signing with OSS's time", -offset)
+        self._clock_offset = offset
+        return True
+
+    def _mend_credentials(self, error: ServiceError, used: Credentials | None) -> bool:
+        """Ask for other credentials where OSS calls these expired or unknown; True when there are others."""
+        if error.code not in ("SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"):
+            return False
+        return used is not None and self._credentials.renew(used) != used
+
+
+# --- sessions ---------------------------------------------------------------------------------------------------------
+
+
+def _new_session(max_connections: int) -> requests.Session:
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=max_connections, max_retries=0, pool_block=False)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _settings(
+    session: requests.Session, url: str, proxies: Mapping[str, str] | None, verify_tls: bool | str
+) -> dict[str, Any]:
+    """Return proxies, verify and cert for every request; the environment is read once, here."""
+    settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
+    session.trust_env = False
+    return {name: settings[name] for name in ("proxies", "verify", "cert")}
+
+
+# --- small helpers ----------------------------------------------------------------------------------------------------
+
+
+def _version_query(target: ObjectRef) -> dict[str, str]:
+    return {"versionId": target.version_id} if target.version_id else {}
+
+
+def _part_query(upload_id: str, number: int) -> dict[str, str]:
+    return {"partNumber": str(number), "uploadId": upload_id}
+
+
+def _copy_source(source: ObjectRef) -> str:
+    version = f"?versionId={source.version_id}" if source.version_id else ""
+    return f"/{source.bucket}/{quote_key(source.key)}{version}"
+
+
+def _without_empty(query: Mapping[str, str], *, keep: str = "") -> dict[str, str]:
+    return {name: value for name, value in query.items() if value or name == keep}
+
+
+def _advance(call: Call, marker: T, following: T | None) -> T | None:
+    """Return the next page's marker; a server that repeats one would keep us listing for ever."""
+    if following is not None and following == marker:
+        raise call.bad_answer("the listing does not advance")
+    return following

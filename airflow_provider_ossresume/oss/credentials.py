@@ -1,0 +1,93 @@
+"""Where Access Keys come from.
+
+A provider is anything with ``get()``; it is asked for each request, as a long transfer outlives a token, so it answers
+fast. When OSS says that the credentials have expired, ``renew()`` is asked once for others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from airflow_provider_ossresume.errors import CredentialsError
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An Access Key, with a security token when it came from STS. Secret and token are never shown."""
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str | None = field(default=None, repr=False)
+
+
+class CredentialsProvider(Protocol):
+    def get(self) -> Credentials | None:
+        """Return the credentials to sign with now; None for anonymous requests.
+
+        :raises CredentialsError: when there are none
+        """
+
+    def renew(self, expired: Credentials) -> Credentials | None:
+        """Return others than the expired ones, or the same when there are none. Many threads may ask at once."""
+
+
+class StaticCredentials:
+    """One Access Key, or one STS token, for good."""
+
+    def __init__(self, access_key_id: str, access_key_secret: str, security_token: str | None = None) -> None:
+        if not access_key_id or not access_key_secret:
+            missing = "Access Key Secret" if access_key_id else "Access Key ID"
+            raise CredentialsError(f"the {missing} is missing; fill it in in the connection, or set auth_type")
+        # Pasted keys often bring a line end along, and no key holds white space.
+        self._credentials = Credentials(
+            access_key_id.strip(), access_key_secret.strip(), security_token.strip() if security_token else None
+        )
+
+    def get(self) -> Credentials:
+        return self._credentials
+
+    def renew(self, expired: Credentials) -> Credentials:
+        return self._credentials
+
+
+class AnonymousCredentials:
+    """No credentials: requests go out unsigned, which public buckets allow."""
+
+    def get(self) -> None:
+        return None
+
+    def renew(self, expired: Credentials) -> None:
+        return None
+
+
+class EnvironmentCredentials:
+    """Access Keys from the environment, read at each request, so a refreshed variable counts at once.
+
+    The names are those of OSS's SDKs (``OSS_ACCESS_KEY_ID``, ``OSS_ACCESS_KEY_SECRET``, ``OSS_SESSION_TOKEN``) and,
+    where those are absent, those of Alibaba's credentials library (``ALIBABA_CLOUD_ACCESS_KEY_ID``, ``…_SECRET``,
+    ``ALIBABA_CLOUD_SECURITY_TOKEN``).
+    """
+
+    _NAMES = (
+        ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"),
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"),
+    )
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = os.environ if environment is None else environment
+
+    def get(self) -> Credentials:
+        for key_id, secret, token in self._NAMES:
+            if self._environment.get(key_id) and self._environment.get(secret):
+                return Credentials(
+                    self._environment[key_id], self._environment[secret], self._environment.get(token) or None
+                )
+        raise CredentialsError(
+            "no credentials in the environment of this worker: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"
+        )
+
+    def renew(self, expired: Credentials) -> Credentials:
+        return self.get()

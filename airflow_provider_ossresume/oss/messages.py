@@ -1,0 +1,243 @@
+"""The bodies of OSS's requests and answers: XML written and read, by name whatever the namespace."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, UploadedPart
+
+
+class MalformedXML(ValueError):
+    """The body is not the XML that was expected; becomes a BadAnswer that names the operation."""
+
+
+@dataclass(frozen=True)
+class ErrorAnswer:
+    """What an error's XML says."""
+
+    code: str = ""
+    message: str = ""
+    ec: str = ""
+    request_id: str = ""
+    host_id: str = ""
+
+
+@dataclass(frozen=True)
+class PartsPage:
+    parts: list[UploadedPart]
+    next_marker: int | None
+
+
+@dataclass(frozen=True)
+class UploadsPage:
+    uploads: list[ListedUpload]
+    next_marker: tuple[str, str] | None
+
+
+@dataclass(frozen=True)
+class ObjectsPage:
+    objects: list[ListedObject]
+    prefixes: list[str]
+    next_token: str | None
+
+
+@dataclass(frozen=True)
+class BucketInfo:
+    """What GetBucketInfo tells. ``region`` is without the ``oss-`` that OSS puts before it."""
+
+    name: str
+    region: str
+    extranet_endpoint: str
+    intranet_endpoint: str
+    storage_class: str
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def complete_body(parts: Iterable[UploadedPart]) -> bytes:
+    """Return the body of CompleteMultipartUpload; the parts stand in ascending order, as OSS demands."""
+    lines = "".join(
+        f'<Part><PartNumber>{part.number}</PartNumber><ETag>"{escape(part.etag)}"</ETag></Part>'
+        for part in sorted(parts, key=lambda part: part.number)
+    )
+    return f"<CompleteMultipartUpload>{lines}</CompleteMultipartUpload>".encode()
+
+
+def delete_body(keys: Iterable[str]) -> bytes:
+    """Return the body of DeleteMultipleObjects; OSS then names each key that it deleted."""
+    objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+    return f"<Delete><Quiet>false</Quiet>{objects}</Delete>".encode()
+
+
+def content_md5(body: bytes) -> str:
+    """Return the Content-MD5 header, which DeleteMultipleObjects requires."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def read_error(body: bytes) -> ErrorAnswer:
+    """Return what the error says; empty fields for a body that is no OSS error, such as a proxy's page."""
+    try:
+        root = _Node(_parse(body))
+    except MalformedXML:
+        return ErrorAnswer()
+    return ErrorAnswer(
+        code=root.text("Code"),
+        message=root.text("Message"),
+        ec=root.text("EC"),
+        request_id=root.text("RequestId"),
+        host_id=root.text("HostId"),
+    )
+
+
+def read_upload_id(body: bytes) -> str:
+    return _root(body, "InitiateMultipartUploadResult").required("UploadId")
+
+
+def read_etag(body: bytes, *, root: str) -> str:
+    """Return the ETag of a Complete's or a copy's answer."""
+    return _root(body, root).required("ETag").strip('"')
+
+
+def read_parts(body: bytes) -> PartsPage:
+    root = _root(body, "ListPartsResult")
+    parts = [
+        UploadedPart(
+            number=node.number("PartNumber"),
+            etag=node.required("ETag").strip('"'),
+            size=node.number("Size"),
+            crc64=node.optional_number("HashCrc64ecma"),
+        )
+        for node in root.all("Part")
+    ]
+    return PartsPage(parts, root.number("NextPartNumberMarker") if root.is_truncated else None)
+
+
+def read_uploads(body: bytes) -> UploadsPage:
+    root = _root(body, "ListMultipartUploadsResult")
+    uploads = [
+        ListedUpload(root.decoded(node.required("Key")), node.required("UploadId"), _time(node.text("Initiated")))
+        for node in root.all("Upload")
+    ]
+    marker = (root.decoded(root.text("NextKeyMarker")), root.text("NextUploadIdMarker"))
+    return UploadsPage(uploads, marker if root.is_truncated else None)
+
+
+def read_objects(body: bytes) -> ObjectsPage:
+    root = _root(body, "ListBucketResult")
+    objects = [
+        ListedObject(
+            key=root.decoded(node.required("Key")),
+            size=node.number("Size"),
+            etag=node.text("ETag").strip('"'),
+            last_modified=_time(node.text("LastModified")),
+            storage_class=node.text("StorageClass"),
+        )
+        for node in root.all("Contents")
+    ]
+    prefixes = [root.decoded(node.required("Prefix")) for node in root.all("CommonPrefixes")]
+    return ObjectsPage(objects, prefixes, root.required("NextContinuationToken") if root.is_truncated else None)
+
+
+def read_deleted(body: bytes) -> list[str]:
+    root = _root(body, "DeleteResult")
+    return [root.decoded(node.required("Key")) for node in root.all("Deleted")]
+
+
+def read_bucket_info(body: bytes) -> BucketInfo:
+    bucket = next(_root(body, "BucketInfo").all("Bucket"), None)
+    if bucket is None:
+        raise MalformedXML("BucketInfo has no Bucket")
+    return BucketInfo(
+        name=bucket.text("Name"),
+        region=bucket.text("Location").removeprefix("oss-"),
+        extranet_endpoint=bucket.text("ExtranetEndpoint"),
+        intranet_endpoint=bucket.text("IntranetEndpoint"),
+        storage_class=bucket.text("StorageClass"),
+    )
+
+
+def read_http_date(text: str | None) -> datetime | None:
+    """Return an HTTP date, or None for one that is absent or no date."""
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+class _Node:
+    """An element whose children are read by local name."""
+
+    def __init__(self, element: ET.Element) -> None:
+        self._element = element
+
+    def all(self, name: str) -> Iterator[_Node]:
+        return (_Node(child) for child in self._element if _local_name(child) == name)
+
+    def text(self, name: str) -> str:
+        return next((child._element.text or "" for child in self.all(name)), "")
+
+    def required(self, name: str) -> str:
+        if value := self.text(name):
+            return value
+        raise MalformedXML(f"{_local_name(self._element)} has no {name}")
+
+    def number(self, name: str) -> int:
+        value = self.optional_number(name)
+        if value is None:
+            raise MalformedXML(f"{_local_name(self._element)} has no {name}")
+        return value
+
+    def optional_number(self, name: str) -> int | None:
+        text = self.text(name).strip()
+        if text and not (text.isascii() and text.isdigit() and len(text) <= 20):
+            raise MalformedXML(f"{name} is no number")
+        return int(text) if text else None
+
+    def decoded(self, text: str) -> str:
+        """Return a key or prefix as it really is: OSS percent-encodes it where ``encoding-type=url`` was asked for."""
+        return unquote(text) if self.text("EncodingType") == "url" else text
+
+    @property
+    def is_truncated(self) -> bool:
+        return self.text("IsTruncated") == "true"
+
+
+def _root(body: bytes, name: str) -> _Node:
+    element = _parse(body)
+    if _local_name(element) != name:
+        raise MalformedXML(f"expected {name}, got {_local_name(element)}")
+    return _Node(element)
+
+
+def _parse(body: bytes) -> ET.Element:
+    try:
+        text = body.decode("utf-8-sig")
+        # OSS never declares a document type; without one there are no entities to expand, so no entity bomb.
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise MalformedXML("the XML declares a document type")
+        return ET.fromstring(text)  # noqa: S314 - see above
+    except (ET.ParseError, UnicodeDecodeError, ValueError) as error:
+        raise MalformedXML(str(error)) from error
+
+
+def _local_name(element: ET.Element) -> str:
+    return element.tag.rpartition("}")[2]

@@ -1,0 +1,104 @@
+"""How transfers are done: part sizes, concurrency, retries and timeouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.parts import DEFAULT_PART_SIZE, MAX_PUT_SIZE, MIB, check_part_size, parse_size
+
+MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """How transfers are done. Sizes are an int of bytes or a text such as ``"64MiB"``; times are seconds.
+
+    :param part_size: wanted size of a part, 100 KiB to 5 GiB, default 8 MiB; raised so that 10,000 parts suffice.
+        A resumed transfer keeps the part size that it began with.
+    :param multipart_threshold: files and objects below it go in one request, default 16 MiB, at most 5 GiB
+    :param max_concurrency: parts in flight at once, 1 to 64, default 8
+    :param part_retries: how often one request is sent again after a passing failure, 0 to 100, default 7
+    :param retry_max_time: seconds from a request's first attempt after which it is not sent again, default 300
+    :param connect_timeout: seconds for a connection to be made, default 10
+    :param read_timeout: seconds of silence after which an attempt is given up, default 60
+    :param stall_timeout: seconds within which a body must move at least 64 KiB, default 60
+    :param checkpoint_interval: least seconds between two saves of a download's checkpoint, default 5
+    :param progress_interval: seconds between two progress lines in the log, default 10; 0 logs none
+    :param verify: compare CRC-64s of parts and of the whole with OSS's, default True. Without it, resumed uploads send
+        every part again, since nothing proves the ones that are there.
+    :param max_bandwidth: bytes per second for the whole transfer, shared evenly by its workers; None is unlimited
+    :raises ArgumentError: for a value out of range, named
+    """
+
+    part_size: int | str = DEFAULT_PART_SIZE
+    multipart_threshold: int | str = 16 * MIB
+    max_concurrency: int = 8
+    part_retries: int = 7
+    retry_max_time: float = 300.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    stall_timeout: float = 60.0
+    checkpoint_interval: float = 5.0
+    progress_interval: float = 10.0
+    verify: bool = True
+    max_bandwidth: int | str | None = None
+
+    def __post_init__(self) -> None:
+        self._set_size("part_size")
+        check_part_size("part_size", self.part_bytes)
+        self._set_size("multipart_threshold")
+        self._check("multipart_threshold", 0, MAX_PUT_SIZE)
+        self._check("max_concurrency", 1, MAX_CONCURRENCY, whole=True)
+        self._check("part_retries", 0, 100, whole=True)
+        for name in ("retry_max_time", "connect_timeout", "read_timeout", "stall_timeout"):
+            self._check(name, 0.001, 86_400)
+        for name in ("checkpoint_interval", "progress_interval"):
+            self._check(name, 0, 86_400)
+        if not isinstance(self.verify, bool):
+            raise ArgumentError("verify", self.verify, "give True or False")
+        if self.max_bandwidth is not None:
+            self._set_size("max_bandwidth")
+            self._check("max_bandwidth", 1024, 2**50)
+
+    @property
+    def part_bytes(self) -> int:
+        return int(self.part_size)
+
+    @property
+    def threshold_bytes(self) -> int:
+        return int(self.multipart_threshold)
+
+    @property
+    def rate_per_worker(self) -> float | None:
+        """Bytes per second that one worker may move."""
+        return None if self.max_bandwidth is None else int(self.max_bandwidth) / self.max_concurrency
+
+    @classmethod
+    def of(cls, value: TransferConfig | Mapping[str, Any] | None) -> TransferConfig:
+        """Return a config from what a DAG author writes: a config, a dict of its fields (as templates give), or None.
+
+        :raises ArgumentError: for an unknown field or a value out of range
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, TransferConfig):
+            return value
+        if not isinstance(value, Mapping):
+            raise ArgumentError("transfer_config", value, "give a TransferConfig or a dict of its fields")
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(value) - known):
+            raise ArgumentError("transfer_config", unknown[0], f"no such field; there are {', '.join(sorted(known))}")
+        return cls(**value)
+
+    def _set_size(self, name: str) -> None:
+        object.__setattr__(self, name, parse_size(name, getattr(self, name)))
+
+    def _check(self, name: str, least: float, most: float, *, whole: bool = False) -> None:
+        value = getattr(self, name)
+        is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        if not is_number or not least <= value <= most:
+            kind = "a whole number" if whole else "a number"
+            raise ArgumentError(name, value, f"give {kind} from {least} to {most}")

@@ -1,0 +1,329 @@
+"""Downloads an object: the bytes that are on the disk already are proven and kept, what is missing is fetched.
+
+The part file beside the final name is the ledger, and the checkpoint proves it: each run of finished parts is read back
+and compared before it is kept. The order is the promise: fetch, compare the whole, flush to the disk, rename, delete
+the checkpoint. What stood under the final name stays until the rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Protocol, get_args
+
+from airflow_provider_ossresume.errors import (
+    IntegrityError,
+    InvalidRange,
+    LocalFileError,
+    ObjectChanged,
+    PreconditionFailed,
+    TrySuperseded,
+)
+from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Run
+from airflow_provider_ossresume.model.crc64 import combine_all
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
+from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, same_content
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
+from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.local import PartFile, PartSink, SourceFile, check_target_file
+from airflow_provider_ossresume.transfer.pool import TICK, Pool
+from airflow_provider_ossresume.transfer.progress import Progress, ProgressCallback
+from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
+from airflow_provider_ossresume.transfer.upload import IfExists, OnChange, check_choice
+
+log = logging.getLogger(__name__)
+
+LOCK_TIMEOUT = 30.0  # seconds; a superseded try lets go of the part file within ten
+MAX_NAME_BYTES = 255  # of one file name on the file systems that workers have
+
+
+class DownloadClient(Protocol):
+    """What a download needs of OSS; see ``oss.client.OssClient``."""
+
+    def head_object(self, target: ObjectRef) -> ObjectMeta: ...
+    def get_object(
+        self,
+        target: ObjectRef,
+        sink: PartSink,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        if_match: str | None = None,
+    ) -> ObjectMeta: ...
+
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """What a download is to do besides moving bytes.
+
+    :param if_exists: what to do when the file exists: ``overwrite`` it; ``skip`` the download; ``skip_if_same`` when
+        size and CRC-64 are equal; ``fail``
+    :param object_changed: what to do when the object changes under the download: ``restart`` once, or ``fail``
+    :param create_parents: make the file's folder
+    :param earlier_try: an earlier try may have finished: a file with the object's very bytes counts as this download's
+    """
+
+    if_exists: IfExists = "overwrite"
+    object_changed: OnChange = "restart"
+    create_parents: bool = True
+    earlier_try: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("if_exists", self.if_exists, get_args(IfExists))
+        check_choice("object_changed", self.object_changed, get_args(OnChange))
+
+
+class Downloader:
+    """One download of one object, by one try.
+
+    :param key: the checkpoint's key; tells this transfer's part file from those of others to the same file
+    :param watch: called by this thread at least four times a second; what it raises ends the try
+    :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
+    """
+
+    def __init__(
+        self,
+        oss: DownloadClient,
+        target: ObjectRef,
+        checkpointer: Checkpointer,
+        *,
+        config: TransferConfig,
+        options: DownloadOptions,
+        watch: Callable[[], None] = lambda: None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> None:
+        self._oss = oss
+        self._target = target
+        self._checkpointer = checkpointer
+        self._config = config
+        self._options = options
+        self._watch = watch
+        self._progress = Progress(
+            f"Download of {target}", interval=config.progress_interval, callback=progress_callback
+        )
+
+    def download(self, file: str | os.PathLike[str]) -> TransferResult:
+        """Download the object and return what was done; the file then holds exactly its bytes.
+
+        :raises ArgumentError: when the file cannot be written there
+        :raises ObjectChanged: when the object changes again after a restart, or at all under ``object_changed="fail"``
+        :raises IntegrityError: when what came is not what OSS has, twice
+        :raises LocalFileError: when the disk is full or fails, or the file exists under ``if_exists="fail"``
+        :raises RequestError: when OSS cannot be made to give it
+        """
+        path = check_target_file(file, create_parents=self._options.create_parents)
+        stopwatch = Stopwatch(self._target, str(path))
+        try:
+            outcome, meta, crc = self._download_or_restart(path)
+        except TrySuperseded:
+            raise
+        except BaseException:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
+            self._checkpointer.save_at_end()
+            raise
+        self._checkpointer.delete()
+        return stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
+
+    def _download_or_restart(self, path: Path) -> Settled:
+        try:
+            return self._download(path)
+        except ObjectChanged as error:
+            if self._options.object_changed == "fail":
+                raise
+            reason: Exception = error
+        except IntegrityError as error:
+            reason = error
+        log.warning("Restarting the download of %s, once: %s", self._target, reason)
+        return self._download(path)
+
+    def _download(self, path: Path) -> Settled:
+        part_path = path.with_name(part_file_name(path.name, self._checkpointer.key))
+        with self._pool() as pool:
+            meta = pool.call(lambda: self._oss.head_object(self._target))
+            if settled := self._settle(pool, path, meta):
+                part_path.unlink(missing_ok=True)
+                return settled
+        with PartFile(part_path) as file, self._pool() as pool:
+            self._lock(file)
+            try:
+                checkpoint = self._fetch(pool, file, self._resume(pool, file, meta))
+            except (PreconditionFailed, InvalidRange) as error:
+                pool.join()
+                raise ObjectChanged(f"{self._target} changed while it was downloaded: {error}") from error
+            crc = checkpoint.runs[0].crc64 if checkpoint.runs else 0
+            self._compare(file, checkpoint, crc)
+            self._checkpointer.check_owner()
+            file.publish(path, size=meta.size)
+        return "transferred", meta, crc
+
+    # --- what may already be there ------------------------------------------------------------------------------------
+
+    def _settle(self, pool: Pool, path: Path, meta: ObjectMeta) -> Settled | None:
+        """Return how the transfer ends when the file that is there decides it; None when bytes have to move."""
+        if not path.exists():
+            return None
+        if self._options.if_exists == "skip":
+            log.info("%s exists, skipped", path)
+            return "skipped", meta, None
+        if self._options.earlier_try or self._options.if_exists == "skip_if_same":
+            crc = self._crc64_of(pool, path, meta)
+            if crc is not None and same_content(meta, size=meta.size, crc64=crc):
+                if self._options.earlier_try:
+                    log.info("%s holds the object's bytes already: an earlier try had finished", path)
+                    return "already there", meta, crc
+                log.info("%s holds the object's bytes already, skipped", path)
+                return "skipped", meta, crc
+        if self._options.if_exists == "fail":
+            raise LocalFileError(f"{path} exists, and if_exists='fail' forbids to overwrite it")
+        return None
+
+    def _crc64_of(self, pool: Pool, path: Path, meta: ObjectMeta) -> int | None:
+        if path.stat().st_size != meta.size:
+            return None
+        with SourceFile(path) as existing:
+            plan = plan_parts(meta.size, part_size=self._config.part_bytes)
+            crcs = dict(pool.run(lambda part: (part.number, existing.crc64_of(part, pool.stopped)), plan))
+            return combine_all((crcs[part.number], part.size) for part in plan)
+
+    # --- part by part -------------------------------------------------------------------------------------------------
+
+    def _lock(self, file: PartFile) -> None:
+        deadline = time.monotonic() + LOCK_TIMEOUT
+        if file.lock():
+            return
+        log.warning("%s is being written by another process; waiting up to %.0f s for it", file.path, LOCK_TIMEOUT)
+        while not file.lock():
+            self._tick()
+            Event().wait(TICK)
+            if time.monotonic() > deadline:
+                error = LocalFileError(
+                    f"{file.path} is still being written by another process; a later try may have it"
+                )
+                error.retryable = True
+                raise error
+
+    def _resume(self, pool: Pool, file: PartFile, meta: ObjectMeta) -> DownloadCheckpoint:
+        """Return the checkpoint to go on from: the one that an earlier try left, as far as the disk bears it out."""
+        decision = decide_download(
+            self._checkpointer.load(),
+            target=self._target,
+            meta=meta,
+            part_file=file.path.name,
+            part_file_exists=not file.is_new,
+        )
+        if isinstance(decision, Resume):
+            return replace(decision.checkpoint, runs=self._keep(pool, file, decision.checkpoint))
+        if isinstance(decision, Restart):
+            log.warning("Restarting the download of %s: %s", self._target, decision.reason)
+        else:
+            log.info("A new download of %s: %s", self._target, decision.reason)
+        file.reset()
+        plan = self._plan(meta.size)
+        return DownloadCheckpoint(
+            bucket=self._target.bucket,
+            key=self._target.key,
+            version_id=self._target.version_id,
+            etag=meta.etag,
+            size=meta.size,
+            crc64=meta.crc64,
+            part_size=plan.part_size,
+            part_file=file.path.name,
+            owner=self._checkpointer.owner,
+        )
+
+    def _plan(self, size: int) -> PartPlan:
+        if size < self._config.threshold_bytes:
+            return PartPlan(size, max(size, 1))  # one request
+        return plan_parts(size, part_size=self._config.part_bytes)
+
+    def _keep(self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint) -> tuple[Run, ...]:
+        """Return the runs whose bytes are on the disk."""
+        plan = checkpoint.plan
+
+        def check(run: Run) -> tuple[Run, bool]:
+            start, stop = plan[run.first - 1].start, plan[run.last - 1].stop
+            return run, file.crc64_of(start, stop, pool.stopped) == run.crc64
+
+        kept = []
+        for run, is_good in pool.run(check, checkpoint.runs):
+            if is_good:
+                kept.append(run)
+            else:
+                log.warning("Parts %s to %s are not in %s any more; fetched again", run.first, run.last, file.path)
+        return tuple(sorted(kept, key=lambda run: run.first))
+
+    def _fetch(self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint) -> DownloadCheckpoint:
+        plan = checkpoint.plan
+        self._progress.begin(total=checkpoint.size, parts=len(plan))
+        kept = {number for run in checkpoint.runs for number in range(run.first, run.last + 1)}
+        missing = [part for part in plan if part.number not in kept]
+        for number in kept:
+            self._progress.keep(plan[number - 1].size)
+        log.info(
+            "Downloading %s (%s): %s of %s parts of %s are kept, %s to fetch",
+            self._target, format_size(checkpoint.size), len(kept), len(plan), format_size(plan.part_size), len(missing),
+        )  # fmt: skip
+        file.check_space(checkpoint.size)
+        if len(plan) > 1:
+            self._checkpointer.save(checkpoint)
+
+        def fetch(part: Part) -> tuple[Part, int]:
+            sink = PartSink(
+                file,
+                part,
+                meter=self._progress.meter(),
+                rate=self._config.rate_per_worker,
+                stopped=pool.stopped,
+            )
+            self._oss.get_object(self._target, sink, start=part.start, stop=part.stop, if_match=checkpoint.etag)
+            return part, sink.crc64
+
+        for part, crc in pool.run(fetch, missing):
+            checkpoint = checkpoint.with_part(part, crc)
+            if len(plan) > 1:
+                self._checkpointer.update(checkpoint)
+            self._progress.finish_part()
+        self._progress.tick()
+        return checkpoint
+
+    def _compare(self, file: PartFile, checkpoint: DownloadCheckpoint, crc: int) -> None:
+        if not self._config.verify:
+            return
+        if checkpoint.crc64 is None:
+            log.warning("OSS has no CRC-64 of %s, so the download cannot be compared with it", self._target)
+        elif crc != checkpoint.crc64:
+            file.reset()
+            if len(checkpoint.plan) > 1:
+                self._checkpointer.update(replace(checkpoint, runs=()))
+            raise IntegrityError(
+                f"what came of {self._target} has the CRC-64 {crc}, OSS says {checkpoint.crc64}; it was thrown away"
+            )
+
+    # --- shared -------------------------------------------------------------------------------------------------------
+
+    def _pool(self) -> Pool:
+        return Pool(workers=self._config.max_concurrency, tick=self._tick)
+
+    def _tick(self) -> None:
+        self._watch()
+        self._progress.tick()
+        self._checkpointer.tick()
+
+
+Settled = tuple[Outcome, ObjectMeta, int | None]  # with the CRC-64 of the file, as far as it is known
+
+
+def part_file_name(name: str, key: str) -> str:
+    """Return the part file's name: hidden, beside the final file, and of this transfer alone.
+
+    :param key: the checkpoint's key
+    """
+    suffix = f".{hashlib.sha256(key.encode()).hexdigest()[:12]}.ossresume-part"
+    room = MAX_NAME_BYTES - 1 - len(suffix)
+    return f".{os.fsdecode(os.fsencode(name)[:room])}{suffix}"

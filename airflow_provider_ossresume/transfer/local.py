@@ -1,0 +1,351 @@
+"""Local files: the source of an upload, and the part file that a download grows in."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from types import TracebackType
+
+from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, SourceChanged, TransferStopped
+from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.parts import Part, format_size
+from airflow_provider_ossresume.transfer.progress import Meter
+
+PIECE_SIZE = 256 * 1024  # measured: 256 KiB to 4 MiB are alike, smaller ones cost more (docs/performance)
+
+
+@dataclass(frozen=True)
+class FileIdentity:
+    """What tells a file from another one, and from itself after a change."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> FileIdentity:
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+class Pace:
+    """Holds one attempt of one worker to its share of the bandwidth."""
+
+    def __init__(self, bytes_per_second: float | None, stopped: Event) -> None:
+        self._rate = bytes_per_second
+        self._stopped = stopped
+        self._began = time.monotonic()
+        self._moved = 0
+
+    def moved(self, size: int) -> None:
+        """Wait as long as the bytes moved so far should have taken.
+
+        :raises TransferStopped: when the pool was told to stop
+        """
+        self._moved += size
+        if self._rate:
+            self._stopped.wait(max(0.0, self._began + self._moved / self._rate - time.monotonic()))
+        if self._stopped.is_set():
+            raise TransferStopped("the transfer was stopped")
+
+
+class SourceFile:
+    """The file to upload, open for reading by any number of threads.
+
+    :raises ArgumentError: when it is missing, unreadable or no regular file
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, argument: str = "file") -> None:
+        self.path = Path(path)
+        try:
+            found = os.stat(self.path)  # not opened yet: opening a FIFO would wait for its writer
+            if not stat.S_ISREG(found.st_mode):
+                kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+                raise ArgumentError(argument, str(path), f"it is {kind}; name a file")
+            self._file = self.path.open("rb", buffering=0)
+        except FileNotFoundError:
+            raise ArgumentError(
+                argument, str(path), "there is no such file on this worker; check the path and which worker wrote it"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise ArgumentError(argument, str(path), f"the file cannot be read: {_reason(error)}") from error
+        self.identity = FileIdentity.of(os.fstat(self._file.fileno()))
+
+    @property
+    def size(self) -> int:
+        return self.identity.size
+
+    def __enter__(self) -> SourceFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def reopen(self) -> SourceFile:
+        """Return the file that stands there now, under its present identity."""
+        return SourceFile(self.path)
+
+    def check_unchanged(self) -> None:
+        """:raises SourceChanged: when the path leads to other bytes than those that were opened"""
+        try:
+            now = FileIdentity.of(os.stat(self.path))
+        except OSError as error:
+            raise SourceChanged(f"{self.path} went away while it was uploaded: {_reason(error)}") from error
+        if now != self.identity:
+            raise SourceChanged(f"{self.path} changed while it was uploaded: it was {self.identity}, is {now}")
+
+    def pieces(self, part: Part, stopped: Event) -> Iterator[memoryview]:
+        """Yield the part's bytes in pieces, each valid until the next is asked for.
+
+        :raises SourceChanged: when the file has become shorter
+        :raises LocalFileError: when the disk fails
+        """
+        buffer = memoryview(bytearray(min(PIECE_SIZE, part.size)))
+        offset = part.start
+        while offset < part.stop:
+            if stopped.is_set():
+                raise TransferStopped("the transfer was stopped")
+            try:
+                size = os.preadv(self._file.fileno(), [buffer[: part.stop - offset]], offset)
+            except OSError as error:
+                raise LocalFileError(f"{self.path} cannot be read at byte {offset}: {_reason(error)}") from error
+            if not size:
+                raise SourceChanged(f"{self.path} ended at byte {offset} while it was uploaded")
+            yield buffer[:size]
+            offset += size
+
+    def crc64_of(self, part: Part, stopped: Event) -> int:
+        """Return the CRC-64 of the part's bytes on the disk; errors as in :meth:`pieces`."""
+        crc = 0
+        for piece in self.pieces(part, stopped):
+            crc = crc64(piece, crc)
+        return crc
+
+
+class PartBody:
+    """One part of the source as the body of a request; opened anew at each attempt."""
+
+    def __init__(
+        self, source: SourceFile, part: Part, *, meter: Meter, rate: float | None, stopped: Event, verify: bool
+    ) -> None:
+        self._source = source
+        self._part = part
+        self._meter = meter
+        self._rate = rate
+        self._stopped = stopped
+        self._verify = verify
+        self._crc64: int | None = None
+
+    @property
+    def size(self) -> int:
+        return self._part.size
+
+    def open(self) -> Iterator[memoryview]:
+        """Yield the bytes; errors as in :meth:`SourceFile.pieces`, and SourceChanged after any other change."""
+        self._meter.begin()
+        pace = Pace(self._rate, self._stopped)
+        crc = 0
+        for piece in self._source.pieces(self._part, self._stopped):
+            if self._verify:
+                crc = crc64(piece, crc)
+            yield piece
+            self._meter.add(len(piece))
+            pace.moved(len(piece))
+        self._source.check_unchanged()
+        self._crc64 = crc if self._verify else None
+
+    def crc64(self) -> int | None:
+        return self._crc64
+
+
+class PartFile:
+    """Where a download grows, beside its final name; held under a lock, so it has one writer at a time.
+
+    :ivar is_new: True when it did not exist before
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_new = not path.exists()
+        self._file = self._open()
+
+    def _open(self) -> int:
+        try:
+            # Not through a symlink: whoever may write to the folder must not make us write elsewhere.
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise LocalFileError(f"{self.path} cannot be opened for writing: {_reason(error)}") from error
+
+    def lock(self) -> bool:
+        """Become its one writer; False when somebody else is. Held until close, or the end of the process."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise LocalFileError(f"{self.path} cannot be locked: {_reason(error)}") from error
+            return True  # a file system without locks: the part's CRC-64s still notice a second writer
+        if self._is_at_its_path():
+            return True
+        # The former writer published or removed it while we waited: what we locked is not the part file any more.
+        os.close(self._file)
+        self._file, self.is_new = self._open(), True
+        return self.lock()
+
+    def _is_at_its_path(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def __enter__(self) -> PartFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def check_space(self, size: int) -> None:
+        """:raises LocalFileError: when growing to ``size`` bytes needs more than the file system has free"""
+        free = os.fstatvfs(self._file)
+        available = free.f_bavail * free.f_frsize
+        needed = size - os.fstat(self._file).st_blocks * 512
+        if needed > available:
+            raise LocalFileError(
+                f"{self.path.parent} has {format_size(available)} free, the download needs {format_size(needed)} more; "
+                "free some space or choose another folder"
+            )
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of the data; errors are LocalFileErrors with the numbers."""
+        view = memoryview(data)
+        try:
+            while view:
+                size = os.pwrite(self._file, view, offset)
+                view, offset = view[size:], offset + size
+        except OSError as error:
+            raise LocalFileError(
+                f"{self.path} cannot be written at byte {offset}: {_reason(error)}{_numbers(error, self.path)}"
+            ) from error
+
+    def crc64_of(self, start: int, stop: int, stopped: Event) -> int | None:
+        """Return the CRC-64 of the bytes ``[start, stop)``, or None when the file is shorter or cannot be read."""
+        crc, buffer = 0, memoryview(bytearray(PIECE_SIZE))
+        while start < stop:
+            if stopped.is_set():
+                raise TransferStopped("the transfer was stopped")
+            try:
+                size = os.preadv(self._file, [buffer[: stop - start]], start)
+            except OSError:
+                return None  # a bad sector: these bytes are fetched again
+            if not size:
+                return None
+            crc = crc64(buffer[:size], crc)
+            start += size
+        return crc
+
+    def reset(self) -> None:
+        """Forget everything in it."""
+        os.ftruncate(self._file, 0)
+
+    def publish(self, final: Path, *, size: int) -> None:
+        """Put it on the disk, then under its final name, at once and whole; what stood there is replaced."""
+        try:
+            os.ftruncate(self._file, size)
+            os.fsync(self._file)
+            os.replace(self.path, final)
+            _sync_folder(final.parent)
+        except OSError as error:
+            raise LocalFileError(
+                f"{self.path.name} could not become {final}: {_reason(error)}{_numbers(error, self.path)}"
+            ) from error
+
+    def remove(self) -> None:
+        """Remove it; used for one that holds nothing worth resuming."""
+        self.path.unlink(missing_ok=True)
+
+
+class PartSink:
+    """Where one part of the object goes: its place in the part file; begun anew at each attempt.
+
+    :ivar crc64: of what the last attempt wrote
+    """
+
+    def __init__(self, file: PartFile, part: Part, *, meter: Meter, rate: float | None, stopped: Event) -> None:
+        self._file = file
+        self._part = part
+        self._meter = meter
+        self._rate = rate
+        self._stopped = stopped
+
+    def open(self) -> None:
+        self._meter.begin()
+        self._pace = Pace(self._rate, self._stopped)
+        self._offset = self._part.start
+        self.crc64 = 0
+
+    def write(self, data: bytes) -> None:
+        if self._stopped.is_set():
+            raise TransferStopped("the transfer was stopped")
+        if self._offset + len(data) > self._part.stop:
+            raise LocalFileError(f"part {self._part.number} is {self._part.size} bytes, OSS sent more")
+        self._file.write(data, self._offset)
+        self.crc64 = crc64(data, self.crc64)
+        self._offset += len(data)
+        self._meter.add(len(data))
+        self._pace.moved(len(data))
+
+
+def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> Path:
+    """Return the path that a download will appear under.
+
+    :raises ArgumentError: when it is a folder, or its folder is absent or not writable
+    """
+    path = Path(file).absolute()
+    text = os.fspath(file)
+    if text.endswith(os.sep) or path.is_dir():
+        raise ArgumentError("file", text, "it is a folder; name the file that the object becomes")
+    if "\0" in text:
+        raise ArgumentError("file", text, "a path holds no NUL")
+    if create_parents:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArgumentError("file", text, f"its folder cannot be made: {_reason(error)}") from error
+    if not path.parent.is_dir():
+        raise ArgumentError("file", text, f"the folder {path.parent} does not exist; make it or set create_parents")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ArgumentError("file", text, f"the folder {path.parent} is not writable for this worker's user")
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems cannot; the file itself is on the disk
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: BaseException) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _numbers(error: OSError, path: Path) -> str:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    free = os.statvfs(path.parent)
+    return f"; {format_size(free.f_bavail * free.f_frsize)} are free in {path.parent}"

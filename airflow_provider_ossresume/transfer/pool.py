@@ -1,0 +1,119 @@
+"""Runs a function over many items in threads, while the caller's own thread keeps watch.
+
+The workers only return values. The thread that iterates owns all state, and is never blocked for longer than a tick,
+so it can stop the transfer, save a checkpoint or log progress whatever the workers are waiting for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Outcome = Callable[[], R]  # returns the result or raises the error
+
+TICK = 0.25  # seconds; on_kill must end a try in under 5
+GRACE = 0.5  # seconds
+
+
+class Pool:
+    """Up to ``workers`` threads, for the time of a ``with`` block.
+
+    Leaving the block tells them to stop and gives them half a second; one that hangs in a socket ends with its
+    timeout. The threads are daemons, so they never hold the interpreter either.
+
+    :param tick: called by the iterating thread at least four times a second; what it raises ends the iteration
+    :ivar stopped: set when the block is left; functions look at it before each piece that they read or write
+    """
+
+    def __init__(self, *, workers: int, tick: Callable[[], None]) -> None:
+        self.stopped = threading.Event()
+        self._workers = workers
+        self._tick = tick
+        self._threads: list[threading.Thread] = []
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop()
+        # A worker that is about to write has written by then, so whoever closes the file next does no harm.
+        deadline = time.monotonic() + GRACE
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def run(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Yield ``function(item)`` of each item as it is done, in any order; raise the first error.
+
+        All items are queued at once and begun in their order, so the workers go on while this thread waits for a store;
+        after a failure none is begun any more.
+        """
+        done: SimpleQueue[Outcome[R]] = SimpleQueue()
+        failed = threading.Event()
+        under_way = 0
+        for item in items:
+            self._work.put(partial(_work, function, item, done, failed))
+            under_way += 1
+        for _ in range(min(under_way, self._workers) - len(self._threads)):
+            self._start_worker()
+        while under_way:
+            self._tick()
+            try:
+                outcome = done.get(timeout=TICK)
+            except Empty:
+                continue
+            under_way -= 1
+            yield outcome()
+
+    def call(self, function: Callable[[], R]) -> R:
+        """Return ``function()``, called in a worker."""
+        [result] = self.run(lambda _: function(), (None,))
+        return result
+
+    def join(self) -> None:
+        """Stop the workers and wait until each has let go of what it had in hand, still ticking."""
+        self._stop()
+        for thread in self._threads:
+            while thread.is_alive():
+                self._tick()
+                thread.join(TICK)
+
+    def _start_worker(self) -> None:
+        thread = threading.Thread(target=self._serve, name=f"ossresume-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        while not self.stopped.is_set():
+            self._work.get()()
+
+    def _stop(self) -> None:
+        self.stopped.set()
+        for _ in self._threads:
+            self._work.put(lambda: None)  # wakes one that waits
+
+
+def _work(function: Callable[[T], R], item: T, done: SimpleQueue[Outcome[R]], failed: threading.Event) -> None:
+    if failed.is_set():
+        return  # the iteration ends with the error that is in the queue
+    try:
+        result = function(item)
+    except BaseException as error:  # whatever it is, the iterating thread raises it
+        failed.set()
+        done.put(partial(_raise, error))
+    else:
+        done.put(lambda: result)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

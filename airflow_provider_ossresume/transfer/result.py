@@ -1,0 +1,94 @@
+"""What a transfer did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.model.parts import format_size
+from airflow_provider_ossresume.transfer.progress import Progress
+
+Outcome = Literal["transferred", "already there", "skipped"]
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """What a try did.
+
+    :ivar outcome: ``transferred``; ``already there`` when an earlier try had finished; ``skipped`` by ``if_exists``
+    :ivar parts: of the whole transfer; one for a transfer in one request
+    :ivar parts_kept: finished by earlier tries and still good
+    :ivar parts_sent: sent or fetched by this try
+    :ivar bytes_moved: over the wire in this try, repeated attempts included
+    :ivar retries: attempts at parts that had to be made again in this try
+    """
+
+    target: ObjectRef
+    path: str
+    outcome: Outcome
+    size: int
+    etag: str
+    crc64: int | None
+    version_id: str | None
+    parts: int
+    parts_kept: int
+    parts_sent: int
+    bytes_moved: int
+    seconds: float
+    retries: int
+
+    def report(self) -> dict[str, Any]:
+        """Return it as JSON takes it; the CRC-64 as text, as most JSON readers round numbers of that size."""
+        return {
+            "uri": self.target.uri,
+            "file": self.path,
+            "outcome": self.outcome,
+            "size": self.size,
+            "etag": self.etag,
+            "crc64": None if self.crc64 is None else str(self.crc64),
+            "version_id": self.version_id,
+            "parts": self.parts,
+            "parts_kept": self.parts_kept,
+            "parts_sent": self.parts_sent,
+            "bytes": self.bytes_moved,
+            "seconds": round(self.seconds, 3),
+            "retries": self.retries,
+        }
+
+    def __str__(self) -> str:
+        rate = format_size(self.bytes_moved / max(self.seconds, 1e-9))
+        return (
+            f"{format_size(self.size)} in {self.parts} parts, {self.parts_kept} kept and {self.parts_sent} moved "
+            f"({format_size(self.bytes_moved)}) in {self.seconds:.1f} s, {rate}/s, {self.retries} retries"
+        )
+
+
+class Stopwatch:
+    """Makes the result of a transfer that began when this was made."""
+
+    def __init__(self, target: ObjectRef, path: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._target = target
+        self._path = path
+        self._clock = clock
+        self._began = clock()
+
+    def result(self, outcome: Outcome, meta: ObjectMeta, *, crc64: int | None, progress: Progress) -> TransferResult:
+        """Return what happened; the counts are the progress's."""
+        return TransferResult(
+            target=self._target,
+            path=self._path,
+            outcome=outcome,
+            size=meta.size,
+            etag=meta.etag,
+            crc64=crc64,
+            version_id=meta.version_id,
+            parts=progress.parts,
+            parts_kept=progress.parts_kept,
+            parts_sent=progress.parts_sent,
+            bytes_moved=progress.bytes_moved,
+            seconds=self._clock() - self._began,
+            retries=progress.retries,
+        )

@@ -1,0 +1,404 @@
+"""Uploads a file: what OSS has already is kept, what is missing is sent, and the whole is proven equal.
+
+The order is the promise: initiate, save the checkpoint, send parts, complete, compare, delete the checkpoint. OSS is
+the ledger: the checkpoint names the upload ID, and ListParts says which parts exist.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, get_args
+
+from airflow_provider_ossresume.errors import (
+    AlreadyExists,
+    ArgumentError,
+    IntegrityError,
+    InvalidPart,
+    NoSuchKey,
+    NoSuchUpload,
+    RequestError,
+    ServiceError,
+    SourceChanged,
+    TrySuperseded,
+)
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, options_digest
+from airflow_provider_ossresume.model.crc64 import combine_all
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPlan, format_size, plan_parts
+from airflow_provider_ossresume.model.resume import Begin, Restart, candidate_parts, decide_upload, same_content
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
+from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.local import PartBody, SourceFile
+from airflow_provider_ossresume.transfer.pool import Pool
+from airflow_provider_ossresume.transfer.progress import Progress, ProgressCallback
+from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
+
+log = logging.getLogger(__name__)
+
+IfExists = Literal["overwrite", "skip", "skip_if_same", "fail"]
+OnChange = Literal["restart", "fail"]
+
+Settled = tuple[Outcome, ObjectMeta, int | None]  # with the CRC-64 of the file, as far as it is known
+
+FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS wants it on Put, or on both Initiate and Complete
+
+
+class UploadClient(Protocol):
+    """What an upload needs of OSS; see ``oss.client.OssClient``."""
+
+    def head_object(self, target: ObjectRef) -> ObjectMeta: ...
+    def put_object(
+        self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None
+    ) -> ObjectMeta: ...
+    def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str: ...
+    def upload_part(self, target: ObjectRef, upload_id: str, number: int, body: PartBody) -> UploadedPart: ...
+    def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]: ...
+    def complete(
+        self,
+        target: ObjectRef,
+        upload_id: str,
+        parts: Iterable[UploadedPart],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> ObjectMeta: ...
+    def abort(self, target: ObjectRef, upload_id: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class UploadOptions:
+    """What an upload is to do besides moving bytes.
+
+    :param if_exists: what to do when the object exists: ``overwrite`` it; ``skip`` the upload; ``skip_if_same`` when
+        size and CRC-64 are equal; ``fail``, which OSS itself guards
+    :param source_changed: what to do when the file changes under the upload: ``restart`` once, or ``fail``
+    :param headers: the object's headers and metadata, as OSS takes them
+    :param earlier_try: an earlier try may have finished: an object with these very bytes then counts as this upload's
+    """
+
+    if_exists: IfExists = "overwrite"
+    source_changed: OnChange = "restart"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    earlier_try: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("if_exists", self.if_exists, get_args(IfExists))
+        check_choice("source_changed", self.source_changed, get_args(OnChange))
+
+    @property
+    def guard(self) -> dict[str, str]:
+        return {FORBID_OVERWRITE: "true"} if self.if_exists == "fail" else {}
+
+
+class Uploader:
+    """One upload to one object, by one try.
+
+    :param watch: called by this thread at least four times a second; what it raises ends the try
+    :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
+    """
+
+    def __init__(
+        self,
+        oss: UploadClient,
+        target: ObjectRef,
+        checkpointer: Checkpointer,
+        *,
+        config: TransferConfig,
+        options: UploadOptions,
+        watch: Callable[[], None] = lambda: None,
+        progress_callback: ProgressCallback | None = None,
+    ) -> None:
+        self._oss = oss
+        self._target = target
+        self._checkpointer = checkpointer
+        self._config = config
+        self._options = options
+        self._watch = watch
+        self._progress = Progress(f"Upload to {target}", interval=config.progress_interval, callback=progress_callback)
+
+    def upload(self, file: str | os.PathLike[str]) -> TransferResult:
+        """Upload the file and return what was done; the object then holds exactly its bytes.
+
+        :raises ArgumentError: when the file cannot be read or is too large
+        :raises SourceChanged: when it changes again after a restart, or at all under ``source_changed="fail"``
+        :raises AlreadyExists: under ``if_exists="fail"``
+        :raises IntegrityError: when OSS holds other bytes than the file
+        :raises RequestError: when OSS cannot be made to take it
+        """
+        stopwatch = Stopwatch(self._target, os.fspath(file))
+        try:
+            outcome, meta, crc = self._upload_or_restart(file)
+        except TrySuperseded:
+            raise
+        except BaseException:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
+            self._checkpointer.save_at_end()
+            raise
+        self._checkpointer.delete()
+        return stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
+
+    def _upload_or_restart(self, file: str | os.PathLike[str]) -> Settled:
+        try:
+            return self._upload(file)
+        except SourceChanged as error:
+            if self._options.source_changed == "fail":
+                raise
+            reason: Exception = error
+        except NoSuchUpload as error:
+            if error.operation != "UploadPart":
+                raise
+            reason = error
+        log.warning("Restarting the upload to %s, once: %s", self._target, reason)
+        return self._upload(file)
+
+    def _upload(self, file: str | os.PathLike[str]) -> Settled:
+        with SourceFile(file) as source, Pool(workers=self._config.max_concurrency, tick=self._tick) as pool:
+            if source.size > MAX_OBJECT_SIZE:
+                raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TB")
+            try:
+                if settled := self._settle(pool, source):
+                    return settled
+                if source.size < max(self._config.threshold_bytes, 1):
+                    return self._put(pool, source)
+                return self._multipart(pool, source)
+            except (SourceChanged, NoSuchUpload):
+                pool.join()  # parts that are still on their way must not land behind those of the restart
+                raise
+
+    # --- what may already be there ------------------------------------------------------------------------------------
+
+    def _settle(self, pool: Pool, source: SourceFile) -> Settled | None:
+        """Return how the transfer ends when the object that is there decides it; None when bytes have to move."""
+        wants_same = self._options.earlier_try or self._options.if_exists == "skip_if_same"
+        if self._options.if_exists == "overwrite" and not wants_same:
+            return None
+        meta = self._head(pool)
+        if meta is None:
+            return None
+        if self._options.if_exists == "skip":
+            log.info("%s exists, skipped", self._target)
+            return "skipped", meta, meta.crc64
+        crc = self._crc64_of(pool, source) if wants_same and meta.size == source.size else None
+        if crc is not None and same_content(meta, size=source.size, crc64=crc) and self._has_our_headers(meta):
+            if self._options.earlier_try:
+                log.info("%s holds these bytes already: an earlier try had finished", self._target)
+                return "already there", meta, crc
+            log.info("%s holds these bytes already, skipped", self._target)
+            return "skipped", meta, crc
+        if self._options.if_exists == "fail":
+            raise AlreadyExists(
+                operation="HeadObject", target=self._target.uri, status=409, code="FileAlreadyExists",
+                hint="it exists, and if_exists='fail' forbids to overwrite it",
+            )  # fmt: skip
+        return None
+
+    def _has_our_headers(self, meta: ObjectMeta) -> bool:
+        """True when the object's headers, as far as HEAD shows them, are those that this upload would set."""
+        return all(
+            meta.headers[name.lower()] == value
+            for name, value in self._options.headers.items()
+            if name.lower() in meta.headers
+        )
+
+    def _head(self, pool: Pool) -> ObjectMeta | None:
+        try:
+            return pool.call(lambda: self._oss.head_object(self._target))
+        except NoSuchKey:
+            return None
+
+    def _crc64_of(self, pool: Pool, source: SourceFile) -> int:
+        plan = plan_parts(source.size, part_size=self._config.part_bytes)
+        crcs = dict(pool.run(lambda part: (part.number, source.crc64_of(part, pool.stopped)), plan))
+        return combine_all((crcs[part.number], part.size) for part in plan)
+
+    # --- one request --------------------------------------------------------------------------------------------------
+
+    def _put(self, pool: Pool, source: SourceFile) -> Settled:
+        self._drop(pool, self._checkpointer.load())
+        self._progress.begin(total=source.size, parts=1)
+        log.info("Uploading %s (%s) to %s in one request", source.path, format_size(source.size), self._target)
+        body = self._body(pool, source, Part(1, 0, source.size))
+        headers = {**self._options.headers, **self._options.guard}
+        try:
+            meta = pool.call(lambda: self._oss.put_object(self._target, body, headers=headers))
+        except AlreadyExists as error:
+            meta = self._head_if_ours(pool, error, size=source.size, crc64=body.crc64())
+        self._progress.finish_part()
+        self._progress.tick()
+        return "transferred", meta, body.crc64()
+
+    # --- part by part -------------------------------------------------------------------------------------------------
+
+    def _multipart(self, pool: Pool, source: SourceFile) -> Settled:
+        plan = plan_parts(source.size, part_size=self._config.part_bytes)
+        resumed = self._resume(pool, source)
+        if isinstance(resumed, ObjectMeta):
+            return "already there", resumed, resumed.crc64
+        checkpoint, listed = resumed or (self._initiate(pool, plan), [])
+        self._checkpointer.save(checkpoint)
+        try:
+            return self._send_and_complete(pool, source, checkpoint, listed)
+        except InvalidPart as error:
+            log.warning("Another writer replaced parts of %s; comparing them again, once: %s", self._target, error)
+            listed = pool.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
+            return self._send_and_complete(pool, source, checkpoint, listed)
+
+    def _resume(
+        self, pool: Pool, source: SourceFile
+    ) -> tuple[UploadCheckpoint, list[UploadedPart]] | ObjectMeta | None:
+        """Return the upload to go on with and its parts, or the object when it is finished, or None to begin."""
+        decision = decide_upload(
+            self._checkpointer.load(), target=self._target, size=source.size, options=self._options_digest
+        )
+        if isinstance(decision, Begin):
+            log.info("A new upload of %s to %s: %s", source.path, self._target, decision.reason)
+            return None
+        checkpoint = decision.checkpoint
+        if isinstance(decision, Restart):
+            log.warning("Restarting the upload to %s: %s", self._target, decision.reason)
+            self._drop(pool, checkpoint)
+            return None
+        try:
+            listed = pool.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
+        except NoSuchUpload:
+            return self._finished_object(pool, source, checkpoint)
+        log.info("Resuming the upload to %s: upload ID %s", self._target, checkpoint.upload_id)
+        return checkpoint, listed
+
+    def _finished_object(self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
+        meta = self._head(pool)
+        crc = self._crc64_of(pool, source) if meta and meta.size == source.size else None
+        if meta and crc is not None and same_content(meta, size=source.size, crc64=crc):
+            log.info("%s holds these bytes already: the last try had finished it", self._target)
+            return meta
+        log.warning(
+            "Restarting the upload to %s: its upload ID %s is gone (aborted, or removed by a lifecycle rule)",
+            self._target, checkpoint.upload_id,
+        )  # fmt: skip
+        return None
+
+    def _initiate(self, pool: Pool, plan: PartPlan) -> UploadCheckpoint:
+        headers = {**self._options.headers, **self._options.guard}
+        upload_id = pool.call(lambda: self._oss.initiate(self._target, headers=headers))
+        return UploadCheckpoint(
+            bucket=self._target.bucket,
+            key=self._target.key,
+            upload_id=upload_id,
+            size=plan.object_size,
+            part_size=plan.part_size,
+            options=self._options_digest,
+            owner=self._checkpointer.owner,
+        )
+
+    def _send_and_complete(
+        self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint, listed: list[UploadedPart]
+    ) -> Settled:
+        plan = checkpoint.plan
+        self._progress.begin(total=source.size, parts=len(plan))
+        uploaded = self._keep(pool, source, plan, listed)
+        missing = [part for part in plan if part.number not in uploaded]
+        log.info(
+            "Uploading %s (%s) to %s: %s of %s parts of %s are kept, %s to send",
+            source.path, format_size(source.size), self._target, len(uploaded), len(plan),
+            format_size(plan.part_size), len(missing),
+        )  # fmt: skip
+
+        def send(part: Part) -> UploadedPart:
+            body = self._body(pool, source, part)
+            return self._oss.upload_part(self._target, checkpoint.upload_id, part.number, body)
+
+        for sent in pool.run(send, missing):
+            uploaded[sent.number] = sent
+            self._progress.finish_part()
+        self._progress.tick()
+        source.check_unchanged()
+        return self._complete(pool, checkpoint, [uploaded[part.number] for part in plan])
+
+    def _keep(
+        self, pool: Pool, source: SourceFile, plan: PartPlan, listed: list[UploadedPart]
+    ) -> dict[int, UploadedPart]:
+        """Return the listed parts that hold the local bytes, by number; each candidate is read from disk once."""
+        if not self._config.verify:
+            return {}
+        kept = {}
+        candidates = candidate_parts(listed, plan)
+        for part, uploaded, crc in pool.run(lambda pair: (*pair, source.crc64_of(pair[0], pool.stopped)), candidates):
+            if crc == uploaded.crc64:
+                kept[part.number] = uploaded
+                self._progress.keep(part.size)
+            else:
+                log.info("Part %s of %s holds other bytes than the file; it is sent again", part.number, self._target)
+        return kept
+
+    def _complete(self, pool: Pool, checkpoint: UploadCheckpoint, parts: list[UploadedPart]) -> Settled:
+        crc = _whole_crc64(parts)
+        self._checkpointer.check_owner()
+        try:
+            meta = pool.call(
+                lambda: self._oss.complete(self._target, checkpoint.upload_id, parts, headers=self._options.guard)
+            )
+        except (NoSuchUpload, AlreadyExists) as error:
+            meta = self._head_if_ours(pool, error, size=checkpoint.size, crc64=crc)
+        if self._config.verify and None not in (crc, meta.crc64) and crc != meta.crc64:
+            raise IntegrityError(
+                f"{self._target} has the CRC-64 {meta.crc64}, {checkpoint.size} bytes with {crc} were sent; do not use "
+                "the object, the next try replaces it"
+            )
+        return "transferred", meta, crc
+
+    def _head_if_ours(self, pool: Pool, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
+        """Return the object when it holds what was sent, as it does when an answer was lost; else raise the error."""
+        meta = self._head(pool)
+        if meta and crc64 is not None and same_content(meta, size=size, crc64=crc64):
+            log.info("%s holds what was sent: an earlier attempt or try had finished it (%s)", self._target, error.code)
+            return meta
+        error.retryable = isinstance(error, NoSuchUpload)  # the next try begins a new upload
+        raise error
+
+    def _drop(self, pool: Pool, checkpoint: Checkpoint | None) -> None:
+        """Abort the upload that a checkpoint names; what cannot be aborted is named in the log."""
+        if not isinstance(checkpoint, UploadCheckpoint):
+            return
+        target = ObjectRef(checkpoint.bucket, checkpoint.key)
+        try:
+            pool.call(lambda: self._oss.abort(target, checkpoint.upload_id))
+        except NoSuchUpload:
+            pass
+        except RequestError as error:
+            log.warning(
+                "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
+                checkpoint.upload_id, target, error,
+            )  # fmt: skip
+
+    # --- shared -------------------------------------------------------------------------------------------------------
+
+    def _body(self, pool: Pool, source: SourceFile, part: Part) -> PartBody:
+        return PartBody(
+            source,
+            part,
+            meter=self._progress.meter(),
+            rate=self._config.rate_per_worker,
+            stopped=pool.stopped,
+            verify=self._config.verify,
+        )
+
+    def _tick(self) -> None:
+        self._watch()
+        self._progress.tick()
+        self._checkpointer.tick()
+
+    @property
+    def _options_digest(self) -> str:
+        return options_digest({**self._options.headers, **self._options.guard})
+
+
+def _whole_crc64(parts: list[UploadedPart]) -> int | None:
+    crcs = [(part.crc64, part.size) for part in parts if part.crc64 is not None]
+    return combine_all(crcs) if len(crcs) == len(parts) else None
+
+
+def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
+    """:raises ArgumentError: when the value is none of the choices"""
+    if value not in choices:
+        raise ArgumentError(argument, value, f"choose one of {', '.join(map(repr, choices))}")

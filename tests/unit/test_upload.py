@@ -1,0 +1,508 @@
+"""Uploads, against the local OSS server on a real socket."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    AlreadyExists,
+    ArgumentError,
+    IntegrityError,
+    OSSResumeError,
+    ServiceError,
+    SourceChanged,
+    TransferStopped,
+    TrySuperseded,
+)
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, decode, encode
+from tests.world import BUCKET, PART, Transfers, a_file, some_bytes, touch
+
+BROKEN = Fault("status", status=403, code="AccessDenied")
+
+
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 3 * PART, 5 * PART + 17])
+def test_the_object_holds_exactly_the_file(transfers: Transfers, tmp_path: Path, size: int) -> None:
+    source = a_file(tmp_path, size=size)
+
+    result = transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+    assert (result.size, result.parts_kept, result.outcome) == (size, 0, "transferred")
+    assert result.parts_sent == result.parts == max(1, -(-size // PART))
+    assert result.bytes_moved == size
+    assert not transfers.store.texts and not transfers.oss.uploads(BUCKET)
+
+
+def test_a_small_file_goes_in_one_request(transfers: Transfers, tmp_path: Path) -> None:
+    transfers.upload(a_file(tmp_path, size=PART - 1))
+
+    assert [request.operation for request in transfers.oss.requests] == ["PutObject"]
+
+
+def test_many_workers_send_the_parts_of_one_file(oss: LocalOSS, tmp_path: Path) -> None:
+    source = a_file(tmp_path, size=40 * PART + 3)
+
+    result = Transfers(oss, max_concurrency=8).upload(source)
+
+    assert oss.object(BUCKET, "key") == source.read_bytes()
+    assert result.parts_sent == 41
+
+
+def test_a_retry_sends_only_what_is_missing_even_after_the_file_was_touched(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = a_file(tmp_path, size=5 * PART)
+    transfers.oss.fail_after("UploadPart", 3, BROKEN)
+    with pytest.raises(AccessDenied):
+        transfers.upload(source)
+    transfers.oss.clear_faults()
+    transfers.oss.clear_requests()
+    touch(source)
+
+    result = transfers.upload(source)
+
+    assert (result.parts_kept, result.parts_sent) == (3, 2)
+    assert transfers.part_numbers() == [4, 5]
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+    assert not transfers.store.texts and not transfers.oss.uploads(BUCKET)
+
+
+def test_a_kept_part_whose_bytes_changed_is_sent_again(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    found = source.stat()
+    content = bytearray(source.read_bytes())
+    content[PART + 5] ^= 1  # in part 2; size and mtime stay
+    source.write_bytes(content)
+    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    result = transfers.upload(source)
+
+    assert transfers.part_numbers() == [2, 4, 5]
+    assert (result.parts_kept, result.parts_sent) == (2, 3)
+    assert transfers.oss.object(BUCKET, "key") == bytes(content)
+
+
+def test_a_file_of_another_size_restarts_and_aborts_the_old_upload(
+    transfers: Transfers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    source.write_bytes(some_bytes(4 * PART, seed=2))
+
+    with caplog.at_level("INFO"):
+        result = transfers.upload(source)
+
+    assert (result.parts_kept, result.parts_sent) == (0, 4)
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+    assert not transfers.oss.uploads(BUCKET)
+    assert f"the file's size was {5 * PART} bytes, is {4 * PART}" in caplog.text
+
+
+def test_other_metadata_restarts_since_initiate_fixed_it(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+
+    result = transfers.upload(source, headers={"x-oss-meta-colour": "blue"})
+
+    assert (result.parts_kept, result.parts_sent) == (0, 5)
+    assert transfers.client.head_object(result.target).metadata == {"colour": "blue"}
+    assert not transfers.oss.uploads(BUCKET)
+
+
+def test_a_configured_part_size_does_not_disturb_a_resume(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+
+    result = transfers.upload(source, config={"part_size": 2 * PART})
+
+    assert (result.parts_kept, result.parts_sent) == (3, 2)
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+def test_a_checkpoint_stands_before_the_first_part_and_is_small_and_plain(transfers: Transfers, tmp_path: Path) -> None:
+    interrupted_upload(transfers, tmp_path, parts_sent=0)
+
+    [text] = transfers.store.texts.values()
+    checkpoint = decode(text)
+
+    assert isinstance(checkpoint, UploadCheckpoint)
+    assert [(checkpoint.key, checkpoint.upload_id)] == transfers.oss.uploads(BUCKET)
+    assert len(text) < 512
+    assert transfers.oss.access_key_secret not in text
+
+
+# --- lost answers -----------------------------------------------------------------------------------------------------
+
+# What fails, at which call of it, and the outcome: attempts at parts that were sent in vain.
+LOST_ANSWERS = [
+    ("InitiateMultipartUpload", 1, 0),
+    ("UploadPart", 2, 1),
+    ("CompleteMultipartUpload", 1, 0),
+]
+
+
+@pytest.mark.parametrize(("operation", "nth", "sent_again"), LOST_ANSWERS)
+def test_a_lost_answer_within_a_try_is_asked_for_again(
+    transfers: Transfers, tmp_path: Path, operation: str, nth: int, sent_again: int
+) -> None:
+    source = a_file(tmp_path)
+    transfers.oss.fail(operation, nth=nth, fault=Fault("answer-lost"))
+
+    result = transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+    assert transfers.calls("UploadPart") == 5 + sent_again
+    assert result.retries == sent_again
+
+
+def test_a_try_that_died_after_complete_leaves_nothing_to_send(
+    transfers: Transfers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = a_file(tmp_path)
+    transfers.client = without_answer_to_complete(transfers)
+    with pytest.raises(KeyboardInterrupt):
+        transfers.upload(source)
+    transfers.client = Transfers(transfers.oss).client
+    transfers.oss.clear_requests()
+
+    with caplog.at_level("INFO"):
+        result = transfers.upload(source)
+
+    assert (result.outcome, result.parts_sent) == ("already there", 0)
+    assert transfers.calls("UploadPart") == transfers.calls("InitiateMultipartUpload") == 0
+    assert "the last try had finished it" in caplog.text
+    assert not transfers.store.texts
+
+
+def test_an_upload_id_that_is_gone_restarts_when_the_object_is_another(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    transfers.oss.abort(BUCKET, *transfers.oss.uploads(BUCKET)[0])
+    transfers.oss.put(BUCKET, "key", b"something else")
+
+    result = transfers.upload(source)
+
+    assert result.parts_sent == 5
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+def test_an_upload_that_is_aborted_under_way_restarts_once(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+    seen: list[int] = []
+
+    def abort_before_part_3(request: object) -> None:
+        if getattr(request, "part_number", None) == 3 and not seen:
+            seen.append(3)
+            transfers.oss.abort(BUCKET, *transfers.oss.uploads(BUCKET)[0])
+
+    transfers.oss.on_request = abort_before_part_3
+
+    transfers.upload(source)
+
+    assert seen and transfers.calls("InitiateMultipartUpload") == 2
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_error_on_list_parts_is_retried_and_never_restarts(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    transfers.oss.fail("ListParts", fault=Fault("status", status=503, code="ServiceUnavailable"))
+
+    result = transfers.upload(source)
+
+    assert (result.parts_kept, result.parts_sent) == (3, 2)
+    assert transfers.calls("InitiateMultipartUpload") == 0
+
+
+def test_a_denied_list_parts_fails_with_the_permission_and_keeps_everything(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    transfers.oss.fail("ListParts", fault=BROKEN)
+
+    with pytest.raises(AccessDenied, match="grant oss:ListParts"):
+        transfers.upload(source)
+
+    assert transfers.upload(source).parts_kept == 3
+
+
+def test_a_flipped_byte_is_noticed_and_the_part_sent_again(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+    transfers.oss.fail("UploadPart", nth=2, fault=Fault("flip", after_bytes=77))
+
+    result = transfers.upload(source)
+
+    assert result.retries == 1
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+def test_a_wrong_crc_of_the_whole_is_an_error(transfers: Transfers, tmp_path: Path) -> None:
+    transfers.oss.fail("CompleteMultipartUpload", fault=Fault("wrong-crc"))
+
+    with pytest.raises(IntegrityError, match="do not use"):
+        transfers.upload(a_file(tmp_path))
+
+
+def test_parts_that_another_writer_replaced_are_sent_again(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+
+    def replace_part_2(request: object) -> None:
+        if getattr(request, "operation", None) == "CompleteMultipartUpload":
+            transfers.oss.on_request = None
+            [(key, upload_id)] = transfers.oss.uploads(BUCKET)
+            foreign = Transfers(transfers.oss).client
+            foreign.upload_part(target_of(key), upload_id, 2, BytesBody(some_bytes(PART, seed=9)))
+
+    transfers.oss.on_request = replace_part_2
+
+    transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+    assert transfers.part_numbers() == [1, 2, 3, 4, 5, 2, 2]
+
+
+def test_a_missing_bucket_is_named(transfers: Transfers, tmp_path: Path) -> None:
+    transfers.oss.fail("InitiateMultipartUpload", fault=Fault("status", status=404, code="NoSuchBucket"))
+
+    with pytest.raises(ServiceError, match=r"InitiateMultipartUpload oss://bucket/key answered 404 NoSuchBucket"):
+        transfers.upload(a_file(tmp_path))
+
+
+# --- the source -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["restart", "fail"])
+def test_a_source_that_changes_under_way_is_never_mixed(transfers: Transfers, tmp_path: Path, policy: str) -> None:
+    source = a_file(tmp_path)
+    replacement = some_bytes(5 * PART, seed=2)
+
+    def replace_source(request: object) -> None:
+        if getattr(request, "part_number", None) == 3:
+            transfers.oss.on_request = None
+            source.write_bytes(replacement)
+
+    transfers.oss.on_request = replace_source
+
+    if policy == "fail":
+        with pytest.raises(SourceChanged):
+            transfers.upload(source, source_changed="fail")
+        assert transfers.oss.objects(BUCKET) == []
+    else:
+        transfers.upload(source)
+        assert transfers.oss.object(BUCKET, "key") == replacement
+    assert transfers.oss.calls("CompleteMultipartUpload") == [] or policy == "restart"
+
+
+def test_a_source_that_shrinks_under_way_restarts_with_its_new_size(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+
+    def shrink(request: object) -> None:
+        if getattr(request, "part_number", None) == 2:
+            transfers.oss.on_request = None
+            os.truncate(source, 3 * PART + 9)
+
+    transfers.oss.on_request = shrink
+
+    transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+    assert not transfers.oss.uploads(BUCKET)
+
+
+@pytest.mark.parametrize("bad", ["missing", "folder", "fifo"])
+def test_a_source_that_is_no_file_is_refused_before_any_request(transfers: Transfers, tmp_path: Path, bad: str) -> None:
+    path = tmp_path / bad
+    if bad == "folder":
+        path.mkdir()
+    if bad == "fifo":
+        os.mkfifo(path)
+
+    with pytest.raises(ArgumentError, match=rf"file='.*{bad}'"):
+        transfers.upload(path)
+
+    assert transfers.oss.requests == []
+
+
+# --- what exists already ----------------------------------------------------------------------------------------------
+
+
+def test_if_exists_skip_leaves_the_object_alone(transfers: Transfers, tmp_path: Path) -> None:
+    transfers.oss.put(BUCKET, "key", b"old")
+
+    assert transfers.upload(a_file(tmp_path), if_exists="skip").outcome == "skipped"
+    assert transfers.oss.object(BUCKET, "key") == b"old"
+
+
+@pytest.mark.parametrize(("same", "outcome"), [(True, "skipped"), (False, "transferred")])
+def test_if_exists_skip_if_same_compares_without_a_download(
+    transfers: Transfers, tmp_path: Path, same: bool, outcome: str
+) -> None:
+    source = a_file(tmp_path)
+    transfers.oss.put(BUCKET, "key", source.read_bytes() if same else some_bytes(5 * PART, seed=3))
+
+    assert transfers.upload(source, if_exists="skip_if_same").outcome == outcome
+    assert transfers.calls("GetObject") == 0
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+@pytest.mark.parametrize("size", [10, 5 * PART])
+def test_if_exists_fail_is_guarded_by_oss_itself(transfers: Transfers, tmp_path: Path, size: int) -> None:
+    source = a_file(tmp_path, size=size)
+
+    def somebody_else_is_faster(request: object) -> None:
+        if getattr(request, "operation", None) in ("PutObject", "CompleteMultipartUpload"):
+            transfers.oss.on_request = None
+            transfers.oss.put(BUCKET, "key", b"theirs")
+
+    transfers.oss.on_request = somebody_else_is_faster
+
+    with pytest.raises(AlreadyExists):
+        transfers.upload(source, if_exists="fail")
+
+    assert transfers.oss.object(BUCKET, "key") == b"theirs"
+
+
+@pytest.mark.parametrize("size", [10, 5 * PART])
+def test_if_exists_fail_succeeds_when_only_the_answer_was_lost(transfers: Transfers, tmp_path: Path, size: int) -> None:
+    source = a_file(tmp_path, size=size)
+    transfers.oss.fail("PutObject", fault=Fault("answer-lost"))
+    transfers.oss.fail("CompleteMultipartUpload", fault=Fault("answer-lost"))
+
+    assert transfers.upload(source, if_exists="fail").outcome == "transferred"
+
+
+@pytest.mark.parametrize("if_exists", ["overwrite", "fail", "skip_if_same"])
+def test_a_retry_after_ones_own_success_moves_nothing(
+    transfers: Transfers, tmp_path: Path, if_exists: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = a_file(tmp_path)
+    transfers.upload(source, if_exists=if_exists)
+    transfers.oss.clear_requests()
+
+    with caplog.at_level("INFO"):
+        result = transfers.upload(source, if_exists=if_exists, earlier_try=True)
+
+    assert (result.outcome, result.bytes_moved) == ("already there", 0)
+    assert [request.operation for request in transfers.oss.requests] == ["HeadObject"]
+    assert "an earlier try had finished" in caplog.text
+
+
+@pytest.mark.parametrize("argument", ["if_exists", "source_changed"])
+def test_an_unknown_policy_is_refused_by_name(transfers: Transfers, tmp_path: Path, argument: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{argument}='perhaps'.*choose one of"):
+        transfers.upload(a_file(tmp_path), **{argument: "perhaps"})
+
+
+# --- stopping and tries that overlap ----------------------------------------------------------------------------------
+
+
+def test_a_stop_keeps_the_checkpoint_and_the_parts(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+
+    def stop_after_two_parts() -> None:
+        if transfers.calls("UploadPart") >= 2:
+            raise TransferStopped("on_kill")
+
+    with pytest.raises(TransferStopped):
+        transfers.upload(source, watch=stop_after_two_parts)
+
+    result = transfers.upload(source)
+    assert result.parts_kept >= 2 and result.parts_kept + result.parts_sent == 5
+
+
+def test_a_superseded_try_stops_and_leaves_everything_to_its_successor(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+    taken_over: list[str] = []
+
+    def take_over(request: object) -> None:
+        if getattr(request, "part_number", None) == 4:
+            [(key, text)] = transfers.store.texts.items()
+            checkpoint = decode(text)
+            assert isinstance(checkpoint, UploadCheckpoint)
+            newer = encode(UploadCheckpoint(**{**vars(checkpoint), "owner": Owner(7, "the successor")}))
+            transfers.store.texts[key] = newer
+            taken_over.append(newer)
+
+    transfers.oss.on_request = take_over
+
+    with pytest.raises(TrySuperseded, match=r"try 7 \(the successor\)"):
+        transfers.upload(source)
+
+    assert list(transfers.store.texts.values()) == taken_over[:1]
+    assert transfers.calls("CompleteMultipartUpload") == 0
+    assert len(transfers.oss.uploads(BUCKET)) == 1
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+def test_progress_grows_to_the_total_and_counts_kept_parts(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    seen: list[tuple[int, int]] = []
+
+    transfers.upload(source, progress_callback=lambda done, total: seen.append((done, total)))
+
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (5 * PART, 5 * PART)
+    assert {total for _, total in seen} == {5 * PART}
+
+
+def test_an_exception_in_the_progress_callback_ends_the_transfer_cleanly(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+
+    def refuse(done: int, total: int) -> None:
+        if done > 2 * PART:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        transfers.upload(source, progress_callback=refuse)
+
+    assert transfers.upload(source).parts_kept >= 2
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def interrupted_upload(transfers: Transfers, folder: Path, *, parts_sent: int) -> Path:
+    """Leave an upload of five parts of which some were sent, and forget the requests that it took."""
+    source = a_file(folder, size=5 * PART)
+    transfers.oss.fail_after("UploadPart", parts_sent, BROKEN)
+    with pytest.raises(OSSResumeError):
+        transfers.upload(source)
+    transfers.oss.clear_faults()
+    transfers.oss.clear_requests()
+    return source
+
+
+def target_of(key: str):  # type: ignore[no-untyped-def]
+    from airflow_provider_ossresume.model.objects import ObjectRef
+
+    return ObjectRef(BUCKET, key)
+
+
+class BytesBody:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def open(self) -> list[bytes]:
+        return [self._data]
+
+    def crc64(self) -> None:
+        return None
+
+
+def without_answer_to_complete(transfers: Transfers):  # type: ignore[no-untyped-def]
+    """A client whose process dies when Complete's answer arrives."""
+    client = Transfers(transfers.oss).client
+    complete = client.complete
+
+    def complete_and_die(*args, **kwargs):  # type: ignore[no-untyped-def]
+        complete(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    client.complete = complete_and_die  # type: ignore[method-assign]
+    return client

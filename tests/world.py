@@ -1,0 +1,104 @@
+"""The small world that the engine's tests build: files, a client for the local OSS server, and tries."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
+from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.model.checkpoint import Owner, checkpoint_key
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.oss.credentials import StaticCredentials
+from airflow_provider_ossresume.oss.endpoint import parse_endpoint
+from airflow_provider_ossresume.oss.retry import RetryPolicy
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, CheckpointStore
+from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
+
+PART = 100 * 1024  # the smallest part that OSS takes
+BUCKET = "bucket"
+
+
+def some_bytes(size: int, *, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def a_file(folder: Path, *, size: int = 5 * PART, seed: int = 1, name: str = "source.bin") -> Path:
+    path = folder / name
+    path.write_bytes(some_bytes(size, seed=seed))
+    return path
+
+
+def touch(path: Path) -> None:
+    """Same bytes, another mtime."""
+    found = path.stat()
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1_000_000_000))
+
+
+def a_client(oss: LocalOSS, **options: Any) -> OssClient:
+    """A client whose retries wait for nothing."""
+    settings: dict[str, Any] = {
+        "region": oss.region,
+        "retry": RetryPolicy(attempts=4, total=60, sleep=lambda _: None),
+        "connect_timeout": 5,
+        "read_timeout": 5,
+        **options,
+    }
+    credentials = StaticCredentials(oss.access_key_id, oss.access_key_secret, oss.security_token)
+    return OssClient(parse_endpoint(oss.endpoint), settings.pop("credentials", credentials), **settings)
+
+
+class Transfers:
+    """Runs tries against one server, with one checkpoint store; each try is a new owner, as in Airflow."""
+
+    def __init__(self, oss: LocalOSS, *, store: CheckpointStore | None = None, **config: Any) -> None:
+        self.oss = oss
+        self.store = store or MemoryCheckpointStore()
+        self.client = a_client(oss)
+        self._config = {"part_size": PART, "multipart_threshold": PART, "max_concurrency": 1, **config}
+        self._tries = itertools.count(1)
+
+    def upload(self, file: Path, key: str = "key", **options: Any) -> TransferResult:
+        tools = self._tools("upload", key, options)
+        return Uploader(self.client, options=UploadOptions(**options), **tools).upload(file)
+
+    def download(self, file: Path, key: str = "key", **options: Any) -> TransferResult:
+        tools = self._tools("download", key, options)
+        return Downloader(self.client, options=DownloadOptions(**options), **tools).download(file)
+
+    def _tools(self, direction: str, key: str, options: dict[str, Any]) -> dict[str, Any]:
+        number = options.pop("try_number", None) or next(self._tries)
+        config = TransferConfig.of({**self._config, **options.pop("config", {})})
+        target = ObjectRef(BUCKET, key)
+        return {
+            "target": target,
+            "config": config,
+            "checkpointer": Checkpointer(
+                self.store,
+                checkpoint_key(direction, target.uri),
+                owner=Owner(number, f"try-{number}"),
+                interval=config.checkpoint_interval,
+                sleep=lambda _: None,
+            ),
+            "watch": options.pop("watch", lambda: None),
+            "progress_callback": options.pop("progress_callback", None),
+        }
+
+    def calls(self, operation: str) -> int:
+        return len(self.oss.calls(operation))
+
+    def part_numbers(self, operation: str = "UploadPart") -> list[int]:
+        """The parts that were sent, in order, repetitions included."""
+        return [request.part_number for request in self.oss.calls(operation) if request.part_number]
+
+
+def counting(calls: Mapping[str, Callable[[], int]]) -> dict[str, int]:
+    return {name: call() for name, call in calls.items()}
