@@ -181,7 +181,9 @@ class ObjectChanged(TransferError):
 
 
 class LocalFileError(TransferError):
-    """The local file system refused: no space, no permission, an I/O error, a name that is a folder."""
+    """The local file system refused: no space, no permission, an I/O error. A later try may find it mended."""
+
+    retryable = True
 
 
 class TransferStopped(TransferError):

@@ -277,10 +277,11 @@ def _bucket_and_key(host: str, path: str) -> tuple[str | None, str | None]:
 def _bucket_of(host: str) -> str | None:
     """Return the bucket of a virtual host, or None for an endpoint, below which the path names the bucket."""
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    first, dot, _ = name.partition(".")
-    if not dot or first.startswith("oss-") or _is_address(name):
+    first, dot, rest = name.partition(".")
+    if not dot or _is_address(name):
         return None
-    return first
+    is_endpoint = first == "oss" or (first.startswith("oss-") and not rest.startswith("oss-"))
+    return None if is_endpoint else first
 
 
 def _is_address(name: str) -> bool:

@@ -43,6 +43,7 @@ class LocalOSS:
     :param host: the address to listen on
     :param clock: gives the seconds since 1970, for dates and for the check of signatures
     :param log: a file that gets one JSON line for each request
+    :ivar root: the folder
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class LocalOSS:
         clock: Callable[[], float] = time.time,
         log: str | PathLike[str] | None = None,
     ) -> None:
-        self._own_root = Path(tempfile.mkdtemp(prefix="local-oss-")) if root is None else None
-        self._storage = Storage(self._own_root or Path(root or ""), clock=clock)
+        self.root = Path(root or tempfile.mkdtemp(prefix="local-oss-"))
+        self._owns_root = root is None
+        self._storage = Storage(self.root, clock=clock)
         self._backend = Backend(
             Service(self._storage, region, clock),
             Account(access_key_id, access_key_secret, security_token),
@@ -106,8 +108,8 @@ class LocalOSS:
         """Stop for good. A folder that was given stays as it is."""
         self.stop()
         self._backend.journal.close()
-        if self._own_root:
-            shutil.rmtree(self._own_root)
+        if self._owns_root:
+            shutil.rmtree(self.root, ignore_errors=True)
 
     def __enter__(self) -> LocalOSS:
         return self.start()

@@ -330,7 +330,11 @@ class OssClient:
         credentials = self._credentials.get()
         try:
             answer = self._session.send(
-                self._prepare(call, credentials), stream=True, timeout=self._timeout, allow_redirects=False, **self._settings
+                self._prepare(call, credentials),
+                stream=True,
+                timeout=self._timeout,
+                allow_redirects=False,
+                **self._settings,
             )
             with closing(answer):
                 if answer.status_code not in call.success:

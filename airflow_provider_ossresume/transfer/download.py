@@ -18,6 +18,7 @@ from threading import Event
 from typing import Protocol, get_args
 
 from airflow_provider_ossresume.errors import (
+    ArgumentError,
     IntegrityError,
     InvalidRange,
     LocalFileError,
@@ -112,10 +113,10 @@ class Downloader:
     def download(self, file: str | os.PathLike[str]) -> TransferResult:
         """Download the object and return what was done; the file then holds exactly its bytes.
 
-        :raises ArgumentError: when the file cannot be written there
+        :raises ArgumentError: when the file cannot be written there, or exists under ``if_exists="fail"``
         :raises ObjectChanged: when the object changes again after a restart, or at all under ``object_changed="fail"``
         :raises IntegrityError: when what came is not what OSS has, twice
-        :raises LocalFileError: when the disk is full or fails, or the file exists under ``if_exists="fail"``
+        :raises LocalFileError: when the disk is full or fails
         :raises RequestError: when OSS cannot be made to give it
         """
         path = check_target_file(file, create_parents=self._options.create_parents)
@@ -180,7 +181,7 @@ class Downloader:
                 log.info("%s holds the object's bytes already, skipped", path)
                 return "skipped", meta, crc
         if self._options.if_exists == "fail":
-            raise LocalFileError(f"{path} exists, and if_exists='fail' forbids to overwrite it")
+            raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids to overwrite it")
         return None
 
     def _crc64_of(self, pool: Pool, path: Path, meta: ObjectMeta) -> int | None:

@@ -71,9 +71,11 @@ class SourceFile:
                 raise ArgumentError(argument, str(path), f"it is {kind}; name a file")
             self._file = self.path.open("rb", buffering=0)
         except FileNotFoundError:
-            raise ArgumentError(
+            missing = ArgumentError(
                 argument, str(path), "there is no such file on this worker; check the path and which worker wrote it"
-            ) from None
+            )
+            missing.retryable = True  # the next try may run on the worker that has it
+            raise missing from None
         except (OSError, ValueError) as error:
             raise ArgumentError(argument, str(path), f"the file cannot be read: {_reason(error)}") from error
         self.identity = FileIdentity.of(os.fstat(self._file.fileno()))

@@ -6,12 +6,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import alibabacloud_oss_v2
+import oss2
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
 
 from .judge import Access, Judge
 from .judge_ali_oss import AliOssProcess, NodeMissing
+from .judge_oss2 import Oss2
+from .judge_oss_v2 import OssV2
 from .seats import BUCKET, SEATS, Seat
 
 
@@ -39,6 +43,22 @@ def judge(request: pytest.FixtureRequest, access: Access) -> Iterator[Judge]:
     process = request.getfixturevalue("ali_oss_process") if seat.needs_node else None
     judge = seat.judge(access, process=process)
     yield judge
+    judge.close()
+
+
+@pytest.fixture
+def bucket(access: Access) -> Iterator[oss2.Bucket]:
+    """``oss2`` itself."""
+    judge = Oss2(access, signature="v4")
+    yield judge.bucket
+    judge.close()
+
+
+@pytest.fixture
+def client(access: Access) -> Iterator[alibabacloud_oss_v2.Client]:
+    """``alibabacloud-oss-v2`` itself."""
+    judge = OssV2(access, signature="v4")
+    yield judge.client
     judge.close()
 
 

@@ -8,11 +8,11 @@ import alibabacloud_oss_v2
 import oss2
 import pytest
 import requests
+from alibabacloud_oss_v2.transport import RequestsHttpClient
 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 
 from .judge import Access, Judge, Refused
-from .judge_oss2 import Oss2
 from .seats import BUCKET, judges_that_can
 
 DATA = b"signed, sealed, delivered"
@@ -124,12 +124,15 @@ def test_a_clock_an_hour_off_is_too_skewed(judge: Judge, oss: LocalOSS, ahead: i
 
 def test_nobody_is_denied_access(access: Access, oss: LocalOSS) -> None:
     oss.put(BUCKET, "key", DATA)
-    first = oss2.Bucket(oss2.AnonymousAuth(), access.endpoint, BUCKET)
+    session = oss2.Session()
+    http = RequestsHttpClient()
+    first = oss2.Bucket(oss2.AnonymousAuth(), access.endpoint, BUCKET, session=session)
     second = alibabacloud_oss_v2.Client(
         alibabacloud_oss_v2.config.Config(
             endpoint=access.endpoint,
             region=access.region,
             credentials_provider=alibabacloud_oss_v2.credentials.AnonymousCredentialsProvider(),
+            http_client=http,
         )
     )
 
@@ -137,6 +140,8 @@ def test_nobody_is_denied_access(access: Access, oss: LocalOSS) -> None:
         first.get_object("key")
     with pytest.raises(alibabacloud_oss_v2.exceptions.OperationError, match="AccessDenied"):
         second.get_object(alibabacloud_oss_v2.GetObjectRequest(bucket=BUCKET, key="key"))
+    session.session.close()
+    http.close()
 
 
 def test_a_signed_url_gets_the_object(judge: Judge, oss: LocalOSS, browser: requests.Session) -> None:
@@ -208,9 +213,10 @@ def test_a_signed_url_is_good_for_what_was_signed_only(
         signer.close()
 
 
-def test_additional_headers_are_signed_in_a_v4_url(access: Access, oss: LocalOSS, browser: requests.Session) -> None:
+def test_additional_headers_are_signed_in_a_v4_url(
+    bucket: oss2.Bucket, oss: LocalOSS, browser: requests.Session
+) -> None:
     oss.put(BUCKET, KEY, DATA)
-    bucket = Oss2(access, signature="v4").bucket
     sent = {"Range": "bytes=0-5", "Cache-Control": "no-store"}
     url = bucket.sign_url("GET", KEY, 60, headers=sent, slash_safe=True, additional_headers=list(sent))
 

@@ -11,64 +11,52 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 
-from .judge import PART, Access
-from .judge_oss2 import Oss2
-from .judge_oss_v2 import OssV2
+from .judge import PART
 from .seats import BUCKET
 
 DATA = random.Random(64).randbytes(2 * PART)
 
 
-@pytest.fixture
-def sdk1(access: Access) -> oss2.Bucket:
-    return Oss2(access, signature="v4").bucket
-
-
-@pytest.fixture
-def sdk2(access: Access) -> oss_v2.Client:
-    return OssV2(access, signature="v4").client
-
-
 @pytest.mark.parametrize("kind", ["wrong-crc", "flip"])
-def test_oss2_notices_damage_on_the_way_up(sdk1: oss2.Bucket, oss: LocalOSS, kind: str) -> None:
+def test_oss2_notices_damage_on_the_way_up(bucket: oss2.Bucket, oss: LocalOSS, kind: str) -> None:
     oss.fail("PutObject", fault=Fault(kind))
 
     with pytest.raises(oss2.exceptions.InconsistentError):
-        sdk1.put_object("key", DATA)
+        bucket.put_object("key", DATA)
 
 
 @pytest.mark.parametrize("kind", ["wrong-crc", "flip"])
-def test_oss_v2_notices_damage_on_the_way_up(sdk2: oss_v2.Client, oss: LocalOSS, kind: str) -> None:
+def test_oss_v2_notices_damage_on_the_way_up(client: oss_v2.Client, oss: LocalOSS, kind: str) -> None:
     oss.fail("PutObject", fault=Fault(kind))
 
     with pytest.raises(oss_v2.exceptions.OperationError, match="crc is inconsistent"):
-        sdk2.put_object(oss_v2.PutObjectRequest(bucket=BUCKET, key="key", body=DATA))
+        client.put_object(oss_v2.PutObjectRequest(bucket=BUCKET, key="key", body=DATA))
 
 
 @pytest.mark.parametrize("kind", ["wrong-crc", "flip"])
-def test_oss2_notices_damage_on_the_way_down(sdk1: oss2.Bucket, oss: LocalOSS, tmp_path: Path, kind: str) -> None:
+def test_oss2_notices_damage_on_the_way_down(bucket: oss2.Bucket, oss: LocalOSS, tmp_path: Path, kind: str) -> None:
     oss.put(BUCKET, "key", DATA)
     oss.fail("GetObject", fault=Fault(kind))
 
     with pytest.raises(oss2.exceptions.InconsistentError):
-        sdk1.get_object_to_file("key", str(tmp_path / "target"))
+        bucket.get_object_to_file("key", str(tmp_path / "target"))
 
 
 @pytest.mark.parametrize(("operation", "kind"), [("HeadObject", "wrong-crc"), ("GetObject", "flip")])
 def test_oss_v2_notices_damage_on_the_way_down(
-    sdk2: oss_v2.Client, oss: LocalOSS, tmp_path: Path, operation: str, kind: str
+    client: oss_v2.Client, oss: LocalOSS, tmp_path: Path, operation: str, kind: str
 ) -> None:
     oss.put(BUCKET, "key", DATA)
     oss.fail(operation, fault=Fault(kind))
 
     with pytest.raises(oss_v2.DownloadError, match="crc is inconsistent"):
-        sdk2.downloader(part_size=PART).download_file(
+        client.downloader(part_size=PART).download_file(
             oss_v2.GetObjectRequest(bucket=BUCKET, key="key"), str(tmp_path / "target")
         )
 
 
 def test_both_python_sdks_combine_the_parts_to_the_objects_crc64(
-    sdk1: oss2.Bucket, sdk2: oss_v2.Client, oss: LocalOSS, tmp_path: Path
+    bucket: oss2.Bucket, client: oss_v2.Client, oss: LocalOSS, tmp_path: Path
 ) -> None:
     """Right, they are content; with a wrong CRC-64 on Complete they raise: so they did compare."""
     file = tmp_path / "source"
@@ -76,10 +64,10 @@ def test_both_python_sdks_combine_the_parts_to_the_objects_crc64(
 
     def first() -> None:
         store = oss2.ResumableStore(root=str(tmp_path / "records"))
-        oss2.resumable_upload(sdk1, "first", str(file), store=store, multipart_threshold=PART, part_size=PART)
+        oss2.resumable_upload(bucket, "first", str(file), store=store, multipart_threshold=PART, part_size=PART)
 
     def second() -> None:
-        sdk2.uploader(part_size=PART).upload_file(oss_v2.PutObjectRequest(bucket=BUCKET, key="second"), str(file))
+        client.uploader(part_size=PART).upload_file(oss_v2.PutObjectRequest(bucket=BUCKET, key="second"), str(file))
 
     first()
     second()

@@ -13,8 +13,6 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 
 from .judge import PART, Access
 from .judge_ali_oss import AliOss, AliOssProcess
-from .judge_oss2 import Oss2
-from .judge_oss_v2 import OssV2
 from .seats import BUCKET
 
 PARTS = 12
@@ -37,16 +35,6 @@ def source(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def sdk1(access: Access) -> oss2.Bucket:
-    return Oss2(access, signature="v4").bucket
-
-
-@pytest.fixture
-def sdk2(access: Access) -> oss_v2.Client:
-    return OssV2(access, signature="v4").client
-
-
 class Ledger:
     """Counts what the server was asked since it was made."""
 
@@ -59,11 +47,11 @@ class Ledger:
 
 
 @every_interruption
-def test_oss2_resumes_an_upload(sdk1: oss2.Bucket, oss: LocalOSS, source: Path, tmp_path: Path, fault: Fault) -> None:
+def test_oss2_resumes_an_upload(bucket: oss2.Bucket, oss: LocalOSS, source: Path, tmp_path: Path, fault: Fault) -> None:
     def upload() -> None:
         store = oss2.ResumableStore(root=str(tmp_path / "records"))
         oss2.resumable_upload(
-            sdk1, "key", str(source), store=store, multipart_threshold=PART, part_size=PART, num_threads=3
+            bucket, "key", str(source), store=store, multipart_threshold=PART, part_size=PART, num_threads=3
         )
 
     oss.fail("UploadPart", nth=5, fault=fault)
@@ -78,14 +66,14 @@ def test_oss2_resumes_an_upload(sdk1: oss2.Bucket, oss: LocalOSS, source: Path, 
     assert not oss.uploads(BUCKET)
 
 
-def test_oss2_resumes_a_download(sdk1: oss2.Bucket, oss: LocalOSS, tmp_path: Path) -> None:
+def test_oss2_resumes_a_download(bucket: oss2.Bucket, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "key", DATA)
     target = tmp_path / "target.bin"
 
     def download() -> None:
         store = oss2.ResumableDownloadStore(root=str(tmp_path / "records"))
         oss2.resumable_download(
-            sdk1, "key", str(target), store=store, multiget_threshold=PART, part_size=PART, num_threads=3
+            bucket, "key", str(target), store=store, multiget_threshold=PART, part_size=PART, num_threads=3
         )
 
     oss.fail("GetObject", nth=8, fault=Fault("status"))
@@ -100,9 +88,9 @@ def test_oss2_resumes_a_download(sdk1: oss2.Bucket, oss: LocalOSS, tmp_path: Pat
 
 @every_interruption
 def test_oss_v2_resumes_an_upload(
-    sdk2: oss_v2.Client, oss: LocalOSS, source: Path, tmp_path: Path, fault: Fault
+    client: oss_v2.Client, oss: LocalOSS, source: Path, tmp_path: Path, fault: Fault
 ) -> None:
-    uploader = sdk2.uploader(part_size=PART, parallel_num=3, enable_checkpoint=True, checkpoint_dir=f"{tmp_path}/")
+    uploader = client.uploader(part_size=PART, parallel_num=3, enable_checkpoint=True, checkpoint_dir=f"{tmp_path}/")
 
     def upload() -> None:
         uploader.upload_file(oss_v2.PutObjectRequest(bucket=BUCKET, key="key"), str(source))
@@ -119,10 +107,10 @@ def test_oss_v2_resumes_an_upload(
     assert not oss.uploads(BUCKET)
 
 
-def test_oss_v2_resumes_a_download(sdk2: oss_v2.Client, oss: LocalOSS, tmp_path: Path) -> None:
+def test_oss_v2_resumes_a_download(client: oss_v2.Client, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "key", DATA)
     target = tmp_path / "target.bin"
-    downloader = sdk2.downloader(
+    downloader = client.downloader(
         part_size=PART,
         parallel_num=3,
         use_temp_file=True,
@@ -144,11 +132,11 @@ def test_oss_v2_resumes_a_download(sdk2: oss_v2.Client, oss: LocalOSS, tmp_path:
     assert 0 < second("GetObject") < PARTS
 
 
-def test_oss_v2_copies_an_object_by_parts(sdk2: oss_v2.Client, oss: LocalOSS) -> None:
+def test_oss_v2_copies_an_object_by_parts(client: oss_v2.Client, oss: LocalOSS) -> None:
     oss.put(BUCKET, "source", DATA)
     ledger = Ledger(oss)
 
-    sdk2.copier(part_size=PART, parallel_num=3, multipart_copy_threshold=PART, disable_shallow_copy=True).copy(
+    client.copier(part_size=PART, parallel_num=3, multipart_copy_threshold=PART, disable_shallow_copy=True).copy(
         oss_v2.CopyObjectRequest(bucket=BUCKET, key="key", source_bucket=BUCKET, source_key="source")
     )
 

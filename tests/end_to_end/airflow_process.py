@@ -19,16 +19,18 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import psutil
-from processes import end_processes_of, processes_of, wait_until
+
+from tests.end_to_end.processes import end_processes_of, processes_of, wait_until
 
 HERE = Path(__file__).parent
 BOOT_SECONDS = 180  # ten on an idle laptop; a busy CI machine is many times slower
@@ -38,14 +40,14 @@ LOG_LINES_SHOWN = 40
 
 @dataclass(frozen=True)
 class TaskTry:
-    """One try of a task instance, as the metadata database has it. Times are UTC texts, as SQLite keeps them."""
+    """One try of a task instance, as the metadata database has it."""
 
     try_number: int
     state: str | None
     pid: int | None
     hostname: str | None
-    started: str | None
-    ended: str | None
+    started: datetime | None
+    ended: datetime | None
 
 
 class TaskProcess(NamedTuple):
@@ -115,7 +117,8 @@ class RealAirflow:
     `dags` are files, or folders whose `*.py` are taken; they are copied and parsed once, and one that cannot be parsed
     makes `start()` fail. `connections` maps connection ids to what AIRFLOW_CONN_… takes, a URI or JSON. `env` goes to
     every process of this Airflow and wins over the harness's own settings; AIRFLOW… variables of the caller are not
-    passed on. There is no DAG processor and no triggerer; name them in `also` where a test needs one.
+    passed on. There is no DAG processor and no triggerer; name them in `also` where a test needs one. `tell` hears of the
+    steps of `start()`.
 
     stop() kills every process that was started with this home, orphaned tasks included; so does the end of the calling
     process, whatever ends it. The home stays, for its logs.
@@ -129,9 +132,11 @@ class RealAirflow:
         connections: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         also: Iterable[str] = (),
+        tell: Callable[[str], object] = lambda step: None,
     ) -> None:
         self.home = home.resolve()
         self._dags = list(dags)
+        self._tell = tell
         self._components = {**_FLAVOUR.components, **{name: (name,) for name in also}}
         self._fernet_key = _random_key()
         self._env = self._environment(connections or {}, env or {})
@@ -206,7 +211,7 @@ class RealAirflow:
     def tries(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[TaskTry]:
         """Return all tries that are over, oldest first, and the latest one. LookupError if there is no such task."""
         found = {
-            row["try_number"]: TaskTry(**row)
+            row["try_number"]: TaskTry(**{**row, **{name: _utc(row[name]) for name in ("started", "ended")}})
             for table in ("task_instance_history", "task_instance")
             for row in self._rows(
                 "SELECT try_number, state, pid, hostname, start_date AS started, end_date AS ended"
@@ -217,6 +222,13 @@ class RealAirflow:
         if not found:
             raise LookupError(f"no task instance {dag_id} {run_id} {task_id} {map_index}")
         return [found[number] for number in sorted(found)]
+
+    def task_ids(self, dag_id: str, run_id: str) -> list[tuple[str, int]]:
+        """Return task id and map index of each task instance of a run."""
+        rows = self._rows(
+            "SELECT task_id, map_index FROM task_instance WHERE dag_id = ? AND run_id = ?", dag_id, run_id
+        )
+        return [(row["task_id"], row["map_index"]) for row in rows]
 
     def task_process(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, try_number: int = 1, timeout: float = 60
@@ -288,10 +300,12 @@ class RealAirflow:
         for name in _FLAVOUR.before_migration:
             self._start_component(name)
         self._start_console()
+        self._tell("making the database")
         self.cli("db", "migrate")
         self._execute(
             "PRAGMA journal_mode = WAL"
         )  # readers and the writer do not wait for each other; kept in the file
+        self._tell("parsing the DAGs")
         self.cli("dags", "reserialize")
         self.cli("dags", "list-import-errors", "--output", "json")  # its status is 1 if there are any
         for name in self._components:
@@ -323,6 +337,7 @@ class RealAirflow:
         return self.home / "airflow.db"
 
     def _start_component(self, name: str) -> None:
+        self._tell(f"starting the {name}")
         with (self.home / f"{name}.log").open("wb") as log:
             self._running[name] = subprocess.Popen(
                 (sys.executable, "-m", "airflow", *self._components[name]),
@@ -397,6 +412,10 @@ def _copy_dags(dags: Iterable[Path], folder: Path) -> None:
     for path in dags:
         for file in sorted(path.glob("*.py")) if path.is_dir() else (path,):
             shutil.copy(file, folder)
+
+
+def _utc(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).replace(tzinfo=timezone.utc) if text else None
 
 
 def _random_key() -> str:

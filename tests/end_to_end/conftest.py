@@ -6,12 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow_process import RealAirflow
 
-HERE = Path(__file__).parent
+from airflow_provider_ossresume.local_oss import LocalOSS
+from tests.end_to_end.airflow_process import RealAirflow
+
+DAGS = Path(__file__).parent / "dags"
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
-    with RealAirflow(tmp_path_factory.mktemp("airflow"), dags=[HERE / "dags"]) as running:
+def airflow_oss() -> Iterator[LocalOSS]:
+    """The OSS server behind the running Airflow's connection `oss_default`."""
+    with LocalOSS(buckets=["bucket"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_oss: LocalOSS) -> Iterator[RealAirflow]:
+    home = tmp_path_factory.mktemp("airflow")
+    with RealAirflow(home, dags=[DAGS], connections={"oss_default": airflow_oss.connection_uri()}) as running:
         yield running

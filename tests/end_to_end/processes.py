@@ -38,6 +38,14 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _home_of(process) == str(home)]
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """True when the process runs no more, whether or not its parent has taken note of it."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def end_processes_of(home: Path, *, timeout: float = 30) -> None:
     """Kill all processes of `home`, again until a look finds none: they may be starting new ones meanwhile."""
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import processes
 import pytest
-from airflow_process import RealAirflow, TaskProcess
-from processes import processes_of, wait_until
+
+from tests.end_to_end import processes
+from tests.end_to_end.airflow_process import RealAirflow, TaskProcess
+from tests.end_to_end.processes import processes_of, wait_until
 
 pytestmark = pytest.mark.end_to_end
 

@@ -177,9 +177,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind)
-def test_a_part_that_breaks_off_is_fetched_again_within_the_try(
-    transfers: Transfers, file: Path, fault: Fault
-) -> None:
+def test_a_part_that_breaks_off_is_fetched_again_within_the_try(transfers: Transfers, file: Path, fault: Fault) -> None:
     transfers.oss.put(BUCKET, "key", CONTENT)
     transfers.oss.fail("GetObject", nth=2, fault=fault)
 
@@ -300,7 +298,7 @@ def test_if_exists_fail_refuses(transfers: Transfers, file: Path) -> None:
     transfers.oss.put(BUCKET, "key", CONTENT)
     file.write_bytes(b"old")
 
-    with pytest.raises(LocalFileError, match="if_exists='fail'"):
+    with pytest.raises(ArgumentError, match="if_exists='fail'"):
         transfers.download(file, if_exists="fail")
 
 

@@ -1,0 +1,126 @@
+"""Everything that differs between the Airflow versions we run on: 2.11, and 3.0 to 3.3. Nothing else knows versions.
+
+Only the task's own thread may call what is in here: Airflow 3.0 and 3.1 have no lock on their supervisor's socket.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from airflow import __version__ as _version
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    BaseHook,
+    BaseOperator,
+    BaseSensorOperator,
+    Variable,
+    XCom,
+    conf,
+    get_current_context,
+)
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_ossresume.errors import StoreUnavailable, TrySuperseded
+
+__all__ = [
+    "AirflowException",
+    "AirflowFailException",
+    "BaseHook",
+    "BaseOperator",
+    "BaseSensorOperator",
+    "BaseTrigger",
+    "TriggerEvent",
+    "conf",
+    "current_context",
+]
+
+AIRFLOW_3 = int(_version.partition(".")[0]) >= 3
+
+
+def current_context() -> Mapping[str, Any] | None:
+    """Return the context of the task that runs in this process, or None outside one."""
+    try:
+        context: Mapping[str, Any] = get_current_context()
+    except (RuntimeError, AirflowException):  # 3.x and 2.11 differ
+        return None
+    return context
+
+
+# --- Variables --------------------------------------------------------------------------------------------------------
+
+
+def get_variable(name: str) -> str | None:
+    """Return a Variable's text, or None when there is none."""
+    default: dict[str, Any] = {"default" if AIRFLOW_3 else "default_var": None}
+    value = Variable.get(name, **default)
+    return None if value is None else str(value)
+
+
+def set_variable(name: str, text: str, *, description: str) -> None:
+    Variable.set(name, text, description=description)
+
+
+def delete_variable(name: str) -> None:
+    """Delete a Variable; one that does not exist is no error."""
+    Variable.delete(name)
+
+
+# --- XComs ------------------------------------------------------------------------------------------------------------
+
+
+def get_xcom(key: str, row: Mapping[str, Any]) -> Any:
+    """Return the value under a key on a task instance's row (dag_id, run_id, task_id, map_index), or None."""
+    return XCom.get_one(key=key, **row)
+
+
+def set_xcom(key: str, value: Any, row: Mapping[str, Any]) -> None:
+    XCom.set(key=key, value=value, **row)
+
+
+def delete_xcom(key: str, row: Mapping[str, Any]) -> None:
+    """Delete one key of a row; one that does not exist is no error."""
+    if AIRFLOW_3:
+        if XCom.get_one(key=key, **row) is not None:
+            XCom.delete(key=key, **row)
+        return
+    from airflow.utils.session import create_session
+
+    with create_session() as session:  # 2.11 has only XCom.clear, which takes all keys of the row
+        session.query(XCom).filter_by(key=key, **row).delete()
+
+
+# --- failures of Airflow's own stores ---------------------------------------------------------------------------------
+
+
+def store_error(what: str, error: Exception) -> StoreUnavailable | TrySuperseded:
+    """Return the error for a call to one of Airflow's stores that failed.
+
+    A broken socket means that the supervisor of this try is gone. A 404 for a write to the task state store (3.3) means
+    that this try is over: the store knows each try by an ID of its own.
+    """
+    if isinstance(error, (BrokenPipeError, EOFError, ConnectionResetError)):
+        return TrySuperseded(f"{what}: the supervisor of this try is gone ({type(error).__name__}); this try stops")
+    return StoreUnavailable(f"{what}: {error}")
+
+
+def is_not_found(error: Exception) -> bool:
+    """True when the Execution API of Airflow 3 answered 404."""
+    detail = getattr(getattr(error, "error", None), "detail", None)
+    return isinstance(detail, Mapping) and detail.get("status_code") == 404
+
+
+def leave_to_successor(error: TrySuperseded) -> NoReturn:
+    """End a try that has been superseded, without touching the state of its successor.
+
+    On 3.x whatever this try reports is refused by its ID. On 2.11 the task instance has one row for all tries, and an
+    exception would write this try's failure over the running successor's state: the process ends at once instead.
+    """
+    if AIRFLOW_3:
+        raise AirflowFailException(str(error)) from error
+    logging.getLogger(__name__).error("%s", error)
+    logging.shutdown()
+    os._exit(1)

@@ -1,0 +1,53 @@
+"""Checkpoints in the task state store of Airflow 3.3 on (AIP-103): per run, task and map index, with a UI tab."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Protocol
+
+from airflow_provider_ossresume import _airflow
+from airflow_provider_ossresume.errors import TrySuperseded
+
+PREFIX = "ossresume-"
+
+
+class TaskStateStore(Protocol):
+    """What Airflow puts into the context as ``task_state_store``."""
+
+    def get(self, key: str, default: object = None) -> object: ...
+    def set(self, key: str, value: object, *, retention: timedelta | None = None) -> None: ...
+    def delete(self, key: str) -> None: ...
+
+
+class TaskStateCheckpointStore:
+    """Keeps each checkpoint as JSON under ``ossresume-`` and the key's hash."""
+
+    def __init__(self, store: TaskStateStore) -> None:
+        self._store = store
+
+    def load(self, key: str) -> str | None:
+        try:
+            value = self._store.get(PREFIX + key)
+        except Exception as error:  # Airflow raises what its API client raises
+            raise _airflow.store_error(f"reading the task state {PREFIX + key}", error) from error
+        return None if value is None else json.dumps(value)
+
+    def save(self, key: str, text: str) -> None:
+        try:
+            self._store.set(PREFIX + key, json.loads(text))
+        except Exception as error:  # as above
+            if _airflow.is_not_found(error):
+                raise TrySuperseded(
+                    "Airflow's task state store says that this try is over; it leaves the transfer to the newer one"
+                ) from error
+            raise _airflow.store_error(f"writing the task state {PREFIX + key}", error) from error
+
+    def delete(self, key: str) -> None:
+        try:
+            self._store.delete(PREFIX + key)
+        except Exception as error:  # as above
+            raise _airflow.store_error(f"deleting the task state {PREFIX + key}", error) from error
+
+    def __str__(self) -> str:
+        return "task state store"

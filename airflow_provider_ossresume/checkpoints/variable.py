@@ -1,0 +1,40 @@
+"""Checkpoints as Airflow Variables: they survive retries and clears, on any worker and any Airflow version."""
+
+from __future__ import annotations
+
+from airflow_provider_ossresume import _airflow
+
+PREFIX = "ossresume-"
+
+
+class VariableCheckpointStore:
+    """Keeps each checkpoint in a Variable named ``ossresume-`` and the key's hash.
+
+    Never a raw object key: Airflow 3 does not quote Variable names in its URLs, so two objects could share one.
+
+    :param description: what the Variables list shows beside the name: which transfer this is
+    """
+
+    def __init__(self, description: str = "") -> None:
+        self._description = description
+
+    def load(self, key: str) -> str | None:
+        try:
+            return _airflow.get_variable(PREFIX + key)
+        except Exception as error:  # Airflow raises what its database, secrets back end or API client raise
+            raise _airflow.store_error(f"reading the Variable {PREFIX + key}", error) from error
+
+    def save(self, key: str, text: str) -> None:
+        try:
+            _airflow.set_variable(PREFIX + key, text, description=self._description)
+        except Exception as error:  # as above
+            raise _airflow.store_error(f"writing the Variable {PREFIX + key}", error) from error
+
+    def delete(self, key: str) -> None:
+        try:
+            _airflow.delete_variable(PREFIX + key)
+        except Exception as error:  # as above
+            raise _airflow.store_error(f"deleting the Variable {PREFIX + key}", error) from error
+
+    def __str__(self) -> str:
+        return "Variable"

@@ -1,0 +1,114 @@
+"""Checkpoints as XComs on the row of another task of the run.
+
+Airflow deletes a task instance's own XComs when its next try starts, so they are useless for retries. The row of
+another task is left alone: best a downstream one, whose XComs Airflow deletes when it starts, after ours has succeeded;
+else an upstream one, which has run already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from airflow_provider_ossresume import _airflow
+from airflow_provider_ossresume.errors import ArgumentError, NoXComHolder
+
+PREFIX = "ossresume-"
+
+
+class XComCheckpointStore:
+    """Keeps each checkpoint as JSON under ``ossresume-`` and the key's hash.
+
+    :param row: the holder's dag_id, run_id, task_id and map_index
+    """
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self._row = row
+
+    @classmethod
+    def of_context(cls, context: Mapping[str, Any], *, holder_task_id: str | None = None) -> XComCheckpointStore:
+        """Return the store for a running task.
+
+        :param holder_task_id: the task whose row holds the checkpoint; found by itself when None
+        :raises NoXComHolder: when there is none
+        :raises ArgumentError: when the named one cannot be it
+        """
+        ti = context["ti"]
+        holder = find_holder(context["task"], named=holder_task_id)
+        return cls({"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": holder, "map_index": -1})
+
+    def load(self, key: str) -> str | None:
+        try:
+            value = _airflow.get_xcom(PREFIX + key, self._row)
+        except Exception as error:  # Airflow raises what its database, XCom back end or API client raise
+            raise _airflow.store_error(f"reading the XCom {PREFIX + key} of {self._holder}", error) from error
+        return None if value is None else json.dumps(value)
+
+    def save(self, key: str, text: str) -> None:
+        try:
+            _airflow.set_xcom(PREFIX + key, json.loads(text), self._row)
+        except Exception as error:  # as above
+            raise _airflow.store_error(f"writing the XCom {PREFIX + key} of {self._holder}", error) from error
+
+    def delete(self, key: str) -> None:
+        try:
+            _airflow.delete_xcom(PREFIX + key, self._row)
+        except Exception as error:  # as above
+            raise _airflow.store_error(f"deleting the XCom {PREFIX + key} of {self._holder}", error) from error
+
+    @property
+    def _holder(self) -> str:
+        return f"task {self._row['task_id']!r}"
+
+    def __str__(self) -> str:
+        return f"XCom of {self._holder}"
+
+
+def find_holder(task: Any, *, named: str | None = None) -> str:
+    """Return the ID of the task whose row can hold a checkpoint of this task.
+
+    It has one task instance, which exists before ours runs and is not cleared by our retries: no mapped task, none in
+    a mapped task group. Downstream tasks that wait for all of their upstream come first.
+    """
+    dag = task.dag
+    if named is not None:
+        if named == task.task_id or not dag.has_task(named):
+            raise ArgumentError(
+                "xcom_holder_task_id", named, f"name another task of {dag.dag_id}: {_some(_others(task))}"
+            )
+        if _is_mapped(dag.get_task(named)):
+            raise ArgumentError("xcom_holder_task_id", named, "a mapped task has no single row; name an unmapped one")
+        return named
+    for task_id in _candidates(task):
+        if not _is_mapped(dag.get_task(task_id)):
+            return task_id
+    raise NoXComHolder(
+        f"checkpoint='xcom' needs another, unmapped task upstream or downstream of {task.task_id!r} to hold it, as "
+        "Airflow deletes a task's own XComs before its retry; use checkpoint='variable', or add an EmptyOperator "
+        "downstream and name it with xcom_holder_task_id"
+    )
+
+
+def _candidates(task: Any) -> Iterator[str]:
+    downstream = task.get_flat_relative_ids(upstream=False)
+    waiting = {
+        name for name in downstream if str(getattr(task.dag.get_task(name), "trigger_rule", "")) == "all_success"
+    }
+    direct_downstream, direct_upstream = set(task.downstream_task_ids), set(task.upstream_task_ids)
+    yield from sorted(waiting & direct_downstream)
+    yield from sorted(waiting - direct_downstream)
+    yield from sorted(direct_upstream)
+    yield from sorted(task.get_flat_relative_ids(upstream=True) - direct_upstream)
+
+
+def _is_mapped(task: Any) -> bool:
+    return bool(task.is_mapped) or task.get_closest_mapped_task_group() is not None
+
+
+def _others(task: Any) -> Iterable[str]:
+    return sorted(name for name in task.dag.task_ids if name != task.task_id)
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(list(names)[:10]) or "there is none"

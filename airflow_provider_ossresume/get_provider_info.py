@@ -1,0 +1,108 @@
+"""What Airflow discovers of the provider. Imports nothing, as Airflow reads it in every process that it starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TEXT = {"type": ["string", "null"]}
+_SECRET = {"type": ["string", "null"], "format": "password"}
+
+
+def _choice(*values: str) -> dict[str, Any]:
+    return {"type": ["string", "null"], "enum": [*values], "default": values[0]}
+
+
+CONN_FIELDS: dict[str, dict[str, Any]] = {
+    "region": {
+        "label": "Region",
+        "schema": _TEXT,
+        "description": "Such as cn-hangzhou. Needed for V4 signatures, unless the endpoint tells it.",
+    },
+    "bucket": {
+        "label": "Bucket",
+        "schema": _TEXT,
+        "description": "Used where a task names none.",
+    },
+    "endpoint_kind": {
+        "label": "Endpoint kind",
+        "schema": _choice("public", "internal", "accelerate", "dual-stack"),
+        "description": "Which of the region's endpoints; internal is for workers inside Alibaba Cloud.",
+    },
+    "endpoint": {
+        "label": "Endpoint",
+        "schema": _TEXT,
+        "description": "A custom one, beginning with https://; takes the place of region and endpoint kind.",
+    },
+    "auth_type": {
+        "label": "Auth mode",
+        "schema": _choice("access_key", "sts", "environment", "anonymous"),
+        "description": "Where the Access Key comes from: the fields above, with an STS token, or the environment.",
+    },
+    "security_token": {
+        "label": "STS token",
+        "schema": _SECRET,
+        "description": "For the auth mode sts.",
+    },
+    "addressing": {
+        "label": "Addressing",
+        "schema": _choice("auto", "virtual", "path", "cname"),
+        "description": "How a bucket is addressed; auto suits OSS and servers with a bare IP address.",
+    },
+    "signature_version": {
+        "label": "Signature version",
+        "schema": _choice("v4", "v1"),
+        "description": "V1 is for servers that know no V4.",
+    },
+    "proxy": {
+        "label": "Proxy",
+        "schema": _SECRET,
+        "description": "Such as http://proxy:3128; by default the worker's HTTPS_PROXY and NO_PROXY count.",
+    },
+    "ca_bundle": {
+        "label": "CA bundle",
+        "schema": _TEXT,
+        "description": "A path on the workers, for endpoints with a certificate of your own authority.",
+    },
+    "verify_tls": {
+        "label": "Verify TLS",
+        "schema": _choice("true", "false"),
+        "description": "Switch it off for tests only.",
+    },
+}
+
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["host", "port", "schema"],
+    "relabeling": {"login": "Access Key ID", "password": "Access Key Secret"},
+    "placeholders": {"login": "Access Key ID", "password": "Access Key Secret"},
+}
+
+_NAME = "Alibaba Cloud OSS (resumable)"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, in the form that Airflow 2.11 and 3.x both accept."""
+    return {
+        "package-name": "airflow-provider-ossresume",
+        "name": _NAME,
+        "description": "Resumable, verified file transfers between workers and Alibaba Cloud OSS.",
+        "integrations": [
+            {
+                "integration-name": _NAME,
+                "external-doc-url": "https://www.alibabacloud.com/help/en/oss/",
+                "tags": ["service"],
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "oss_resume",
+                "hook-class-name": "airflow_provider_ossresume.hooks.oss.OSSResumeHook",
+                "hook-name": _NAME,
+                "conn-fields": CONN_FIELDS,
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+            }
+        ],
+        "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.hooks.oss"]}],
+        "operators": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.operators.oss"]}],
+        "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.sensors.oss"]}],
+        "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.triggers.oss"]}],
+    }

@@ -1,0 +1,388 @@
+"""The hook for Alibaba Cloud OSS with resumable transfers."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import socket
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ossresume._airflow import BaseHook, current_context
+from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
+from airflow_provider_ossresume.errors import NoSuchKey, OSSResumeError
+from airflow_provider_ossresume.hooks.connection import ConnectionSettings
+from airflow_provider_ossresume.model.checkpoint import Owner, checkpoint_key
+from airflow_provider_ossresume.model.objects import (
+    ListedUpload,
+    ObjectMeta,
+    ObjectRef,
+    check_bucket,
+    parse_oss_url,
+    resolve_target,
+)
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
+from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.progress import ProgressCallback
+from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.upload import IfExists, OnChange, Uploader, UploadOptions
+
+if TYPE_CHECKING:
+    from airflow_provider_ossresume.oss.client import OssClient
+
+
+class OSSResumeHook(BaseHook):
+    """Talk to Alibaba Cloud OSS, and move files part by part so that a later try goes on where this one ended.
+
+    Nothing is looked up until the first call. Connections of the official Alibaba provider (type ``oss``) work too.
+
+    A bucket is named by an ``oss://`` URL in place of a key, else by ``bucket_name``, else by the connection; a URL and
+    an argument that disagree are an error.
+
+    :param oss_conn_id: the Airflow connection
+    :param region: takes the place of the connection's, such as ``cn-hangzhou``
+    :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig`, or a dict of its
+        fields
+    """
+
+    conn_name_attr = "oss_conn_id"
+    default_conn_name = "oss_default"
+    conn_type = "oss_resume"
+    hook_name = "Alibaba Cloud OSS (resumable)"
+
+    def __init__(
+        self,
+        oss_conn_id: str = "oss_default",
+        region: str | None = None,
+        transfer_config: TransferConfig | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.oss_conn_id = oss_conn_id
+        self.region = region
+        self._transfer_config = transfer_config
+
+    @cached_property
+    def transfer_config(self) -> TransferConfig:
+        return TransferConfig.of(self._transfer_config)
+
+    @cached_property
+    def settings(self) -> ConnectionSettings:
+        """What the connection says."""
+        return ConnectionSettings.of(self.get_connection(self.oss_conn_id))
+
+    @cached_property
+    def conn(self) -> OssClient:
+        return self.settings.client(self.transfer_config, region=self.region)
+
+    def get_conn(self) -> OssClient:
+        """Return the client; made at the first call, with the connection's settings.
+
+        :raises ArgumentError: when the connection cannot be used as it is; the error names the field
+        :raises CredentialsError: when it holds no credentials
+        """
+        return self.conn
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Try the connection with one harmless signed request; return whether it works, and what to do when not."""
+        try:
+            client = self.get_conn()
+            bucket = self.settings.bucket
+            if bucket is None:
+                return True, (
+                    f"The settings are complete (endpoint {client.endpoint}, region {client.region}); fill in a Bucket "
+                    "to try a request with them"
+                )
+            info = client.get_bucket_info(check_bucket(bucket, argument="bucket"))
+        except OSSResumeError as error:
+            return False, str(error)
+        return True, f"Bucket {info.name} in region {info.region} answered at {client.endpoint}"
+
+    @staticmethod
+    def parse_oss_url(url: str) -> tuple[str, str]:
+        """Return the bucket and key of ``oss://bucket/key``."""
+        return parse_oss_url(url)
+
+    def target(self, key: str, bucket_name: str | None = None, *, version_id: str | None = None) -> ObjectRef:
+        """Return the object that key and bucket name mean.
+
+        :raises ArgumentError: when they disagree, no bucket is named, or OSS forbids a name
+        """
+        needs_default = not key.startswith("oss://") and not bucket_name
+        return resolve_target(
+            key,
+            bucket_name,
+            default_bucket=self.settings.bucket if needs_default else None,
+            version_id=version_id,
+        )
+
+    # --- transfers ----------------------------------------------------------------------------------------------------
+
+    def upload_file(
+        self,
+        file: str | os.PathLike[str],
+        key: str,
+        bucket_name: str | None = None,
+        *,
+        checkpoint: str | CheckpointStore = "auto",
+        if_exists: IfExists = "overwrite",
+        source_changed: OnChange = "restart",
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        xcom_holder_task_id: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        progress_callback: ProgressCallback | None = None,
+        watch: Callable[[], None] = lambda: None,
+    ) -> TransferResult:
+        """Upload a file, going on from what an earlier try of this task has sent.
+
+        :param file: the local file
+        :param key: the object's key, or an ``oss://`` URL
+        :param checkpoint: where the checkpoint is kept; see
+            :func:`~airflow_provider_ossresume.checkpoints.select.select_store`
+        :param if_exists: ``overwrite``, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``, which OSS
+            itself guards
+        :param source_changed: ``restart`` once, or ``fail``, when the file changes under the upload
+        :param content_type: of the object; guessed from the key's name by default
+        :param metadata: the object's ``x-oss-meta-*`` headers, without that prefix
+        :param headers: further headers for the object, as OSS takes them, such as ``x-oss-storage-class``
+        :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds it
+        :param context: of the running task; found by itself inside one
+        :param progress_callback: called with (bytes done, bytes in total) from this thread
+        :param watch: called from this thread at least four times a second; what it raises ends the try
+        :raises OSSResumeError: of the kinds that :meth:`target` and
+            :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload` name
+        """
+        target = self.target(key, bucket_name)
+        run = _Run(context or current_context())
+        options = UploadOptions(
+            if_exists=if_exists,
+            source_changed=source_changed,
+            headers=object_headers(target.key, content_type=content_type, metadata=metadata, headers=headers),
+            earlier_try=run.owner.try_number > 1,
+        )
+        uploader = Uploader(
+            self.get_conn(),
+            target,
+            self._checkpointer(run, "upload", target, file, checkpoint, xcom_holder_task_id),
+            config=self.transfer_config,
+            options=options,
+            watch=watch,
+            progress_callback=progress_callback,
+        )
+        return uploader.upload(file)
+
+    def download_file(
+        self,
+        key: str,
+        file: str | os.PathLike[str],
+        bucket_name: str | None = None,
+        *,
+        checkpoint: str | CheckpointStore = "auto",
+        if_exists: IfExists = "overwrite",
+        object_changed: OnChange = "restart",
+        version_id: str | None = None,
+        create_parents: bool = True,
+        xcom_holder_task_id: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        progress_callback: ProgressCallback | None = None,
+        watch: Callable[[], None] = lambda: None,
+    ) -> TransferResult:
+        """Download an object, going on from what an earlier try of this task has fetched to this disk.
+
+        The file appears under its name at once and whole; until then a part file beside it holds what has come.
+
+        :param file: where the object goes
+        :param object_changed: ``restart`` once, or ``fail``, when the object changes under the download
+        :param version_id: of the object; by default the current one
+        :param create_parents: make the file's folder when it is absent
+        :raises OSSResumeError: of the kinds that :meth:`target` and
+            :meth:`~airflow_provider_ossresume.transfer.download.Downloader.download` name
+
+        The other parameters are those of :meth:`upload_file`.
+        """
+        target = self.target(key, bucket_name, version_id=version_id)
+        run = _Run(context or current_context())
+        options = DownloadOptions(
+            if_exists=if_exists,
+            object_changed=object_changed,
+            create_parents=create_parents,
+            earlier_try=run.owner.try_number > 1,
+        )
+        downloader = Downloader(
+            self.get_conn(),
+            target,
+            self._checkpointer(run, "download", target, file, checkpoint, xcom_holder_task_id),
+            config=self.transfer_config,
+            options=options,
+            watch=watch,
+            progress_callback=progress_callback,
+        )
+        return downloader.download(file)
+
+    def _checkpointer(
+        self,
+        run: _Run,
+        direction: str,
+        target: ObjectRef,
+        file: str | os.PathLike[str],
+        checkpoint: str | CheckpointStore,
+        xcom_holder_task_id: str | None,
+    ) -> Checkpointer:
+        store = select_store(
+            checkpoint,
+            context=run.context,
+            description=f"{direction} of {target} by {run.name}",
+            xcom_holder_task_id=xcom_holder_task_id,
+        )
+        key = checkpoint_key(direction, target.uri, *run.identity(file))
+        return Checkpointer(store, key, owner=run.owner, interval=self.transfer_config.checkpoint_interval)
+
+    # --- objects ------------------------------------------------------------------------------------------------------
+
+    def head_object(self, key: str, bucket_name: str | None = None) -> ObjectMeta:
+        """Return what OSS says of an object.
+
+        :raises NoSuchKey: when it does not exist
+        """
+        return self.get_conn().head_object(self.target(key, bucket_name))
+
+    def object_exists(self, key: str, bucket_name: str | None = None) -> bool:
+        """Tell whether an object exists; only a missing key is False, every other answer raises.
+
+        :raises NoSuchBucket: when the bucket is missing
+        :raises AccessDenied: when the permission oss:GetObject is missing
+        """
+        try:
+            self.head_object(key, bucket_name)
+        except NoSuchKey:
+            return False
+        return True
+
+    def list_keys(
+        self, bucket_name: str | None = None, *, prefix: str = "", start_after: str = "", delimiter: str = ""
+    ) -> list[str]:
+        """Return the keys that begin with the prefix, in the order of their bytes; all pages are fetched.
+
+        :param start_after: only keys behind this one
+        :param delimiter: keys that hold it behind the prefix are left out, as those in sub-folders
+        """
+        objects = self.get_conn().list_objects(
+            self._bucket(bucket_name), prefix=prefix, start_after=start_after, delimiter=delimiter
+        )
+        return [listed.key for listed in objects]
+
+    def delete_objects(self, keys: str | Sequence[str], bucket_name: str | None = None) -> list[str]:
+        """Delete objects and return the keys that are gone; a key that did not exist counts as gone.
+
+        :raises ArgumentError: when a URL names another bucket than the others
+        """
+        targets = [self.target(key, bucket_name) for key in ([keys] if isinstance(keys, str) else keys)]
+        gone: list[str] = []
+        for bucket in dict.fromkeys(target.bucket for target in targets):
+            gone += self.get_conn().delete_objects(bucket, [t.key for t in targets if t.bucket == bucket])
+        return gone
+
+    def copy_object(
+        self,
+        source_key: str,
+        dest_key: str,
+        *,
+        source_bucket_name: str | None = None,
+        dest_bucket_name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """Copy an object of at most 1 GB within its region, and return the copy's ETag."""
+        source, target = self.target(source_key, source_bucket_name), self.target(dest_key, dest_bucket_name)
+        return self.get_conn().copy_object(source, target, headers=headers)
+
+    def list_multipart_uploads(self, bucket_name: str | None = None, *, prefix: str = "") -> list[ListedUpload]:
+        """Return the bucket's unfinished multipart uploads, whoever began them."""
+        return list(self.get_conn().list_uploads(self._bucket(bucket_name), prefix=prefix))
+
+    def abort_multipart_upload(self, key: str, upload_id: str, bucket_name: str | None = None) -> None:
+        """Drop an unfinished upload and its parts.
+
+        :raises NoSuchUpload: when it is over already
+        """
+        self.get_conn().abort(self.target(key, bucket_name), upload_id)
+
+    def generate_presigned_url(
+        self, key: str, bucket_name: str | None = None, *, method: str = "GET", expires: int = 3600
+    ) -> str:
+        """Return a URL with which whoever has it may do one thing with the object. It is a secret: do not log it.
+
+        :param method: GET, HEAD, PUT or DELETE
+        :param expires: seconds; at most seven days with V4 signatures
+        """
+        return self.get_conn().presigned_url(method, self.target(key, bucket_name), expires=expires)
+
+    def _bucket(self, bucket_name: str | None) -> str:
+        return self.target("any-key", bucket_name).bucket
+
+    # --- the connection form ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the form shows the standard fields; Airflow 3.2 and later read the provider's metadata instead."""
+        from airflow_provider_ossresume.get_provider_info import UI_FIELD_BEHAVIOUR
+
+        return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's own fields, for Airflow before 3.2; the declaration is the provider's metadata."""
+        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+        from wtforms import PasswordField, StringField
+
+        from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
+
+        def field_for(declared: Mapping[str, Any]) -> Any:
+            is_secret = declared["schema"].get("format") == "password"
+            kind, widget = (PasswordField, BS3PasswordFieldWidget) if is_secret else (StringField, BS3TextFieldWidget)
+            return kind(declared["label"], widget=widget(), description=declared.get("description", ""))
+
+        return {name: field_for(declared) for name, declared in CONN_FIELDS.items()}
+
+
+class _Run:
+    """Which try of which task instance this is, or that it is none."""
+
+    def __init__(self, context: Mapping[str, Any] | None) -> None:
+        self.context = context
+        here = f"{socket.gethostname()} pid {os.getpid()}"
+        if context is None:
+            self.name = here
+            self.owner = Owner(0, f"{here} {uuid.uuid4().hex[:8]}")
+        else:
+            ti = context["ti"]
+            self._ids = (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
+            self.name = " ".join(map(str, self._ids))
+            self.owner = Owner(ti.try_number, here)
+
+    def identity(self, file: str | os.PathLike[str]) -> tuple[object, ...]:
+        """Return what tells this transfer's checkpoint from others: the task instance, or outside one the file."""
+        return (os.path.abspath(file),) if self.context is None else self._ids
+
+
+def object_headers(
+    key: str,
+    *,
+    content_type: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the headers that an upload gives its object; the content type is guessed from the key by default."""
+    # Python's own table: the system's differs between workers, and other headers would restart an upload.
+    guessed, encoding = mimetypes.MimeTypes().guess_type(key)
+    if encoding:
+        guessed = None  # key.csv.gz is not text/csv
+    return {
+        "Content-Type": content_type or guessed or "application/octet-stream",
+        **{f"x-oss-meta-{name}": str(value) for name, value in (metadata or {}).items()},
+        **{name: str(value) for name, value in (headers or {}).items()},
+    }

@@ -1,0 +1,241 @@
+"""Operators that upload and download files part by part; a retried task goes on from its last finished part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor
+from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, TrySuperseded
+
+if TYPE_CHECKING:
+    from airflow_provider_ossresume.checkpoints.select import CheckpointStore
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+    from airflow_provider_ossresume.transfer.config import TransferConfig
+    from airflow_provider_ossresume.transfer.result import TransferResult
+    from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
+
+
+class _TransferOperator(BaseOperator):
+    """What both operators share: one transfer a try, its end told to Airflow, and a stop that is prompt."""
+
+    def __init__(
+        self,
+        *,
+        file: str,
+        key: str,
+        bucket_name: str | None = None,
+        region: str | None = None,
+        oss_conn_id: str = "oss_default",
+        checkpoint: str | CheckpointStore = "auto",
+        transfer_config: TransferConfig | Mapping[str, Any] | None = None,
+        if_exists: IfExists = "overwrite",
+        xcom_holder_task_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.file = file
+        self.key = key
+        self.bucket_name = bucket_name
+        self.region = region
+        self.oss_conn_id = oss_conn_id
+        self.checkpoint = checkpoint
+        self.transfer_config = transfer_config
+        self.if_exists = if_exists
+        self.xcom_holder_task_id = xcom_holder_task_id
+        self._is_killed = False
+
+    @cached_property
+    def hook(self) -> OSSResumeHook:
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
+
+        return OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self.transfer_config)
+
+    def execute(self, context: Any) -> str:
+        """Do the transfer; return where it went, and push what happened as the XCom ``report``.
+
+        :raises AirflowFailException: for what no retry mends: a wrong permission, bucket or argument
+        """
+        self._parent = os.getppid()
+        try:
+            result = self._transfer(context)
+        except TrySuperseded as error:
+            leave_to_successor(error)
+        except OSSResumeError as error:
+            if error.retryable:
+                raise
+            raise AirflowFailException(str(error)) from error
+        self.log.info("%s: %s", result.outcome.capitalize(), result)
+        context["ti"].xcom_push(key="report", value={**result.report(), "tries": context["ti"].try_number})
+        return self._destination(result)
+
+    def on_kill(self) -> None:
+        # Runs in a signal handler, perhaps in the middle of a call to Airflow: it may call nothing itself.
+        self._is_killed = True
+
+    def _watch(self) -> None:
+        if self._is_killed:
+            raise TransferStopped(
+                "Airflow stops this task; its checkpoint and finished parts are kept for the next try"
+            )
+        if os.getppid() != self._parent:
+            raise TrySuperseded("the supervisor of this try is gone; a newer try may be running already")
+
+    def _transfer(self, context: Any) -> TransferResult:
+        raise NotImplementedError
+
+    def _destination(self, result: TransferResult) -> str:
+        raise NotImplementedError
+
+
+class OSSResumableUploadOperator(_TransferOperator):
+    """Upload a local file to OSS; a retry, on this worker or another one, sends only what is missing.
+
+    Returns the object's ``oss://`` URI, and pushes the XCom ``report``: size, etag, crc64, parts, parts_kept,
+    parts_sent, bytes, seconds, tries and more.
+
+    :param file: the local file (templated)
+    :param key: the object's key, or an ``oss://bucket/key`` URL (templated)
+    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
+    :param region: takes the place of the connection's, such as ``cn-hangzhou`` (templated)
+    :param oss_conn_id: the connection, of type ``oss_resume`` or the official provider's ``oss`` (templated)
+    :param checkpoint: where the checkpoint is kept: ``auto`` (the task state store on Airflow 3.3, else a Variable),
+        ``task_state``, ``variable``, ``xcom``, ``file``, ``file:FOLDER``, ``memory``, or a dotted class path
+        (templated)
+    :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig` or a dict of its
+        fields (templated)
+    :param if_exists: when the object exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (size and CRC-64), or
+        ``fail``, which OSS itself guards (templated)
+    :param source_changed: when the file changes under the upload: ``restart`` once, or ``fail`` (templated)
+    :param content_type: of the object; guessed from the key by default (templated)
+    :param metadata: the object's ``x-oss-meta-*`` headers, without that prefix (templated)
+    :param headers: further headers of the object, such as ``{"x-oss-storage-class": "IA"}`` (templated)
+    :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint; by default found
+        by itself (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "file",
+        "key",
+        "bucket_name",
+        "region",
+        "oss_conn_id",
+        "checkpoint",
+        "transfer_config",
+        "if_exists",
+        "source_changed",
+        "content_type",
+        "metadata",
+        "headers",
+        "xcom_holder_task_id",
+    )
+    ui_color = "#ffe2c8"
+
+    def __init__(
+        self,
+        *,
+        file: str,
+        key: str,
+        source_changed: OnChange = "restart",
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(file=file, key=key, **kwargs)
+        self.source_changed = source_changed
+        self.content_type = content_type
+        self.metadata = metadata
+        self.headers = headers
+
+    def _transfer(self, context: Any) -> TransferResult:
+        return self.hook.upload_file(
+            self.file,
+            self.key,
+            self.bucket_name,
+            checkpoint=self.checkpoint,
+            if_exists=self.if_exists,
+            source_changed=self.source_changed,
+            content_type=self.content_type,
+            metadata=self.metadata,
+            headers=self.headers,
+            xcom_holder_task_id=self.xcom_holder_task_id,
+            context=context,
+            watch=self._watch,
+        )
+
+    def _destination(self, result: TransferResult) -> str:
+        return result.target.uri
+
+
+class OSSResumableDownloadOperator(_TransferOperator):
+    """Download an object to a local file; a retry that finds its part file fetches only what is missing.
+
+    The file appears under its name at once and whole. Returns its path, and pushes the XCom ``report``: size, etag,
+    crc64, parts, parts_kept, parts_sent (fetched), bytes, seconds, tries and more.
+
+    :param key: the object's key, or an ``oss://bucket/key`` URL (templated)
+    :param file: the local file (templated); a shared folder lets a retry on another worker go on too
+    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
+    :param region: takes the place of the connection's (templated)
+    :param oss_conn_id: the connection, of type ``oss_resume`` or the official provider's ``oss`` (templated)
+    :param checkpoint: where the checkpoint is kept; see :class:`OSSResumableUploadOperator` (templated)
+    :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig` or a dict of its
+        fields (templated)
+    :param if_exists: when the file exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``
+        (templated)
+    :param object_changed: when the object changes under the download: ``restart`` once, or ``fail`` (templated)
+    :param version_id: which version of the object; by default the current one (templated)
+    :param create_parents: make the file's folder when it is absent
+    :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "key",
+        "file",
+        "bucket_name",
+        "region",
+        "oss_conn_id",
+        "checkpoint",
+        "transfer_config",
+        "if_exists",
+        "object_changed",
+        "version_id",
+        "xcom_holder_task_id",
+    )
+    ui_color = "#cde8ff"
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        file: str,
+        object_changed: OnChange = "restart",
+        version_id: str | None = None,
+        create_parents: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(file=file, key=key, **kwargs)
+        self.object_changed = object_changed
+        self.version_id = version_id
+        self.create_parents = create_parents
+
+    def _transfer(self, context: Any) -> TransferResult:
+        return self.hook.download_file(
+            self.key,
+            self.file,
+            self.bucket_name,
+            checkpoint=self.checkpoint,
+            if_exists=self.if_exists,
+            object_changed=self.object_changed,
+            version_id=self.version_id,
+            create_parents=self.create_parents,
+            xcom_holder_task_id=self.xcom_holder_task_id,
+            context=context,
+            watch=self._watch,
+        )
+
+    def _destination(self, result: TransferResult) -> str:
+        return result.path
