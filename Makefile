@@ -8,7 +8,7 @@ AF3 := .venv
 AF2 := .venv-af2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check format lint types docs bench pins clean
+.PHONY: help demo test fast check format format-check lint types docs package bench pins clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -32,6 +32,54 @@ tests/conformance/node_modules/ready: tests/conformance/package-lock.json
 	@echo "Installing the npm client ali-oss"
 	@cd tests/conformance && npm ci --silent --no-audit --no-fund
 	@touch $@
+
+demo: $(AF3)/ready  ## kill a worker in mid-transfer, twice, and watch the transfers resume
+	@$(AF3)/bin/python -m tests.end_to_end.demo
+
+test: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## run every test, on Airflow 3.3 and on 2.11
+	$(AF3)/bin/python -m pytest --cov --cov-report=term
+	$(AF2)/bin/python -m pytest tests/unit tests/airflow tests/docs/test_example_dags.py tests/end_to_end
+
+fast: $(AF3)/ready  ## run the tests that need no Airflow, in a minute
+	$(AF3)/bin/python -m pytest tests/unit tests/properties
+
+check: format-check lint types docs package test  ## everything that CI runs
+
+format: $(AF3)/ready  ## format the code
+	$(AF3)/bin/ruff format .
+	$(AF3)/bin/ruff check --fix .
+
+format-check: $(AF3)/ready
+	$(AF3)/bin/ruff format --check .
+
+lint: $(AF3)/ready  ## find mistakes, and imports against the layers
+	$(AF3)/bin/ruff check .
+	$(AF3)/bin/lint-imports
+
+types: $(AF3)/ready  ## check the types
+	$(AF3)/bin/mypy
+
+docs: $(AF3)/ready  ## build the documentation; a warning is an error
+	$(AF3)/bin/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+# Built anew from a clean export, so that only what git knows can be in it.
+package: $(AF3)/ready  ## build wheel and sdist, and import the wheel from a folder of its own
+	rm -rf dist build
+	$(AF3)/bin/python -m build --outdir dist . > /dev/null
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+	  && $(AF3)/bin/python -m pip install --quiet --no-deps --target "$$folder" dist/*.whl \
+	  && cd "$$folder" && PYTHONPATH="$$folder" $(CURDIR)/$(AF3)/bin/python $(CURDIR)/.ci/package_check.py "$$folder"
+
+bench: $(AF3)/ready  ## compare with the official SDKs; ratios, in a few minutes
+	$(AF3)/bin/python -m tests.bench.compare
+
+# The pins hold for Python 3.10 to 3.13. uv resolves in seconds; pip installs.
+pins: $(AF3)/ready  ## resolve the pinned environments anew
+	$(AF3)/bin/python -m pip install --quiet uv
+	for version in 3.3 2.11; do \
+	  $(AF3)/bin/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
+	    .ci/airflow-$$version.in --output-file .ci/airflow-$$version.txt; \
+	done
 
 clean:  ## remove the environments and everything generated
 	rm -rf $(AF3) $(AF2) build dist docs/_build docs/_generated tests/conformance/node_modules .demo

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 import os
-import socket
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ from airflow_provider_ossresume._airflow import BaseHook, current_context
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-from airflow_provider_ossresume.model.checkpoint import Owner, checkpoint_key
+from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.objects import (
     ListedUpload,
     ObjectMeta,
@@ -23,12 +21,12 @@ from airflow_provider_ossresume.model.objects import (
     parse_oss_url,
     resolve_target,
 )
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, this_process
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import IfExists, OnChange, Uploader, UploadOptions
+from airflow_provider_ossresume.transfer.upload import IfExists, OnChange, Uploader, UploadOptions, split_headers
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
@@ -149,7 +147,8 @@ class OSSResumeHook(BaseHook):
         :param source_changed: ``restart`` once, or ``fail``, when the file changes under the upload
         :param content_type: of the object; guessed from the key's name by default
         :param metadata: the object's ``x-oss-meta-*`` headers, without that prefix
-        :param headers: further headers for the object, as OSS takes them, such as ``x-oss-storage-class``
+        :param headers: further headers for the object, as OSS takes them, such as ``x-oss-storage-class``;
+            ``x-oss-request-payer`` and ``x-oss-traffic-limit`` go with every request
         :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds it
         :param context: of the running task; found by itself inside one
         :param progress_callback: called with (bytes done, bytes in total) from this thread
@@ -159,14 +158,15 @@ class OSSResumeHook(BaseHook):
         """
         target = self.target(key, bucket_name)
         run = _Run(context or current_context())
+        with_requests, with_object = split_headers(headers or {})
         options = UploadOptions(
             if_exists=if_exists,
             source_changed=source_changed,
-            headers=object_headers(target.key, content_type=content_type, metadata=metadata, headers=headers),
+            headers=object_headers(target.key, content_type=content_type, metadata=metadata, headers=with_object),
             earlier_try=run.owner.try_number > 1,
         )
         uploader = Uploader(
-            self.get_conn(),
+            self.get_conn().with_headers(with_requests),
             target,
             self._checkpointer(run, "upload", target, file, checkpoint, xcom_holder_task_id),
             config=self.transfer_config,
@@ -354,15 +354,14 @@ class _Run:
 
     def __init__(self, context: Mapping[str, Any] | None) -> None:
         self.context = context
-        here = f"{socket.gethostname()} pid {os.getpid()}"
         if context is None:
-            self.name = here
-            self.owner = Owner(0, f"{here} {uuid.uuid4().hex[:8]}")
+            self.owner = this_process()
+            self.name = self.owner.identity
         else:
             ti = context["ti"]
+            self.owner = this_process(ti.try_number)
             self._ids = (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
             self.name = " ".join(map(str, self._ids))
-            self.owner = Owner(ti.try_number, here)
 
     def identity(self, file: str | os.PathLike[str]) -> tuple[object, ...]:
         """Return what tells this transfer's checkpoint from others: the task instance, or outside one the file."""

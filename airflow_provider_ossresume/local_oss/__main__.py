@@ -31,8 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         for rule in load_rules(options.faults) if options.faults else []:
             oss.add_rule(rule)
         print(  # noqa: T201  whoever started it waits for this line
-            f"OSS at {oss.endpoint} region {oss.region} "
-            f"access key id {oss.access_key_id} access key secret {oss.access_key_secret}",
+            f"endpoint={oss.endpoint} region={oss.region} access_key_id={oss.access_key_id} "
+            f"access_key_secret={oss.access_key_secret} security_token={oss.security_token or ''}",
             flush=True,
         )
         signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -39,12 +39,11 @@ def page_of(names: list[str], *, prefix: str, delimiter: str, marker: str, limit
     Names that have ``delimiter`` behind the prefix are rolled up into one entry, and a marker that is such an entry
     stands behind all that it rolls up.
     """
+    is_rolled_up = _is_rolled_up(marker, prefix=prefix, delimiter=delimiter)
     entries: dict[str, bool] = {}
     last = ""
     for name in names:
-        if not name.startswith(prefix) or name <= marker:
-            continue
-        if delimiter and marker.endswith(delimiter) and name.startswith(marker) and len(marker) > len(prefix):
+        if not name.startswith(prefix) or name <= marker or (is_rolled_up and name.startswith(marker)):
             continue
         end = name.find(delimiter, len(prefix)) if delimiter else -1
         entry = name if end < 0 else name[: end + len(delimiter)]
@@ -55,6 +54,10 @@ def page_of(names: list[str], *, prefix: str, delimiter: str, marker: str, limit
         entries[entry] = end >= 0
         last = entry
     return _page(entries, next_marker=None)
+
+
+def _is_rolled_up(marker: str, *, prefix: str, delimiter: str) -> bool:
+    return bool(delimiter) and marker.endswith(delimiter) and len(marker) > len(prefix)
 
 
 def _page(entries: Mapping[str, bool], *, next_marker: str | None) -> Page:
@@ -74,7 +77,7 @@ def list_objects(service: Service, request: Incoming) -> Answer:
         ("MaxKeys", limit),
         ("Delimiter", encode(query.get("delimiter", ""))),
         *encoding_element(query),
-        ("IsTruncated", _yes_or_no(page.next_marker)),
+        ("IsTruncated", _is_truncated(page.next_marker)),
     ]
     if page.next_marker is not None:
         facts.append(("NextMarker", encode(page.next_marker)))
@@ -96,7 +99,7 @@ def list_objects_v2(service: Service, request: Incoming) -> Answer:
         ("MaxKeys", limit),
         ("Delimiter", encode(query.get("delimiter", ""))),
         *encoding_element(query),
-        ("IsTruncated", _yes_or_no(page.next_marker)),
+        ("IsTruncated", _is_truncated(page.next_marker)),
         ("KeyCount", len(page.names) + len(page.prefixes)),
     ]
     if token:
@@ -143,7 +146,7 @@ def _from_token(token: str) -> str:
         raise invalid_argument("continuation-token", token) from error
 
 
-def _yes_or_no(marker: str | None) -> str:
+def _is_truncated(marker: str | None) -> str:
     return "false" if marker is None else "true"
 
 
@@ -155,8 +158,9 @@ def list_multipart_uploads(service: Service, request: Incoming) -> Answer:
     delimiter, prefix = query.get("delimiter", ""), query.get("prefix", "")
     # One name for each upload: no key has a NUL, and it sorts before everything.
     uploads = {f"{upload.key}\0{upload.upload_id}": upload for upload in service.storage.list_uploads(bucket)}
-    rolled_up_marker = delimiter and key_marker.endswith(delimiter) and len(key_marker) > len(prefix)
-    marker = key_marker if rolled_up_marker or not key_marker else f"{key_marker}\0{id_marker or chr(0x10FFFF)}"
+    marker = key_marker
+    if key_marker and not _is_rolled_up(key_marker, prefix=prefix, delimiter=delimiter):
+        marker = f"{key_marker}\0{id_marker or chr(0x10FFFF)}"
     page = page_of(list(uploads), prefix=prefix, delimiter=delimiter, marker=marker, limit=limit)
     next_key, _, next_id = (page.next_marker or "").partition("\0")
     facts: list[tuple[str, str | int | Children]] = [
@@ -169,7 +173,7 @@ def list_multipart_uploads(service: Service, request: Incoming) -> Answer:
         ("Delimiter", encode(delimiter)),
         ("Prefix", encode(prefix)),
         ("MaxUploads", limit),
-        ("IsTruncated", _yes_or_no(page.next_marker)),
+        ("IsTruncated", _is_truncated(page.next_marker)),
     ]
     listed = [("Upload", _listed(uploads[name], encode)) for name in page.names]
     return xml_answer("ListMultipartUploadsResult", [*facts, *listed, *_common_prefixes(page, encode)])
@@ -195,7 +199,7 @@ def list_buckets(service: Service, request: Incoming) -> Answer:
         ("Prefix", prefix),
         ("Marker", marker),
         ("MaxKeys", limit),
-        ("IsTruncated", _yes_or_no(page.next_marker)),
+        ("IsTruncated", _is_truncated(page.next_marker)),
         ("NextMarker", page.next_marker or ""),
         ("Owner", _OWNER),
         ("Buckets", [("Bucket", _bucket_facts(service, request, buckets[name])) for name in page.names]),

@@ -61,7 +61,7 @@ def wanted_range(text: str | None, size: int, *, standard: bool) -> tuple[int, i
     With it such a range is cut at the end, and one that begins there is refused with 416. A header that is no range
     of bytes is ignored.
     """
-    found = re.fullmatch(r"bytes=\s*(\d*)-(\d*)\s*(,.*)?", text or "")
+    found = re.fullmatch(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*(,.*)?", text or "")
     if not found or found.group(1) == found.group(2) == "":
         return None
     if found.group(3) is not None and standard:

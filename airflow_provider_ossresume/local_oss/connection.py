@@ -23,7 +23,8 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # macOS refuses when the client is gone already
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = Stream(sock)
         self.sent: int | None = None
 
@@ -90,7 +91,7 @@ class Connection:
 
     def discard(self) -> None:
         """Read what the client still sends, so that it gets to the answer that is waiting for it."""
-        with contextlib.suppress(ConnectionLost, OSError):
+        with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
             self._sock.settimeout(_LINGER_SECONDS)
             while self._sock.recv(STEP):

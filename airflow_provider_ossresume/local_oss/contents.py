@@ -16,7 +16,7 @@ from typing import BinaryIO
 from airflow_provider_ossresume.model.crc64 import combine_all, crc64
 
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.data")
-_COPY_STEP = 64 * 1024 * 1024  # bytes a call: the kernel takes less than 2 GiB
+_COPY_STEP = 8 * 1024 * 1024  # bytes a call
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Contents:
         """
         path = self._folder / first.file
         os.truncate(path, first.size)  # a killed server may have left more
-        with open(path, "ab", buffering=0) as target, self.open(second) as source:
+        with open(path, "ab") as target, self.open(second) as source:
             shutil.copyfileobj(source, target)
         return Content(first.file, first.size + second.size, "", _joined_crc([first, second]))
 
@@ -114,11 +114,11 @@ def _write_all(file: BinaryIO, data: memoryview) -> None:
 
 
 def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
-    if not hasattr(os, "copy_file_range"):  # macOS
-        shutil.copyfileobj(source, target, _COPY_STEP)
-        return
     while count:
-        copied = os.copy_file_range(source.fileno(), target.fileno(), min(count, _COPY_STEP))
+        try:
+            copied = os.copy_file_range(source.fileno(), target.fileno(), min(count, _COPY_STEP))
+        except (AttributeError, OSError):  # macOS has no such call, and some file systems refuse it
+            copied = target.write(source.read(min(count, _COPY_STEP)))
         if not copied:
             raise OSError("a data file is shorter than its record says")
         count -= copied

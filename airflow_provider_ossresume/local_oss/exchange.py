@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal, http_date
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
@@ -22,15 +23,14 @@ from airflow_provider_ossresume.local_oss.interference import (
 )
 from airflow_provider_ossresume.local_oss.journal import Journal, Request, without_secrets
 from airflow_provider_ossresume.local_oss.operations import UNKNOWN, operation_of, run
-from airflow_provider_ossresume.local_oss.service import Service
+from airflow_provider_ossresume.local_oss.service import Service, whole_number
 
 log = logging.getLogger(__name__)
 
 _CHEAP_TO_READ = 1024 * 1024  # bytes left of a refused body that are read to keep the connection
 
 
-def _nothing(_: Request) -> None:
-    return None
+Hook: TypeAlias = Callable[[Request], object]
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Backend:
     account: Account
     journal: Journal
     rules: Rules = field(default_factory=Rules)
-    on_request: Callable[[Request], object] = _nothing
-    after_request: Callable[[Request], object] = _nothing
+    on_request: Hook | None = None
+    after_request: Hook | None = None
 
 
 def serve(connection: Connection, backend: Backend) -> None:
@@ -102,10 +102,13 @@ class Exchange:
 
     def run(self) -> bool:
         """Answer the request and return whether the connection lives on. Raises ConnectionLost when it does not."""
+        answer = Answer()
         try:
             answer = self._answer()
+            self._strike_after_work()
             keep_alive = self._incoming.keep_alive and self._body_is_read()
         except ConnectionLost:
+            answer.close()
             self._enter(status=0, code="", bytes_sent=0)
             self._settle(self._request)
             raise
@@ -121,29 +124,25 @@ class Exchange:
 
     def _settle(self, request: Request) -> None:
         self._backend.journal.settle(self._request, request)
-        self._backend.after_request(request)
+        if self._backend.after_request:
+            self._backend.after_request(request)
 
     def _answer(self) -> Answer:
-        """Return the answer to be sent. Raises ConnectionLost when a fault wants none, or nobody waits for it."""
+        """Return the answer as the faults leave it. Raises ConnectionLost when nobody is there to get one."""
         try:
-            answer = self._work()
+            return tamper(self._work(), self._faults)
         except Refusal as refusal:
-            answer = self._refused(refusal)
+            return tamper(self._refused(refusal), self._faults)
         except ConnectionLost:
             raise
         except Exception:  # a bug of the server, or a full disk: whoever tests against it must see it as such
             log.exception("%s failed", self._request.operation)
-            answer = self._refused(Refusal(500, "InternalError", "We encountered an internal error."))
-        if self._hit_by("answer-lost"):
-            answer.close()
-            raise ConnectionLost
-        for fault in self._hit_by("latency"):
-            self._connection.pause(fault.seconds)
-        return tamper(answer, self._faults)
+            return self._refused(Refusal(500, "InternalError", "We encountered an internal error."))
 
     def _work(self) -> Answer:
         incoming, backend, operation = self._incoming, self._backend, self._request.operation
-        backend.on_request(self._request)
+        if backend.on_request:
+            backend.on_request(self._request)
         self._faults = backend.rules.count(operation, incoming.key, self._request.part_number)
         self._strike_before_work()
         verify(incoming, backend.account, region=backend.service.region, now=self._now())
@@ -163,6 +162,12 @@ class Exchange:
         interference = self._interference(kinds)
         if interference:
             self._incoming.body.read_through(lambda source: FaultySource(source, interference))
+
+    def _strike_after_work(self) -> None:
+        if self._hit_by("answer-lost"):
+            raise ConnectionLost
+        for fault in self._hit_by("latency"):
+            self._connection.pause(fault.seconds)
 
     def _send(self, answer: Answer, *, keep_alive: bool) -> None:
         headers = _common_headers(self._request_id, now=self._now(), began=self._began, keep_alive=keep_alive)
@@ -218,7 +223,6 @@ def _refusal_of(fault: Fault) -> Refusal:
 
 
 def _journal_entry(incoming: Incoming, backend: Backend) -> Request:
-    number = incoming.query.get("partNumber", "")
     return Request(
         number=backend.journal.next_number(),
         operation=operation_of(incoming),
@@ -228,7 +232,7 @@ def _journal_entry(incoming: Incoming, backend: Backend) -> Request:
         query=without_secrets(incoming.query),
         headers=without_secrets(incoming.headers),
         range=incoming.headers.get("range"),
-        part_number=int(number) if number.isascii() and number[:9].isdigit() else None,
+        part_number=whole_number(incoming.query.get("partNumber", "")),
         upload_id=incoming.query.get("uploadId"),
         when=backend.service.clock(),
     )

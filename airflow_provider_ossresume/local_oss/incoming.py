@@ -196,6 +196,7 @@ class Incoming:
 
     @property
     def host(self) -> str:
+        """The header Host, empty when there is none."""
         return self.headers.get("host", "")
 
     @property

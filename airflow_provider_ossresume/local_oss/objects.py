@@ -28,6 +28,7 @@ from airflow_provider_ossresume.local_oss.service import (
     kept_headers,
     parse_xml,
     receive,
+    whole_number,
 )
 from airflow_provider_ossresume.local_oss.storage import StoredObject, check_key
 
@@ -171,14 +172,14 @@ def _directive(headers: Mapping[str, str], name: str) -> str:
 def append_object(service: Service, request: Incoming) -> Answer:
     """Lay the body behind an appendable object, or begin one."""
     bucket, key = request.target
-    position = request.query.get("position", "")
-    if not position.isascii() or not position.isdigit():
-        raise invalid_argument("position", position)
+    position = whole_number(request.query.get("position", ""))
+    if position is None:
+        raise invalid_argument("position", request.query.get("position", ""))
     service.storage.check_overwrite(bucket, key, forbidden=False)
     headers = kept_headers(request.headers)
     content = receive(service, request)
     try:
-        stored = service.storage.append(bucket, key, content, position=int(position), headers=headers)
+        stored = service.storage.append(bucket, key, content, position=position, headers=headers)
     except Refusal:
         service.storage.contents.discard(content)
         raise

@@ -14,22 +14,20 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
 
 from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
 from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
-from airflow_provider_ossresume.local_oss.exchange import Backend, serve
+from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
 from airflow_provider_ossresume.local_oss.faults import Fault, Rule
 from airflow_provider_ossresume.local_oss.incoming import STEP
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
 from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
 
-Hook: TypeAlias = Callable[[Request], object]
-
 ACCESS_KEY_ID = "local-oss-key-id"
 ACCESS_KEY_SECRET = "local-oss-key-secret"  # noqa: S105  it opens nothing but this server
+_ACCEPT_PAUSE = 0.05  # seconds, when the process has no file descriptor left and some connection must end first
 _END_SECONDS = 2.0  # for the threads of connections to notice their end; a test's hook may hold one for longer
 
 
@@ -124,7 +122,10 @@ class LocalOSS:
             try:
                 sock, _ = listener.accept()
             except OSError:
-                return
+                if self._listener is not listener:
+                    return
+                time.sleep(_ACCEPT_PAUSE)
+                continue
             connection = Connection(sock)
             thread = threading.Thread(target=self._serve, args=(connection,), name="local-oss-connection", daemon=True)
             with self._lock:
@@ -267,22 +268,22 @@ class LocalOSS:
         self._backend.journal.clear()
 
     @property
-    def on_request(self) -> Hook:
+    def on_request(self) -> Hook | None:
         """Called with each request before its work, in the thread of its connection."""
         return self._backend.on_request
 
     @on_request.setter
     def on_request(self, hook: Hook | None) -> None:
-        self._backend.on_request = hook or _nothing
+        self._backend.on_request = hook
 
     @property
-    def after_request(self) -> Hook:
+    def after_request(self) -> Hook | None:
         """Called with each request after its answer was sent, or could not be, in the thread of its connection."""
         return self._backend.after_request
 
     @after_request.setter
     def after_request(self, hook: Hook | None) -> None:
-        self._backend.after_request = hook or _nothing
+        self._backend.after_request = hook
 
     # --- what goes wrong
 
@@ -337,7 +338,3 @@ class LocalOSS:
     def clear_faults(self) -> None:
         """Take back all faults."""
         self._backend.rules.clear()
-
-
-def _nothing(_: Request) -> None:
-    return None

@@ -101,12 +101,18 @@ def _digests(claimed: str, computed: str) -> dict[str, str]:
     }
 
 
+def whole_number(text: str) -> int | None:
+    """Return the number that up to 18 digits say, or None for anything else."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
 def number_argument(query: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
     """Return a whole number of the query, and refuse one outside ``[low, high]``."""
     text = query.get(name) or str(default)
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+    number = whole_number(text)
+    if number is None or not low <= number <= high:
         raise invalid_argument(name, text, message=f"{name} must be between {low} and {high}.")
-    return int(text)
+    return number
 
 
 def encoder(query: Mapping[str, str]) -> Callable[[str], str]:

@@ -69,7 +69,7 @@ class Upload:
 
     def sorted_parts(self) -> list[StoredPart]:
         """Return the parts in ascending order."""
-        return [part for _, part in sorted(self.parts.items())]
+        return [part for _, part in sorted(self.parts.copy().items())]  # the copy is atomic, a walk is not
 
 
 @dataclass
@@ -251,7 +251,7 @@ class Storage:
                 raise
             part = StoredPart(number, content, self._clock())
             _write_json(self._folder(bucket, "uploads", upload.upload_id) / f"{number:05}.json", asdict(part))
-            before, upload.parts = upload.parts.get(number), {**upload.parts, number: part}
+            before, upload.parts[number] = upload.parts.get(number), part
         if before:
             self.contents.discard(before.content)
         return part

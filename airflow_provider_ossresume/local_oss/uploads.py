@@ -28,6 +28,7 @@ from airflow_provider_ossresume.local_oss.service import (
     number_argument,
     parse_xml,
     receive,
+    whole_number,
 )
 from airflow_provider_ossresume.local_oss.storage import StoredObject, StoredPart, Upload
 
@@ -151,7 +152,7 @@ def _chosen_parts(upload: Upload, request: Incoming, data: bytes) -> list[Stored
 
 def _named_part(upload: Upload, element: Element) -> StoredPart:
     number, etag = element.findtext("PartNumber", ""), element.findtext("ETag", "").strip().strip('"')
-    part = upload.parts.get(int(number)) if number.isascii() and number.isdigit() else None
+    part = upload.parts.get(whole_number(number) or 0)
     if part is None or part.content.md5 != etag.upper():
         raise Refusal(
             400,
@@ -193,7 +194,4 @@ def _upload(service: Service, request: Incoming) -> Upload:
 
 
 def _part_number(request: Incoming) -> int:
-    text = request.query["partNumber"]
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_PART_COUNT:
-        raise invalid_argument("partNumber", text, message="Part number must be an integer between 1 and 10000.")
-    return int(text)
+    return number_argument(request.query, "partNumber", default=0, low=1, high=MAX_PART_COUNT)

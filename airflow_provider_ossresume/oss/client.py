@@ -7,6 +7,7 @@ and its body opened anew. One client may be used from many threads.
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -101,12 +102,19 @@ class OssClient:
         self._stall_timeout = stall_timeout
         self._clock = clock
         self._clock_offset = 0.0  # OSS's clock minus ours
+        self._headers: Mapping[str, str] = {}
         self._session = _new_session(max_connections)
         self._settings = _settings(self._session, str(endpoint), proxies, verify_tls)
 
     def close(self) -> None:
         """Close idle connections. The client stays usable."""
         self._session.close()
+
+    def with_headers(self, headers: Mapping[str, str]) -> OssClient:
+        """Return this client with headers that go with every request, such as ``x-oss-request-payer``."""
+        client = copy.copy(self)
+        client._headers = {**self._headers, **headers}
+        return client
 
     @property
     def clock_offset(self) -> float:
@@ -349,7 +357,7 @@ class OssClient:
         # Set as it is: requests and urllib3 would normalise dot segments that belong to a key.
         request.url = self.endpoint.url(call.bucket, call.key, call.query)
         request.headers = CaseInsensitiveDict({"User-Agent": f"airflow-provider-ossresume/{__version__}"})
-        for name, value in call.headers.items():
+        for name, value in {**self._headers, **call.headers}.items():
             request.headers[name] = header_value(name, value)  # type: ignore[assignment]  # bytes are fine
         request.hooks = {}
         self._add_body(request, call)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -33,6 +36,11 @@ class CheckpointStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Forget the text; one that does not exist is no error. Errors as in :meth:`load`."""
+
+
+def this_process(try_number: int = 0) -> Owner:
+    """Return this process as an owner; outside Airflow its try number is 0."""
+    return Owner(try_number, f"{socket.gethostname()} pid {os.getpid()} {uuid.uuid4().hex[:8]}")
 
 
 class Checkpointer:

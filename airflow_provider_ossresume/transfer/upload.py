@@ -43,6 +43,8 @@ OnChange = Literal["restart", "fail"]
 
 Settled = tuple[Outcome, ObjectMeta, int | None]  # with the CRC-64 of the file, as far as it is known
 
+REQUEST_HEADERS = frozenset({"x-oss-request-payer", "x-oss-traffic-limit"})  # they count for one request each
+COMPLETE_HEADERS = frozenset({"x-oss-object-acl", "x-oss-callback", "x-oss-callback-var"})
 FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS wants it on Put, or on both Initiate and Complete
 
 
@@ -90,6 +92,18 @@ class UploadOptions:
     @property
     def guard(self) -> dict[str, str]:
         return {FORBID_OVERWRITE: "true"} if self.if_exists == "fail" else {}
+
+    @property
+    def initiate_headers(self) -> dict[str, str]:
+        """What InitiateMultipartUpload fixes for the object."""
+        fixed = {name: value for name, value in self.headers.items() if name.lower() not in COMPLETE_HEADERS}
+        return {**fixed, **self.guard}
+
+    @property
+    def complete_headers(self) -> dict[str, str]:
+        """What OSS takes only when the object comes to be."""
+        late = {name: value for name, value in self.headers.items() if name.lower() in COMPLETE_HEADERS}
+        return {**late, **self.guard}
 
 
 class Uploader:
@@ -279,7 +293,7 @@ class Uploader:
         return None
 
     def _initiate(self, pool: Pool, plan: PartPlan) -> UploadCheckpoint:
-        headers = {**self._options.headers, **self._options.guard}
+        headers = self._options.initiate_headers
         upload_id = pool.call(lambda: self._oss.initiate(self._target, headers=headers))
         return UploadCheckpoint(
             bucket=self._target.bucket,
@@ -336,7 +350,9 @@ class Uploader:
         self._checkpointer.check_owner()
         try:
             meta = pool.call(
-                lambda: self._oss.complete(self._target, checkpoint.upload_id, parts, headers=self._options.guard)
+                lambda: self._oss.complete(
+                    self._target, checkpoint.upload_id, parts, headers=self._options.complete_headers
+                )
             )
         except (NoSuchUpload, AlreadyExists) as error:
             meta = self._head_if_ours(pool, error, size=checkpoint.size, crc64=crc)
@@ -391,6 +407,12 @@ class Uploader:
     @property
     def _options_digest(self) -> str:
         return options_digest({**self._options.headers, **self._options.guard})
+
+
+def split_headers(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what goes with every request, and what belongs to the object."""
+    with_requests = {name: value for name, value in headers.items() if name.lower() in REQUEST_HEADERS}
+    return with_requests, {name: value for name, value in headers.items() if name not in with_requests}
 
 
 def _whole_crc64(parts: list[UploadedPart]) -> int | None:

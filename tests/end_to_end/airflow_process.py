@@ -117,8 +117,8 @@ class RealAirflow:
     `dags` are files, or folders whose `*.py` are taken; they are copied and parsed once, and one that cannot be parsed
     makes `start()` fail. `connections` maps connection ids to what AIRFLOW_CONN_… takes, a URI or JSON. `env` goes to
     every process of this Airflow and wins over the harness's own settings; AIRFLOW… variables of the caller are not
-    passed on. There is no DAG processor and no triggerer; name them in `also` where a test needs one. `tell` hears of the
-    steps of `start()`.
+    passed on. There is no DAG processor and no triggerer; name them in `also` where a test needs one. `tell` hears of
+    the steps of `start()`.
 
     stop() kills every process that was started with this home, orphaned tasks included; so does the end of the calling
     process, whatever ends it. The home stays, for its logs.

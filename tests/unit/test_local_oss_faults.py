@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Rule
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Rule, faults
 from airflow_provider_ossresume.local_oss.faults import KINDS, load_rules, rule_from_json
 from airflow_provider_ossresume.model.crc64 import crc64
 from tests.unit.test_local_oss import MIN_PART, Client, content_md5_of
@@ -95,7 +95,7 @@ def test_several_faults_may_hit_one_call(client: Client) -> None:
 def test_rules_are_data(client: Client, tmp_path: Path) -> None:
     rule = Rule(Fault("status", status=503, retry_after=2.5), "GetObject", nth=3, times=None, key="key")
     assert rule_from_json(json.loads(json.dumps(rule.as_json()))) == rule
-    file = tmp_path / "faults.json"
+    file = tmp_path / "rules.json"
     file.write_text('[{"operation": "GetObject", "nth": 2, "fault": {"kind": "status", "status": 503}}]')
     for loaded in load_rules(file):
         client.oss.add_rule(loaded)
@@ -347,3 +347,4 @@ def test_a_skewed_clock_refuses_and_says_its_time(client: Client) -> None:
 def test_every_kind_is_tested_here() -> None:
     text = Path(__file__).read_text()
     assert [kind for kind in sorted(KINDS) if f'"{kind}"' not in text] == []
+    assert [kind for kind in sorted(KINDS) if f"``{kind}``" not in (faults.__doc__ or "")] == []

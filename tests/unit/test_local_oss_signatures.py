@@ -30,7 +30,8 @@ from airflow_provider_ossresume.oss.signing import (
 from tests.unit.test_local_oss import Client, Reply, target_of
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "sign_vectors.json").read_text())["vectors"]
-SERVED = [vector for vector in VECTORS if vector["input"]["product"] in (None, "oss")]
+UNSIGNED_TOKEN = "v2-v1-sts-put"  # a defect of the SDK, see its note
+SERVED = [v for v in VECTORS if v["input"]["product"] in (None, "oss") and v["id"] != UNSIGNED_TOKEN]
 
 
 def received(vector: dict[str, Any]) -> Incoming:
@@ -61,10 +62,13 @@ def account_of(vector: dict[str, Any]) -> Account:
 def test_what_an_sdk_signed_is_let_in(vector: dict[str, Any]) -> None:
     given, request = vector["input"], received(vector)
     assert (request.bucket, request.key) == (given["bucket"], given["key"])
-    sends_no_token = given["security_token"] and vector["sdk"].startswith("alibabacloud") and vector["version"] == "v1"
-    if sends_no_token and not given["presign"]:
-        pytest.skip("this SDK sends the token in a header that OSS does not read")
     verify(request, account_of(vector), region=given["region"] or "cn-hangzhou", now=given["epoch"])
+
+
+def test_a_token_in_a_header_that_is_not_signed_is_not_read() -> None:
+    (vector,) = (vector for vector in VECTORS if vector["id"] == UNSIGNED_TOKEN)
+    with pytest.raises(Refusal, match="InvalidAccessKeyId"):
+        verify(received(vector), account_of(vector), region="cn-hangzhou", now=vector["input"]["epoch"])
 
 
 @pytest.mark.parametrize("vector", SERVED, ids=lambda vector: vector["id"])

@@ -1,0 +1,27 @@
+"""Run with a folder that holds nothing but the installed wheel: everything must be in it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+folder = Path(sys.argv[1]).resolve()
+
+import airflow_provider_ossresume as package  # noqa: E402
+
+if not Path(package.__file__).resolve().is_relative_to(folder):
+    sys.exit(f"{package.__file__} is not the wheel's")
+names = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+installed = distribution("airflow-provider-ossresume")
+[entry_point] = [point for point in installed.entry_points if point.group == "apache_airflow_provider"]
+if entry_point.load()()["package-name"] != installed.metadata["Name"]:
+    sys.exit("the provider's name is not the distribution's")
+if not (Path(package.__file__).parent / "py.typed").exists():
+    sys.exit("py.typed is missing")
+print(f"{len(names)} modules of the wheel of version {installed.version} import, and Airflow finds the provider")

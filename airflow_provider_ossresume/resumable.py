@@ -1,0 +1,217 @@
+"""The engine without Airflow: functions in the manner of ``oss2.resumable``, with all that it offers.
+
+::
+
+    client = make_client("https://oss-cn-hangzhou.aliyuncs.com", access_key_id="…", access_key_secret="…")
+    resumable_upload(client, "my-bucket", "backup/db.tar", "/data/db.tar")
+
+Call it again after a crash, from the same path, and only what is missing is sent. Checkpoints are small files under
+the user's home, one for each source and target, deleted on success.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint, checkpoint_key, options_digest
+from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart, check_bucket, check_key
+from airflow_provider_ossresume.model.parts import determine_part_size
+from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.oss.credentials import StaticCredentials
+from airflow_provider_ossresume.oss.endpoint import check_region, parse_endpoint
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, CheckpointStore, this_process
+from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.local import SourceFile
+from airflow_provider_ossresume.transfer.progress import ProgressCallback
+from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions, split_headers
+
+__all__ = [
+    "determine_part_size",
+    "make_client",
+    "make_download_store",
+    "make_upload_store",
+    "rebuild_checkpoint",
+    "resumable_download",
+    "resumable_upload",
+]
+
+UPLOAD_FOLDER = ".ossresume-upload"
+DOWNLOAD_FOLDER = ".ossresume-download"
+
+
+def make_client(
+    endpoint: str,
+    *,
+    access_key_id: str,
+    access_key_secret: str,
+    security_token: str | None = None,
+    region: str | None = None,
+    **options: Any,
+) -> OssClient:
+    """Return a client for an endpoint such as ``https://oss-cn-hangzhou.aliyuncs.com``.
+
+    :param region: for V4 signatures; needed where the endpoint's name does not tell it
+    :param options: further arguments of :class:`~airflow_provider_ossresume.oss.client.OssClient`
+    """
+    place = parse_endpoint(endpoint)
+    credentials = StaticCredentials(access_key_id, access_key_secret, security_token)
+    return OssClient(place, credentials, region=check_region(region, place), **options)
+
+
+def resumable_upload(
+    client: OssClient,
+    bucket: str,
+    key: str,
+    filename: str | os.PathLike[str],
+    *,
+    store: CheckpointStore | None = None,
+    headers: Mapping[str, str] | None = None,
+    multipart_threshold: int | str | None = None,
+    part_size: int | str | None = None,
+    progress_callback: ProgressCallback | None = None,
+    max_concurrency: int | None = None,
+) -> TransferResult:
+    """Upload a file; a call after one that broke off sends only what is missing.
+
+    :param store: where the checkpoint is kept; by default :func:`make_upload_store`
+    :param headers: of the object, such as Content-Type or ``x-oss-meta-*``; ``x-oss-request-payer`` and
+        ``x-oss-traffic-limit`` go with every request
+    :param multipart_threshold: bytes below which it is one request, default 16 MiB
+    :param part_size: bytes of a part, default 8 MiB
+    :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is
+        sent again, and ends at the total; what it raises ends the transfer and keeps its parts
+    :param max_concurrency: parts in flight at once, default 8
+    :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload`
+    """
+    target = _target(bucket, key)
+    config = _config(multipart_threshold, part_size, max_concurrency)
+    with_requests, with_object = split_headers(headers or {})
+    return Uploader(
+        client.with_headers(with_requests),
+        target,
+        _checkpointer(store or make_upload_store(), "upload", target, filename, config),
+        config=config,
+        options=UploadOptions(headers=with_object),
+        progress_callback=progress_callback,
+    ).upload(filename)
+
+
+def resumable_download(
+    client: OssClient,
+    bucket: str,
+    key: str,
+    filename: str | os.PathLike[str],
+    *,
+    store: CheckpointStore | None = None,
+    headers: Mapping[str, str] | None = None,
+    multipart_threshold: int | str | None = None,
+    part_size: int | str | None = None,
+    progress_callback: ProgressCallback | None = None,
+    max_concurrency: int | None = None,
+    version_id: str | None = None,
+) -> TransferResult:
+    """Download an object; a call after one that broke off fetches only what is missing.
+
+    The file appears under its name at once and whole. The parameters are those of :func:`resumable_upload`, the headers
+    going with every request.
+
+    :param version_id: of the object; by default the current one
+    :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.download.Downloader.download`
+    """
+    target = _target(bucket, key, version_id)
+    config = _config(multipart_threshold, part_size, max_concurrency)
+    return Downloader(
+        client.with_headers(headers or {}),
+        target,
+        _checkpointer(store or make_download_store(), "download", target, filename, config),
+        config=config,
+        options=DownloadOptions(create_parents=False),
+        progress_callback=progress_callback,
+    ).download(filename)
+
+
+def make_upload_store(root: str | os.PathLike[str] | None = None, dir: str | None = None) -> FileCheckpointStore:
+    """Return the store of upload checkpoints: files in the folder ``dir`` (``.ossresume-upload``) below ``root`` (the
+    user's home)."""
+    return FileCheckpointStore(Path(root or Path.home()) / (dir or UPLOAD_FOLDER))
+
+
+def make_download_store(root: str | os.PathLike[str] | None = None, dir: str | None = None) -> FileCheckpointStore:
+    """Return the store of download checkpoints: files in ``dir`` (``.ossresume-download``) below ``root`` (the user's
+    home)."""
+    return FileCheckpointStore(Path(root or Path.home()) / (dir or DOWNLOAD_FOLDER))
+
+
+def rebuild_checkpoint(
+    client: OssClient,
+    bucket: str,
+    key: str,
+    upload_id: str,
+    filename: str | os.PathLike[str],
+    *,
+    store: CheckpointStore | None = None,
+    headers: Mapping[str, str] | None = None,
+    part_size: int | str | None = None,
+) -> UploadCheckpoint:
+    """Adopt a multipart upload that was begun elsewhere, so that the next :func:`resumable_upload` goes on with it.
+
+    Which parts are good is told by their content when it goes on: none is trusted blindly.
+
+    :param upload_id: of the upload, as ``client.list_uploads`` shows it
+    :param headers: those that :func:`resumable_upload` will be called with
+    :param part_size: of the upload; by default told by its parts
+    :raises NoSuchUpload: when the upload is over
+    :raises ArgumentError: when the part size cannot be told, or does not fit the file
+    """
+    target = _target(bucket, key)
+    with SourceFile(filename, argument="filename") as source:
+        size = source.size
+    listed = client.list_parts(target, upload_id)
+    config = _config(None, part_size if part_size is not None else _part_size_of(listed, size), None)
+    if determine_part_size(size, config.part_bytes) != config.part_bytes:
+        raise ArgumentError("part_size", config.part_bytes, f"{size} bytes would need over 10,000 parts of it")
+    checkpointer = _checkpointer(store or make_upload_store(), "upload", target, filename, config)
+    checkpoint = UploadCheckpoint(
+        bucket=bucket,
+        key=key,
+        upload_id=upload_id,
+        size=size,
+        part_size=config.part_bytes,
+        options=options_digest(split_headers(headers or {})[1]),
+        owner=checkpointer.owner,
+    )
+    checkpointer.save(checkpoint)
+    return checkpoint
+
+
+def _part_size_of(listed: list[UploadedPart], size: int) -> int:
+    """Return the size that all parts but the last of the file have."""
+    sizes = {part.size for part in listed if part.number * part.size < size}
+    if len(sizes) != 1:
+        raise ArgumentError("part_size", None, f"the {len(listed)} parts on OSS do not tell it; pass the upload's own")
+    return sizes.pop()
+
+
+def _target(bucket: str, key: str, version_id: str | None = None) -> ObjectRef:
+    return ObjectRef(check_bucket(bucket, argument="bucket"), check_key(key), version_id)
+
+
+def _config(
+    multipart_threshold: int | str | None, part_size: int | str | None, max_concurrency: int | None
+) -> TransferConfig:
+    given = {"multipart_threshold": multipart_threshold, "part_size": part_size, "max_concurrency": max_concurrency}
+    return TransferConfig.of({name: value for name, value in given.items() if value is not None})
+
+
+def _checkpointer(
+    store: CheckpointStore, direction: str, target: ObjectRef, filename: str | os.PathLike[str], config: TransferConfig
+) -> Checkpointer:
+    key = checkpoint_key(direction, target.uri, os.path.abspath(filename))
+    return Checkpointer(store, key, owner=this_process(), interval=config.checkpoint_interval)
