@@ -61,6 +61,7 @@ class _TransferOperator(BaseOperator):
         self._parent = os.getppid()
         try:
             result = self._transfer(context)
+            self._watch()  # once killed it never returns: Airflow 3 would call that a success
         except TrySuperseded as error:
             leave_to_successor(error)
         except OSSResumeError as error:

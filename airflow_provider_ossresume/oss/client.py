@@ -13,11 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
@@ -38,6 +36,7 @@ from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsP
 from airflow_provider_ossresume.oss.endpoint import Endpoint, quote_key
 from airflow_provider_ossresume.oss.messages import BucketInfo
 from airflow_provider_ossresume.oss.retry import RetryPolicy
+from airflow_provider_ossresume.oss.sessions import environment_settings, new_session
 from airflow_provider_ossresume.oss.signing import Signable
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class OssClient:
 
     :param region: needed for V4 signatures; see :func:`~airflow_provider_ossresume.oss.endpoint.check_region`
     :param connect_timeout: seconds for a connection to be made
-    :param read_timeout: seconds of silence after which an attempt is given up
+    :param read_timeout: seconds of silence, or for sending 256 KiB, after which an attempt is given up
     :param stall_timeout: seconds within which at least 64 KiB of a body must move
     :param max_connections: how many threads will use it at once
     :param proxies: as in requests; None takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY from the environment
@@ -103,8 +102,8 @@ class OssClient:
         self._clock = clock
         self._clock_offset = 0.0  # OSS's clock minus ours
         self._headers: Mapping[str, str] = {}
-        self._session = _new_session(max_connections)
-        self._settings = _settings(self._session, str(endpoint), proxies, verify_tls)
+        self._session = new_session(max_connections=max_connections, send_timeout=read_timeout)
+        self._settings = environment_settings(self._session, str(endpoint), proxies=proxies, verify_tls=verify_tls)
 
     def close(self) -> None:
         """Close idle connections. The client stays usable."""
@@ -423,27 +422,6 @@ class OssClient:
         if error.code not in ("SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"):
             return False
         return used is not None and self._credentials.renew(used) != used
-
-
-# --- sessions ---------------------------------------------------------------------------------------------------------
-
-
-def _new_session(max_connections: int) -> requests.Session:
-    session = requests.Session()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=max_connections, max_retries=0, pool_block=False)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
-def _settings(
-    session: requests.Session, url: str, proxies: Mapping[str, str] | None, verify_tls: bool | str
-) -> dict[str, Any]:
-    """Return proxies, verify and cert for every request; the environment is read once, here."""
-    settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
-    session.trust_env = False
-    return {name: settings[name] for name in ("proxies", "verify", "cert")}
 
 
 # --- small helpers ----------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def main() -> None:
     print(table(measured, gib=asked.size / 1024))
 
 
-class server:  # noqa: N801 - reads as a function
+class server:
     """The local OSS server in a process of its own."""
 
     def __init__(self, folder: Path) -> None:

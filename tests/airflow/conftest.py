@@ -1,0 +1,109 @@
+"""A throw-away Airflow for the tests of this folder: its home is set here, before anything imports airflow."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume.local_oss import LocalOSS
+
+_SETTINGS = {
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__FERNET_KEY": "",  # so that whatever lies in the database can be read in it
+    "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+}
+
+
+def _set_up_home() -> None:
+    if "AIRFLOW_HOME" in os.environ:
+        return
+    if "airflow" in sys.modules:
+        raise pytest.UsageError("airflow was imported before tests/airflow/conftest.py could set AIRFLOW_HOME")
+    home = tempfile.mkdtemp(prefix="ossresume-airflow-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ.update(_SETTINGS, AIRFLOW_HOME=home, AIRFLOW__CORE__DAGS_FOLDER=f"{home}/dags")
+    Path(home, "dags").mkdir()
+
+
+_set_up_home()
+pytest.register_assert_rewrite("tests.airflow.store_contract")
+
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "database" in getattr(item, "fixturenames", ()):
+            item.add_marker("airflow")
+
+
+@pytest.fixture(scope="session")
+def migrated() -> None:
+    """An empty metadata database. Made in a process of its own: alembic would turn this one's logging off."""
+    command = (sys.executable, "-m", "airflow", "db", "migrate")
+    done = subprocess.run(command, capture_output=True, text=True)  # what it prints is of use only when it fails
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def database(migrated: None) -> Iterator[None]:
+    """The metadata database; no checkpoint outlives its test."""
+    from tests.airflow import runs
+
+    yield
+    runs.forget_checkpoints()
+
+
+@pytest.fixture
+def dag(database: None) -> Any:
+    """An empty DAG with one retry, at once, for each of its tasks."""
+    from airflow.providers.common.compat.sdk import DAG
+
+    return DAG(
+        f"dag_{next(_numbers)}",
+        schedule=None,
+        start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
+        default_args={"retries": 1, "retry_delay": timedelta(0)},
+    )
+
+
+@pytest.fixture
+def connected(oss: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> LocalOSS:
+    """The server behind the connection ``oss_default``."""
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", oss.connection_uri())
+    return oss
+
+
+class Connections:
+    """Airflow connections, made by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def add(self, conn_id: str = "oss_default", **fields: Any) -> str:
+        """Add one as JSON has it: conn_type, login, password, schema, extra."""
+        return self.add_text(conn_id, json.dumps({"conn_type": "oss_resume", **fields}))
+
+    def add_text(self, conn_id: str, text: str) -> str:
+        self._monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", text)
+        return conn_id
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> Connections:
+    return Connections(monkeypatch)

@@ -1,0 +1,124 @@
+"""Runs DAGs in this process with ``dag.test()``, and reads in the metadata database what came of them."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.utils.session import create_session
+from sqlalchemy import inspect, text
+
+from airflow_provider_ossresume._airflow import AIRFLOW_3, BaseOperator
+
+PREFIX = "ossresume-"
+_STORES = {"variable": "key", "xcom": "key", "task_state_store": "key"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run that is over."""
+
+    dag_id: str
+    run_id: str
+    state: str
+
+    def instance(self, task_id: str, map_index: int = -1) -> tuple[str, int]:
+        """Return state and number of the last try."""
+        [(state, number)] = self._rows("SELECT state, try_number FROM task_instance", task_id, map_index)
+        return state, number
+
+    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """Return an XCom's value, or None when there is none."""
+        found = [value for name, value in self._xcoms(task_id, map_index) if name == key]
+        return found[0] if found else None
+
+    def rendered(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """Return the template fields as the UI shows them."""
+        [(fields,)] = self._rows("SELECT rendered_fields FROM rendered_task_instance_fields", task_id, map_index)
+        return dict(_loaded(fields))
+
+    def _xcoms(self, task_id: str, map_index: int) -> Iterator[tuple[str, Any]]:
+        for key, value in self._rows("SELECT key, value FROM xcom", task_id, map_index):
+            yield key, _loaded(value)
+
+    def _rows(self, select: str, task_id: str, map_index: int) -> list[Any]:
+        where = "WHERE dag_id = :dag_id AND run_id = :run_id AND task_id = :task_id AND map_index = :map_index"
+        ids = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": task_id, "map_index": map_index}
+        return rows(f"{select} {where}", **ids)
+
+
+def run(dag: Any, **conf: Any) -> Run:
+    """Run a DAG to its end and return what came of it."""
+    _make_known(dag)
+    former = signal.getsignal(signal.SIGTERM)  # Airflow sets its own for each task
+    try:
+        dag_run = dag.test(run_conf=conf)
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    return Run(dag.dag_id, dag_run.run_id, str(getattr(dag_run.state, "value", dag_run.state)))
+
+
+def last_run(dag: Any) -> Run:
+    """Return the run of a DAG whose ``dag.test()`` ended with an exception."""
+    [(run_id, state)] = rows("SELECT run_id, state FROM dag_run WHERE dag_id = :dag_id", dag_id=dag.dag_id)
+    return Run(dag.dag_id, run_id, state)
+
+
+class Call(BaseOperator):
+    """Calls a function with the context of the running task."""
+
+    def __init__(self, *, function: Callable[[Mapping[str, Any]], Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.function = function
+
+    def execute(self, context: Any) -> Any:
+        return self.function(context)
+
+
+def checkpoints() -> list[str]:
+    """Return where in Airflow's database a checkpoint is, as ``table key``."""
+    found = [
+        f"{table} {key}"
+        for table, column in _present_stores()
+        for (key,) in rows(f"SELECT {column} FROM {table} WHERE {column} LIKE '{PREFIX}%'")
+    ]
+    return sorted(found)
+
+
+def forget_checkpoints() -> None:
+    with create_session() as session:
+        for table, column in _present_stores():
+            session.execute(text(f"DELETE FROM {table} WHERE {column} LIKE '{PREFIX}%'"))
+
+
+def rows(select: str, **values: Any) -> list[Any]:
+    with create_session() as session:
+        return [tuple(row) for row in session.execute(text(select), values)]
+
+
+def _present_stores() -> Iterator[tuple[str, str]]:
+    with create_session() as session:
+        tables = inspect(session.get_bind()).get_table_names()
+    return ((table, column) for table, column in _STORES.items() if table in tables)
+
+
+def _loaded(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, (str, bytes)) else value
+
+
+def _make_known(dag: Any) -> None:
+    """Do what the DAG processor of Airflow 3 does with a DAG file; on 2.11 a DAG runs without it."""
+    if not AIRFLOW_3:
+        return
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+
+    manager = DagBundlesManager()
+    manager.sync_bundles_to_db()
+    bundle = manager.get_bundle("dags-folder")
+    bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, bundle.name, None)
