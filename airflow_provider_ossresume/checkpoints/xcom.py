@@ -92,9 +92,7 @@ def find_holder(task: Any, *, named: str | None = None) -> str:
 
 def _candidates(task: Any) -> Iterator[str]:
     downstream = task.get_flat_relative_ids(upstream=False)
-    waiting = {
-        name for name in downstream if str(getattr(task.dag.get_task(name), "trigger_rule", "")) == "all_success"
-    }
+    waiting = {name for name in downstream if _waits_for_all(task.dag.get_task(name))}
     direct_downstream, direct_upstream = set(task.downstream_task_ids), set(task.upstream_task_ids)
     yield from sorted(waiting & direct_downstream)
     yield from sorted(waiting - direct_downstream)
@@ -102,8 +100,12 @@ def _candidates(task: Any) -> Iterator[str]:
     yield from sorted(task.get_flat_relative_ids(upstream=True) - direct_upstream)
 
 
+def _waits_for_all(task: Any) -> bool:
+    return getattr(task, "trigger_rule", None) == "all_success"  # an enum of texts, or a text
+
+
 def _is_mapped(task: Any) -> bool:
-    return bool(task.is_mapped) or task.get_closest_mapped_task_group() is not None
+    return bool(getattr(task, "is_mapped", False)) or task.get_closest_mapped_task_group() is not None
 
 
 def _others(task: Any) -> Iterable[str]:

@@ -63,7 +63,10 @@ class Journal:
             self._requests.append(request)
 
     def settle(self, entered: Request, settled: Request) -> None:
-        """Keep what became of a request that was entered, and write it to the log."""
+        """Keep what became of a request that was entered, and write it to the log.
+
+        So the log's order is that of the answers' ends; ``number`` has the order of the heads.
+        """
         with self._lock:
             if settled != entered:
                 self._requests = [settled if request is entered else request for request in self._requests]

@@ -6,7 +6,8 @@ import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 from airflow.utils.session import create_session
 from sqlalchemy import inspect, text
@@ -76,6 +77,33 @@ class Call(BaseOperator):
 
     def execute(self, context: Any) -> Any:
         return self.function(context)
+
+
+def call_in_a_task(dag: Any, function: Callable[[Mapping[str, Any]], Any], *, then: Any = None) -> Any:
+    """Return what a function answers inside a running task, or raise what it raises there.
+
+    :param then: a task of the DAG that is downstream of it
+    """
+    answers: list[Callable[[], Any]] = []
+
+    def in_the_task(context: Mapping[str, Any]) -> None:
+        try:
+            answer = function(context)
+        except BaseException as error:  # pytest.skip's too; the test raises it
+            answers.append(partial(_raise, error))
+        else:
+            answers.append(lambda: answer)
+
+    task = Call(task_id="task", function=in_the_task, dag=dag)
+    if then is not None:
+        task >> then
+    assert run(dag).state == "success"
+    [answer] = answers
+    return answer()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def checkpoints() -> list[str]:

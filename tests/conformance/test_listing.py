@@ -20,7 +20,7 @@ def full_bucket(oss: LocalOSS) -> None:
 
 def all_pages(judge: Judge, *, page: int, prefix: str = "", delimiter: str = "") -> list[ObjectsPage]:
     pages = [judge.list_objects(prefix=prefix, delimiter=delimiter, page=page)]
-    while pages[-1].next_token:
+    while pages[-1].next_token and len(pages) <= len(KEYS):
         pages.append(judge.list_objects(prefix=prefix, delimiter=delimiter, page=page, token=pages[-1].next_token))
     return pages
 
@@ -86,7 +86,7 @@ def test_the_listing_of_a_missing_bucket_is_no_such_bucket(judge: Judge) -> None
 @pytest.mark.usefixtures("full_bucket")
 def test_the_first_version_pages_by_marker(judge: Judge, page: int) -> None:
     pages = [judge.list_objects_v1(prefix="2026/", delimiter="/", page=page)]
-    while marker := pages[-1].next_token:
+    while (marker := pages[-1].next_token) and len(pages) <= len(KEYS):
         pages.append(judge.list_objects_v1(prefix="2026/", delimiter="/", page=page, marker=marker))
 
     assert [prefix for listed in pages for prefix in listed.prefixes] == ["2026/01/", "2026/02/"]

@@ -1,0 +1,57 @@
+"""Make files, upload each in a mapped task of its own, and publish only when all have arrived.
+
+When you want it: an ETL whose every step may be retried, alone, at any time. Each mapped upload has its own checkpoint,
+so one that fails goes on from its own last part and the others are left alone. Readers look for the marker, which
+is written last, so they never see half of a run.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
+
+with DAG(
+    dag_id="example_retry_safe_etl",
+    start_date=datetime(2026, 1, 1),
+    schedule=None,
+    catchup=False,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=1)},
+    params={"folder": "/shared/etl", "bucket": "my-bucket", "tables": ["orders", "customers"]},
+    tags=["oss", "example"],
+) as dag:
+
+    @task
+    def extract(params: dict, run_id: str) -> list[dict[str, str]]:
+        """Write one file for each table; return what each upload needs, as the operator's arguments."""
+        folder = Path(params["folder"]) / run_id
+        folder.mkdir(parents=True, exist_ok=True)
+        uploads = []
+        for table in params["tables"]:
+            file = folder / f"{table}.csv"
+            file.write_text("".join(f"{number},{table}\n" for number in range(100_000)))
+            uploads.append({"file": str(file), "key": f"etl/{run_id}/{table}.csv"})
+        return uploads
+
+    load = OSSResumableUploadOperator.partial(
+        task_id="load",
+        bucket_name="{{ params.bucket }}",
+        transfer_config={"part_size": "256KiB", "multipart_threshold": "256KiB"},  # small, as these files are small
+    ).expand_kwargs(extract())
+
+    @task
+    def list_uploads(uris: list[str], params: dict, run_id: str) -> str:
+        """Write the list of what was uploaded; return the file's path."""
+        marker = Path(params["folder"]) / run_id / "_SUCCESS"
+        marker.write_text("\n".join(uris))
+        return str(marker)
+
+    OSSResumableUploadOperator(
+        task_id="publish",
+        file=list_uploads(load.output),
+        key="etl/{{ run_id }}/_SUCCESS",
+        bucket_name="{{ params.bucket }}",
+    )

@@ -1,0 +1,133 @@
+"""Where Access Keys come from, and that they are never shown."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from airflow_provider_ossresume.errors import CredentialsError
+from airflow_provider_ossresume.oss.auth import OssAuth, Signer
+from airflow_provider_ossresume.oss.credentials import (
+    AnonymousCredentials,
+    Credentials,
+    EnvironmentCredentials,
+    StaticCredentials,
+)
+from airflow_provider_ossresume.oss.signing import Signable
+
+SECRET, TOKEN = "the-access-key-secret", "the-security-token"
+OSS_NAMES = {"OSS_ACCESS_KEY_ID": "id", "OSS_ACCESS_KEY_SECRET": "secret"}
+ALIBABA_NAMES = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "other id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "other secret"}
+
+
+def test_secret_and_token_are_never_shown() -> None:
+    credentials = Credentials("id", SECRET, TOKEN)
+    signer = Signer(credentials, "v4", "cn-hangzhou", 0.0)
+    shown = [
+        repr(thing)
+        for thing in (
+            credentials,
+            StaticCredentials("id", SECRET, TOKEN),
+            EnvironmentCredentials({"OSS_ACCESS_KEY_ID": "id", "OSS_ACCESS_KEY_SECRET": SECRET}),
+            signer,
+            OssAuth(signer, Signable("GET", "bucket", "key")),
+        )
+    ]
+
+    assert "id" in shown[0]
+    assert not [text for text in shown if SECRET in text or TOKEN in text]
+
+
+def test_credentials_are_values() -> None:
+    credentials = Credentials("id", SECRET, TOKEN)
+
+    assert credentials == Credentials("id", SECRET, TOKEN) == copy.deepcopy(credentials)
+    assert credentials != Credentials("id", SECRET, "another token")
+    assert pickle.loads(pickle.dumps(credentials)) == credentials
+
+
+# --- static -----------------------------------------------------------------------------------------------------------
+
+
+def test_static_credentials_stay_what_they_are() -> None:
+    provider = StaticCredentials("id", "secret", "token")
+
+    assert provider.get() == Credentials("id", "secret", "token")
+    assert provider.renew(provider.get()) == provider.get()
+    assert StaticCredentials("id", "secret").get().security_token is None
+    assert StaticCredentials("id", "secret", "").get().security_token is None
+
+
+def test_white_space_around_pasted_keys_is_dropped() -> None:
+    assert StaticCredentials(" id\n", "\tsecret\r\n", " token \n").get() == Credentials("id", "secret", "token")
+
+
+@pytest.mark.parametrize(
+    ("key_id", "secret", "missing"),
+    [("", "secret", "Access Key ID"), ("id", "", "Access Key Secret"), ("", "", "Access Key ID")],
+)
+def test_what_is_missing_is_named_with_the_next_step(key_id: str, secret: str, missing: str) -> None:
+    with pytest.raises(CredentialsError, match=f"the {missing} is missing; fill it in in the connection"):
+        StaticCredentials(key_id, secret)
+
+
+# --- anonymous --------------------------------------------------------------------------------------------------------
+
+
+def test_anonymous_requests_have_no_credentials() -> None:
+    provider = AnonymousCredentials()
+
+    assert provider.get() is None
+    assert provider.renew(Credentials("id", "secret")) is None
+
+
+# --- environment ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "credentials"),
+    [
+        (OSS_NAMES, Credentials("id", "secret")),
+        ({**OSS_NAMES, "OSS_SESSION_TOKEN": "token"}, Credentials("id", "secret", "token")),
+        ({**OSS_NAMES, "OSS_SESSION_TOKEN": ""}, Credentials("id", "secret")),
+        (ALIBABA_NAMES, Credentials("other id", "other secret")),
+        (
+            {**ALIBABA_NAMES, "ALIBABA_CLOUD_SECURITY_TOKEN": "token"},
+            Credentials("other id", "other secret", "token"),
+        ),
+        ({**ALIBABA_NAMES, **OSS_NAMES}, Credentials("id", "secret")),
+        # A token belongs to the key of its own family.
+        ({**ALIBABA_NAMES, "OSS_SESSION_TOKEN": "token"}, Credentials("other id", "other secret")),
+        ({**ALIBABA_NAMES, "OSS_ACCESS_KEY_ID": "id"}, Credentials("other id", "other secret")),
+    ],
+)
+def test_the_environment_is_read_by_both_families_of_names(
+    environment: dict[str, str], credentials: Credentials
+) -> None:
+    assert EnvironmentCredentials(environment).get() == credentials
+
+
+@pytest.mark.parametrize("environment", [{}, {"OSS_ACCESS_KEY_ID": "id"}, {**OSS_NAMES, "OSS_ACCESS_KEY_SECRET": ""}])
+def test_an_environment_without_a_whole_key_is_an_error_with_the_names_to_set(environment: dict[str, str]) -> None:
+    with pytest.raises(CredentialsError, match="set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"):
+        EnvironmentCredentials(environment).get()
+
+
+def test_the_environment_is_read_each_time() -> None:
+    environment = dict(OSS_NAMES)
+    provider = EnvironmentCredentials(environment)
+    first = provider.get()
+
+    environment["OSS_SESSION_TOKEN"] = "renewed"
+
+    assert provider.get() == provider.renew(first) == Credentials("id", "secret", "renewed")
+
+
+def test_by_default_it_is_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in OSS_NAMES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("OSS_SESSION_TOKEN", raising=False)
+
+    assert EnvironmentCredentials().get() == Credentials("id", "secret")

@@ -1,0 +1,217 @@
+"""Endpoints: how they are written, what they tell, and the URLs of requests."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.oss.endpoint import (
+    Endpoint,
+    check_region,
+    endpoint_for,
+    parse_endpoint,
+    quote_key,
+    region_of,
+)
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("https://oss-cn-hangzhou.aliyuncs.com", Endpoint("https", "oss-cn-hangzhou.aliyuncs.com", "virtual")),
+        ("https://oss-cn-hangzhou.aliyuncs.com/", Endpoint("https", "oss-cn-hangzhou.aliyuncs.com", "virtual")),
+        ("  HTTPS://OSS-cn-hangzhou.AliyunCS.com \n", Endpoint("https", "oss-cn-hangzhou.aliyuncs.com", "virtual")),
+        ("http://oss.example.com:8080", Endpoint("http", "oss.example.com:8080", "virtual")),
+        ("http://127.0.0.1:4000", Endpoint("http", "127.0.0.1:4000", "path")),
+        ("http://localhost:4000", Endpoint("http", "localhost:4000", "path")),
+        ("http://LOCALHOST", Endpoint("http", "localhost", "path")),
+        ("http://[::1]:4000", Endpoint("http", "[::1]:4000", "path")),
+        ("http://10.0.0.8", Endpoint("http", "10.0.0.8", "path")),
+    ],
+)
+def test_an_endpoint_is_read_with_the_addressing_that_its_host_allows(url: str, endpoint: Endpoint) -> None:
+    assert parse_endpoint(url) == endpoint
+
+
+@pytest.mark.parametrize("addressing", ["virtual", "path", "cname"])
+@pytest.mark.parametrize("host", ["127.0.0.1:80", "oss.example.com"])
+def test_an_addressing_that_was_chosen_stands(host: str, addressing: str) -> None:
+    assert parse_endpoint(f"http://{host}", addressing=addressing).addressing == addressing  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "begin it with https://"),
+        ("oss-cn-hangzhou.aliyuncs.com", "begin it with https://"),
+        ("oss-cn-hangzhou.aliyuncs.com:443", "begin it with https://"),
+        ("//oss-cn-hangzhou.aliyuncs.com", "begin it with https://"),
+        ("ftp://oss-cn-hangzhou.aliyuncs.com", "begin it with https://"),
+        ("https://", "begin it with https://"),
+        ("https:///bucket", "begin it with https://"),
+        ("https://:443", "begin it with https://"),
+        ("https://host/bucket", "ends after its host and port"),
+        ("https://host/?x=1", "ends after its host and port"),
+        ("https://host#x", "ends after its host and port"),
+        ("https://host:port", "it is no URL"),
+        ("https://host:99999", "it is no URL"),
+        ("https://[::1", "it is no URL"),
+    ],
+)
+def test_what_is_no_endpoint_is_refused_with_the_next_step(url: str, reason: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^endpoint=") as refused:
+        parse_endpoint(url)
+
+    assert reason in str(refused.value)
+
+
+def test_a_user_name_is_refused_without_being_shown() -> None:
+    with pytest.raises(ArgumentError, match=r"https://…@host.*no user name") as refused:
+        parse_endpoint("https://user:topsecret@host")
+
+    assert "topsecret" not in str(refused.value) + repr(refused.value)
+
+
+def test_an_unknown_addressing_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="addressing='subdomain': choose one of auto, virtual, path, cname"):
+        parse_endpoint("https://host", addressing="subdomain")  # type: ignore[arg-type]
+
+
+# --- Alibaba's own ----------------------------------------------------------------------------------------------------
+
+OWN = [
+    ("public", "cn-hangzhou", "https://oss-cn-hangzhou.aliyuncs.com", "cn-hangzhou"),
+    ("internal", "cn-hangzhou", "https://oss-cn-hangzhou-internal.aliyuncs.com", "cn-hangzhou"),
+    ("dual-stack", "cn-hangzhou", "https://cn-hangzhou.oss.aliyuncs.com", "cn-hangzhou"),
+    ("accelerate", "cn-hangzhou", "https://oss-accelerate.aliyuncs.com", None),
+    ("public", "us-west-1", "https://oss-us-west-1.aliyuncs.com", "us-west-1"),
+    ("internal", "cn-hzjbp-b", "https://oss-cn-hzjbp-b-internal.aliyuncs.com", "cn-hzjbp-b"),
+]
+
+
+@pytest.mark.parametrize(("kind", "region", "url", "told"), OWN)
+def test_alibabas_endpoints_are_made_from_the_region_and_mostly_tell_it(
+    kind: str, region: str, url: str, told: str | None
+) -> None:
+    assert endpoint_for(region, kind) == url  # type: ignore[arg-type]
+    assert region_of(parse_endpoint(url)) == told
+
+
+@pytest.mark.parametrize(
+    ("url", "region"),
+    [
+        ("https://oss-cn-hangzhou.aliyuncs.com:443", "cn-hangzhou"),
+        ("https://oss-accelerate-overseas.aliyuncs.com", None),
+        ("https://cn-hangzhou-internal.oss.aliyuncs.com", "cn-hangzhou"),
+        ("https://static.example.com", None),
+        ("http://127.0.0.1:4000", None),
+        ("http://[::1]:4000", None),
+        ("https://oss-cn-hangzhou.aliyuncs.com.evil.example", None),
+        ("https://xoss-cn-hangzhou.aliyuncs.com", None),
+    ],
+)
+def test_only_alibabas_own_host_names_tell_a_region(url: str, region: str | None) -> None:
+    assert region_of(parse_endpoint(url)) == region
+
+
+@pytest.mark.parametrize(
+    "region", ["", " ", "cn_hangzhou", "CN-Hangzhou", "cn-", "-cn", "a.b", "cn/x", "cn hangzhou", "ü"]
+)
+def test_what_is_no_region_makes_no_endpoint(region: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^region=.*cn-hangzhou"):
+        endpoint_for(region)
+
+
+def test_an_unknown_kind_of_endpoint_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="endpoint_kind='vpc': choose one of public, internal, accelerate, dual-st"):
+        endpoint_for("cn-hangzhou", "vpc")  # type: ignore[arg-type]
+
+
+HANGZHOU = parse_endpoint("https://oss-cn-hangzhou.aliyuncs.com")
+CUSTOM = parse_endpoint("https://static.example.com", addressing="cname")
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint", "signed_for"),
+    [
+        (None, HANGZHOU, "cn-hangzhou"),
+        ("", HANGZHOU, "cn-hangzhou"),
+        ("cn-hangzhou", HANGZHOU, "cn-hangzhou"),
+        ("oss-cn-hangzhou", HANGZHOU, "cn-hangzhou"),
+        (" cn-hangzhou\n", HANGZHOU, "cn-hangzhou"),
+        ("cn-beijing", CUSTOM, "cn-beijing"),
+        (None, CUSTOM, None),
+    ],
+)
+def test_the_region_is_the_given_one_or_the_endpoints(
+    region: str | None, endpoint: Endpoint, signed_for: str | None
+) -> None:
+    assert check_region(region, endpoint) == signed_for
+
+
+def test_a_region_that_contradicts_the_endpoint_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"region='cn-beijing': the endpoint .* is in cn-hangzhou"):
+        check_region("cn-beijing", HANGZHOU)
+
+
+# --- the URLs of requests ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("addressing", "bucket", "key", "url"),
+    [
+        ("virtual", "b", "k", "https://b.host:1/k"),
+        ("virtual", "b", None, "https://b.host:1/"),
+        ("virtual", None, None, "https://host:1/"),
+        ("path", "b", "k", "https://host:1/b/k"),
+        ("path", "b", None, "https://host:1/b/"),
+        ("path", None, None, "https://host:1/"),
+        ("cname", "b", "k", "https://host:1/k"),
+        ("cname", "b", None, "https://host:1/"),
+    ],
+)
+def test_a_url_names_bucket_and_key_as_the_addressing_wants(
+    addressing: str, bucket: str | None, key: str | None, url: str
+) -> None:
+    endpoint = parse_endpoint("https://host:1", addressing=addressing)  # type: ignore[arg-type]
+
+    assert endpoint.url(bucket, key, {}) == url
+
+
+def test_an_ipv6_host_keeps_its_brackets() -> None:
+    assert parse_endpoint("http://[::1]:4000").url("b", "k", {}) == "http://[::1]:4000/b/k"
+
+
+def test_a_query_is_quoted_and_keeps_its_order() -> None:
+    url = HANGZHOU.url("b", "k", {"uploads": "", "prefix": "a/b c+d&e=ü", "x~y": "~"})
+
+    assert url == "https://b.oss-cn-hangzhou.aliyuncs.com/k?uploads=&prefix=a%2Fb%20c%2Bd%26e%3D%C3%BC&x~y=~"
+
+
+@pytest.mark.parametrize(
+    ("key", "quoted"),
+    [
+        ("a/b-c_d.e~f", "a/b-c_d.e~f"),
+        ("a b", "a%20b"),
+        ("a+b", "a%2Bb"),
+        ("100%", "100%25"),
+        ("%2F", "%252F"),
+        ("a?b#c", "a%3Fb%23c"),
+        ("键", "%E9%94%AE"),
+        ("😀", "%F0%9F%98%80"),
+        ("a/../b", "a%2F..%2Fb"),
+        ("a//b", "a%2F%2Fb"),
+        ("./a", ".%2Fa"),
+        ("a/.", "a%2F."),
+        ("a/", "a%2F"),
+        ("a/..b/...", "a/..b/..."),
+    ],
+)
+def test_a_key_is_quoted_so_that_nobody_finds_a_dot_segment_in_it(key: str, quoted: str) -> None:
+    assert quote_key(key) == quoted
+
+
+def test_an_endpoint_reads_like_its_url() -> None:
+    assert str(parse_endpoint("http://LOCALHOST:4000/")) == "http://localhost:4000"

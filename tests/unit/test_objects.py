@@ -1,0 +1,163 @@
+"""Names of buckets and objects, and what a DAG author may write for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.objects import (
+    ObjectMeta,
+    ObjectRef,
+    check_bucket,
+    check_key,
+    parse_oss_url,
+    resolve_target,
+)
+
+# --- buckets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["abc", "a-b", "0a0", "a--b", "x" * 63, "123"])
+def test_a_bucket_that_oss_allows_is_returned(name: str) -> None:
+    assert check_bucket(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "ab", "x" * 64, "-abc", "abc-", "Abc", "a_b", "a.b", "a b", "äbc", "abc\n", "a/b", "٣٣٣"]
+)
+def test_a_bucket_that_oss_forbids_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ArgumentError, match="3 to 63 of a-z, 0-9 and '-'") as refused:
+        check_bucket(name, argument="bucket")
+
+    assert (refused.value.argument, refused.value.value) == ("bucket", name)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+GOOD_KEYS = [
+    "a", " ", "a b", "a+b", "100%", "%2F", "a/../b", "a//b", "./a", "..", ".", "a/", "a\\b", "键/值", "😀", "a?b#c&d=e",
+    "x" * 1023, "ü" * 511 + "x", "é" * 511, "\x80", "<&>'\"", "a:b", "oss:/x", "~",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", GOOD_KEYS)
+def test_a_key_that_oss_allows_is_returned_as_it_is(key: str) -> None:
+    assert check_key(key) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("", "this one has 0"),
+        ("x" * 1024, "this one has 1024"),
+        ("ü" * 512, "this one has 1024"),
+        ("/a", "do not start with '/'"),
+        ("\\a", "do not start with '/'"),
+        ("/", "do not start with '/'"),
+        ("a\nb", "control character '\\n'"),
+        ("a\0b", "control character '\\x00'"),
+        ("a\x7fb", "control character '\\x7f'"),
+        ("a\rb", "control character '\\r'"),
+        ("a\tb", "control character '\\t'"),
+        ("a\ud800b", "lone surrogate"),
+    ],
+    ids=ascii,
+)
+def test_a_key_that_cannot_be_is_refused_with_the_reason(key: str, reason: str) -> None:
+    with pytest.raises(ArgumentError) as refused:
+        check_key(key, argument="prefix")
+
+    assert reason in str(refused.value)
+    assert refused.value.argument == "prefix"
+    str(refused.value).encode()  # it can be logged and sent
+
+
+# --- URLs -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket", "key"),
+    [
+        ("oss://bucket/key", "bucket", "key"),
+        ("oss://bucket/a/b c", "bucket", "a/b c"),
+        ("oss://bucket/", "bucket", ""),
+        ("oss://bucket", "bucket", ""),
+        ("oss://bucket//a", "bucket", "/a"),
+        ("oss://bucket/a%2Fb?x#y", "bucket", "a%2Fb?x#y"),
+        ("oss://bucket/a/../b", "bucket", "a/../b"),
+        ("oss://bucket/oss://x/y", "bucket", "oss://x/y"),
+        ("oss://bucket/a\nb", "bucket", "a\nb"),
+    ],
+)
+def test_a_url_is_taken_as_it_stands(url: str, bucket: str, key: str) -> None:
+    assert parse_oss_url(url) == (bucket, key)
+
+
+@pytest.mark.parametrize("url", ["", "oss:", "oss://", "oss:///key", "OSS://b/k", "s3://b/k", "b/k", " oss://b/k"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(ArgumentError, match="oss://bucket/key"):
+        parse_oss_url(url)
+
+
+# --- what is meant ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "bucket_name", "default_bucket", "meant"),
+    [
+        ("key", "bucket", None, "oss://bucket/key"),
+        ("key", "bucket", "default", "oss://bucket/key"),
+        ("key", None, "default", "oss://default/key"),
+        ("key", "", "default", "oss://default/key"),
+        ("oss://bucket/key", None, None, "oss://bucket/key"),
+        ("oss://bucket/key", None, "default", "oss://bucket/key"),
+        ("oss://bucket/key", "bucket", None, "oss://bucket/key"),
+        ("a/oss://b/c", "bucket", None, "oss://bucket/a/oss://b/c"),
+    ],
+)
+def test_a_target_is_told_by_url_then_argument_then_connection(
+    key: str, bucket_name: str | None, default_bucket: str | None, meant: str
+) -> None:
+    target = resolve_target(key, bucket_name, default_bucket=default_bucket)
+
+    assert str(target) == target.uri == meant
+    assert target.version_id is None
+
+
+@pytest.mark.parametrize(
+    ("key", "bucket_name", "default_bucket", "error"),
+    [
+        ("oss://bucket/key", "other", None, "bucket_name='other': the URL oss://bucket/key names bucket 'bucket'"),
+        ("key", None, None, "bucket_name=None: name a bucket"),
+        ("key", "", "", "bucket_name='': name a bucket"),
+        ("key", "Bad", None, "bucket_name='Bad'"),
+        ("key", None, "Bad", "bucket_name='Bad'"),
+        ("oss://Bad/key", None, None, "bucket_name='Bad'"),
+        ("oss://bucket", None, None, "key='': OSS keys have 1 to 1023"),
+        ("oss://bucket/", None, None, "key='': OSS keys have 1 to 1023"),
+        ("oss://bucket//key", None, None, "do not start with '/'"),
+        ("oss://", "bucket", None, "an OSS URL reads"),
+        ("/key", "bucket", None, "key='/key'"),
+    ],
+)
+def test_a_target_that_is_not_clear_is_refused_before_anything_is_sent(
+    key: str, bucket_name: str | None, default_bucket: str | None, error: str
+) -> None:
+    with pytest.raises(ArgumentError) as refused:
+        resolve_target(key, bucket_name, default_bucket=default_bucket)
+
+    assert error in str(refused.value)
+
+
+def test_a_target_may_name_a_version_and_an_error_another_argument() -> None:
+    assert resolve_target("k", "bucket", version_id="v") == ObjectRef("bucket", "k", "v")
+    with pytest.raises(ArgumentError, match=r"^source_key="):
+        resolve_target("/k", "bucket", argument="source_key")
+
+
+def test_all_headers_of_an_object_are_kept_but_not_shown() -> None:
+    meta = ObjectMeta(size=1, etag="E", headers={"x-oss-request-id": "1234"})
+
+    assert meta.headers["x-oss-request-id"] == "1234"
+    assert "1234" not in repr(meta)
