@@ -124,6 +124,8 @@ class Checkpointer:
 
     def check_owner(self) -> None:
         """:raises TrySuperseded: when a newer try has taken over; called before anything that cannot be undone"""
+        if self._current is None:
+            return
         self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         try:
             text = self._store.load(self.key)
@@ -133,7 +135,7 @@ class Checkpointer:
             return
         if stored and self.owner.is_superseded_by(stored.owner):
             raise _superseded(stored.owner)
-        if self._current and (stored is None or stored.owner != self.owner):
+        if stored is None or stored.owner != self.owner:
             self._is_saved = False  # deleted by hand, or overwritten by a try that is over: put ours back
 
     def save_at_end(self) -> None:

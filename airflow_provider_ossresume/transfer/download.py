@@ -26,7 +26,7 @@ from airflow_provider_ossresume.errors import (
     PreconditionFailed,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Run
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Run
 from airflow_provider_ossresume.model.crc64 import combine_all
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
@@ -141,19 +141,23 @@ class Downloader:
         except IntegrityError as error:
             reason = error
         log.warning("Restarting the download of %s, once: %s", self._target, reason)
+        self._checkpointer.check_owner()
         return self._download(path)
 
     def _download(self, path: Path) -> Settled:
         part_path = path.with_name(part_file_name(path.name, self._checkpointer.key))
+        stored = self._checkpointer.load()
         with self._pool() as pool:
             meta = pool.call(lambda: self._oss.head_object(self._target))
-            if settled := self._settle(pool, path, meta):
+            # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
+            may_be_ours = self._options.earlier_try and (stored is None or not part_path.exists())
+            if settled := self._settle(pool, path, meta, may_be_ours=may_be_ours):
                 part_path.unlink(missing_ok=True)
                 return settled
         with PartFile(part_path) as file, self._pool() as pool:
             self._lock(file)
             try:
-                checkpoint = self._fetch(pool, file, self._resume(pool, file, meta))
+                checkpoint = self._fetch(pool, file, self._resume(pool, file, meta, stored))
             except (PreconditionFailed, InvalidRange) as error:
                 pool.join()
                 raise ObjectChanged(f"{self._target} changed while it was downloaded: {error}") from error
@@ -165,22 +169,23 @@ class Downloader:
 
     # --- what may already be there ------------------------------------------------------------------------------------
 
-    def _settle(self, pool: Pool, path: Path, meta: ObjectMeta) -> Settled | None:
+    def _settle(self, pool: Pool, path: Path, meta: ObjectMeta, *, may_be_ours: bool) -> Settled | None:
         """Return how the transfer ends when the file that is there decides it; None when bytes have to move."""
         if not path.exists():
             return None
-        if self._options.if_exists == "skip":
+        policy = self._options.if_exists
+        if policy == "skip":
             log.info("%s exists, skipped", path)
             return "skipped", meta, None
-        if self._options.earlier_try or self._options.if_exists == "skip_if_same":
+        if may_be_ours or policy == "skip_if_same":
             crc = self._crc64_of(pool, path, meta)
             if crc is not None and same_content(meta, size=meta.size, crc64=crc):
-                if self._options.earlier_try:
+                if may_be_ours:
                     log.info("%s holds the object's bytes already: an earlier try had finished", path)
                     return "already there", meta, crc
                 log.info("%s holds the object's bytes already, skipped", path)
                 return "skipped", meta, crc
-        if self._options.if_exists == "fail":
+        if policy == "fail":
             raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids to overwrite it")
         return None
 
@@ -209,21 +214,22 @@ class Downloader:
                 error.retryable = True
                 raise error
 
-    def _resume(self, pool: Pool, file: PartFile, meta: ObjectMeta) -> DownloadCheckpoint:
+    def _resume(self, pool: Pool, file: PartFile, meta: ObjectMeta, stored: Checkpoint | None) -> DownloadCheckpoint:
         """Return the checkpoint to go on from: the one that an earlier try left, as far as the disk bears it out."""
         decision = decide_download(
-            self._checkpointer.load(),
+            stored,
             target=self._target,
             meta=meta,
             part_file=file.path.name,
             part_file_exists=not file.is_new,
         )
         if isinstance(decision, Resume):
+            log.info("Resuming the download of %s in %s (%s)", self._target, file.path, self._checkpointer)
             return replace(decision.checkpoint, runs=self._keep(pool, file, decision.checkpoint))
         if isinstance(decision, Restart):
             log.warning("Restarting the download of %s: %s", self._target, decision.reason)
         else:
-            log.info("A new download of %s: %s", self._target, decision.reason)
+            log.info("A new download of %s: %s (%s)", self._target, decision.reason, self._checkpointer)
         file.reset()
         plan = self._plan(meta.size)
         return DownloadCheckpoint(

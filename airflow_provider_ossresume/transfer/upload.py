@@ -164,6 +164,7 @@ class Uploader:
                 raise
             reason = error
         log.warning("Restarting the upload to %s, once: %s", self._target, reason)
+        self._checkpointer.check_owner()
         return self._upload(file)
 
     def _upload(self, file: str | os.PathLike[str]) -> Settled:
@@ -171,36 +172,42 @@ class Uploader:
             if source.size > MAX_OBJECT_SIZE:
                 raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TB")
             try:
-                if settled := self._settle(pool, source):
+                checkpoint = self._checkpointer.load()
+                if settled := self._settle(pool, source, checkpoint):
+                    self._drop(pool, checkpoint)
                     return settled
                 if source.size < max(self._config.threshold_bytes, 1):
+                    self._drop(pool, checkpoint)
                     return self._put(pool, source)
-                return self._multipart(pool, source)
+                return self._multipart(pool, source, checkpoint)
             except (SourceChanged, NoSuchUpload):
                 pool.join()  # parts that are still on their way must not land behind those of the restart
                 raise
 
     # --- what may already be there ------------------------------------------------------------------------------------
 
-    def _settle(self, pool: Pool, source: SourceFile) -> Settled | None:
+    def _settle(self, pool: Pool, source: SourceFile, checkpoint: Checkpoint | None) -> Settled | None:
         """Return how the transfer ends when the object that is there decides it; None when bytes have to move."""
-        wants_same = self._options.earlier_try or self._options.if_exists == "skip_if_same"
-        if self._options.if_exists == "overwrite" and not wants_same:
+        policy = self._options.if_exists
+        # A finished try has deleted its checkpoint; one that could not is found out when it is resumed.
+        may_be_ours = self._options.earlier_try and (checkpoint is None or policy == "fail")
+        wants_same = may_be_ours or policy == "skip_if_same"
+        if policy == "overwrite" and not wants_same:
             return None
         meta = self._head(pool)
         if meta is None:
             return None
-        if self._options.if_exists == "skip":
+        if policy == "skip":
             log.info("%s exists, skipped", self._target)
             return "skipped", meta, meta.crc64
         crc = self._crc64_of(pool, source) if wants_same and meta.size == source.size else None
         if crc is not None and same_content(meta, size=source.size, crc64=crc) and self._has_our_headers(meta):
-            if self._options.earlier_try:
+            if may_be_ours:
                 log.info("%s holds these bytes already: an earlier try had finished", self._target)
                 return "already there", meta, crc
             log.info("%s holds these bytes already, skipped", self._target)
             return "skipped", meta, crc
-        if self._options.if_exists == "fail":
+        if policy == "fail":
             raise AlreadyExists(
                 operation="HeadObject", target=self._target.uri, status=409, code="FileAlreadyExists",
                 hint="it exists, and if_exists='fail' forbids to overwrite it",
@@ -229,7 +236,6 @@ class Uploader:
     # --- one request --------------------------------------------------------------------------------------------------
 
     def _put(self, pool: Pool, source: SourceFile) -> Settled:
-        self._drop(pool, self._checkpointer.load())
         self._progress.begin(total=source.size, parts=1)
         log.info("Uploading %s (%s) to %s in one request", source.path, format_size(source.size), self._target)
         body = self._body(pool, source, Part(1, 0, source.size))
@@ -244,9 +250,9 @@ class Uploader:
 
     # --- part by part -------------------------------------------------------------------------------------------------
 
-    def _multipart(self, pool: Pool, source: SourceFile) -> Settled:
+    def _multipart(self, pool: Pool, source: SourceFile, stored: Checkpoint | None) -> Settled:
         plan = plan_parts(source.size, part_size=self._config.part_bytes)
-        resumed = self._resume(pool, source)
+        resumed = self._resume(pool, source, stored)
         if isinstance(resumed, ObjectMeta):
             return "already there", resumed, resumed.crc64
         checkpoint, listed = resumed or (self._initiate(pool, plan), [])
@@ -259,14 +265,12 @@ class Uploader:
             return self._send_and_complete(pool, source, checkpoint, listed)
 
     def _resume(
-        self, pool: Pool, source: SourceFile
+        self, pool: Pool, source: SourceFile, stored: Checkpoint | None
     ) -> tuple[UploadCheckpoint, list[UploadedPart]] | ObjectMeta | None:
         """Return the upload to go on with and its parts, or the object when it is finished, or None to begin."""
-        decision = decide_upload(
-            self._checkpointer.load(), target=self._target, size=source.size, options=self._options_digest
-        )
+        decision = decide_upload(stored, target=self._target, size=source.size, options=self._options_digest)
         if isinstance(decision, Begin):
-            log.info("A new upload of %s to %s: %s", source.path, self._target, decision.reason)
+            log.info("A new upload to %s: %s (%s)", self._target, decision.reason, self._checkpointer)
             return None
         checkpoint = decision.checkpoint
         if isinstance(decision, Restart):
@@ -277,7 +281,7 @@ class Uploader:
             listed = pool.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
         except NoSuchUpload:
             return self._finished_object(pool, source, checkpoint)
-        log.info("Resuming the upload to %s: upload ID %s", self._target, checkpoint.upload_id)
+        log.info("Resuming the upload to %s: upload ID %s (%s)", self._target, checkpoint.upload_id, self._checkpointer)
         return checkpoint, listed
 
     def _finished_object(self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
@@ -356,7 +360,9 @@ class Uploader:
             )
         except (NoSuchUpload, AlreadyExists) as error:
             meta = self._head_if_ours(pool, error, size=checkpoint.size, crc64=crc)
-        if self._config.verify and None not in (crc, meta.crc64) and crc != meta.crc64:
+        if self._config.verify and meta.crc64 is None:
+            log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
+        elif self._config.verify and crc is not None and crc != meta.crc64:
             raise IntegrityError(
                 f"{self._target} has the CRC-64 {meta.crc64}, {checkpoint.size} bytes with {crc} were sent; do not use "
                 "the object, the next try replaces it"

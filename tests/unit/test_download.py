@@ -313,6 +313,26 @@ def test_a_retry_after_ones_own_success_moves_nothing(transfers: Transfers, file
     assert (result.outcome, result.bytes_moved) == ("already there", 0)
 
 
+def test_a_try_that_died_between_the_rename_and_the_end_leaves_nothing_to_fetch(
+    transfers: Transfers, file: Path
+) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    checkpoints: dict[str, str] = {}
+
+    def remember() -> None:
+        checkpoints.update(transfers.store.texts)
+
+    transfers.download(file, watch=remember)
+    transfers.store.texts.update(checkpoints)
+    transfers.oss.clear_requests()
+
+    result = transfers.download(file, earlier_try=True)
+
+    assert checkpoints
+    assert (result.outcome, fetched(transfers)) == ("already there", [])
+    assert not transfers.store.texts
+
+
 # --- tries that overlap -----------------------------------------------------------------------------------------------
 
 

@@ -393,6 +393,18 @@ def test_a_retry_after_ones_own_success_moves_nothing(
     assert "an earlier try had finished" in caplog.text
 
 
+@pytest.mark.parametrize("if_exists", ["skip", "skip_if_same"])
+def test_an_upload_that_becomes_needless_leaves_no_parts_behind(
+    transfers: Transfers, tmp_path: Path, if_exists: str
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    transfers.oss.put(BUCKET, "key", source.read_bytes())
+
+    assert transfers.upload(source, if_exists=if_exists).outcome == "skipped"
+    assert transfers.oss.uploads(BUCKET) == []
+    assert not transfers.store.texts
+
+
 @pytest.mark.parametrize("argument", ["if_exists", "source_changed"])
 def test_an_unknown_policy_is_refused_by_name(transfers: Transfers, tmp_path: Path, argument: str) -> None:
     with pytest.raises(ArgumentError, match=f"{argument}='perhaps'.*choose one of"):

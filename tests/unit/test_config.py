@@ -1,0 +1,129 @@
+"""How transfers are configured, and that a bad value is refused by its name before any byte moves."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.parts import GIB, KIB, MAX_PART_SIZE, MIB, MIN_PART_SIZE
+from airflow_provider_ossresume.transfer.config import TransferConfig
+
+NO_NUMBERS: list[object] = [None, "", "x", "8", True, False, [], {}, float("nan"), float("inf"), -1, 1e9]
+NO_WHOLE_NUMBERS: list[object] = [*NO_NUMBERS, 1.0, 2.5, 10**9]
+NO_SIZES: list[object] = ["", "x", "64 XB", "-1", True, 1.5, [], -1]
+
+# For each field what it takes and what it refuses.
+FIELDS: dict[str, tuple[list[object], list[object]]] = {
+    "part_size": (
+        [MIN_PART_SIZE, MAX_PART_SIZE, "100KiB", "64MiB", "5GiB", "8mb"],
+        [*NO_SIZES, None, 0, MIN_PART_SIZE - 1, MAX_PART_SIZE + 1, "99KiB", "5.1GiB"],
+    ),
+    "multipart_threshold": ([0, 1, 5 * GIB, "0", "16MiB", "5GiB"], [*NO_SIZES, None, 5 * GIB + 1, "6GiB"]),
+    "max_concurrency": ([1, 8, 64], [*NO_WHOLE_NUMBERS, 0, 65]),
+    "part_retries": ([0, 7, 100], [*NO_WHOLE_NUMBERS, 101]),
+    "retry_max_time": ([0.001, 1, 300, 86_400], [*NO_NUMBERS, 0, 86_401]),
+    "connect_timeout": ([0.001, 1, 10.5, 86_400], [*NO_NUMBERS, 0, 86_401]),
+    "read_timeout": ([0.001, 1, 10.5, 86_400], [*NO_NUMBERS, 0, 86_401]),
+    "stall_timeout": ([0.001, 1, 10.5, 86_400], [*NO_NUMBERS, 0, 86_401]),
+    "checkpoint_interval": ([0, 0.5, 5, 86_400], [*NO_NUMBERS, 86_401]),
+    "progress_interval": ([0, 0.5, 10, 86_400], [*NO_NUMBERS, 86_401]),
+    "verify": ([True, False], [None, 0, 1, "true", "no", ""]),
+    "max_bandwidth": ([None, 1024, "1MiB", "100 MB", 2**50], [*NO_SIZES, 0, 1023, 2**50 + 1, "1023"]),
+}
+GOOD = [(name, value) for name, (good, _) in FIELDS.items() for value in good]
+BAD = [(name, value) for name, (_, bad) in FIELDS.items() for value in bad]
+
+
+def test_every_field_is_tested() -> None:
+    assert list(FIELDS) == [field.name for field in fields(TransferConfig)]
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD)
+def test_a_good_value_is_taken(name: str, value: Any) -> None:
+    config = TransferConfig(**{name: value})
+
+    assert getattr(config, name) == value or isinstance(value, str)
+    assert TransferConfig.of({name: value}) == config
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name}=") as refused:
+        TransferConfig(**{name: value})
+
+    assert refused.value.argument == name
+    assert isinstance(refused.value, ValueError)
+
+
+def test_sizes_are_kept_in_bytes() -> None:
+    config = TransferConfig(part_size="64MiB", multipart_threshold="1.5 GiB", max_bandwidth="10MB")
+
+    assert (config.part_size, config.part_bytes) == (64 * MIB, 64 * MIB)
+    assert (config.multipart_threshold, config.threshold_bytes) == (1536 * MIB, 1536 * MIB)
+    assert config.max_bandwidth == 10_000_000
+
+
+def test_the_defaults_are_those_that_are_documented() -> None:
+    assert TransferConfig() == TransferConfig(
+        part_size=8 * MIB,
+        multipart_threshold=16 * MIB,
+        max_concurrency=8,
+        part_retries=7,
+        retry_max_time=300,
+        connect_timeout=10,
+        read_timeout=60,
+        stall_timeout=60,
+        checkpoint_interval=5,
+        progress_interval=10,
+        verify=True,
+        max_bandwidth=None,
+    )
+
+
+def test_a_config_written_in_sizes_equals_one_written_in_bytes() -> None:
+    assert TransferConfig(part_size="100KiB") == TransferConfig(part_size=100 * KIB)
+
+
+@pytest.mark.parametrize(
+    ("max_bandwidth", "workers", "rate"), [(None, 8, None), (8192, 8, 1024.0), ("1KiB", 64, 16.0), (3000, 2, 1500.0)]
+)
+def test_the_bandwidth_is_shared_evenly(max_bandwidth: int | str | None, workers: int, rate: float | None) -> None:
+    assert TransferConfig(max_bandwidth=max_bandwidth, max_concurrency=workers).rate_per_worker == rate
+
+
+def test_a_config_is_a_value() -> None:
+    config = TransferConfig()
+
+    with pytest.raises(FrozenInstanceError):
+        config.verify = False  # type: ignore[misc]
+    assert replace(config, part_size="1MiB").part_bytes == MIB
+    with pytest.raises(ArgumentError, match=r"^part_retries="):
+        replace(config, part_retries=-1)
+
+
+# --- what DAG authors write -------------------------------------------------------------------------------------------
+
+
+def test_a_config_or_nothing_stands_for_itself() -> None:
+    config = TransferConfig(verify=False)
+
+    assert TransferConfig.of(config) is config
+    assert TransferConfig.of(None) == TransferConfig() == TransferConfig.of({})
+
+
+def test_a_dict_of_fields_is_a_config() -> None:
+    assert TransferConfig.of({"part_size": "1MiB", "verify": False}) == TransferConfig(part_size=MIB, verify=False)
+
+
+@pytest.mark.parametrize("value", ["64MiB", 8, [("part_size", MIB)], True])
+def test_anything_else_is_refused(value: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"^transfer_config=.*a TransferConfig or a dict of its fields"):
+        TransferConfig.of(value)
+
+
+def test_an_unknown_field_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ArgumentError, match=r"^transfer_config='partsize': no such field; there are .*part_size"):
+        TransferConfig.of({"partsize": 1, "verify": True})

@@ -1,0 +1,292 @@
+"""The pool: results, errors and a prompt stop, whatever its workers wait for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_ossresume.transfer.pool import Pool
+
+LONG = 30.0  # seconds; only a test that fails waits for them
+
+
+class Stop(Exception):
+    """What a tick raises."""
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    for thread in workers():
+        thread.join(LONG)
+    assert workers() == []
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 64])
+def test_every_item_gives_its_result_once(size: int) -> None:
+    with a_pool(size) as pool:
+        assert sorted(pool.run(lambda number: number * number, range(50))) == [n * n for n in range(50)]
+
+
+def test_one_worker_goes_through_the_items_in_their_order() -> None:
+    begun: list[int] = []
+    with a_pool(1) as pool:
+        results = list(pool.run(lambda number: begun.append(number) or number, iter(range(20))))
+
+    assert begun == results == list(range(20))
+
+
+def test_results_come_as_they_are_done_not_in_order() -> None:
+    second_is_done = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 1:
+            second_is_done.wait(LONG)
+        return number
+
+    with a_pool(2) as pool:
+        results = pool.run(work, [1, 2])
+        first = next(results)
+        second_is_done.set()
+
+        assert (first, list(results)) == (2, [1])
+
+
+def test_nothing_to_do_starts_no_thread() -> None:
+    with a_pool(8) as pool:
+        assert list(pool.run(str, [])) == []
+        assert workers() == []
+
+
+def test_results_may_be_anything_even_errors() -> None:
+    error = ValueError("a value here")
+    with a_pool(1) as pool:
+        assert list(pool.run(lambda item: item, [None, error, False])) == [None, error, False]
+
+
+@pytest.mark.parametrize(("size", "items", "threads"), [(8, 3, 3), (3, 8, 3), (1, 8, 1)])
+def test_there_are_never_more_threads_than_workers_or_items(size: int, items: int, threads: int) -> None:
+    with a_pool(size) as pool:
+        for _ in range(2):
+            list(pool.run(str, range(items)))
+            assert len(workers()) == threads
+
+
+def test_a_pool_serves_one_run_after_the_other() -> None:
+    with a_pool(2) as pool:
+        first = sorted(pool.run(lambda number: number + 1, range(10)))
+        second = sorted(pool.run(lambda number: number + 1, first))
+
+    assert second == list(range(2, 12))
+
+
+def test_work_is_done_in_daemon_threads_so_none_holds_the_interpreter() -> None:
+    with a_pool(2) as pool:
+        worker = pool.call(threading.current_thread)
+
+    assert worker is not threading.current_thread()
+    assert worker.daemon
+    assert worker.name.startswith("ossresume-")
+
+
+def test_a_call_returns_or_raises_what_the_function_does() -> None:
+    with a_pool(2) as pool:
+        assert pool.call(lambda: 7) == 7
+        with pytest.raises(KeyError, match="x"):
+            pool.call(lambda: {}["x"])
+        assert pool.call(lambda: 8) == 8
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
+def test_the_error_of_a_worker_is_raised_where_the_results_are_read(error: BaseException) -> None:
+    def work(_: int) -> None:
+        raise error
+
+    with a_pool(2) as pool, pytest.raises(type(error)) as raised:
+        list(pool.run(work, range(3)))
+
+    assert raised.value is error
+
+
+def test_nothing_is_begun_after_a_failure() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 3:
+            raise ValueError(number)
+
+    with a_pool(1) as pool, pytest.raises(ValueError, match="3"):
+        list(pool.run(work, range(1, 100)))
+
+    assert begun == [1, 2, 3]
+
+
+def test_what_was_under_way_at_a_failure_is_the_last_that_was_begun() -> None:
+    begun: list[int] = []
+    both_began, failure_was_seen = threading.Barrier(2), threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        both_began.wait(LONG)
+        if number == 1:
+            raise ValueError("broken")
+        failure_was_seen.wait(LONG)
+
+    with a_pool(2) as pool:
+        with pytest.raises(ValueError, match="broken"):
+            list(pool.run(work, range(1, 100)))
+        failure_was_seen.set()
+        pool.join()
+
+    assert sorted(begun) == [1, 2]
+
+
+def test_results_that_were_ready_before_an_error_are_still_yielded() -> None:
+    def work(number: int) -> int:
+        if number == 3:
+            raise ValueError("broken")
+        return number
+
+    results: list[int] = []
+    with a_pool(1) as pool, pytest.raises(ValueError, match="broken"):
+        results.extend(pool.run(work, [1, 2, 3, 4]))
+
+    assert results == [1, 2]
+
+
+# --- ticks and stops --------------------------------------------------------------------------------------------------
+
+
+def test_ticks_go_on_while_every_worker_is_busy() -> None:
+    ticks, enough = [0], threading.Event()
+
+    def tick() -> None:
+        ticks[0] += 1
+        if ticks[0] == 4:
+            enough.set()
+
+    with Pool(workers=1, tick=tick) as pool:
+        assert pool.call(lambda: enough.wait(LONG))
+
+
+def test_ticks_run_in_the_thread_that_reads_the_results() -> None:
+    threads = set()
+
+    with Pool(workers=2, tick=lambda: threads.add(threading.current_thread())) as pool:
+        list(pool.run(str, range(5)))
+
+    assert threads == {threading.current_thread()}
+
+
+def test_a_tick_ends_the_iteration_while_a_worker_hangs() -> None:
+    hangs, release = threading.Event(), threading.Event()
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        hangs.set()
+        release.wait(LONG)
+
+    def tick() -> None:
+        if hangs.is_set():
+            raise Stop
+
+    with pytest.raises(Stop), Pool(workers=1, tick=tick) as pool:
+        list(pool.run(work, range(100)))
+
+    assert not release.is_set()  # we came here before the worker did
+    assert pool.stopped.is_set()
+    release.set()
+    for thread in workers():
+        thread.join(LONG)
+    assert begun == [0]
+
+
+def test_workers_that_look_at_stopped_end_with_the_pool() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number:
+            pool.stopped.wait(LONG)
+
+    with a_pool(1) as pool:
+        next(pool.run(work, range(100)))
+
+    assert begun in ([0], [0, 1])
+    assert workers() == []
+
+
+def test_a_pool_that_is_left_without_an_error_stops_too() -> None:
+    with a_pool(3) as pool:
+        list(pool.run(str, range(3)))
+        assert not pool.stopped.is_set()
+
+    assert pool.stopped.is_set()
+    assert workers() == []
+
+
+def test_join_waits_for_what_the_workers_have_in_hand_and_ticks_meanwhile() -> None:
+    release, began = threading.Event(), threading.Event()
+    ticks_while_joining: list[int] = []
+    joining = False
+
+    def tick() -> None:
+        if joining:
+            ticks_while_joining.append(1)
+            if len(ticks_while_joining) == 2:
+                release.set()
+        elif began.is_set():
+            raise Stop
+
+    def work(_: int) -> None:
+        began.set()
+        release.wait(LONG)
+
+    with Pool(workers=1, tick=tick) as pool:
+        with pytest.raises(Stop):
+            list(pool.run(work, range(2)))
+        joining = True
+        pool.join()
+        assert workers() == []
+
+    assert release.is_set()
+
+
+def test_a_tick_may_end_a_join_as_well() -> None:
+    began, release = threading.Event(), threading.Event()
+
+    def tick() -> None:
+        if began.is_set():
+            raise Stop
+
+    def work() -> None:
+        began.set()
+        release.wait(LONG)
+
+    with Pool(workers=1, tick=tick) as pool:
+        with pytest.raises(Stop):
+            pool.call(work)
+        with pytest.raises(Stop):
+            pool.join()
+        release.set()
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def a_pool(size: int) -> Pool:
+    return Pool(workers=size, tick=lambda: None)
+
+
+def workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ossresume-")]

@@ -1,0 +1,176 @@
+"""When a failed request is sent again, and how long that is waited for."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    BadAnswer,
+    ConnectionFailed,
+    CredentialsError,
+    IntegrityError,
+    LocalFileError,
+    NoSuchKey,
+    ServiceError,
+    SourceChanged,
+    TransferStopped,
+)
+from airflow_provider_ossresume.oss.retry import LONGEST_WAIT, RetryPolicy
+
+WHAT = {"operation": "UploadPart", "target": "oss://b/k"}
+
+
+def service_error(status: int, code: str = "", *, retry_after: float | None = None) -> ServiceError:
+    return ServiceError(**WHAT, status=status, code=code, retry_after=retry_after)
+
+
+class Function:
+    """Raises its errors one after the other, then returns 7; counts its calls."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return 7
+
+
+RETRIED = [
+    ConnectionFailed("reset", **WHAT),
+    BadAnswer("half an answer", **WHAT),
+    IntegrityError("another CRC-64"),
+    service_error(408),
+    service_error(429, "QpsLimitExceeded"),
+    service_error(500, "InternalError"),
+    service_error(502),
+    service_error(503, "ServiceUnavailable"),
+    service_error(599),
+    service_error(400, "InvalidDigest"),
+    service_error(400, "BadDigest"),
+    service_error(400, "BadRequest"),
+    service_error(400, "RequestTimeout"),
+    service_error(400, "IncompleteBody"),
+]
+NOT_RETRIED = [
+    AccessDenied(**WHAT, status=403, code="AccessDenied"),
+    NoSuchKey(**WHAT, status=404, code="NoSuchKey"),
+    service_error(301),
+    service_error(400, "InvalidArgument"),
+    service_error(405),
+    service_error(409, "FileAlreadyExists"),
+    service_error(411),
+    service_error(416, "InvalidRange"),
+    # Worth a later try, not another attempt at this request.
+    SourceChanged("the file changed"),
+    LocalFileError("no space"),
+    TransferStopped("on_kill"),
+    CredentialsError("none"),
+    ValueError("a bug"),
+    KeyboardInterrupt(),
+]
+
+
+@pytest.mark.parametrize("error", RETRIED, ids=str)
+def test_what_may_pass_is_tried_again(error: Exception) -> None:
+    function = Function(error)
+
+    assert policy().retrying("UploadPart")(function) == 7
+    assert function.calls == 2
+
+
+@pytest.mark.parametrize("error", NOT_RETRIED, ids=repr)
+def test_what_will_not_pass_comes_out_at_once(error: BaseException) -> None:
+    function, waits = Function(error), []
+
+    with pytest.raises(type(error)) as raised:
+        policy(waits=waits).retrying("UploadPart")(function)
+
+    assert raised.value is error
+    assert (function.calls, waits) == (1, [])
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 8])
+def test_after_the_last_attempt_its_error_comes_out_as_it_is(attempts: int) -> None:
+    errors = [service_error(500, f"Code{number}") for number in range(attempts)]
+    function, waits = Function(*errors), []
+
+    with pytest.raises(ServiceError) as raised:
+        policy(attempts=attempts, waits=waits).retrying("UploadPart")(function)
+
+    assert raised.value is errors[-1]
+    assert (function.calls, len(waits)) == (attempts, attempts - 1)
+
+
+def test_waits_are_random_and_grow_to_twenty_seconds() -> None:
+    rounds: list[list[float]] = []
+    for _ in range(50):
+        waits: list[float] = []
+        policy(attempts=13, total=1e9, waits=waits).retrying("x")(Function(*[service_error(500)] * 12))
+        rounds.append(waits)
+
+    for number, waits_of_attempt in enumerate(zip(*rounds, strict=True)):
+        assert 0 <= min(waits_of_attempt) <= max(waits_of_attempt) <= min(0.2 * 2**number, LONGEST_WAIT)
+        assert len(set(waits_of_attempt)) > 1
+    assert max(waits[-1] for waits in rounds) > 1
+
+
+def test_oss_may_ask_for_a_longer_wait() -> None:
+    waits: list[float] = []
+
+    policy(waits=waits).retrying("x")(Function(service_error(503, retry_after=31.5)))
+
+    assert waits == [31.5]
+
+
+def test_a_wait_that_oss_asks_for_is_never_shortened_nor_the_random_one() -> None:
+    waits: list[float] = []
+
+    policy(waits=waits).retrying("x")(Function(service_error(503, retry_after=0.0), ConnectionFailed("x", **WHAT)))
+
+    assert len(waits) == 2
+    assert all(0 <= wait <= 0.4 for wait in waits)
+
+
+def test_no_attempt_begins_after_the_total_time() -> None:
+    function, waits = Function(service_error(503, retry_after=3600)), []
+
+    with pytest.raises(ServiceError):
+        policy(total=300, waits=waits).retrying("x")(function)
+
+    assert (function.calls, waits) == (1, [])
+
+
+def test_each_wait_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        policy(attempts=3).retrying("UploadPart oss://b/k part 7")(Function(service_error(503, retry_after=1.25)))
+
+    assert caplog.messages == [
+        "UploadPart oss://b/k part 7: attempt 1 of 3 failed, again in 1.2 s: UploadPart oss://b/k answered 503"
+    ]
+
+
+def test_a_success_at_once_waits_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    waits: list[float] = []
+
+    assert policy(waits=waits).retrying("x")(Function()) == 7
+    assert (waits, caplog.messages) == ([], [])
+
+
+def test_one_policy_serves_many_requests() -> None:
+    shared = policy(attempts=2)
+
+    assert [shared.retrying("x")(Function(service_error(500))) for _ in range(3)] == [7, 7, 7]
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def policy(*, attempts: int = 3, total: float = 300.0, waits: list[float] | None = None) -> RetryPolicy:
+    """A policy that notes its waits instead of waiting."""
+    return RetryPolicy(attempts=attempts, total=total, sleep=[].append if waits is None else waits.append)
