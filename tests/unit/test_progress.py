@@ -157,8 +157,8 @@ def test_a_line_tells_parts_bytes_rate_and_time_left(world: World) -> None:
     world.progress.tick()
 
     assert str(world.progress) == (
-        "Upload to oss://b/k 30% (3/10 parts, 300.0 KiB of 1000.0 KiB, 100.0 KiB/s, 7 s left, 2 parts kept, 1 retries)"
-    ).replace("1000.0 KiB", "1.0 MiB")
+        "Upload to oss://b/k 30% (3/10 parts, 300.0 KiB of 1.0 MiB, 100.0 KiB/s, 7 s left, 2 parts kept, 1 retries)"
+    )
 
 
 def test_a_transfer_that_does_not_move_is_called_stalled(world: World) -> None:
@@ -177,7 +177,7 @@ def test_an_empty_object_is_done_at_once(world: World) -> None:
 def test_a_line_is_logged_once_per_interval(world: World, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         world.progress.begin(total=KIB, parts=1)
-        for step in (9.9, 0.1, 9.9, 0.2, 10.0, 0.0, 30.0):
+        for step in (9.75, 0.25, 9.75, 0.5, 10.0, 0.0, 30.0):
             world.clock.now += step
             world.progress.tick()
 

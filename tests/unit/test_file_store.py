@@ -1,0 +1,204 @@
+"""Checkpoints as files, and which store ``checkpoint=`` gives."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
+from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
+from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
+from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
+
+KEY, OTHER = "a" * 40, "b" * 40
+TEXT = '{"key": "键 😀 \\" \u2028"}'
+
+
+class StoreContract:
+    """What every home of checkpoints promises; inherited by the tests of each."""
+
+    def test_what_is_saved_is_loaded(self, store: CheckpointStore) -> None:
+        store.save(KEY, TEXT)
+
+        assert store.load(KEY) == TEXT
+
+    def test_nothing_is_none(self, store: CheckpointStore) -> None:
+        assert store.load(KEY) is None
+
+    def test_the_last_save_counts(self, store: CheckpointStore) -> None:
+        store.save(KEY, TEXT * 100)
+        store.save(KEY, "{}")
+
+        assert store.load(KEY) == "{}"
+
+    def test_keys_do_not_touch_each_other(self, store: CheckpointStore) -> None:
+        store.save(KEY, TEXT)
+        store.save(OTHER, "{}")
+        store.delete(OTHER)
+
+        assert (store.load(KEY), store.load(OTHER)) == (TEXT, None)
+
+    def test_what_is_deleted_is_gone_and_may_be_deleted_again(self, store: CheckpointStore) -> None:
+        store.save(KEY, TEXT)
+        store.delete(KEY)
+        store.delete(KEY)
+
+        assert store.load(KEY) is None
+
+    def test_it_names_itself_in_the_log(self, store: CheckpointStore) -> None:
+        assert "object at 0x" not in str(store)
+
+
+class TestMemory(StoreContract):
+    @pytest.fixture
+    def store(self) -> MemoryCheckpointStore:
+        return MemoryCheckpointStore()
+
+
+class TestFile(StoreContract):
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return tmp_path / "made" / "on demand"
+
+    @pytest.fixture
+    def store(self, folder: Path) -> FileCheckpointStore:
+        return FileCheckpointStore(folder)
+
+    def test_another_process_finds_it(self, store: FileCheckpointStore, folder: Path) -> None:
+        store.save(KEY, TEXT)
+
+        assert FileCheckpointStore(str(folder)).load(KEY) == TEXT
+
+    def test_a_try_that_never_saves_makes_no_folder(self, store: FileCheckpointStore, folder: Path) -> None:
+        store.load(KEY)
+        store.delete(KEY)
+
+        assert not folder.exists()
+
+    def test_there_is_one_readable_file_a_checkpoint_and_nothing_beside_it(
+        self, store: FileCheckpointStore, folder: Path
+    ) -> None:
+        store.save(KEY, "{}")
+        store.save(KEY, TEXT)
+
+        assert os.listdir(folder) == [f"{KEY}.json"]
+        assert (folder / f"{KEY}.json").read_text(encoding="utf-8") == TEXT
+
+    def test_only_its_owner_may_read_it(self, store: FileCheckpointStore, folder: Path) -> None:
+        store.save(KEY, TEXT)
+
+        assert stat.S_IMODE((folder / f"{KEY}.json").stat().st_mode) == 0o600
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    def test_a_save_that_fails_leaves_the_former_text_and_nothing_beside_it(
+        self, store: FileCheckpointStore, folder: Path
+    ) -> None:
+        store.save(KEY, TEXT)
+        (folder / f"{OTHER}.json").mkdir()  # in the place of a file, so that it cannot be written
+
+        with pytest.raises(StoreUnavailable, match="cannot be written") as raised:
+            store.save(OTHER, TEXT)
+
+        assert raised.value.retryable
+        assert sorted(os.listdir(folder)) == [f"{KEY}.json", f"{OTHER}.json"]
+        assert store.load(KEY) == TEXT
+
+    def test_what_stands_in_the_way_makes_the_store_unavailable_and_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("not a folder")
+        store = FileCheckpointStore(tmp_path / "file")
+
+        for call in (lambda: store.load(KEY), lambda: store.save(KEY, TEXT), lambda: store.delete(KEY)):
+            with pytest.raises(StoreUnavailable, match=rf"{tmp_path}/file/{KEY}\.json cannot be"):
+                call()
+
+    def test_bytes_that_are_no_text_are_no_checkpoint_rather_than_a_crash(
+        self, store: FileCheckpointStore, folder: Path
+    ) -> None:
+        store.save(KEY, TEXT)
+        (folder / f"{KEY}.json").write_bytes(b"\xff\xfe")
+
+        assert store.load(KEY) == ""
+
+    def test_the_folder_stays_the_same_when_the_process_goes_elsewhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path)
+        store = FileCheckpointStore("relative")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+
+        store.save(KEY, TEXT)
+
+        assert (tmp_path / "relative" / f"{KEY}.json").exists()
+
+    def test_by_default_it_lies_in_the_users_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        FileCheckpointStore().save(KEY, TEXT)
+
+        assert (tmp_path / ".ossresume" / f"{KEY}.json").exists()
+
+
+# --- which store ------------------------------------------------------------------------------------------------------
+
+
+class CustomStore:
+    """A store of one's own, by its class path."""
+
+    def load(self, key: str) -> str | None:
+        return key
+
+    def save(self, key: str, text: str) -> None: ...
+    def delete(self, key: str) -> None: ...
+
+
+def test_a_store_stands_for_itself() -> None:
+    store = CustomStore()
+
+    assert select_store(store, context=None) is store
+
+
+def test_memory_and_file_need_no_airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert isinstance(select_store("memory", context=None), MemoryCheckpointStore)
+    for choice, folder in {
+        "file": tmp_path / ".ossresume",
+        "file:": tmp_path / ".ossresume",
+        f"file:{tmp_path}/x": tmp_path / "x",
+        "auto": tmp_path / ".ossresume",
+    }.items():
+        store = select_store(choice, context=None)
+        assert isinstance(store, FileCheckpointStore)
+        assert store.folder == folder
+
+
+def test_a_class_path_makes_a_store() -> None:
+    store = select_store("tests.unit.test_file_store.CustomStore", context=None)
+
+    assert store.load("x") == "x"
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        ("disk", "choose one of auto, task_state, variable, xcom, file, memory, file:FOLDER, or a class path"),
+        ("", "choose one of"),
+        ("no.such.module.Store", "this class cannot be imported"),
+        ("tests.unit.test_file_store.NoSuchClass", "this class cannot be imported"),
+        (".", "this class cannot be imported"),
+        ("builtins.dict", "has the methods load, save and delete"),
+        ({}, "has the methods load, save and delete"),
+        (None, "has the methods load, save and delete"),
+        ("variable", "there is no running task here; use file or memory"),
+        ("xcom", "there is no running task here; use file or memory"),
+        ("task_state", "there is no running task here; use file or memory"),
+    ],
+)
+def test_what_gives_no_store_is_refused_with_the_next_step(choice: Any, reason: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^checkpoint=") as refused:
+        select_store(choice, context=None)
+
+    assert reason in str(refused.value)

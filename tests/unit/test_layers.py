@@ -1,0 +1,197 @@
+"""Imports run one way, heavy ones come late, and a few habits of the package hold everywhere."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+import airflow_provider_ossresume
+
+N = TypeVar("N", bound=ast.AST)
+
+ROOT = Path(airflow_provider_ossresume.__file__).parent
+PACKAGE = ROOT.name
+
+# What the modules of each row may import of the package, beside their own row.
+LAYERS: dict[str, set[str]] = {
+    "operators": {"hooks", "transfer", "checkpoints", "model", "errors", "_airflow"},
+    "sensors": {"triggers", "hooks", "model", "errors", "_airflow"},
+    "triggers": {"hooks", "model", "errors", "_airflow"},
+    "links": {"hooks", "model", "errors", "_airflow"},
+    "hooks": {"transfer", "checkpoints", "oss", "model", "errors", "_airflow", "get_provider_info"},
+    "resumable": {"transfer", "checkpoints", "oss", "model", "errors"},
+    "transfer": {"model", "errors"},
+    "checkpoints": {"errors", "_airflow"},
+    "oss": {"model", "errors", ""},  # "" is the package itself, whose __version__ goes into User-Agent
+    "model": {"errors"},
+    "errors": set(),
+    "local_oss": {"oss", "model", "errors"},
+    "_airflow": {"errors"},
+    "get_provider_info": set(),
+    "": set(),
+}
+KNOW_AIRFLOW = {"operators", "sensors", "triggers", "links", "hooks"}
+AIRFLOW_STORES = {"checkpoints.variable", "checkpoints.xcom", "checkpoints.task_state"}
+HTTP = {"requests", "tenacity", "urllib3"}
+IMPURE = {"os", "io", "pathlib", "socket", "time", "threading", "logging", "random"}
+
+
+def name_of(path: Path) -> str:
+    """The module's name below the package's, such as ``oss.client``; the package's own is empty."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+
+
+def row_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+SOURCES = {name_of(path): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.py"))}
+TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
+
+
+def nodes(name: str, kind: type[N]) -> Iterator[N]:
+    return (node for node in ast.walk(TREES[name]) if isinstance(node, kind))
+
+
+def imports(name: str) -> set[str]:
+    """Everything that a module imports, wherever: at its top, in a function, for types only."""
+    found = {alias.name for node in nodes(name, ast.Import) for alias in node.names}
+    for node in nodes(name, ast.ImportFrom):
+        found |= {"." * node.level + f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own(name: str) -> set[str]:
+    """The package's modules that a module imports; a name that is no module stands for the one that it is in."""
+    below = {found.removeprefix(f"{PACKAGE}.") for found in imports(name) if found.startswith(f"{PACKAGE}.")}
+    return {found if found in TREES else found.rpartition(".")[0] for found in below}
+
+
+def others(name: str) -> set[str]:
+    """The other packages that a module imports."""
+    return {row_of(found) for found in imports(name)} - {PACKAGE}
+
+
+# --- the rows ---------------------------------------------------------------------------------------------------------
+
+
+def test_modules_import_only_from_the_rows_below_theirs() -> None:
+    wrong = {name: {found for found in own(name) if row_of(found) not in allowed_for(name)} for name in TREES}
+
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def allowed_for(name: str) -> set[str]:
+    return LAYERS[row_of(name)] | {row_of(name)}
+
+
+def test_imports_are_absolute() -> None:
+    assert {name for name in TREES if any(found.startswith(".") for found in imports(name))} == set()
+
+
+def test_only_the_oss_layer_speaks_http() -> None:
+    assert {row_of(name) for name in TREES if others(name) & HTTP} == {"oss"}
+
+
+def test_only_one_module_knows_airflow_and_the_engine_does_not_even_know_that_one() -> None:
+    assert {name for name in TREES if "airflow" in others(name)} == {"_airflow"}
+    assert {name for name in TREES if "_airflow" in own(name) and row_of(name) not in KNOW_AIRFLOW} == AIRFLOW_STORES
+
+
+def test_the_local_server_shares_only_the_signatures_with_the_client() -> None:
+    shared = {found for name in TREES if row_of(name) == "local_oss" for found in own(name) if row_of(found) == "oss"}
+
+    assert shared == {"oss.signing"}
+
+
+def test_the_model_is_pure() -> None:
+    assert {name for name in TREES if row_of(name) in ("model", "errors") and others(name) & IMPURE} == set()
+
+
+def test_what_airflow_discovers_imports_nothing() -> None:
+    assert imports("get_provider_info") <= {"__future__.annotations", "typing.Any"}
+    assert imports("") <= {"__future__.annotations"}
+
+
+def test_the_contracts_of_lint_imports_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    cli = pytest.importorskip("importlinter.cli")
+    settings = ROOT.parent / "setup.cfg"
+    if not settings.exists():
+        pytest.skip("the package is installed without its sources")
+    monkeypatch.chdir(settings.parent)
+
+    assert cli.lint_imports(config_filename=str(settings), no_cache=True, no_logo=True) == cli.EXIT_STATUS_SUCCESS
+
+
+# --- what is loaded when ----------------------------------------------------------------------------------------------
+
+
+def loaded_by(names: list[str], *, home: Path) -> dict[str, set[str]]:
+    """What a fresh interpreter loads for each of the package's modules, beside what the ones before it did."""
+    program = f"""
+import importlib, sys
+for name in {names}:
+    before = set(sys.modules)
+    importlib.import_module("{PACKAGE}." + name)
+    print(name, *sorted(set(sys.modules) - before))
+"""
+    environment = {**os.environ, "AIRFLOW_HOME": str(home)}
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True, timeout=120
+    ).stdout
+    lines = [line.split() for line in told.splitlines()]
+    return {name: set(modules) for name, *modules in lines if name in names}
+
+
+def test_parsing_a_dag_loads_no_http_and_no_engine(tmp_path: Path) -> None:
+    # Airflow itself is loaded first: what it needs is not our doing.
+    names = ["_airflow", "operators.oss", "sensors.oss", "triggers.oss"]
+    loaded = loaded_by(names, home=tmp_path)
+
+    for name in names[1:]:
+        assert f"{PACKAGE}.{name}" in loaded[name]
+        assert loaded[name] & {*HTTP, f"{PACKAGE}.oss.client"} == set()
+
+
+def test_discovery_loads_nothing_and_the_engine_no_airflow(tmp_path: Path) -> None:
+    loaded = loaded_by(["get_provider_info", "resumable"], home=tmp_path)
+
+    assert {name for name in loaded["get_provider_info"] if row_of(name) not in sys.stdlib_module_names} == {
+        PACKAGE,
+        f"{PACKAGE}.get_provider_info",
+    }
+    assert {name for name in loaded["resumable"] if row_of(name) == "airflow"} == set()
+
+
+# --- habits -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_package_has_no_assert_which_python_may_drop() -> None:
+    assert {name for name in TREES if any(nodes(name, ast.Assert))} == set()
+
+
+def test_whoever_catches_everything_and_keeps_it_says_why() -> None:
+    silent = [
+        f"{name}:{handler.lineno}"
+        for name, source in SOURCES.items()
+        for handler in broad_handlers(name)
+        if "#" not in source.splitlines()[handler.lineno - 1]
+    ]
+
+    assert silent == []
+
+
+def broad_handlers(name: str) -> Iterator[ast.ExceptHandler]:
+    """Those for any exception at all, but for clean-ups that let it go on."""
+    for handler in nodes(name, ast.ExceptHandler):
+        last = handler.body[-1]
+        is_clean_up = isinstance(last, ast.Raise) and last.exc is None
+        if not is_clean_up and (handler.type is None or ast.unparse(handler.type) in ("Exception", "BaseException")):
+            yield handler
