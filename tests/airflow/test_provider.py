@@ -211,7 +211,7 @@ def test_airflow_has_nothing_to_complain_of(command_line: CommandLine) -> None:
     assert complaints == []
 
 
-def test_the_form_hides_what_oss_has_not_and_names_what_it_has(database: None) -> None:
+def test_the_form_hides_what_oss_has_not_and_names_what_it_has() -> None:
     from airflow.providers_manager import ProvidersManager
 
     behaviour = ProvidersManager().field_behaviours["oss_resume"]
@@ -220,7 +220,7 @@ def test_the_form_hides_what_oss_has_not_and_names_what_it_has(database: None) -
     assert behaviour["relabeling"] == {"login": "Access Key ID", "password": "Access Key Secret"}
 
 
-def test_the_form_masks_what_is_secret(database: None) -> None:
+def test_the_form_masks_what_is_secret() -> None:
     from airflow.providers_manager import ProvidersManager
 
     widgets = ProvidersManager().connection_form_widgets
@@ -229,7 +229,7 @@ def test_the_form_masks_what_is_secret(database: None) -> None:
     assert masked == {"security_token", "proxy"}
 
 
-def test_the_form_of_airflow_3_has_labels_choices_and_defaults(database: None) -> None:
+def test_the_form_of_airflow_3_has_labels_choices_and_defaults() -> None:
     connections = pytest.importorskip("airflow.api_fastapi.core_api.services.ui.connections", reason="a page of 3.x")
 
     [form] = [entry for entry in connections.HookMetaService.hook_meta_data() if entry.connection_type == "oss_resume"]

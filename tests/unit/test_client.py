@@ -205,7 +205,7 @@ def test_parts_become_one_object_whatever_their_order(signing: OssClient, oss: L
     first = signing.upload_part(TARGET, upload_id, 2, Bytes(DATA[:PART]))
 
     assert signing.list_parts(TARGET, upload_id) == [first, last]
-    assert list(signing.list_uploads(BUCKET))[0].upload_id == upload_id
+    assert [upload.upload_id for upload in signing.list_uploads(BUCKET)] == [upload_id]
     meta = signing.complete(TARGET, upload_id, [last, first])
 
     assert oss.object(BUCKET, "key") == DATA
@@ -723,7 +723,7 @@ def test_a_clock_that_is_off_is_corrected_once(hours: int, version: str, caplog:
         assert [request.status for request in oss.requests] == [403, 200, 200, 200]
         assert plainly("GET", url).content == DATA
     assert client.clock_offset == pytest.approx(3600 * hours, abs=30)
-    assert len([message for message in caplog.messages if "clock" in message and "away from OSS's" in message]) == 1
+    assert len([message for message in caplog.messages if "signing with OSS's time" in message]) == 1
 
 
 def test_a_clock_that_goes_wrong_later_is_corrected_again(oss: LocalOSS) -> None:
@@ -882,21 +882,6 @@ def test_without_credentials_nothing_is_signed() -> None:
 # --- roads not taken --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_an_error_that_names_where_and_nobody_goes_there(status: int) -> None:
-    with Scripted(an_answer(200)) as elsewhere:
-        location = f"{elsewhere.url}/key?x-oss-signature=of-somebody"
-        with Scripted(an_answer(status, Location=location)) as server:
-            client = server.client()
-            error = failure(ServiceError, lambda: client.get_object(TARGET, Collected()))
-            failure(ServiceError, lambda: client.put_object(TARGET, Bytes(DATA)))
-
-    assert elsewhere.heads == []
-    assert f"a redirect to {elsewhere.url}/key was not followed" in str(error)
-    assert "of-somebody" not in str(error)
-    assert len(server.heads) == 2
-
-
 @pytest.mark.parametrize("credentials", [StaticCredentials("id", "secret"), AnonymousCredentials()])
 def test_netrc_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, credentials: CredentialsProvider) -> None:
     for name in (".netrc", "_netrc"):
@@ -1050,14 +1035,14 @@ def test_a_body_that_falls_silent_is_given_up(oss: LocalOSS) -> None:
     assert "timed out" in str(error)
 
 
-def test_a_peer_that_stops_reading_is_given_up(oss: LocalOSS) -> None:
+def test_a_peer_that_stops_reading_is_given_up_and_asked_again(oss: LocalOSS) -> None:
     oss.fail("PutObject", fault=Fault("stall-request", after_bytes=1000))
-    data = bytes(16 * 2**20)  # more than the sockets' buffers take
+    body = Bytes(bytes(16 * 2**20))  # more than the sockets' buffers take
 
-    a_client(oss, connect_timeout=0.4, read_timeout=0.4).put_object(TARGET, Bytes(data))
+    a_client(oss, connect_timeout=0.4, read_timeout=0.4).put_object(TARGET, body)
 
-    assert len(oss.object(BUCKET, "key")) == len(data)
-    assert len(oss.calls("PutObject")) == 2
+    assert len(oss.object(BUCKET, "key")) == body.size
+    assert body.opened == 2
 
 
 def test_a_body_that_trickles_is_given_up_and_fetched_again(oss: LocalOSS) -> None:
@@ -1142,27 +1127,18 @@ def test_xml_in_a_namespace_is_understood_and_crcs_may_be_absent() -> None:
         assert server.client().list_parts(TARGET, "ID") == [UploadedPart(1, "e", 7, None)]
 
 
-@pytest.mark.parametrize(
-    ("call", "body"),
-    [
-        (
-            XML_CALLS["ListParts"],
-            "<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>0</NextPartNumberMarker></ListPartsResult>",
-        ),
-        (
-            XML_CALLS["ListObjectsV2"],
-            "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
-        ),
-        (
-            XML_CALLS["ListMultipartUploads"],
-            "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>",
-        ),
-    ],
-    ids=["parts", "objects", "uploads"],
-)
-def test_a_listing_that_does_not_advance_ends(call: Callable[[OssClient], object], body: str) -> None:
-    with Scripted(an_answer(200, body.encode())) as server:
-        error = failure(BadAnswer, lambda: call(server.client()))
+# Each says that more follows, behind where it has just begun.
+NO_ADVANCE = {
+    "ListParts": "<ListPartsResult>%s<NextPartNumberMarker>0</NextPartNumberMarker></ListPartsResult>",
+    "ListObjectsV2": "<ListBucketResult>%s<NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
+    "ListMultipartUploads": "<ListMultipartUploadsResult>%s</ListMultipartUploadsResult>",
+}
+
+
+@pytest.mark.parametrize(("operation", "body"), NO_ADVANCE.items(), ids=NO_ADVANCE)
+def test_a_listing_that_does_not_advance_ends(operation: str, body: str) -> None:
+    with Scripted(an_answer(200, (body % "<IsTruncated>true</IsTruncated>").encode())) as server:
+        error = failure(BadAnswer, lambda: XML_CALLS[operation](server.client()))
 
     assert "does not advance" in str(error)
     assert len(server.heads) <= 2
@@ -1287,9 +1263,9 @@ def test_an_admin_may_switch_the_check_off(certificate: Path, no_environment: py
         assert server.client(verify_tls=False).head_object(TARGET).size == 7
 
 
-def test_a_plain_server_behind_https_is_a_failed_connection(no_environment: pytest.MonkeyPatch) -> None:
+def test_a_server_that_speaks_no_tls_is_a_failed_connection(no_environment: pytest.MonkeyPatch) -> None:
     with Scripted(an_answer(400)) as server:
-        client = a_scripted_client(server.url.replace("http:", "https:"))
+        client = a_scripted_client(server.url.replace("http:", "https:"), connect_timeout=0.3)
 
         assert failure(ConnectionFailed, lambda: client.head_object(TARGET)).retryable
 
@@ -1305,26 +1281,24 @@ def test_no_secret_stands_in_any_error_repr_or_log(
     oss.put(BUCKET, "key", DATA)
     caplog.set_level(logging.DEBUG)
     client = a_client(oss, signature_version=version)
-    faults = [fault for _, fault in RETRIED] + [Fault("status", status=403, code="AccessDenied")]
-    errors = [client, vars(client)["_credentials"]]
+    faults = [*(fault for _, fault in RETRIED), Fault("status", status=403, code="AccessDenied")]
+    things: list[object] = [client, vars(client)["_credentials"]]
 
     for operation in ("HeadObject", "GetObject", "PutObject", "ListObjectsV2"):
         works(client, operation)
         for fault in faults:
-            with oss.failing(operation, fault=fault), contextlib.suppress(OSSResumeError):
+            with oss.failing(operation, fault=fault):
                 try:
                     works(client, operation)
                 except OSSResumeError as error:
-                    errors.append(error)
-                    raise
+                    things.append(error)
     wrong = a_client(oss, signature_version=version, credentials=StaticCredentials("id", oss.access_key_secret, TOKEN))
-    errors.append(failure(AccessDenied, lambda: wrong.head_object(TARGET)))
+    things.append(failure(AccessDenied, lambda: wrong.head_object(TARGET)))
     url = client.presigned_url("GET", TARGET, expires=60)
 
-    texts = [everything_about(error) for error in errors] + [
-        f"{record.name} {record.getMessage()} {record.args}" for record in caplog.records
-    ]
-    assert len(errors) > 20
+    texts = [everything_about(thing) for thing in things]
+    texts += [f"{record.name} {record.getMessage()} {record.args}" for record in caplog.records]
+    assert len(things) > 20
     assert any(text.startswith("urllib3") for text in texts)
     for secret in (oss.access_key_secret, TOKEN, "Signature=", "Credential=", "Authorization", signature_of(url)):
         assert [text for text in texts if secret in text] == []
@@ -1505,7 +1479,7 @@ class Scripted:
 def an_answer(status: int, body: bytes = b"", **headers: str) -> bytes:
     lines = {"Content-Length": str(len(body)), "Connection": "close", **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode() + body
+    return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode("latin-1") + body
 
 
 def a_scripted_client(url: str, **options: Any) -> OssClient:

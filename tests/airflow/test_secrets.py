@@ -1,0 +1,117 @@
+"""No secret is ever logged, shown or stored, whatever becomes of a task."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from tests.world import BUCKET
+
+SECRET = "the-Secret-of-the-key/8fa1+x="
+TOKEN = "the-Token-of-sts/9bc2+y=="
+WRONG_SECRET = "the-Wrong-secret/7de3"
+WRONG_TOKEN = "the-Wrong-token/6cd4"
+OF_PROXY = "the-Password-of-the-proxy-5bc5"
+SECRETS = (SECRET, TOKEN, WRONG_SECRET, WRONG_TOKEN, OF_PROXY)
+ROOT = Path(__file__).parents[2]
+SIGNED = re.compile(r"Signature=|x-oss-signature=|OSS4-HMAC-SHA256 Credential|Authorization: ?OSS", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What the process said and what it left in Airflow's home."""
+
+    output: str
+    states: dict[str, Any]
+    home: Path
+
+    def lines(self) -> list[str]:
+        """Everything but what Airflow 3 says, at DEBUG, of its own calls: it sends what it is to mask."""
+        return [line for line in self.output.splitlines() if "Sending request" not in line]
+
+    def files(self) -> Iterator[Path]:
+        return (path for path in self.home.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def traces(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Traces:
+    with LocalOSS(access_key_secret=SECRET, security_token=TOKEN) as oss:
+        oss.fail("UploadPart", nth=4, fault=Fault("status", status=503), key="key")
+        oss.fail("GetObject", nth=4, fault=Fault("status", status=503))
+        oss.fail("UploadPart", fault=Fault("status", status=403, code="AccessDenied"), key="broken", times=None)
+        oss.after_request = lambda request: request.key == "later" and oss.put(BUCKET, "later", b"")
+        right = json.loads(oss.connection_uri())
+        connections = {
+            "oss_default": {**right, "schema": BUCKET},
+            "wrong_secret": {**right, "password": WRONG_SECRET},
+            "wrong_token": {**right, "extra": {**right["extra"], "security_token": WRONG_TOKEN}},
+            "wrong_proxy": {**right, "extra": {**right["extra"], "proxy": f"http://me:{OF_PROXY}@127.0.0.1:9"}},
+        }
+        done = subprocess.run(
+            (sys.executable, "-m", "tests.airflow.secrets_scenario", str(tmp_path_factory.mktemp("scenario"))),
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()},
+                "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+                "NO_PROXY": "",
+                "no_proxy": "",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    assert done.returncode == 0, done.stdout
+    last_line = [line for line in done.stdout.splitlines() if line.startswith('{"passes"')][-1]
+    return Traces(done.stdout, json.loads(last_line), Path(os.environ["AIRFLOW_HOME"]))
+
+
+def test_the_tasks_met_their_ends(traces: Traces) -> None:
+    assert traces.states == {
+        "passes": ["success", 2],
+        "comes_back": ["success", 2],
+        "waits": ["success", 1],
+        "stays_away": ["failed", 1],
+        "wrong_secret": ["failed", 1],
+        "wrong_token": ["failed", 1],
+        "wrong_proxy": ["failed", 1],
+        "shows_itself": ["success", 1],
+    }
+    assert "DEBUG" in traces.output or "[debug" in traces.output
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_is_said(traces: Traces, secret: str) -> None:
+    assert [line for line in traces.lines() if secret in line] == []
+
+
+def test_nothing_that_airflow_had_to_mask_is_said(traces: Traces) -> None:
+    """Airflow would hide what it knows to be a secret; we do not count on it."""
+    assert [line for line in traces.lines() if "***" in line] == []
+
+
+def test_no_signature_is_said(traces: Traces) -> None:
+    assert [line for line in traces.lines() if SIGNED.search(line)] == []
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_is_stored(traces: Traces, secret: str) -> None:
+    """In the database, unencrypted in these tests, lie XComs, Variables, task states and rendered templates."""
+    escaped = json.dumps(secret)[1:-1].encode()
+
+    assert any(path.name == "airflow.db" for path in traces.files())
+    assert [path for path in traces.files() if secret.encode() in (content := path.read_bytes()) or escaped in content] == []
+
+
+def test_no_signature_is_stored(traces: Traces) -> None:
+    assert [path for path in traces.files() if SIGNED.search(path.read_bytes().decode(errors="replace"))] == []

@@ -1,0 +1,71 @@
+"""The pages of the docs, and the fenced blocks in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(path for path in DOCS.glob("*.md"))
+
+_BLOCK = re.compile(
+    r"(?:^<!-- not run: (?P<why>[^>]+) -->\n)?^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block.
+
+    :ivar line: of the page, where its text begins
+    :ivar why_not_run: what the page says when it is not to be run
+    """
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    why_not_run: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+    @property
+    def file(self) -> str | None:
+        """The file that its first line names, as in ``# dags/export.py``."""
+        named = re.match(r"# ([\w/]+\.py)\n", self.text)
+        return named[1] if named else None
+
+
+def blocks_of(page: Path, *languages: str) -> list[Block]:
+    """Return a page's blocks in order; those of some languages when any are named."""
+    return [block for block in _blocks(page) if not languages or block.language in languages]
+
+
+def _blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for found in _BLOCK.finditer(text):
+        line = text.count("\n", 0, found.start("text")) + 1
+        yield Block(page, line, found["language"].strip(), found["text"], found["why"])
+
+
+def table_under(page: str, heading: str) -> list[list[str]]:
+    """Return the rows of the first table under a heading, its own heading left out."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    section = text.partition(f"# {heading}\n")[2]
+    assert section, f"{page} has no heading {heading!r}"
+    rows = []
+    for line in section.splitlines():
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif rows:
+            break
+    assert len(rows) > 2, f"{page} has no table under {heading!r}"
+    return rows[2:]
+
+
+def codes(cell: str) -> list[str]:
+    """Return what stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)

@@ -1,0 +1,257 @@
+"""The tables of the pages say what the code says: arguments, fields, faults, errors, permissions, lines of the log."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import importlib
+import inspect
+import json
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import airflow_provider_ossresume
+from airflow_provider_ossresume import errors, resumable
+from airflow_provider_ossresume.checkpoints.select import CHOICES
+from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
+from airflow_provider_ossresume.local_oss import LocalOSS, __main__
+from airflow_provider_ossresume.local_oss.operations import OPERATIONS
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.oss import answers
+from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
+from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.result import TransferResult
+from tests.docs.pages import DOCS, PAGES, blocks_of, codes, table_under
+
+PACKAGE = Path(airflow_provider_ossresume.__file__).parent
+ROOT = PACKAGE.parent
+
+
+def first_codes(page: str, heading: str) -> list[str]:
+    return [code for row in table_under(page, heading) for code in codes(row[0])]
+
+
+# --- operators and sensor ---------------------------------------------------------------------------------------------
+
+
+def arguments_of(operator: type) -> dict[str, Any]:
+    """Our own arguments with their defaults, those of Airflow left out."""
+    found: dict[str, Any] = {}
+    for cls in operator.__mro__:
+        if cls.__module__.startswith("airflow_provider_ossresume"):
+            for name, parameter in inspect.signature(cls.__init__).parameters.items():
+                if name not in ("self", "kwargs"):
+                    found.setdefault(name, parameter.default)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "page", "heading"),
+    [
+        ("operators", "OSSResumableUploadOperator", "operators.md", "Upload"),
+        ("operators", "OSSResumableDownloadOperator", "operators.md", "Download"),
+        ("sensors", "OSSObjectSensor", "sensor.md", "Sensor"),
+    ],
+)
+def test_every_argument_is_listed_with_its_default(module: str, name: str, page: str, heading: str) -> None:
+    operator = getattr(importlib.import_module(f"airflow_provider_ossresume.{module}.oss"), name)
+    listed = {codes(row[0])[0]: row[1] for row in table_under(page, heading)}
+    arguments = arguments_of(operator)
+    assert listed.keys() == arguments.keys()
+    for argument, cell in listed.items():
+        if argument == "deferrable":
+            continue  # as Airflow is configured
+        default = arguments[argument]
+        shown = "" if default is inspect.Parameter.empty else f"`{json.dumps(default)}`"
+        assert cell == shown.replace("null", "None").replace("true", "True"), argument
+    not_templated = arguments.keys() - set(operator.template_fields)
+    assert not_templated <= {"create_parents", "deferrable"}
+
+
+def test_every_key_of_the_report_is_listed() -> None:
+    result = TransferResult(ObjectRef("b", "k"), "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
+    assert first_codes("operators.md", "What a task tells") == [*result.report(), "tries"]
+
+
+# --- connection, config, stores ---------------------------------------------------------------------------------------
+
+
+def test_every_field_of_the_connection_is_listed() -> None:
+    rows = {row[0]: codes(row[1])[0] for row in table_under("connection.md", "Fields")}
+    assert rows.pop("Access Key ID") == "login"
+    assert rows.pop("Access Key Secret") == "password"
+    assert rows == {field["label"]: name for name, field in CONN_FIELDS.items()}
+
+
+def test_every_choice_of_the_connection_is_listed() -> None:
+    rows = {codes(row[1])[0]: row[2] for row in table_under("connection.md", "Fields")}
+    for name, field in CONN_FIELDS.items():
+        assert set(field["schema"].get("enum", ())) <= set(codes(rows[name])), name
+    assert first_codes("connection.md", "Auth modes") == CONN_FIELDS["auth_type"]["schema"]["enum"]
+    kinds = {codes(row[0])[0]: codes(row[1])[0] for row in table_under("connection.md", "Endpoint kinds")}
+    assert kinds == {kind: url.format(region="cn-hangzhou") for kind, url in _ENDPOINTS.items()}
+
+
+def test_every_field_of_the_transfer_config_is_listed_with_its_default() -> None:
+    rows = {codes(row[0])[0]: codes(row[1])[0] for row in table_under("transfer-config.md", "Transfer config")}
+    assert list(rows) == [field.name for field in dataclasses.fields(TransferConfig)]
+    assert TransferConfig.of({name: ast.literal_eval(shown) for name, shown in rows.items()}) == TransferConfig()
+
+
+def test_every_checkpoint_store_is_listed() -> None:
+    listed = first_codes("checkpoint-stores.md", "Checkpoint stores")
+    assert {ast.literal_eval(code) for code in listed} == {*CHOICES, "file:FOLDER"} - {"auto"}
+    survives = first_codes("how-resume-works.md", "Where the checkpoint is kept")
+    assert set(survives) == set(CHOICES) - {"auto"}
+
+
+# --- without Airflow, and the local server ----------------------------------------------------------------------------
+
+
+def test_every_function_is_listed_with_its_parameters() -> None:
+    listed = {code.partition("(")[0]: code for code in first_codes("without-airflow.md", "The functions")}
+    assert listed.keys() == set(resumable.__all__)
+    for name, shown in listed.items():
+        parameters = list(inspect.signature(getattr(resumable, name)).parameters)
+        named = [part.split("=")[0].lstrip("*") for part in re.findall(r"[^(), ]+", shown.partition("(")[2])]
+        assert [part for part in named if part] == parameters, name
+
+
+def test_every_option_of_the_local_server_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsers: list[argparse.ArgumentParser] = []
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda self, _: parsers.append(self))
+    with pytest.raises(AttributeError):  # nothing was parsed
+        __main__._options([])
+    [parser] = parsers
+    options = [action.option_strings[-1] for action in parser._actions if action.dest != "help"]
+    assert sorted(first_codes("local-oss.md", "From a shell")) == sorted(options)
+
+
+def test_every_attribute_of_the_local_server_is_listed() -> None:
+    listed = {code.partition("(")[0] for code in first_codes("local-oss.md", "From Python")}
+    assert listed == {name for name in vars(LocalOSS) if not name.startswith("_")}
+
+
+def test_every_operation_of_the_local_server_is_listed() -> None:
+    served = [code for row in table_under("local-oss.md", "What it serves") for code in codes(row[1])]
+    assert sorted(served) == sorted(OPERATIONS)
+
+
+# --- errors, permissions, the log -------------------------------------------------------------------------------------
+
+
+def test_every_error_has_a_next_step() -> None:
+    classes = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert set(first_codes("troubleshooting.md", "By error class")) == classes
+
+
+def test_what_is_said_of_retries_is_so() -> None:
+    for row in table_under("troubleshooting.md", "By error class"):
+        [cls, *more] = [getattr(errors, name) for name in codes(row[0])]
+        is_plain = not more and "," not in row[0]
+        if is_plain and row[1] in ("yes", "no") and not issubclass(cls, errors.ServiceError):
+            assert cls.retryable == (row[1] == "yes"), cls
+
+
+def test_every_code_with_a_meaning_is_listed() -> None:
+    listed = set(first_codes("troubleshooting.md", "By OSS code"))
+    assert {*answers._HINTS_BY_CODE, *answers._ERRORS_BY_CODE, *errors.RETRYABLE_CODES} <= listed
+
+
+def test_the_policies_grant_what_the_errors_ask_for() -> None:
+    granted = {
+        action
+        for block in blocks_of(DOCS / "permissions.md", "json")
+        for statement in json.loads(block.text)["Statement"]
+        for action in statement["Action"]
+    }
+    named = {action for text in answers._PERMISSIONS.values() for action in re.findall(r"oss:\w+", text)}
+    assert granted == named - {"oss:DeleteObject"}  # of the hook alone
+
+
+def test_every_line_of_the_log_is_explained() -> None:
+    explained = [as_pattern(code, "…") for code in first_codes("troubleshooting.md", "Lines of the log")]
+    for line in log_formats():
+        example = re.sub(r"%[.\d]*[sfd]", "x", line)
+        assert any(re.fullmatch(pattern, example) for pattern in explained), line
+
+
+def test_every_line_of_the_log_that_a_page_shows_is_one_of_ours() -> None:
+    ours = [as_pattern(line, r"%[.\d]*[sfd]") for line in [*log_formats(), *result_lines()]]
+    for page in PAGES:
+        for block in blocks_of(page, "log"):
+            for line in block.text.splitlines():
+                assert any(re.fullmatch(pattern, line) for pattern in ours), f"{block}: {line}"
+
+
+def as_pattern(text: str, placeholder: str) -> str:
+    return ".*".join(re.escape(literal) for literal in re.split(placeholder, text))
+
+
+def log_formats() -> Iterator[str]:
+    """The first argument of each log call of the package, the local server's left out."""
+    for path in PACKAGE.rglob("*.py"):
+        if "local_oss" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                log = ast.unparse(node.func.value)
+                if log in ("log", "self.log") and node.args and isinstance(node.args[0], ast.Constant):
+                    line = str(node.args[0].value)
+                    if re.sub(r"%s|[: ]", "", line):  # those that say nothing by themselves are below
+                        yield line
+
+
+def result_lines() -> list[str]:
+    result = TransferResult(ObjectRef("b", "k"), "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
+    return ["Transferred: " + re.sub(r"\d+(\.\d+)?( [KMG]?i?B)?", "%s", str(result))]
+
+
+# --- the rest ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_make_target_is_listed() -> None:
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert sorted(first_codes("contributing.md", "Set up")) == sorted(f"make {target}" for target in targets)
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    [block] = re.findall(r"^dependencies = \[\n(.*?)^\]", project, flags=re.MULTILINE | re.DOTALL)
+    names = re.findall(r'"([a-z0-9-]+)', block)
+    assert sorted(first_codes("contributing.md", "What it depends on at run time, and why")) == sorted(names)
+
+
+def test_every_public_module_is_in_the_reference() -> None:
+    reference = "".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    named = set(re.findall(r"(?:automodule|currentmodule):: airflow_provider_ossresume\.(\S+)", reference))
+    for module in pkgutil.walk_packages([str(PACKAGE)], "airflow_provider_ossresume."):
+        name = module.name.partition(".")[2]
+        is_inside = name.startswith(("local_oss.", "_")) or name.rpartition(".")[2].startswith("_")
+        assert module.ispkg or is_inside or name in named, name
+
+
+def test_every_page_is_on_the_map() -> None:
+    index = (DOCS / "index.md").read_text()
+    links = set(re.findall(r"\]\(([\w/-]+\.md)\)", index))
+    [hidden] = [{line for block in blocks_of(DOCS / "index.md", "{toctree}") for line in block.text.splitlines()}]
+    for page in {*PAGES} - {DOCS / "index.md"}:
+        assert page.name in links, page
+        assert page.stem in hidden, page
+
+
+def test_the_words_are_the_ones_of_the_glossary() -> None:
+    others = re.compile(r"\b(chunk|segment|breakpoint|resumption|sub-?part)(s|ed|ing)?\b", re.IGNORECASE)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert not others.search(text), f"{page.name}: {others.search(text)}"
+
+
+def test_the_metadata_that_the_sensor_page_names_is_there() -> None:
+    assert {field.name for field in dataclasses.fields(ObjectMeta)} >= {"size", "etag", "content_type", "metadata"}

@@ -1,0 +1,84 @@
+"""Many task instances at once, and what people do to runs: each transfer has its own checkpoint, and none is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ossresume._airflow import AIRFLOW_3
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.model.parts import MIB
+from tests.end_to_end.airflow_process import RealAirflow
+from tests.end_to_end.killing import Task
+from tests.end_to_end.processes import wait_until
+from tests.world import some_bytes
+
+pytestmark = pytest.mark.end_to_end
+
+DAGS = Path(__file__).parent / "dags"
+RUN_SECONDS = 600
+# 2.11 on SQLite runs one task at a time, two seconds each.
+INSTANCES = 50 if AIRFLOW_3 else 8
+
+
+def test_mapped_task_instances_at_once_never_share_a_checkpoint(tmp_path: Path, airflow_oss: LocalOSS) -> None:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    for number in range(INSTANCES):
+        (folder / f"{number:02}").write_bytes(some_bytes(3 * MIB, seed=number))
+        # Each instance fails once, with its first part done.
+        airflow_oss.fail("UploadPart", nth=1, key=f"mapped/{number:02}", part_number=2, fault=Fault("status"))
+    airflow = RealAirflow(
+        tmp_path / "airflow",
+        dags=[DAGS / "mapped.py"],
+        connections={"oss_default": airflow_oss.connection_uri()},
+        env={"AIRFLOW__CORE__PARALLELISM": "50"},
+    )
+
+    with airflow:
+        airflow.trigger("mapped", run_id="mapped", conf={"source": str(folder)})
+        assert airflow.wait_for_run("mapped", "mapped", timeout=RUN_SECONDS) == "success"
+        reports = [airflow.xcom("mapped", "mapped", "upload", "report", index) for index in range(INSTANCES)]
+        assert airflow.variables() == {}
+    airflow_oss.clear_faults()
+
+    assert [(report["tries"], report["parts_kept"], report["parts_sent"]) for report in reports] == [
+        (2, 1, 2)
+    ] * INSTANCES
+    for number in range(INSTANCES):
+        assert airflow_oss.object("bucket", f"mapped/{number:02}") == some_bytes(3 * MIB, seed=number)
+    assert [key for key, _ in airflow_oss.uploads("bucket") if key.startswith("mapped/")] == []
+
+
+def test_a_run_that_is_cleared_after_its_success_moves_nothing_again(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path
+) -> None:
+    task = Task("transfer", "cleared", "upload")
+    source = tmp_path / "source"
+    source.write_bytes(some_bytes(3 * MIB, seed=21))
+    conf = {"source": str(source), "target": str(tmp_path / "target"), "key": "cleared", "checkpoint": "auto"}
+    airflow.trigger(task.dag_id, run_id=task.run_id, conf=conf)
+    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
+    before = len(airflow_oss.requests)
+
+    airflow.cli("tasks", "clear", "transfer", "--yes")
+    wait_until(lambda: airflow.task_instance(*task).try_number == 2, timeout=60, what="the cleared task to run")
+    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
+
+    again = [each.operation for each in airflow_oss.requests[before:] if each.key == "cleared"]
+    assert set(again) == {"HeadObject"}
+    assert airflow.xcom(*task[:3], "report")["outcome"] == "already there"
+
+
+def test_another_run_of_the_same_dag_has_its_own_checkpoint(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(some_bytes(3 * MIB, seed=22))
+    for run_id in ("first", "second"):
+        conf = {"source": str(source), "target": str(tmp_path / run_id), "key": "again", "checkpoint": "auto"}
+        airflow.trigger("transfer", run_id=run_id, conf=conf)
+        assert airflow.wait_for_run("transfer", run_id, timeout=RUN_SECONDS) == "success"
+        report = airflow.xcom("transfer", run_id, "upload", "report")
+        assert (report["outcome"], report["parts_kept"]) == ("transferred", 0)
