@@ -8,6 +8,7 @@ from the part file on any worker.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, task
 
@@ -33,7 +34,6 @@ with DAG(
     @task
     def use(path: str) -> int:
         """Stand for whatever needs the file; it gets the path that the download returns."""
-        with open(path, "rb") as file:
-            return len(file.read())
+        return Path(path).stat().st_size
 
     use(download.output)

@@ -81,9 +81,9 @@ class Call:
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def read_xml(call: Call, answer: requests.Response, parse: Callable[[bytes], T]) -> T:
-    """Return what ``parse`` reads in the body."""
-    body = answer.raw.read(MAX_XML_BYTES + 1)
+def read_xml(call: Call, answer: requests.Response, pieces: Iterable[bytes], parse: Callable[[bytes], T]) -> T:
+    """Return what ``parse`` reads in the body, which comes in pieces."""
+    body = _joined(pieces, at_least=MAX_XML_BYTES + 1)
     if len(body) > MAX_XML_BYTES:
         raise call.bad_answer(f"the answer is over {MAX_XML_BYTES} bytes long")
     try:
@@ -94,6 +94,16 @@ def read_xml(call: Call, answer: requests.Response, parse: Callable[[bytes], T])
         if not said.code:
             raise call.bad_answer(str(error)) from error
         raise _service_error(call, answer, said, status=500) from None
+
+
+def _joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:
+    """Return the pieces as one, up to the one with which they have that many bytes."""
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) >= at_least:
+            break
+    return bytes(body)
 
 
 def nothing(answer: requests.Response) -> None:
@@ -159,9 +169,9 @@ def content_length(call: Call, answer: requests.Response) -> int:
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def read_error(call: Call, answer: requests.Response) -> ServiceError:
+def read_error(call: Call, answer: requests.Response, pieces: Iterable[bytes]) -> ServiceError:
     """Return the error that an answer is."""
-    return _service_error(call, answer, messages.read_error(_error_body(answer)), status=answer.status_code)
+    return _service_error(call, answer, messages.read_error(_error_body(answer, pieces)), status=answer.status_code)
 
 
 def connection_failed(call: Call, error: Exception) -> ConnectionFailed:
@@ -191,14 +201,13 @@ def _service_error(call: Call, answer: requests.Response, said: messages.ErrorAn
     )
 
 
-def _error_body(answer: requests.Response) -> bytes:
+def _error_body(answer: requests.Response, pieces: Iterable[bytes]) -> bytes:
     if in_header := answer.headers.get("x-oss-err"):  # an answer to HEAD has no body
         try:
             return base64.b64decode(in_header, validate=True)
         except binascii.Error:
             return b""
-    body: bytes = answer.raw.read(MAX_ERROR_BYTES)
-    return body
+    return _joined(pieces, at_least=MAX_ERROR_BYTES)[:MAX_ERROR_BYTES]
 
 
 _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {

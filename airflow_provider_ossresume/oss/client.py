@@ -154,8 +154,14 @@ class OssClient:
             if stop is not None:
                 answers.check_content_range(call, answer, start, stop)
             sink.open()
+            received = 0
             for data in self._pieces(call, answer):
+                received += len(data)
+                if stop is not None and received > stop - start:
+                    raise call.bad_answer(f"asked for {stop - start} bytes, more came")
                 sink.write(data)
+            if stop is not None and received < stop - start:
+                raise call.failed(f"asked for {stop - start} bytes, {received} came")
             return answers.object_meta(answer, size=answers.total_size(answer))
 
         return self._exchange(call, read)
@@ -264,7 +270,7 @@ class OssClient:
         )  # fmt: skip
 
         def read(answer: requests.Response) -> ObjectMeta:
-            etag = answers.read_xml(call, answer, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
+            etag = self._read_xml(call, answer, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
             return answers.object_meta(answer, size=sum(part.size for part in parts), etag=etag)
 
         return self._exchange(call, read)
@@ -331,10 +337,13 @@ class OssClient:
         return result
 
     def _exchange_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:
-        return self._exchange(call, lambda answer: answers.read_xml(call, answer, parse))
+        return self._exchange(call, lambda answer: self._read_xml(call, answer, parse))
+
+    def _read_xml(self, call: Call, answer: requests.Response, parse: Callable[[bytes], T]) -> T:
+        return answers.read_xml(call, answer, self._pieces(call, answer), parse)
 
     def _attempt(self, call: Call, read: Callable[[requests.Response], T]) -> T:
-        credentials = self._credentials.get()
+        credentials, clock_offset = self._credentials.get(), self._clock_offset
         try:
             answer = self._session.send(
                 self._prepare(call, credentials),
@@ -345,7 +354,7 @@ class OssClient:
             )
             with closing(answer):
                 if answer.status_code not in call.success:
-                    raise self._error(call, answer, credentials)
+                    raise self._error(call, answer, credentials, clock_offset)
                 return read(answer)
         except (requests.RequestException, HTTPError) as error:
             raise answers.connection_failed(call, error) from error
@@ -400,21 +409,26 @@ class OssClient:
 
     # --- errors -------------------------------------------------------------------------------------------------------
 
-    def _error(self, call: Call, answer: requests.Response, credentials: Credentials | None) -> ServiceError:
-        error = answers.read_error(call, answer)
+    def _error(
+        self, call: Call, answer: requests.Response, credentials: Credentials | None, clock_offset: float
+    ) -> ServiceError:
+        error = answers.read_error(call, answer, self._pieces(call, answer))
         # What this client can mend is worth another attempt.
-        error.retryable = error.retryable or self._mend_clock(error) or self._mend_credentials(error, credentials)
+        error.retryable = (
+            error.retryable or self._mend_clock(error, clock_offset) or self._mend_credentials(error, credentials)
+        )
         return error
 
-    def _mend_clock(self, error: ServiceError) -> bool:
-        """Sign with OSS's time from now on; True when that makes a difference."""
+    def _mend_clock(self, error: ServiceError, used: float) -> bool:
+        """Sign with OSS's time from now on; True when that makes a difference to the offset that was used."""
         if error.code != "RequestTimeTooSkewed" or error.server_time is None:
             return False
         offset = error.server_time - self._clock()
-        if abs(offset - self._clock_offset) < 60:
+        if abs(offset - used) < 60:
             return False
-        log.warning("This worker's clock is %.0f s away from OSS's; signing with OSS's time", -offset)
-        self._clock_offset = offset
+        if abs(offset - self._clock_offset) >= 60:  # else another thread has mended it meanwhile
+            log.warning("This worker's clock is %.0f s away from OSS's; signing with OSS's time", -offset)
+            self._clock_offset = offset
         return True
 
     def _mend_credentials(self, error: ServiceError, used: Credentials | None) -> bool:

@@ -61,6 +61,7 @@ class Checkpointer:
     ) -> None:
         self.owner = owner
         self.saves = 0
+        self.successor: Checkpoint | None = None  # the checkpoint that has taken the place of this try's
         self._store = store
         self.key = key
         self._interval = interval
@@ -73,10 +74,17 @@ class Checkpointer:
     def __str__(self) -> str:
         return f"{self._store} {self.key}"
 
-    def load(self) -> Checkpoint | None:
+    @property
+    def current(self) -> Checkpoint | None:
+        """This try's checkpoint, saved or not."""
+        return self._current
+
+    def load(self, *, watch: Callable[[], None] = lambda: None) -> Checkpoint | None:
         """Return the checkpoint that an earlier try left, or None; one that cannot be read is logged and left.
 
         A transfer that restarts gets its own, saved or not.
+
+        :param watch: called at least four times a second while a store that is down is waited for
 
         :raises StoreUnavailable: on a second or later try, as beginning again would lose its finished parts
         :raises TrySuperseded: when it belongs to a newer try
@@ -84,7 +92,7 @@ class Checkpointer:
         if self._current is not None:
             return self._current
         try:
-            text = self._load_patiently()
+            text = self._load_patiently(watch)
             checkpoint = decode(text) if text is not None else None
         except StoreUnavailable as error:
             if self.owner.try_number > 1:
@@ -134,6 +142,7 @@ class Checkpointer:
             log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
             return
         if stored and self.owner.is_superseded_by(stored.owner):
+            self.successor = stored
             raise _superseded(stored.owner)
         if stored is None or stored.owner != self.owner:
             self._is_saved = False  # deleted by hand, or overwritten by a try that is over: put ours back
@@ -165,13 +174,15 @@ class Checkpointer:
         now = self._clock()
         self._next_save = now + max(self._interval, SHARE_OF_TIME * (now - began))
 
-    def _load_patiently(self) -> str | None:
+    def _load_patiently(self, watch: Callable[[], None]) -> str | None:
         for attempt in range(1, LOAD_ATTEMPTS):
             try:
                 return self._store.load(self.key)
             except StoreUnavailable as error:
                 log.warning("The checkpoint store did not answer (%s of %s): %s", attempt, LOAD_ATTEMPTS, error)
-                self._sleep(2.0**attempt)
+                for _ in range(4 * 2**attempt):
+                    watch()
+                    self._sleep(0.25)
         return self._store.load(self.key)
 
 

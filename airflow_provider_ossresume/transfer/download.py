@@ -33,7 +33,13 @@ from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, 
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, same_content
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.local import PartFile, PartSink, SourceFile, check_target_file
+from airflow_provider_ossresume.transfer.local import (
+    PartFile,
+    PartSink,
+    SourceFile,
+    check_target_file,
+    remove_part_file,
+)
 from airflow_provider_ossresume.transfer.pool import TICK, Pool
 from airflow_provider_ossresume.transfer.progress import Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
@@ -146,16 +152,16 @@ class Downloader:
 
     def _download(self, path: Path) -> Settled:
         part_path = path.with_name(part_file_name(path.name, self._checkpointer.key))
-        stored = self._checkpointer.load()
+        stored = self._checkpointer.load(watch=self._watch)
         with self._pool() as pool:
             meta = pool.call(lambda: self._oss.head_object(self._target))
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
-            may_be_ours = self._options.earlier_try and (stored is None or not part_path.exists())
+            may_be_ours = self._options.earlier_try if stored is None else not part_path.exists()
             if settled := self._settle(pool, path, meta, may_be_ours=may_be_ours):
-                part_path.unlink(missing_ok=True)
+                remove_part_file(part_path)
                 return settled
         with PartFile(part_path) as file, self._pool() as pool:
-            self._lock(file)
+            self._lock(file, stored)
             try:
                 checkpoint = self._fetch(pool, file, self._resume(pool, file, meta, stored))
             except (PreconditionFailed, InvalidRange) as error:
@@ -199,11 +205,13 @@ class Downloader:
 
     # --- part by part -------------------------------------------------------------------------------------------------
 
-    def _lock(self, file: PartFile) -> None:
+    def _lock(self, file: PartFile, stored: Checkpoint | None) -> None:
         deadline = time.monotonic() + LOCK_TIMEOUT
         if file.lock():
             return
         log.warning("%s is being written by another process; waiting up to %.0f s for it", file.path, LOCK_TIMEOUT)
+        if stored is not None:
+            self._checkpointer.save(stored)  # as this try's, which tells the older one to let go
         while not file.lock():
             self._tick()
             Event().wait(TICK)
@@ -225,7 +233,9 @@ class Downloader:
         )
         if isinstance(decision, Resume):
             log.info("Resuming the download of %s in %s (%s)", self._target, file.path, self._checkpointer)
-            return replace(decision.checkpoint, runs=self._keep(pool, file, decision.checkpoint))
+            # Compared with what OSS says now: the CRC-64 of an earlier answer may have been wrong or absent.
+            runs = self._keep(pool, file, decision.checkpoint)
+            return replace(decision.checkpoint, crc64=meta.crc64, runs=runs)
         if isinstance(decision, Restart):
             log.warning("Restarting the download of %s: %s", self._target, decision.reason)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import stat
 import time
@@ -17,6 +18,8 @@ from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, Sou
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.parts import Part, format_size
 from airflow_provider_ossresume.transfer.progress import Meter
+
+log = logging.getLogger(__name__)
 
 PIECE_SIZE = 256 * 1024  # measured: 256 KiB to 4 MiB are alike, smaller ones cost more (docs/performance)
 
@@ -156,13 +159,18 @@ class PartBody:
         self._meter.begin()
         pace = Pace(self._rate, self._stopped)
         crc = 0
+        left = self._part.size
+        if not left:
+            self._source.check_unchanged()
         for piece in self._source.pieces(self._part, self._stopped):
             if self._verify:
                 crc = crc64(piece, crc)
+            left -= len(piece)
+            if not left:
+                self._source.check_unchanged()  # OSS stores nothing of a body whose last piece does not come
             yield piece
             self._meter.add(len(piece))
             pace.moved(len(piece))
-        self._source.check_unchanged()
         self._crc64 = crc if self._verify else None
 
     def crc64(self) -> int | None:
@@ -266,16 +274,14 @@ class PartFile:
         try:
             os.ftruncate(self._file, size)
             os.fsync(self._file)
+            if not self._is_at_its_path():
+                raise LocalFileError(f"{self.path} was removed or replaced while the download wrote to it")
             os.replace(self.path, final)
             _sync_folder(final.parent)
         except OSError as error:
             raise LocalFileError(
                 f"{self.path.name} could not become {final}: {_reason(error)}{_numbers(error, self.path)}"
             ) from error
-
-    def remove(self) -> None:
-        """Remove it; used for one that holds nothing worth resuming."""
-        self.path.unlink(missing_ok=True)
 
 
 class PartSink:
@@ -316,8 +322,6 @@ def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> 
     """
     path = Path(file).absolute()
     text = os.fspath(file)
-    if text.endswith(os.sep) or path.is_dir():
-        raise ArgumentError("file", text, "it is a folder; name the file that the object becomes")
     if "\0" in text:
         raise ArgumentError("file", text, "a path holds no NUL")
     if create_parents:
@@ -325,11 +329,30 @@ def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArgumentError("file", text, f"its folder cannot be made: {_reason(error)}") from error
+    if text.endswith(os.sep) or _is_folder(path, text):
+        raise ArgumentError("file", text, "it is a folder; name the file that the object becomes")
     if not path.parent.is_dir():
         raise ArgumentError("file", text, f"the folder {path.parent} does not exist; make it or set create_parents")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ArgumentError("file", text, f"the folder {path.parent} is not writable for this worker's user")
     return path
+
+
+def _is_folder(path: Path, text: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError as error:  # too long a name, for one
+        raise ArgumentError("file", text, f"no file can stand there: {_reason(error)}") from error
+
+
+def remove_part_file(path: Path) -> None:
+    """Remove a part file that is of no use any more; one that cannot be removed is warned about."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s is of no use any more and cannot be removed: %s", path, _reason(error))
 
 
 def _sync_folder(folder: Path) -> None:

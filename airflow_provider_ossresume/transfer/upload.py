@@ -145,6 +145,7 @@ class Uploader:
         try:
             outcome, meta, crc = self._upload_or_restart(file)
         except TrySuperseded:
+            self._drop_what_nobody_names()
             raise
         except BaseException:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
             self._checkpointer.save_at_end()
@@ -172,7 +173,7 @@ class Uploader:
             if source.size > MAX_OBJECT_SIZE:
                 raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TB")
             try:
-                checkpoint = self._checkpointer.load()
+                checkpoint = self._checkpointer.load(watch=self._watch)
                 if settled := self._settle(pool, source, checkpoint):
                     self._drop(pool, checkpoint)
                     return settled
@@ -392,6 +393,15 @@ class Uploader:
                 "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
                 checkpoint.upload_id, target, error,
             )  # fmt: skip
+
+    def _drop_what_nobody_names(self) -> None:
+        """Abort this try's upload when its successor has begun one of its own: no checkpoint leads to it any more."""
+        ours, theirs = self._checkpointer.current, self._checkpointer.successor
+        if not isinstance(ours, UploadCheckpoint) or not isinstance(theirs, UploadCheckpoint):
+            return
+        if ours.upload_id != theirs.upload_id:
+            with Pool(workers=1, tick=self._watch) as pool:
+                self._drop(pool, ours)
 
     # --- shared -------------------------------------------------------------------------------------------------------
 

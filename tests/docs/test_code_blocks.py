@@ -106,7 +106,7 @@ def test_the_shell_commands_of_a_page_work(page: Path, here: Path, airflow_env: 
 
 
 def run_shell(block: Block, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    script = f"set -eu\n{block.text}\nenv"
+    script = f"set -eu\n{block.text}\nenv -0"
     return subprocess.run(["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True)
 
 
@@ -132,7 +132,7 @@ def check_connections(environment: str) -> None:
     """A connection that a page exports makes a client; nothing is sent."""
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
-    for line in environment.splitlines():
+    for line in environment.split("\0"):
         name, _, value = line.partition("=")
         if name == "AIRFLOW_CONN_OSS_DEFAULT":
             with pytest.MonkeyPatch.context() as patch:

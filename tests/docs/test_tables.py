@@ -22,7 +22,7 @@ from airflow_provider_ossresume.checkpoints.select import CHOICES
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss import answers
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -240,7 +240,7 @@ def test_every_public_module_is_in_the_reference() -> None:
 def test_every_page_is_on_the_map() -> None:
     index = (DOCS / "index.md").read_text()
     links = set(re.findall(r"\]\(([\w/-]+\.md)\)", index))
-    [hidden] = [{line for block in blocks_of(DOCS / "index.md", "{toctree}") for line in block.text.splitlines()}]
+    hidden = {line for block in blocks_of(DOCS / "index.md", "{toctree}") for line in block.text.splitlines()}
     for page in {*PAGES} - {DOCS / "index.md"}:
         assert page.name in links, page
         assert page.stem in hidden, page
@@ -251,7 +251,3 @@ def test_the_words_are_the_ones_of_the_glossary() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert not others.search(text), f"{page.name}: {others.search(text)}"
-
-
-def test_the_metadata_that_the_sensor_page_names_is_there() -> None:
-    assert {field.name for field in dataclasses.fields(ObjectMeta)} >= {"size", "etag", "content_type", "metadata"}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import (
     ArgumentError,
     ConnectionFailed,
     LocalFileError,
     OSSResumeError,
     SourceChanged,
+    TransferStopped,
     TrySuperseded,
 )
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
@@ -31,6 +31,7 @@ from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.local import PIECE_SIZE
 from tests.world import BUCKET, PART, Transfers, a_client, a_file, some_bytes
 
 CONTENT = some_bytes(4 * PART + 17)
@@ -170,8 +171,7 @@ def short_answers() -> Iterator[OssClient]:
 
 def test_an_answer_that_is_shorter_than_its_range_is_no_finished_part(transfers: Transfers, tmp_path: Path) -> None:
     """The object has no CRC-64 to tell, and the file is published with holes of zeros."""
-    with short_answers() as client, pytest.raises(ConnectionFailed):
-        transfers.client = client
+    with short_answers() as transfers.client, pytest.raises(ConnectionFailed):
         transfers.download(tmp_path / "file")
 
     assert not (tmp_path / "file").exists()
@@ -206,9 +206,7 @@ def test_a_part_file_that_was_replaced_under_way_is_never_published(transfers: T
 def test_an_xml_answer_that_trickles_is_given_up_within_the_stall_timeout(oss: LocalOSS) -> None:
     """Only the bodies of GetObject are watched; a peer that sends a byte now and then holds a worker for ever."""
     oss.put(BUCKET, "key", CONTENT)
-    client = a_client(
-        oss, retry=RetryPolicy(attempts=1), read_timeout=0.5, stall_timeout=0.5, connect_timeout=5
-    )
+    client = a_client(oss, retry=RetryPolicy(attempts=1), read_timeout=0.5, stall_timeout=0.5, connect_timeout=5)
     oss.fail("GetBucketInfo", fault=Fault("bandwidth", bytes_per_second=100))
     began = time.monotonic()
 
@@ -246,25 +244,26 @@ def test_a_small_source_that_changes_under_way_never_becomes_an_object_of_mixed_
     transfers: Transfers, tmp_path: Path
 ) -> None:
     """The change is noticed when the last byte is on its way already, so OSS stores old and new bytes in one object."""
-    old, new = some_bytes(512 * 1024, seed=1), some_bytes(512 * 1024, seed=2)
-    source = tmp_path / "source"
-    source.write_bytes(old)
+    source = a_file(tmp_path, size=2 * PIECE_SIZE, seed=1)
     transfers.oss.put(BUCKET, "key", b"what was there")
 
-    def replace_source(request: object) -> None:
+    def change_the_second_half(request: object) -> None:
         transfers.oss.on_request = None
-        source.write_bytes(new)
+        time.sleep(0.1)  # the first piece is on its way, the second is read 0.25 s after it
+        with source.open("r+b") as file:
+            file.seek(PIECE_SIZE)
+            file.write(some_bytes(PIECE_SIZE, seed=2))
 
-    transfers.oss.on_request = replace_source
+    transfers.oss.on_request = change_the_second_half
 
     with pytest.raises(SourceChanged):
         transfers.upload(
             source,
             source_changed="fail",
-            config={"multipart_threshold": 2**20, "max_bandwidth": 2**20},
+            config={"multipart_threshold": 2**20, "max_bandwidth": 4 * PIECE_SIZE},
         )
-    time.sleep(0.3)
 
+    transfers.oss.stop()  # whatever was received is stored by then
     assert transfers.oss.object(BUCKET, "key") == b"what was there"
 
 
@@ -337,9 +336,6 @@ def test_a_call_after_one_that_died_between_the_rename_and_the_end_fetches_nothi
 
 def test_a_stop_is_noticed_while_the_checkpoint_store_is_waited_for(transfers: Transfers, tmp_path: Path) -> None:
     """A store that is down is asked four times within 14 seconds, in the thread that watches."""
-    from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
-    from airflow_provider_ossresume.errors import TransferStopped
-
     folder = tmp_path / "store"
     key = checkpoint_key("download", TARGET.uri)
     (folder / f"{key}.json").mkdir(parents=True)  # it cannot be read

@@ -1,0 +1,237 @@
+"""Each example DAG does what its docstring says: it is run by the installed Airflow, against a local OSS server.
+
+Where Airflow's retry is wanted, OSS forgets an upload when it is to be completed: the first try fails with all parts
+sent, and the second one must send none.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
+
+pytestmark = pytest.mark.airflow
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "example_dags"
+BUCKET = "my-bucket"
+MIB = 2**20
+FORGOTTEN = Fault("status", status=404, code="NoSuchUpload")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run that is over, as Airflow's database has it."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    database: Path
+
+    def tries(self, task_id: str) -> dict[int, tuple[str, int]]:
+        """Return state and try number of each of the task's instances, by map index."""
+        rows = self._rows("SELECT map_index, state, try_number FROM task_instance", task_id)
+        return {map_index: (state, number) for map_index, state, number in rows}
+
+    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        values = {
+            (name, index): value
+            for name, index, value in self._rows("SELECT key, map_index, value FROM xcom", task_id)
+        }
+        return json.loads(values[key, map_index])
+
+    def xcom_keys(self, task_id: str) -> list[str]:
+        return [key for (key,) in self._rows("SELECT key FROM xcom", task_id)]
+
+    def _rows(self, select: str, task_id: str) -> list[Any]:
+        with closing(sqlite3.connect(self.database)) as connection:
+            query = f"{select} WHERE dag_id = ? AND run_id = ? AND task_id = ?"
+            return connection.execute(query, (self.dag_id, self.run_id, task_id)).fetchall()
+
+
+class Airflow:
+    """The process that parses and runs the examples; it starts once for all of them."""
+
+    def __init__(self, env: Mapping[str, str], log: Path) -> None:
+        self._database = Path(env["AIRFLOW_HOME"]) / "airflow.db"
+        self._log = log
+        command = (sys.executable, str(HERE / "dag_runner.py"))
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True
+            )
+        self.parsed = self._ask({"parse": True})
+
+    def run(self, dag_id: str, **conf: Any) -> Run:
+        answer = self._ask({"run": dag_id, "conf": conf})
+        if answer["state"] != "success":
+            print(self._log.read_text(errors="replace")[-10_000:])
+        return Run(dag_id, answer["run_id"], answer["state"], self._database)
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        assert answer, self._log.read_text(errors="replace")[-10_000:]
+        return json.loads(answer)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalOSS]:
+    with LocalOSS(buckets=[BUCKET]) as oss:
+        yield oss
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    airflow_env: dict[str, str], server: LocalOSS, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Airflow]:
+    env = {**airflow_env, "AIRFLOW_CONN_OSS_DEFAULT": server.connection_uri()}
+    runner = Airflow(env, tmp_path_factory.mktemp("log") / "airflow.log")
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def oss(server: LocalOSS) -> Iterator[LocalOSS]:
+    """The server with an empty bucket and nothing to remember."""
+    yield server
+    server.clear_faults()
+    server.clear_requests()
+    server.on_request = server.after_request = None
+    for key in server.objects(BUCKET):
+        server.delete(BUCKET, key)
+    assert not server.uploads(BUCKET)
+
+
+def some_bytes(size: int) -> bytes:
+    return bytes(number % 251 for number in range(1000)) * (size // 1000)
+
+
+def sent_parts(oss: LocalOSS, key: str) -> list[int]:
+    return sorted(request.part_number or 0 for request in oss.calls("UploadPart") if request.key == key)
+
+
+def test_every_example_is_parsed_without_an_error(airflow: Airflow) -> None:
+    assert not airflow.parsed["errors"]
+    assert airflow.parsed["dags"] == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+def test_no_example_and_nothing_of_ours_is_deprecated(airflow: Airflow) -> None:
+    assert not airflow.parsed["warnings"]
+
+
+def test_every_example_is_run_here() -> None:
+    text = Path(__file__).read_text()
+    for path in EXAMPLES.glob("*.py"):
+        assert f'"{path.stem}"' in text, path.stem
+
+
+def test_resumable_transfer(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.bin", tmp_path / "out.bin"
+    source.write_bytes(some_bytes(18 * MIB))
+    oss.fail("CompleteMultipartUpload", fault=FORGOTTEN)
+    conf = {"source": str(source), "target": str(target), "bucket": BUCKET, "key": "demo/in.bin"}
+    run = airflow.run("example_resumable_transfer", **conf)
+    assert run.state == "success"
+    assert target.read_bytes() == source.read_bytes()
+    assert run.tries("upload") == {-1: ("success", 2)}
+    assert run.xcom("upload") == "oss://my-bucket/demo/in.bin"
+    assert sent_parts(oss, "demo/in.bin") == [1, 2, 3]
+
+
+def test_upload(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+    source = tmp_path / "export.csv"
+    source.write_bytes(some_bytes(MIB))
+    run = airflow.run("example_upload", file=str(source), bucket=BUCKET)
+    assert run.state == "success"
+    key = f"exports/{run.run_id}.csv"
+    assert oss.object(BUCKET, key) == source.read_bytes()
+    assert run.xcom("upload", "report")["tries"] == 1
+    [put] = oss.calls("PutObject")
+    assert put.headers["x-oss-storage-class"] == "IA"
+    assert put.headers["x-oss-meta-dag-id"] == "example_upload"
+
+
+def test_download_twice(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+    oss.put(BUCKET, "models/current.bin", some_bytes(MIB))
+    conf = {"object": "oss://my-bucket/models/current.bin", "folder": str(tmp_path / "models")}
+    first, second = (airflow.run("example_download", **conf) for _ in range(2))
+    assert [first.state, second.state] == ["success", "success"]
+    assert (tmp_path / "models" / "current.bin").read_bytes() == oss.object(BUCKET, "models/current.bin")
+    assert first.xcom("download", "report")["outcome"] == "transferred"
+    assert second.xcom("download", "report")["outcome"] == "skipped"
+    assert first.xcom("use") == len(some_bytes(MIB))
+
+
+def test_sensor_then_download(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+    oss.put(BUCKET, "incoming/orders.csv", b"1,2,3")
+
+    def deliver_the_marker(request: Request) -> None:
+        if request.key == "incoming/_SUCCESS":
+            oss.put(BUCKET, "incoming/_SUCCESS", b"")
+
+    oss.after_request = deliver_the_marker  # so the sensor misses it once, and defers
+    run = airflow.run("example_sensor_then_download", bucket=BUCKET, file=str(tmp_path / "orders.csv"))
+    assert run.state == "success"
+    looks = [request.status for request in oss.calls("HeadObject") if request.key == "incoming/_SUCCESS"]
+    assert looks == [404, 200]
+    assert (tmp_path / "orders.csv").read_bytes() == b"1,2,3"
+
+
+def test_retry_safe_etl(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+    oss.fail("CompleteMultipartUpload", fault=FORGOTTEN)  # of the one that is completed first
+    run = airflow.run("example_retry_safe_etl", bucket=BUCKET, folder=str(tmp_path), tables=["orders", "customers"])
+    assert run.state == "success"
+    folder = tmp_path / run.run_id
+    for table in ("orders", "customers"):
+        key = f"etl/{run.run_id}/{table}.csv"
+        assert oss.object(BUCKET, key) == (folder / f"{table}.csv").read_bytes()
+        assert sent_parts(oss, key) == list(range(1, len(sent_parts(oss, key)) + 1))  # each once
+    assert sorted(run.tries("load").values()) == [("success", 1), ("success", 2)]
+    resumed = [index for index, (_, number) in run.tries("load").items() if number == 2]
+    report = run.xcom("load", "report", resumed[0])
+    assert (report["parts_kept"], report["parts_sent"]) == (report["parts"], 0)
+    assert oss.object(BUCKET, f"etl/{run.run_id}/_SUCCESS").decode().count("oss://my-bucket/etl/") == 2
+
+
+def test_checkpoint_stores(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+    source, checkpoints = tmp_path / "export.csv", tmp_path / "checkpoints"
+    source.write_bytes(some_bytes(17 * MIB))
+    names = ("by_variable", "by_xcom", "by_file")
+    for name in names:
+        oss.fail("CompleteMultipartUpload", fault=FORGOTTEN, key=f"{name}.csv")
+    run = airflow.run("example_checkpoint_stores", file=str(source), bucket=BUCKET, checkpoints=str(checkpoints))
+    assert run.state == "success"
+    for name in names:
+        assert oss.object(BUCKET, f"{name}.csv") == source.read_bytes()
+        assert run.tries(name) == {-1: ("success", 2)}
+        report = run.xcom(name, "report")
+        assert (report["parts_kept"], report["parts_sent"]) == (3, 0)
+    assert list(checkpoints.iterdir()) == []
+    assert run.xcom_keys("done") in ([], ["return_value"])
+
+
+def test_hook_in_python_task(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+    oss.put(BUCKET, "reports/known.pdf", b"known")
+    for name in ("known", "new"):
+        (tmp_path / f"{name}.pdf").write_bytes(b"a report")
+    run = airflow.run("example_hook_in_python_task", folder=str(tmp_path), bucket=BUCKET)
+    assert run.state == "success"
+    assert run.xcom("upload_new_reports") == ["reports/new.pdf"]
+    assert run.xcom("count") == len(b"a report")
+    assert oss.object(BUCKET, "reports/known.pdf") == b"known"

@@ -1,0 +1,70 @@
+"""The operations on local files, with faults: stands in for ``os`` in ``transfer.local``.
+
+The files are real. What is simulated is a disk that is full or fails, a write that is short or torn by kill -9, and
+kill -9 between any two operations.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+ERRORS = {"full": errno.ENOSPC, "broken": errno.EIO}
+
+
+class Disk:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._unsynced: set[int] = set()  # inodes with bytes that a loss of power would lose
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def pwrite(self, descriptor: int, data: memoryview, offset: int) -> int:
+        action = self._before("pwrite")
+        if action in ("short", "torn"):
+            data = data[: (len(data) + 1) // 2]
+        inode = os.fstat(descriptor).st_ino
+        self._unsynced.add(inode)
+        self._world.ledger.writes(self._world.current_try, inode)
+        size = os.pwrite(descriptor, data, offset)
+        if action == "torn":
+            self._world.kill(self._world.current_try)
+        self._after("pwrite")
+        return size
+
+    def preadv(self, descriptor: int, buffers: Any, offset: int) -> int:
+        self._before("preadv")
+        return os.preadv(descriptor, buffers, offset)
+
+    def ftruncate(self, descriptor: int, size: int) -> None:
+        self._before("ftruncate")
+        os.ftruncate(descriptor, size)
+        self._unsynced.add(os.fstat(descriptor).st_ino)
+        self._after("ftruncate")
+
+    def fsync(self, descriptor: int) -> None:
+        self._before("fsync")
+        self._unsynced.discard(os.fstat(descriptor).st_ino)  # tmpfs: nothing to wait for
+        self._after("fsync")
+
+    def replace(self, source: Any, target: Any) -> None:
+        self._before("replace")
+        is_synced = os.stat(source).st_ino not in self._unsynced
+        os.replace(source, target)
+        self._world.ledger.file_published(self._world.current_try, is_synced=is_synced)
+        self._after("replace")
+
+    def _before(self, operation: str) -> str | None:
+        action = self._world.point(operation, "before")
+        if action in ERRORS:
+            self._world.note(f"{operation} -> {action}")
+            raise OSError(ERRORS[action], os.strerror(ERRORS[action]))
+        return action
+
+    def _after(self, operation: str) -> None:
+        self._world.point(operation, "after")

@@ -1,0 +1,421 @@
+"""OSS in memory, by its rules, and the client that a try has.
+
+The rules are those of the local OSS server, which the official SDKs judge. The client behaves as ``oss.client`` does: it
+retries what may pass, compares what OSS stored with what was sent, and checks the range of what came.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    AlreadyExists,
+    BadAnswer,
+    ConnectionFailed,
+    IntegrityError,
+    InvalidPart,
+    InvalidRange,
+    NoSuchKey,
+    NoSuchUpload,
+    PreconditionFailed,
+    RequestError,
+    ServiceError,
+)
+from airflow_provider_ossresume.model.crc64 import combine_all, crc64
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
+from airflow_provider_ossresume.transfer.local import PartBody, PartSink
+from airflow_provider_ossresume.transfer.upload import FORBID_OVERWRITE
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Try, World
+
+T = TypeVar("T")
+
+BUCKET, KEY = "bucket", "key"
+MIN_PART_SIZE = 100 * 1024  # OSS: every part but the last, checked at Complete
+MAX_PART_COUNT = 10_000
+STEP = 40 * 1024  # bytes that a body moves at once; a part has three steps or more
+
+NAMES = {
+    "head": "HeadObject",
+    "put": "PutObject",
+    "get": "GetObject",
+    "initiate": "InitiateMultipartUpload",
+    "part": "UploadPart",
+    "list": "ListParts",
+    "complete": "CompleteMultipartUpload",
+    "abort": "AbortMultipartUpload",
+}
+
+
+def refusal(kind: type[ServiceError], operation: str, status: int, code: str) -> ServiceError:
+    return kind(operation=NAMES[operation], target=f"oss://{BUCKET}/{KEY}", status=status, code=code)
+
+
+def no_answer(operation: str, why: str) -> ConnectionFailed:
+    return ConnectionFailed(f"{NAMES[operation]}: {why}", operation=NAMES[operation], target=f"oss://{BUCKET}/{KEY}")
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    content: bytes
+    crc64: int
+
+    @classmethod
+    def of(cls, content: bytes) -> StoredPart:
+        return cls(content, crc64(content))
+
+    @property
+    def etag(self) -> str:
+        return f"{self.crc64:016X}"
+
+
+@dataclass
+class Upload:
+    """A multipart upload.
+
+    The marks below the parts are the ledger's, who has to tell why one was left behind.
+    """
+
+    upload_id: str
+    by: Try | None  # None: another writer's
+    headers: Mapping[str, str]
+    parts: dict[int, StoredPart] = field(default_factory=dict)
+    state: str = "open"  # or completed, aborted, removed
+
+    is_answered: bool = False  # the try that initiated it got to know its ID
+    is_saved: bool = False  # a checkpoint that names it has been in the store
+    save_failed: bool = False
+    abort_failed: bool = False
+    checkpoint_lost: bool = False  # by other hands than a try's
+    overlapped: bool = False  # its checkpoint was overwritten by a try that did not know of it
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    content: bytes
+    etag: str
+    crc64: int
+
+
+class OSS:
+    """The service: every method is one effect, whole or not at all."""
+
+    def __init__(self) -> None:
+        self.uploads: dict[str, Upload] = {}
+        self.object: StoredObject | None = None
+        self._ids = itertools.count(1)
+
+    def open_uploads(self) -> list[Upload]:
+        return [upload for upload in self.uploads.values() if upload.state == "open"]
+
+    def head(self, operation: str = "head") -> StoredObject:
+        if self.object is None:
+            raise refusal(NoSuchKey, operation, 404, "NoSuchKey")
+        return self.object
+
+    def put(self, content: bytes, headers: Mapping[str, str]) -> StoredObject:
+        self._check_overwrite("put", headers)
+        part = StoredPart.of(content)
+        self.object = StoredObject(content, part.etag, part.crc64)
+        return self.object
+
+    def get(self, start: int, stop: int | None, if_match: str | None) -> bytes:
+        found = self.head("get")
+        if if_match is not None and if_match != found.etag:
+            raise refusal(PreconditionFailed, "get", 412, "PreconditionFailed")
+        if stop is not None and start >= len(found.content):
+            raise refusal(InvalidRange, "get", 416, "InvalidRange")
+        return found.content[start:stop]
+
+    def initiate(self, headers: Mapping[str, str], by: Try | None) -> Upload:
+        self._check_overwrite("initiate", headers)
+        upload = Upload(f"U{next(self._ids)}", by, headers)
+        self.uploads[upload.upload_id] = upload
+        return upload
+
+    def upload(self, operation: str, upload_id: str) -> Upload:
+        found = self.uploads.get(upload_id)
+        if found is None or found.state != "open":
+            raise refusal(NoSuchUpload, operation, 404, "NoSuchUpload")
+        return found
+
+    def put_part(self, upload_id: str, number: int, content: bytes) -> StoredPart:
+        upload = self.upload("part", upload_id)
+        if not 1 <= number <= MAX_PART_COUNT:
+            raise refusal(ServiceError, "part", 400, "InvalidArgument")
+        upload.parts[number] = part = StoredPart.of(content)
+        return part
+
+    def list_parts(self, upload_id: str, *, after: int, limit: int) -> list[tuple[int, StoredPart]]:
+        parts = sorted(self.upload("list", upload_id).parts.items())
+        return [(number, part) for number, part in parts if number > after][:limit]
+
+    def complete(self, upload_id: str, named: list[tuple[int, str]], headers: Mapping[str, str]) -> StoredObject:
+        upload = self.upload("complete", upload_id)
+        if not named or any(one[0] >= other[0] for one, other in itertools.pairwise(named)):
+            raise refusal(ServiceError, "complete", 400, "InvalidPartOrder")
+        parts = []
+        for number, etag in named:
+            part = upload.parts.get(number)
+            if part is None or part.etag != etag:
+                raise refusal(InvalidPart, "complete", 400, "InvalidPart")
+            parts.append(part)
+        if any(len(part.content) < MIN_PART_SIZE for part in parts[:-1]):
+            raise refusal(ServiceError, "complete", 400, "EntityTooSmall")
+        self._check_overwrite("complete", headers)
+        upload.state = "completed"
+        crc = combine_all((part.crc64, len(part.content)) for part in parts)
+        content = b"".join(part.content for part in parts)
+        self.object = StoredObject(content, f"{crc:016X}-{len(parts)}", crc)
+        return self.object
+
+    def abort(self, upload_id: str) -> None:
+        self.upload("abort", upload_id).state = "aborted"
+
+    def _check_overwrite(self, operation: str, headers: Mapping[str, str]) -> None:
+        if headers.get(FORBID_OVERWRITE) == "true" and self.object is not None:
+            raise refusal(AlreadyExists, operation, 409, "FileAlreadyExists")
+
+
+class Client:
+    """What one try has of OSS: an UploadClient and a DownloadClient."""
+
+    def __init__(self, world: World, process: Try) -> None:
+        self._world = world
+        self._oss = world.oss
+        self._ledger = world.ledger
+        self._try = process
+
+    # --- objects ------------------------------------------------------------------------------------------------------
+
+    def head_object(self, target: ObjectRef) -> ObjectMeta:
+        def effect() -> ObjectMeta:
+            found = self._oss.head()
+            self._ledger.saw_object(self._try, found)
+            return self._meta(found)
+
+        return self._exchange("head", effect)
+
+    def put_object(
+        self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None
+    ) -> ObjectMeta:
+        def store(content: bytes) -> ObjectMeta:
+            found = self._oss.put(content, headers or {})
+            self._ledger.object_published(self._try, found.content)
+            return self._meta(found)
+
+        return self._send("put", body, store)
+
+    def get_object(
+        self, target: ObjectRef, sink: PartSink, *, start: int = 0, stop: int | None = None, if_match: str | None = None
+    ) -> ObjectMeta:
+        first_attempt = itertools.count(1)
+
+        def effect() -> ObjectMeta:
+            if next(first_attempt) == 1:
+                self._ledger.fetches(self._try, start, stop, if_match)
+            content = self._oss.get(start, stop, if_match)
+            found = self._oss.head()
+            if stop is not None and len(content) != stop - start:
+                raise BadAnswer("Content-Range", operation="GetObject", target=str(target))
+            sink.open()
+            for offset in range(0, len(content), STEP):
+                piece = content[offset : offset + STEP]
+                if self._world.point("get", "body", f"{start}+{offset}") == "flip":
+                    piece = _flipped(piece)
+                sink.write(piece)
+            return self._meta(found)
+
+        meta = self._exchange("get", effect, f"{start}-{stop}")
+        self._ledger.fetched(self._try, start, stop, if_match)
+        return meta
+
+    # --- multipart uploads --------------------------------------------------------------------------------------------
+
+    def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str:
+        def effect() -> Upload:
+            upload = self._oss.initiate(headers or {}, self._try)
+            self._ledger.initiated(self._try, upload)
+            return upload
+
+        upload = self._exchange("initiate", effect)
+        upload.is_answered = True
+        return upload.upload_id
+
+    def upload_part(self, target: ObjectRef, upload_id: str, number: int, body: PartBody) -> UploadedPart:
+        attempts = itertools.count(1)
+
+        def store(content: bytes) -> ObjectMeta:
+            self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts))
+            part = self._oss.put_part(upload_id, number, content)
+            return ObjectMeta(size=len(content), etag=part.etag, crc64=self._crc(part.crc64))
+
+        stored = self._send("part", body, store, f"{upload_id}/{number}")
+        return UploadedPart(number, stored.etag, body.size, body.crc64())
+
+    def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]:
+        listed: dict[int, StoredPart] = {}
+        after = 0
+        while True:
+            limit = self._world.page_size
+            page = self._exchange(
+                "list", lambda after=after: self._oss.list_parts(upload_id, after=after, limit=limit), upload_id
+            )
+            listed.update(page)
+            if len(page) < limit:
+                break
+            after = page[-1][0]
+        self._ledger.listed(self._try, upload_id, listed)
+        return [
+            UploadedPart(number, part.etag, len(part.content), self._crc(part.crc64)) for number, part in listed.items()
+        ]
+
+    def complete(
+        self,
+        target: ObjectRef,
+        upload_id: str,
+        parts: Iterable[UploadedPart],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> ObjectMeta:
+        named = [(part.number, part.etag) for part in parts]
+
+        def effect() -> ObjectMeta:
+            found = self._oss.complete(upload_id, named, headers or {})
+            if self._world.bad_join:
+                self._world.bad_join = False
+                found = self._oss.put(_flipped(found.content), {})
+                self._ledger.object_put_by_others(found.content, "joined wrongly")
+            else:
+                self._ledger.object_published(self._try, found.content)
+            return self._meta(found)
+
+        return self._exchange("complete", effect, upload_id)
+
+    def abort(self, target: ObjectRef, upload_id: str) -> None:
+        def effect() -> None:
+            self._ledger.aborts(self._try, upload_id)
+            self._oss.abort(upload_id)
+
+        try:
+            self._exchange("abort", effect, upload_id)
+        except RequestError as error:
+            if upload_id in self._oss.uploads and not isinstance(error, NoSuchUpload):
+                self._oss.uploads[upload_id].abort_failed = True
+            raise
+
+    # --- one exchange -------------------------------------------------------------------------------------------------
+
+    def _exchange(self, operation: str, effect: Callable[[], T], label: str = "") -> T:
+        """Do it until it succeeds, as the real client does."""
+        world = self._world
+        self._ledger.call_begins(self._try, operation, label)
+        failed = True
+        try:
+            for attempt in itertools.count(1):
+                try:
+                    result = self._attempt(operation, effect, label)
+                    failed = False
+                    return result
+                except (RequestError, IntegrityError) as error:
+                    world.note(f"{operation} {label} -> {_brief(error)}")
+                    if not error.retryable or attempt >= world.attempts:
+                        raise
+                    world.scheduler.sleep(0.1 * 2**attempt)
+            raise AssertionError("unreachable")
+        finally:
+            self._ledger.call_ends(self._try, operation, failed=failed)
+
+    def _attempt(self, operation: str, effect: Callable[[], T], label: str) -> T:
+        world = self._world
+        self._ledger.count_call(self._try)
+        world.pass_time()
+        if self._try.outage > 0:
+            self._try.outage -= 1
+            raise no_answer(operation, "still no answer")
+        action = world.point(operation, "before", label)
+        if action == "refused":
+            raise no_answer(operation, "refused")
+        if action == "outage":
+            self._try.outage = world.attempts - 1
+            raise no_answer(operation, "refused, for longer")
+        if action == "stall":
+            world.scheduler.sleep(12.0)
+            raise no_answer(operation, "stalled")
+        if action == "busy":
+            raise refusal(ServiceError, operation, 503, "ServiceUnavailable")
+        if action == "denied":
+            self._try.was_denied = True
+            raise refusal(AccessDenied, operation, 403, "AccessDenied")
+        if action == "late" and operation in ("complete", "initiate"):
+            world.later(lambda: self._land(operation, effect))
+            raise no_answer(operation, "no answer yet")
+        if action == "bad join":
+            world.bad_join = True
+        result = effect()
+        world.note(f"{operation} {label} ok")
+        action = world.point(operation, "after", label)
+        if action == "lost":
+            raise no_answer(operation, "answer lost")
+        if action == "lost outage":
+            self._try.outage = world.attempts - 1
+            raise no_answer(operation, "answer lost, and no other came")
+        return result
+
+    def _land(self, operation: str, effect: Callable[[], T]) -> None:
+        """A request that its sender had given up arrives."""
+        try:
+            effect()
+            self._world.note(f"a late {operation} of {self._try} lands")
+        except ServiceError as error:
+            self._world.note(f"a late {operation} of {self._try} -> {_brief(error)}")
+
+    def _send(
+        self, operation: str, body: PartBody, store: Callable[[bytes], ObjectMeta], label: str = ""
+    ) -> ObjectMeta:
+        """Send a body; OSS acts when it has all bytes, whatever the sender makes of them afterwards."""
+
+        def effect() -> ObjectMeta:
+            content, stored = b"", None
+            late = False
+            if body.size == 0:
+                stored = store(b"")
+            for piece in body.open():
+                data = bytes(piece)
+                action = self._world.point(operation, "body", f"{label}+{len(content)}")
+                if action == "flip":
+                    data = _flipped(data)
+                late = late or action == "late"
+                content += data
+                if len(content) == body.size:
+                    if late:
+                        self._world.later(lambda: self._land(operation, lambda: store(content)))
+                        raise no_answer(operation, "no answer yet")
+                    stored = store(content)
+            assert stored is not None, "a body that is shorter than it said"
+            sent = body.crc64()
+            if sent is not None and stored.crc64 is not None and sent != stored.crc64:
+                raise IntegrityError(f"{label}: OSS stored other bytes than were sent")
+            return stored
+
+        return self._exchange(operation, effect, label)
+
+    def _meta(self, found: StoredObject) -> ObjectMeta:
+        return ObjectMeta(size=len(found.content), etag=found.etag, crc64=self._crc(found.crc64))
+
+    def _crc(self, value: int) -> int | None:
+        return value if self._world.profile.crc_headers else None
+
+
+def _flipped(data: bytes) -> bytes:
+    return bytes([data[0] ^ 0x55]) + data[1:] if data else data
+
+
+def _brief(error: BaseException) -> str:
+    code = getattr(error, "code", "")
+    return f"{type(error).__name__}{' ' + code if code else ''}"
