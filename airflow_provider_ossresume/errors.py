@@ -102,7 +102,7 @@ class ServiceError(RequestError):
         said = " ".join(part for part in (str(status), code) if part)
         text = f"{operation} {target} answered {said}"
         if detail:
-            text += f": {detail}"
+            text += f": {detail.rstrip('.')}"
         if hint:
             text += f"; {hint}"
         facts = ", ".join(

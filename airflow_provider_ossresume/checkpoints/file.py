@@ -17,7 +17,7 @@ class FileCheckpointStore:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.folder = Path(folder).absolute() if folder is not None else Path.home() / ".ossresume"
+        self.folder = Path(folder).expanduser().absolute() if folder is not None else Path.home() / ".ossresume"
 
     def load(self, key: str) -> str | None:
         try:

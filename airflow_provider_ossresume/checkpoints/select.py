@@ -48,7 +48,7 @@ def select_store(
     if choice in CHOICES:
         return _airflow_store(choice, context, description, xcom_holder_task_id)
     if "." in choice:
-        return _checked(_load_class(choice)())
+        return _checked(_new(choice))
     raise ArgumentError("checkpoint", choice, f"choose one of {', '.join(CHOICES)}, file:FOLDER, or a class path")
 
 
@@ -77,15 +77,24 @@ def _airflow_store(
     return TaskStateCheckpointStore(task_state)
 
 
-def _load_class(path: str) -> Any:
+def _new(path: str) -> object:
+    """Return an instance of the class at a dotted path, made without arguments."""
     module, _, name = path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ArgumentError("checkpoint", path, f"this class cannot be imported: {error}") from error
+    if not callable(found):
+        raise ArgumentError("checkpoint", path, "this is no class: it is not callable")
+    try:
+        return found()
+    except TypeError as error:
+        raise ArgumentError("checkpoint", path, f"this class is made without arguments: {error}") from error
 
 
-def _checked(store: Any) -> CheckpointStore:
-    if not isinstance(store, CheckpointStore):
-        raise ArgumentError("checkpoint", store, "a checkpoint store has the methods load, save and delete")
+def _checked(store: object) -> CheckpointStore:
+    if isinstance(store, type) or not isinstance(store, CheckpointStore):
+        raise ArgumentError(
+            "checkpoint", store, "give an instance of a class that has the methods load, save and delete"
+        )
     return store

@@ -43,7 +43,7 @@ class XComCheckpointStore:
             value = _airflow.get_xcom(PREFIX + key, self._row)
         except Exception as error:  # Airflow raises what its database, XCom back end or API client raise
             raise _airflow.store_error(f"reading the XCom {PREFIX + key} of {self._holder}", error) from error
-        return None if value is None else json.dumps(value)
+        return None if value is None else _as_text(value)
 
     def save(self, key: str, text: str) -> None:
         try:
@@ -63,6 +63,13 @@ class XComCheckpointStore:
 
     def __str__(self) -> str:
         return f"XCom of {self._holder}"
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)  # put there by hand: whoever decodes it says that it is no checkpoint
 
 
 def find_holder(task: Any, *, named: str | None = None) -> str:
@@ -91,13 +98,21 @@ def find_holder(task: Any, *, named: str | None = None) -> str:
 
 
 def _candidates(task: Any) -> Iterator[str]:
-    downstream = task.get_flat_relative_ids(upstream=False)
-    waiting = {name for name in downstream if _waits_for_all(task.dag.get_task(name))}
-    direct_downstream, direct_upstream = set(task.downstream_task_ids), set(task.upstream_task_ids)
-    yield from sorted(waiting & direct_downstream)
-    yield from sorted(waiting - direct_downstream)
+    direct_upstream = set(task.upstream_task_ids)
+    yield from _tasks_behind(task)
     yield from sorted(direct_upstream)
     yield from sorted(task.get_flat_relative_ids(upstream=True) - direct_upstream)
+
+
+def _tasks_behind(task: Any) -> list[str]:
+    """Return the tasks that cannot start before ours has succeeded, the nearest first."""
+    found: list[str] = []
+    nearest = [task]
+    while nearest:
+        names = sorted({name for each in nearest for name in each.downstream_task_ids} - set(found))
+        nearest = [each for each in map(task.dag.get_task, names) if _waits_for_all(each)]
+        found += [each.task_id for each in nearest]
+    return found
 
 
 def _waits_for_all(task: Any) -> bool:
@@ -105,7 +120,10 @@ def _waits_for_all(task: Any) -> bool:
 
 
 def _is_mapped(task: Any) -> bool:
-    return bool(getattr(task, "is_mapped", False)) or task.get_closest_mapped_task_group() is not None
+    # 2.11 has no is_mapped, but only mapped tasks have the arguments of partial().
+    return (
+        getattr(task, "is_mapped", hasattr(task, "partial_kwargs")) or task.get_closest_mapped_task_group() is not None
+    )
 
 
 def _others(task: Any) -> Iterable[str]:

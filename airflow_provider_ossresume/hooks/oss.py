@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import BaseHook, current_context
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
-from airflow_provider_ossresume.errors import NoSuchKey, OSSResumeError
+from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.objects import (
@@ -18,6 +18,7 @@ from airflow_provider_ossresume.model.objects import (
     ObjectMeta,
     ObjectRef,
     check_bucket,
+    check_text,
     parse_oss_url,
     resolve_target,
 )
@@ -87,7 +88,9 @@ class OSSResumeHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Try the connection with one harmless signed request; return whether it works, and what to do when not."""
         try:
-            client = self.get_conn()
+            # A person waits, and Airflow's API server with them: no long retries.
+            config = TransferConfig(part_retries=1, connect_timeout=5, read_timeout=10)
+            client = self.settings.client(config, region=self.region)
             bucket = self.settings.bucket
             if bucket is None:
                 return True, (
@@ -109,6 +112,7 @@ class OSSResumeHook(BaseHook):
 
         :raises ArgumentError: when they disagree, no bucket is named, or OSS forbids a name
         """
+        check_text("key", key)
         needs_default = not key.startswith("oss://") and not bucket_name
         return resolve_target(
             key,
@@ -156,9 +160,10 @@ class OSSResumeHook(BaseHook):
         :raises OSSResumeError: of the kinds that :meth:`target` and
             :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload` name
         """
+        _check_file(file)
         target = self.target(key, bucket_name)
         run = _Run(context or current_context())
-        with_requests, with_object = split_headers(headers or {})
+        with_requests, with_object = split_headers(_checked_texts("headers", headers))
         options = UploadOptions(
             if_exists=if_exists,
             source_changed=source_changed,
@@ -205,6 +210,7 @@ class OSSResumeHook(BaseHook):
 
         The other parameters are those of :meth:`upload_file`.
         """
+        _check_file(file)
         target = self.target(key, bucket_name, version_id=version_id)
         run = _Run(context or current_context())
         options = DownloadOptions(
@@ -316,7 +322,7 @@ class OSSResumeHook(BaseHook):
     ) -> str:
         """Return a URL with which whoever has it may do one thing with the object. It is a secret: do not log it.
 
-        :param method: GET, HEAD, PUT or DELETE
+        :param method: GET, HEAD, PUT or DELETE; anything else is an ArgumentError
         :param expires: seconds; at most seven days with V4 signatures
         """
         return self.get_conn().presigned_url(method, self.target(key, bucket_name), expires=expires)
@@ -375,13 +381,32 @@ def object_headers(
     metadata: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return the headers that an upload gives its object; the content type is guessed from the key by default."""
+    """Return the headers that an upload gives its object; the content type is guessed from the key by default.
+
+    :raises ArgumentError: for metadata or headers that are no mapping, or a content type that is no text
+    """
+    if content_type is not None:
+        check_text("content_type", content_type)
     # Python's own table: the system's differs between workers, and other headers would restart an upload.
     guessed, encoding = mimetypes.MimeTypes().guess_type(key)
     if encoding:
         guessed = None  # key.csv.gz is not text/csv
     return {
         "Content-Type": content_type or guessed or "application/octet-stream",
-        **{f"x-oss-meta-{name}": str(value) for name, value in (metadata or {}).items()},
-        **{name: str(value) for name, value in (headers or {}).items()},
+        **{f"x-oss-meta-{name}": value for name, value in _checked_texts("metadata", metadata).items()},
+        **_checked_texts("headers", headers),
     }
+
+
+def _checked_texts(argument: str, value: object) -> dict[str, str]:
+    """Return a mapping with texts for values."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ArgumentError(argument, value, f"give a dict, not {type(value).__name__}")
+    return {str(name): str(each) for name, each in value.items()}
+
+
+def _check_file(file: object) -> None:
+    if not isinstance(file, (str, os.PathLike)):
+        raise ArgumentError("file", file, f"give a path, not {type(file).__name__}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
@@ -133,7 +134,18 @@ def encode(checkpoint: Checkpoint) -> str:
     content = asdict(checkpoint)
     if isinstance(checkpoint, DownloadCheckpoint):
         content["runs"] = [[run.first, run.last, f"{run.crc64:016x}"] for run in checkpoint.runs]
-    return json.dumps({"ossresume": FORMAT_VERSION, "kind": checkpoint.kind, **content}, ensure_ascii=False)
+    content = {"ossresume": FORMAT_VERSION, "kind": checkpoint.kind, **content}
+    text = json.dumps(content, ensure_ascii=False)
+    # A file name that is no UTF-8 cannot be stored as it is.
+    return text if _is_unicode(text) else json.dumps(content)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def decode(text: object) -> Checkpoint:
@@ -150,7 +162,7 @@ def decode(text: object) -> Checkpoint:
         raise CheckpointUnreadable(f"the stored text is no JSON: {error}") from error
     if not isinstance(content, dict) or "ossresume" not in content:
         raise CheckpointUnreadable("the stored JSON is not a checkpoint")
-    if content["ossresume"] != FORMAT_VERSION:
+    if type(content["ossresume"]) is not int or content["ossresume"] != FORMAT_VERSION:
         raise CheckpointUnreadable(
             f"the checkpoint has format {content['ossresume']!r}, this version reads {FORMAT_VERSION}"
         )
@@ -234,9 +246,6 @@ class _Fields:
 
     def _run(self, entry: object) -> Run:
         match entry:
-            case [int(first), int(last), str(crc64)]:
-                try:
-                    return Run(first, last, int(crc64, 16) & 0xFFFF_FFFF_FFFF_FFFF)
-                except ValueError:
-                    pass
+            case [first, last, str(crc64)] if type(first) is type(last) is int and re.fullmatch("[0-9a-f]{16}", crc64):
+                return Run(first, last, int(crc64, 16))
         raise CheckpointUnreadable(f"the checkpoint's run {entry!r} is not [first, last, crc64]")

@@ -78,6 +78,12 @@ class ListedUpload:
     initiated: datetime | None
 
 
+def check_text(argument: str, value: object) -> None:
+    """:raises ArgumentError: when the value is no text, as an XCom of a task that returned nothing"""
+    if not isinstance(value, str):
+        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
+
+
 def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:
     """Return the bucket's name when OSS allows it (3 to 63 of a-z, 0-9 and inner hyphens)."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket):
@@ -97,8 +103,8 @@ def check_key(key: str, *, argument: str = "key") -> str:
         raise ArgumentError(argument, key, f"OSS keys have 1 to {MAX_KEY_BYTES} bytes in UTF-8, this one has {size}")
     if key[0] in "/\\":
         raise ArgumentError(argument, key, "OSS keys do not start with '/' or '\\'; drop it")
-    if bad := sorted({character for character in key if character < " " or character == "\x7f"}):
-        raise ArgumentError(argument, key, f"the control character {bad[0]!r} cannot be sent in XML; rename the key")
+    if bad := re.search("[\x00-\x1f\x7f\ufffe\uffff]", key):
+        raise ArgumentError(argument, key, f"the character {bad[0]!r} cannot be sent in XML; rename the key")
     return key
 
 
@@ -125,6 +131,9 @@ def resolve_target(
 
     :raises ArgumentError: when URL and argument disagree, no bucket is named, or OSS forbids a name
     """
+    check_text(argument, key)
+    if bucket_name is not None:
+        check_text("bucket_name", bucket_name)
     if key.startswith("oss://"):
         bucket, key_of_url = parse_oss_url(key)
         if bucket_name and bucket_name != bucket:

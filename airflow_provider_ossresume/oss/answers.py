@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -112,11 +111,10 @@ def nothing(answer: requests.Response) -> None:
 
 def object_meta(answer: requests.Response, *, size: int, etag: str | None = None) -> ObjectMeta:
     headers = {name.lower(): _decoded(value) for name, value in answer.headers.items()}
-    crc64 = headers.get("x-oss-hash-crc64ecma", "")
     return ObjectMeta(
         size=size,
         etag=etag or headers.get("etag", "").strip('"'),
-        crc64=int(crc64) if crc64.isdigit() else None,
+        crc64=_number(headers.get("x-oss-hash-crc64ecma")),
         last_modified=messages.read_http_date(headers.get("last-modified")),
         content_type=headers.get("content-type"),
         version_id=headers.get("x-oss-version-id"),
@@ -155,15 +153,20 @@ def check_content_range(call: Call, answer: requests.Response, start: int, stop:
 
 def total_size(answer: requests.Response) -> int:
     total = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get("Content-Length", "")
-    return int(total) if total.isdigit() else 0
+    return _number(total) or 0
 
 
 def content_length(call: Call, answer: requests.Response) -> int:
     answer.raw.read(MAX_ERROR_BYTES)
-    length = answer.headers.get("Content-Length", "")
-    if not length.isdigit():
+    length = _number(answer.headers.get("Content-Length"))
+    if length is None:
         raise call.bad_answer("the answer has no Content-Length")
-    return int(length)
+    return length
+
+
+def _number(text: str | None) -> int | None:
+    """Return a header's number; what has more than the 20 digits of a CRC-64 is none."""
+    return int(text) if text and re.fullmatch(r"[0-9]{1,20}", text.strip()) else None
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -205,7 +208,7 @@ def _error_body(answer: requests.Response, pieces: Iterable[bytes]) -> bytes:
     if in_header := answer.headers.get("x-oss-err"):  # an answer to HEAD has no body
         try:
             return base64.b64decode(in_header, validate=True)
-        except binascii.Error:
+        except ValueError:
             return b""
     return _joined(pieces, at_least=MAX_ERROR_BYTES)[:MAX_ERROR_BYTES]
 
@@ -272,11 +275,11 @@ def _hint(call: Call, answer: requests.Response, code: str) -> str:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from Retry-After or OSS's own throttling header in milliseconds."""
-    if (delay := headers.get("x-oss-qos-delay-time", "")).isdigit():
-        return int(delay) / 1000
-    said = headers.get("Retry-After", "").strip()
-    if said.isdigit():
-        return float(said)
+    if (delay := _number(headers.get("x-oss-qos-delay-time"))) is not None:
+        return delay / 1000
+    said = headers.get("Retry-After", "")
+    if (seconds := _number(said)) is not None:
+        return float(seconds)
     when = messages.read_http_date(said)
     return max(0.0, when.timestamp() - time.time()) if when else None
 

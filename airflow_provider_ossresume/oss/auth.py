@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
@@ -121,8 +122,10 @@ def check_expiry(expires: int, version: SignatureVersion) -> int:
 def header_value(name: str, value: str) -> str | bytes:
     """Return a header's value as it can be sent: OSS takes UTF-8, http.client only bytes of it.
 
-    :raises ArgumentError: for line ends and other control characters
+    :raises ArgumentError: for a name that HTTP does not know, and for control characters in the value
     """
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        raise ArgumentError("headers", name, "the name of a header or of metadata has letters, digits and hyphens")
     if any(character < " " or character == "\x7f" for character in value):
         raise ArgumentError(f"headers[{name!r}]", value, "a header holds no control characters; remove them")
     return value if value.isascii() else value.encode()

@@ -319,7 +319,12 @@ class OssClient:
     def presigned_url(
         self, method: str, target: ObjectRef, *, expires: int, query: Mapping[str, str] | None = None
     ) -> str:
-        """Return a URL with which whoever has it may do one thing for ``expires`` seconds. It is a secret."""
+        """Return a URL with which whoever has it may do one thing for ``expires`` seconds. It is a secret.
+
+        :raises ArgumentError: for another method than GET, HEAD, PUT or DELETE, or an expiry that OSS refuses
+        """
+        if method.upper() not in ("GET", "HEAD", "PUT", "DELETE"):
+            raise ArgumentError("method", method, "choose one of GET, HEAD, PUT or DELETE")
         check_expiry(expires, self._signature_version)
         resource = Signable(method.upper(), target.bucket, target.key, {**_version_query(target), **(query or {})})
         credentials = self._credentials.get()
@@ -353,6 +358,8 @@ class OssClient:
                 **self._settings,
             )
             with closing(answer):
+                if answer.status_code not in call.success and answer.status_code < 300:
+                    raise call.bad_answer(f"was answered {answer.status_code}")
                 if answer.status_code not in call.success:
                     raise self._error(call, answer, credentials, clock_offset)
                 return read(answer)

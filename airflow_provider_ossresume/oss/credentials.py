@@ -16,11 +16,29 @@ from airflow_provider_ossresume.errors import CredentialsError
 
 @dataclass(frozen=True)
 class Credentials:
-    """An Access Key, with a security token when it came from STS. Secret and token are never shown."""
+    """An Access Key, with a security token when it came from STS. Secret and token are never shown.
+
+    White space around them is dropped: pasted keys and mounted secrets often bring a line end along.
+
+    :raises CredentialsError: when one is missing or cannot be sent in a header
+    """
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
     security_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, label in (
+            ("access_key_id", "Access Key ID"),
+            ("access_key_secret", "Access Key Secret"),
+            ("security_token", "STS token"),
+        ):
+            value = (getattr(self, name) or "").strip()
+            if not value and name != "security_token":
+                raise CredentialsError(f"the {label} is missing; fill it in in the connection, or set auth_type")
+            if not value.isascii() or not value.isprintable():
+                raise CredentialsError(f"the {label} holds a character that no key has; copy it anew")
+            object.__setattr__(self, name, value or None)
 
 
 class CredentialsProvider(Protocol):
@@ -38,13 +56,7 @@ class StaticCredentials:
     """One Access Key, or one STS token, for good."""
 
     def __init__(self, access_key_id: str, access_key_secret: str, security_token: str | None = None) -> None:
-        if not access_key_id or not access_key_secret:
-            missing = "Access Key Secret" if access_key_id else "Access Key ID"
-            raise CredentialsError(f"the {missing} is missing; fill it in in the connection, or set auth_type")
-        # Pasted keys often bring a line end along, and no key holds white space.
-        self._credentials = Credentials(
-            access_key_id.strip(), access_key_secret.strip(), security_token.strip() if security_token else None
-        )
+        self._credentials = Credentials(access_key_id, access_key_secret, security_token)
 
     def get(self) -> Credentials:
         return self._credentials

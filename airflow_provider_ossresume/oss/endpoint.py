@@ -50,6 +50,8 @@ class Endpoint:
 
 def quote_key(key: str) -> str:
     """Return the key percent-encoded; slashes too where a proxy might take parts of the key for dot segments."""
+    if key in (".", ".."):
+        return key.replace(".", "%2E")
     has_odd_segments = any(segment in ("", ".", "..") for segment in key.split("/"))
     return quote(key, safe="~" if has_odd_segments else "/~")
 
@@ -72,15 +74,18 @@ def parse_endpoint(url: str, *, addressing: Addressing = "auto") -> Endpoint:
     """
     if addressing not in get_args(Addressing):
         raise ArgumentError("addressing", addressing, f"choose one of {', '.join(get_args(Addressing))}")
+    url = url.strip()
+    if "@" in url:
+        raise ArgumentError("endpoint", re.sub(r"[^/]*@", "…@", url), "an endpoint holds no user name or password")
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         _ = parts.port  # raises for a port that is no number
     except ValueError as error:
         raise ArgumentError("endpoint", url, f"it is no URL ({error})") from None
-    if parts.username or parts.password:
-        raise ArgumentError("endpoint", f"{parts.scheme}://…@{parts.hostname}", "an endpoint holds no user name")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ArgumentError("endpoint", url, "begin it with https://, as in https://oss-cn-hangzhou.aliyuncs.com")
+    if not url.isprintable() or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", parts.hostname):
+        raise ArgumentError("endpoint", url, "a host name has letters, digits, hyphens and dots")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ArgumentError("endpoint", url, "an endpoint ends after its host and port; the bucket is named apart")
     if addressing == "auto":
@@ -92,8 +97,8 @@ def region_of(endpoint: Endpoint) -> str | None:
     """Return the region that one of Alibaba's own host names tells, or None."""
     host = endpoint.host.partition(":")[0]
     for pattern in (
-        r"oss-(?!accelerate)(.+?)(?:-internal)?\.aliyuncs\.com",
-        r"(.+?)(?:-internal)?\.oss\.aliyuncs\.com",
+        r"oss-(?!accelerate)([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com",
+        r"([a-z0-9-]+?)(?:-internal)?\.oss\.aliyuncs\.com",
     ):
         if match := re.fullmatch(pattern, host):
             return match[1]

@@ -172,7 +172,7 @@ def read_http_date(text: str | None) -> datetime | None:
     """Return an HTTP date, or None for one that is absent or no date."""
     try:
         return parsedate_to_datetime(text) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -11,13 +12,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from airflow_provider_ossresume.errors import ArgumentError
+
 
 def new_session(*, max_connections: int, send_timeout: float) -> requests.Session:
     """Return a session that keeps no cookies and retries nothing by itself.
 
     :param send_timeout: seconds that sending one piece of a body may take
     """
-    session = requests.Session()
+    session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = _Adapter(send_timeout, max_connections)
     session.mount("https://", adapter)
@@ -31,10 +34,26 @@ def environment_settings(
     """Return proxies, verify and cert for every request to the URL; the environment is read once, here.
 
     From then on the session trusts it no more, so that it never looks into ~/.netrc.
+
+    :raises ArgumentError: when the CA bundle is not there
     """
     settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
+    if isinstance(settings["verify"], str) and not os.path.exists(settings["verify"]):
+        raise ArgumentError(
+            "ca_bundle",
+            settings["verify"],
+            "there is no such file on this worker; correct the connection's CA bundle, "
+            "or the environment's REQUESTS_CA_BUNDLE",
+        )
     session.trust_env = False
     return {name: settings[name] for name in ("proxies", "verify", "cert")}
+
+
+class _Session(requests.Session):
+    """Sees no redirect: requests would build the next request even where it may not follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class _Adapter(HTTPAdapter):

@@ -7,12 +7,21 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ossresume._airflow import AirflowException, AirflowFailException, BaseSensorOperator, conf
-from airflow_provider_ossresume.errors import OSSResumeError
+from airflow_provider_ossresume._airflow import AirflowFailException, BaseSensorOperator, conf
+from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
     from airflow_provider_ossresume.model.objects import ObjectRef
+
+
+class _InVain(BaseException):
+    """Carries what no waiting mends past Airflow's own handling, which skips it under soft_fail and goes on looking
+    under silent_fail."""
+
+    def __init__(self, error: OSSResumeError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class OSSObjectSensor(BaseSensorOperator):
@@ -65,16 +74,25 @@ class OSSObjectSensor(BaseSensorOperator):
                 return super().execute(context)
             if not self.poke(context):
                 self._defer()
-        except OSSResumeError as error:
-            # Not raised by poke itself: under soft_fail Airflow would take that for a skip.
-            raise self._failure(str(error), retryable=error.retryable) from error
+        except _InVain as in_vain:
+            raise AirflowFailException(str(in_vain)) from in_vain.error
         return None
 
-    def poke(self, context: Any) -> bool:
-        """Look once.
+    def resume_execution(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().resume_execution(*args, **kwargs)
+        except _InVain as in_vain:
+            raise AirflowFailException(str(in_vain)) from in_vain.error
 
-        :raises OSSResumeError: for anything but a missing key
-        """
+    def poke(self, context: Any) -> bool:
+        try:
+            return self._all_exist()
+        except OSSResumeError as error:
+            if error.retryable:
+                raise
+            raise _InVain(error) from error
+
+    def _all_exist(self) -> bool:
         targets = self._targets()
         missing = [target for target in targets if not self.hook.object_exists(target.key, target.bucket)]
         if missing:
@@ -86,7 +104,8 @@ class OSSObjectSensor(BaseSensorOperator):
     def execute_complete(self, context: Any, event: dict[str, Any]) -> None:
         """Take the trigger's event."""
         if event["status"] != "success":
-            raise self._failure(event["message"], retryable=event["retryable"])
+            error = OSSResumeError(event["message"])
+            raise error if event["retryable"] else _InVain(error)
         self.log.info("All are there: %s", ", ".join(map(str, self._targets()[:10])))
 
     def _defer(self) -> None:
@@ -104,8 +123,7 @@ class OSSObjectSensor(BaseSensorOperator):
         )
 
     def _targets(self) -> list[ObjectRef]:
-        keys = [self.bucket_key] if isinstance(self.bucket_key, str) else list(self.bucket_key)
+        keys = [self.bucket_key] if isinstance(self.bucket_key, str) else self.bucket_key
+        if not isinstance(keys, (list, tuple)) or not keys:
+            raise ArgumentError("bucket_key", keys, "give a key, or a list of keys")
         return [self.hook.target(key, self.bucket_name) for key in keys]
-
-    def _failure(self, message: str, *, retryable: bool) -> AirflowException:
-        return AirflowException(message) if retryable else AirflowFailException(message)

@@ -148,8 +148,14 @@ class Checkpointer:
             self._is_saved = False  # deleted by hand, or overwritten by a try that is over: put ours back
 
     def save_at_end(self) -> None:
-        """Save what is not saved yet, on the way out of a try that failed."""
-        if self._current and not self._is_saved:
+        """Save what is not saved yet, on the way out of a try that failed; a successor's checkpoint is left alone."""
+        if self._current is None or self._is_saved:
+            return
+        try:
+            self.check_owner()
+        except TrySuperseded as error:
+            log.warning("%s", error)
+        else:
             self._save()
 
     def delete(self) -> None:

@@ -73,6 +73,8 @@ class SourceFile:
                 kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
                 raise ArgumentError(argument, str(path), f"it is {kind}; name a file")
             self._file = self.path.open("rb", buffering=0)
+        except ArgumentError:
+            raise
         except FileNotFoundError:
             missing = ArgumentError(
                 argument, str(path), "there is no such file on this worker; check the path and which worker wrote it"

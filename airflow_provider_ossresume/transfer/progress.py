@@ -40,6 +40,7 @@ class Progress:
         self._total = self._done = self._parts_done = 0
         self._called_with: tuple[int, int] | None = None
         self._is_begun = False
+        self._moved_before = 0
         self._moved: deque[int] = deque()  # appending and popping are atomic
         self._began = self._logged = clock()
 
@@ -49,6 +50,7 @@ class Progress:
         self._total, self.parts = total, parts
         self._done = self._parts_done = self.parts_kept = 0
         self._moved.clear()
+        self._moved_before = self.bytes_moved
         self._began = self._logged = self._clock()
 
     def keep(self, size: int) -> None:
@@ -85,7 +87,7 @@ class Progress:
 
     def __str__(self) -> str:
         elapsed = max(self._clock() - self._began, 1e-9)
-        rate = self.bytes_moved / elapsed
+        rate = (self.bytes_moved - self._moved_before) / elapsed
         left = f"{(self._total - self._done) / rate:.0f} s left" if rate else "stalled"
         share = 100 * self._done // self._total if self._total else 100
         return (

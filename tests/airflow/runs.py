@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -104,6 +105,19 @@ def call_in_a_task(dag: Any, function: Callable[[Mapping[str, Any]], Any], *, th
 
 def _raise(error: BaseException) -> NoReturn:
     raise error
+
+
+@contextlib.contextmanager
+def connection_in_the_database(conn_id: str, as_json: str) -> Iterator[None]:
+    from airflow.models import Connection
+
+    with create_session() as session:
+        session.add(Connection.from_json(as_json, conn_id=conn_id))
+    try:
+        yield
+    finally:
+        with create_session() as session:
+            session.execute(text("DELETE FROM connection WHERE conn_id = :conn_id"), {"conn_id": conn_id})
 
 
 def checkpoints() -> list[str]:

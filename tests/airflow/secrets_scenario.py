@@ -30,7 +30,12 @@ def main(folder: Path) -> dict[str, Any]:
         start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
         default_args={"retries": 1, "retry_delay": timedelta(0)},
     ) as dag:
-        up: dict[str, Any] = {"file": source, "bucket_name": BUCKET, "transfer_config": CONFIG, "checkpoint": "variable"}
+        up: dict[str, Any] = {
+            "file": source,
+            "bucket_name": BUCKET,
+            "transfer_config": CONFIG,
+            "checkpoint": "variable",
+        }
         passes = OSSResumableUploadOperator(task_id="passes", key="key", **up)
         passes >> OSSResumableDownloadOperator(
             task_id="comes_back", key="key", file=str(folder / "target"), bucket_name=BUCKET, transfer_config=CONFIG

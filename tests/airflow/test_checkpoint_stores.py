@@ -89,7 +89,17 @@ def test_a_key_is_forty_hex_digits_and_its_own() -> None:
 
 # --- garbage ----------------------------------------------------------------------------------------------------------
 
-TEXTS = ("", "garbage", "{", "null", "[1, 2]", "7", '{"ossresume": 99}', '{"ossresume": 1, "kind": "upload"}', "\x00" * 9)
+TEXTS = (
+    "",
+    "garbage",
+    "{",
+    "null",
+    "[1, 2]",
+    "7",
+    '{"ossresume": 99}',
+    '{"ossresume": 1, "kind": "upload"}',
+    "\x01" * 9,
+)
 VALUES = ("garbage", "", 7, 2.5, True, [1, None], {"ossresume": 99}, {"a": {"b": []}}, '{"ossresume": 1}')
 
 

@@ -183,7 +183,9 @@ def test_an_anonymous_connection_signs_nothing(oss: LocalOSS, connections: Conne
         ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com"}, "https://oss-cn-hangzhou.aliyuncs.com"),
     ],
 )
-def test_an_official_connection_leads_where_it_did(connections: Connections, extra: dict[str, str], endpoint: str) -> None:
+def test_an_official_connection_leads_where_it_did(
+    connections: Connections, extra: dict[str, str], endpoint: str
+) -> None:
     connections.add(conn_type="oss", schema="its-bucket", extra={**OFFICIAL_EXTRA, **extra})
 
     hook = OSSResumeHook()
@@ -233,7 +235,7 @@ def test_an_official_connection_works_unchanged(oss: LocalOSS, connections: Conn
         ({"endpoint": "https://oss.example.com"}, "region", "V4 signatures need it"),
         ({}, "region", "fill in Region or Endpoint in the connection 'oss_default', or pass region="),
         ({"region": "Hangzhou!"}, "region", "reads like cn-hangzhou"),
-        ({"region": "cn-hangzhou", "endpoint_kind": "intern"}, "endpoint_kind", "public, internal, accelerate, dual-stack"),
+        ({"region": "cn-hangzhou", "endpoint_kind": "intern"}, "endpoint_kind", "public, internal, accelerate, dual"),
         ({"region": "cn-hangzhou", "auth_type": "ram"}, "auth_type", "access_key, sts, environment, anonymous"),
         ({"region": "cn-hangzhou", "addressing": "dns"}, "addressing", "auto, virtual, path, cname"),
         ({"region": "cn-hangzhou", "signature_version": "v2"}, "signature_version", "choose v4 or v1"),

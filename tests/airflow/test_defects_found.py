@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def test_an_xcom_that_json_does_not_know_is_refused_as_no_checkpoint(dag: Any, v
 
 
 def test_a_task_that_may_start_before_our_success_is_no_holder_however_far_down(dag: Any) -> None:
-    """``last`` waits for ``middle``, which waits for any one of its two: it may start, and lose its XComs, before us."""
+    """``middle`` waits for any one of its two, so that ``last`` may start, and lose its XComs, before our success."""
     from airflow_provider_ossresume.checkpoints.xcom import find_holder
     from tests.airflow.runs import Call
 
@@ -205,7 +205,7 @@ def test_a_key_from_a_task_that_returned_nothing_fails_at_once(
 def test_testing_a_connection_asks_at_most_twice(connected: LocalOSS, connections: Any, fault: Fault) -> None:
     """It runs in Airflow's API server while a person waits: eight attempts, each with its timeout, are minutes."""
     connections.add(**{**json.loads(connected.connection_uri()), "schema": BUCKET})
-    asked: list[Callable[[], None]] = []
+    asked: list[Any] = []
     connected.on_request = asked.append
     connected.fail("GetBucketInfo", fault=fault, times=None)
 

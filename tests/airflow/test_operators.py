@@ -109,8 +109,9 @@ def test_a_retry_goes_on_from_the_last_finished_part(
     transfer(direction, checkpoint=a_home(home, tmp_path))
     connected.fail(OF_A_PART[direction], nth=4, fault=DOWN)
     between: list[str] = []
-    connected.after_request = lambda request: request.status == 503 and between.extend(
-        checkpoints() + [f"file {file.stem}" for file in folder.glob("*.json")]
+    connected.after_request = lambda request: (
+        request.status == 503
+        and between.extend(checkpoints() + [f"file {file.stem}" for file in folder.glob("*.json")])
     )
 
     done = run(dag)
@@ -281,7 +282,12 @@ def test_what_no_retry_mends_fails_at_the_first_try(
     dag: Any, transfer: Any, connected: LocalOSS, connections: Any,
     direction: str, options: dict[str, Any], denied: bool, cause: str, says: str,
 ) -> None:  # fmt: skip
-    connections.add("of_hangzhou", login="nobody", password="secret-of-nobody", extra={"endpoint": "https://oss-cn-hangzhou.aliyuncs.com"})
+    connections.add(
+        "of_hangzhou",
+        login="nobody",
+        password="secret-of-nobody",
+        extra={"endpoint": "https://oss-cn-hangzhou.aliyuncs.com"},
+    )
     connections.add("without_key", extra={"region": "cn-hangzhou"})
     if denied:
         connected.fail("*", fault=DENIED, times=None)
@@ -368,7 +374,9 @@ def test_every_argument_of_an_upload_is_templated(dag: Any, transfer: Any, conne
     assert done.xcom("transfer") == f"oss://{BUCKET}/a/b c.json"
 
 
-def test_every_argument_of_a_download_is_templated(dag: Any, transfer: Any, connected: LocalOSS, tmp_path: Path) -> None:
+def test_every_argument_of_a_download_is_templated(
+    dag: Any, transfer: Any, connected: LocalOSS, tmp_path: Path
+) -> None:
     values = {
         "key": "key",
         "file": str(tmp_path / "to" / "here"),
@@ -477,9 +485,9 @@ def test_one_file_to_many_keys_and_one_key_to_many_files(dag: Any, connected: Lo
         up = OSSResumableUploadOperator.partial(
             task_id="up", file=str(source), bucket_name=BUCKET, transfer_config=CONFIG
         ).expand(key=["1", "2"])
-        down = OSSResumableDownloadOperator.partial(
-            task_id="down", bucket_name=BUCKET, transfer_config=CONFIG
-        ).expand(key=["1", "2"], file=targets[:1])
+        down = OSSResumableDownloadOperator.partial(task_id="down", bucket_name=BUCKET, transfer_config=CONFIG).expand(
+            key=["1", "2"], file=targets[:1]
+        )
         up >> down >> OSSResumableDownloadOperator.partial(task_id="uris").expand(
             key=up.output, file=targets[1:]
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from airflow_provider_ossresume import get_provider_info as module
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS, get_provider_info
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+from airflow_provider_ossresume.local_oss import LocalOSS
 from tests.end_to_end import airflow_console
 
 DISTRIBUTION = "airflow-provider-ossresume"
@@ -31,6 +33,8 @@ COMMANDS = {
     "widgets": ["providers", "widgets", "--output", "json"],
     "behaviours": ["providers", "behaviours", "--output", "json"],
     "triggers": ["providers", "triggers", "--output", "json"],
+    "test of a good connection": ["connections", "test", "good"],
+    "test of a bad connection": ["connections", "test", "bad"],
 }
 
 
@@ -50,12 +54,20 @@ class CommandLine:
 @pytest.fixture(scope="module")
 def command_line(migrated: None) -> CommandLine:
     """One process, as each start of Airflow takes seconds."""
-    done = subprocess.run(
-        (sys.executable, str(Path(airflow_console.__file__))),
-        input="\n".join(map(json.dumps, COMMANDS.values())),
-        capture_output=True,
-        text=True,
-    )
+    with LocalOSS() as oss:
+        good = {**json.loads(oss.connection_uri()), "schema": "bucket"}
+        connections = {"good": good, "bad": {**good, "password": "a-wrong-secret"}}
+        done = subprocess.run(
+            (sys.executable, str(Path(airflow_console.__file__))),
+            input="\n".join(map(json.dumps, COMMANDS.values())),
+            env={
+                **os.environ,
+                **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()},
+                "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            },
+            capture_output=True,
+            text=True,
+        )
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     return CommandLine(dict(zip(COMMANDS, answers, strict=True)), done.stderr)
@@ -77,7 +89,7 @@ def test_it_is_plain_json_made_anew_each_time() -> None:
 
 def test_it_is_found_by_the_entry_point_under_the_distributions_name() -> None:
     [point] = [
-        point for point in entry_points(group="apache_airflow_provider") if point.value.startswith("airflow_provider_oss")
+        point for point in entry_points(group="apache_airflow_provider") if point.value.startswith(module.__name__)
     ]
 
     assert point.dist is not None
@@ -100,8 +112,8 @@ def test_reading_it_imports_nothing() -> None:
 
 def test_every_module_and_class_that_it_names_exists() -> None:
     info = get_provider_info()
-    modules = [name for kind in ("hooks", "operators", "sensors", "triggers") for entry in info[kind]
-               for name in entry["python-modules"]]  # fmt: skip
+    parts = [entry for kind in ("hooks", "operators", "sensors", "triggers") for entry in info[kind]]
+    modules = [name for entry in parts for name in entry["python-modules"]]
     assert len(modules) == 4
     for name in modules:
         import_module(name)
@@ -110,9 +122,7 @@ def test_every_module_and_class_that_it_names_exists() -> None:
     path, _, name = connection["hook-class-name"].rpartition(".")
     hook = getattr(import_module(path), name)
     assert (hook.conn_type, hook.hook_name) == (connection["connection-type"], connection["hook-name"])
-    assert {entry["integration-name"] for kind in ("hooks", "operators", "sensors", "triggers") for entry in info[kind]} == {
-        entry["integration-name"] for entry in info["integrations"]
-    }
+    assert {part["integration-name"] for part in parts} == {entry["integration-name"] for entry in info["integrations"]}
 
 
 def test_it_takes_no_connection_type_of_another_provider() -> None:
@@ -192,7 +202,8 @@ def test_the_command_line_shows_its_hook(command_line: CommandLine) -> None:
 
 
 def test_the_command_line_shows_a_widget_for_each_field(command_line: CommandLine) -> None:
-    shown = {entry["connection_parameter_name"] for entry in command_line.json_of("widgets") if DISTRIBUTION in entry.values()}
+    ours = [entry for entry in command_line.json_of("widgets") if DISTRIBUTION in entry.values()]
+    shown = {entry["connection_parameter_name"] for entry in ours}
 
     assert shown == {f"extra__oss_resume__{name}" for name in CONN_FIELDS}
 
@@ -203,6 +214,16 @@ def test_the_command_line_knows_how_the_form_behaves(command_line: CommandLine) 
 
 def test_the_command_line_knows_its_trigger(command_line: CommandLine) -> None:
     assert "airflow_provider_ossresume.triggers.oss" in str(command_line.json_of("triggers"))
+
+
+def test_the_command_line_tests_a_connection(command_line: CommandLine) -> None:
+    status, output = command_line.answers["test of a good connection"]
+    assert (status, "Connection success!" in output) == (0, True), output
+
+    status, output = command_line.answers["test of a bad connection"]
+    assert status != 0
+    assert "check the Access Key Secret and the region" in " ".join(output.split())  # it wraps its lines
+    assert "a-wrong-secret" not in output + command_line.log
 
 
 def test_airflow_has_nothing_to_complain_of(command_line: CommandLine) -> None:

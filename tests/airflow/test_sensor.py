@@ -222,6 +222,27 @@ def test_the_keys_may_be_what_mapped_uploads_return(dag: Any, connected: LocalOS
     assert [request.key for request in connected.calls("HeadObject")] == ["1", "2", "3"]
 
 
+def test_a_connection_in_the_database_serves_task_and_trigger(
+    dag: Any, oss: LocalOSS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other than one in the environment, it comes over Airflow's own channel on 3.x."""
+    from tests.airflow import runs
+
+    monkeypatch.delenv("AIRFLOW_CONN_OSS_DEFAULT", raising=False)
+    with dag:
+        up = OSSResumableUploadOperator(task_id="up", file=str(a_file(tmp_path)), key="key", bucket_name=BUCKET)
+        up >> OSSObjectSensor(
+            task_id="wait", bucket_key="later", bucket_name=BUCKET, poke_interval=SOON, deferrable=True
+        )
+    oss.after_request = lambda request: request.key == "later" and oss.put(BUCKET, "later", b"")
+
+    with runs.connection_in_the_database("oss_default", oss.connection_uri()):
+        done = runs.run(dag)
+
+    assert done.state == "success"
+    assert len(oss.calls("HeadObject")) == 2
+
+
 # --- the trigger ------------------------------------------------------------------------------------------------------
 
 
@@ -271,7 +292,7 @@ def test_a_trigger_looks_at_its_connection_when_it_runs(connections: Any) -> Non
     "trigger",
     [
         OSSObjectTrigger(targets=[("bucket", "key")]),
-        OSSObjectTrigger(targets=[["bucket", "日本 語"], ("other", "b")], oss_conn_id="c", region="cn-beijing", poke_interval=7),
+        OSSObjectTrigger(targets=[["bucket", "日本 語"], ("other", "b")], oss_conn_id="c", region="r", poke_interval=7),
     ],
 )
 def test_a_trigger_is_the_same_after_a_trip_through_the_database(trigger: OSSObjectTrigger) -> None:

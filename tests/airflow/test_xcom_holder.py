@@ -123,14 +123,14 @@ def test_a_named_task_that_does_not_exist_is_an_error_that_tells_the_others(task
 
 
 def test_the_task_itself_is_no_holder(task: Any) -> None:
-    with pytest.raises(ArgumentError, match="xcom_holder_task_id='transfer'.*there is none"):
+    with pytest.raises(ArgumentError, match=r"xcom_holder_task_id='transfer'.*there is none"):
         holder_of(task("transfer"), named="transfer")
 
 
 def test_a_named_mapped_task_is_an_error(task: Any) -> None:
     (transfer := task("transfer")) >> task("below", copies=2)
 
-    with pytest.raises(ArgumentError, match="xcom_holder_task_id='below'.*unmapped"):
+    with pytest.raises(ArgumentError, match=r"xcom_holder_task_id='below'.*unmapped"):
         holder_of(transfer, named="below")
 
 

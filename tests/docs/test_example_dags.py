@@ -44,11 +44,11 @@ class Run:
         return {map_index: (state, number) for map_index, state, number in rows}
 
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        values = {
-            (name, index): value
-            for name, index, value in self._rows("SELECT key, map_index, value FROM xcom", task_id)
-        }
-        return json.loads(values[key, map_index])
+        rows = self._rows("SELECT key, map_index, value FROM xcom", task_id)
+        [value] = [value for name, index, value in rows if (name, index) == (key, map_index)]
+        return (
+            json.loads(value) if isinstance(value, (str, bytes)) else value
+        )  # SQLite turns JSON's numbers into its own
 
     def xcom_keys(self, task_id: str) -> list[str]:
         return [key for (key,) in self._rows("SELECT key FROM xcom", task_id)]

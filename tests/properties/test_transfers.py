@@ -24,7 +24,7 @@ from airflow_provider_ossresume.oss.retry import RetryPolicy
 from tests.world import BUCKET, PART, Transfers, a_client, some_bytes, touch
 
 crashing = settings(
-    derandomize=True, deadline=None, database=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+    derandomize=True, deadline=None, database=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
 OLD = b"what stood there before"
 

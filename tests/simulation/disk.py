@@ -7,6 +7,7 @@ kill -9 between any two operations.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,16 @@ class Disk:
     def __init__(self, world: World) -> None:
         self._world = world
         self._unsynced: set[int] = set()  # inodes with bytes that a loss of power would lose
+        self._openings = itertools.count(1)
+        self._opened: dict[int, int] = {}  # descriptors are used again, openings are not
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
+
+    def open(self, *arguments: Any) -> int:
+        descriptor = os.open(*arguments)
+        self._opened[descriptor] = next(self._openings)
+        return descriptor
 
     def pwrite(self, descriptor: int, data: memoryview, offset: int) -> int:
         action = self._before("pwrite")
@@ -30,7 +38,7 @@ class Disk:
             data = data[: (len(data) + 1) // 2]
         inode = os.fstat(descriptor).st_ino
         self._unsynced.add(inode)
-        self._world.ledger.writes(self._world.current_try, inode)
+        self._world.ledger.writes(self._world.current_try, inode, self._opened[descriptor])
         size = os.pwrite(descriptor, data, offset)
         if action == "torn":
             self._world.kill(self._world.current_try)
@@ -63,6 +71,7 @@ class Disk:
         action = self._world.point(operation, "before")
         if action in ERRORS:
             self._world.note(f"{operation} -> {action}")
+            self._world.current_try.has_met_bad_sector |= operation == "preadv"
             raise OSError(ERRORS[action], os.strerror(ERRORS[action]))
         return action
 

@@ -227,12 +227,13 @@ class Client:
             for offset in range(0, len(content), STEP):
                 piece = content[offset : offset + STEP]
                 if self._world.point("get", "body", f"{start}+{offset}") == "flip":
+                    self._try.has_met_flip = True
                     piece = _flipped(piece)
                 sink.write(piece)
             return self._meta(found)
 
         meta = self._exchange("get", effect, f"{start}-{stop}")
-        self._ledger.fetched(self._try, start, stop, if_match)
+        self._ledger.fetched(self._try, start, stop, if_match, size=meta.size)
         return meta
 
     # --- multipart uploads --------------------------------------------------------------------------------------------

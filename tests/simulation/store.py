@@ -59,7 +59,7 @@ class Store:
     def _call(self, operation: str, effect):  # type: ignore[no-untyped-def]
         world = self._world
         world.ledger.call_begins(self._try, operation)
-        world.ledger.count_call(self._try)
+        world.ledger.count_store_call(self._try)
         failed = True
         try:
             world.scheduler.pause()
@@ -86,3 +86,5 @@ class Store:
             world.ledger.call_ends(self._try, operation, failed=failed)
             if failed and operation == "save":
                 world.ledger.save_failed(self._try)
+            if failed and operation == "delete":
+                self._try.delete_failed = True

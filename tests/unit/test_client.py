@@ -741,6 +741,24 @@ def test_a_clock_that_is_off_is_corrected_once(hours: int, version: str, caplog:
     assert len([message for message in caplog.messages if "signing with OSS's time" in message]) == 1
 
 
+def test_a_clock_that_is_off_is_corrected_for_every_request_that_was_signed_with_it() -> None:
+    with LocalOSS(clock=lambda: time.time() + 7200) as oss:
+        oss.put(BUCKET, "key", DATA)
+        client = a_client(oss)
+        all_are_signed, arrived = threading.Barrier(4), []
+
+        def meet(request: object) -> None:
+            arrived.append(request)
+            if len(arrived) <= 4:
+                all_are_signed.wait(30)
+
+        oss.on_request = meet
+        with ThreadPoolExecutor(4) as threads:
+            sizes = list(threads.map(lambda _: client.head_object(TARGET).size, range(4)))
+
+    assert sizes == [len(DATA)] * 4
+
+
 def test_a_clock_that_goes_wrong_later_is_corrected_again(oss: LocalOSS) -> None:
     now = [time.time()]
     oss.put(BUCKET, "key", DATA)
@@ -1092,6 +1110,17 @@ def test_a_slow_body_that_moves_enough_is_waited_for(oss: LocalOSS) -> None:
     assert sink.data == DATA
 
 
+def test_xml_that_trickles_is_given_up(oss: LocalOSS) -> None:
+    for number in range(9):
+        oss.put(BUCKET, f"{number}".ljust(900, "x"), b"")
+    oss.fail("ListObjectsV2", fault=Fault("bandwidth", bytes_per_second=5_000), times=None)
+
+    client = a_client(oss, stall_timeout=0.2, read_timeout=30, retry=once())
+    error = failure(ConnectionFailed, lambda: list(client.list_objects(BUCKET)))
+
+    assert "stalled" in str(error)
+
+
 XML_CALLS: dict[str, Callable[[OssClient], object]] = {
     "InitiateMultipartUpload": lambda client: client.initiate(TARGET),
     "ListParts": lambda client: client.list_parts(TARGET, "ID"),
@@ -1170,6 +1199,15 @@ def test_a_part_of_another_range_is_never_written(content_range: str | None) -> 
 
     assert "asked for bytes 10-19" in str(error)
     assert sink.opened == 0
+
+
+@pytest.mark.parametrize("size", [0, 5, 9, 11, 15])
+def test_a_part_of_another_size_than_asked_for_is_an_error(size: int) -> None:
+    headers = {"Content-Range": "bytes 10-19/100", "ETag": '"E"'}
+    with Scripted(an_answer(206, b"x" * size, **headers)) as server:
+        error = failure(RequestError, lambda: server.client().get_object(TARGET, Collected(), start=10, stop=20))
+
+    assert error.retryable
 
 
 def test_the_whole_object_in_place_of_a_range_is_never_written() -> None:

@@ -120,14 +120,17 @@ def test_what_airflow_discovers_imports_nothing() -> None:
     assert imports("") <= {"__future__.annotations"}
 
 
-def test_the_contracts_of_lint_imports_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    cli = pytest.importorskip("importlinter.cli")
-    settings = ROOT.parent / "setup.cfg"
-    if not settings.exists():
+def test_the_contracts_of_lint_imports_are_kept() -> None:
+    pytest.importorskip("importlinter")
+    folder = ROOT.parent
+    if not (folder / "setup.cfg").exists():
         pytest.skip("the package is installed without its sources")
-    monkeypatch.chdir(settings.parent)
+    program = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
 
-    assert cli.lint_imports(config_filename=str(settings), no_cache=True, no_logo=True) == cli.EXIT_STATUS_SUCCESS
+    # In a process of its own, as it sets up logging for the whole of it.
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stdout
 
 
 # --- what is loaded when ----------------------------------------------------------------------------------------------

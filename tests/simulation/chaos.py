@@ -1,0 +1,204 @@
+"""What goes wrong, where and when: actions that are armed for a try, and fire at the nth passing of a point.
+
+A point is an operation and a phase of it: before its effect, after it, or within its body.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Profile, Try
+
+Point = tuple[str, str]
+
+OSS_OPERATIONS = {
+    "upload": ("head", "put", "initiate", "part", "list", "complete", "abort"),
+    "download": ("head", "get"),
+}
+STORE_OPERATIONS = ("load", "save", "delete")
+DISK_OPERATIONS = {"upload": ("preadv",), "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace")}
+
+
+@dataclass(frozen=True)
+class Action:
+    """One kind of trouble.
+
+    :ivar group: a seed switches whole groups on or off, so that rare kinds get runs of their own
+    :ivar where: the operations, or ``oss``, ``store``, ``disk``
+    """
+
+    name: str
+    group: str
+    where: tuple[str, ...]
+    phases: tuple[str, ...]
+
+    def points(self, direction: str) -> list[Point]:
+        operations: list[str] = []
+        for name in self.where:
+            kinds: dict[str, Iterable[str]] = {
+                "oss": OSS_OPERATIONS[direction],
+                "store": STORE_OPERATIONS,
+                "disk": DISK_OPERATIONS[direction],
+            }
+            operations += kinds.get(name, (name,))
+        known = {*OSS_OPERATIONS[direction], *STORE_OPERATIONS, *DISK_OPERATIONS[direction], "watch"}
+        return [
+            (operation, phase)
+            for operation in operations
+            if operation in known
+            for phase in self.phases
+            if phase != "body" or operation in ("part", "put", "get")
+        ]
+
+
+EVERYWHERE = ("oss", "store")
+AROUND = ("before", "after", "body")
+
+ACTIONS = [
+    Action("crash", "crash", ("oss", "store", "disk"), AROUND),
+    Action("crash", "crash", ("part", "get", "complete", "replace", "delete", "save"), AROUND),
+    Action("torn", "crash", ("pwrite",), ("before",)),
+    Action("refused", "network", ("oss",), ("before",)),
+    Action("stall", "network", ("oss",), ("before",)),
+    Action("outage", "network", ("oss",), ("before",)),
+    Action("lost", "network", ("oss",), ("after",)),
+    Action("lost outage", "network", ("oss",), ("after",)),
+    Action("late", "late", ("part",), ("body",)),
+    Action("late", "late", ("complete", "initiate"), ("before",)),
+    Action("flip", "flip", ("part", "get"), ("body",)),
+    Action("bad join", "flip", ("complete",), ("before",)),
+    Action("busy", "answers", ("oss",), ("before",)),
+    Action("denied", "answers", ("oss",), ("before",)),
+    Action("down", "store", ("store",), ("before",)),
+    Action("down for long", "store", ("store",), ("before",)),
+    Action("slow", "store", ("store",), ("before",)),
+    Action("lost", "store", ("store",), ("after",)),
+    Action("short", "disk", ("pwrite",), ("before",)),
+    Action("full", "disk", ("pwrite", "replace", "ftruncate"), ("before",)),
+    Action("broken", "disk", ("disk",), ("before",)),
+    Action("stop", "stop", ("watch",), ("before",)),
+    Action("timeout", "stop", ("watch",), ("before",)),
+    Action("freeze", "zombies", EVERYWHERE, AROUND),
+    Action("freeze", "zombies", ("complete", "get", "initiate", "save", "delete", "load"), AROUND),
+    Action("overlap", "zombies", EVERYWHERE, AROUND),
+]
+
+# What others do, by direction; the names are methods of rivals.Rivals. All can happen at any call and between tries.
+RIVALS = {
+    "upload": {
+        "source": ("source rewritten", "source edited", "source swapped", "source grown", "source shrunk",
+                   "source touched", "source reverted", "source removed"),
+        "rivals": ("part replaced", "upload removed", "upload completed", "object put", "object deleted"),
+        "tamper": ("checkpoint deleted", "checkpoint torn", "checkpoint garbage", "checkpoint foreign",
+                   "checkpoint edited"),
+        "options": ("headers changed", "part size changed"),
+    },
+    "download": {
+        "source": ("object rewritten", "object edited", "object grown", "object shrunk", "object touched",
+                   "object reverted", "object removed"),
+        "rivals": ("file replaced", "file removed", "part file removed"),
+        "damage": ("part file flipped", "part file zeroed", "part file cut", "part file grown", "part file removed"),
+        "tamper": ("checkpoint deleted", "checkpoint torn", "checkpoint garbage", "checkpoint foreign",
+                   "checkpoint edited"),
+        "options": ("part size changed",),
+    },
+}  # fmt: skip
+BETWEEN_ONLY = {"damage", "options"}
+ONLY_BETWEEN = {"upload": ("source rewritten unseen", "source edited unseen")}  # same size, same time stamp
+
+GROUPS = ("crash", "network", "late", "flip", "answers", "store", "disk", "stop", "zombies", "source", "rivals",
+          "damage", "tamper", "options")  # fmt: skip
+
+
+class Chaos:
+    """Arms actions from a random source, and fires them."""
+
+    def __init__(self, rng: random.Random, profile: Profile, groups: Iterable[str]) -> None:
+        self.rng = rng
+        self.groups = frozenset(groups)
+        self.is_calm = False
+        self._profile = profile
+        direction = profile.direction
+        self._actions = [
+            (action, points)
+            for action in ACTIONS
+            if action.group in self.groups and (points := action.points(direction))
+            if profile.verify or action.group != "flip"
+            if profile.crc_headers or action.group != "flip"
+        ]
+        # Points that a transfer of this size hardly comes to; most faults are not wasted on them.
+        multipart = ("initiate", "part", "list", "complete", "abort")
+        self._unlikely = ("put",) if profile.size >= profile.threshold else multipart
+        operations = [*OSS_OPERATIONS[direction], "part", "part", "put", "put", "get", "get", "get", "save", "load"]
+        self._event_points = [
+            (operation, phase)
+            for operation in operations
+            if operation in (*OSS_OPERATIONS[direction], *STORE_OPERATIONS)
+            for phase in (("before", "body", "after") if operation in ("part", "put", "get") else ("before", "after"))
+        ]
+        fatal = {"crash", "outage", "lost outage", "denied", "stop", "timeout", "freeze", "overlap"}
+        crash = Action("crash", "crash", ("part", "get", "complete"), AROUND)
+        self._fatal = [
+            (action, points) for action, points in self._actions if action.name in fatal and action.where != ("store",)
+        ] or [(crash, crash.points(direction))]
+        rivals = RIVALS[direction]
+        self._events = [name for group in rivals if group in self.groups - BETWEEN_ONLY for name in rivals[group]]
+        self._between = [name for group in rivals if group in self.groups for name in rivals[group]]
+        if "source" in self.groups:
+            self._between += ONLY_BETWEEN.get(direction, ())
+
+    def arm(self, process: Try, point: Point, nth: int, action: str) -> None:
+        process.armed.setdefault(point, {})[nth] = action
+
+    def arm_some(self, process: Try, *, rate: float) -> None:
+        """Arm a try with a few actions, and mostly with one that ends it or freezes it."""
+        if self.is_calm:
+            return
+        rng = self.rng
+        if rng.random() < 0.8:
+            action, points = rng.choice(self._fatal)
+            self.arm(process, point := self._likely(points), self._nth(point), action.name)
+        while rng.random() < rate:
+            events = self._events
+            if events and (not self._actions or rng.random() < len(events) / (len(events) + 2.5 * len(self._actions))):
+                name, points = rng.choice(events), self._event_points
+            elif self._actions:
+                action, points = rng.choice(self._actions)
+                name = action.name
+            else:
+                return
+            self.arm(process, point := self._likely(points), self._nth(point), name)
+
+    def between(self) -> list[str]:
+        """Return what others do before the next try."""
+        if self.is_calm or not self._between:
+            return []
+        return [self.rng.choice(self._between) for _ in range(self.rng.choice((0, 0, 1, 1, 2)))]
+
+    def fire(self, process: Try, point: Point) -> str | None:
+        passed = process.passed[point] = process.passed.get(point, 0) + 1
+        if self.is_calm or point not in process.armed:
+            return None
+        return process.armed[point].pop(passed, None)
+
+    def _likely(self, points: list[Point]) -> Point:
+        likely = [point for point in points if point[0] not in self._unlikely]
+        return self.rng.choice(likely if likely and self.rng.random() < 0.9 else points)
+
+    def _nth(self, point: Point) -> int:
+        parts = max(self._profile.parts, 1)
+        operation, phase = point
+        if phase == "body" or operation in ("pwrite", "preadv"):
+            return self.rng.randint(1, 3 * parts)
+        if operation in ("part", "get"):
+            return self.rng.randint(1, parts + 1)
+        if operation == "watch":
+            return self.rng.randint(1, 4 * parts)
+        nth = 1
+        while self.rng.random() < 0.35:
+            nth += 1
+        return nth

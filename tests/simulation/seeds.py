@@ -1,0 +1,114 @@
+"""A run from one integer: same seed, same run."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.simulation.chaos import GROUPS
+from tests.simulation.world import MAX_TRIES_AT_ONCE, PART, Engine, Profile, World, virtual_engine
+
+MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run was and found.
+
+    :ivar violation: the broken invariant, or None
+    :ivar fired: which faults fired where, with counts
+    :ivar counts: what the ledger counted
+    """
+
+    seed: int
+    profile: Profile
+    violation: str | None
+    log: tuple[str, ...]
+    fired: Counter[str]
+    counts: Counter[str]
+    tries: int
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256("\n".join(self.log).encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        log = list(self.log)
+        if len(log) > 160:
+            log[80:-80] = [f"... {len(log) - 160} more lines"]
+        return "\n".join(
+            [
+                f"seed {self.seed}: {self.violation or 'fine'}",
+                f"  {self.profile}",
+                *("  " + line for line in log),
+                f"  alone again: make simulate SEED={self.seed}",
+            ]
+        )
+
+
+def simulate(seed: int, *, engine: Engine | None = None) -> Report:
+    """Run one seed."""
+    rng = random.Random(seed)
+    profile = a_profile(rng)
+    groups = frozenset(group for group in GROUPS if rng.random() < 0.5)
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None))
+    try:
+        world = World(profile, folder, rng=rng, groups=groups, engine=engine)
+        with virtual_engine(world):
+            run(world, tries=rng.randint(1, 7), rate=rng.choice((0.3, 0.6, 0.8, 0.9)))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Report(
+        seed, profile, world.ledger.violation, tuple(world.log), world.fired, world.ledger.counts, len(world.tries)
+    )
+
+
+def run(world: World, *, tries: int, rate: float) -> None:
+    for _ in range(tries):
+        if len(world.living()) >= MAX_TRIES_AT_ONCE:
+            world.kill(world.living()[0])
+        if world.tries:
+            world.rivals.restore()
+        for name in world.chaos.between():
+            world.fired[f"between: {name}"] += 1
+            world.rivals.do(name)
+        process = world.start_try()
+        world.chaos.arm_some(process, rate=rate)
+        world.run(process)
+        if process.result is not None or world.ledger.violation:
+            break
+    world.finish()
+
+
+def a_profile(rng: random.Random) -> Profile:
+    direction = rng.choice(("upload", "download"))
+    in_airflow = rng.random() < 0.85
+    changed = "source_changed" if direction == "upload" else "object_changed"
+    size = rng.choice((0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART, 5 * PART + 17))
+    if rng.random() < 0.6:
+        size = rng.randint(PART, 7 * PART)
+    options: dict[str, Any] = {
+        "if_exists": rng.choice(("overwrite",) * 6 + ("skip", "skip_if_same", "fail", "fail")),
+        changed: rng.choice(("restart", "restart", "restart", "fail")),
+    }
+    return Profile(
+        direction=direction,
+        size=size,
+        threshold=rng.choice((PART, PART, PART, 4 * PART)),
+        concurrency=rng.choice((1, 1, 1, 2, 3)),
+        attempts=rng.choice((1, 2, 3)),
+        page_size=rng.choice((2, 3, 1000)),
+        interval=rng.choice((0.0, 5.0, 5.0)),
+        latency=rng.choice((0.02, 0.1, 0.5, 4.0)),
+        in_airflow=in_airflow,
+        is_fenced=in_airflow and rng.random() < 0.2,
+        crc_headers=rng.random() < 0.9,
+        verify=rng.random() < 0.93,
+        options=options,
+    )

@@ -1,0 +1,446 @@
+"""One run: a transfer whose tries come after and beside each other, in a world where everything fails."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    AlreadyExists,
+    ArgumentError,
+    NoSuchKey,
+    OSSResumeError,
+    TransferStopped,
+    TrySuperseded,
+)
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, checkpoint_key
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.transfer import download, local, pool
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
+from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions, part_file_name
+from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
+from tests.simulation.chaos import Chaos
+from tests.simulation.disk import Disk
+from tests.simulation.ledger import FOREVER, Ledger
+from tests.simulation.oss import BUCKET, KEY, MIN_PART_SIZE, OSS, STEP, Client, StoredPart
+from tests.simulation.rivals import Rivals
+from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, Thread
+from tests.simulation.store import Shelf, Store
+
+PART = MIN_PART_SIZE
+MAX_TRIES_AT_ONCE = 3
+
+
+class TaskTimeout(BaseException):
+    """What Airflow raises in the task's thread when ``execution_timeout`` is over."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What stays the same during a run.
+
+    :ivar in_airflow: tries are numbered, and a later one knows that there was an earlier one
+    :ivar is_fenced: the store refuses to write for a try that is over, as Airflow's task state store does
+    :ivar latency: most seconds that one request takes
+    """
+
+    direction: str
+    size: int
+    threshold: int = PART
+    concurrency: int = 1
+    attempts: int = 2
+    page_size: int = 3
+    interval: float = 5.0
+    latency: float = 0.1
+    in_airflow: bool = True
+    is_fenced: bool = False
+    crc_headers: bool = True
+    verify: bool = True
+    options: dict[str, Any] = field(default_factory=lambda: {"if_exists": "overwrite"})
+
+    @property
+    def parts(self) -> int:
+        return -(-self.size // PART)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The code under test; the mutation tests pass others."""
+
+    uploader: type[Uploader] = Uploader
+    downloader: type[Downloader] = Downloader
+    checkpointer: type[Checkpointer] = Checkpointer
+
+
+class Try(Process):
+    """One try of the transfer: a process of its own, and what the ledger knows of it."""
+
+    def __init__(self, number: int, index: int) -> None:
+        super().__init__(f"t{index}")
+        self.number = number
+        self.owner = Owner(number, f"try-{index}")
+        self.options: Any = None
+        self.result: TransferResult | None = None
+        self.error: BaseException | None = None
+        self.is_over = False
+        self.is_overlapped = False  # the scheduler of Airflow has given it up and starts the next one
+        # chaos
+        self.armed: dict[tuple[str, str], dict[int, str]] = {}
+        self.passed: dict[tuple[str, str], int] = {}
+        self.outage = self.store_outage = 0
+        self.was_denied = self.has_met_flip = self.has_met_bad_sector = False
+        # ledger
+        self.began = self.looked_at = 0
+        self.ended = FOREVER
+        self.began_at = 0.0
+        self.calls = self.store_calls = self.sent = self.heads = self.saves = 0
+        self.last_step = ("", False)
+        self.has_acted = self.has_published = self.save_has_failed = self.delete_failed = False
+        self.loaded: Checkpoint | None = None
+        self.is_loaded_tampered = False
+        self.known: set[str] = set()
+        self.listed: dict[str, tuple[int, dict[int, StoredPart]]] = {}
+        self.proven: set[tuple[int, int]] = set()
+        self.part_file_touched = False
+        self.fetches_since_head: set[tuple[int, int, str]] = set()
+
+
+class World:
+    """Everything of one run. Nothing in it depends on real time, real randomness or the names of real files."""
+
+    def __init__(
+        self, profile: Profile, folder: Path, *, rng: random.Random, groups: frozenset[str], engine: Engine | None = None
+    ) -> None:
+        self.profile = profile
+        self.folder = folder
+        self.engine = engine or Engine()
+        self.source, self.target = folder / "source.bin", folder / "target.bin"
+        self.rng = rng
+        self.log: list[str] = []
+        self.fired: Counter[str] = Counter()
+        self.tries: list[Try] = []
+        self.agenda: list[tuple[int, Callable[[], None]]] = []
+        self.bad_join = False
+        self.headers: dict[str, str] = {}
+        self.part_size = PART
+        self.scheduler = Scheduler(self._pick)
+        self.oss = OSS()
+        self.shelf = Shelf()
+        self.ledger = Ledger(self)
+        self.chaos = Chaos(rng, profile, groups)
+        self.rivals = Rivals(self, rng)
+        self.disk = Disk(self)
+        content = self.rivals.new_content(profile.size)
+        self.ledger.product_is(None, "")
+        if profile.direction == "upload":
+            self.rivals.write_source(content)
+        else:
+            self.rivals.put_object(content)
+
+    attempts = property(lambda self: self.profile.attempts)
+    page_size = property(lambda self: self.profile.page_size)
+    newest = property(lambda self: self.tries[-1])
+
+    @property
+    def current_try(self) -> Try:
+        process = self.scheduler.process
+        assert isinstance(process, Try)
+        return process
+
+    def living(self) -> list[Try]:
+        return [process for process in self.tries if not process.is_over]
+
+    def part_files(self) -> list[Path]:
+        return sorted(self.folder.glob(".*.ossresume-part"))
+
+    def note(self, what: str) -> None:
+        who = self.scheduler.process
+        self.log.append(f"{self.scheduler.now - 1e6:8.2f} {str(who or '-'):>3} {what}")
+
+    def _pick(self, able: list[Thread], me: Thread | None) -> Thread:
+        if me in able and self.rng.random() < 0.7:
+            return me  # type: ignore[return-value]
+        return self.rng.choice(able)
+
+    # --- points -------------------------------------------------------------------------------------------------------
+
+    def pass_time(self) -> None:
+        self.scheduler.sleep(self.rng.random() * self.profile.latency)
+
+    def point(self, operation: str, phase: str, label: str = "") -> str | None:
+        """Come to where something may go wrong; return what the caller has to make happen, if anything."""
+        process = self.current_try
+        if process.is_dead:
+            raise Killed
+        if operation not in LOCAL:
+            self.scheduler.pause()
+        self.ledger.moment += 1
+        self._run_agenda()
+        action = self.chaos.fire(process, (operation, phase))
+        if action is None:
+            return None
+        self.fired[f"{operation} {phase}: {action}"] += 1
+        self.note(f"{operation} {label} {phase}: {action.upper()}")
+        if action == "crash":
+            self.kill(process)
+        elif action == "freeze":
+            self._freeze(process)
+        elif action == "overlap":
+            process.is_overlapped = True
+            self.scheduler.pause()
+        elif hasattr(self.rivals, "_" + action.replace(" ", "_")):
+            self.rivals.do(action)
+        else:
+            return action
+        return None
+
+    def kill(self, process: Try) -> None:
+        process.is_dead = True
+        self.note(f"kill -9 of {process}")
+        if self.scheduler.process is process:
+            raise Killed
+
+    def later(self, effect: Callable[[], None]) -> None:
+        """Have something happen after some more steps of whoever; never, when the run ends before."""
+        self.agenda.append((self.ledger.moment + self.rng.randint(2, 80), effect))
+
+    def _run_agenda(self) -> None:
+        due = [effect for when, effect in self.agenda if when <= self.ledger.moment]
+        self.agenda = [(when, effect) for when, effect in self.agenda if when > self.ledger.moment]
+        for effect in due:
+            effect()
+
+    def _freeze(self, process: Try) -> None:
+        def thaw() -> None:
+            if process.is_frozen:
+                process.is_frozen = False
+                self.note(f"{process} thaws")
+
+        process.is_frozen = True
+        self.later(thaw)
+        self.scheduler.pause()
+
+    # --- tries --------------------------------------------------------------------------------------------------------
+
+    def start_try(self) -> Try:
+        index = len(self.tries) + 1
+        process = Try(index if self.profile.in_airflow else 0, index)
+        self.tries.append(process)
+        self.ledger.moment += 1
+        process.began, process.began_at = self.ledger.moment, self.scheduler.now
+        thread = Thread(self.scheduler, process, lambda: self._execute(process))
+        self.note(f"{process} begins; the source has {len(self.ledger.truth or b'')} bytes")
+        thread.start()
+        return process
+
+    def run(self, process: Try) -> None:
+        """Run until the try is over, or given up by its scheduler."""
+        self.scheduler.run_until(lambda: process.is_over or process.is_frozen or process.is_overlapped)
+        self._check_moves(process)
+
+    def _execute(self, process: Try) -> None:
+        try:
+            process.result = self._transfer(process)
+        except BaseException as error:  # noqa: BLE001  # the run judges it
+            process.error = error
+        process.ended = self.ledger.moment
+        process.is_over = True
+        self._judge(process)
+        if self.profile.in_airflow:
+            process.is_dead = True  # the process ends, and with it any worker that hangs
+
+    def _transfer(self, process: Try) -> TransferResult:
+        profile = self.profile
+        earlier = {"earlier_try": process.number > 1}
+        config = TransferConfig(
+            part_size=self.part_size,
+            multipart_threshold=profile.threshold,
+            max_concurrency=profile.concurrency,
+            checkpoint_interval=profile.interval,
+            progress_interval=0,
+            verify=profile.verify,
+        )
+        target = ObjectRef(BUCKET, KEY)
+        checkpointer = self.engine.checkpointer(
+            Store(self, process),
+            self.checkpoint_key,
+            owner=process.owner,
+            interval=profile.interval,
+            clock=lambda: self.scheduler.now,
+            sleep=self.scheduler.sleep,
+        )
+        client = Client(self, process)
+        watch = {"watch": lambda: self._watch(process)}
+        if profile.direction == "upload":
+            process.options = UploadOptions(**profile.options, headers=dict(self.headers), **earlier)
+            uploader = self.engine.uploader(
+                client, target, checkpointer, config=config, options=process.options, **watch
+            )
+            return uploader.upload(self.source)
+        process.options = DownloadOptions(**profile.options, **earlier)
+        downloader = self.engine.downloader(
+            client, target, checkpointer, config=config, options=process.options, **watch
+        )
+        return downloader.download(self.target)
+
+    @property
+    def checkpoint_key(self) -> str:
+        return checkpoint_key(self.profile.direction, f"oss://{BUCKET}/{KEY}", "dag", "run", "task", -1)
+
+    def _watch(self, process: Try) -> None:
+        action = self.point("watch", "before")
+        if action == "stop":
+            raise TransferStopped("on_kill")
+        if action == "timeout":
+            raise TaskTimeout
+
+    # --- judging ------------------------------------------------------------------------------------------------------
+
+    def _judge(self, process: Try) -> None:
+        with contextlib.suppress(Killed):
+            if process.error is None:
+                assert process.result is not None
+                self.note(f"returns: {process.result.outcome}, {process.result.parts_kept} parts kept")
+                self.ledger.check_success(process)
+            elif not process.is_dead:
+                self.note(f"fails: {type(process.error).__name__}: {process.error}"[:200])
+                self._check_error(process, process.error)
+                if self.profile.direction == "download" and not isinstance(process.error, TrySuperseded):
+                    self.ledger.check_kept(process)
+
+    def _check_error(self, process: Try, error: BaseException) -> None:
+        """Invariant 7."""
+        if isinstance(error, TaskTimeout):
+            return
+        if not isinstance(error, OSSResumeError) or not str(error):
+            self.ledger.violate(f"(7) {process} raised {error!r}")
+            return
+        if not error.retryable and not self._will_stay(process, error):
+            self.ledger.violate(f"(7) {process} calls this not retryable: {error!r}")
+
+    def _will_stay(self, process: Try, error: OSSResumeError) -> bool:
+        """True when a later try would meet the same error, as far as this one could know."""
+        policy = self.profile.options["if_exists"]
+        stood = [
+            version.content
+            for version in self.ledger.products
+            if version.content is not None and version.was_there(process.began, process.ended)
+        ]
+        if isinstance(error, AccessDenied):
+            return process.was_denied
+        if isinstance(error, NoSuchKey):
+            return self.profile.direction == "download" and None in self.ledger.truths_of(process)
+        if isinstance(error, TrySuperseded):
+            return process is not self.newest or any(
+                not other.is_over or other.ended >= process.began for other in self.tries[:-1]
+            ) * (not self.profile.in_airflow)
+        if isinstance(error, AlreadyExists):
+            is_ours = process.number > 1 and len(stood) == 1 and self.profile.crc_headers
+            return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
+        if isinstance(error, ArgumentError):
+            is_ours = process.number > 1 and len(stood) == 1 and self.profile.crc_headers
+            return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
+        return False
+
+    def _check_moves(self, process: Try) -> None:
+        for error in self.scheduler.stray_errors:
+            self.ledger.violation = self.ledger.violation or f"a thread died of {error!r}"
+        if not (process.is_over or process.is_frozen or process.is_overlapped):
+            with contextlib.suppress(Killed):
+                self.ledger.violate(f"(5) {process} waits for ever")
+
+    # --- the calm -----------------------------------------------------------------------------------------------------
+
+    def calm_down(self, *, kill_older: bool) -> None:
+        """End all faults. Older tries are killed, or go on beside the last one; late requests land or are lost."""
+        self.chaos.is_calm = True
+        self.note("calm")
+        for process in self.tries:
+            process.outage = process.store_outage = 0
+        for process in self.living():
+            if kill_older:
+                self.kill(process)
+            process.is_frozen = False
+        if kill_older:
+            self.agenda.clear()
+        self.rivals.restore()
+
+    def finish(self) -> None:
+        """Let the older tries end, let the transfer succeed if it has not, and look at what is left."""
+        self.calm_down(kill_older=self.rng.random() < 0.5)
+        overlapped = self._has_succeeded() and bool(self.living())
+        for last in (False, True):
+            if self.ledger.violation or self._has_succeeded() or self._is_refused():
+                break
+            if last:
+                self._let_all_end()
+            process = self.start_try()
+            self.run(process)
+            overlapped = overlapped or len(self.living()) > 0
+            if last and process.error is not None and not self.ledger.violation and not self._is_refused():
+                with contextlib.suppress(Killed):
+                    self.ledger.violate(f"(7) no fault is left, and {process} fails with {process.error!r}")
+        self._let_all_end()
+        if not self.ledger.violation:
+            with contextlib.suppress(Killed):
+                self.ledger.check_left(success=self._has_succeeded(), overlapped=overlapped)
+
+    def _let_all_end(self) -> None:
+        for process in self.tries:
+            process.is_frozen = False
+        self.scheduler.run_until(lambda: not self.scheduler.threads)
+        for process in self.tries:
+            process.is_dead = True  # workers that hang for ever, outside Airflow
+        self.scheduler.run_until(lambda: not self.scheduler.threads)
+
+    def _has_succeeded(self) -> bool:
+        """True when the newest try has; what an older one reports is heard by nobody."""
+        return self.newest.result is not None
+
+    def _is_refused(self) -> bool:
+        """True when the last try met what no retry mends."""
+        error = self.newest.error
+        return self.chaos.is_calm and isinstance(error, (AlreadyExists, ArgumentError))
+
+
+LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "watch"})
+
+
+@contextlib.contextmanager
+def virtual_engine(world: World) -> Iterator[None]:
+    """Give the engine's modules the run's threads, clock and disk for as long as the run takes."""
+    runtime = Runtime(world.scheduler)
+    replacements: list[tuple[Any, str, Any]] = [
+        (pool, "threading", runtime),
+        (pool, "time", runtime),
+        (pool, "SimpleQueue", runtime.SimpleQueue),
+        (download, "time", runtime),
+        (download, "Event", runtime.Event),
+        (local, "os", world.disk),
+        (local, "PIECE_SIZE", STEP),
+    ]
+    real = [(module, name, getattr(module, name)) for module, name, _ in replacements]
+    logger = logging.getLogger("airflow_provider_ossresume")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # ten thousand runs have nothing to say to anybody
+    try:
+        for module, name, value in replacements:
+            setattr(module, name, value)
+        yield
+    finally:
+        for module, name, value in real:
+            setattr(module, name, value)
+        logger.setLevel(level)
+
+
+def part_file(world: World) -> Path:
+    return world.folder / part_file_name(world.target.name, world.checkpoint_key)
