@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from airflow_provider_ossresume import _airflow
+from airflow_provider_ossresume.checkpoints import PREFIX
 from airflow_provider_ossresume.errors import TrySuperseded
-
-PREFIX = "ossresume-"
 
 
 class TaskStateStore(Protocol):

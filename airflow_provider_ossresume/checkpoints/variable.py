@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_ossresume import _airflow
-
-PREFIX = "ossresume-"
+from airflow_provider_ossresume.checkpoints import PREFIX
 
 
 class VariableCheckpointStore:

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_ossresume import _airflow
+from airflow_provider_ossresume.checkpoints import PREFIX
 from airflow_provider_ossresume.errors import ArgumentError, NoXComHolder
-
-PREFIX = "ossresume-"
 
 
 class XComCheckpointStore:

@@ -92,10 +92,10 @@ class OSSResumeHook(BaseHook):
             config = TransferConfig(part_retries=1, connect_timeout=5, read_timeout=10)
             client = self.settings.client(config, region=self.region)
             bucket = self.settings.bucket
-            if bucket is None:
+            if bucket is None or self.settings.auth_type == "anonymous":
                 return True, (
-                    f"The settings are complete (endpoint {client.endpoint}, region {client.region}); fill in a Bucket "
-                    "to try a request with them"
+                    f"The settings are complete (endpoint {client.endpoint}, region {client.region}); a request is "
+                    "tried with a Bucket and an Access Key only"
                 )
             info = client.get_bucket_info(check_bucket(bucket, argument="bucket"))
         except OSSResumeError as error:

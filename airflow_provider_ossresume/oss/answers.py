@@ -64,11 +64,13 @@ class Call:
     def target(self) -> str:
         if self.bucket is None:
             return "OSS"
-        return ObjectRef(self.bucket, self.key).uri if self.key else f"oss://{self.bucket}"
+        if self.key is None:
+            return f"oss://{self.bucket}"
+        part = self.query.get("partNumber")
+        return ObjectRef(self.bucket, self.key).uri + (f" part {part}" if part else "")
 
     def __str__(self) -> str:
-        part = self.query.get("partNumber")
-        return f"{self.operation} {self.target}" + (f" part {part}" if part else "")
+        return f"{self.operation} {self.target}"
 
     def bad_answer(self, what: str) -> BadAnswer:
         return BadAnswer(f"{self}: {what}", operation=self.operation, target=self.target)

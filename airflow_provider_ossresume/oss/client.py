@@ -338,7 +338,7 @@ class OssClient:
 
         :raises RequestError: when it cannot succeed, or has not within the retry policy
         """
-        result: T = self._retry.retrying(str(call))(self._attempt, call, read)
+        result: T = self._retry.retrying()(self._attempt, call, read)
         return result
 
     def _exchange_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:

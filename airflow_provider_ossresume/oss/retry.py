@@ -31,24 +31,21 @@ class RetryPolicy:
     total: float = 300.0
     sleep: Callable[[float], None] = time.sleep
 
-    def retrying(self, description: str) -> tenacity.Retrying:
+    def retrying(self) -> tenacity.Retrying:
         """Return the tenacity loop for one request; the last error comes out as it is."""
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_retryable),
             stop=tenacity.stop_after_attempt(self.attempts) | tenacity.stop_before_delay(self.total),
             wait=_wait,
             sleep=self.sleep,
-            before_sleep=lambda state: self._log(description, state),
+            before_sleep=self._log,
             reraise=True,
         )
 
-    def _log(self, description: str, state: tenacity.RetryCallState) -> None:
+    def _log(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0
-        log.warning(
-            "%s: attempt %s of %s failed, again in %.1f s: %s",
-            description, state.attempt_number, self.attempts, wait, error,
-        )  # fmt: skip
+        log.warning("Attempt %s of %s failed, again in %.1f s: %s", state.attempt_number, self.attempts, wait, error)
 
 
 _jitter = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)

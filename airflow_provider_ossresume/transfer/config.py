@@ -16,6 +16,8 @@ MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cos
 class TransferConfig:
     """How transfers are done. Sizes are an int of bytes or a text such as ``"64MiB"``; times are seconds.
 
+    Numbers may be texts too, as templates give them.
+
     :param part_size: wanted size of a part, 100 KiB to 5 GiB, default 8 MiB; raised so that 10,000 parts suffice.
         A resumed transfer keeps the part size that it began with.
     :param multipart_threshold: files and objects below it go in one request, default 16 MiB, at most 5 GiB
@@ -57,7 +59,9 @@ class TransferConfig:
             self._check(name, 0.001, 86_400)
         for name in ("checkpoint_interval", "progress_interval"):
             self._check(name, 0, 86_400)
-        if not isinstance(self.verify, bool):
+        verify = {"true": True, "false": False}.get(str(self.verify).lower(), self.verify)
+        object.__setattr__(self, "verify", verify)
+        if not isinstance(verify, bool):
             raise ArgumentError("verify", self.verify, "give True or False")
         if self.max_bandwidth is not None:
             self._set_size("max_bandwidth")
@@ -97,8 +101,18 @@ class TransferConfig:
         object.__setattr__(self, name, parse_size(name, getattr(self, name)))
 
     def _check(self, name: str, least: float, most: float, *, whole: bool = False) -> None:
-        value = getattr(self, name)
-        is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        if not is_number or not least <= value <= most:
+        value = _number(getattr(self, name))
+        if value is None or not least <= value <= most or (whole and isinstance(value, float)):
             kind = "a whole number" if whole else "a number"
-            raise ArgumentError(name, value, f"give {kind} from {least} to {most}")
+            raise ArgumentError(name, getattr(self, name), f"give {kind} from {least} to {most}")
+        object.__setattr__(self, name, value)
+
+
+def _number(value: object) -> float | None:
+    """Return a number, or the one that a text such as ``"3"`` or ``"0.5"`` stands for, else None."""
+    if isinstance(value, str):
+        try:
+            return float(value) if "." in value else int(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

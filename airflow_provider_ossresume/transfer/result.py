@@ -61,7 +61,7 @@ class TransferResult:
     def __str__(self) -> str:
         rate = format_size(self.bytes_moved / max(self.seconds, 1e-9))
         return (
-            f"{format_size(self.size)} in {self.parts} parts, {self.parts_kept} kept and {self.parts_sent} moved "
+            f"{format_size(self.size)}, {self.parts_kept} of {self.parts} parts kept and {self.parts_sent} moved "
             f"({format_size(self.bytes_moved)}) in {self.seconds:.1f} s, {rate}/s, {self.retries} retries"
         )
 

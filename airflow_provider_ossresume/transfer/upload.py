@@ -147,7 +147,9 @@ class Uploader:
         except TrySuperseded:
             self._drop_what_nobody_names()
             raise
-        except BaseException:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
+        except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
+            if isinstance(error, (NoSuchUpload, InvalidPart)):
+                error.retryable = True  # in vain within this try, but the next one begins with what OSS has then
             self._checkpointer.save_at_end()
             raise
         self._checkpointer.delete()
@@ -376,7 +378,6 @@ class Uploader:
         if meta and crc64 is not None and same_content(meta, size=size, crc64=crc64):
             log.info("%s holds what was sent: an earlier attempt or try had finished it (%s)", self._target, error.code)
             return meta
-        error.retryable = isinstance(error, NoSuchUpload)  # the next try begins a new upload
         raise error
 
     def _drop(self, pool: Pool, checkpoint: Checkpoint | None) -> None:

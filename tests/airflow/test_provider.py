@@ -220,8 +220,8 @@ def test_the_command_line_tests_a_connection(command_line: CommandLine) -> None:
     status, output = command_line.answers["test of a good connection"]
     assert (status, "Connection success!" in output) == (0, True), output
 
-    status, output = command_line.answers["test of a bad connection"]
-    assert status != 0
+    _, output = command_line.answers["test of a bad connection"]  # the status is 0 on 2.11 all the same
+    assert "Connection failed!" in output
     assert "check the Access Key Secret and the region" in " ".join(output.split())  # it wraps its lines
     assert "a-wrong-secret" not in output + command_line.log
 

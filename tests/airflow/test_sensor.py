@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
@@ -132,9 +133,10 @@ def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected:
         ({"bucket_name": "Bad_Bucket"}, False, "3 to 63"),
         ({"bucket_key": ""}, False, "1 to 1023 bytes"),
         ({"bucket_key": ["key", "oss://other/key"]}, False, "leave one of the two out"),
+        ({"bucket_key": []}, False, "give a key, or a list of keys"),
         ({"oss_conn_id": "without_key"}, False, "the Access Key ID is missing"),
     ],
-    ids=["denied", "no-bucket", "bad-bucket", "bad-key", "two-buckets", "no-credentials"],
+    ids=["denied", "no-bucket", "bad-bucket", "bad-key", "two-buckets", "no-key", "no-credentials"],
 )
 def test_what_no_waiting_mends_fails_at_the_first_look(
     wait: Any, connected: LocalOSS, connections: Any,
@@ -171,15 +173,13 @@ def test_what_goes_wrong_while_deferred_fails_too(wait: Any, connected: LocalOSS
     assert says in str(seen[0])
 
 
-def test_a_look_that_fails_for_now_is_left_to_the_next_try(connected: LocalOSS) -> None:
-    from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+@pytest.mark.parametrize("soft_fail", [False, True], ids=["", "soft_fail"])
+def test_a_look_that_fails_for_now_is_left_to_the_next_try(connected: LocalOSS, soft_fail: bool) -> None:
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=soft_fail)
+    event = {"status": "error", "message": "down", "retryable": True}
 
-    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET)
-
-    with pytest.raises(AirflowException, match="down") as error:
-        sensor.execute_complete({}, {"status": "error", "message": "down", "retryable": True})
-
-    assert not isinstance(error.value, AirflowFailException)
+    with pytest.raises(OSSResumeError, match="down"):
+        sensor.resume_execution("execute_complete", {"event": event}, {})
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------

@@ -6,39 +6,95 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from airflow_provider_ossresume.local_oss import Fault
 from tests.faults.front import Mode
 from tests.faults.operations import OPERATIONS, Operation, World
-from tests.faults.way import Way
+from tests.faults.way import ATTEMPTS, SLOW_ATTEMPTS, Way
 
 ASKED_WAIT = 7  # seconds, of Retry-After
+CUT = 50  # bytes of a body that pass before it breaks off
+
+Arm = Callable[[World, Way, Operation, bool], object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a try does, and what the next one has to do when nothing fails any more.
+
+    :ivar error: None when the try succeeds
+    :ivar calls: when it succeeds, attempts more than without the fault; else all attempts at the operation
+    :ivar again: bytes of content that moved in vain or twice; only of a try that succeeds
+    :ivar next_moves: how many requests for content the next try needs; only after one that fails
+    :ivar uploads_left: upload IDs that nobody names, in the end
+    """
+
+    error: str | None = None
+    is_retryable: bool | None = None
+    calls: int = 0
+    again: int = 0
+    next_moves: int = 0
+    uploads_left: int = 0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An outcome before it is known which operation it is of.
+
+    :ivar attempts: at the struck call when the try fails, further calls when it succeeds
+    :ivar sends_again: True when the body of a request that sends content has arrived in vain
+    """
+
+    attempts: int
+    error: str | None = None
+    is_retryable: bool | None = None
+    sends_again: bool = False
+
+    def of(self, operation: Operation) -> Outcome:
+        if self.error is None:
+            again = self.attempts * operation.body_size if self.sends_again else 0
+            return Outcome(calls=self.attempts, again=again)
+        calls = operation.nth - 1 + self.attempts
+        return Outcome(self.error, self.is_retryable, calls, next_moves=operation.next_moves)
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault as the matrix names it. ``arm`` puts it in force for a try that is about to begin."""
+    """A fault as the matrix names it.
+
+    :ivar arm: puts it in force for a try that is about to begin, once or for good
+    :ivar except_for: operations with another outcome than the others: (operation, lasts) to what differs
+    """
 
     name: str
     text: str
-    group: str
-    arm: Callable[[World, Way, Operation, bool], object]
+    arm: Arm
     operations: frozenset[str]
+    once: Expected
+    lasts: Expected
     over_tls: bool = False
     is_slow: bool = False
     least_wait: float = 0
+    except_for: dict[tuple[str, bool], Outcome] = field(default_factory=dict)
+
+    def outcome(self, operation: Operation, *, lasts: bool) -> Outcome:
+        usual = (self.lasts if lasts else self.once).of(operation)
+        return self.except_for.get((operation.name, lasts), usual)
 
 
-def server(fault: Fault) -> Callable[[World, Way, Operation, bool], object]:
+# --- how faults are put in force --------------------------------------------------------------------------------------
+
+
+def served(fault: Fault) -> Arm:
     def arm(world: World, way: Way, operation: Operation, lasts: bool) -> None:
         world.oss.fail(operation.name, operation.nth, fault, times=None if lasts else 1)
 
     return arm
 
 
-def front(mode: Mode) -> Callable[[World, Way, Operation, bool], object]:
+def fronted(mode: Mode) -> Arm:
     def arm(world: World, way: Way, operation: Operation, lasts: bool) -> None:
         def set_mode(mode: Mode) -> None:
             world.front.mode = mode
@@ -56,106 +112,294 @@ def stopped(world: World, way: Way, operation: Operation, lasts: bool) -> None:
         way.mend = world.oss.start
 
 
-def expired_token(*, renews: bool) -> Callable[[World, Way, Operation, bool], object]:
-    def arm(world: World, way: Way, operation: Operation, lasts: bool) -> None:
-        def renew() -> object:
-            credentials = world.renew_token()
-            if lasts:
-                world.oss.expire_token()
-            return credentials
+def skewed(world: World, way: Way, operation: Operation, lasts: bool) -> None:
+    way.strike = lambda: world.set_clock(3600)
+    if not lasts:
+        way.mend = lambda: world.set_clock(0)
 
-        world.oss.security_token = "the first token"
-        world.keys.current = replace(world.keys.current, security_token="the first token")
-        world.keys.renewed = renew if renews else None
-        way.strike = world.oss.expire_token
 
-    return arm
+def expired(world: World, way: Way, operation: Operation, lasts: bool) -> None:
+    """Once: the provider has another token. Lasting: it has none."""
+    world.keys.renewed = None if lasts else world.new_credentials
+    way.strike = world.oss.expire_token
 
+
+def expired_again(world: World, way: Way, operation: Operation, lasts: bool) -> None:
+    """Once: the new token is good. Lasting: each new one is as bad."""
+    expired(world, way, operation, False)
+    if lasts:
+        way.mend = world.oss.expire_token
+
+
+# --- the rows ---------------------------------------------------------------------------------------------------------
 
 ALL = frozenset(OPERATIONS)
 SEND_DATA = frozenset({"PutObject", "UploadPart"})
 SEND_XML = frozenset({"CompleteMultipartUpload", "DeleteMultipleObjects"})
 ANSWER_XML = ALL - SEND_DATA - {"HeadObject", "GetObject", "DeleteObject", "AbortMultipartUpload"}
-CRC = frozenset({"PutObject", "UploadPart", "HeadObject", "GetObject", "ListParts", "CompleteMultipartUpload"})
-CUT = 50  # bytes of a body that pass
+ANSWER_BODY = ANSWER_XML | {"GetObject"}
+READ_XML = frozenset({"ListParts", "ListObjectsV2", "ListMultipartUploads", "GetBucketInfo"})
 
-TROUBLES = {
-    trouble.name: trouble
-    for trouble in (
-        Trouble("refused", "connection refused", "connection", stopped, ALL),
-        Trouble("reset-before", "reset before the request's body", "connection", server(Fault("refuse")), ALL),
-        Trouble(
-            "reset-request", "reset in the request's body", "connection",
-            server(Fault("reset-request", after_bytes=CUT)), SEND_DATA | SEND_XML,
-        ),
-        Trouble(
-            "stalled-request", "the peer stops reading the request", "connection",
-            server(Fault("stall-request", after_bytes=CUT)), SEND_DATA | SEND_XML, is_slow=True,
-        ),
-        Trouble("reset-after", "work done, then closed without an answer", "connection", server(Fault("answer-lost")), ALL),
-        Trouble("silent", "work done, then no answer", "connection", server(Fault("stall", after_bytes=-1)), ALL, is_slow=True),
-        Trouble(
-            "slow-headers", "headers byte by byte", "connection",
-            front("slow headers"), ALL, is_slow=True, over_tls=True,
-        ),
-        Trouble(
-            "reset-answer", "reset in the answer's body", "connection",
-            server(Fault("reset-answer", after_bytes=CUT)), ANSWER_XML | {"GetObject"},
-        ),
-        Trouble(
-            "truncated", "the answer's body ends early", "connection",
-            server(Fault("truncated", after_bytes=CUT)), ANSWER_XML | {"GetObject"},
-        ),
-        Trouble(
-            "stalled-answer", "the answer's body stalls", "connection",
-            server(Fault("stall", after_bytes=CUT)), ANSWER_XML | {"GetObject"}, is_slow=True,
-        ),
-        *(
-            Trouble(
-                f"{status}", f"{status} {code}", "status", server(Fault("status", status=status, code=code)), ALL,
-            )
-            for status, code in (
-                (408, "RequestTimeout"), (500, "InternalError"), (502, "BadGateway"),
-                (503, "ServiceUnavailable"), (403, "AccessDenied"),
-            )
-        ),
-        Trouble(
-            "429", f"429 with Retry-After: {ASKED_WAIT}", "status",
-            server(Fault("status", status=429, code="TooManyRequests", retry_after=ASKED_WAIT)), ALL,
-            least_wait=ASKED_WAIT,
-        ),
-        Trouble("expired", "token expired, another is to be had", "status", expired_token(renews=True), ALL),
-        Trouble("expired-for-good", "token expired, no other", "status", expired_token(renews=False), ALL),
-        Trouble("skewed", "OSS's clock is an hour ahead", "status", server(Fault("skewed-clock", seconds=3600)), ALL),
-        Trouble("wrong-crc", "wrong CRC-64", "content", server(Fault("wrong-crc")), CRC),
-        Trouble("no-crc", "no CRC-64", "content", server(Fault("no-crc")), CRC),
-        Trouble("flipped-request", "a byte of the request flipped", "content", server(Fault("flip", after_bytes=CUT)), SEND_DATA | SEND_XML),
-        Trouble("flipped-answer", "a byte of the answer flipped", "content", server(Fault("flip", after_bytes=0)), (ANSWER_XML | {"GetObject"}) - SEND_XML - {"InitiateMultipartUpload", "CopyObject"}),
-        Trouble("malformed-xml", "XML that breaks off", "content", server(Fault("malformed-xml")), ANSWER_XML),
-        Trouble("huge-xml", "64 MiB of XML", "content", server(Fault("huge-xml")), ANSWER_XML),
-        Trouble("unknown-authority", "certificate of an unknown authority", "TLS", front("unknown authority"), ALL, over_tls=True),
-        Trouble("wrong-name", "certificate for another host", "TLS", front("wrong name"), ALL, over_tls=True),
-        Trouble("expired-certificate", "certificate expired", "TLS", front("expired"), ALL, over_tls=True),
-        Trouble("cut-handshake", "closed in the handshake", "TLS", front("cut handshake"), ALL, over_tls=True),
-        Trouble("no-tls", "the peer speaks no TLS", "TLS", front("no tls"), ALL, over_tls=True),
-    )
-}  # fmt: skip
+PASSES = Expected(1)
+SENDS_AGAIN = Expected(1, sends_again=True)
+BREAKS = Expected(ATTEMPTS, "ConnectionFailed", True)
+BREAKS_SLOWLY = Expected(SLOW_ATTEMPTS, "ConnectionFailed", True)
+REFUSES = Expected(ATTEMPTS, "ServiceError", True)
+DENIES = Expected(1, "AccessDenied", False)
+IS_GARBLED = Expected(ATTEMPTS, "BadAnswer", True)
+IS_UNTRUSTED = Expected(1, "ConnectionFailed", False)
+UNHARMED = Expected(0)
+
+INITIATE, PART, COMPLETE, ABORT = (
+    "InitiateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+)
+Exceptions = dict[tuple[str, bool], Outcome]
+
+
+def work_was_done(attempts: int = ATTEMPTS, *, error: str = "ConnectionFailed") -> Exceptions:
+    """OSS did the work and the answer got lost: each initiate begins an upload that nobody knows, and the second
+    Complete finds its upload gone, so HEAD tells that all is there."""
+    return {
+        (INITIATE, False): Outcome(calls=1, uploads_left=1),
+        (INITIATE, True): Outcome(error, True, attempts, next_moves=3, uploads_left=attempts),
+        (COMPLETE, False): Outcome(calls=2),
+    }
+
+
+def lost_answers(attempts: int) -> Exceptions:
+    """The same, for answers of which nothing comes."""
+    return {
+        **work_was_done(attempts),
+        (PART, True): Outcome("ConnectionFailed", True, attempts + 1, next_moves=1),
+        (ABORT, True): Outcome(calls=attempts - 1),
+    }
+
+
+def cut_bodies(attempts: int) -> Exceptions:
+    return {**work_was_done(attempts), ("GetObject", False): Outcome(calls=1, again=CUT)}
+
+
+# The second Complete finds the upload gone, but cannot read so in the answer's body.
+GARBLED_COMPLETE = {(COMPLETE, True): Outcome("ServiceError", False, 2)}
+
+# An abort that fails ends no transfer; the log names the upload that is left.
+LEFT_BEHIND = {(ABORT, True): Outcome(calls=ATTEMPTS - 1, uploads_left=1)}
+DENIED_ABORT = {(ABORT, lasts): Outcome(uploads_left=1) for lasts in (False, True)}
+
+PUT_SIZE, PART_SIZE = OPERATIONS["PutObject"].body_size, OPERATIONS[PART].body_size
+CUT_REQUEST = {(name, False): Outcome(calls=1, again=CUT) for name in SEND_DATA}
+
+
+def status(status: int, code: str) -> Trouble:
+    return Trouble(
+        f"status-{status}", f"{status} {code}", served(Fault("status", status=status, code=code)), ALL,
+        SENDS_AGAIN, REFUSES, except_for=LEFT_BEHIND,
+    )  # fmt: skip
+
+
+TROUBLES = (
+    # the connection
+    Trouble("refused", "connection refused", stopped, ALL, PASSES, BREAKS),
+    Trouble(
+        "reset-before", "reset before the request's body", served(Fault("refuse")), ALL, PASSES, BREAKS,
+        except_for=LEFT_BEHIND,
+    ),
+    Trouble(
+        "reset-in-request", "reset in the request's body", served(Fault("reset-request", after_bytes=CUT)),
+        SEND_DATA | SEND_XML, PASSES, BREAKS, except_for=CUT_REQUEST,
+    ),
+    Trouble(
+        "stalled-request", "the peer stops reading the request", served(Fault("stall-request", after_bytes=CUT)),
+        SEND_DATA | SEND_XML, PASSES, BREAKS_SLOWLY, is_slow=True, except_for=CUT_REQUEST,
+    ),
+    Trouble(
+        "answer-lost", "the work is done, the connection ends without an answer", served(Fault("answer-lost")), ALL,
+        SENDS_AGAIN, BREAKS, except_for=lost_answers(ATTEMPTS),
+    ),
+    Trouble(
+        "silence", "the work is done, no answer comes", served(Fault("stall", after_bytes=-1)), ALL,
+        SENDS_AGAIN, BREAKS_SLOWLY, is_slow=True, except_for=lost_answers(SLOW_ATTEMPTS),
+    ),
+    Trouble(
+        "slow-headers", "the answer's headers come byte by byte", fronted("slow headers"), ALL,
+        SENDS_AGAIN, BREAKS_SLOWLY, is_slow=True, over_tls=True, except_for=lost_answers(SLOW_ATTEMPTS),
+    ),
+    Trouble(
+        "reset-in-answer", "reset in the answer's body", served(Fault("reset-answer", after_bytes=CUT)), ANSWER_BODY,
+        PASSES, BREAKS, except_for=cut_bodies(ATTEMPTS),
+    ),
+    Trouble(
+        "truncated", "the answer's body ends early", served(Fault("truncated", after_bytes=CUT)), ANSWER_BODY,
+        PASSES, BREAKS, except_for=cut_bodies(ATTEMPTS),
+    ),
+    Trouble(
+        "stalled-answer", "the answer's body stalls", served(Fault("stall", after_bytes=CUT)), ANSWER_BODY,
+        PASSES, BREAKS_SLOWLY, is_slow=True, except_for=cut_bodies(SLOW_ATTEMPTS),
+    ),
+    # what OSS answers
+    status(408, "RequestTimeout"),
+    Trouble(
+        "status-429", f"429 TooManyRequests with `Retry-After: {ASKED_WAIT}`, which is waited for",
+        served(Fault("status", status=429, code="TooManyRequests", retry_after=ASKED_WAIT)), ALL,
+        SENDS_AGAIN, REFUSES, least_wait=ASKED_WAIT, except_for=LEFT_BEHIND,
+    ),
+    status(500, "InternalError"),
+    status(502, "BadGateway"),
+    status(503, "ServiceUnavailable"),
+    Trouble(
+        "status-403", "403 AccessDenied", served(Fault("status", status=403, code="AccessDenied")), ALL,
+        DENIES, DENIES, except_for=DENIED_ABORT,
+    ),
+    Trouble(
+        "expired-token", "the token expires: there is another one, or none", expired, ALL, SENDS_AGAIN, DENIES,
+    ),
+    Trouble(
+        "expired-tokens", "the token expires, and so does each new one", expired_again, ALL,
+        SENDS_AGAIN, Expected(ATTEMPTS, "AccessDenied", True), except_for=LEFT_BEHIND,
+    ),
+    Trouble(
+        "skewed-clock", "the clocks differ by an hour, for one answer or for good", skewed, ALL,
+        Expected(2, sends_again=True), SENDS_AGAIN,
+    ),
+    # what is in the answer, or becomes of the request
+    Trouble(
+        "wrong-crc", "a wrong CRC-64 in the answer", served(Fault("wrong-crc")), SEND_DATA,
+        SENDS_AGAIN, Expected(ATTEMPTS, "IntegrityError", True),
+        except_for={(PART, True): Outcome("IntegrityError", True, ATTEMPTS + 1, next_moves=1)},
+    ),
+    Trouble(
+        "wrong-crc-of-the-whole", "a wrong CRC-64 in the answer", served(Fault("wrong-crc")),
+        frozenset({COMPLETE, "HeadObject", "ListParts", "GetObject"}), UNHARMED, UNHARMED,
+        except_for={
+            **{(COMPLETE, lasts): Outcome("IntegrityError", True, 1) for lasts in (False, True)},
+            ("HeadObject", False): Outcome(calls=4, again=3 * PART_SIZE),
+            ("HeadObject", True): Outcome("IntegrityError", True, 2, next_moves=3),
+            **{("ListParts", lasts): Outcome(calls=2, again=2 * PART_SIZE) for lasts in (False, True)},
+        },
+    ),
+    Trouble(
+        "no-crc", "no CRC-64 in the answer", served(Fault("no-crc")),
+        SEND_DATA | {COMPLETE, "HeadObject", "GetObject", "ListParts"}, UNHARMED, UNHARMED,
+        except_for={("ListParts", lasts): Outcome(calls=2, again=2 * PART_SIZE) for lasts in (False, True)},
+    ),
+    Trouble(
+        "flipped-in-request", "a byte of the request's body flips", served(Fault("flip", after_bytes=CUT)),
+        SEND_DATA | SEND_XML, SENDS_AGAIN, Expected(ATTEMPTS, "IntegrityError", True),
+        except_for={
+            **{(COMPLETE, lasts): Outcome("ServiceError", False, 1) for lasts in (False, True)},
+            ("DeleteMultipleObjects", True): Outcome("ServiceError", True, ATTEMPTS),
+        },
+    ),
+    Trouble(
+        "flipped-in-answer", "a byte of the answer's body flips", served(Fault("flip")),
+        READ_XML | {"GetObject"}, PASSES, IS_GARBLED,
+        except_for={
+            ("GetObject", False): Outcome(calls=4, again=3 * PART_SIZE),
+            ("GetObject", True): Outcome("IntegrityError", True, 6, next_moves=3),
+        },
+    ),
+    Trouble(
+        "malformed-xml", "XML that breaks off", served(Fault("malformed-xml")), ANSWER_XML, PASSES, IS_GARBLED,
+        except_for={**work_was_done(error="BadAnswer"), **GARBLED_COMPLETE},
+    ),
+    Trouble(
+        "huge-xml", "17 MiB of XML", served(Fault("huge-xml", after_bytes=17 * 2**20)), ANSWER_XML, PASSES, IS_GARBLED,
+        except_for={**work_was_done(error="BadAnswer"), **GARBLED_COMPLETE},
+    ),
+    # TLS
+    *(
+        Trouble(name, text, fronted(mode), ALL, IS_UNTRUSTED, IS_UNTRUSTED, over_tls=True)
+        for name, text, mode in (
+            ("unknown-authority", "a certificate of an unknown authority", "unknown authority"),
+            ("wrong-name", "a certificate for another host", "wrong name"),
+            ("expired-certificate", "an expired certificate", "expired"),
+        )
+    ),
+    Trouble(
+        "cut-handshake", "the connection ends in the TLS handshake", fronted("cut handshake"), ALL,
+        PASSES, BREAKS, over_tls=True,
+    ),
+    Trouble("no-tls", "the peer speaks no TLS", fronted("no tls"), ALL, PASSES, BREAKS, over_tls=True),
+)  # fmt: skip
+
+# OSS stores what arrives: a request that is damaged on its way is noticed when the object stands there already.
+PUBLISHES_DAMAGE = {("flipped-in-request", "PutObject")}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a try does, and what the next one has to do when nothing fails any more.
+class Row:
+    operation: Operation
+    trouble: Trouble
+    lasts: bool
 
-    :ivar error: None when the try succeeds
-    :ivar calls: when it succeeds, more than without the fault; else all attempts at the operation
-    :ivar again: bytes of content that moved although they had moved before, or in vain; only of a try that succeeds
-    :ivar next_moves: how many requests for content the next try needs
-    :ivar uploads_left: upload IDs that nobody names, after the next try
-    """
+    @property
+    def expected(self) -> Outcome:
+        return self.trouble.outcome(self.operation, lasts=self.lasts)
 
-    error: str | None
-    retryable: bool | None
-    calls: int
-    again: int
-    next_moves: int
-    uploads_left: int
+    def __str__(self) -> str:
+        return f"{self.operation.name}-{self.trouble.name}-{'lasting' if self.lasts else 'once'}"
+
+
+def rows(operation: Operation) -> Iterator[tuple[Row, Row]]:
+    """Yield the rows of an operation: the fault strikes once, the fault lasts."""
+    for trouble in TROUBLES:
+        if operation.name in trouble.operations:
+            yield Row(operation, trouble, False), Row(operation, trouble, True)
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+INTRODUCTION = f"""\
+---
+orphan: true
+---
+
+# Fault matrix
+
+You get what each operation does about each fault, as the tests prove it on real sockets. The fault strikes one
+attempt, or it lasts and every attempt meets it: there are {ATTEMPTS} of them here, {SLOW_ATTEMPTS} where the peer is
+slow. Then it is over, and what the next try moves is counted.
+"""
+
+
+def page() -> str:
+    """Return docs/fault-matrix.md."""
+    return "\n".join([INTRODUCTION, *(_section(operation) for operation in OPERATIONS.values())])
+
+
+def _section(operation: Operation) -> str:
+    lines = [
+        f"## {operation.name}", "", f"In {operation.work}.", "",
+        "| Fault | Strikes once | Lasts | The next try moves |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for once, lasts in rows(operation):
+        text = once.trouble.text
+        lines.append(f"| {text} | {_said(once)} | {_said(lasts)} | {_next(once, lasts)} |")
+    return "\n".join([*lines, ""])
+
+
+def _said(row: Row) -> str:
+    outcome = row.expected
+    if outcome.error:
+        calls = "1 call" if outcome.calls == 1 else f"{outcome.calls} calls"
+        said = f"`{outcome.error}` after {calls}, {'retryable' if outcome.is_retryable else 'permanent'}"
+    else:
+        calls = {0: "no more calls", 1: "1 more call"}.get(outcome.calls, f"{outcome.calls} more calls")
+        said = f"succeeds, {calls}" + (f", {outcome.again:,} bytes in vain" if outcome.again else "")
+    left = outcome.uploads_left
+    return said + (f"; {left} upload ID{'s' * (left > 1)} left" if left else "")
+
+
+def _next(*both: Row) -> str:
+    failing = [row.expected for row in both if row.expected.error]
+    unit = both[0].operation.unit
+    if not failing or not unit:
+        return ""
+    return f"{failing[-1].next_moves} {unit}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

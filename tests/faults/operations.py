@@ -18,7 +18,6 @@ from tests.world import BUCKET, PART, Transfers, a_client, some_bytes
 CONTENT = some_bytes(3 * PART)
 OLD = b"what stood there before"
 TARGET = ObjectRef(BUCKET, "key")
-DATA = {"PutObject": "bytes_received", "UploadPart": "bytes_received", "GetObject": "bytes_sent"}
 
 
 class World:
@@ -27,17 +26,40 @@ class World:
     :ivar found: what the try got, for an operation that only asks
     """
 
-    def __init__(self, oss: LocalOSS, folder: Path, certificates: Certificates) -> None:
-        self.oss = oss
-        self.front = Front(oss.port, certificates)
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        self._ahead = 0.0
+        self.oss = LocalOSS(buckets=(BUCKET,), clock=lambda: time.time() + self._ahead).start()
+        self.front = Front(self.oss.port, certificates)
         self.bundle = certificates.bundle
         self.source = folder / "source.bin"
         self.target = folder / "target" / "file"
         self.target.parent.mkdir()
-        self.transfers = Transfers(oss, checkpoint_interval=0)
-        self.keys = Keys(Credentials(oss.access_key_id, oss.access_key_secret, oss.security_token))
+        self.transfers = Transfers(self.oss, checkpoint_interval=0)
+        self.keys = Keys(self.new_credentials())
         self.found: object = None
-        oss.put(BUCKET, "key", OLD)
+        self.oss.put(BUCKET, "key", OLD)
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.front.close()
+        self.oss.close()
+
+    def heal(self) -> None:
+        """Take back all faults, and forget the requests so far."""
+        self.oss.stop()  # it ends connections that wait, and settles what is in the log
+        self.oss.start()
+        self.oss.clear_faults()
+        self.oss.clear_requests()
+        self.front.mode = "pass"
+        self.set_clock(0)
+        self.keys.renewed = None
+        self.keys.current = self.new_credentials()
+
+    def set_clock(self, ahead: float) -> None:
+        """Set OSS's clock to so many seconds ahead of this machine's."""
+        self._ahead = ahead
 
     def way(self, *, over_tls: bool = False) -> Way:
         """Return a new client, which the following tries will use."""
@@ -47,26 +69,38 @@ class World:
         return way
 
     def settle(self) -> None:
-        """Wait until the server has done with every request, and forget no figure of it."""
+        """Wait until the server has written into its log what became of every request."""
         self.oss.stop()
         self.oss.start()
 
     def moved(self) -> int:
         """Return how many bytes of content crossed the wire since the log was cleared."""
-        return sum(getattr(request, DATA.get(request.operation, ""), 0) for request in self.oss.requests)
+        sent = [request for request in self.oss.requests if request.operation in ("PutObject", "UploadPart")]
+        fetched = [request for request in self.oss.requests if request.operation == "GetObject"]
+        return sum(request.bytes_received for request in sent) + sum(
+            request.bytes_sent for request in fetched if request.status < 300
+        )
 
     def moves(self) -> int:
-        """Return how many requests for content there were."""
-        return sum(request.operation in DATA for request in self.oss.requests)
+        """Return how many requests moved content, since the log was cleared."""
+        operations = ("PutObject", "UploadPart", "GetObject")
+        return sum(request.operation in operations and request.status < 300 for request in self.oss.requests)
 
-    def renew_token(self) -> Credentials:
+    def new_credentials(self) -> Credentials:
+        """Return credentials with a new token; the server takes no other from now on."""
         self.oss.security_token = f"token {time.monotonic_ns()}"
         return Credentials(self.oss.access_key_id, self.oss.access_key_secret, self.oss.security_token)
 
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation, the call of it that is struck, and the work around it."""
+    """An operation, the call of it that is struck, and the work around it.
+
+    :ivar next_moves: how many requests for content a try needs after one that failed at the struck call
+    :ivar unit: what such a request moves
+    :ivar body_size: bytes of content that the struck call sends
+    :ivar uploads_needed: uploads that are there for the operation to find
+    """
 
     name: str
     nth: int
@@ -74,6 +108,10 @@ class Operation:
     begin: Callable[[World], object]
     act: Callable[[World], object]
     is_right: Callable[[World], bool]
+    next_moves: int = 0
+    unit: str = ""
+    body_size: int = 0
+    uploads_needed: int = 0
 
 
 def uploads(world: World) -> None:
@@ -138,47 +176,64 @@ A, B, COPY = (ObjectRef(BUCKET, key) for key in ("a", "b", "copy"))
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation("PutObject", 1, "upload in one request", a_source(PART - 1), uploads, object_is_right),
-        Operation("InitiateMultipartUpload", 1, "upload of 3 parts", a_source(), uploads, object_is_right),
-        Operation("UploadPart", 2, "upload of 3 parts, the second", a_source(), uploads, object_is_right),
         Operation(
-            "ListParts", 1, "upload that resumes with 2 of 3 parts",
-            an_upload_that_broke_off, uploads, object_is_right,
+            "PutObject", 1, "an upload in one request", a_source(PART - 1), uploads, object_is_right,
+            1, "object", PART - 1,
         ),
-        Operation("CompleteMultipartUpload", 1, "upload of 3 parts", a_source(), uploads, object_is_right),
         Operation(
-            "AbortMultipartUpload", 1, "upload of 2 parts that drops an upload which does not fit",
-            an_upload_that_does_not_fit, uploads, object_is_right,
+            "InitiateMultipartUpload", 1, "an upload of 3 parts", a_source(), uploads, object_is_right,
+            3, "of 3 parts",
         ),
-        Operation("HeadObject", 1, "download of 3 parts", an_object, downloads, file_is_right),
-        Operation("GetObject", 2, "download of 3 parts, the second", an_object, downloads, file_is_right),
         Operation(
-            "DeleteObject", 1, "call", two_objects,
+            "UploadPart", 2, "an upload of 3 parts, with the second", a_source(), uploads, object_is_right,
+            2, "of 3 parts", PART,
+        ),
+        Operation(
+            "ListParts", 1, "an upload that resumes with 2 of 3 parts",
+            an_upload_that_broke_off, uploads, object_is_right, 1, "of 3 parts",
+        ),
+        Operation(
+            "CompleteMultipartUpload", 1, "an upload of 3 parts", a_source(), uploads, object_is_right,
+            0, "of 3 parts",
+        ),
+        Operation(
+            "AbortMultipartUpload", 1, "an upload of 2 parts that drops one begun for a file of another size",
+            an_upload_that_does_not_fit, uploads, object_is_right, 2, "of 2 parts",
+        ),
+        Operation(
+            "HeadObject", 1, "a download of 3 parts", an_object, downloads, file_is_right, 3, "of 3 parts",
+        ),
+        Operation(
+            "GetObject", 2, "a download of 3 parts, with the second", an_object, downloads, file_is_right,
+            2, "of 3 parts",
+        ),
+        Operation(
+            "DeleteObject", 1, "a call of the client", two_objects,
             asks(lambda client: client.delete_object(A)),
             lambda world: world.oss.objects(BUCKET) == ["b", "key"],
         ),
         Operation(
-            "DeleteMultipleObjects", 1, "call", two_objects,
+            "DeleteMultipleObjects", 1, "a call of the client", two_objects,
             asks(lambda client: client.delete_objects(BUCKET, ["a", "b"])),
             lambda world: world.found == ["a", "b"] and world.oss.objects(BUCKET) == ["key"],
         ),
         Operation(
-            "CopyObject", 1, "call", two_objects,
+            "CopyObject", 1, "a call of the client", two_objects,
             asks(lambda client: client.copy_object(B, COPY)),
             lambda world: world.oss.object(BUCKET, "copy") == b"b",
         ),
         Operation(
-            "ListObjectsV2", 1, "call", two_objects,
+            "ListObjectsV2", 1, "a call of the client", two_objects,
             asks(lambda client: [each.key for each in client.list_objects(BUCKET)]),
             found(["a", "b", "key"]),
         ),
         Operation(
-            "ListMultipartUploads", 1, "call", an_upload_that_broke_off,
+            "ListMultipartUploads", 1, "a call of the client", an_upload_that_broke_off,
             asks(lambda client: [each.key for each in client.list_uploads(BUCKET)]),
-            found(["key"]),
+            found(["key"]), uploads_needed=1,
         ),
         Operation(
-            "GetBucketInfo", 1, "call", two_objects,
+            "GetBucketInfo", 1, "a call of the client", two_objects,
             asks(lambda client: client.get_bucket_info(BUCKET).region),
             found("cn-hangzhou"),
         ),

@@ -10,7 +10,8 @@ from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 
-ATTEMPTS = 3
+ATTEMPTS = 3  # at a call
+SLOW_ATTEMPTS = 2  # at a call that has to wait for a slow peer
 PATIENCE = 20.0  # seconds of silence, for calls that meet no fault: the machine may be busy
 IMPATIENCE = 0.3  # seconds of silence that a call with a fault is given
 
@@ -80,7 +81,7 @@ class Way:
                 verify_tls=verify_tls,
             )
 
-        self._patient, self._impatient = client(PATIENCE, ATTEMPTS), client(IMPATIENCE, 2)
+        self._patient, self._impatient = client(PATIENCE, ATTEMPTS), client(IMPATIENCE, SLOW_ATTEMPTS)
 
     def __getattr__(self, name: str) -> Any:
         operation = OPERATIONS[name]

@@ -143,9 +143,8 @@ class Ledger:
             self.violate(f"(5) {process} asked the store {process.store_calls} times")
 
     def call_begins(self, process: Try, operation: str, label: str = "") -> None:
-        if operation == "watch":
-            return
         self.moment += 1
+        process.has_acted |= operation != "load"
         if operation == "complete" and (upload := self._world.oss.uploads.get(label)) and upload.by is None:
             self.violate(f"(6) {process} completes {label}, an upload of another transfer")
         if operation in ("complete", "save", "delete"):
@@ -198,15 +197,13 @@ class Ledger:
 
     # --- the store ----------------------------------------------------------------------------------------------------
 
-    def loaded(self, process: Try, text: str | None) -> str | None:
-        self.moment += 1
-        process.looked_at = self.moment
-        if not process.has_acted:
-            process.loaded = None if self._is_tampered else _decoded(text)
-            process.is_loaded_tampered = self._is_tampered
-            process.part_file_touched = False
-            process.proven = self._proven(process.loaded)
-        return text
+    def loaded(self, process: Try, text: str | None, moment: int) -> None:
+        process.looked_at = moment
+        if process.has_acted:
+            return
+        process.loaded = None if self._is_tampered else _decoded(text)
+        process.part_file_touched = False
+        process.proven = self._proven(process.loaded)
 
     def saved(self, process: Try, text: str) -> None:
         self.moment += 1
@@ -235,6 +232,8 @@ class Ledger:
     def tampered(self, text: str | None) -> None:
         self._lose_upload(text, None)
         self._is_tampered = True
+        for process in self._world.tries:
+            process.is_loaded_tampered = True
         self._world.shelf.put(text, None, self.moment)
 
     def _lose_upload(self, text: str | None, by: Try | None) -> None:
@@ -256,10 +255,11 @@ class Ledger:
 
     def initiated(self, process: Try, upload: Upload) -> None:
         """Invariant 3: a new upload is begun only when the old one is of no use."""
-        process.has_acted = True
         world = self._world
         checkpoint = process.loaded
         if not isinstance(checkpoint, UploadCheckpoint) or (checkpoint.bucket, checkpoint.key) != (BUCKET, KEY):
+            return
+        if process.is_loaded_tampered:
             return
         old = world.oss.uploads.get(checkpoint.upload_id)
         if old is None or self.has_changed_under(process) or checkpoint.size != len(self.truth or b""):
@@ -278,7 +278,6 @@ class Ledger:
             self.violate(f"(3) {process} begins {upload.upload_id}, and the object is there with these bytes")
 
     def listed(self, process: Try, upload_id: str, parts: dict[int, StoredPart]) -> None:
-        process.has_acted = True
         process.listed[upload_id] = (self.moment, parts)
 
     def sends(self, process: Try, upload_id: str, number: int, content: bytes, *, attempt: int) -> None:
@@ -306,7 +305,6 @@ class Ledger:
             self.violate(f"(3) {process} sends part {number}, which OSS has")
 
     def aborts(self, process: Try, upload_id: str) -> None:
-        process.has_acted = True
         if (upload := self._world.oss.uploads.get(upload_id)) and upload.by is None:
             self.violate(f"(6) {process} aborts {upload_id}, an upload of another transfer")
 
@@ -318,7 +316,6 @@ class Ledger:
             self.violate(f"(2) {process} published {len(content)} bytes that the source never held during it")
 
     def saw_object(self, process: Try, found: StoredObject) -> None:
-        process.has_acted = True
         process.heads += 1
         process.fetches_since_head.clear()
 
@@ -346,6 +343,7 @@ class Ledger:
         checkpoint = process.loaded
         if (
             process.heads == 1
+            and not process.is_loaded_tampered
             and not process.part_file_touched
             and not process.has_met_bad_sector
             and isinstance(checkpoint, DownloadCheckpoint)
@@ -361,8 +359,10 @@ class Ledger:
 
     def check_kept(self, process: Try) -> None:
         """Invariant 3: what a failing download leaves."""
-        if process.has_met_flip:
+        if any(other.has_met_flip for other in self._world.tries):
             return  # the whole differs, nobody knows which part is wrong, so all are thrown away
+        if any(other.ended >= process.began for other in self._world.tries if other is not process):
+            return
         if process.save_has_failed or process.part_file_touched or self.newer_than(process):
             return
         if self._is_tampered or not process.fetches_since_head:
@@ -425,21 +425,24 @@ class Ledger:
             if upload.upload_id == named and not success:
                 continue
             excuse = self._excuse(upload)
-            if excuse is None and overlapped and upload.upload_id == named:
-                excuse = "an older try outlived the success"
+            if excuse is None and upload.upload_id == named and (overlapped or self._has_delete_failed()):
+                excuse = "a checkpoint that was left names it"
             if excuse is None:
                 self.violate(f"(4) {upload.upload_id} of {upload.by} is left behind")
             self.counts[f"upload left: {excuse}"] += 1
         if not success:
             return
         if world.shelf.text is not None and not self._is_tampered:
-            if not any(process.delete_failed for process in world.tries) and not overlapped:
+            if not self._has_delete_failed() and not overlapped:
                 self.violate("(4) the checkpoint is left behind")
             self.counts["checkpoint left"] += 1
         if world.part_files():
             if not overlapped:
                 self.violate("(4) the part file is left behind")
             self.counts["part file left by an overlapping try"] += 1
+
+    def _has_delete_failed(self) -> bool:
+        return any(process.delete_failed for process in self._world.tries)
 
     def _excuse(self, upload: Upload) -> str | None:
         if not upload.is_answered:

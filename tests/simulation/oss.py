@@ -382,10 +382,8 @@ class Client:
         """Send a body; OSS acts when it has all bytes, whatever the sender makes of them afterwards."""
 
         def effect() -> ObjectMeta:
-            content, stored = b"", None
-            late = False
-            if body.size == 0:
-                stored = store(b"")
+            content, late = b"", False
+            stored = _Answer(store, b"") if body.size == 0 else None
             for piece in body.open():
                 data = bytes(piece)
                 action = self._world.point(operation, "body", f"{label}+{len(content)}")
@@ -397,12 +395,12 @@ class Client:
                     if late:
                         self._world.later(lambda: self._land(operation, lambda: store(content)))
                         raise no_answer(operation, "no answer yet")
-                    stored = store(content)
+                    stored = _Answer(store, content)
             assert stored is not None, "a body that is shorter than it said"
-            sent = body.crc64()
-            if sent is not None and stored.crc64 is not None and sent != stored.crc64:
+            meta, sent = stored.read(), body.crc64()
+            if sent is not None and meta.crc64 is not None and sent != meta.crc64:
                 raise IntegrityError(f"{label}: OSS stored other bytes than were sent")
-            return stored
+            return meta
 
         return self._exchange(operation, effect, label)
 
@@ -411,6 +409,22 @@ class Client:
 
     def _crc(self, value: int) -> int | None:
         return value if self._world.profile.crc_headers else None
+
+
+class _Answer:
+    """What OSS made of a body; the sender reads it when he has sent all."""
+
+    def __init__(self, store: Callable[[bytes], ObjectMeta], content: bytes) -> None:
+        self._error: ServiceError | None = None
+        try:
+            self._meta = store(content)
+        except ServiceError as error:
+            self._error = error
+
+    def read(self) -> ObjectMeta:
+        if self._error is not None:
+            raise self._error
+        return self._meta
 
 
 def _flipped(data: bytes) -> bytes:

@@ -168,6 +168,11 @@ class Queue:
             self._scheduler.pause(lambda: bool(self._items), deadline)
         return self._items.popleft()
 
+    def get_nowait(self) -> Any:
+        if not self._items:
+            raise Empty
+        return self._items.popleft()
+
 
 class Event(threading.Event):
     """``threading.Event`` whose waits are switch points."""

@@ -31,7 +31,10 @@ class Store:
         self._shelf = world.shelf
 
     def load(self, key: str) -> str | None:
-        return self._call("load", lambda: self._world.ledger.loaded(self._try, self._shelf.text))
+        ledger = self._world.ledger
+        text, moment = self._call("load", lambda: (self._shelf.text, ledger.moment))
+        ledger.loaded(self._try, text, moment)
+        return text
 
     def save(self, key: str, text: str) -> None:
         self._call("save", lambda: self._save(text))

@@ -377,7 +377,6 @@ class World:
     def finish(self) -> None:
         """Let the older tries end, let the transfer succeed if it has not, and look at what is left."""
         self.calm_down(kill_older=self.rng.random() < 0.5)
-        overlapped = self._has_succeeded() and bool(self.living())
         for last in (False, True):
             if self.ledger.violation or self._has_succeeded() or self._is_refused():
                 break
@@ -385,13 +384,13 @@ class World:
                 self._let_all_end()
             process = self.start_try()
             self.run(process)
-            overlapped = overlapped or len(self.living()) > 0
             if last and process.error is not None and not self.ledger.violation and not self._is_refused():
                 with contextlib.suppress(Killed):
                     self.ledger.violate(f"(7) no fault is left, and {process} fails with {process.error!r}")
         self._let_all_end()
         if not self.ledger.violation:
             with contextlib.suppress(Killed):
+                overlapped = any(process.ended >= self.newest.began for process in self.tries[:-1])
                 self.ledger.check_left(success=self._has_succeeded(), overlapped=overlapped)
 
     def _let_all_end(self) -> None:

@@ -69,6 +69,12 @@ def test_runs_are_short_and_keep_all_64_bits() -> None:
     assert json.loads(encode(DOWNLOAD))["runs"] == [[1, 2, "0" * 16], [4, 5, "f" * 16]]
 
 
+def test_a_file_name_that_is_no_utf_8_makes_text_that_any_store_can_keep() -> None:
+    checkpoint = replace(DOWNLOAD, part_file=".\udcff.part")
+
+    assert decode(encode(checkpoint).encode().decode()) == checkpoint
+
+
 def test_fields_of_a_later_patch_release_are_ignored() -> None:
     assert decode(changed(UPLOAD, something_new=[1])) == UPLOAD
 
@@ -198,6 +204,23 @@ def test_a_part_file_is_never_outside_its_folder(name: str) -> None:
 def test_runs_that_cannot_be_are_refused(runs: list[object]) -> None:
     with pytest.raises(CheckpointUnreadable, match="run"):
         decode(changed(DOWNLOAD, runs=runs))
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "fields"),
+    [
+        (UPLOAD, {"ossresume": True}),
+        (UPLOAD, {"ossresume": 1.0}),
+        (DOWNLOAD, {"runs": [[True, True, "0" * 16]]}),
+        (DOWNLOAD, {"runs": [[1, 1, "-1"]]}),
+        (DOWNLOAD, {"runs": [[1, 1, " 0x1f "]]}),
+        (DOWNLOAD, {"runs": [[1, 1, "f" * 17]]}),
+        (DOWNLOAD, {"runs": [[1, 1, "1_0"]]}),
+    ],
+)
+def test_what_is_never_written_is_never_read(checkpoint: Checkpoint, fields: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointUnreadable):
+        decode(changed(checkpoint, **fields))
 
 
 # --- finished parts ---------------------------------------------------------------------------------------------------

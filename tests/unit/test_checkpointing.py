@@ -329,6 +329,18 @@ def test_a_try_that_is_over_never_writes_over_its_successors_checkpoint(
     assert stored(store) == replace(LATER, owner=NEWER)
 
 
+def test_a_try_that_fails_after_it_was_superseded_leaves_its_successors_checkpoint_alone(
+    store: Store, checkpointer: Checkpointer
+) -> None:
+    checkpointer.save(STATE)
+    put(store, replace(LATER, owner=NEWER))
+    checkpointer.update(replace(STATE, upload_id="more of ours"))
+
+    checkpointer.save_at_end()
+
+    assert stored(store) == replace(LATER, owner=NEWER)
+
+
 def test_of_two_tries_with_one_number_the_one_that_wrote_last_goes_on(store: Store, clock: Clock) -> None:
     first, second = (a_checkpointer(store, clock, owner=Owner(0, name)) for name in ("first", "second"))
     first.save(STATE)

@@ -427,6 +427,12 @@ def test_an_expiry_that_oss_would_refuse_is_refused_here(oss: LocalOSS, version:
         a_client(oss, signature_version=version).presigned_url("GET", TARGET, expires=expires)
 
 
+@pytest.mark.parametrize("method", ["POST", "", "GET\n", "DELETE / HTTP/1.1"])
+def test_a_url_for_another_method_is_refused(client: OssClient, method: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^method=.*GET, HEAD, PUT or DELETE"):
+        client.presigned_url(method, TARGET, expires=60)
+
+
 def test_without_credentials_a_url_is_just_a_url(oss: LocalOSS) -> None:
     client = a_client(oss, credentials=AnonymousCredentials())
 
@@ -582,6 +588,30 @@ def test_a_success_with_an_error_in_its_body_is_an_error(code: str) -> None:
 
     assert (error.code, error.status, error.request_id) == (code, 500, "7")
     assert len(server.heads) == 2
+
+
+ODD_HEADERS = [
+    (200, {"x-oss-hash-crc64ecma": "²"}),
+    (200, {"Content-Length": "²"}),
+    (200, {"Last-Modified": "Mon, 01 Jan 99999999999999 00:00:00 GMT"}),
+    (403, {"Date": "Mon, 01 Jan 99999999999999 00:00:00 GMT"}),
+    (403, {"x-oss-err": "é"}),
+    (503, {"Retry-After": "²"}),
+    (503, {"Retry-After": "Mon, 01 Jan 2024 00:00:00 +99999999999999"}),
+    (503, {"x-oss-qos-delay-time": "²"}),
+    (503, {"x-oss-qos-delay-time": "9" * 400}),
+]
+
+
+@pytest.mark.parametrize(("status", "headers"), ODD_HEADERS, ids=str)
+def test_whatever_the_headers_of_an_answer_say_only_errors_of_ours_come_out(
+    status: int, headers: dict[str, str]
+) -> None:
+    with Scripted(an_answer(status, **{"ETag": '"E"', **headers})) as server:
+        try:
+            server.client().head_object(TARGET)
+        except RequestError as error:
+            assert "HeadObject" in str(error)  # noqa: PT017 - a value would do as well
 
 
 # --- what is tried again ----------------------------------------------------------------------------------------------
@@ -915,6 +945,23 @@ def test_without_credentials_nothing_is_signed() -> None:
 # --- roads not taken --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", ["{elsewhere}/key?x-oss-signature=of-somebody", "http://[::1", "//"])
+def test_a_redirect_is_an_error_that_names_where_and_nobody_goes_there(status: int, where: str) -> None:
+    with Scripted(an_answer(200)) as elsewhere:
+        location = where.format(elsewhere=elsewhere.url)
+        with Scripted(an_answer(status, Location=location)) as server:
+            client = server.client()
+            error = failure(ServiceError, lambda: client.get_object(TARGET, Collected()))
+            failure(ServiceError, lambda: client.put_object(TARGET, Bytes(DATA)))
+
+    assert elsewhere.heads == []
+    assert (error.status, error.retryable) == (status, False)
+    assert f"a redirect to {location.partition('?')[0]} was not followed" in str(error)
+    assert "of-somebody" not in str(error)
+    assert len(server.heads) == 2
+
+
 @pytest.mark.parametrize("credentials", [StaticCredentials("id", "secret"), AnonymousCredentials()])
 def test_netrc_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, credentials: CredentialsProvider) -> None:
     for name in (".netrc", "_netrc"):
@@ -965,7 +1012,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("http://bucket.example.com", "cname"),
     ],
 )
-@pytest.mark.parametrize("key", ["key", "a/../b", "a//b", "键 ü+%?#", "a/"])
+@pytest.mark.parametrize("key", ["key", "a/../b", "a//b", "键 ü+%?#", "a/", ".", ".."])
 def test_a_proxy_is_asked_for_the_whole_url(oss: LocalOSS, endpoint: str, addressing: str, key: str) -> None:
     # The local server answers as a proxy would: it takes a request line with a whole URL.
     client = OssClient(
@@ -1076,6 +1123,15 @@ def test_a_peer_that_stops_reading_is_given_up_and_asked_again(oss: LocalOSS) ->
 
     assert len(oss.object(BUCKET, "key")) == body.size
     assert body.opened == 2
+
+
+def test_a_slow_upload_is_not_cut_by_the_connect_timeout(oss: LocalOSS) -> None:
+    oss.fail("PutObject", fault=Fault("bandwidth", bytes_per_second=5_000_000), times=None)
+    body = Bytes(bytes(10 * 2**20), piece_size=256 * 1024)  # more than the sockets' buffers take
+
+    a_client(oss, connect_timeout=0.02, read_timeout=30, retry=once()).put_object(TARGET, body)
+
+    assert len(oss.object(BUCKET, "key")) == body.size
 
 
 def test_a_body_that_trickles_is_given_up_and_fetched_again(oss: LocalOSS) -> None:
@@ -1213,7 +1269,7 @@ def test_a_part_of_another_size_than_asked_for_is_an_error(size: int) -> None:
 def test_the_whole_object_in_place_of_a_range_is_never_written() -> None:
     sink = Collected()
     with Scripted(an_answer(200, b"x" * 100, ETag='"E"')) as server:
-        failure(RequestError, lambda: server.client().get_object(TARGET, sink, start=10, stop=20))
+        failure(BadAnswer, lambda: server.client().get_object(TARGET, sink, start=10, stop=20))
 
     assert sink.opened == 0
     assert server.header("Range") == "bytes=10-19"
@@ -1316,6 +1372,16 @@ def test_an_admin_may_switch_the_check_off(certificate: Path, no_environment: py
         assert server.client(verify_tls=False).head_object(TARGET).size == 7
 
 
+def test_a_ca_bundle_that_is_not_there_is_named_by_an_error_of_ours(tmp_path: Path) -> None:
+    def use() -> None:
+        a_scripted_client("https://127.0.0.1:1", verify_tls=str(tmp_path / "no-ca.pem")).head_object(TARGET)
+
+    error = failure(OSSResumeError, use)
+
+    assert "no-ca.pem" in str(error)
+    assert not error.retryable
+
+
 def test_a_server_that_speaks_no_tls_is_a_failed_connection(no_environment: pytest.MonkeyPatch) -> None:
     with Scripted(an_answer(400)) as server:
         client = a_scripted_client(server.url.replace("http:", "https:"), connect_timeout=0.3)
@@ -1377,6 +1443,14 @@ def test_a_header_cannot_smuggle_another_in(oss: LocalOSS, client: OssClient, va
     assert oss.requests == []
 
 
+@pytest.mark.parametrize("name", ["", "x-oss-meta-ü", "x-oss-meta-a b", "x-oss-meta-a: b", "x-oss-meta-a\r\nb", "a\0"])
+def test_a_header_name_that_cannot_be_sent_is_refused_by_name(oss: LocalOSS, name: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^headers"):
+        a_client(oss).put_object(TARGET, Bytes(DATA), headers={name: "1"})
+
+    assert oss.requests == []
+
+
 def test_many_threads_may_use_one_client(oss: LocalOSS, client: OssClient) -> None:
     oss.put(BUCKET, "key", DATA)
 
@@ -1431,15 +1505,16 @@ def test_v1_needs_no_region(oss: LocalOSS) -> None:
 class Bytes:
     """A body of bytes, in pieces."""
 
-    def __init__(self, data: bytes, *, verified: bool = True) -> None:
+    def __init__(self, data: bytes, *, verified: bool = True, piece_size: int = 64 * 1024) -> None:
         self._data = data
         self._verified = verified
+        self._piece_size = piece_size
         self.size = len(data)
         self.opened = 0
 
     def open(self) -> Iterator[bytes]:
         self.opened += 1
-        return (self._data[start : start + 64 * 1024] for start in range(0, self.size, 64 * 1024))
+        return (self._data[start : start + self._piece_size] for start in range(0, self.size, self._piece_size))
 
     def crc64(self) -> int | None:
         return crc64(self._data) if self._verified else None

@@ -11,8 +11,23 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.parts import GIB, KIB, MAX_PART_SIZE, MIB, MIN_PART_SIZE
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
-NO_NUMBERS: list[object] = [None, "", "x", "8", True, False, [], {}, float("nan"), float("inf"), -1, 1e9]
-NO_WHOLE_NUMBERS: list[object] = [*NO_NUMBERS, 1.0, 2.5, 10**9]
+NO_NUMBERS: list[object] = [
+    None,
+    "",
+    "x",
+    "nan",
+    "true",
+    True,
+    False,
+    [],
+    {},
+    float("nan"),
+    float("inf"),
+    -1,
+    "-1",
+    1e9,
+]
+NO_WHOLE_NUMBERS: list[object] = [*NO_NUMBERS, 2.5, "2.5", 10**9]
 NO_SIZES: list[object] = ["", "x", "64 XB", "-1", True, 1.5, [], -1]
 
 # For each field what it takes and what it refuses.
@@ -22,15 +37,15 @@ FIELDS: dict[str, tuple[list[object], list[object]]] = {
         [*NO_SIZES, None, 0, MIN_PART_SIZE - 1, MAX_PART_SIZE + 1, "99KiB", "5.1GiB"],
     ),
     "multipart_threshold": ([0, 1, 5 * GIB, "0", "16MiB", "5GiB"], [*NO_SIZES, None, 5 * GIB + 1, "6GiB"]),
-    "max_concurrency": ([1, 8, 64], [*NO_WHOLE_NUMBERS, 0, 65]),
-    "part_retries": ([0, 7, 100], [*NO_WHOLE_NUMBERS, 101]),
-    "retry_max_time": ([0.001, 1, 300, 86_400], [*NO_NUMBERS, 0, 86_401]),
-    "connect_timeout": ([0.001, 1, 10.5, 86_400], [*NO_NUMBERS, 0, 86_401]),
-    "read_timeout": ([0.001, 1, 10.5, 86_400], [*NO_NUMBERS, 0, 86_401]),
-    "stall_timeout": ([0.001, 1, 10.5, 86_400], [*NO_NUMBERS, 0, 86_401]),
-    "checkpoint_interval": ([0, 0.5, 5, 86_400], [*NO_NUMBERS, 86_401]),
-    "progress_interval": ([0, 0.5, 10, 86_400], [*NO_NUMBERS, 86_401]),
-    "verify": ([True, False], [None, 0, 1, "true", "no", ""]),
+    "max_concurrency": ([1, 8, 64, "8", 8.0], [*NO_WHOLE_NUMBERS, 0, 65]),
+    "part_retries": ([0, 7, 100, "0"], [*NO_WHOLE_NUMBERS, 101]),
+    "retry_max_time": ([0.001, 1, 300, 86_400, "300"], [*NO_NUMBERS, 0, 86_401]),
+    "connect_timeout": ([0.001, 1, 10.5, 86_400, "1", "10.5"], [*NO_NUMBERS, 0, 86_401]),
+    "read_timeout": ([0.001, 1, 10.5, 86_400, "1", "10.5"], [*NO_NUMBERS, 0, 86_401]),
+    "stall_timeout": ([0.001, 1, 10.5, 86_400, "1", "10.5"], [*NO_NUMBERS, 0, 86_401]),
+    "checkpoint_interval": ([0, 0.5, 5, 86_400, "0.5"], [*NO_NUMBERS, 86_401]),
+    "progress_interval": ([0, 0.5, 10, 86_400, "0"], [*NO_NUMBERS, 86_401]),
+    "verify": ([True, False, "true", "False"], [None, 0, 1, "1", "no", ""]),
     "max_bandwidth": ([None, 1024, "1MiB", "100 MB", 2**50], [*NO_SIZES, 0, 1023, 2**50 + 1, "1023"]),
 }
 GOOD = [(name, value) for name, (good, _) in FIELDS.items() for value in good]
@@ -64,6 +79,15 @@ def test_sizes_are_kept_in_bytes() -> None:
     assert (config.part_size, config.part_bytes) == (64 * MIB, 64 * MIB)
     assert (config.multipart_threshold, config.threshold_bytes) == (1536 * MIB, 1536 * MIB)
     assert config.max_bandwidth == 10_000_000
+
+
+def test_texts_as_templates_give_them_are_kept_as_numbers() -> None:
+    config = TransferConfig.of(
+        {"max_concurrency": "4", "read_timeout": "2.5", "retry_max_time": "60", "verify": "False"}
+    )
+
+    assert config == TransferConfig(max_concurrency=4, read_timeout=2.5, retry_max_time=60, verify=False)
+    assert [type(value) for value in (config.max_concurrency, config.read_timeout, config.verify)] == [int, float, bool]
 
 
 def test_the_defaults_are_those_that_are_documented() -> None:

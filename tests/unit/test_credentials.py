@@ -48,6 +48,24 @@ def test_credentials_are_values() -> None:
     assert pickle.loads(pickle.dumps(credentials)) == credentials
 
 
+def test_white_space_around_pasted_keys_and_mounted_secrets_is_dropped() -> None:
+    environment = {"OSS_ACCESS_KEY_ID": "id\n", "OSS_ACCESS_KEY_SECRET": " secret\r\n", "OSS_SESSION_TOKEN": "token\n"}
+
+    assert StaticCredentials(" id\n", "\tsecret\r\n", " token \n").get() == Credentials("id", "secret", "token")
+    assert EnvironmentCredentials(environment).get() == Credentials("id", "secret", "token")
+
+
+@pytest.mark.parametrize("bad", ["the-tok\nen", "the-tok–en", "the-tok\0en", "the-tok\x7fen"], ids=ascii)
+@pytest.mark.parametrize(("name", "label"), list(enumerate(["Access Key ID", "Access Key Secret", "STS token"])))
+def test_what_cannot_be_sent_is_refused_without_being_shown(name: int, label: str, bad: str) -> None:
+    good = ["id", "secret", "token"]
+
+    with pytest.raises(CredentialsError, match=f"the {label} holds a character that no key has") as refused:
+        StaticCredentials(*good[:name], bad, *good[name + 1 :])
+
+    assert "the-tok" not in f"{refused.value} {refused.value!r} {vars(refused.value)}"
+
+
 # --- static -----------------------------------------------------------------------------------------------------------
 
 
@@ -60,13 +78,15 @@ def test_static_credentials_stay_what_they_are() -> None:
     assert StaticCredentials("id", "secret", "").get().security_token is None
 
 
-def test_white_space_around_pasted_keys_is_dropped() -> None:
-    assert StaticCredentials(" id\n", "\tsecret\r\n", " token \n").get() == Credentials("id", "secret", "token")
-
-
 @pytest.mark.parametrize(
     ("key_id", "secret", "missing"),
-    [("", "secret", "Access Key ID"), ("id", "", "Access Key Secret"), ("", "", "Access Key ID")],
+    [
+        ("", "secret", "Access Key ID"),
+        ("id", "", "Access Key Secret"),
+        ("", "", "Access Key ID"),
+        (" ", "secret", "Access Key ID"),
+        ("id", "\n", "Access Key Secret"),
+    ],
 )
 def test_what_is_missing_is_named_with_the_next_step(key_id: str, secret: str, missing: str) -> None:
     with pytest.raises(CredentialsError, match=f"the {missing} is missing; fill it in in the connection"):

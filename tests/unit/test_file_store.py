@@ -13,6 +13,8 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
+from airflow_provider_ossresume.local_oss import LocalOSS
+from tests.world import BUCKET, PART, Transfers, some_bytes
 
 KEY, OTHER = "a" * 40, "b" * 40
 TEXT = '{"key": "键 😀 \\" \u2028"}'
@@ -135,6 +137,16 @@ class TestFile(StoreContract):
 
         assert (tmp_path / "relative" / f"{KEY}.json").exists()
 
+    @pytest.mark.parametrize("name", [b"\xff.bin", b"a" + "ü".encode() * 127], ids=["no UTF-8", "255 bytes"])
+    def test_it_takes_the_checkpoint_of_any_file_name(self, oss: LocalOSS, tmp_path: Path, name: bytes) -> None:
+        transfers = Transfers(oss, store=FileCheckpointStore(tmp_path / "checkpoints"))
+        oss.put(BUCKET, "key", some_bytes(3 * PART))
+        file = tmp_path / os.fsdecode(name)
+
+        transfers.download(file)
+
+        assert file.read_bytes() == some_bytes(3 * PART)
+
     def test_by_default_it_lies_in_the_users_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
         FileCheckpointStore().save(KEY, TEXT)
@@ -155,6 +167,10 @@ class CustomStore:
     def delete(self, key: str) -> None: ...
 
 
+class StoreWithArguments(CustomStore):
+    def __init__(self, place: str) -> None: ...
+
+
 def test_a_store_stands_for_itself() -> None:
     store = CustomStore()
 
@@ -168,6 +184,7 @@ def test_memory_and_file_need_no_airflow(tmp_path: Path, monkeypatch: pytest.Mon
         "file": tmp_path / ".ossresume",
         "file:": tmp_path / ".ossresume",
         f"file:{tmp_path}/x": tmp_path / "x",
+        "file:~/x": tmp_path / "x",
         "auto": tmp_path / ".ossresume",
     }.items():
         store = select_store(choice, context=None)
@@ -190,6 +207,9 @@ def test_a_class_path_makes_a_store() -> None:
         ("tests.unit.test_file_store.NoSuchClass", "this class cannot be imported"),
         (".", "this class cannot be imported"),
         ("builtins.dict", "has the methods load, save and delete"),
+        ("os.sep", "this is no class"),
+        ("tests.unit.test_file_store.StoreWithArguments", "made without arguments"),
+        (CustomStore, "give an instance"),
         ({}, "has the methods load, save and delete"),
         (None, "has the methods load, save and delete"),
         ("variable", "there is no running task here; use file or memory"),

@@ -306,6 +306,8 @@ def test_numbers_may_stand_between_white_space() -> None:
         ("yesterday", None),
         ("Mon, 99 Nov 2026 08:30:15 GMT", None),
         ("2026-11-23T08:30:15Z", None),
+        ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", None),
     ],
 )
 def test_an_http_date_is_read_or_is_none(text: str | None, moment: datetime | None) -> None:

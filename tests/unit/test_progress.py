@@ -168,6 +168,18 @@ def test_a_transfer_that_does_not_move_is_called_stalled(world: World) -> None:
     assert "0% (0/1 parts, 0 B of 1.0 KiB, 0 B/s, stalled," in str(world.progress)
 
 
+def test_the_rate_after_a_restart_is_no_greater_than_any_that_was(world: World) -> None:
+    world.progress.begin(total=2 * PART, parts=2)
+    world.move(100 * PART)
+    world.clock.now += 100
+    world.progress.tick()
+    world.progress.begin(total=2 * PART, parts=2)
+    world.clock.now += 1
+    world.progress.tick()
+
+    assert "0 B/s, stalled" in str(world.progress) or "99.0 KiB/s" in str(world.progress)  # of this pass, or of all
+
+
 def test_an_empty_object_is_done_at_once(world: World) -> None:
     world.progress.begin(total=0, parts=0)
 
