@@ -93,9 +93,10 @@ class OSSResumeHook(BaseHook):
             client = self.settings.client(config, region=self.region)
             bucket = self.settings.bucket
             if bucket is None or self.settings.auth_type == "anonymous":
+                lacking = "an Access Key" if bucket else "a Bucket"
                 return True, (
-                    f"The settings are complete (endpoint {client.endpoint}, region {client.region}); a request is "
-                    "tried with a Bucket and an Access Key only"
+                    f"The settings are complete (endpoint {client.endpoint}, region {client.region}); "
+                    f"fill in {lacking} to try a request with them"
                 )
             info = client.get_bucket_info(check_bucket(bucket, argument="bucket"))
         except OSSResumeError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,7 @@ class OSSObjectSensor(BaseSensorOperator):
 
     def _targets(self) -> list[ObjectRef]:
         keys = [self.bucket_key] if isinstance(self.bucket_key, str) else self.bucket_key
-        if not isinstance(keys, (list, tuple)) or not keys:
-            raise ArgumentError("bucket_key", keys, "give a key, or a list of keys")
+        # Any iterable: what mapped tasks return comes as a lazy sequence.
+        if not isinstance(keys, Iterable) or not (keys := list(keys)):
+            raise ArgumentError("bucket_key", self.bucket_key, "give a key, or a list of keys")
         return [self.hook.target(key, self.bucket_name) for key in keys]

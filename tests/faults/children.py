@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from dataclasses import dataclass, fields
@@ -32,6 +33,8 @@ class Job:
     :ivar die_at: the step at which the process kills itself, as ``before save 1`` or ``first failure``
     :ivar on_sigterm: ``stop`` asks the watch to stop, as on_kill does; ``raise`` raises in the handler, as Airflow does
     :ivar store_key: makes the checkpoint's key another one
+    :ivar file_size_limit: bytes up to which the process may write a file, when there shall be such a limit
+    :ivar user: the uid to work as, when it shall not be our own
     """
 
     direction: str
@@ -48,6 +51,8 @@ class Job:
     store_key: str = ""
     workers: int = 1
     read_timeout: float = 20.0
+    file_size_limit: int = 0
+    user: int = 0
 
 
 class Terminated(BaseException):
@@ -62,6 +67,9 @@ def run(facts: dict[str, Any]) -> int:
         told = {"outcome": result.outcome, "moved": result.parts_sent, "kept": result.parts_kept}
     except BaseException as error:
         told = {"error": type(error).__name__, "text": str(error)}
+    if job.user:
+        os.setresuid(0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     path = Path(job.outcome_folder, f"{os.getpid()}.json")
     path.with_suffix(".new").write_text(json.dumps(told))
     path.with_suffix(".new").rename(path)
@@ -69,6 +77,11 @@ def run(facts: dict[str, Any]) -> int:
 
 
 def _transfer(job: Job) -> Any:
+    if job.file_size_limit:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails with EFBIG
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_size_limit, resource.RLIM_INFINITY))
+    if job.user:
+        os.setresuid(job.user, job.user, 0)
     step = Steps(job.die_at)
     stop: list[int] = []
 

@@ -1,18 +1,19 @@
-"""kill -9 at every step of a transfer, and at random times: the next try loses nothing and moves nothing twice."""
+"""kill -9 at every step and at random times, and SIGTERM: the next try loses nothing and moves nothing twice."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from tests.faults import kills
-from tests.faults.kills import PARTS, Place
+from tests.faults.kills import CONTENT, PARTS, Place
 from tests.faults.nursery import Child, Nursery
-from tests.world import PART
+from tests.world import BUCKET, PART, Transfers
 
 RANDOM_KILLS = 200
 
@@ -149,6 +150,23 @@ def test_sigterm_ends_a_process_whose_peer_has_stalled_and_keeps_what_is_finishe
     assert not place.litter()
 
 
+def test_a_call_after_one_that_died_between_the_rename_and_the_end_fetches_nothing(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    """Its checkpoint proves that there was an earlier try; outside Airflow nobody says so."""
+    file = tmp_path / "file"
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    checkpoints: dict[str, str] = {}
+    transfers.download(file, watch=lambda: checkpoints.update(transfers.store.texts))
+    transfers.store.texts.update(checkpoints)
+    transfers.oss.clear_requests()
+
+    result = transfers.download(file)
+
+    assert (result.outcome, transfers.calls("GetObject")) == ("already there", 0)
+    assert not transfers.store.texts
+
+
 def a_killed_try(place: Place, step: Step) -> Child:
     """Run a try that dies at the step, and return its process when all is over."""
     if step.at:
@@ -164,27 +182,25 @@ def a_killed_try(place: Place, step: Step) -> Child:
         reached = at_call(place.oss, *step.before, Child.kill_and_wait)
         child = reached(place.start())
     child.wait()
+    place.settle()  # what the server still has in hand meets its fault
     place.oss.on_request = None
     place.oss.clear_faults()
-    place.settle()
     return child
 
 
 def at_call(oss: LocalOSS, operation: str, nth: int, act: Callable[[Child], object]) -> Callable[[Child], Child]:
     """Do something with a child when it makes the nth call of an operation; the child is told of afterwards."""
-    born: list[Child] = []
+    born: SimpleQueue[Child] = SimpleQueue()
     calls: list[Request] = []
 
     def on_request(request: Request) -> None:
         if request.operation == operation:
             calls.append(request)
             if len(calls) == nth:
-                while not born:
-                    pass
-                act(born[0])
+                act(born.get())
 
     def reached(child: Child) -> Child:
-        born.append(child)
+        born.put(child)
         return child
 
     oss.on_request = on_request

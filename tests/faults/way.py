@@ -13,7 +13,7 @@ from airflow_provider_ossresume.oss.retry import RetryPolicy
 ATTEMPTS = 3  # at a call
 SLOW_ATTEMPTS = 2  # at a call that has to wait for a slow peer
 PATIENCE = 20.0  # seconds of silence, for calls that meet no fault: the machine may be busy
-IMPATIENCE = 0.3  # seconds of silence that a call with a fault is given
+IMPATIENCE = 0.25  # seconds of silence that a call with a fault is given
 
 OPERATIONS = {
     "put_object": "PutObject",

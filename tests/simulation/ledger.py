@@ -6,17 +6,17 @@ the moments at which they came and went; a try sees those that were present betw
 1. **Right bytes.** When a try returns, there was a moment during it at which what it was to produce held exactly what
    the source then held, or had held during the try. If nobody else wrote afterwards it still does.
    (``if_exists="skip"`` is exempt: it promises nothing of the bytes.)
-2. **Never mixed.** Whatever a try publishes under the final key or name is byte for byte one version that the source had
-   during that try. A file is on the disk (fsync) before it gets its final name.
-3. **No finished part moves again.** *Upload:* a part that OSS holds with the right bytes when the try lists the parts is
-   not sent by it, and a try does not begin a new upload while the one that its checkpoint names is open and fits (same
-   size, same options) or has become the object that is there with the right bytes. Out of this: a source that changes
-   during the try, a checkpoint that others edited, an OSS that tells no CRC-64, ``verify=False``.
+2. **Never mixed.** Whatever a try publishes under the final key or name is byte for byte one version that the source
+   had during that try. A file is on the disk (fsync) before it gets its final name.
+3. **No finished part moves again.** *Upload:* a part that OSS holds with the right bytes when the try lists the parts
+   is not sent by it, and a try does not begin a new upload while the one that its checkpoint names is open and fits
+   (same size, same options) or has become the object that is there with the right bytes. Out of this: a source that
+   changes during the try, a checkpoint that others edited, an OSS that tells no CRC-64, ``verify=False``.
    *Download:* a part of a run that the checkpoint names, while the object still has that ETag, and whose bytes lie in
    the part file with that CRC-64 when the try loads its checkpoint, is not fetched by it. Out of this: a part file that
-   others touch, a checkpoint that others edited, what follows a restart.
+   others write to, a bad sector, a checkpoint that others edited, what follows a restart.
    And a download that ends by anything but kill -9 leaves a checkpoint that proves every part that it fetched, unless
-   the store failed it.
+   the store failed it, other tries were about, or damaged bytes came (then all are thrown away).
 4. **Nothing is left.** After a run no upload is open but the one that the checkpoint names and those for which there is
    an excuse, which are counted: the answer to its initiate was lost; its checkpoint never reached the store; its
    checkpoint was lost by other hands; OSS refused to abort it; a try that did not know of it overwrote its checkpoint.
@@ -454,8 +454,10 @@ class Ledger:
         if upload.overlapped:
             return "its checkpoint was overwritten by an overlapping try"
         assert upload.by is not None
-        if not upload.is_saved and (upload.save_failed or upload.by.is_dead):
+        if not upload.is_saved and (upload.save_failed or upload.by.was_killed):
             return "its checkpoint never reached the store"
+        if not upload.is_saved and upload.by.was_stopped:
+            return "its try was stopped while it initiated"
         return None
 
 

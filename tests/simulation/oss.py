@@ -1,7 +1,7 @@
 """OSS in memory, by its rules, and the client that a try has.
 
-The rules are those of the local OSS server, which the official SDKs judge. The client behaves as ``oss.client`` does: it
-retries what may pass, compares what OSS stored with what was sent, and checks the range of what came.
+The rules are those of the local OSS server, which the official SDKs judge. The client behaves as ``oss.client`` does:
+it retries what may pass, compares what OSS stored with what was sent, and checks the range of what came.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_ossresume.errors import (
@@ -201,9 +202,7 @@ class Client:
 
         return self._exchange("head", effect)
 
-    def put_object(
-        self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None
-    ) -> ObjectMeta:
+    def put_object(self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None) -> ObjectMeta:
         def store(content: bytes) -> ObjectMeta:
             found = self._oss.put(content, headers or {})
             self._ledger.object_published(self._try, found.content)
@@ -261,16 +260,14 @@ class Client:
 
     def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]:
         listed: dict[int, StoredPart] = {}
-        after = 0
-        while True:
-            limit = self._world.page_size
-            page = self._exchange(
-                "list", lambda after=after: self._oss.list_parts(upload_id, after=after, limit=limit), upload_id
-            )
-            listed.update(page)
-            if len(page) < limit:
-                break
-            after = page[-1][0]
+        limit = self._world.page_size
+
+        def page(after: int) -> list[tuple[int, StoredPart]]:
+            return self._exchange("list", lambda: self._oss.list_parts(upload_id, after=after, limit=limit), upload_id)
+
+        while len(found := page(max(listed, default=0))) == limit:
+            listed.update(found)
+        listed.update(found)
         self._ledger.listed(self._try, upload_id, listed)
         return [
             UploadedPart(number, part.etag, len(part.content), self._crc(part.crc64)) for number, part in listed.items()
@@ -393,7 +390,7 @@ class Client:
                 content += data
                 if len(content) == body.size:
                     if late:
-                        self._world.later(lambda: self._land(operation, lambda: store(content)))
+                        self._world.later(partial(self._land, operation, partial(store, content)))
                         raise no_answer(operation, "no answer yet")
                     stored = _Answer(store, content)
             assert stored is not None, "a body that is shorter than it said"

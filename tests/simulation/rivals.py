@@ -218,7 +218,17 @@ class Rivals:
             self._world.ledger.tampered(text[: self._rng.randrange(len(text))])
 
     def _checkpoint_garbage(self) -> None:
-        texts = ("", "null", "[]", "{}", "ï»¿", '{"ossresume": 2}', '{"ossresume": 1, "kind": "upload"}', "[" * 9999, "NaN")
+        texts = (
+            "",
+            "null",
+            "[]",
+            "{}",
+            "ï»¿",
+            '{"ossresume": 2}',
+            '{"ossresume": 1, "kind": "upload"}',
+            "[" * 9999,
+            "NaN",
+        )
         self._world.ledger.tampered(self._rng.choice(texts))
 
     def _checkpoint_foreign(self) -> str:
@@ -236,7 +246,7 @@ class Rivals:
         return f"{foreign.kind} of try {owner.try_number}"
 
     def _checkpoint_edited(self) -> str:
-        """Somebody changes one field; which stays as it is are the owner, which is nobody's to change, and the names."""
+        """Somebody changes one field; but neither the owner nor the names, which make it another one's."""
         text = self._world.shelf.text
         try:
             content = json.loads(text) if text and decode(text) else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -12,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.chaos import GROUPS
-from tests.simulation.world import MAX_TRIES_AT_ONCE, PART, Engine, Profile, World, virtual_engine
-
-MEMORY = Path("/dev/shm")
+from tests.simulation.world import MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Profile, World, virtual_engine
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,11 @@ def simulate(seed: int, *, engine: Engine | None = None) -> Report:
     rng = random.Random(seed)
     profile = a_profile(rng)
     groups = frozenset(group for group in GROUPS if rng.random() < 0.5)
-    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None))
-    try:
-        world = World(profile, folder, rng=rng, groups=groups, engine=engine)
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        world = World(profile, Path(folder), rng=rng, groups=groups, engine=engine)
         with virtual_engine(world):
             run(world, tries=rng.randint(1, 7), rate=rng.choice((0.3, 0.6, 0.8, 0.9)))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            world.abandon()
     return Report(
         seed, profile, world.ledger.violation, tuple(world.log), world.fired, world.ledger.counts, len(world.tries)
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import re
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,6 +39,7 @@ from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, Thre
 from tests.simulation.store import Shelf, Store
 
 PART = MIN_PART_SIZE
+MEMORY = Path("/dev/shm")
 MAX_TRIES_AT_ONCE = 3
 
 
@@ -92,6 +95,7 @@ class Try(Process):
         self.result: TransferResult | None = None
         self.error: BaseException | None = None
         self.is_over = False
+        self.was_killed = self.was_stopped = False
         self.is_overlapped = False  # the scheduler of Airflow has given it up and starts the next one
         # chaos
         self.armed: dict[tuple[str, str], dict[int, str]] = {}
@@ -118,7 +122,13 @@ class World:
     """Everything of one run. Nothing in it depends on real time, real randomness or the names of real files."""
 
     def __init__(
-        self, profile: Profile, folder: Path, *, rng: random.Random, groups: frozenset[str], engine: Engine | None = None
+        self,
+        profile: Profile,
+        folder: Path,
+        *,
+        rng: random.Random,
+        groups: frozenset[str],
+        engine: Engine | None = None,
     ) -> None:
         self.profile = profile
         self.folder = folder
@@ -130,6 +140,7 @@ class World:
         self.tries: list[Try] = []
         self.agenda: list[tuple[int, Callable[[], None]]] = []
         self.bad_join = False
+        self.frozen_thaw = True  # by themselves, some time; else only when they are told to go on
         self.headers: dict[str, str] = {}
         self.part_size = PART
         self.scheduler = Scheduler(self._pick)
@@ -164,7 +175,7 @@ class World:
 
     def note(self, what: str) -> None:
         who = self.scheduler.process
-        self.log.append(f"{self.scheduler.now - 1e6:8.2f} {str(who or '-'):>3} {what}")
+        self.log.append(f"{self.scheduler.now - 1e6:8.2f} {who.name if who else '-':>3} {what}")
 
     def _pick(self, able: list[Thread], me: Thread | None) -> Thread:
         if me in able and self.rng.random() < 0.7:
@@ -204,7 +215,7 @@ class World:
         return None
 
     def kill(self, process: Try) -> None:
-        process.is_dead = True
+        process.is_dead = process.was_killed = True
         self.note(f"kill -9 of {process}")
         if self.scheduler.process is process:
             raise Killed
@@ -226,7 +237,8 @@ class World:
                 self.note(f"{process} thaws")
 
         process.is_frozen = True
-        self.later(thaw)
+        if self.frozen_thaw:
+            self.later(thaw)
         self.scheduler.pause()
 
     # --- tries --------------------------------------------------------------------------------------------------------
@@ -242,6 +254,19 @@ class World:
         thread.start()
         return process
 
+    def begin(self, *faults: tuple[str, str, int, str]) -> Try:
+        """Start a try and run it, for a test that scripts; a fault is (operation, phase, nth passing, what)."""
+        process = self.start_try()
+        for operation, phase, nth, action in faults:
+            self.chaos.arm(process, (operation, phase), nth, action)
+        self.run(process)
+        return process
+
+    def go_on(self, process: Try) -> None:
+        """Let a try that was frozen or given up come to its end."""
+        process.is_frozen = process.is_overlapped = False
+        self.scheduler.run_until(lambda: process.is_over)
+
     def run(self, process: Try) -> None:
         """Run until the try is over, or given up by its scheduler."""
         self.scheduler.run_until(lambda: process.is_over or process.is_frozen or process.is_overlapped)
@@ -250,7 +275,7 @@ class World:
     def _execute(self, process: Try) -> None:
         try:
             process.result = self._transfer(process)
-        except BaseException as error:  # noqa: BLE001  # the run judges it
+        except BaseException as error:  # the run judges it
             process.error = error
         process.ended = self.ledger.moment
         process.is_over = True
@@ -298,6 +323,7 @@ class World:
 
     def _watch(self, process: Try) -> None:
         action = self.point("watch", "before")
+        process.was_stopped |= action is not None
         if action == "stop":
             raise TransferStopped("on_kill")
         if action == "timeout":
@@ -312,7 +338,7 @@ class World:
                 self.note(f"returns: {process.result.outcome}, {process.result.parts_kept} parts kept")
                 self.ledger.check_success(process)
             elif not process.is_dead:
-                self.note(f"fails: {type(process.error).__name__}: {process.error}"[:200])
+                self.note(f"fails: {type(process.error).__name__}: {self._without_names(str(process.error))}")
                 self._check_error(process, process.error)
                 if self.profile.direction == "download" and not isinstance(process.error, TrySuperseded):
                     self.ledger.check_kept(process)
@@ -322,10 +348,15 @@ class World:
         if isinstance(error, TaskTimeout):
             return
         if not isinstance(error, OSSResumeError) or not str(error):
-            self.ledger.violate(f"(7) {process} raised {error!r}")
+            self.ledger.violate(self._without_names(f"(7) {process} raised {error!r}"))
             return
         if not error.retryable and not self._will_stay(process, error):
-            self.ledger.violate(f"(7) {process} calls this not retryable: {error!r}")
+            self.ledger.violate(self._without_names(f"(7) {process} calls this not retryable: {error!r}"))
+
+    def _without_names(self, text: str) -> str:
+        """Leave out what differs from run to run: names and numbers of real files, real free space."""
+        text = text.replace(str(self.folder), "FOLDER")
+        return re.sub(r"(device|inode)=\d+|; [\d.]+ \w+ are free in .*", "", text)
 
     def _will_stay(self, process: Try, error: OSSResumeError) -> bool:
         """True when a later try would meet the same error, as far as this one could know."""
@@ -386,20 +417,26 @@ class World:
             self.run(process)
             if last and process.error is not None and not self.ledger.violation and not self._is_refused():
                 with contextlib.suppress(Killed):
-                    self.ledger.violate(f"(7) no fault is left, and {process} fails with {process.error!r}")
+                    self.ledger.violate(
+                        self._without_names(f"(7) no fault is left, and {process} fails with {process.error!r}")
+                    )
         self._let_all_end()
         if not self.ledger.violation:
             with contextlib.suppress(Killed):
                 overlapped = any(process.ended >= self.newest.began for process in self.tries[:-1])
                 self.ledger.check_left(success=self._has_succeeded(), overlapped=overlapped)
 
+    def abandon(self) -> None:
+        """End whatever still runs, so that no thread is left."""
+        for process in self.tries:
+            process.is_dead = True
+        self.scheduler.run_until(lambda: not self.scheduler.threads)
+
     def _let_all_end(self) -> None:
         for process in self.tries:
             process.is_frozen = False
         self.scheduler.run_until(lambda: not self.scheduler.threads)
-        for process in self.tries:
-            process.is_dead = True  # workers that hang for ever, outside Airflow
-        self.scheduler.run_until(lambda: not self.scheduler.threads)
+        self.abandon()
 
     def _has_succeeded(self) -> bool:
         """True when the newest try has; what an older one reports is heard by nobody."""
@@ -412,6 +449,17 @@ class World:
 
 
 LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "watch"})
+
+
+@contextlib.contextmanager
+def a_world(profile: Profile, *, seed: int = 0, engine: Engine | None = None) -> Iterator[World]:
+    """Give a world for a test's own script: nothing happens in it but what the script says."""
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        world = World(profile, Path(folder), rng=random.Random(seed), groups=frozenset(), engine=engine)
+        world.frozen_thaw = False
+        with virtual_engine(world):
+            yield world
+            world.abandon()
 
 
 @contextlib.contextmanager

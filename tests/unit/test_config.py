@@ -27,7 +27,7 @@ NO_NUMBERS: list[object] = [
     "-1",
     1e9,
 ]
-NO_WHOLE_NUMBERS: list[object] = [*NO_NUMBERS, 2.5, "2.5", 10**9]
+NO_WHOLE_NUMBERS: list[object] = [*NO_NUMBERS, 1.0, "1.0", 2.5, "2.5", 10**9]
 NO_SIZES: list[object] = ["", "x", "64 XB", "-1", True, 1.5, [], -1]
 
 # For each field what it takes and what it refuses.
@@ -37,7 +37,7 @@ FIELDS: dict[str, tuple[list[object], list[object]]] = {
         [*NO_SIZES, None, 0, MIN_PART_SIZE - 1, MAX_PART_SIZE + 1, "99KiB", "5.1GiB"],
     ),
     "multipart_threshold": ([0, 1, 5 * GIB, "0", "16MiB", "5GiB"], [*NO_SIZES, None, 5 * GIB + 1, "6GiB"]),
-    "max_concurrency": ([1, 8, 64, "8", 8.0], [*NO_WHOLE_NUMBERS, 0, 65]),
+    "max_concurrency": ([1, 8, 64, "8"], [*NO_WHOLE_NUMBERS, 0, 65]),
     "part_retries": ([0, 7, 100, "0"], [*NO_WHOLE_NUMBERS, 101]),
     "retry_max_time": ([0.001, 1, 300, 86_400, "300"], [*NO_NUMBERS, 0, 86_401]),
     "connect_timeout": ([0.001, 1, 10.5, 86_400, "1", "10.5"], [*NO_NUMBERS, 0, 86_401]),
