@@ -8,7 +8,7 @@ AF3 := .venv
 AF2 := .venv-af2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test fast check format format-check lint types docs package bench pins clean
+.PHONY: help demo test fast check format format-check lint types docs package simulate bench pins clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -69,6 +69,11 @@ package: $(AF3)/ready  ## build wheel and sdist, and import the wheel from a fol
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 	  && $(AF3)/bin/python -m pip install --quiet --no-deps --target "$$folder" dist/*.whl \
 	  && cd "$$folder" && PYTHONPATH="$$folder" $(CURDIR)/$(AF3)/bin/python $(CURDIR)/.ci/package_check.py "$$folder"
+
+SEEDS ?= 10000
+
+simulate: $(AF3)/ready  ## run the engine in SEEDS simulated worlds, or in one: SEED=k
+	$(AF3)/bin/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 bench: $(AF3)/ready  ## compare with the official SDKs; ratios, in a few minutes
 	$(AF3)/bin/python -m tests.bench.compare

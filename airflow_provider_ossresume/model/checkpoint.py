@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable
 from airflow_provider_ossresume.model.crc64 import combine
-from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPlan
+from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, MAX_PART_COUNT, MIN_PART_SIZE, Part, PartPlan
 
 FORMAT_VERSION = 1
 MAX_CHECKPOINT_SIZE = 64 * 1024  # a larger text is none of ours; Airflow's state store warns from there on
@@ -57,6 +57,11 @@ class UploadCheckpoint:
     @property
     def plan(self) -> PartPlan:
         return PartPlan(self.size, self.part_size)
+
+    @property
+    def is_possible(self) -> bool:
+        """True when OSS takes such parts; one edited by hand would fail at each try."""
+        return self.part_size >= MIN_PART_SIZE and len(self.plan) <= MAX_PART_COUNT
 
 
 @dataclass(frozen=True)

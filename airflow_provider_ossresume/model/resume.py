@@ -35,6 +35,21 @@ class Restart(Generic[C]):
     checkpoint: C
 
 
+def is_upload_to(checkpoint: Checkpoint, target: ObjectRef) -> bool:
+    """True for the checkpoint of an upload to that object."""
+    return isinstance(checkpoint, UploadCheckpoint) and (checkpoint.bucket, checkpoint.key) == (
+        target.bucket,
+        target.key,
+    )
+
+
+def is_download_of(checkpoint: Checkpoint, target: ObjectRef, part_file: str) -> bool:
+    """True for the checkpoint of a download of that object, and version, into that part file."""
+    return isinstance(checkpoint, DownloadCheckpoint) and (
+        checkpoint.bucket, checkpoint.key, checkpoint.version_id, checkpoint.part_file,
+    ) == (target.bucket, target.key, target.version_id, part_file)  # fmt: skip
+
+
 def decide_upload(
     checkpoint: Checkpoint | None, *, target: ObjectRef, size: int, options: str
 ) -> Begin | Resume[UploadCheckpoint] | Restart[UploadCheckpoint]:
@@ -45,10 +60,7 @@ def decide_upload(
     """
     if checkpoint is None:
         return Begin("there is no checkpoint")
-    if not isinstance(checkpoint, UploadCheckpoint) or (checkpoint.bucket, checkpoint.key) != (
-        target.bucket,
-        target.key,
-    ):
+    if not isinstance(checkpoint, UploadCheckpoint) or not is_upload_to(checkpoint, target):
         return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
     if checkpoint.size != size:
         return Restart(f"the file's size was {checkpoint.size} bytes, is {size}", checkpoint)
@@ -63,9 +75,7 @@ def decide_download(
     """Decide by the checkpoint, what OSS says of the object now, and whether the part file is here."""
     if checkpoint is None:
         return Begin("there is no checkpoint")
-    if not isinstance(checkpoint, DownloadCheckpoint) or (
-        checkpoint.bucket, checkpoint.key, checkpoint.version_id, checkpoint.part_file,
-    ) != (target.bucket, target.key, target.version_id, part_file):  # fmt: skip
+    if not isinstance(checkpoint, DownloadCheckpoint) or not is_download_of(checkpoint, target, part_file):
         return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
     if checkpoint.etag != meta.etag:
         return Restart(f"the object on OSS changed: its ETag was {checkpoint.etag}, is {meta.etag}", checkpoint)

@@ -63,7 +63,7 @@ class OssClient:
     :param region: needed for V4 signatures; see :func:`~airflow_provider_ossresume.oss.endpoint.check_region`
     :param connect_timeout: seconds for a connection to be made
     :param read_timeout: seconds of silence, or for sending 256 KiB, after which an attempt is given up
-    :param stall_timeout: seconds within which at least 64 KiB of a body must move
+    :param stall_timeout: seconds within which at least 64 KiB of a body, and all headers of an answer, must move
     :param max_connections: how many threads will use it at once
     :param proxies: as in requests; None takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY from the environment
     :param verify_tls: False, or the path of a CA bundle; True takes REQUESTS_CA_BUNDLE or the built-in one
@@ -102,7 +102,9 @@ class OssClient:
         self._clock = clock
         self._clock_offset = 0.0  # OSS's clock minus ours
         self._headers: Mapping[str, str] = {}
-        self._session = new_session(max_connections=max_connections, send_timeout=read_timeout)
+        self._session = new_session(
+            max_connections=max_connections, send_timeout=read_timeout, head_timeout=stall_timeout
+        )
         self._settings = environment_settings(self._session, str(endpoint), proxies=proxies, verify_tls=verify_tls)
 
     def close(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import time
 from collections.abc import Mapping
+from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -15,14 +18,15 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from airflow_provider_ossresume.errors import ArgumentError
 
 
-def new_session(*, max_connections: int, send_timeout: float) -> requests.Session:
+def new_session(*, max_connections: int, send_timeout: float, head_timeout: float) -> requests.Session:
     """Return a session that keeps no cookies and retries nothing by itself.
 
     :param send_timeout: seconds that sending one piece of a body may take
+    :param head_timeout: seconds from the first byte of an answer within which all its headers must have come
     """
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(send_timeout, max_connections)
+    adapter = _Adapter(_pool_classes(send_timeout, head_timeout), max_connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -57,13 +61,14 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections whose sends have a timeout of their own.
+    """Makes connections whose sends and whose answers' headers have timeouts of their own.
 
-    urllib3 sends a request's body under the connect timeout: too short for a slow link that many workers share.
+    urllib3 sends a request's body under the connect timeout: too short for a slow link that many workers share. And
+    each byte that comes begins its read timeout anew, so headers that trickle would hold a worker for hours.
     """
 
-    def __init__(self, send_timeout: float, max_connections: int) -> None:
-        self._pool_classes = _pool_classes(send_timeout)
+    def __init__(self, pool_classes: dict[str, type[HTTPConnectionPool]], max_connections: int) -> None:
+        self._pool_classes = pool_classes
         super().__init__(pool_connections=2, pool_maxsize=max_connections, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -76,13 +81,27 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-def _pool_classes(send_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
+def _pool_classes(send_timeout: float, head_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
+    class Response(HTTPResponse):
+        def begin(self) -> None:
+            whole = self.fp
+            self.fp = _Head(whole, head_timeout)  # type: ignore[assignment]  # begin only reads lines
+            try:
+                super().begin()
+            finally:
+                if self.fp is not None:
+                    self.fp = whole
+
     class Connection(HTTPConnection):
+        response_class = Response
+
         def connect(self) -> None:
             super().connect()
             self.sock.settimeout(send_timeout)
 
     class SecureConnection(HTTPSConnection):
+        response_class = Response
+
         def connect(self) -> None:
             super().connect()
             self.sock.settimeout(send_timeout)
@@ -94,3 +113,29 @@ def _pool_classes(send_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = SecureConnection
 
     return {"http": Pool, "https": SecurePool}
+
+
+class _Head:
+    """The lines of an answer's head, which have to come within a time."""
+
+    def __init__(self, file: io.BufferedReader, timeout: float) -> None:
+        self._file = file
+        self._timeout = timeout
+        self._deadline: float | None = None
+
+    def readline(self, limit: int) -> bytes:
+        line = b""
+        while len(line) < limit and not line.endswith(b"\n"):
+            waiting = self._file.peek(1)  # asks the socket once at most
+            if not waiting:
+                break
+            now = time.monotonic()
+            self._deadline = self._deadline or now + self._timeout
+            if now > self._deadline:
+                raise TimeoutError(f"the answer's headers did not come within {self._timeout:g} s")
+            size = waiting.find(b"\n") + 1 or len(waiting)
+            line += self._file.read(min(size, limit - len(line)))
+        return line
+
+    def close(self) -> None:
+        self._file.close()

@@ -67,8 +67,12 @@ class Checkpointer:
         self._interval = interval
         self._clock = clock
         self._sleep = sleep
+        self._is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True
         self._current: Checkpoint | None = None
         self._is_saved = True
+        self._is_stored = False  # something lies in the store, as far as this try knows
+        self._predecessor: Owner | None = None  # whose checkpoint this try goes on from
+        self._has_looked = False
         self._next_save = self._next_owner_check = 0.0
 
     def __str__(self) -> str:
@@ -79,36 +83,46 @@ class Checkpointer:
         """This try's checkpoint, saved or not."""
         return self._current
 
-    def load(self, *, watch: Callable[[], None] = lambda: None) -> Checkpoint | None:
-        """Return the checkpoint that an earlier try left, or None; one that cannot be read is logged and left.
+    def load(
+        self,
+        *,
+        watch: Callable[[], None] = lambda: None,
+        is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True,
+    ) -> Checkpoint | None:
+        """Return the checkpoint that an earlier try left, or None; one that cannot be used is logged and left.
 
         A transfer that restarts gets its own, saved or not.
 
         :param watch: called at least four times a second while a store that is down is waited for
-
+        :param is_ours: tells the checkpoints of this transfer from those of others
         :raises StoreUnavailable: on a second or later try, as beginning again would lose its finished parts
         :raises TrySuperseded: when it belongs to a newer try
         """
         if self._current is not None:
             return self._current
+        self._is_ours = is_ours
         try:
             text = self._load_patiently(watch)
-            checkpoint = decode(text) if text is not None else None
         except StoreUnavailable as error:
             if self.owner.try_number > 1:
                 raise
             log.warning("The checkpoint store cannot be read, beginning without a checkpoint: %s", error)
             return None
-        except CheckpointUnreadable as error:
-            log.warning("The checkpoint in %s cannot be used, beginning again: %s", self, error)
-            return None
+        self._has_looked = True
+        self._is_stored = text is not None
+        checkpoint = self._read(text)
         if checkpoint and checkpoint.owner.try_number > self.owner.try_number:
             raise _superseded(checkpoint.owner)
+        self._predecessor = checkpoint.owner if checkpoint else None
         return checkpoint
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Save now, as this try's; a store that is down is warned about, and tried again at later ticks."""
+        """Save now, as this try's; a store that is down is warned about, and tried again at later ticks.
+
+        :raises TrySuperseded: when a newer try has taken over meanwhile
+        """
         self.update(checkpoint)
+        self.look()
         self._save()
 
     def update(self, checkpoint: Checkpoint) -> None:
@@ -131,21 +145,48 @@ class Checkpointer:
             self._save()
 
     def check_owner(self) -> None:
-        """:raises TrySuperseded: when a newer try has taken over; called before anything that cannot be undone"""
-        if self._current is None:
-            return
+        """Called before anything that cannot be undone; a try that has and had no checkpoint has nothing to look for.
+
+        :raises TrySuperseded: when a newer try has taken over
+        """
+        if self._current is not None or self._predecessor is not None:
+            self.look()
+
+    def look(self) -> None:
+        """Look into the store who owns the transfer; one that does not answer is warned about.
+
+        :raises TrySuperseded: when a newer try does
+        """
         self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         try:
-            text = self._store.load(self.key)
-            stored = decode(text) if text is not None else None
-        except (StoreUnavailable, CheckpointUnreadable) as error:
+            stored = self._read(self._store.load(self.key))
+        except StoreUnavailable as error:
             log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
             return
-        if stored and self.owner.is_superseded_by(stored.owner):
+        is_first_look, self._has_looked = not self._has_looked, True
+        if stored and is_first_look and stored.owner.try_number == 0:
+            # Outside Airflow tries have no numbers: what the first look finds was there before us.
+            self._predecessor = stored.owner
+        if stored and self._is_successor(stored.owner):
             self.successor = stored
             raise _superseded(stored.owner)
-        if stored is None or stored.owner != self.owner:
+        if self._current is not None and (stored is None or stored.owner != self.owner):
             self._is_saved = False  # deleted by hand, or overwritten by a try that is over: put ours back
+
+    def _is_successor(self, owner: Owner) -> bool:
+        return owner != self._predecessor and self.owner.is_superseded_by(owner)
+
+    def _read(self, text: str | None) -> Checkpoint | None:
+        """Return the checkpoint that a text is, or None for one that is none of this transfer's."""
+        try:
+            checkpoint = decode(text) if text is not None else None
+        except CheckpointUnreadable as error:
+            log.warning("The checkpoint in %s cannot be used: %s", self, error)
+            return None
+        if checkpoint and not self._is_ours(checkpoint):
+            log.warning("The checkpoint in %s cannot be used: it is of another transfer (%s)", self, checkpoint.key)
+            return None
+        return checkpoint
 
     def save_at_end(self) -> None:
         """Save what is not saved yet, on the way out of a try that failed; a successor's checkpoint is left alone."""
@@ -159,10 +200,16 @@ class Checkpointer:
             self._save()
 
     def delete(self) -> None:
-        """Forget the checkpoint; a store that is down is warned about, and the next try validates what it finds."""
+        """Forget the checkpoint, but not a successor's; a store that is down is warned about, which harms nothing, as
+        the next try validates what it finds."""
         self._current = None
+        if not self._is_stored and self._has_looked:
+            return
         try:
+            self.look()
             self._store.delete(self.key)
+        except TrySuperseded as error:
+            log.info("The checkpoint in %s is not deleted: %s", self, error)
         except StoreUnavailable as error:
             log.warning("The checkpoint in %s could not be deleted, which harms nothing: %s", self, error)
 
@@ -170,6 +217,7 @@ class Checkpointer:
         if self._current is None:
             return
         began = self._clock()
+        self._is_stored = True  # even if it fails: only the answer may be lost
         try:
             self._store.save(self.key, encode(self._current))
             self._is_saved = True

@@ -26,7 +26,8 @@ class TransferConfig:
     :param retry_max_time: seconds from a request's first attempt after which it is not sent again, default 300
     :param connect_timeout: seconds for a connection to be made, default 10
     :param read_timeout: seconds of silence, or for sending 256 KiB, after which an attempt is given up, default 60
-    :param stall_timeout: seconds within which a body must move at least 64 KiB, default 60
+    :param stall_timeout: seconds within which a body must move at least 64 KiB, and all headers of an answer come
+        in, default 60
     :param checkpoint_interval: least seconds between two saves of a download's checkpoint, default 5
     :param progress_interval: seconds between two progress lines in the log, default 10; 0 logs none
     :param verify: compare CRC-64s of parts and of the whole with OSS's, default True. Without it, resumed uploads send

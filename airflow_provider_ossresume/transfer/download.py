@@ -30,7 +30,7 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadChec
 from airflow_provider_ossresume.model.crc64 import combine_all
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
-from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, same_content
+from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.local import (
@@ -152,16 +152,22 @@ class Downloader:
 
     def _download(self, path: Path) -> Settled:
         part_path = path.with_name(part_file_name(path.name, self._checkpointer.key))
-        stored = self._checkpointer.load(watch=self._watch)
+        stored = self._checkpointer.load(
+            watch=self._watch, is_ours=lambda checkpoint: is_download_of(checkpoint, self._target, part_path.name)
+        )
         with self._pool() as pool:
             meta = pool.call(lambda: self._oss.head_object(self._target))
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
             may_be_ours = self._options.earlier_try if stored is None else not part_path.exists()
+            if self._options.if_exists == "fail":
+                may_be_ours = self._options.earlier_try or stored is not None
             if settled := self._settle(pool, path, meta, may_be_ours=may_be_ours):
                 remove_part_file(part_path)
                 return settled
         with PartFile(part_path) as file, self._pool() as pool:
             self._lock(file, stored)
+            if not file.is_new:
+                self._checkpointer.look()  # before anything in it is thrown away
             try:
                 checkpoint = self._fetch(pool, file, self._resume(pool, file, meta, stored))
             except (PreconditionFailed, InvalidRange) as error:

@@ -269,7 +269,10 @@ class PartFile:
 
     def reset(self) -> None:
         """Forget everything in it."""
-        os.ftruncate(self._file, 0)
+        try:
+            os.ftruncate(self._file, 0)
+        except OSError as error:
+            raise LocalFileError(f"{self.path} cannot be emptied: {_reason(error)}") from error
 
     def publish(self, final: Path, *, size: int) -> None:
         """Put it on the disk, then under its final name, at once and whole; what stood there is replaced."""

@@ -73,6 +73,9 @@ class Pool:
             except Empty:
                 continue
             under_way -= 1
+            if failed.is_set():
+                yield from _finished(outcome, done)
+                continue
             yield outcome()
 
     def call(self, function: Callable[[], R]) -> R:
@@ -101,6 +104,24 @@ class Pool:
         self.stopped.set()
         for _ in self._threads:
             self._work.put(lambda: None)  # wakes one that waits
+
+
+def _finished(outcome: Outcome[R], done: SimpleQueue[Outcome[R]]) -> Iterator[R]:
+    """Yield what is finished, so that a failure drops nothing of it; then raise the first error."""
+    errors = []
+    while True:
+        try:
+            result = outcome()
+        except BaseException as error:  # raised below, when what is finished has been taken
+            errors.append(error)
+        else:
+            yield result
+        try:
+            outcome = done.get_nowait()
+        except Empty:
+            break
+    if errors:
+        raise errors[0]
 
 
 def _work(function: Callable[[T], R], item: T, done: SimpleQueue[Outcome[R]], failed: threading.Event) -> None:

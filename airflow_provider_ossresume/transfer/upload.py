@@ -28,7 +28,14 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckp
 from airflow_provider_ossresume.model.crc64 import combine_all
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPlan, format_size, plan_parts
-from airflow_provider_ossresume.model.resume import Begin, Restart, candidate_parts, decide_upload, same_content
+from airflow_provider_ossresume.model.resume import (
+    Begin,
+    Restart,
+    candidate_parts,
+    decide_upload,
+    is_upload_to,
+    same_content,
+)
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.local import PartBody, SourceFile
@@ -175,7 +182,7 @@ class Uploader:
             if source.size > MAX_OBJECT_SIZE:
                 raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TB")
             try:
-                checkpoint = self._checkpointer.load(watch=self._watch)
+                checkpoint = self._checkpointer.load(watch=self._watch, is_ours=self._is_ours)
                 if settled := self._settle(pool, source, checkpoint):
                     self._drop(pool, checkpoint)
                     return settled
@@ -258,7 +265,13 @@ class Uploader:
         resumed = self._resume(pool, source, stored)
         if isinstance(resumed, ObjectMeta):
             return "already there", resumed, resumed.crc64
-        checkpoint, listed = resumed or (self._initiate(pool, plan), [])
+        try:
+            checkpoint, listed = resumed or (self._initiate(pool, plan), [])
+        except AlreadyExists as error:
+            if not self._options.earlier_try:
+                raise
+            crc = self._crc64_of(pool, source)
+            return "already there", self._head_if_ours(pool, error, size=source.size, crc64=crc), crc
         self._checkpointer.save(checkpoint)
         try:
             return self._send_and_complete(pool, source, checkpoint, listed)
@@ -361,8 +374,11 @@ class Uploader:
                     self._target, checkpoint.upload_id, parts, headers=self._options.complete_headers
                 )
             )
-        except (NoSuchUpload, AlreadyExists) as error:
+        except NoSuchUpload as error:
             meta = self._head_if_ours(pool, error, size=checkpoint.size, crc64=crc)
+        except AlreadyExists as error:
+            meta = self._head_if_ours(pool, error, size=checkpoint.size, crc64=crc)
+            self._drop(pool, checkpoint)  # another try made the object, of an upload of its own
         if self._config.verify and meta.crc64 is None:
             log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
         elif self._config.verify and crc is not None and crc != meta.crc64:
@@ -414,6 +430,13 @@ class Uploader:
             rate=self._config.rate_per_worker,
             stopped=pool.stopped,
             verify=self._config.verify,
+        )
+
+    def _is_ours(self, checkpoint: Checkpoint) -> bool:
+        return (
+            isinstance(checkpoint, UploadCheckpoint)
+            and is_upload_to(checkpoint, self._target)
+            and checkpoint.is_possible
         )
 
     def _tick(self) -> None:

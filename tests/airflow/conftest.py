@@ -48,7 +48,7 @@ _numbers = itertools.count(1)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "database" in getattr(item, "fixturenames", ()):
+        if "migrated" in getattr(item, "fixturenames", ()):
             item.add_marker("airflow")
 
 

@@ -145,7 +145,8 @@ def test_sigterm_ends_a_process_whose_peer_has_stalled_and_keeps_what_is_finishe
     second.wait()
     place.settle()
     assert place.is_right()
-    assert len(finished) >= nth - 1
+    # The part before may have come in the very moment of the signal, when a download's checkpoint does not yet say so.
+    assert len(finished) >= nth - (1 if direction == "upload" else 2)
     assert place.moved_parts() == set(range(1, PARTS + 1)) - finished
     assert not place.litter()
 

@@ -38,7 +38,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_ossresume.errors import CheckpointUnreadable
+from airflow_provider_ossresume.errors import CheckpointUnreadable, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import (
     Checkpoint,
     DownloadCheckpoint,
@@ -456,7 +456,7 @@ class Ledger:
         assert upload.by is not None
         if not upload.is_saved and (upload.save_failed or upload.by.was_killed):
             return "its checkpoint never reached the store"
-        if not upload.is_saved and upload.by.was_stopped:
+        if not upload.is_saved and (upload.by.was_stopped or isinstance(upload.by.error, TrySuperseded)):
             return "its try was stopped while it initiated"
         return None
 

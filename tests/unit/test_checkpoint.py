@@ -62,6 +62,7 @@ def test_it_is_one_line_of_json_that_people_can_read(checkpoint: Checkpoint) -> 
     content = json.loads(text)
     assert "\n" not in text
     assert (content["ossresume"], content["kind"], content["bucket"]) == (1, checkpoint.kind, "bucket")
+    assert '"a/键 b"' in text
     assert content["owner"] == {"try_number": 2, "identity": "worker-1 pid 17"}
 
 
@@ -92,6 +93,12 @@ NO_CHECKPOINTS = [
 def test_anything_else_is_no_checkpoint(value: object) -> None:
     with pytest.raises(CheckpointUnreadable):
         decode(value)
+
+
+def test_a_text_of_64_kib_may_be_a_checkpoint_and_a_longer_one_not() -> None:
+    assert decode(encode(UPLOAD).ljust(65_536)) == UPLOAD
+    with pytest.raises(CheckpointUnreadable, match="at most 65536 characters"):
+        decode(encode(UPLOAD).ljust(65_537))
 
 
 @pytest.mark.parametrize("version", [0, 2, 99, -1, 1.5, "1", None, [1], {}])

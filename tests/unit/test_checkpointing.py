@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
-from airflow_provider_ossresume.errors import StoreUnavailable, TrySuperseded
+from airflow_provider_ossresume.errors import StoreUnavailable, TransferStopped, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, UploadCheckpoint, decode, encode
 from airflow_provider_ossresume.transfer.checkpointing import (
     LOAD_ATTEMPTS,
@@ -136,6 +136,22 @@ def test_a_store_that_is_down_for_a_moment_is_asked_again_with_growing_waits(
     assert max(clock.naps) <= 0.25  # so that a stop is noticed in between
 
 
+def test_a_stop_is_noticed_while_a_store_that_is_down_is_waited_for(
+    store: Store, clock: Clock, checkpointer: Checkpointer
+) -> None:
+    store.is_down = True
+
+    def watch() -> None:
+        if clock.now >= 1003:  # in the second wait
+            raise TransferStopped("on_kill")
+
+    with pytest.raises(TransferStopped, match="on_kill"):
+        checkpointer.load(watch=watch)
+
+    assert clock.now == 1003
+    assert store.count("load") == 2
+
+
 def test_a_first_try_begins_without_a_store_that_stays_down(
     store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -168,7 +184,7 @@ def test_a_checkpoint_that_cannot_be_read_is_logged_and_left(
     with caplog.at_level(logging.WARNING):
         assert checkpointer.load() is None
 
-    assert "cannot be used, beginning again" in caplog.text
+    assert "cannot be used" in caplog.text
     assert store.texts == {KEY: text}
 
 
@@ -373,9 +389,9 @@ def test_a_checkpoint_that_a_try_that_is_over_wrote_is_replaced(
     assert stored(store) == STATE
 
 
-@pytest.mark.parametrize("trouble", ["down", "unreadable"])
+@pytest.mark.parametrize(("trouble", "says"), [("down", "Cannot tell from"), ("unreadable", "cannot be used")])
 def test_a_try_that_cannot_tell_who_owns_the_transfer_goes_on(
-    store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture, trouble: str
+    store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture, trouble: str, says: str
 ) -> None:
     checkpointer.save(STATE)
     if trouble == "down":
@@ -386,16 +402,17 @@ def test_a_try_that_cannot_tell_who_owns_the_transfer_goes_on(
     with caplog.at_level(logging.WARNING):
         checkpointer.check_owner()
 
-    assert "Cannot tell from" in caplog.text
+    assert says in caplog.text
 
 
 def test_who_owns_it_is_asked_only_now_and_then(store: Store, clock: Clock, checkpointer: Checkpointer) -> None:
     checkpointer.save(STATE)
+    before = store.count("load")
     for _ in range(100):
         clock.now += 0.25
         checkpointer.tick()
 
-    assert store.count("load") == 2  # in 25 seconds
+    assert store.count("load") - before == 2  # in 25 seconds
 
 
 def test_a_store_that_knows_that_this_try_is_over_ends_it(clock: Clock) -> None:

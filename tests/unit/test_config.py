@@ -73,6 +73,21 @@ def test_a_bad_value_is_refused_by_name(name: str, value: Any) -> None:
     assert isinstance(refused.value, ValueError)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("max_concurrency", "give a whole number from 1 to 64"),
+        ("part_retries", "give a whole number from 0 to 100"),
+        ("read_timeout", "give a number from 0.001 to 86400"),
+        ("progress_interval", "give a number from 0 to 86400"),
+        ("max_bandwidth", "give bytes as an int, or a text such as"),
+    ],
+)
+def test_a_refusal_says_what_to_give(name: str, advice: str) -> None:
+    with pytest.raises(ArgumentError, match=advice):
+        TransferConfig(**{name: "much"})
+
+
 def test_sizes_are_kept_in_bytes() -> None:
     config = TransferConfig(part_size="64MiB", multipart_threshold="1.5 GiB", max_bandwidth="10MB")
 

@@ -180,6 +180,19 @@ def test_the_package_has_no_assert_which_python_may_drop() -> None:
     assert {name for name in TREES if any(nodes(name, ast.Assert))} == set()
 
 
+def test_values_are_frozen() -> None:
+    thawed = {
+        f"{name}.{node.name}"
+        for name in TREES
+        for node in nodes(name, ast.ClassDef)
+        if row_of(name) != "local_oss"
+        for decorator in map(ast.unparse, node.decorator_list)
+        if "dataclass" in decorator and "frozen=True" not in decorator
+    }
+
+    assert thawed == set()
+
+
 def test_whoever_catches_everything_and_keeps_it_says_why() -> None:
     silent = [
         f"{name}:{handler.lineno}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError
@@ -73,6 +75,12 @@ def test_a_key_that_cannot_be_is_refused_with_the_reason(key: str, reason: str) 
     assert reason in str(refused.value)
     assert refused.value.argument == "prefix"
     str(refused.value).encode()  # it can be logged and sent
+
+
+@pytest.mark.parametrize("key", [None, 7, b"key", ["key"]])
+def test_a_key_that_is_no_text_is_refused_by_name(key: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"^key=.*: give a text, not (NoneType|int|bytes|list)"):
+        resolve_target(key, "bucket")
 
 
 # --- URLs -------------------------------------------------------------------------------------------------------------

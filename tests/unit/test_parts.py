@@ -82,6 +82,12 @@ def test_plans_are_values() -> None:
     assert len({PartPlan(25, 10), PartPlan(25, 10)}) == 1
 
 
+def test_the_limits_are_those_of_oss() -> None:
+    assert (MIN_PART_SIZE, MAX_PART_SIZE, MAX_PART_COUNT) == (102_400, 5_368_709_120, 10_000)
+    assert MAX_OBJECT_SIZE == 53_687_091_200_000  # 48.8 TiB
+    assert DEFAULT_PART_SIZE == 8_388_608
+
+
 # --- the part size ----------------------------------------------------------------------------------------------------
 
 

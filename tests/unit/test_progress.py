@@ -145,6 +145,15 @@ def test_a_restart_begins_to_count_again_but_forgets_no_work(world: World) -> No
     assert world.progress.bytes_moved == 300
 
 
+def test_what_nobody_took_in_before_a_restart_does_not_count_as_done_after_it(world: World) -> None:
+    world.progress.begin(total=300, parts=3)
+    world.move(100)
+    world.progress.begin(total=200, parts=2)
+    world.progress.tick()
+
+    assert world.seen == [(0, 200)]
+
+
 # --- the log ----------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +187,15 @@ def test_the_rate_after_a_restart_is_no_greater_than_any_that_was(world: World) 
     world.progress.tick()
 
     assert "0 B/s, stalled" in str(world.progress) or "99.0 KiB/s" in str(world.progress)  # of this pass, or of all
+
+
+@pytest.mark.parametrize(("done", "share"), [(0, 0), (1, 0), (2, 1), (199, 99), (200, 100)])
+def test_the_share_is_never_rounded_up_to_done(world: World, done: int, share: int) -> None:
+    world.progress.begin(total=200, parts=1)
+    world.move(done)
+    world.progress.tick()
+
+    assert f" {share}% (1/1 parts" in str(world.progress)
 
 
 def test_an_empty_object_is_done_at_once(world: World) -> None:

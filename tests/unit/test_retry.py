@@ -160,6 +160,10 @@ def test_a_success_at_once_waits_and_logs_nothing(caplog: pytest.LogCaptureFixtu
     assert (waits, caplog.messages) == ([], [])
 
 
+def test_by_default_a_request_is_tried_eight_times_within_five_minutes() -> None:
+    assert (RetryPolicy().attempts, RetryPolicy().total) == (8, 300.0)
+
+
 def test_one_policy_serves_many_requests() -> None:
     shared = policy(attempts=2)
 
