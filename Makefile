@@ -7,6 +7,7 @@ PYTHON ?= python3
 AF3 := .venv
 AF2 := .venv-af2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport AIRFLOW_HOME  # tests and demo make Airflow homes of their own
 
 .PHONY: help demo test fast check format format-check lint types docs package simulate bench pins clean
 
