@@ -357,10 +357,6 @@ def rows(operation: Operation) -> Iterator[tuple[Row, Row]]:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 INTRODUCTION = f"""\
----
-orphan: true
----
-
 # Fault matrix
 
 You get what each operation does about each fault, as the tests prove it on real sockets: when it strikes one attempt,

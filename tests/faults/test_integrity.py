@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -104,20 +103,18 @@ def test_a_small_source_that_changes_under_way_never_becomes_an_object_of_mixed_
     source = a_file(tmp_path, size=2 * PIECE_SIZE, seed=1)
     transfers.oss.put(BUCKET, "key", b"what was there")
 
-    def change_the_second_half(request: object) -> None:
-        transfers.oss.on_request = None
-        time.sleep(0.1)  # the first piece is on its way, the second is read 0.25 s after it
-        with source.open("r+b") as file:
-            file.seek(PIECE_SIZE)
-            file.write(some_bytes(PIECE_SIZE, seed=2))
-
-    transfers.oss.on_request = change_the_second_half
+    def change_the_second_half(done: int, total: int) -> None:
+        if done == PIECE_SIZE:  # the first piece is on its way, the second waits for its share of the bandwidth
+            with source.open("r+b") as file:
+                file.seek(PIECE_SIZE)
+                file.write(some_bytes(PIECE_SIZE, seed=2))
 
     with pytest.raises(SourceChanged):
         transfers.upload(
             source,
             source_changed="fail",
-            config={"multipart_threshold": 2**20, "max_bandwidth": 4 * PIECE_SIZE},
+            progress_callback=change_the_second_half,
+            config={"multipart_threshold": 2**20, "max_bandwidth": PIECE_SIZE},
         )
 
     transfers.oss.stop()  # whatever was received is stored by then
