@@ -5,6 +5,7 @@ A fork of pytest itself would inherit its threads, and a new interpreter for eac
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -34,7 +35,8 @@ class Child:
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal; a process that has ended already takes no notice."""
         if not self.ended.is_set():
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended in between
+                os.kill(self.pid, number)
 
     def wait(self) -> None:
         assert self.ended.wait(DEADLINE), f"process {self.pid} does not end"
