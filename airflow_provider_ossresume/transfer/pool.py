@@ -67,7 +67,10 @@ class Pool:
         for _ in range(min(under_way, self._workers) - len(self._threads)):
             self._start_worker()
         while under_way:
-            self._tick()
+            try:
+                self._tick()
+            except BaseException as error:  # raised when what is finished has been taken
+                yield from _finished(partial(_raise, error), done)
             try:
                 outcome = done.get(timeout=TICK)
             except Empty:
@@ -107,7 +110,7 @@ class Pool:
 
 
 def _finished(outcome: Outcome[R], done: SimpleQueue[Outcome[R]]) -> Iterator[R]:
-    """Yield what is finished, so that a failure drops nothing of it; then raise the first error."""
+    """Yield what is finished, so that a failure or a stop drops nothing of it; then raise the first error."""
     errors = []
     while True:
         try:
