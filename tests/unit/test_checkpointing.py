@@ -204,6 +204,18 @@ def test_the_same_try_elsewhere_is_taken_over_not_feared(store: Store, checkpoin
     assert checkpointer.load() == replace(STATE, owner=Owner(2, "another worker"))
 
 
+def test_a_checkpoint_of_another_transfer_is_logged_and_left(
+    store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(store, STATE)
+
+    with caplog.at_level(logging.WARNING):
+        assert checkpointer.load(is_ours=lambda checkpoint: checkpoint.key == "mine") is None
+
+    assert "cannot be used: it is of another transfer" in caplog.text
+    assert stored(store) == STATE
+
+
 # --- saving -----------------------------------------------------------------------------------------------------------
 
 
@@ -367,6 +379,17 @@ def test_of_two_tries_with_one_number_the_one_that_wrote_last_goes_on(store: Sto
         first.check_owner()
 
 
+def test_of_two_runs_without_numbers_the_earlier_ones_checkpoint_is_no_successors(store: Store, clock: Clock) -> None:
+    put(store, replace(STATE, owner=Owner(0, "yesterday")))
+    today = a_checkpointer(store, clock, owner=Owner(0, "today"))
+    store.failures = LOAD_ATTEMPTS
+    assert today.load() is None
+
+    today.save(STATE)
+
+    assert stored(store) == replace(STATE, owner=Owner(0, "today"))
+
+
 def test_a_checkpoint_that_somebody_deleted_is_put_back(store: Store, clock: Clock, checkpointer: Checkpointer) -> None:
     checkpointer.save(STATE)
     store.texts.clear()
@@ -440,6 +463,22 @@ def test_after_a_success_nothing_is_left_and_nothing_comes_back(
     checkpointer.save_at_end()
 
     assert store.texts == {}
+
+
+def test_after_a_success_a_successors_checkpoint_stays(store: Store, checkpointer: Checkpointer) -> None:
+    checkpointer.save(STATE)
+    put(store, replace(LATER, owner=NEWER))
+
+    checkpointer.delete()
+
+    assert stored(store) == replace(LATER, owner=NEWER)
+
+
+def test_a_success_that_never_needed_a_checkpoint_deletes_none(store: Store, checkpointer: Checkpointer) -> None:
+    checkpointer.load()
+    checkpointer.delete()
+
+    assert store.asked == ["load"]
 
 
 def test_a_checkpoint_that_cannot_be_deleted_is_warned_about(

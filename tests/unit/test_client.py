@@ -421,6 +421,34 @@ def test_a_presigned_url_ends(version: str) -> None:
         assert plainly("GET", url).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("version", "header", "query"),
+    [
+        (
+            "v4",
+            r"OSS4-HMAC-SHA256 Credential=id/\d{8}/cn-hangzhou/oss/aliyun_v4_request,Signature=[0-9a-f]{64}",
+            "x-oss-",
+        ),
+        ("v1", r"OSS id:[A-Za-z0-9+/]{27}=", "OSSAccessKeyId=id&Expires="),
+    ],
+)
+def test_requests_and_urls_are_signed_as_was_chosen(version: str, header: str, query: str) -> None:
+    with Scripted(an_answer(200, **HEAD_OK)) as server:
+        client = server.client(signature_version=version)
+        client.head_object(TARGET)
+
+        assert re.fullmatch(header, server.header("Authorization") or "")
+        assert client.presigned_url("GET", TARGET, expires=60).startswith(f"{server.url}/bucket/key?{query}")
+
+
+@pytest.mark.parametrize(("version", "expires"), [("v4", 1), ("v4", 604_800), ("v1", 1), ("v1", 10_000_000)])
+def test_an_expiry_that_oss_takes_is_taken(oss: LocalOSS, version: str, expires: int) -> None:
+    oss.put(BUCKET, "key", DATA)
+    url = a_client(oss, signature_version=version).presigned_url("HEAD", TARGET, expires=expires)
+
+    assert expires == 1 or plainly("HEAD", url).status_code == 200
+
+
 @pytest.mark.parametrize(("version", "expires"), [("v4", 0), ("v4", -1), ("v4", 604_801), ("v1", 0)])
 def test_an_expiry_that_oss_would_refuse_is_refused_here(oss: LocalOSS, version: str, expires: int) -> None:
     with pytest.raises(ArgumentError, match=rf"^expires={expires}: give 1 to 604800 seconds"):

@@ -163,6 +163,28 @@ def test_results_that_were_ready_before_an_error_are_still_yielded() -> None:
     assert results == [1, 2]
 
 
+def test_a_failure_drops_nothing_that_is_finished() -> None:
+    all_began, first_is_taken = threading.Barrier(3), threading.Event()
+
+    def work(number: int) -> int:
+        all_began.wait(LONG)
+        if number > 1:
+            first_is_taken.wait(LONG)
+        if number == 2:
+            raise ValueError("broken")
+        return number
+
+    with a_pool(3) as pool:
+        finished = pool.run(work, [1, 2, 3])
+        results = [next(finished)]
+        first_is_taken.set()
+        pool.join()  # until the others are done as well
+        with pytest.raises(ValueError, match="broken"):
+            results.extend(finished)
+
+    assert results == [1, 3]
+
+
 # --- ticks and stops --------------------------------------------------------------------------------------------------
 
 
