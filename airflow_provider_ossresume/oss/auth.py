@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
+from functools import cached_property
 from typing import Literal
 
 from requests import PreparedRequest
@@ -83,15 +84,15 @@ class Signer:
         text = signing.v1_string_to_sign(request, date=date)
         return signing.v1_signature(text, secret=self.credentials.access_key_secret)
 
-    @property
+    @cached_property
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self.now, timezone.utc)
 
-    @property
+    @cached_property
     def _timestamp(self) -> str:
         return f"{self._moment:%Y%m%dT%H%M%SZ}"
 
-    @property
+    @cached_property
     def _scope(self) -> str:
         return signing.v4_scope(f"{self._moment:%Y%m%d}", region=self.region)
 
@@ -119,14 +120,18 @@ def check_expiry(expires: int, version: SignatureVersion) -> int:
     return expires
 
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 def header_value(name: str, value: str) -> str | bytes:
     """Return a header's value as it can be sent: OSS takes UTF-8, http.client only bytes of it.
 
     :raises ArgumentError: for a name that HTTP does not know, and for control characters in the value
     """
-    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+    if not _NAME.fullmatch(name):
         raise ArgumentError("headers", name, "the name of a header or of metadata has letters, digits and hyphens")
-    if any(character < " " or character == "\x7f" for character in value):
+    if _CONTROL.search(value):
         raise ArgumentError(f"headers[{name!r}]", value, "a header holds no control characters; remove them")
     return value if value.isascii() else value.encode()
 

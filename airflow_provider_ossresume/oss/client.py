@@ -36,14 +36,14 @@ from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsP
 from airflow_provider_ossresume.oss.endpoint import Endpoint, quote_key
 from airflow_provider_ossresume.oss.messages import BucketInfo
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.oss.sessions import environment_settings, new_session
+from airflow_provider_ossresume.oss.sessions import READ_ERRORS, Adapter, environment_settings, read_into
 from airflow_provider_ossresume.oss.signing import Signable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PIECE_SIZE = 256 * 1024  # what is asked of the socket at once
+XML_PIECE_SIZE = 64 * 1024  # what is asked of the socket at once; a page of a listing has some hundred KiB
 LEAST_PROGRESS = 64 * 1024  # bytes within stall_timeout, or the attempt is given up
 MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 
@@ -51,10 +51,15 @@ MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 class Sink(Protocol):
     """Where a download's bytes go."""
 
+    @property
+    def piece_size(self) -> int:
+        """How many bytes each write is to bring; the last one brings what is left."""
+
     def open(self) -> None:
         """An attempt begins; what an earlier one wrote is to be forgotten."""
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: memoryview) -> None:
+        """Take the bytes; they are overwritten after the call."""
 
 
 class OssClient:
@@ -102,14 +107,12 @@ class OssClient:
         self._clock = clock
         self._clock_offset = 0.0  # OSS's clock minus ours
         self._headers: Mapping[str, str] = {}
-        self._session = new_session(
-            max_connections=max_connections, send_timeout=read_timeout, head_timeout=stall_timeout
-        )
-        self._settings = environment_settings(self._session, str(endpoint), proxies=proxies, verify_tls=verify_tls)
+        self._adapter = Adapter(max_connections=max_connections, send_timeout=read_timeout, head_timeout=stall_timeout)
+        self._settings = environment_settings(str(endpoint), proxies=proxies, verify_tls=verify_tls)
 
     def close(self) -> None:
         """Close idle connections. The client stays usable."""
-        self._session.close()
+        self._adapter.close()
 
     def with_headers(self, headers: Mapping[str, str]) -> OssClient:
         """Return this client with headers that go with every request, such as ``x-oss-request-payer``."""
@@ -157,7 +160,7 @@ class OssClient:
                 answers.check_content_range(call, answer, start, stop)
             sink.open()
             received = 0
-            for data in self._pieces(call, answer):
+            for data in self._object_pieces(call, answer, sink.piece_size):
                 received += len(data)
                 if stop is not None and received > stop - start:
                     raise call.bad_answer(f"asked for {stop - start} bytes, more came")
@@ -352,13 +355,8 @@ class OssClient:
     def _attempt(self, call: Call, read: Callable[[requests.Response], T]) -> T:
         credentials, clock_offset = self._credentials.get(), self._clock_offset
         try:
-            answer = self._session.send(
-                self._prepare(call, credentials),
-                stream=True,
-                timeout=self._timeout,
-                allow_redirects=False,
-                **self._settings,
-            )
+            request = self._prepare(call, credentials)
+            answer = self._adapter.send(request, stream=True, timeout=self._timeout, **self._settings)
             with closing(answer):
                 if answer.status_code not in call.success and answer.status_code < 300:
                     raise call.bad_answer(f"was answered {answer.status_code}")
@@ -389,7 +387,7 @@ class OssClient:
         elif call.body is not None:
             request.headers["Content-Length"] = str(call.body.size)
             request.headers.setdefault("Content-Type", "application/octet-stream")
-            request.body = self._guarded(call, call.body.open())  # type: ignore[assignment]
+            request.body = self._sent(call, call.body.open())  # type: ignore[assignment]
         elif call.method in ("PUT", "POST"):
             request.headers["Content-Length"] = "0"
 
@@ -398,23 +396,36 @@ class OssClient:
 
     # --- bodies -------------------------------------------------------------------------------------------------------
 
-    def _pieces(self, call: Call, answer: requests.Response) -> Iterator[bytes]:
-        """Yield the answer's body as it comes in; a body that ends too early is an error of urllib3's."""
-        return self._guarded(call, iter(lambda: answer.raw.read1(PIECE_SIZE), b""))
-
-    def _guarded(self, call: Call, pieces: Iterable[T]) -> Iterator[T]:
-        """Pass the pieces on, and give up when less than 64 KiB moved within the stall timeout.
-
-        A peer that is silent runs into the socket's timeout; this is for the one that trickles.
-        """
-        began, moved = time.monotonic(), 0
+    def _sent(self, call: Call, pieces: Iterable[T]) -> Iterator[T]:
+        """Pass on the pieces of a request's body."""
+        stall = _StallGuard(call, self._stall_timeout)
         for piece in pieces:
             yield piece
-            moved += len(piece)  # type: ignore[arg-type]
-            if (now := time.monotonic()) - began > self._stall_timeout:
-                if moved < LEAST_PROGRESS:
-                    raise call.failed(f"stalled, {moved} bytes in {now - began:.0f} s")
-                began, moved = now, 0
+            stall.moved(len(piece))  # type: ignore[arg-type]
+
+    def _pieces(self, call: Call, answer: requests.Response) -> Iterator[bytes]:
+        """Yield the answer's body as it comes in; a body that ends too early is an error of urllib3's."""
+        stall = _StallGuard(call, self._stall_timeout)
+        while piece := answer.raw.read1(XML_PIECE_SIZE):
+            stall.moved(len(piece))
+            yield piece
+
+    def _object_pieces(self, call: Call, answer: requests.Response, piece_size: int) -> Iterator[memoryview]:
+        """Yield the answer's body in pieces of that size, each in the place of the one before."""
+        stall = _StallGuard(call, self._stall_timeout)
+        buffer = memoryview(bytearray(piece_size))
+        filled = 0
+        try:
+            while size := read_into(answer, buffer[filled:]):
+                stall.moved(size)
+                filled += size
+                if filled == piece_size:
+                    yield buffer
+                    filled = 0
+        except READ_ERRORS as error:
+            raise answers.connection_failed(call, error) from error
+        yield buffer[:filled]
+        answer.raw.release_conn()  # all was read
 
     # --- errors -------------------------------------------------------------------------------------------------------
 
@@ -445,6 +456,27 @@ class OssClient:
         if error.code not in ("SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"):
             return False
         return used is not None and self._credentials.renew(used) != used
+
+
+class _StallGuard:
+    """Gives up an attempt of which less than 64 KiB moved within the stall timeout.
+
+    A peer that is silent runs into the socket's timeout; this is for the one that trickles.
+    """
+
+    def __init__(self, call: Call, timeout: float) -> None:
+        self._call = call
+        self._timeout = timeout
+        self._began = time.monotonic()
+        self._moved = 0
+
+    def moved(self, size: int) -> None:
+        """:raises ConnectionFailed: when it stalls"""
+        self._moved += size
+        if (waited := time.monotonic() - self._began) > self._timeout:
+            if self._moved < LEAST_PROGRESS:
+                raise self._call.failed(f"stalled, {self._moved} bytes in {waited:.0f} s")
+            self._began, self._moved = time.monotonic(), 0
 
 
 # --- small helpers ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,8 @@
-"""The requests session of a client: its connections, their timeouts, proxies and certificates."""
+"""The way to OSS: requests' adapter with its connections, their timeouts, proxies and certificates.
+
+The adapter is used without a session. A session would add what a client of OSS must not have: cookies, redirects that
+are followed, and a look into ~/.netrc.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +10,27 @@ import io
 import os
 import time
 from collections.abc import Mapping
-from http.client import HTTPResponse
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.models import PreparedRequest
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_ossresume.errors import ArgumentError
 
-
-def new_session(*, max_connections: int, send_timeout: float, head_timeout: float) -> requests.Session:
-    """Return a session that keeps no cookies and retries nothing by itself.
-
-    :param send_timeout: seconds that sending one piece of a body may take
-    :param head_timeout: seconds from the first byte of an answer within which all its headers must have come
-    """
-    session = _Session()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(_pool_classes(send_timeout, head_timeout), max_connections)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+SEND_SIZE = 256 * 1024  # what has to be sent within the send timeout
 
 
-def environment_settings(
-    session: requests.Session, url: str, *, proxies: Mapping[str, str] | None, verify_tls: bool | str
-) -> dict[str, Any]:
+def environment_settings(url: str, *, proxies: Mapping[str, str] | None, verify_tls: bool | str) -> dict[str, Any]:
     """Return proxies, verify and cert for every request to the URL; the environment is read once, here.
-
-    From then on the session trusts it no more, so that it never looks into ~/.netrc.
 
     :raises ArgumentError: when the CA bundle is not there
     """
-    settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
+    with requests.Session() as session:
+        settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
     if isinstance(settings["verify"], str) and not os.path.exists(settings["verify"]):
         raise ArgumentError(
             "ca_bundle",
@@ -49,26 +38,22 @@ def environment_settings(
             "there is no such file on this worker; correct the connection's CA bundle, "
             "or the environment's REQUESTS_CA_BUNDLE",
         )
-    session.trust_env = False
     return {name: settings[name] for name in ("proxies", "verify", "cert")}
 
 
-class _Session(requests.Session):
-    """Sees no redirect: requests would build the next request even where it may not follow it."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
-class _Adapter(HTTPAdapter):
-    """Makes connections whose sends and whose answers' headers have timeouts of their own.
+class Adapter(HTTPAdapter):
+    """Sends prepared requests; its sends and the heads of its answers have timeouts of their own. Retries nothing.
 
     urllib3 sends a request's body under the connect timeout: too short for a slow link that many workers share. And
     each byte that comes begins its read timeout anew, so headers that trickle would hold a worker for hours.
+
+    :param send_timeout: seconds that sending 256 KiB of a body may take
+    :param head_timeout: seconds from the first byte of an answer within which all its headers must have come
     """
 
-    def __init__(self, pool_classes: dict[str, type[HTTPConnectionPool]], max_connections: int) -> None:
-        self._pool_classes = pool_classes
+    def __init__(self, *, max_connections: int, send_timeout: float, head_timeout: float) -> None:
+        self._pool_classes = _pool_classes(send_timeout, head_timeout)
+        self._pool_keys: dict[str, tuple[Any, Any]] = {}
         super().__init__(pool_connections=2, pool_maxsize=max_connections, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -80,31 +65,101 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = self._pool_classes
         return manager
 
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        # One client's certificates are the same for all requests, and requests looks at the disk for each of them.
+        origin = _origin(str(request.url))
+        if origin not in self._pool_keys:
+            self._pool_keys[origin] = super().build_connection_pool_key_attributes(request, verify, cert)
+        host, tls = self._pool_keys[origin]
+        return dict(host), dict(tls)
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        if proxies:
+            return super().request_url(request, proxies)
+        return str(request.url).removeprefix(_origin(str(request.url)))
+
+
+def _origin(url: str) -> str:
+    """Return scheme, host and port."""
+    return url[: url.index("/", len("https://"))]
+
+
+def read_into(answer: requests.Response, buffer: memoryview) -> int:
+    """Read of the answer's body what one call to the socket gives, into the buffer; return its size, 0 at the end.
+
+    urllib3 would make an object of every read, and its memory new each time: a third of a download's cost.
+
+    :raises OSError, HTTPException: when the connection breaks, or ends before the body does
+    """
+    # The answer that http.client made; requests reaches for it in the same way.
+    return cast("_Answer", answer.raw._original_response).read_into(buffer)
+
+
+READ_ERRORS = (OSError, HTTPException)  # what read_into raises
+
+
+class _Answer(HTTPResponse):
+    """An answer whose body can be read into a buffer, and whose head has to come within a time."""
+
+    head_timeout: float
+
+    def begin(self) -> None:
+        whole = self.fp
+        start = whole.peek(1)  # asks the socket once
+        if b"\r\n\r\n" in start and start[9:10] != b"1":  # all of it is here, and it is no "100 Continue"
+            super().begin()
+            return
+        self.fp = _Head(whole, self.head_timeout)  # type: ignore[assignment]  # begin only reads lines
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:  # begin closes it behind an answer without a body
+                self.fp = whole
+
+    def read_into(self, buffer: memoryview) -> int:
+        if self.fp is None or self.length == 0:
+            return 0
+        if self.chunked or self.length is None:
+            data = self.read1(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        size = self.fp.readinto1(buffer[: self.length])
+        if not size:
+            raise IncompleteRead(b"", self.length)
+        self.length -= size
+        if not self.length:
+            self.close()  # the answer; its connection is free for the next request
+        return size
+
 
 def _pool_classes(send_timeout: float, head_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
-    class Response(HTTPResponse):
-        def begin(self) -> None:
-            whole = self.fp
-            self.fp = _Head(whole, head_timeout)  # type: ignore[assignment]  # begin only reads lines
-            try:
-                super().begin()
-            finally:
-                if self.fp is not None:
-                    self.fp = whole
+    class Answer(_Answer):
+        pass
 
-    class Connection(HTTPConnection):
-        response_class = Response
+    Answer.head_timeout = head_timeout
+
+    class Sending:
+        """What both kinds of connection do in their own way."""
+
+        response_class: Any = Answer
 
         def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(send_timeout)
+            super().connect()  # type: ignore[misc]
+            self.sock.settimeout(send_timeout)  # type: ignore[attr-defined]
 
-    class SecureConnection(HTTPSConnection):
-        response_class = Response
+        def send(self, data: Any) -> None:
+            """Send in steps, each with the whole timeout: a link may be slow, it may not stand still."""
+            view = memoryview(data)
+            for start in range(0, len(view), SEND_SIZE):
+                super().send(view[start : start + SEND_SIZE])  # type: ignore[misc]
 
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(send_timeout)
+    class Connection(Sending, HTTPConnection):
+        pass
+
+    class SecureConnection(Sending, HTTPSConnection):
+        pass
 
     class Pool(HTTPConnectionPool):
         ConnectionCls = Connection

@@ -21,7 +21,8 @@ from airflow_provider_ossresume.transfer.progress import Meter
 
 log = logging.getLogger(__name__)
 
-PIECE_SIZE = 256 * 1024  # measured: 256 KiB to 4 MiB are alike, smaller ones cost more (docs/performance)
+PIECE_SIZE = 2**20  # measured: smaller ones cost more, larger ones gain nothing (docs/performance)
+LEAST_PIECE_SIZE = 2**14  # of a transfer whose bandwidth is limited
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Pace:
             self._stopped.wait(max(0.0, self._began + self._moved / self._rate - time.monotonic()))
         if self._stopped.is_set():
             raise TransferStopped("the transfer was stopped")
+
+
+def piece_size(rate: float | None) -> int:
+    """Return how many bytes to move at once; of a worker held to a rate, what it may move in a quarter second."""
+    return PIECE_SIZE if rate is None else max(LEAST_PIECE_SIZE, min(PIECE_SIZE, int(rate / 4)))
 
 
 class SourceFile:
@@ -110,13 +116,13 @@ class SourceFile:
         if now != self.identity:
             raise SourceChanged(f"{self.path} changed while it was uploaded: it was {self.identity}, is {now}")
 
-    def pieces(self, part: Part, stopped: Event) -> Iterator[memoryview]:
+    def pieces(self, part: Part, stopped: Event, *, rate: float | None = None) -> Iterator[memoryview]:
         """Yield the part's bytes in pieces, each valid until the next is asked for.
 
         :raises SourceChanged: when the file has become shorter
         :raises LocalFileError: when the disk fails
         """
-        buffer = memoryview(bytearray(min(PIECE_SIZE, part.size)))
+        buffer = memoryview(bytearray(min(piece_size(rate), part.size)))
         offset = part.start
         while offset < part.stop:
             if stopped.is_set():
@@ -164,7 +170,7 @@ class PartBody:
         left = self._part.size
         if not left:
             self._source.check_unchanged()
-        for piece in self._source.pieces(self._part, self._stopped):
+        for piece in self._source.pieces(self._part, self._stopped, rate=self._rate):
             if self._verify:
                 crc = crc64(piece, crc)
             left -= len(piece)
@@ -302,13 +308,17 @@ class PartSink:
         self._rate = rate
         self._stopped = stopped
 
+    @property
+    def piece_size(self) -> int:
+        return max(1, min(piece_size(self._rate), self._part.size))
+
     def open(self) -> None:
         self._meter.begin()
         self._pace = Pace(self._rate, self._stopped)
         self._offset = self._part.start
         self.crc64 = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         if self._stopped.is_set():
             raise TransferStopped("the transfer was stopped")
         if self._offset + len(data) > self._part.stop:

@@ -1553,6 +1553,8 @@ class Bytes:
 class Collected:
     """A sink that keeps what the last attempt brought."""
 
+    piece_size = 64 * 1024
+
     def __init__(self) -> None:
         self.data = b""
         self.opened = 0
@@ -1561,7 +1563,7 @@ class Collected:
         self.data = b""
         self.opened += 1
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: memoryview) -> None:
         self.data += data
 
 
