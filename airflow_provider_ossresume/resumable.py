@@ -87,7 +87,7 @@ def resumable_upload(
     :param part_size: bytes of a part, default 8 MiB
     :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is
         sent again, and ends at the total; what it raises ends the transfer and keeps its parts
-    :param max_concurrency: parts in flight at once, default 8
+    :param max_concurrency: parts in flight at once, default 16
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload`
     """
     target = _target(bucket, key)

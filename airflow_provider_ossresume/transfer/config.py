@@ -21,7 +21,7 @@ class TransferConfig:
     :param part_size: wanted size of a part, 100 KiB to 5 GiB, default 8 MiB; raised so that 10,000 parts suffice.
         A resumed transfer keeps the part size that it began with.
     :param multipart_threshold: files and objects below it go in one request, default 16 MiB, at most 5 GiB
-    :param max_concurrency: parts in flight at once, 1 to 64, default 8
+    :param max_concurrency: parts in flight at once, 1 to 64, default 16
     :param part_retries: how often one request is sent again after a passing failure, 0 to 100, default 7
     :param retry_max_time: seconds from a request's first attempt after which it is not sent again, default 300
     :param connect_timeout: seconds for a connection to be made, default 10
@@ -38,7 +38,7 @@ class TransferConfig:
 
     part_size: int | str = DEFAULT_PART_SIZE
     multipart_threshold: int | str = 16 * MIB
-    max_concurrency: int = 8
+    max_concurrency: int = 16
     part_retries: int = 7
     retry_max_time: float = 300.0
     connect_timeout: float = 10.0
@@ -76,10 +76,10 @@ class TransferConfig:
     def threshold_bytes(self) -> int:
         return int(self.multipart_threshold)
 
-    @property
-    def rate_per_worker(self) -> float | None:
-        """Bytes per second that one worker may move."""
-        return None if self.max_bandwidth is None else int(self.max_bandwidth) / self.max_concurrency
+    def rate_per_worker(self, parts: int) -> float | None:
+        """Return the bytes per second that each worker may move when so many parts are to be moved."""
+        workers = min(self.max_concurrency, max(parts, 1))
+        return None if self.max_bandwidth is None else int(self.max_bandwidth) / workers
 
     @classmethod
     def of(cls, value: TransferConfig | Mapping[str, Any] | None) -> TransferConfig:

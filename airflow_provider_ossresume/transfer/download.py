@@ -301,7 +301,7 @@ class Downloader:
                 file,
                 part,
                 meter=self._progress.meter(),
-                rate=self._config.rate_per_worker,
+                rate=self._config.rate_per_worker(len(missing)),
                 stopped=pool.stopped,
             )
             self._oss.get_object(self._target, sink, start=part.start, stop=part.stop, if_match=checkpoint.etag)

@@ -248,7 +248,7 @@ class Uploader:
     def _put(self, pool: Pool, source: SourceFile) -> Settled:
         self._progress.begin(total=source.size, parts=1)
         log.info("Uploading %s (%s) to %s in one request", source.path, format_size(source.size), self._target)
-        body = self._body(pool, source, Part(1, 0, source.size))
+        body = self._body(pool, source, Part(1, 0, source.size), parts=1)
         headers = {**self._options.headers, **self._options.guard}
         try:
             meta = pool.call(lambda: self._oss.put_object(self._target, body, headers=headers))
@@ -339,7 +339,7 @@ class Uploader:
         )  # fmt: skip
 
         def send(part: Part) -> UploadedPart:
-            body = self._body(pool, source, part)
+            body = self._body(pool, source, part, parts=len(missing))
             return self._oss.upload_part(self._target, checkpoint.upload_id, part.number, body)
 
         for sent in pool.run(send, missing):
@@ -422,12 +422,12 @@ class Uploader:
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
-    def _body(self, pool: Pool, source: SourceFile, part: Part) -> PartBody:
+    def _body(self, pool: Pool, source: SourceFile, part: Part, *, parts: int) -> PartBody:
         return PartBody(
             source,
             part,
             meter=self._progress.meter(),
-            rate=self._config.rate_per_worker,
+            rate=self._config.rate_per_worker(parts),
             stopped=pool.stopped,
             verify=self._config.verify,
         )

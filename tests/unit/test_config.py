@@ -109,7 +109,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert TransferConfig() == TransferConfig(
         part_size=8 * MIB,
         multipart_threshold=16 * MIB,
-        max_concurrency=8,
+        max_concurrency=16,
         part_retries=7,
         retry_max_time=300,
         connect_timeout=10,
@@ -127,10 +127,23 @@ def test_a_config_written_in_sizes_equals_one_written_in_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_bandwidth", "workers", "rate"), [(None, 8, None), (8192, 8, 1024.0), ("1KiB", 64, 16.0), (3000, 2, 1500.0)]
+    ("max_bandwidth", "workers", "parts", "rate"),
+    [
+        (None, 8, 100, None),
+        (8192, 8, 100, 1024.0),
+        ("1KiB", 64, 64, 16.0),
+        (3000, 2, 3, 1500.0),
+        (3000, 16, 3, 1000.0),
+        (3000, 16, 1, 3000.0),
+        (3000, 16, 0, 3000.0),
+    ],
 )
-def test_the_bandwidth_is_shared_evenly(max_bandwidth: int | str | None, workers: int, rate: float | None) -> None:
-    assert TransferConfig(max_bandwidth=max_bandwidth, max_concurrency=workers).rate_per_worker == rate
+def test_the_bandwidth_is_shared_evenly_by_the_workers_that_have_parts(
+    max_bandwidth: int | str | None, workers: int, parts: int, rate: float | None
+) -> None:
+    config = TransferConfig(max_bandwidth=max_bandwidth, max_concurrency=workers)
+
+    assert config.rate_per_worker(parts) == rate
 
 
 def test_a_config_is_a_value() -> None:
