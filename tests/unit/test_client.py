@@ -1175,6 +1175,14 @@ def test_a_body_that_trickles_is_given_up_and_fetched_again(oss: LocalOSS) -> No
     assert len(oss.calls("GetObject")) == 2
 
 
+def test_headers_that_trickle_are_given_up() -> None:
+    with Scripted(an_answer(200, **HEAD_OK), pause=0.02) as server:
+        error = failure(ConnectionFailed, lambda: server.client(stall_timeout=0.2, read_timeout=30).head_object(TARGET))
+
+    assert "the answer's headers did not come within 0.2 s" in str(error)
+    assert error.retryable
+
+
 def test_a_body_that_trickles_for_good_is_an_error_with_the_numbers(oss: LocalOSS) -> None:
     oss.put(BUCKET, "key", DATA)
     oss.fail("GetObject", fault=Fault("bandwidth", bytes_per_second=20_000), times=None)
@@ -1570,11 +1578,13 @@ class Collected:
 class Scripted:
     """A server that gives its answers one after the other, the last one again and again.
 
+    :param pause: seconds between any two bytes of an answer
     :ivar heads: the heads of the requests
     :ivar connections: how many were made, those included that ended in the TLS handshake
     """
 
-    def __init__(self, *answers: bytes, certificate: Path | None = None) -> None:
+    def __init__(self, *answers: bytes, certificate: Path | None = None, pause: float | None = None) -> None:
+        self._pause = pause
         self.heads: list[str] = []
         self.connections = 0
         self._answers = list(answers)
@@ -1624,7 +1634,10 @@ class Scripted:
             left = int(self.header("Content-Length") or 0) - len(rest)
             while left > 0 and (data := stream.recv(65536)):
                 left -= len(data)
-            stream.sendall(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
+            answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+            for piece in [answer] if self._pause is None else (answer[i : i + 1] for i in range(len(answer))):
+                stream.sendall(piece)
+                threading.Event().wait(self._pause or 0)
 
     def _read_until(self, stream: socket.socket, end: bytes) -> tuple[bytes, bytes, bytes]:
         received = b""
