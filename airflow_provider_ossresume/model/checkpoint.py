@@ -61,7 +61,11 @@ class UploadCheckpoint:
     @property
     def is_possible(self) -> bool:
         """True when OSS takes such parts; one edited by hand would fail at each try."""
-        return self.part_size >= MIN_PART_SIZE and len(self.plan) <= MAX_PART_COUNT
+        return _is_possible(self.plan)
+
+
+def _is_possible(plan: PartPlan) -> bool:
+    return plan.part_size >= MIN_PART_SIZE and len(plan) <= MAX_PART_COUNT
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,11 @@ class DownloadCheckpoint:
     @property
     def plan(self) -> PartPlan:
         return PartPlan(self.size, self.part_size)
+
+    @property
+    def is_possible(self) -> bool:
+        """True when a download has such parts; one edited by hand might ask for single bytes."""
+        return _is_possible(self.plan)
 
     def with_part(self, part: Part, crc64: int) -> DownloadCheckpoint:
         """Return the checkpoint with one more finished part; it joins the runs that it touches."""

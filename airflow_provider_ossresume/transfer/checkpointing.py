@@ -83,6 +83,11 @@ class Checkpointer:
         """This try's checkpoint, saved or not."""
         return self._current
 
+    @property
+    def is_saved(self) -> bool:
+        """True when the store has said that it keeps this try's checkpoint, or there is none."""
+        return self._is_saved or self._current is None
+
     def load(
         self,
         *,
@@ -163,9 +168,9 @@ class Checkpointer:
         except StoreUnavailable as error:
             log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
             return
-        is_first_look, self._has_looked = not self._has_looked, True
+        is_first_look, self._has_looked = not (self._has_looked or self.saves), True
         if stored and is_first_look and stored.owner.try_number == 0:
-            # Outside Airflow tries have no numbers: what the first look finds was there before us.
+            # Outside Airflow tries have no numbers: what the first look finds was there before us, unless ours was.
             self._predecessor = stored.owner
         if stored and self._is_successor(stored.owner):
             self.successor = stored
@@ -188,16 +193,29 @@ class Checkpointer:
             return None
         return checkpoint
 
-    def save_at_end(self) -> None:
-        """Save what is not saved yet, on the way out of a try that failed; a successor's checkpoint is left alone."""
+    def save_at_end(self) -> bool:
+        """Save what is not saved yet, on the way out of a try that failed; a successor's checkpoint is left alone.
+
+        Returns False when this try is superseded.
+        """
+        try:
+            return self._save_if_ours()
+        except (
+            BaseException
+        ):  # SIGTERM or a timeout strikes in the middle of it: once more, or what is finished is lost
+            self._save_if_ours()
+            raise
+
+    def _save_if_ours(self) -> bool:
         if self._current is None or self._is_saved:
-            return
+            return True
         try:
             self.check_owner()
+            self._save()
         except TrySuperseded as error:
             log.warning("%s", error)
-        else:
-            self._save()
+            return False
+        return True
 
     def delete(self) -> None:
         """Forget the checkpoint, but not a successor's; a store that is down is warned about, which harms nothing, as

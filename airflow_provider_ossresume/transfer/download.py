@@ -153,7 +153,10 @@ class Downloader:
     def _download(self, path: Path) -> Settled:
         part_path = path.with_name(part_file_name(path.name, self._checkpointer.key))
         stored = self._checkpointer.load(
-            watch=self._watch, is_ours=lambda checkpoint: is_download_of(checkpoint, self._target, part_path.name)
+            watch=self._watch,
+            is_ours=lambda checkpoint: (
+                is_download_of(checkpoint, self._target, part_path.name) and checkpoint.is_possible
+            ),
         )
         with self._pool() as pool:
             meta = pool.call(lambda: self._oss.head_object(self._target))

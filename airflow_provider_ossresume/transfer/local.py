@@ -193,10 +193,10 @@ class PartFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.is_new = not path.exists()
         self._file = self._open()
 
     def _open(self) -> int:
+        self.is_new = not self.path.exists()
         try:
             # Not through a symlink: whoever may write to the folder must not make us write elsewhere.
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -215,9 +215,10 @@ class PartFile:
             return True  # a file system without locks: the part's CRC-64s still notice a second writer
         if self._is_at_its_path():
             return True
-        # The former writer published or removed it while we waited: what we locked is not the part file any more.
+        # The former writer published or removed it while we waited: what we locked is not the part file any more. A
+        # third one may have begun another.
         os.close(self._file)
-        self._file, self.is_new = self._open(), True
+        self._file = self._open()
         return self.lock()
 
     def _is_at_its_path(self) -> bool:

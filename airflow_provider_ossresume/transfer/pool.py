@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -20,7 +21,7 @@ R = TypeVar("R")
 Outcome = Callable[[], R]  # returns the result or raises the error
 
 TICK = 0.25  # seconds; on_kill must end a try in under 5
-GRACE = 0.5  # seconds
+GRACE = 0.5  # seconds that a stop leaves to what is under way
 
 
 class Pool:
@@ -38,6 +39,7 @@ class Pool:
         self._workers = workers
         self._tick = tick
         self._threads: list[threading.Thread] = []
+        self._grace_ends: float | None = None
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def __enter__(self) -> Pool:
@@ -46,17 +48,15 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop()
         # A worker that is about to write has written by then, so whoever closes the file next does no harm.
-        deadline = time.monotonic() + GRACE
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._wind_up()
 
     def run(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Yield ``function(item)`` of each item as it is done, in any order; raise the first error.
 
         All items are queued at once and begun in their order, so the workers go on while this thread waits for a store;
-        after a failure none is begun any more.
+        after a failure none is begun any more. What ends the iteration from outside, a tick or a signal, is raised
+        after the grace, when all that got finished within it has been yielded.
         """
         done: SimpleQueue[Outcome[R]] = SimpleQueue()
         failed = threading.Event()
@@ -67,19 +67,21 @@ class Pool:
         for _ in range(min(under_way, self._workers) - len(self._threads)):
             self._start_worker()
         while under_way:
+            taken: list[Outcome[R]] = []
             try:
+                with suppress(Empty):
+                    taken.append(done.get(timeout=TICK))
                 self._tick()
             except BaseException as error:  # raised when what is finished has been taken
-                yield from _finished(partial(_raise, error), done)
-            try:
-                outcome = done.get(timeout=TICK)
-            except Empty:
-                continue
-            under_way -= 1
-            if failed.is_set():
-                yield from _finished(outcome, done)
-                continue
-            yield outcome()
+                self._wind_up()
+                end: Outcome[R] = partial(_raise, error)
+                yield from _finished([end, *taken, *_rest_of(done)])
+            for outcome in taken:
+                under_way -= 1
+                if failed.is_set():
+                    yield from _finished([outcome, *_rest_of(done)])
+                else:
+                    yield outcome()
 
     def call(self, function: Callable[[], R]) -> R:
         """Return ``function()``, called in a worker."""
@@ -103,28 +105,38 @@ class Pool:
         while not self.stopped.is_set():
             self._work.get()()
 
+    def _wind_up(self) -> None:
+        """Stop the workers, and wait for them until the grace is over; there is one, however often it is asked."""
+        self._stop()
+        if self._grace_ends is None:
+            self._grace_ends = time.monotonic() + GRACE
+        for thread in self._threads:
+            thread.join(max(0.0, self._grace_ends - time.monotonic()))
+
     def _stop(self) -> None:
         self.stopped.set()
         for _ in self._threads:
             self._work.put(lambda: None)  # wakes one that waits
 
 
-def _finished(outcome: Outcome[R], done: SimpleQueue[Outcome[R]]) -> Iterator[R]:
+def _finished(outcomes: Iterable[Outcome[R]]) -> Iterator[R]:
     """Yield what is finished, so that a failure or a stop drops nothing of it; then raise the first error."""
     errors = []
-    while True:
+    for outcome in outcomes:
         try:
             result = outcome()
         except BaseException as error:  # raised below, when what is finished has been taken
             errors.append(error)
         else:
             yield result
-        try:
-            outcome = done.get_nowait()
-        except Empty:
-            break
     if errors:
         raise errors[0]
+
+
+def _rest_of(done: SimpleQueue[Outcome[R]]) -> Iterator[Outcome[R]]:
+    with suppress(Empty):
+        while True:
+            yield done.get_nowait()
 
 
 def _work(function: Callable[[T], R], item: T, done: SimpleQueue[Outcome[R]], failed: threading.Event) -> None:

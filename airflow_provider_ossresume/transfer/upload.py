@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
@@ -137,6 +138,7 @@ class Uploader:
         self._config = config
         self._options = options
         self._watch = watch
+        self._is_unnamed = False  # this try has begun an upload, and has not offered it to the store yet
         self._progress = Progress(f"Upload to {target}", interval=config.progress_interval, callback=progress_callback)
 
     def upload(self, file: str | os.PathLike[str]) -> TransferResult:
@@ -157,7 +159,7 @@ class Uploader:
         except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
             if isinstance(error, (NoSuchUpload, InvalidPart)):
                 error.retryable = True  # in vain within this try, but the next one begins with what OSS has then
-            self._checkpointer.save_at_end()
+            self._save_at_end()
             raise
         self._checkpointer.delete()
         return stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
@@ -273,6 +275,7 @@ class Uploader:
             crc = self._crc64_of(pool, source)
             return "already there", self._head_if_ours(pool, error, size=source.size, crc64=crc), crc
         self._checkpointer.save(checkpoint)
+        self._is_unnamed = False
         try:
             return self._send_and_complete(pool, source, checkpoint, listed)
         except InvalidPart as error:
@@ -313,17 +316,37 @@ class Uploader:
         return None
 
     def _initiate(self, pool: Pool, plan: PartPlan) -> UploadCheckpoint:
-        headers = self._options.initiate_headers
-        upload_id = pool.call(lambda: self._oss.initiate(self._target, headers=headers))
-        return UploadCheckpoint(
-            bucket=self._target.bucket,
-            key=self._target.key,
-            upload_id=upload_id,
-            size=plan.object_size,
-            part_size=plan.part_size,
-            options=self._options_digest,
-            owner=self._checkpointer.owner,
-        )
+        """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
+
+        def initiate(headers: Mapping[str, str]) -> str:
+            return self._oss.initiate(self._target, headers=headers)
+
+        def begun(upload_id: str) -> UploadCheckpoint:
+            checkpoint = UploadCheckpoint(
+                bucket=self._target.bucket,
+                key=self._target.key,
+                upload_id=upload_id,
+                size=plan.object_size,
+                part_size=plan.part_size,
+                options=self._options_digest,
+                owner=self._checkpointer.owner,
+            )
+            self._checkpointer.update(checkpoint)
+            self._is_unnamed = True
+            return checkpoint
+
+        try:
+            [checkpoint] = [begun(upload_id) for upload_id in pool.run(initiate, [self._options.initiate_headers])]
+        except ServiceError:
+            raise  # OSS began none
+        except BaseException:
+            if not self._is_unnamed:
+                log.warning(
+                    "Nobody knows whether OSS has begun an upload to %s: no answer came in time. It holds no parts; "
+                    "a lifecycle rule removes it", self._target,
+                )  # fmt: skip
+            raise
+        return checkpoint
 
     def _send_and_complete(
         self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint, listed: list[UploadedPart]
@@ -411,13 +434,30 @@ class Uploader:
                 checkpoint.upload_id, target, error,
             )  # fmt: skip
 
+    def _save_at_end(self) -> None:
+        if not self._checkpointer.save_at_end():
+            self._drop_what_nobody_names()
+        elif isinstance(ours := self._checkpointer.current, UploadCheckpoint) and not self._checkpointer.is_saved:
+            # Not aborted: a save whose answer was lost may have been kept, and then the next try goes on from there.
+            log.warning(
+                "No checkpoint may name upload ID %s of %s; if the next try begins anew, its parts go on costing "
+                "storage until it is aborted, by hand or by a lifecycle rule", ours.upload_id, self._target,
+            )  # fmt: skip
+
     def _drop_what_nobody_names(self) -> None:
-        """Abort this try's upload when its successor has begun one of its own: no checkpoint leads to it any more."""
+        """Abort the upload of this try, which is superseded, when no checkpoint leads to it: none has been offered to
+        the store, or the successor has begun an upload of its own."""
         ours, theirs = self._checkpointer.current, self._checkpointer.successor
-        if not isinstance(ours, UploadCheckpoint) or not isinstance(theirs, UploadCheckpoint):
+        if not isinstance(ours, UploadCheckpoint):
             return
-        if ours.upload_id != theirs.upload_id:
-            with Pool(workers=1, tick=self._watch) as pool:
+        is_named = theirs.upload_id == ours.upload_id if isinstance(theirs, UploadCheckpoint) else not self._is_unnamed
+
+        def tick() -> None:
+            with suppress(TrySuperseded):  # known already; only a stop is in a hurry
+                self._watch()
+
+        if not is_named:
+            with Pool(workers=1, tick=tick) as pool:
                 self._drop(pool, ours)
 
     # --- shared -------------------------------------------------------------------------------------------------------

@@ -327,6 +327,24 @@ def test_at_the_end_a_store_that_is_down_does_not_hide_what_ended_the_try(
     assert store.texts == {}
 
 
+def test_a_signal_that_strikes_while_the_last_state_is_saved_does_not_cost_it(clock: Clock) -> None:
+    class Struck(Store):
+        def save(self, key: str, text: str) -> None:
+            if not self.count("save"):
+                self.asked.append("save")
+                raise TransferStopped("SIGTERM")
+            super().save(key, text)
+
+    store = Struck(clock)
+    checkpointer = a_checkpointer(store, clock)
+    checkpointer.update(STATE)
+
+    with pytest.raises(TransferStopped):
+        checkpointer.save_at_end()
+
+    assert stored(store) == STATE
+
+
 # --- whose transfer it is ---------------------------------------------------------------------------------------------
 
 
@@ -364,9 +382,19 @@ def test_a_try_that_fails_after_it_was_superseded_leaves_its_successors_checkpoi
     put(store, replace(LATER, owner=NEWER))
     checkpointer.update(replace(STATE, upload_id="more of ours"))
 
-    checkpointer.save_at_end()
+    assert not checkpointer.save_at_end()
 
     assert stored(store) == replace(LATER, owner=NEWER)
+
+
+def test_a_first_look_after_ones_own_save_finds_a_newer_try(store: Store, clock: Clock) -> None:
+    first, second = (a_checkpointer(store, clock, owner=Owner(0, name)) for name in ("first", "second"))
+    store.failures = 1
+    first.save(STATE)
+    second.save(STATE)
+
+    with pytest.raises(TrySuperseded, match=r"try 0 \(second\)"):
+        first.check_owner()
 
 
 def test_of_two_tries_with_one_number_the_one_that_wrote_last_goes_on(store: Store, clock: Clock) -> None:

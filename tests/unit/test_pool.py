@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -231,6 +232,49 @@ def test_a_tick_ends_the_iteration_while_a_worker_hangs() -> None:
     for thread in workers():
         thread.join(LONG)
     assert begun == [0]
+
+
+def test_what_gets_finished_in_the_grace_of_a_stop_is_yielded_before_it_is_raised() -> None:
+    began = threading.Event()
+
+    def work(number: int) -> int:
+        began.set()
+        pool.stopped.wait(LONG)  # told to stop, and done all the same
+        return number
+
+    def tick() -> None:
+        if began.is_set():
+            raise Stop
+
+    results: list[int] = []
+    with Pool(workers=2, tick=tick) as pool, pytest.raises(Stop):
+        results.extend(pool.run(work, [1, 2]))
+
+    assert sorted(results) == [1, 2]
+
+
+def test_a_signal_that_strikes_the_waiting_thread_drops_nothing_either() -> None:
+    """Airflow raises a timeout, and on 2.11 SIGTERM too, out of a handler."""
+    ticking, seen = threading.Event(), threading.get_ident()
+
+    def work(number: int) -> int:
+        ticking.wait(LONG)
+        signal.pthread_kill(seen, signal.SIGUSR1)
+        pool.stopped.wait(LONG)
+        return number
+
+    def handler(*_: object) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    results: list[int] = []
+    try:
+        with Pool(workers=1, tick=ticking.set) as pool, pytest.raises(Stop):
+            results.extend(pool.run(work, [1]))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert results == [1]
 
 
 def test_workers_that_look_at_stopped_end_with_the_pool() -> None:

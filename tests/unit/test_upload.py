@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.errors import (
     AccessDenied,
     AlreadyExists,
@@ -15,10 +18,11 @@ from airflow_provider_ossresume.errors import (
     OSSResumeError,
     ServiceError,
     SourceChanged,
+    StoreUnavailable,
     TransferStopped,
     TrySuperseded,
 )
-from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, decode, encode
 from tests.world import BUCKET, PART, Transfers, a_file, some_bytes, touch
 
@@ -452,6 +456,59 @@ def test_a_superseded_try_stops_and_leaves_everything_to_its_successor(transfers
     assert len(transfers.oss.uploads(BUCKET)) == 1
 
 
+def test_an_upload_id_that_comes_in_the_grace_of_a_stop_is_in_the_checkpoint(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    watch = ends_while_initiating(transfers, TransferStopped("on_kill"))
+
+    with pytest.raises(TransferStopped):
+        transfers.upload(a_file(tmp_path), watch=watch)
+
+    [text] = transfers.store.texts.values()
+    checkpoint = decode(text)
+    assert isinstance(checkpoint, UploadCheckpoint)
+    assert transfers.oss.uploads(BUCKET) == [("key", checkpoint.upload_id)]
+
+
+def test_an_upload_id_that_comes_when_the_supervisor_is_gone_is_aborted(transfers: Transfers, tmp_path: Path) -> None:
+    watch = ends_while_initiating(transfers, TrySuperseded("the supervisor is gone"))
+
+    with pytest.raises(TrySuperseded):
+        transfers.upload(a_file(tmp_path), watch=watch)
+
+    assert not transfers.store.texts
+    assert not transfers.oss.uploads(BUCKET)
+
+
+def test_an_upload_whose_begin_nobody_heard_of_is_told_of(
+    transfers: Transfers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    transfers.oss.fail_after("InitiateMultipartUpload", 0, Fault("answer-lost"))
+
+    with pytest.raises(OSSResumeError):
+        transfers.upload(a_file(tmp_path))
+
+    assert "Nobody knows whether OSS has begun an upload to oss://bucket/key" in caplog.text
+
+
+def test_parts_that_no_checkpoint_may_name_stay_and_are_told_of(
+    oss: LocalOSS, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A save whose answer was lost may have been kept, and then the next try goes on from these parts."""
+
+    class Down(MemoryCheckpointStore):
+        def save(self, key: str, text: str) -> None:
+            raise StoreUnavailable("no answer")
+
+    oss.fail_after("UploadPart", 3, BROKEN)
+
+    with pytest.raises(AccessDenied):
+        Transfers(oss, store=Down()).upload(a_file(tmp_path))
+
+    [(_, upload_id)] = oss.uploads(BUCKET)
+    assert f"No checkpoint may name upload ID {upload_id} of oss://bucket/key" in caplog.text
+
+
 # --- progress ---------------------------------------------------------------------------------------------------------
 
 
@@ -522,3 +579,21 @@ def without_answer_to_complete(transfers: Transfers):  # type: ignore[no-untyped
 
     client.complete = complete_and_die  # type: ignore[method-assign]
     return client
+
+
+def ends_while_initiating(transfers: Transfers, end: OSSResumeError) -> Callable[[], None]:
+    """Return a watch that ends a try when OSS has been asked to begin an upload, and before it answers."""
+    asked, told = threading.Event(), threading.Event()
+
+    def on_request(request: Request) -> None:
+        if request.operation == "InitiateMultipartUpload":
+            asked.set()
+            told.wait(30)
+
+    def watch() -> None:
+        if asked.is_set():
+            told.set()
+            raise end
+
+    transfers.oss.on_request = on_request
+    return watch
