@@ -45,7 +45,7 @@ class Action:
                 "disk": DISK_OPERATIONS[direction],
             }
             operations += kinds.get(name, (name,))
-        known = {*OSS_OPERATIONS[direction], *STORE_OPERATIONS, *DISK_OPERATIONS[direction], "watch"}
+        known = {*OSS_OPERATIONS[direction], *STORE_OPERATIONS, *DISK_OPERATIONS[direction], "watch", "wait"}
         return [
             (operation, phase)
             for operation in operations
@@ -64,6 +64,7 @@ ACTIONS = [
     Action("torn", "crash", ("pwrite",), ("before",)),
     Action("refused", "network", ("oss",), ("before",)),
     Action("stall", "network", ("oss",), ("before",)),
+    Action("slow", "network", ("oss",), ("before", "after")),
     Action("outage", "network", ("oss",), ("before",)),
     Action("lost", "network", ("oss",), ("after",)),
     Action("lost outage", "network", ("oss",), ("after",)),
@@ -81,7 +82,9 @@ ACTIONS = [
     Action("full", "disk", ("pwrite", "replace", "ftruncate"), ("before",)),
     Action("broken", "disk", ("disk",), ("before",)),
     Action("stop", "stop", ("watch",), ("before",)),
-    Action("timeout", "stop", ("watch",), ("before",)),
+    Action("timeout", "stop", ("watch", "wait"), ("before",)),
+    Action("timeout", "stop", ("store",), ("before", "after")),
+    Action("orphan", "stop", ("watch",), ("before",)),
     Action("freeze", "zombies", EVERYWHERE, AROUND),
     Action("freeze", "zombies", ("complete", "get", "initiate", "save", "delete", "load"), AROUND),
     Action("overlap", "zombies", EVERYWHERE, AROUND),
@@ -140,7 +143,7 @@ class Chaos:
             if operation in (*OSS_OPERATIONS[direction], *STORE_OPERATIONS)
             for phase in (("before", "body", "after") if operation in ("part", "put", "get") else ("before", "after"))
         ]
-        fatal = {"crash", "outage", "lost outage", "denied", "stop", "timeout", "freeze", "overlap"}
+        fatal = {"crash", "outage", "lost outage", "denied", "stop", "timeout", "orphan", "freeze", "overlap"}
         crash = Action("crash", "crash", ("part", "get", "complete"), AROUND)
         self._fatal = [
             (action, points) for action, points in self._actions if action.name in fatal and action.where != ("store",)
@@ -196,7 +199,7 @@ class Chaos:
             return self.rng.randint(1, 3 * parts)
         if operation in ("part", "get"):
             return self.rng.randint(1, parts + 1)
-        if operation == "watch":
+        if operation in ("watch", "wait"):
             return self.rng.randint(1, 4 * parts)
         nth = 1
         while self.rng.random() < 0.35:

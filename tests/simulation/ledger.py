@@ -18,8 +18,10 @@ the moments at which they came and went; a try sees those that were present betw
    And a download that ends by anything but kill -9 leaves a checkpoint that proves every part that it fetched, unless
    the store failed it, other tries were about, or damaged bytes came (then all are thrown away).
 4. **Nothing is left.** After a run no upload is open but the one that the checkpoint names and those for which there is
-   an excuse, which are counted: the answer to its initiate was lost; its checkpoint never reached the store; its
-   checkpoint was lost by other hands; OSS refused to abort it; a try that did not know of it overwrote its checkpoint.
+   an excuse, which are counted: the answer to its initiate was lost, or had not come within the grace of a stop;
+   kill -9 came before the save of its checkpoint; the store answered no save of it; its checkpoint was lost by other
+   hands; OSS refused to abort it, or did not answer that in time; a try that did not know of it overwrote its
+   checkpoint; its try was ended a second time while it was on its way out.
    After a success there is no part file and no checkpoint, unless the store or an overlapping try left it.
 5. **Bounded.** A try makes a number of calls that is bounded by its parts and attempts, and by the time it took.
 6. **The superseded bow out.** While the store holds a newer try's checkpoint, a try completes, publishes, saves or
@@ -38,7 +40,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_ossresume.errors import CheckpointUnreadable, TrySuperseded
+from airflow_provider_ossresume.errors import CheckpointUnreadable
 from airflow_provider_ossresume.model.checkpoint import (
     Checkpoint,
     DownloadCheckpoint,
@@ -166,7 +168,9 @@ class Ledger:
         if writer is None or writer is process:
             return None
         # Outside Airflow tries have no numbers: who has written last owns the transfer, so a first save is a claim.
-        if writer.number > process.number or (writer.number == process.number and process.saves):
+        # Only the one that a try goes on from is no newer one, whatever it writes.
+        is_known = process.loaded is not None and process.loaded.owner == writer.owner
+        if writer.number > process.number or (writer.number == process.number and process.saves and not is_known):
             return writer, shelf.written_at
         return None
 
@@ -318,6 +322,7 @@ class Ledger:
     def saw_object(self, process: Try, found: StoredObject) -> None:
         process.heads += 1
         process.fetches_since_head.clear()
+        process.failed_at = None
 
     # --- downloads ----------------------------------------------------------------------------------------------------
 
@@ -353,8 +358,8 @@ class Ledger:
             self.violate(f"(3) {process} fetches bytes {start} to {stop}, which its checkpoint proves")
 
     def fetched(self, process: Try, start: int, stop: int | None, if_match: str | None, *, size: int) -> None:
-        # A download in one request keeps no checkpoint.
-        if stop is not None and if_match is not None and (start, stop) != (0, size):
+        # A download in one request keeps no checkpoint, and nobody waits for what comes after a failure.
+        if stop is not None and if_match is not None and (start, stop) != (0, size) and process.failed_at is None:
             process.fetches_since_head.add((start, stop, if_match))
 
     def check_kept(self, process: Try) -> None:
@@ -364,6 +369,8 @@ class Ledger:
         if any(other.ended >= process.began for other in self._world.tries if other is not process):
             return
         if process.save_has_failed or process.part_file_touched or self.newer_than(process):
+            return
+        if process.has_published or (process.was_timed_out and process.told):
             return
         if self._is_tampered or not process.fetches_since_head:
             return
@@ -445,19 +452,23 @@ class Ledger:
         return any(process.delete_failed for process in self._world.tries)
 
     def _excuse(self, upload: Upload) -> str | None:
-        if not upload.is_answered:
+        if upload.answered == "too late":
+            return "the answer to its initiate had not come within the grace"
+        if not upload.answered:
             return "the answer to its initiate was lost"
         if upload.abort_failed:
-            return "OSS refused to abort it"
+            return "OSS refused to abort it, or did not answer in time"
         if upload.checkpoint_lost:
             return "its checkpoint was lost by other hands"
         if upload.overlapped:
             return "its checkpoint was overwritten by an overlapping try"
         assert upload.by is not None
-        if not upload.is_saved and (upload.save_failed or upload.by.was_killed):
-            return "its checkpoint never reached the store"
-        if not upload.is_saved and (upload.by.was_stopped or isinstance(upload.by.error, TrySuperseded)):
-            return "its try was stopped while it initiated"
+        if not upload.is_saved and upload.save_failed:
+            return "the store answered no save of its checkpoint"
+        if not upload.is_saved and upload.by.was_killed:
+            return "its try was killed before it could save"
+        if not upload.is_saved and upload.by.was_timed_out and upload.by.told:
+            return "its try was ended twice"
         return None
 
 

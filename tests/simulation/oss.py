@@ -41,6 +41,8 @@ MIN_PART_SIZE = 100 * 1024  # OSS: every part but the last, checked at Complete
 MAX_PART_COUNT = 10_000
 STEP = 40 * 1024  # bytes that a body moves at once; a part has three steps or more
 
+SLOW = 0.5  # seconds: longer than a tick, and within the grace of a stop that comes at the first one
+
 NAMES = {
     "head": "HeadObject",
     "put": "PutObject",
@@ -88,7 +90,7 @@ class Upload:
     parts: dict[int, StoredPart] = field(default_factory=dict)
     state: str = "open"  # or completed, aborted, removed
 
-    is_answered: bool = False  # the try that initiated it got to know its ID
+    answered: str = ""  # or in time, or too late: whether the try that initiated it got to know its ID
     is_saved: bool = False  # a checkpoint that names it has been in the store
     save_failed: bool = False
     abort_failed: bool = False
@@ -243,8 +245,9 @@ class Client:
             self._ledger.initiated(self._try, upload)
             return upload
 
+        self._try.stopped_at = None
         upload = self._exchange("initiate", effect)
-        upload.is_answered = True
+        upload.answered = "in time" if self._try.is_in_time(self._world.scheduler.now) else "too late"
         return upload.upload_id
 
     def upload_part(self, target: ObjectRef, upload_id: str, number: int, body: PartBody) -> UploadedPart:
@@ -300,12 +303,12 @@ class Client:
             self._ledger.aborts(self._try, upload_id)
             self._oss.abort(upload_id)
 
-        try:
-            self._exchange("abort", effect, upload_id)
-        except RequestError as error:
-            if upload_id in self._oss.uploads and not isinstance(error, NoSuchUpload):
-                self._oss.uploads[upload_id].abort_failed = True
-            raise
+        upload = self._oss.uploads.get(upload_id)
+        if upload is not None:
+            upload.abort_failed = True  # until it is answered; one that is gone needs no excuse
+        self._exchange("abort", effect, upload_id)
+        if upload is not None:
+            upload.abort_failed = False
 
     # --- one exchange -------------------------------------------------------------------------------------------------
 
@@ -342,6 +345,8 @@ class Client:
         if action == "outage":
             self._try.outage = world.attempts - 1
             raise no_answer(operation, "refused, for longer")
+        if action == "slow":
+            world.scheduler.sleep(SLOW)
         if action == "stall":
             world.scheduler.sleep(12.0)
             raise no_answer(operation, "stalled")
@@ -360,6 +365,8 @@ class Client:
         action = world.point(operation, "after", label)
         if action == "lost":
             raise no_answer(operation, "answer lost")
+        if action == "slow":
+            world.scheduler.sleep(SLOW)
         if action == "lost outage":
             self._try.outage = world.attempts - 1
             raise no_answer(operation, "answer lost, and no other came")

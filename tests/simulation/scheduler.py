@@ -20,6 +20,10 @@ class Killed(BaseException):
     """kill -9: raised at every further step that the process would take."""
 
 
+class TaskTimeout(BaseException):
+    """What Airflow raises in the task's thread when ``execution_timeout`` is over."""
+
+
 class Process:
     """The threads that one kill -9 ends."""
 
@@ -27,6 +31,8 @@ class Process:
         self.name = name
         self.is_dead = False
         self.is_frozen = False
+        self.stopped_at: float | None = None  # when its own thread last told the others to stop
+        self.failed_at: float | None = None  # when one of the others did, since it had failed
 
     def __str__(self) -> str:
         return self.name
@@ -35,8 +41,16 @@ class Process:
 class Thread:
     """One thread; has as much of ``threading.Thread`` as the engine's pool uses."""
 
-    def __init__(self, scheduler: Scheduler, process: Process | None, target: Callable[[], Any] | None) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        process: Process | None,
+        target: Callable[[], Any] | None,
+        *,
+        is_worker: bool = False,
+    ) -> None:
         self.scheduler = scheduler
+        self.is_worker = is_worker
         self.process = process
         self.ready: Ready | None = None  # what it waits for; None: nothing
         self.deadline: float | None = None
@@ -153,14 +167,17 @@ class Scheduler:
 class Queue:
     """``queue.SimpleQueue``, as far as the engine's pool uses it."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, interrupt: Callable[[], None]) -> None:
         self._scheduler = scheduler
+        self._interrupt = interrupt
         self._items: deque[Any] = deque()
 
     def put(self, item: Any) -> None:
         self._items.append(item)
 
     def get(self, timeout: float | None = None) -> Any:
+        if timeout is not None:  # the try's own thread waits, and there signals strike
+            self._interrupt()
         deadline = None if timeout is None else self._scheduler.now + timeout
         while not self._items:
             if deadline is not None and self._scheduler.now >= deadline:
@@ -179,23 +196,35 @@ class Event(threading.Event):
 
     scheduler: Scheduler
 
+    def set(self) -> None:
+        if (process := self.scheduler.process) is not None and not self.is_set():
+            if self.scheduler.current.is_worker:
+                process.failed_at = self.scheduler.now
+            else:
+                process.stopped_at = self.scheduler.now
+        super().set()
+
     def wait(self, timeout: float | None = None) -> bool:
         self.scheduler.pause(self.is_set, None if timeout is None else self.scheduler.now + timeout)
         return self.is_set()
 
 
 class Runtime:
-    """What stands in for ``threading``, ``time`` and ``queue`` in the engine's modules."""
+    """What stands in for ``threading``, ``time`` and ``queue`` in the engine's modules.
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    :param interrupt: called where a signal may strike the thread that waits for the others
+    """
+
+    def __init__(self, scheduler: Scheduler, *, interrupt: Callable[[], None]) -> None:
         self._scheduler = scheduler
+        self._interrupt = interrupt
         self.Event = type("Event", (Event,), {"scheduler": scheduler})
 
     def Thread(self, *, target: Callable[[], Any], name: str, daemon: bool) -> Thread:
-        return Thread(self._scheduler, self._scheduler.process, target)
+        return Thread(self._scheduler, self._scheduler.process, target, is_worker=True)
 
     def SimpleQueue(self) -> Queue:
-        return Queue(self._scheduler)
+        return Queue(self._scheduler, self._interrupt)
 
     def monotonic(self) -> float:
         return self._scheduler.now

@@ -84,10 +84,10 @@ class Store:
             return result
         except StoreUnavailable as error:
             world.note(f"{operation} -> {error}")
+            if operation == "save":
+                world.ledger.save_failed(self._try)
             raise
         finally:
             world.ledger.call_ends(self._try, operation, failed=failed)
-            if failed and operation == "save":
-                world.ledger.save_failed(self._try)
             if failed and operation == "delete":
                 self._try.delete_failed = True

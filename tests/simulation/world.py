@@ -35,16 +35,12 @@ from tests.simulation.disk import Disk
 from tests.simulation.ledger import FOREVER, Ledger
 from tests.simulation.oss import BUCKET, KEY, MIN_PART_SIZE, OSS, STEP, Client, StoredPart
 from tests.simulation.rivals import Rivals
-from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, Thread
+from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, TaskTimeout, Thread
 from tests.simulation.store import Shelf, Store
 
 PART = MIN_PART_SIZE
 MEMORY = Path("/dev/shm")
 MAX_TRIES_AT_ONCE = 3
-
-
-class TaskTimeout(BaseException):
-    """What Airflow raises in the task's thread when ``execution_timeout`` is over."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,9 @@ class Try(Process):
         self.result: TransferResult | None = None
         self.error: BaseException | None = None
         self.is_over = False
-        self.was_killed = self.was_stopped = False
+        self.was_killed = False
+        self.told = ""  # to stop, by on_kill; or that it is an orphan: from there on at every look
+        self.was_timed_out = False
         self.is_overlapped = False  # the scheduler of Airflow has given it up and starts the next one
         # chaos
         self.armed: dict[tuple[str, str], dict[int, str]] = {}
@@ -116,6 +114,10 @@ class Try(Process):
         self.proven: set[tuple[int, int]] = set()
         self.part_file_touched = False
         self.fetches_since_head: set[tuple[int, int, str]] = set()
+
+    def is_in_time(self, now: float) -> bool:
+        """True unless the try has been stopped, and the grace is over."""
+        return self.stopped_at is None or now < self.stopped_at + pool.GRACE
 
 
 class World:
@@ -203,6 +205,8 @@ class World:
         self.note(f"{operation} {label} {phase}: {action.upper()}")
         if action == "crash":
             self.kill(process)
+        elif action == "timeout":
+            self._time_out(process)
         elif action == "freeze":
             self._freeze(process)
         elif action == "overlap":
@@ -213,6 +217,11 @@ class World:
         else:
             return action
         return None
+
+    def _time_out(self, process: Try) -> None:
+        if not process.was_timed_out:  # Airflow's alarm rings once
+            process.was_timed_out = True
+            raise TaskTimeout
 
     def kill(self, process: Try) -> None:
         process.is_dead = process.was_killed = True
@@ -321,13 +330,16 @@ class World:
     def checkpoint_key(self) -> str:
         return checkpoint_key(self.profile.direction, f"oss://{BUCKET}/{KEY}", "dag", "run", "task", -1)
 
+    def interrupt(self) -> None:
+        """Let a signal strike the thread that waits: Airflow raises out of its handlers."""
+        self.point("wait", "before")
+
     def _watch(self, process: Try) -> None:
-        action = self.point("watch", "before")
-        process.was_stopped |= action is not None
-        if action == "stop":
+        process.told = self.point("watch", "before") or process.told
+        if process.told == "stop":
             raise TransferStopped("on_kill")
-        if action == "timeout":
-            raise TaskTimeout
+        if process.told == "orphan":
+            raise TrySuperseded("the supervisor of this try is gone")
 
     # --- judging ------------------------------------------------------------------------------------------------------
 
@@ -371,9 +383,12 @@ class World:
         if isinstance(error, NoSuchKey):
             return self.profile.direction == "download" and None in self.ledger.truths_of(process)
         if isinstance(error, TrySuperseded):
-            return process is not self.newest or any(
-                not other.is_over or other.ended >= process.began for other in self.tries[:-1]
-            ) * (not self.profile.in_airflow)
+            return (
+                process.told == "orphan"
+                or process is not self.newest
+                or any(not other.is_over or other.ended >= process.began for other in self.tries[:-1])
+                * (not self.profile.in_airflow)
+            )
         if isinstance(error, AlreadyExists):
             is_ours = process.number > 1 and len(stood) == 1 and self.profile.crc_headers
             return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
@@ -448,7 +463,7 @@ class World:
         return self.chaos.is_calm and isinstance(error, (AlreadyExists, ArgumentError))
 
 
-LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "watch"})
+LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "watch", "wait"})
 
 
 @contextlib.contextmanager
@@ -465,7 +480,7 @@ def a_world(profile: Profile, *, seed: int = 0, engine: Engine | None = None) ->
 @contextlib.contextmanager
 def virtual_engine(world: World) -> Iterator[None]:
     """Give the engine's modules the run's threads, clock and disk for as long as the run takes."""
-    runtime = Runtime(world.scheduler)
+    runtime = Runtime(world.scheduler, interrupt=world.interrupt)
     replacements: list[tuple[Any, str, Any]] = [
         (pool, "threading", runtime),
         (pool, "time", runtime),
