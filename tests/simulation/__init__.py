@@ -8,4 +8,5 @@
 - ``ledger``: the invariants
 - ``world``: one run: tries after and beside each other, and the calm at the end
 - ``seeds``: a run from one integer
+- ``mutants``: planted defects, which the seeds have to notice
 """

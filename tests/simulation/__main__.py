@@ -1,4 +1,6 @@
-"""Run many seeds, or one: ``python -m tests.simulation --seeds 10000`` and ``python -m tests.simulation --seed 42``."""
+"""Run many seeds, one, or planted defects: ``python -m tests.simulation`` and ``--seeds 10000``, ``--seed 42`` or
+``--mutants``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import sys
 import time
 from collections import Counter
 
+from tests.simulation.mutants import MUTANTS, first_catch
 from tests.simulation.seeds import simulate
 
 MOST_FAILURES = 10  # that are told in full
@@ -18,12 +21,24 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first one")
     parser.add_argument("--seed", type=int, help="this one alone, with its log")
     parser.add_argument("--stats", action="store_true", help="tell which faults fired where, and what was counted")
+    parser.add_argument("--mutants", action="store_true", help="tell which seed is the first to notice each mutant")
     arguments = parser.parse_args()
     if arguments.seed is not None:
         report = simulate(arguments.seed)
         print(report)
         return int(report.violation is not None)
-    return run_many(range(arguments.start, arguments.start + arguments.seeds), stats=arguments.stats)
+    seeds = range(arguments.start, arguments.start + arguments.seeds)
+    return run_mutants(seeds) if arguments.mutants else run_many(seeds, stats=arguments.stats)
+
+
+def run_mutants(seeds: range) -> int:
+    missed = 0
+    for mutant in MUTANTS:
+        report = first_catch(mutant, seeds)
+        missed += report is None
+        told = f"seed {report.seed:>5} {report.violation}" if report else "is noticed by none of them"
+        print(f"{mutant.name:60} {told[:110]}", flush=True)
+    return int(missed > 0)
 
 
 def run_many(seeds: range, *, stats: bool) -> int:

@@ -113,8 +113,37 @@ RIVALS = {
 BETWEEN_ONLY = {"damage", "options"}
 ONLY_BETWEEN = {"upload": ("source rewritten unseen", "source edited unseen")}  # same size, same time stamp
 
+# What ends a try, or leaves it behind.
+FATAL = ("crash", "outage", "lost outage", "denied", "stop", "timeout", "orphan", "freeze", "overlap")
+
 GROUPS = ("crash", "network", "late", "flip", "answers", "store", "disk", "stop", "zombies", "source", "rivals",
           "damage", "tamper", "options")  # fmt: skip
+
+
+def event_points(direction: str, operations: Iterable[str]) -> list[Point]:
+    """Return those of the operations at which others may act, with their phases."""
+    known = (*OSS_OPERATIONS[direction], *STORE_OPERATIONS)
+    points = Action("", "", tuple(name for name in operations if name in known), AROUND).points(direction)
+    return [*points, ("watch", "before")]  # while a try waits, for a part file that another holds or a slow answer
+
+
+def all_troubles(direction: str) -> list[tuple[str, str, str]]:
+    """Return operation, phase and name of whatever may happen in a try."""
+    troubles = [(*point, action.name) for action in ACTIONS for point in action.points(direction)]
+    rivals = RIVALS[direction]
+    names = [name for group in rivals if group not in BETWEEN_ONLY for name in rivals[group]]
+    points = event_points(direction, (*OSS_OPERATIONS[direction], *STORE_OPERATIONS))
+    return list(dict.fromkeys([*troubles, *((*point, name) for point in points for name in names)]))
+
+
+def all_ends(direction: str) -> list[tuple[str, str, str]]:
+    """Return those of all troubles that end a try or leave it behind."""
+    return [trouble for trouble in all_troubles(direction) if trouble[2] in FATAL]
+
+
+def what_others_do(direction: str) -> list[str]:
+    """Return what may happen between two tries."""
+    return list(dict.fromkeys(name for names in RIVALS[direction].values() for name in names))
 
 
 class Chaos:
@@ -136,17 +165,11 @@ class Chaos:
         # Points that a transfer of this size hardly comes to; most faults are not wasted on them.
         multipart = ("initiate", "part", "list", "complete", "abort")
         self._unlikely = ("put",) if profile.size >= profile.threshold else multipart
-        operations = [*OSS_OPERATIONS[direction], "part", "part", "put", "put", "get", "get", "get", "save", "load"]
-        self._event_points = [
-            (operation, phase)
-            for operation in operations
-            if operation in (*OSS_OPERATIONS[direction], *STORE_OPERATIONS)
-            for phase in (("before", "body", "after") if operation in ("part", "put", "get") else ("before", "after"))
-        ]
-        fatal = {"crash", "outage", "lost outage", "denied", "stop", "timeout", "orphan", "freeze", "overlap"}
+        often = ("part", "part", "put", "put", "get", "get", "get", "save", "load")
+        self._event_points = event_points(direction, OSS_OPERATIONS[direction] + often)
         crash = Action("crash", "crash", ("part", "get", "complete"), AROUND)
         self._fatal = [
-            (action, points) for action, points in self._actions if action.name in fatal and action.where != ("store",)
+            (action, points) for action, points in self._actions if action.name in FATAL and action.where != ("store",)
         ] or [(crash, crash.points(direction))]
         rivals = RIVALS[direction]
         self._events = [name for group in rivals if group in self.groups - BETWEEN_ONLY for name in rivals[group]]
@@ -162,6 +185,9 @@ class Chaos:
         if self.is_calm:
             return
         rng = self.rng
+        if self._events and rng.random() < 0.15:  # others act, and nothing hinders the try to make something of it
+            self.arm(process, point := self._likely(self._event_points), self._nth(point), rng.choice(self._events))
+            return
         if rng.random() < 0.8:
             action, points = rng.choice(self._fatal)
             self.arm(process, point := self._likely(points), self._nth(point), action.name)

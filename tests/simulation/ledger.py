@@ -7,7 +7,8 @@ the moments at which they came and went; a try sees those that were present betw
    the source then held, or had held during the try. If nobody else wrote afterwards it still does.
    (``if_exists="skip"`` is exempt: it promises nothing of the bytes.)
 2. **Never mixed.** Whatever a try publishes under the final key or name is byte for byte one version that the source
-   had during that try. A file is on the disk (fsync) before it gets its final name.
+   had during that try. A file is on the disk (fsync) before it gets its final name. No bytes of another version of an
+   object than the one that HEAD has shown come into a part file, even if they would be noticed later.
 3. **No finished part moves again.** *Upload:* a part that OSS holds with the right bytes when the try lists the parts
    is not sent by it, and a try does not begin a new upload while the one that its checkpoint names is open and fits
    (same size, same options) or has become the object that is there with the right bytes. Out of this: a source that
@@ -26,9 +27,10 @@ the moments at which they came and went; a try sees those that were present betw
 5. **Bounded.** A try makes a number of calls that is bounded by its parts and attempts, and by the time it took.
 6. **The superseded bow out.** While the store holds a newer try's checkpoint, a try completes, publishes, saves or
    deletes only when its last step before that was a look at the store that was answered before the newer checkpoint
-   came, or that the store did not answer. No try aborts or completes an upload of another transfer. No two tries write
-   into one part file by turns. A try is superseded only by a newer one. The checkpoint is deleted after the result
-   stands, and the one of an upload is offered to the store before the first part is sent.
+   came, or that the store did not answer. No try aborts the upload with which a newer one goes on that it knows of, nor
+   aborts or completes an upload of another transfer. No two tries write into one part file by turns. A try is
+   superseded only by a newer one. The checkpoint is deleted after the result stands, and the one of an upload is
+   offered to the store before the first part is sent.
 7. **Errors tell the truth.** A try that fails raises an OSSResumeError (or was killed, or timed out). One that is not
    retryable has a reason that a later try would meet again: no permission, nothing there, something there that must not
    be overwritten, a newer try. When all faults end, the next try succeeds.
@@ -311,6 +313,12 @@ class Ledger:
     def aborts(self, process: Try, upload_id: str) -> None:
         if (upload := self._world.oss.uploads.get(upload_id)) and upload.by is None:
             self.violate(f"(6) {process} aborts {upload_id}, an upload of another transfer")
+        stored, newer = _decoded(self._world.shelf.text), self.newer_than(process)
+        if newer and isinstance(stored, UploadCheckpoint) and stored.upload_id == upload_id:
+            if process.looked_at < newer[1]:
+                self.counts["window: abort by a try that was superseded after it had looked"] += 1
+            else:
+                self.violate(f"(6) {process} aborts {upload_id}, with which {newer[0]} goes on")
 
     def object_published(self, process: Try, content: bytes) -> None:
         """Invariant 2."""
@@ -321,6 +329,7 @@ class Ledger:
 
     def saw_object(self, process: Try, found: StoredObject) -> None:
         process.heads += 1
+        process.seen_etag = found.etag
         process.fetches_since_head.clear()
         process.failed_at = None
 
@@ -357,6 +366,11 @@ class Ledger:
         ):
             self.violate(f"(3) {process} fetches bytes {start} to {stop}, which its checkpoint proves")
 
+    def serves(self, process: Try, found: StoredObject) -> None:
+        """Invariant 2."""
+        if found.etag != process.seen_etag:
+            self.violate(f"(2) {process} fetches bytes of {found.etag}, and began with {process.seen_etag}")
+
     def fetched(self, process: Try, start: int, stop: int | None, if_match: str | None, *, size: int) -> None:
         # A download in one request keeps no checkpoint, and nobody waits for what comes after a failure.
         if stop is not None and if_match is not None and (start, stop) != (0, size) and process.failed_at is None:
@@ -370,7 +384,7 @@ class Ledger:
             return
         if process.save_has_failed or process.part_file_touched or self.newer_than(process):
             return
-        if process.has_published or (process.was_timed_out and process.told):
+        if process.has_published or process.was_ended_twice:
             return
         if self._is_tampered or not process.fetches_since_head:
             return
@@ -460,14 +474,16 @@ class Ledger:
             return "OSS refused to abort it, or did not answer in time"
         if upload.checkpoint_lost:
             return "its checkpoint was lost by other hands"
+        assert upload.by is not None
+        if upload.overlapped and upload.by.was_killed:
+            return "its checkpoint was overwritten by an overlapping try, and its try was killed"
         if upload.overlapped:
             return "its checkpoint was overwritten by an overlapping try"
-        assert upload.by is not None
         if not upload.is_saved and upload.save_failed:
             return "the store answered no save of its checkpoint"
         if not upload.is_saved and upload.by.was_killed:
             return "its try was killed before it could save"
-        if not upload.is_saved and upload.by.was_timed_out and upload.by.told:
+        if not upload.is_saved and upload.by.was_ended_twice:
             return "its try was ended twice"
         return None
 

@@ -222,6 +222,7 @@ class Client:
                 self._ledger.fetches(self._try, start, stop, if_match)
             content = self._oss.get(start, stop, if_match)
             found = self._oss.head()
+            self._ledger.serves(self._try, found)
             if stop is not None and len(content) != stop - start:
                 raise BadAnswer("Content-Range", operation="GetObject", target=str(target))
             sink.open()

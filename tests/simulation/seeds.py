@@ -6,12 +6,15 @@ import hashlib
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from tests.simulation.chaos import GROUPS
 from tests.simulation.world import MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Profile, World, virtual_engine
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Report:
 def simulate(seed: int, *, engine: Engine | None = None) -> Report:
     """Run one seed."""
     rng = random.Random(seed)
-    profile = a_profile(rng)
+    profile = a_profile(rng.choice)
     groups = frozenset(group for group in GROUPS if rng.random() < 0.5)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         world = World(profile, Path(folder), rng=rng, groups=groups, engine=engine)
@@ -81,29 +84,35 @@ def run(world: World, *, tries: int, rate: float) -> None:
     world.finish()
 
 
-def a_profile(rng: random.Random) -> Profile:
-    direction = rng.choice(("upload", "download"))
-    in_airflow = rng.random() < 0.85
+class Choose(Protocol):
+    """Chooses one of several; a seed or hypothesis does it."""
+
+    def __call__(self, options: Sequence[T], /) -> T: ...
+
+
+def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "download")) -> Profile:
+    direction = choose(directions)
+    in_airflow = choose((True,) * 6 + (False,))
     changed = "source_changed" if direction == "upload" else "object_changed"
-    size = rng.choice((0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART, 5 * PART + 17))
-    if rng.random() < 0.6:
-        size = rng.randint(PART, 7 * PART)
+    size = choose((0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART, 5 * PART + 17))
+    if choose((True, True, False)):
+        size = choose(range(PART, 7 * PART + 1))
     options: dict[str, Any] = {
-        "if_exists": rng.choice(("overwrite",) * 6 + ("skip", "skip_if_same", "fail", "fail")),
-        changed: rng.choice(("restart", "restart", "restart", "fail")),
+        "if_exists": choose(("overwrite",) * 6 + ("skip", "skip_if_same", "fail", "fail")),
+        changed: choose(("restart", "restart", "restart", "fail")),
     }
     return Profile(
         direction=direction,
         size=size,
-        threshold=rng.choice((PART, PART, PART, 4 * PART)),
-        concurrency=rng.choice((1, 1, 1, 2, 3)),
-        attempts=rng.choice((1, 2, 3)),
-        page_size=rng.choice((2, 3, 1000)),
-        interval=rng.choice((0.0, 5.0, 5.0)),
-        latency=rng.choice((0.02, 0.1, 0.5, 4.0)),
+        threshold=choose((PART, PART, PART, 4 * PART)),
+        concurrency=choose((1, 1, 1, 2, 3)),
+        attempts=choose((1, 2, 3)),
+        page_size=choose((2, 3, 1000)),
+        interval=choose((0.0, 5.0, 5.0)),
+        latency=choose((0.02, 0.1, 0.5, 4.0)),
         in_airflow=in_airflow,
-        is_fenced=in_airflow and rng.random() < 0.2,
-        crc_headers=rng.random() < 0.9,
-        verify=rng.random() < 0.93,
+        is_fenced=in_airflow and choose((False,) * 4 + (True,)),
+        crc_headers=choose((True,) * 7 + (False,)),
+        verify=choose((True,) * 7 + (False,)),
         options=options,
     )

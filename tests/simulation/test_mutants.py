@@ -1,0 +1,18 @@
+"""The simulation notices planted defects; an engine that it cannot tell from a defective one is not proven by it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, Mutant, first_catch
+from tests.simulation.seeds import simulate
+
+SEEDS = 3000  # most of them are noticed by one of the first hundred
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_a_planted_defect_is_noticed(mutant: Mutant) -> None:
+    report = first_catch(mutant, range(SEEDS))
+
+    assert report is not None, f"no seed below {SEEDS} breaks one of the invariants {mutant.breaks}: a hole in the simulation"
+    assert simulate(report.seed).violation is None  # it is the defect that was noticed
