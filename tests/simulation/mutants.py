@@ -233,12 +233,12 @@ class AsksAllTheTime(Checkpointer):
 
 
 class ListsBeforeEachPart(Uploader):
-    def _body(self, pool, source, part):
+    def _body(self, pool, source, part, **options):
         if self._checkpointer.current is not None:
             for _ in range(8):
                 with suppress(NoSuchUpload):
                     self._oss.list_parts(self._target, self._checkpointer.current.upload_id)
-        return super()._body(pool, source, part)
+        return super()._body(pool, source, part, **options)
 
 
 class GivesUpForEver(Uploader):
