@@ -190,6 +190,8 @@ def an_object_to_fetch(world: World) -> None:
 class Fetched:
     """A sink, and what OSS says of the bytes."""
 
+    piece_size = PART
+
     def __init__(self) -> None:
         self.data = b""
         self.said: int | None = None
@@ -197,7 +199,7 @@ class Fetched:
     def open(self) -> None:
         self.data = b""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: memoryview) -> None:
         self.data += data
 
 
