@@ -123,7 +123,9 @@ class ServiceError(RequestError):
 
 
 # OSS, "Error handling" of the SDKs: the bytes were damaged on the way, or the frontend asks to come again.
-RETRYABLE_CODES = frozenset({"BadRequest", "InvalidDigest", "BadDigest", "RequestTimeout", "IncompleteBody"})
+RETRYABLE_CODES = frozenset(
+    {"BadRequest", "InvalidDigest", "BadDigest", "MalformedXML", "RequestTimeout", "IncompleteBody"}
+)
 
 
 class AccessDenied(ServiceError):

@@ -55,5 +55,9 @@ class FileCheckpointStore:
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 
+    def place(self, key: str) -> str:
+        """Return what to look for on the disk."""
+        return f"file {self._path(key)}"
+
     def __str__(self) -> str:
         return f"file {self.folder}"

@@ -29,7 +29,7 @@ class TaskStateCheckpointStore:
         try:
             value = self._store.get(PREFIX + key)
         except Exception as error:  # Airflow raises what its API client raises
-            raise _airflow.store_error(f"reading the task state {PREFIX + key}", error) from error
+            raise _airflow.store_error(f"reading the {self.place(key)}", error) from error
         return None if value is None else json.dumps(value)
 
     def save(self, key: str, text: str) -> None:
@@ -40,13 +40,17 @@ class TaskStateCheckpointStore:
                 raise TrySuperseded(
                     "Airflow's task state store says that this try is over; it leaves the transfer to the newer one"
                 ) from error
-            raise _airflow.store_error(f"writing the task state {PREFIX + key}", error) from error
+            raise _airflow.store_error(f"writing the {self.place(key)}", error) from error
 
     def delete(self, key: str) -> None:
         try:
             self._store.delete(PREFIX + key)
         except Exception as error:  # as above
-            raise _airflow.store_error(f"deleting the task state {PREFIX + key}", error) from error
+            raise _airflow.store_error(f"deleting the {self.place(key)}", error) from error
+
+    def place(self, key: str) -> str:
+        """Return what to look for in Airflow's UI."""
+        return f"task state {PREFIX}{key}"
 
     def __str__(self) -> str:
         return "task state store"

@@ -21,19 +21,23 @@ class VariableCheckpointStore:
         try:
             return _airflow.get_variable(PREFIX + key)
         except Exception as error:  # Airflow raises what its database, secrets back end or API client raise
-            raise _airflow.store_error(f"reading the Variable {PREFIX + key}", error) from error
+            raise _airflow.store_error(f"reading the {self.place(key)}", error) from error
 
     def save(self, key: str, text: str) -> None:
         try:
             _airflow.set_variable(PREFIX + key, text, description=self._description)
         except Exception as error:  # as above
-            raise _airflow.store_error(f"writing the Variable {PREFIX + key}", error) from error
+            raise _airflow.store_error(f"writing the {self.place(key)}", error) from error
 
     def delete(self, key: str) -> None:
         try:
             _airflow.delete_variable(PREFIX + key)
         except Exception as error:  # as above
-            raise _airflow.store_error(f"deleting the Variable {PREFIX + key}", error) from error
+            raise _airflow.store_error(f"deleting the {self.place(key)}", error) from error
+
+    def place(self, key: str) -> str:
+        """Return what to look for in Airflow's UI."""
+        return f"Variable {PREFIX}{key}"
 
     def __str__(self) -> str:
         return "Variable"

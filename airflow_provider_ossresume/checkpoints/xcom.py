@@ -41,24 +41,28 @@ class XComCheckpointStore:
         try:
             value = _airflow.get_xcom(PREFIX + key, self._row)
         except Exception as error:  # Airflow raises what its database, XCom back end or API client raise
-            raise _airflow.store_error(f"reading the XCom {PREFIX + key} of {self._holder}", error) from error
+            raise _airflow.store_error(f"reading the {self.place(key)}", error) from error
         return None if value is None else _as_text(value)
 
     def save(self, key: str, text: str) -> None:
         try:
             _airflow.set_xcom(PREFIX + key, json.loads(text), self._row)
         except Exception as error:  # as above
-            raise _airflow.store_error(f"writing the XCom {PREFIX + key} of {self._holder}", error) from error
+            raise _airflow.store_error(f"writing the {self.place(key)}", error) from error
 
     def delete(self, key: str) -> None:
         try:
             _airflow.delete_xcom(PREFIX + key, self._row)
         except Exception as error:  # as above
-            raise _airflow.store_error(f"deleting the XCom {PREFIX + key} of {self._holder}", error) from error
+            raise _airflow.store_error(f"deleting the {self.place(key)}", error) from error
 
     @property
     def _holder(self) -> str:
         return f"task {self._row['task_id']!r}"
+
+    def place(self, key: str) -> str:
+        """Return what to look for in Airflow's UI."""
+        return f"XCom {PREFIX}{key} of {self._holder}"
 
     def __str__(self) -> str:
         return f"XCom of {self._holder}"

@@ -15,6 +15,7 @@ kind               what happens
                    its head), for ``seconds`` or for good
 ``flip``           the byte at ``after_bytes`` of the body arrives flipped: in storage for an upload, at the client
                    for a download
+``flip-answer``    the byte at ``after_bytes`` of the answer's body arrives flipped, whatever the call
 ``wrong-crc``      the answer's CRC-64 is wrong; in ListParts that of every part
 ``no-crc``         the answer has no CRC-64
 ``latency``        the answer comes ``seconds`` later; the work is done in time
@@ -49,6 +50,7 @@ KINDS = frozenset(
         "truncated",
         "stall",
         "flip",
+        "flip-answer",
         "wrong-crc",
         "no-crc",
         "latency",

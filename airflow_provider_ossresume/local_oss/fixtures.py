@@ -1,7 +1,7 @@
 """A pytest plugin: ``pytest_plugins = ["airflow_provider_ossresume.local_oss.fixtures"]`` gives the fixture::
 
 def test_my_dag(local_oss, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", local_oss.connection_uri())
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", local_oss.airflow_connection())
     ...
     assert local_oss.object("bucket", "key") == b"bytes"
 """

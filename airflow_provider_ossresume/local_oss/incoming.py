@@ -279,13 +279,14 @@ def _bucket_of(host: str) -> str | None:
     """Return the bucket of a virtual host, or None for an endpoint, below which the path names the bucket."""
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
     first, dot, rest = name.partition(".")
-    if not dot or _is_address(name):
+    if not dot or is_address(name):
         return None
     is_endpoint = first == "oss" or (first.startswith("oss-") and not rest.startswith("oss-"))
     return None if is_endpoint else first
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Tell an IP address from a name."""
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:

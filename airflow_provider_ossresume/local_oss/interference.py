@@ -12,7 +12,8 @@ from airflow_provider_ossresume.local_oss.faults import Fault
 from airflow_provider_ossresume.local_oss.incoming import ConnectionLost, Source
 
 REQUEST_KINDS = frozenset({"reset-request", "stall-request", "flip", "bandwidth"})
-ANSWER_KINDS = frozenset({"reset-answer", "truncated", "stall", "flip", "bandwidth"})
+ANSWER_KINDS = frozenset({"reset-answer", "truncated", "stall", "flip", "flip-answer", "bandwidth"})
+_FLIPS = ("flip", "flip-answer")
 _HUGE_XML_SIZE = 64 * 1024 * 1024
 
 
@@ -42,9 +43,9 @@ class Interference:
             ahead = fault.after_bytes - self._position
             if fault.kind == "bandwidth":
                 wanted = min(wanted, max(1, fault.bytes_per_second // 20))
-            elif fault.kind != "flip" and ahead > 0:
+            elif fault.kind not in _FLIPS and ahead > 0:
                 wanted = min(wanted, ahead)
-            elif fault.kind != "flip":
+            elif fault.kind not in _FLIPS:
                 self._strike(fault)
         return wanted
 
@@ -60,7 +61,7 @@ class Interference:
         """Return the bytes as they arrive, when they may."""
         for fault in self._faults:
             offset = fault.after_bytes - self._position
-            if fault.kind == "flip" and 0 <= offset < len(data):
+            if fault.kind in _FLIPS and 0 <= offset < len(data):
                 data = memoryview(bytearray(data))
                 data[offset] ^= 0xFF
         self._position += len(data)

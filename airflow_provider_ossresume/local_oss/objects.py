@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 
 from airflow_provider_ossresume.local_oss.answers import (
@@ -28,6 +26,7 @@ from airflow_provider_ossresume.local_oss.service import (
     kept_headers,
     parse_xml,
     receive,
+    whole_body,
     whole_number,
 )
 from airflow_provider_ossresume.local_oss.storage import StoredObject, check_key
@@ -110,8 +109,9 @@ def delete_multiple_objects(service: Service, request: Incoming) -> Answer:
     """Remove the objects that the body names."""
     bucket, encode = request.target[0], encoder(request.query)
     service.storage.bucket(bucket)
-    data = request.body.whole()
-    _check_md5_of(data, request.headers)
+    if "content-md5" not in request.headers:
+        raise invalid_argument("Content-MD5", "", message="Missing Some Required Arguments.")
+    data = whole_body(request)
     root = parse_xml(data, root="Delete")
     keys = [element.findtext("Key") or "" for element in root.iter("Object")]
     if not 1 <= len(keys) <= MAX_DELETE_COUNT:
@@ -124,14 +124,6 @@ def delete_multiple_objects(service: Service, request: Incoming) -> Answer:
         return Answer()
     deleted = [("Deleted", [("Key", encode(key))]) for key in keys]
     return xml_answer("DeleteResult", [*encoding_element(request.query), *deleted])
-
-
-def _check_md5_of(data: bytes, headers: Mapping[str, str]) -> None:
-    claimed = headers.get("content-md5")
-    if claimed is None:
-        raise invalid_argument("Content-MD5", "", message="Missing Some Required Arguments.")
-    if claimed != base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode():
-        raise Refusal(400, "InvalidDigest", "The Content-MD5 you specified did not match.")
 
 
 def copy_object(service: Service, request: Incoming) -> Answer:

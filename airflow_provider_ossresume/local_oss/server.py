@@ -20,7 +20,7 @@ from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
 from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
 from airflow_provider_ossresume.local_oss.faults import Fault, Rule
-from airflow_provider_ossresume.local_oss.incoming import STEP
+from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
 from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
@@ -187,9 +187,11 @@ class LocalOSS:
         """Answer 403 SecurityTokenExpired until another token or other credentials are set."""
         self._backend.account = replace(self._backend.account, token_expired=True)
 
-    def connection_uri(self) -> str:
+    def airflow_connection(self) -> str:
         """Return the Airflow connection, as JSON for an environment variable such as ``AIRFLOW_CONN_OSS_DEFAULT``."""
-        extra = {"endpoint": self.endpoint, "region": self.region, "addressing": "path"}
+        extra = {"endpoint": self.endpoint, "region": self.region}
+        if not is_address(self._host):  # else it is the default
+            extra["addressing"] = "path"
         if self.security_token:
             extra["security_token"] = self.security_token
         return json.dumps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -70,10 +71,17 @@ def receive(service: Service, request: Incoming) -> Content:
     content = service.storage.contents.receive(request.body)
     if claimed is not None and content.md5 != claimed:
         service.storage.contents.discard(content)
-        raise Refusal(
-            400, "InvalidDigest", "The Content-MD5 you specified did not match.", details=_digests(claimed, content.md5)
-        )
+        raise _other_digest(claimed, content.md5)
     return content
+
+
+def whole_body(request: Incoming) -> bytes:
+    """Return a body of XML, checked against Content-MD5."""
+    claimed = _claimed_md5(request)
+    data = request.body.whole()
+    if claimed is not None and (computed := hashlib.md5(data, usedforsecurity=False).hexdigest().upper()) != claimed:
+        raise _other_digest(claimed, computed)
+    return data
 
 
 def content_md5(content: Content) -> str:
@@ -94,11 +102,12 @@ def _claimed_md5(request: Incoming) -> str | None:
     return digest.hex().upper()
 
 
-def _digests(claimed: str, computed: str) -> dict[str, str]:
-    return {
+def _other_digest(claimed: str, computed: str) -> Refusal:
+    digests = {
         "ExpectedDigest": base64.b64encode(bytes.fromhex(claimed)).decode(),
         "CalculatedDigest": base64.b64encode(bytes.fromhex(computed)).decode(),
     }
+    return Refusal(400, "InvalidDigest", "The Content-MD5 you specified did not match.", details=digests)
 
 
 def whole_number(text: str) -> int | None:

@@ -28,6 +28,7 @@ from airflow_provider_ossresume.local_oss.service import (
     number_argument,
     parse_xml,
     receive,
+    whole_body,
     whole_number,
 )
 from airflow_provider_ossresume.local_oss.storage import StoredObject, StoredPart, Upload
@@ -114,7 +115,7 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
     upload = _upload(service, request)
-    data = request.body.whole()
+    data = whole_body(request)
     with upload.lock:
         _upload(service, request)  # another Complete or Abort may have won
         parts = _chosen_parts(upload, request, data)

@@ -43,6 +43,9 @@ class Body(Protocol):
 
     def open(self) -> Iterable[bytes | memoryview]: ...
 
+    def content_md5(self) -> str | None:
+        """The header Content-MD5 of what will be sent; None when nothing is to be verified, or cannot."""
+
     def crc64(self) -> int | None:
         """The CRC-64 of what the last attempt sent; None when nothing is to be verified."""
 

@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, ServiceError
+from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import (
     ListedObject,
     ListedUpload,
@@ -128,12 +129,14 @@ class OssClient:
     # --- objects ------------------------------------------------------------------------------------------------------
 
     def put_object(self, target: ObjectRef, body: Body, *, headers: Mapping[str, str] | None = None) -> ObjectMeta:
-        """Write an object of at most 5 GiB in one request.
+        """Write an object of at most 5 GiB in one request. OSS refuses a body that is damaged on its way.
 
         :raises AlreadyExists: with the header ``x-oss-forbid-overwrite: true``, when the object exists
         :raises IntegrityError: when OSS stored other bytes than were sent
         """
-        call = Call("PutObject", "PUT", target.bucket, target.key, headers=headers or {}, body=body)
+        # A part needs none: one that arrived damaged is sent again before Complete, so it never becomes an object.
+        sent = {**_digest(body.content_md5()), **(headers or {})}
+        call = Call("PutObject", "PUT", target.bucket, target.key, headers=sent, body=body)
         return self._exchange(call, lambda answer: answers.stored_object(call, answer, body))
 
     def get_object(
@@ -189,7 +192,7 @@ class OssClient:
             body = messages.delete_body(keys[first : first + MAX_KEYS_TO_DELETE])
             call = Call(
                 "DeleteMultipleObjects", "POST", bucket, query={"delete": "", "encoding-type": "url"},
-                headers={"Content-MD5": messages.content_md5(body)}, body=body,
+                headers=_digest(content_md5([body])), body=body,
             )  # fmt: skip
             gone += self._exchange_xml(call, messages.read_deleted)
         return gone
@@ -269,9 +272,10 @@ class OssClient:
         :raises NoSuchUpload: when the upload is over; perhaps an earlier attempt's answer was lost
         """
         parts = list(parts)
+        body = messages.complete_body(parts)
         call = Call(
-            "CompleteMultipartUpload", "POST", target.bucket, target.key, {"uploadId": upload_id}, headers or {},
-            messages.complete_body(parts),
+            "CompleteMultipartUpload", "POST", target.bucket, target.key, {"uploadId": upload_id},
+            {**_digest(content_md5([body])), **(headers or {})}, body,
         )  # fmt: skip
 
         def read(answer: requests.Response) -> ObjectMeta:
@@ -484,6 +488,10 @@ class _StallGuard:
 
 def _version_query(target: ObjectRef) -> dict[str, str]:
     return {"versionId": target.version_id} if target.version_id else {}
+
+
+def _digest(md5: str | None) -> dict[str, str]:
+    return {"Content-MD5": md5} if md5 else {}
 
 
 def _part_query(upload_id: str, number: int) -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,11 +74,6 @@ def delete_body(keys: Iterable[str]) -> bytes:
     """Return the body of DeleteMultipleObjects; OSS then names each key that it deleted."""
     objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
     return f"<Delete><Quiet>false</Quiet>{objects}</Delete>".encode()
-
-
-def content_md5(body: bytes) -> str:
-    """Return the Content-MD5 header, which DeleteMultipleObjects requires."""
-    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

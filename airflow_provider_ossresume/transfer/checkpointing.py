@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable, StoreUnavailable, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, decode, encode
@@ -36,6 +36,13 @@ class CheckpointStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Forget the text; one that does not exist is no error. Errors as in :meth:`load`."""
+
+
+@runtime_checkable
+class NamesPlaces(Protocol):
+    """A store that can say where a person finds a checkpoint; with others the log shows the store and the key."""
+
+    def place(self, key: str) -> str: ...
 
 
 def this_process(try_number: int = 0) -> Owner:
@@ -76,7 +83,7 @@ class Checkpointer:
         self._next_save = self._next_owner_check = 0.0
 
     def __str__(self) -> str:
-        return f"{self._store} {self.key}"
+        return self._store.place(self.key) if isinstance(self._store, NamesPlaces) else f"{self._store} {self.key}"
 
     @property
     def current(self) -> Checkpoint | None:

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, SourceChanged, TransferStopped
 from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.parts import Part, format_size
 from airflow_provider_ossresume.transfer.progress import Meter
 
@@ -180,6 +181,10 @@ class PartBody:
             self._meter.add(len(piece))
             pace.moved(len(piece))
         self._crc64 = crc if self._verify else None
+
+    def content_md5(self) -> str | None:
+        """Read the bytes for their Content-MD5; errors as in :meth:`SourceFile.pieces`."""
+        return content_md5(self._source.pieces(self._part, self._stopped)) if self._verify else None
 
     def crc64(self) -> int | None:
         return self._crc64

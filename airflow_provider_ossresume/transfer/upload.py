@@ -392,11 +392,7 @@ class Uploader:
         crc = _whole_crc64(parts)
         self._checkpointer.check_owner()
         try:
-            meta = pool.call(
-                lambda: self._oss.complete(
-                    self._target, checkpoint.upload_id, parts, headers=self._options.complete_headers
-                )
-            )
+            meta = self._join(pool, checkpoint, parts)
         except NoSuchUpload as error:
             meta = self._head_if_ours(pool, error, size=checkpoint.size, crc64=crc)
         except AlreadyExists as error:
@@ -410,6 +406,26 @@ class Uploader:
                 "the object, the next try replaces it"
             )
         return "transferred", meta, crc
+
+    def _join(self, pool: Pool, checkpoint: UploadCheckpoint, parts: list[UploadedPart]) -> ObjectMeta:
+        """Return what Complete answers.
+
+        :raises NoSuchUpload: when the upload is over, also when only ListParts can tell so
+        """
+        upload_id, headers = checkpoint.upload_id, self._options.complete_headers
+        try:
+            return pool.call(lambda: self._oss.complete(self._target, upload_id, parts, headers=headers))
+        except RequestError as error:
+            if not _may_be_done(error):
+                raise
+            try:
+                # Not HEAD alone: the same bytes may stand there from before, with this upload still open.
+                pool.call(lambda: self._oss.list_parts(self._target, upload_id))
+            except NoSuchUpload:
+                raise
+            except RequestError:
+                error.retryable = True  # nobody can tell now; the next try can
+            raise
 
     def _head_if_ours(self, pool: Pool, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
         """Return the object when it holds what was sent, as it does when an answer was lost; else raise the error."""
@@ -493,6 +509,11 @@ def split_headers(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str,
     """Return what goes with every request, and what belongs to the object."""
     with_requests = {name: value for name, value in headers.items() if name.lower() in REQUEST_HEADERS}
     return with_requests, {name: value for name, value in headers.items() if name not in with_requests}
+
+
+def _may_be_done(error: RequestError) -> bool:
+    """True when OSS may have done what was asked for: nothing that it said tells that it did not."""
+    return error.retryable or (isinstance(error, ServiceError) and not error.code)
 
 
 def _whole_crc64(parts: list[UploadedPart]) -> int | None:

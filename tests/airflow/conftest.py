@@ -85,7 +85,7 @@ def dag(database: None) -> Any:
 @pytest.fixture
 def connected(oss: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> LocalOSS:
     """The server behind the connection ``oss_default``."""
-    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", oss.connection_uri())
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", oss.airflow_connection())
     return oss
 
 

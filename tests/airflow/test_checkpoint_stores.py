@@ -14,7 +14,8 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import CheckpointUnreadable, StoreUnavailable
-from airflow_provider_ossresume.model.checkpoint import checkpoint_key, decode
+from airflow_provider_ossresume.model.checkpoint import Owner, checkpoint_key, decode
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from tests.airflow.store_contract import PROMISES, Promise, key_of, outcomes
 
 IN_AIRFLOW = ("variable", "xcom", "task_state")
@@ -192,6 +193,23 @@ def test_an_xcom_lies_on_the_row_of_the_holder_and_leaves_its_other_xcoms_alone(
     held, others = in_task("xcom", save_and_delete)
     assert held == [("holder", "of_the_author"), ("holder", f"ossresume-{key_of('held')}")]
     assert others == {"is": "kept"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("variable", "Variable ossresume-{key}"),
+        ("task_state", "task state ossresume-{key}"),
+        ("xcom", "XCom ossresume-{key} of task 'holder'"),
+    ],
+)
+def test_a_log_line_names_what_a_person_finds_in_the_ui(in_task: InTask, kind: str, said: str) -> None:
+    key = key_of("named")
+
+    def line_of(store: CheckpointStore, _: Mapping[str, Any]) -> list[str]:
+        return [str(Checkpointer(store, key, owner=Owner(1, "us"), interval=0))]
+
+    assert in_task(kind, line_of) == [said.format(key=key)]
 
 
 def test_a_file_is_for_its_owner_only_and_whole(tmp_path: Path) -> None:

@@ -131,8 +131,17 @@ def test_the_extra_bucket_comes_before_the_schema(connections: Connections) -> N
     assert settings_of(connections, schema="old-field", extra={"bucket": "new-field"}).bucket == "new-field"
 
 
+def test_the_local_servers_connection_gives_airflow_nothing_to_grumble_about(
+    connected: LocalOSS, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level("INFO"):
+        assert OSSResumeHook().list_keys("bucket") == []
+
+    assert "too short" not in caplog.text + "".join(capsys.readouterr())
+
+
 def test_a_pasted_key_may_bring_white_space_along(oss: LocalOSS, connections: Connections) -> None:
-    extra = json.loads(oss.connection_uri())["extra"]
+    extra = json.loads(oss.airflow_connection())["extra"]
     connections.add(login=f" {oss.access_key_id}\n", password=f"{oss.access_key_secret}\r\n", extra=extra)
 
     assert OSSResumeHook().list_keys("bucket") == []
@@ -140,7 +149,7 @@ def test_a_pasted_key_may_bring_white_space_along(oss: LocalOSS, connections: Co
 
 def test_an_sts_token_is_sent_along(connections: Connections) -> None:
     with LocalOSS(security_token="a-token") as oss:
-        connections.add_text("oss_default", oss.connection_uri())
+        connections.add_text("oss_default", oss.airflow_connection())
         assert OSSResumeHook().list_keys("bucket") == []
 
         extra = {"endpoint": oss.endpoint, "region": oss.region, "auth_type": "sts", "security_token": "a-token\n"}
@@ -303,7 +312,7 @@ def test_settings_show_no_secret(connections: Connections) -> None:
 
 
 def test_a_good_connection_tells_bucket_and_region(connected: LocalOSS, connections: Connections) -> None:
-    connection = json.loads(connected.connection_uri())
+    connection = json.loads(connected.airflow_connection())
     connection["extra"]["bucket"] = "bucket"
     connections.add(**connection)
 
@@ -336,7 +345,7 @@ def test_without_a_bucket_the_settings_are_all_that_can_be_tested(connected: Loc
 def test_a_bad_connection_tells_what_to_do(
     oss: LocalOSS, connections: Connections, change: dict[str, Any], says: str
 ) -> None:
-    connections.add(**{**json.loads(oss.connection_uri()), "schema": "bucket", **change})
+    connections.add(**{**json.loads(oss.airflow_connection()), "schema": "bucket", **change})
 
     works, message = OSSResumeHook().test_connection()
 
@@ -348,7 +357,7 @@ def test_a_bad_connection_tells_what_to_do(
 def test_a_missing_permission_is_named(connected: LocalOSS, connections: Connections) -> None:
     from airflow_provider_ossresume.local_oss import Fault
 
-    connections.add(**{**json.loads(connected.connection_uri()), "schema": "bucket"})
+    connections.add(**{**json.loads(connected.airflow_connection()), "schema": "bucket"})
     connected.fail("GetBucketInfo", fault=Fault("status", status=403, code="AccessDenied"))
 
     works, message = OSSResumeHook().test_connection()

@@ -204,7 +204,7 @@ def test_a_key_from_a_task_that_returned_nothing_fails_at_once(
 )
 def test_testing_a_connection_asks_at_most_twice(connected: LocalOSS, connections: Any, fault: Fault) -> None:
     """It runs in Airflow's API server while a person waits: eight attempts, each with its timeout, are minutes."""
-    connections.add(**{**json.loads(connected.connection_uri()), "schema": BUCKET})
+    connections.add(**{**json.loads(connected.airflow_connection()), "schema": BUCKET})
     asked: list[Any] = []
     connected.on_request = asked.append
     connected.fail("GetBucketInfo", fault=fault, times=None)

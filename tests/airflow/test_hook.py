@@ -296,7 +296,7 @@ def test_whoever_has_a_url_may_do_one_thing(hook: OSSResumeHook, connected: Loca
 
 def test_a_url_carries_the_sts_token_and_no_secret(connections: Any) -> None:
     with LocalOSS(security_token="a/token+x=") as oss:
-        connections.add_text("oss_default", oss.connection_uri())
+        connections.add_text("oss_default", oss.airflow_connection())
         oss.put(BUCKET, "key", b"hello")
 
         url = OSSResumeHook().generate_presigned_url("key", BUCKET)
@@ -308,7 +308,7 @@ def test_a_url_carries_the_sts_token_and_no_secret(connections: Any) -> None:
 def test_a_url_is_over_when_its_time_is(connections: Any) -> None:
     now = [1_700_000_000.0]
     with LocalOSS(clock=lambda: now[0]) as oss:
-        connections.add_text("oss_default", oss.connection_uri())
+        connections.add_text("oss_default", oss.airflow_connection())
         oss.put(BUCKET, "key", b"hello")
         hook = OSSResumeHook()
         hook.head_object("key", BUCKET)  # learns the server's time

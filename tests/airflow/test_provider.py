@@ -55,7 +55,7 @@ class CommandLine:
 def command_line(migrated: None) -> CommandLine:
     """One process, as each start of Airflow takes seconds."""
     with LocalOSS() as oss:
-        good = {**json.loads(oss.connection_uri()), "schema": "bucket"}
+        good = {**json.loads(oss.airflow_connection()), "schema": "bucket"}
         connections = {"good": good, "bad": {**good, "password": "a-wrong-secret"}}
         done = subprocess.run(
             (sys.executable, str(Path(airflow_console.__file__))),

@@ -51,7 +51,7 @@ def traces(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Traces:
         oss.fail("GetObject", nth=4, fault=Fault("status", status=503))
         oss.fail("UploadPart", fault=Fault("status", status=403, code="AccessDenied"), key="broken", times=None)
         oss.after_request = lambda request: request.key == "later" and oss.put(BUCKET, "later", b"")
-        right = json.loads(oss.connection_uri())
+        right = json.loads(oss.airflow_connection())
         connections = {
             "oss_default": {**right, "schema": BUCKET},
             "wrong_secret": {**right, "password": WRONG_SECRET},

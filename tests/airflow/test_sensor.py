@@ -236,7 +236,7 @@ def test_a_connection_in_the_database_serves_task_and_trigger(
         )
     oss.after_request = lambda request: request.key == "later" and oss.put(BUCKET, "later", b"")
 
-    with runs.connection_in_the_database("oss_default", oss.connection_uri()):
+    with runs.connection_in_the_database("oss_default", oss.airflow_connection()):
         done = runs.run(dag)
 
     assert done.state == "success"

@@ -44,7 +44,7 @@ def oss() -> Iterator[LocalOSS]:
 @pytest.fixture
 def here(oss: LocalOSS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The world of a page: an empty folder, a server, and its keys in the environment."""
-    connection = json.loads(oss.connection_uri())
+    connection = json.loads(oss.airflow_connection())
     connection["extra"]["bucket"] = "my-bucket"
     monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("OSS_ENDPOINT", oss.endpoint)

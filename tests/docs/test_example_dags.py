@@ -100,7 +100,7 @@ def server() -> Iterator[LocalOSS]:
 def airflow(
     airflow_env: dict[str, str], server: LocalOSS, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Airflow]:
-    env = {**airflow_env, "AIRFLOW_CONN_OSS_DEFAULT": server.connection_uri()}
+    env = {**airflow_env, "AIRFLOW_CONN_OSS_DEFAULT": server.airflow_connection()}
     runner = Airflow(env, tmp_path_factory.mktemp("log") / "airflow.log")
     yield runner
     runner.close()

@@ -23,5 +23,5 @@ def airflow_oss() -> Iterator[LocalOSS]:
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_oss: LocalOSS) -> Iterator[RealAirflow]:
     home = tmp_path_factory.mktemp("airflow")
-    with RealAirflow(home, dags=[DAGS], connections={"oss_default": airflow_oss.connection_uri()}) as running:
+    with RealAirflow(home, dags=[DAGS], connections={"oss_default": airflow_oss.airflow_connection()}) as running:
         yield running

@@ -104,7 +104,7 @@ class Demo:
             airflow = RealAirflow(
                 self._folder / "airflow",
                 dags=[EXAMPLE],
-                connections={"oss_default": oss.connection_uri()},
+                connections={"oss_default": oss.airflow_connection()},
                 tell=self._tell,
             )
             with airflow:

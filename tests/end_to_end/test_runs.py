@@ -32,7 +32,7 @@ def test_mapped_task_instances_at_once_never_share_a_checkpoint(tmp_path: Path, 
     airflow = RealAirflow(
         tmp_path / "airflow",
         dags=[DAGS / "mapped.py"],
-        connections={"oss_default": airflow_oss.connection_uri()},
+        connections={"oss_default": airflow_oss.airflow_connection()},
         env={"AIRFLOW__CORE__PARALLELISM": "50"},
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.credentials import Credentials
 from tests.faults.front import Certificates, Front
@@ -96,6 +97,7 @@ class World:
 class Operation:
     """An operation, the call of it that is struck, and the work around it.
 
+    :ivar kind: what tells it from others of that name
     :ivar next_moves: how many requests for content a try needs after one that failed at the struck call
     :ivar unit: what such a request moves
     :ivar body_size: bytes of content that the struck call sends
@@ -112,6 +114,11 @@ class Operation:
     unit: str = ""
     body_size: int = 0
     uploads_needed: int = 0
+    kind: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.name + (f", {self.kind}" if self.kind else "")
 
 
 def uploads(world: World) -> None:
@@ -160,6 +167,54 @@ def two_objects(world: World) -> None:
     world.oss.put(BUCKET, "b", b"b")
 
 
+def objects_and_an_upload(world: World) -> None:
+    two_objects(world)
+    a_client(world.oss).initiate(COPY)
+
+
+def copies_a_part(world: World) -> None:
+    [(_, upload_id)] = world.oss.uploads(BUCKET)
+    etag = a_client(world.oss).head_object(B).etag
+    world.transfers.client.upload_part_copy(B, COPY, upload_id, 1, start=0, stop=1, if_match=etag)
+
+
+def part_is_right(world: World) -> bool:
+    [(_, upload_id)] = world.oss.uploads(BUCKET)
+    return world.oss.parts(BUCKET, "copy", upload_id) == {1: b"b"}
+
+
+def an_object_to_fetch(world: World) -> None:
+    world.oss.put(BUCKET, "a", CONTENT)
+
+
+class Fetched:
+    """A sink, and what OSS says of the bytes."""
+
+    piece_size = PART
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.said: int | None = None
+
+    def open(self) -> None:
+        self.data = b""
+
+    def write(self, data: memoryview) -> None:
+        self.data += data
+
+
+def fetches(world: World) -> None:
+    world.found = fetched = Fetched()
+    fetched.said = world.transfers.client.get_object(A, fetched).crc64
+
+
+def fetched_or_told(world: World) -> bool:
+    """True also when the CRC-64 tells of the damage: comparing it is up to whoever calls the client."""
+    fetched = world.found
+    assert isinstance(fetched, Fetched)
+    return fetched.data == CONTENT or (len(fetched.data) == len(CONTENT) and fetched.said != crc64(fetched.data))
+
+
 def asks(ask: Callable[[Way], object]) -> Callable[[World], object]:
     def act(world: World) -> None:
         world.found = ask(world.transfers.client)  # type: ignore[arg-type]
@@ -174,7 +229,7 @@ def found(expected: object) -> Callable[[World], bool]:
 A, B, COPY = (ObjectRef(BUCKET, key) for key in ("a", "b", "copy"))
 
 OPERATIONS = {
-    operation.name: operation
+    operation.title: operation
     for operation in (
         Operation(
             "PutObject", 1, "an upload in one request", a_source(PART - 1), uploads, object_is_right,
@@ -208,6 +263,10 @@ OPERATIONS = {
             2, "of 3 parts",
         ),
         Operation(
+            "GetObject", 1, "a call of the client, whose caller compares the CRC-64",
+            an_object_to_fetch, fetches, fetched_or_told, 1, "object", kind="whole",
+        ),
+        Operation(
             "DeleteObject", 1, "a call of the client", two_objects,
             asks(lambda client: client.delete_object(A)),
             lambda world: world.oss.objects(BUCKET) == ["b", "key"],
@@ -221,6 +280,10 @@ OPERATIONS = {
             "CopyObject", 1, "a call of the client", two_objects,
             asks(lambda client: client.copy_object(B, COPY)),
             lambda world: world.oss.object(BUCKET, "copy") == b"b",
+        ),
+        Operation(
+            "UploadPartCopy", 1, "a call of the client", objects_and_an_upload, copies_a_part, part_is_right,
+            uploads_needed=1,
         ),
         Operation(
             "ListObjectsV2", 1, "a call of the client", two_objects,

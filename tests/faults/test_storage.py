@@ -155,21 +155,29 @@ def a_job(direction: str, oss: LocalOSS, file: Path, folder: Path, **more: objec
 
 @contextlib.contextmanager
 def broken_disk(folder: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """Yield a folder on a loop device, and what makes the device fail: its backing file is cut off."""
+    """Yield a folder on a loop device, and what makes the device fail: its backing file is cut off and cannot grow."""
     if not shutil.which("mkfs.ext4"):
         pytest.skip("there is no mkfs.ext4 here")
-    image = folder / "image"
-    with image.open("wb") as file:
-        file.truncate(8 * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", str(image)], check=True)
-    with mounted(folder / "disk", "-o", "loop,errors=continue", str(image)) as disk:
+    with small_disk(folder / "backing", 12 * 2**20) as backing:
+        image = backing / "image"
+        with image.open("wb") as file:
+            file.truncate(8 * 2**20)
+        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", str(image)], check=True)
+        with mounted(folder / "disk", "-o", "loop,errors=continue", str(image)) as disk:
 
-        def cut() -> None:
-            subprocess.run(["sync"], check=True)
-            os.truncate(image, 2**20)
-            Path("/proc/sys/vm/drop_caches").write_text("3")
+            def cut() -> None:
+                subprocess.run(["sync"], check=True)
+                os.truncate(image, 2**20)
+                fill(backing)
+                Path("/proc/sys/vm/drop_caches").write_text("3")
 
-        yield disk, cut
+            yield disk, cut
+
+
+def fill(folder: Path) -> None:
+    with (folder / "rubbish").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def test_a_source_that_cannot_be_read_ends_the_upload_and_publishes_nothing(

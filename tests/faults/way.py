@@ -24,6 +24,7 @@ OPERATIONS = {
     "copy_object": "CopyObject",
     "initiate": "InitiateMultipartUpload",
     "upload_part": "UploadPart",
+    "upload_part_copy": "UploadPartCopy",
     "list_parts": "ListParts",
     "complete": "CompleteMultipartUpload",
     "abort": "AbortMultipartUpload",

@@ -27,6 +27,7 @@ from airflow_provider_ossresume.errors import (
     ServiceError,
 )
 from airflow_provider_ossresume.model.crc64 import combine_all, crc64
+from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
 from airflow_provider_ossresume.transfer.local import PartBody, PartSink
 from airflow_provider_ossresume.transfer.upload import FORBID_OVERWRITE
@@ -205,7 +206,11 @@ class Client:
         return self._exchange("head", effect)
 
     def put_object(self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None) -> ObjectMeta:
+        digest = body.content_md5()
+
         def store(content: bytes) -> ObjectMeta:
+            if digest not in (None, content_md5([content])):
+                raise refusal(ServiceError, "put", 400, "InvalidDigest")
             found = self._oss.put(content, headers or {})
             self._ledger.object_published(self._try, found.content)
             return self._meta(found)
@@ -288,7 +293,12 @@ class Client:
         named = [(part.number, part.etag) for part in parts]
 
         def effect() -> ObjectMeta:
-            found = self._oss.complete(upload_id, named, headers or {})
+            try:
+                found = self._oss.complete(upload_id, named, headers or {})
+            except ServiceError as error:
+                if self._try.is_garbled:  # a status can be read, and no code
+                    raise refusal(ServiceError, "complete", error.status, "") from error
+                raise
             if self._world.bad_join:
                 self._world.bad_join = False
                 found = self._oss.put(_flipped(found.content), {})
@@ -356,6 +366,8 @@ class Client:
         if action == "denied":
             self._try.was_denied = True
             raise refusal(AccessDenied, operation, 403, "AccessDenied")
+        if action == "damaged":
+            raise refusal(ServiceError, operation, 400, "InvalidDigest")
         if action == "late" and operation in ("complete", "initiate"):
             world.later(lambda: self._land(operation, effect))
             raise no_answer(operation, "no answer yet")
@@ -368,6 +380,9 @@ class Client:
             raise no_answer(operation, "answer lost")
         if action == "slow":
             world.scheduler.sleep(SLOW)
+        if action in ("garbled", "garbled for good") or (self._try.is_garbled and operation == "complete"):
+            self._try.is_garbled = self._try.is_garbled or action == "garbled for good"
+            raise BadAnswer("XML that breaks off", operation=NAMES[operation], target=f"oss://{BUCKET}/{KEY}")
         if action == "lost outage":
             self._try.outage = world.attempts - 1
             raise no_answer(operation, "answer lost, and no other came")

@@ -103,6 +103,7 @@ class Try(Process):
         self.armed: dict[tuple[str, str], dict[int, str]] = {}
         self.passed: dict[tuple[str, str], int] = {}
         self.outage = self.store_outage = 0
+        self.is_garbled = False  # no answer to its Complete can be read
         self.was_denied = self.has_met_flip = self.has_met_bad_sector = False
         # ledger
         self.began = self.looked_at = 0
@@ -424,6 +425,7 @@ class World:
         self.note("calm")
         for process in self.tries:
             process.outage = process.store_outage = 0
+            process.is_garbled = False
         for process in self.living():
             if kill_older:
                 self.kill(process)

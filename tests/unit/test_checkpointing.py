@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.errors import StoreUnavailable, TransferStopped, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, UploadCheckpoint, decode, encode
@@ -523,6 +525,15 @@ def test_a_checkpoint_that_cannot_be_deleted_is_warned_about(
 
 def test_a_log_line_names_store_and_key(checkpointer: Checkpointer) -> None:
     assert str(checkpointer) == f"memory {KEY}"
+
+
+def test_a_log_line_names_the_place_where_the_store_knows_it(tmp_path: Path) -> None:
+    checkpointer = Checkpointer(FileCheckpointStore(tmp_path), KEY, owner=OURS, interval=0)
+    checkpointer.save(STATE)
+
+    named = Path(str(checkpointer).removeprefix("file "))
+
+    assert decode(named.read_text()) == STATE
 
 
 def test_every_process_and_every_call_is_an_owner_of_its_own() -> None:

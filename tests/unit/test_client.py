@@ -47,6 +47,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart
 from airflow_provider_ossresume.oss.answers import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.client import OssClient
@@ -1553,6 +1554,9 @@ class Bytes:
     def open(self) -> Iterator[bytes]:
         self.opened += 1
         return (self._data[start : start + self._piece_size] for start in range(0, self.size, self._piece_size))
+
+    def content_md5(self) -> str | None:
+        return content_md5([self._data]) if self._verified else None
 
     def crc64(self) -> int | None:
         return crc64(self._data) if self._verified else None

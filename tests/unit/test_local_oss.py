@@ -519,6 +519,21 @@ def test_deleting_several_objects_wants_good_xml_and_its_md5(client: Client) -> 
 # --- uploads ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("claimed", ["nonsense", content_md5_of(b"other")])
+def test_a_list_of_parts_is_checked_against_its_md5(client: Client, claimed: str) -> None:
+    upload_id = client.initiate()
+    etag = client.upload_part(upload_id, 1, b"bytes").headers["etag"]
+    body = complete_xml([(1, etag)])
+
+    def complete(md5: str) -> Reply:
+        return client("POST", "key", query={"uploadId": upload_id}, headers={"Content-MD5": md5}, body=body)
+
+    refused = complete(claimed)
+    assert (refused.status, refused.code) == (400, "InvalidDigest")
+    assert not client.oss.objects("bucket")
+    assert complete(content_md5_of(body)).status == 200
+
+
 def test_parts_become_an_object(client: Client) -> None:
     client.oss.put("bucket", "key", b"old")
     upload_id = client.initiate(Content_Type="text/plain", x_oss_meta_a="1")

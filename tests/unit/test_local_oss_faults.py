@@ -300,6 +300,14 @@ def test_flip_damages_a_download_on_its_way(client: Client) -> None:
     assert client.oss.object("bucket", "key") == DATA
 
 
+def test_flip_answer_damages_the_answer_to_an_upload_too(client: Client) -> None:
+    client.oss.fail("InitiateMultipartUpload", fault=Fault("flip-answer"))
+    reply = client("POST", "key", query={"uploads": ""})
+    assert (reply.status, reply.body[:5]) == (200, flipped(b"<?xml", 0))
+    client.oss.fail("GetObject", fault=Fault("flip-answer", after_bytes=5))
+    assert client("GET", "key").body == flipped(DATA, 5)
+
+
 @pytest.mark.parametrize("kind", ["wrong-crc", "no-crc"])
 def test_the_crc_can_be_wrong_or_missing(client: Client, kind: str) -> None:
     def crc_of(reply_crc: str | None, data: bytes) -> bool:

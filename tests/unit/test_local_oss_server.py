@@ -152,17 +152,25 @@ def has_ended(sock: socket.socket) -> bool:
 
 def test_the_fixture_gives_an_airflow_connection(local_oss: LocalOSS) -> None:
     local_oss.security_token = "token"
-    assert json.loads(local_oss.connection_uri()) == {
+    assert json.loads(local_oss.airflow_connection()) == {
         "conn_type": "oss_resume",
         "login": local_oss.access_key_id,
         "password": local_oss.access_key_secret,
         "extra": {
             "endpoint": local_oss.endpoint,
             "region": "cn-hangzhou",
-            "addressing": "path",
             "security_token": "token",
         },
     }
+
+
+@pytest.mark.parametrize(("host", "addressing"), [("127.0.0.1", None), ("::1", None), ("localhost", "path")])
+def test_the_airflow_connection_asks_for_the_path_style_where_that_is_not_the_default(
+    tmp_path: Path, host: str, addressing: str | None
+) -> None:
+    extra = json.loads(LocalOSS(tmp_path, host=host).airflow_connection())["extra"]
+
+    assert extra.get("addressing") == addressing
 
 
 # --- the direct ways --------------------------------------------------------------------------------------------------

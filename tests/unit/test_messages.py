@@ -49,10 +49,6 @@ def test_delete_names_the_keys_as_they_are_and_asks_for_an_answer(key: str) -> N
     assert [element.findtext("Key") for element in root.iter("Object")] == [key, "other"]
 
 
-def test_content_md5_is_in_base64() -> None:
-    assert messages.content_md5(b"123456789") == "JfnnlDI7RTiF9RgfG2JNCw=="
-
-
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 INITIATED = """<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>ID</UploadId>

@@ -14,8 +14,11 @@ from airflow_provider_ossresume.errors import (
     AccessDenied,
     AlreadyExists,
     ArgumentError,
+    ConnectionFailed,
     IntegrityError,
+    NoSuchUpload,
     OSSResumeError,
+    RequestError,
     ServiceError,
     SourceChanged,
     StoreUnavailable,
@@ -24,7 +27,8 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, decode, encode
-from tests.world import BUCKET, PART, Transfers, a_file, some_bytes, touch
+from airflow_provider_ossresume.oss.credentials import Credentials, StaticCredentials
+from tests.world import BUCKET, PART, Transfers, a_client, a_file, some_bytes, touch
 
 BROKEN = Fault("status", status=403, code="AccessDenied")
 
@@ -209,6 +213,175 @@ def test_an_upload_that_is_aborted_under_way_restarts_once(transfers: Transfers,
     assert seen
     assert transfers.calls("InitiateMultipartUpload") == 2
     assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+UNREADABLE = [
+    Fault("answer-lost"),
+    Fault("malformed-xml"),
+    Fault("flip-answer"),
+    Fault("truncated", after_bytes=9),
+    Fault("status", status=500, after_work=True),
+]
+
+
+@pytest.mark.parametrize("fault", UNREADABLE, ids=lambda fault: fault.kind)
+def test_an_upload_that_oss_completed_succeeds_though_no_answer_says_so(
+    transfers: Transfers, tmp_path: Path, fault: Fault
+) -> None:
+    source = a_file(tmp_path)
+    transfers.oss.fail("CompleteMultipartUpload", fault=fault, times=None)
+
+    result = transfers.upload(source)
+
+    assert (result.outcome, result.size) == ("transferred", source.stat().st_size)
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+    assert not transfers.store.texts
+
+
+@pytest.mark.parametrize("fault", [Fault("status", status=503), Fault("refuse")], ids=lambda fault: fault.kind)
+def test_the_same_bytes_from_before_are_not_taken_for_an_upload_that_is_still_open(
+    transfers: Transfers, tmp_path: Path, fault: Fault
+) -> None:
+    source = a_file(tmp_path)
+    transfers.oss.put(BUCKET, "key", source.read_bytes())
+    transfers.oss.fail("CompleteMultipartUpload", fault=fault, times=None)
+    with pytest.raises(RequestError) as failed:
+        transfers.upload(source, headers={"x-oss-meta-a": "new"})
+    transfers.oss.clear_faults()
+
+    result = transfers.upload(source, headers={"x-oss-meta-a": "new"})
+
+    assert (failed.value.operation, failed.value.retryable) == ("CompleteMultipartUpload", True)
+    assert (result.outcome, result.parts_kept, result.parts_sent) == ("transferred", 5, 0)
+    assert transfers.client.head_object(target_of("key")).metadata == {"a": "new"}
+    assert not transfers.oss.uploads(BUCKET)
+
+
+@pytest.mark.parametrize("fault", [Fault("answer-lost"), Fault("malformed-xml")], ids=lambda fault: fault.kind)
+def test_an_unknown_outcome_with_other_bytes_there_is_no_success(
+    transfers: Transfers, tmp_path: Path, fault: Fault
+) -> None:
+    source = a_file(tmp_path)
+    transfers.oss.fail("CompleteMultipartUpload", fault=fault, times=None)
+
+    def overwrite(request: object) -> None:
+        if getattr(request, "operation", None) == "HeadObject":
+            transfers.oss.put(BUCKET, "key", b"another writer's")
+
+    transfers.oss.on_request = overwrite
+
+    with pytest.raises(NoSuchUpload) as failed:
+        transfers.upload(source)
+
+    assert failed.value.retryable
+
+
+def test_when_nobody_can_tell_the_error_is_what_complete_ran_into(transfers: Transfers, tmp_path: Path) -> None:
+    transfers.oss.fail("CompleteMultipartUpload", fault=Fault("answer-lost"), times=None)
+    transfers.oss.fail("ListParts", fault=BROKEN, times=None)
+
+    with pytest.raises(ConnectionFailed) as failed:
+        transfers.upload(a_file(tmp_path))
+
+    assert (failed.value.operation, failed.value.retryable) == ("CompleteMultipartUpload", True)
+
+
+def test_a_refusal_of_complete_is_final_and_nothing_more_is_asked(transfers: Transfers, tmp_path: Path) -> None:
+    transfers.oss.fail("CompleteMultipartUpload", fault=BROKEN, times=None)
+
+    with pytest.raises(AccessDenied):
+        transfers.upload(a_file(tmp_path))
+
+    assert transfers.oss.requests[-1].operation == "CompleteMultipartUpload"
+
+
+# The first "<", the number of a part, a digit of an ETag: no XML, parts out of order, a part that is not there.
+@pytest.mark.parametrize("at", [0, len("<CompleteMultipartUpload><Part><PartNumber>"), 80])
+def test_a_list_of_parts_that_is_damaged_on_its_way_is_sent_again(
+    transfers: Transfers, tmp_path: Path, at: int
+) -> None:
+    source = a_file(tmp_path)
+    transfers.oss.fail("CompleteMultipartUpload", fault=Fault("flip", after_bytes=at))
+
+    transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+    assert (transfers.calls("CompleteMultipartUpload"), transfers.calls("ListParts")) == (2, 0)
+
+
+# --- one request ------------------------------------------------------------------------------------------------------
+
+
+def test_a_body_that_is_damaged_on_its_way_never_becomes_the_object(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path, size=PART - 1)
+    transfers.oss.put(BUCKET, "key", b"what stood there before")
+    transfers.oss.fail("PutObject", fault=Fault("flip", after_bytes=77), times=None)
+    with pytest.raises(ServiceError) as failed:
+        transfers.upload(source)
+    assert (failed.value.code, failed.value.retryable) == ("InvalidDigest", True)
+    assert transfers.oss.object(BUCKET, "key") == b"what stood there before"
+
+    transfers.oss.clear_faults()
+    transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+@pytest.mark.parametrize(("verify", "is_sent"), [(True, True), (False, False)])
+def test_a_digest_is_sent_where_transfers_are_verified(
+    transfers: Transfers, tmp_path: Path, verify: bool, is_sent: bool
+) -> None:
+    transfers.upload(a_file(tmp_path, size=PART - 1), config={"verify": verify})
+
+    [request] = transfers.oss.requests
+    assert ("content-md5" in request.headers) is is_sent
+
+
+class RewritesOnce(StaticCredentials):
+    """Rewrites a file when a request is about to be signed: the digest has been read then, the body not yet."""
+
+    def __init__(self, oss: LocalOSS, rewrite: Callable[[], object]) -> None:
+        super().__init__(oss.access_key_id, oss.access_key_secret)
+        self._rewrite = [rewrite]
+
+    def get(self) -> Credentials:
+        while self._rewrite:
+            self._rewrite.pop()()
+        return super().get()
+
+
+def test_a_file_that_changes_behind_its_digest_is_sent_anew(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path, size=PART - 1)
+
+    def rewrite() -> None:
+        source.write_bytes(some_bytes(PART - 1, seed=2))
+        touch(source)
+
+    transfers.client = a_client(transfers.oss, credentials=RewritesOnce(transfers.oss, rewrite))
+
+    transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == some_bytes(PART - 1, seed=2)
+
+
+def test_a_file_that_changes_unseen_behind_its_digest_is_refused_and_taken_by_the_next_try(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = a_file(tmp_path, size=PART - 1)
+    before = source.stat()
+
+    def rewrite_unseen() -> None:
+        source.write_bytes(some_bytes(PART - 1, seed=2))
+        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    transfers.client = a_client(transfers.oss, credentials=RewritesOnce(transfers.oss, rewrite_unseen))
+    with pytest.raises(ServiceError, match="InvalidDigest"):
+        transfers.upload(source)
+    assert not transfers.oss.objects(BUCKET)
+
+    transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == some_bytes(PART - 1, seed=2)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -563,6 +736,9 @@ class BytesBody:
 
     def open(self) -> list[bytes]:
         return [self._data]
+
+    def content_md5(self) -> None:
+        return None
 
     def crc64(self) -> None:
         return None
