@@ -12,21 +12,24 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.oss.endpoint import check_proxy
 
 
-def new_session(*, max_connections: int, send_timeout: float, head_timeout: float) -> requests.Session:
+def new_session(*, max_connections: int, send_timeout: float, lines_timeout: float) -> requests.Session:
     """Return a session that keeps no cookies and retries nothing by itself.
 
     :param send_timeout: seconds that sending one piece of a body may take
-    :param head_timeout: seconds from the first byte of an answer within which all its headers must have come
+    :param lines_timeout: seconds from the first byte of an answer within which all its headers must have come; the same
+        holds for a chunk's size and for trailers
     """
     session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(_pool_classes(send_timeout, head_timeout), max_connections)
+    adapter = _Adapter(_pool_classes(send_timeout, lines_timeout), max_connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -39,9 +42,11 @@ def environment_settings(
 
     From then on the session trusts it no more, so that it never looks into ~/.netrc.
 
-    :raises ArgumentError: when the CA bundle is not there
+    :raises ArgumentError: when the CA bundle is not there, or the proxy is none
     """
     settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
+    if proxy := select_proxy(url, settings["proxies"]):
+        check_proxy(proxy)
     if isinstance(settings["verify"], str) and not os.path.exists(settings["verify"]):
         raise ArgumentError(
             "ca_bundle",
@@ -61,7 +66,7 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections whose sends and whose answers' headers have timeouts of their own.
+    """Makes connections whose sends and whose answers' lines have timeouts of their own.
 
     urllib3 sends a request's body under the connect timeout: too short for a slow link that many workers share. And
     each byte that comes begins its read timeout anew, so headers that trickle would hold a worker for hours.
@@ -81,16 +86,13 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-def _pool_classes(send_timeout: float, head_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
+def _pool_classes(send_timeout: float, lines_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
     class Response(HTTPResponse):
         def begin(self) -> None:
-            whole = self.fp
-            self.fp = _Head(whole, head_timeout)  # type: ignore[assignment]  # begin only reads lines
-            try:
-                super().begin()
-            finally:
-                if self.fp is not None:
-                    self.fp = whole
+            lines = _Lines(self.fp, lines_timeout)
+            self.fp = lines  # type: ignore[assignment]  # it has all that http.client asks for
+            super().begin()
+            lines.deadline = None
 
     class Connection(HTTPConnection):
         response_class = Response
@@ -115,13 +117,19 @@ def _pool_classes(send_timeout: float, head_timeout: float) -> dict[str, type[HT
     return {"http": Pool, "https": SecurePool}
 
 
-class _Head:
-    """The lines of an answer's head, which have to come within a time."""
+class _Lines:
+    """What a socket brings; lines that follow each other have to come within a time.
+
+    Such are an answer's head, and in a chunked body a chunk's size and the trailers. http.client reads them for as long
+    as they come, and begins the read timeout anew with every byte.
+
+    :ivar deadline: of the lines that are being read; None when the next line is the first
+    """
 
     def __init__(self, file: io.BufferedReader, timeout: float) -> None:
         self._file = file
         self._timeout = timeout
-        self._deadline: float | None = None
+        self.deadline: float | None = None
 
     def readline(self, limit: int) -> bytes:
         line = b""
@@ -130,12 +138,20 @@ class _Head:
             if not waiting:
                 break
             now = time.monotonic()
-            self._deadline = self._deadline or now + self._timeout
-            if now > self._deadline:
-                raise TimeoutError(f"the answer's headers did not come within {self._timeout:g} s")
+            self.deadline = self.deadline or now + self._timeout
+            if now > self.deadline:
+                raise TimeoutError(f"the answer's lines did not come within {self._timeout:g} s")
             size = waiting.find(b"\n") + 1 or len(waiting)
             line += self._file.read(min(size, limit - len(line)))
         return line
 
-    def close(self) -> None:
-        self._file.close()
+    def read1(self, size: int = -1) -> bytes:
+        self.deadline = None
+        return self._file.read1(size)
+
+    def read(self, size: int = -1) -> bytes:
+        self.deadline = None
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
