@@ -46,7 +46,8 @@ def by_coverage(atheris, options: argparse.Namespace) -> int:  # type: ignore[no
             (corpus / str(number)).write_bytes(seed)
         words.write_text("".join(f'"{escaped(word)}"\n' for word in target.words))
         flags = [f"-max_total_time={options.seconds:.0f}", f"-seed={options.seed}", f"-dict={words}", "-max_len=8192"]
-        atheris.Setup([sys.argv[0], *flags, "-print_final_stats=1", str(corpus)], target.check)
+        flags += ["-print_final_stats=1", f"-artifact_prefix={tempfile.gettempdir()}/"]
+        atheris.Setup([sys.argv[0], *flags, str(corpus)], target.check)
         atheris.Fuzz()  # ends the process
     return 0
 

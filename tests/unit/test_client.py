@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
@@ -1566,13 +1566,13 @@ class Collected:
 
 
 class Scripted:
-    """A server that gives its answers one after the other, the last one again and again.
+    """A server that gives its answers one after the other, the last one again and again; they may come in pieces.
 
     :ivar heads: the heads of the requests
     :ivar connections: how many were made, those included that ended in the TLS handshake
     """
 
-    def __init__(self, *answers: bytes, certificate: Path | None = None) -> None:
+    def __init__(self, *answers: bytes | Callable[[], Iterable[bytes]], certificate: Path | None = None) -> None:
         self.heads: list[str] = []
         self.connections = 0
         self._answers = list(answers)
@@ -1622,7 +1622,9 @@ class Scripted:
             left = int(self.header("Content-Length") or 0) - len(rest)
             while left > 0 and (data := stream.recv(65536)):
                 left -= len(data)
-            stream.sendall(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
+            answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+            for piece in [answer] if isinstance(answer, bytes) else answer():
+                stream.sendall(piece)
 
     def _read_until(self, stream: socket.socket, end: bytes) -> tuple[bytes, bytes, bytes]:
         received = b""
