@@ -270,7 +270,8 @@ def _hint(call: Call, answer: requests.Response, code: str) -> str:
     if answer.status_code == 403 and call.operation in _PERMISSIONS:
         return f"grant {_PERMISSIONS[call.operation]}"
     if location := answer.headers.get("Location"):
-        return f"a redirect to {shown(location.partition('?')[0])} was not followed; set that as the endpoint if it is right"
+        where = shown(location.partition("?")[0])
+        return f"a redirect to {where} was not followed; set that as the endpoint if it is right"
     return ""
 
 

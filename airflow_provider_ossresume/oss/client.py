@@ -46,7 +46,9 @@ T = TypeVar("T")
 
 PIECE_SIZE = 256 * 1024  # what is asked of the socket at once
 LEAST_PROGRESS = 64 * 1024  # bytes within stall_timeout, or the attempt is given up
-MAX_CLOCK_OFFSET = 100 * 365 * 24 * 3600  # seconds; a board without a battery begins in 1970, and no clock is further off
+MAX_CLOCK_OFFSET = (
+    100 * 365 * 24 * 3600
+)  # seconds; a board without a battery begins in 1970, and no clock is further off
 MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 
 

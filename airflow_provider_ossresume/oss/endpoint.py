@@ -98,17 +98,16 @@ def parse_endpoint(url: str, *, addressing: Addressing = "auto") -> Endpoint:
 
 
 def check_proxy(url: str) -> None:
-    """:raises ArgumentError: for a proxy that requests cannot use; what may be its password is not shown"""
+    """:raises ArgumentError: for a proxy that requests cannot use; nothing of it is shown, as any may be its password"""
     # Read as requests reads it: a "/" or "#" in a password ends the host, and the password would stand in its errors.
     try:
         parts = parse_url(url if "://" in url else f"http://{url}")
     except ValueError:
         parts = Url()
     if not parts.host or parts.scheme not in PROXY_SCHEMES or parts.path not in (None, "", "/") or parts.query:
-        shown = f"…@{url.rpartition('@')[2]}" if "@" in url else url
         raise ArgumentError(
-            "proxy", shown, "write it as http://host:3128 or http://user:password@host:3128, other signs as in %2F"
-        ) from None
+            "proxy", "…", "write it as http://host:3128 or http://user:password@host:3128, other signs as in %2F"
+        )
 
 
 def region_of(endpoint: Endpoint) -> str | None:

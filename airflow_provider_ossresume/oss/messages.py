@@ -15,7 +15,6 @@ from xml.sax.saxutils import escape
 
 from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, UploadedPart
 
-
 MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of it
 MAX_TAG_BYTES = 64 * 1024  # from one tag to the next; a percent-encoded key has 3 KiB
 
@@ -236,8 +235,8 @@ def _root(body: bytes, name: str) -> _Node:
 
 
 def _parse(body: bytes) -> ET.Element:
-    # OSS never declares a document type; without one there are no entities to expand, so no entity bomb. It sends UTF-8,
-    # and whatever the XML says of itself it is read as that, so that none can hide: UTF-16 and UTF-32 are full of zeros.
+    # OSS never declares a document type; without one there are no entities to expand, so no entity bomb. It sends
+    # UTF-8, and whatever the XML says of itself it is read as that, so that none can hide; UTF-16 is full of zeros.
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body or b"\0" in body:
         raise MalformedXML("the XML declares a document type or is not UTF-8")
     # A tree takes up to fifty times the room of its tags, and attributes even more.
@@ -255,7 +254,7 @@ def _parse(body: bytes) -> ET.Element:
 class _Tree(ET.TreeBuilder):
     """Elements without their attributes, which say nothing in OSS's XML but may be many."""
 
-    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:  # type: ignore[override]  # of typeshed's overloads
+    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
         return super().start(tag, {})
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz TARGET --seconds N``: prints how many inputs were tried, and the first that breaks the promise."""
+"""``python -m tests.fuzz TARGET --seconds N``: prints how many inputs were tried, and the one that breaks the promise."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ DOWNLOAD = (
     b'"runs": [[1, 2, "00000000000000ff"]]}'
 )
 ANSWER = (
-    b"HTTP/1.1 %s\r\nContent-Length: 10\r\nContent-Range: bytes 0-9/10\r\nETag: \"E\"\r\nx-oss-hash-crc64ecma: 1\r\n"
+    b'HTTP/1.1 %s\r\nContent-Length: 10\r\nContent-Range: bytes 0-9/10\r\nETag: "E"\r\nx-oss-hash-crc64ecma: 1\r\n'
     b"Date: Wed, 25 Nov 2026 01:30:07 GMT\r\nRetry-After: 3\r\nx-oss-qos-delay-time: 300\r\nx-oss-request-id: R\r\n"
     b"Last-Modified: Wed, 25 Nov 2026 01:30:07 GMT\r\nx-oss-meta-a: \xc3\xbc\r\n%s\r\nten bytes."
 )
@@ -264,20 +264,24 @@ SKEWED = (
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n<List\r\n0\r\nTrailer: x\r\n\r\n"
 REQUESTS = (
     b"GET /bucket/key HTTP/1.1\r\nHost: 127.0.0.1\r\nRange: bytes=1-3\r\nIf-Match: E\r\n\r\n",
-    b"PUT /bucket/a%2F..%2Fb HTTP/1.1\r\nContent-Length: 5\r\nx-oss-meta-a: b\r\nContent-MD5: XUFAKrxLKna5cZ2REBfFkg==\r\n\r\nhello",
+    b"PUT /bucket/a%2F..%2Fb HTTP/1.1\r\nContent-Length: 5\r\nx-oss-meta-a: b\r\nContent-MD5: XUFAKrxLKna5cZ2REBfFkg=="
+    b"\r\n\r\nhello",
     b"PUT /bucket/key HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a\r\nhello\r\n0\r\nTrailer: x\r\n\r\n",
     b"PUT /bucket/copy HTTP/1.1\r\nx-oss-copy-source: /bucket/key\r\nContent-Length: 0\r\n\r\n",
     b"POST /bucket/key?uploads HTTP/1.1\r\nHost: bucket.oss-cn-hangzhou.aliyuncs.com\r\nContent-Length: 0\r\n\r\n",
-    b"POST /bucket/?delete HTTP/1.1\r\nContent-MD5: x\r\nContent-Length: 52\r\n\r\n<Delete><Object><Key>key</Key></Object></Delete>    ",
+    b"POST /bucket/?delete HTTP/1.1\r\nContent-MD5: x\r\nContent-Length: 52\r\n\r\n"
+    b"<Delete><Object><Key>key</Key></Object></Delete>    ",
     b"POST /bucket/log?append&position=0 HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
-    b"GET /bucket/?list-type=2&prefix=a&delimiter=%2F&continuation-token=eA&max-keys=9&encoding-type=url HTTP/1.1\r\n\r\n",
+    b"GET /bucket/?list-type=2&prefix=a&delimiter=%2F&continuation-token=eA&max-keys=9"
+    b"&encoding-type=url HTTP/1.1\r\n\r\n",
     b"GET /?Signature=x&OSSAccessKeyId=id&Expires=9 HTTP/1.1\r\nx-oss-date: 19700101T000000Z\r\n\r\n",
-    b"HEAD /bucket/key?x-oss-signature=x&x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-expires=9&x-oss-date=19700101T000000Z"
+    b"HEAD /bucket/key?x-oss-signature=x&x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-expires=9"
+    b"&x-oss-date=19700101T000000Z"
     b"&x-oss-credential=id%2F19700101%2Fcn-hangzhou%2Foss%2Faliyun_v4_request HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nAuthorization: OSS4-HMAC-SHA256 Credential=id/19700101/cn-hangzhou/oss/aliyun_v4_request,"
     b"AdditionalHeaders=host,Signature=00\r\nx-oss-date: 19700101T000000Z\r\n\r\n",
     b"DELETE /bucket/key HTTP/1.1\r\nAuthorization: OSS id:x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n",
-)  # fmt: skip
+)
 
 TARGETS = {
     "checkpoint": Target(
@@ -290,13 +294,41 @@ TARGETS = {
         "any bytes are an answer or MalformedXML, whichever was expected; as an error they are always a value",
         xml,
         tuple(body.encode() for body, _, _ in ANSWERS.values()),
-        (b"<!DOCTYPE x [", b"<!ENTITY a '&b;'>", b"&a;", b"<![CDATA[", b"]]>", b"xmlns='", b"\xef\xbb\xbf", b"\xff\xfe"),
+        (
+            b"<!DOCTYPE x [",
+            b"<!ENTITY a '&b;'>",
+            b"&a;",
+            b"<![CDATA[",
+            b"]]>",
+            b"xmlns='",
+            b"\xef\xbb\xbf",
+            b"\xff\xfe",
+        ),
     ),
     "url": Target(
         "any text is an endpoint, a proxy, a region, an object, or raises ArgumentError, and is quoted without a rest",
         url,
-        (b"https://oss-cn-hangzhou.aliyuncs.com", b"http://user:hunter2@proxy:3128", b"oss://bucket/a/../b", b"[::1]:80"),
-        (b"://", b"@", b"[", b"]", b":", b"%2e", b"\\", b"\x00", b"\r\n", b"..", b"oss://", b"\xc2\xad", b"\xef\xbc\x8f"),
+        (
+            b"https://oss-cn-hangzhou.aliyuncs.com",
+            b"http://user:hunter2@proxy:3128",
+            b"oss://bucket/a/../b",
+            b"[::1]:80",
+        ),
+        (
+            b"://",
+            b"@",
+            b"[",
+            b"]",
+            b":",
+            b"%2e",
+            b"\\",
+            b"\x00",
+            b"\r\n",
+            b"..",
+            b"oss://",
+            b"\xc2\xad",
+            b"\xef\xbc\x8f",
+        ),
     ),
     "headers": Target(
         "any bytes as OSS's answer are a result or an error of ours of one line, and the client can sign afterwards",
@@ -310,24 +342,54 @@ TARGETS = {
             CHUNKED,
             b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER % (b"307 Moved", b"Location: //\r\n"),
         ),
-        (b"Transfer-Encoding: chunked\r\n", b"HTTP/1.1 ", b"99999999999999999999", b"9" * 5000, b"\r\n ", b"-2359", b"\x1b"),
+        (
+            b"Transfer-Encoding: chunked\r\n",
+            b"HTTP/1.1 ",
+            b"99999999999999999999",
+            b"9" * 5000,
+            b"\r\n ",
+            b"-2359",
+            b"\x1b",
+        ),
     ),
     "connection": Target(
         "any JSON as a connection's extra gives a client or an error that names what is wrong and shows no secret",
         connection,
         (
-            b'{"endpoint": "http://127.0.0.1:9", "region": "cn-hangzhou", "login": "id", "proxy": "http://u:hunter2@h:1"}',
-            b'{"region": "cn-hangzhou", "login": "id", "auth_type": "sts", "security_token": "hunter2", "verify_tls": 0}',
-            b'{"endpoint_kind": "internal", "region": "oss-x", "addressing": "path", "signature_version": "V1", "login": 1}',
+            b'{"endpoint": "http://127.0.0.1:9", "region": "cn-hangzhou", "login": "id", '
+            b'"proxy": "http://u:hunter2@h:1"}',
+            b'{"region": "cn-hangzhou", "login": "id", "auth_type": "sts", '
+            b'"security_token": "hunter2", "verify_tls": 0}',
+            b'{"endpoint_kind": "internal", "region": "oss-x", "addressing": "path", '
+            b'"signature_version": "V1", "login": 1}',
             b"http://user:hunter2@127.0.0.1:3128",
             b"[1]",
         ),
-        (b'"ca_bundle": "/none"', b"null", b"[]", b"{}", b"anonymous", b"environment", b"hunter2@", b"\\u0000", b"1e999"),
+        (
+            b'"ca_bundle": "/none"',
+            b"null",
+            b"[]",
+            b"{}",
+            b"anonymous",
+            b"environment",
+            b"hunter2@",
+            b"\\u0000",
+            b"1e999",
+        ),
     ),
     "server-request": Target(
-        "any bytes as a request are answered with an error of OSS's or end the connection, and nothing leaves the folder",
+        "any bytes as a request get an error of OSS's or end the connection, and nothing leaves the folder",
         server_request,
         REQUESTS,
-        (b"..%2f", b"%2e%2e/", b"%00", b"\r\n", b"uploadId=", b"partNumber=1&", b"x-oss-copy-source: ", b"Expect: 100-continue\r\n"),
+        (
+            b"..%2f",
+            b"%2e%2e/",
+            b"%00",
+            b"\r\n",
+            b"uploadId=",
+            b"partNumber=1&",
+            b"x-oss-copy-source: ",
+            b"Expect: 100-continue\r\n",
+        ),
     ),
-}  # fmt: skip
+}

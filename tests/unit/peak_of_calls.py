@@ -1,4 +1,4 @@
-"""``python -m tests.unit.peak_of_calls URL OPERATION...``: prints the peak of this process's memory after each call, in KiB."""
+"""``python -m tests.unit.peak_of_calls URL OPERATION...``: prints the peak of memory after each call, in KiB."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from airflow_provider_ossresume.model.objects import ObjectRef
 from tests.unit.peak_of_calls import CALLS
 from tests.unit.test_client import (
     TARGET,
-    Bytes,
     Collected,
     Scripted,
     a_scripted_client,
@@ -107,9 +106,7 @@ def test_the_rest_of_a_success_is_not_read_without_end(name: str) -> None:
         assert CALLS[name](server.client())
 
 
-def test_a_connection_is_used_again_when_its_answer_was_read(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_connection_is_used_again_when_its_answer_was_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "urllib3")
     with LocalOSS(tmp_path) as oss:
         client = a_client(oss)
@@ -137,14 +134,22 @@ LARGE: dict[str, tuple[str, bytes, bytes]] = {
     "headers": ("HeadObject", b"HTTP/1.1 200 OK\r\n", b"A: %s\r\n" % (b"x" * 60_000)),
 }
 WITH_AN_END: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "as many closed tags as are read": ("ListParts", lambda: b"<ListPartsResult>%s</ListPartsResult>" % (b"<a/>" * 2_000_000)),
-    "as many attributes as are read": ("ListParts", lambda: b"<r>%s</r>" % (b'<a b="" c="" d="" e="" f="" g=""/>' * 200_000)),
+    "as many closed tags as are read": (
+        "ListParts",
+        lambda: b"<ListPartsResult>%s</ListPartsResult>" % (b"<a/>" * 2_000_000),
+    ),
+    "as many attributes as are read": (
+        "ListParts",
+        lambda: b"<r>%s</r>" % (b'<a b="" c="" d="" e="" f="" g=""/>' * 200_000),
+    ),
     "as deep as is read": ("ListParts", lambda: b"<a>" * 2_700_000),
     "a zip bomb": ("ListParts", lambda: gzip.compress(b"<ListPartsResult>" + b" " * 100 * MIB)),
     "as long a page as OSS sends": (
         "ListParts",
-        lambda: b"<ListPartsResult><IsTruncated>false</IsTruncated>%s</ListPartsResult>"
-        % (b"<Part><PartNumber>1</PartNumber><ETag>E</ETag><Size>1</Size></Part>" * 1_000),
+        lambda: (
+            b"<ListPartsResult><IsTruncated>false</IsTruncated>%s</ListPartsResult>"
+            % (b"<Part><PartNumber>1</PartNumber><ETag>E</ETag><Size>1</Size></Part>" * 1_000)
+        ),
     ),
 }
 
@@ -258,9 +263,13 @@ def test_no_entity_is_ever_expanded(bomb: bytes, coding: str) -> None:
         assert error.code == ""
 
 
+MORE_BEHIND = (
+    b"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>%d</NextPartNumberMarker></ListPartsResult>"
+)
+
+
 def test_a_listing_that_goes_back_and_forth_ends() -> None:
-    page = "<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>%s</NextPartNumberMarker></ListPartsResult>"
-    with Scripted(*(an_answer(200, (page % marker).encode()) for marker in (2, 1, 2, 1, 2, 1))) as server:
+    with Scripted(*(an_answer(200, MORE_BEHIND % marker) for marker in (2, 1, 2, 1, 2, 1))) as server:
         error = failure(BadAnswer, lambda: CALLS["ListParts"](server.client()))
 
     assert "does not advance" in str(error)
@@ -269,8 +278,7 @@ def test_a_listing_that_goes_back_and_forth_ends() -> None:
 
 @pytest.mark.parametrize("marker", ["10001", "99999999999999999999"])
 def test_a_listing_beyond_the_last_part_number_ends(marker: str) -> None:
-    page = f"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>{marker}</NextPartNumberMarker></ListPartsResult>"
-    with Scripted(an_answer(200, page.encode())) as server:
+    with Scripted(an_answer(200, MORE_BEHIND % int(marker))) as server:
         failure(BadAnswer, lambda: CALLS["ListParts"](server.client()))
 
     assert len(server.heads) == 1
@@ -348,6 +356,7 @@ NO_PROXIES = [
     "http://user:{}@127.0.0.1:1\r\nX: y",
     "ftp://user:{}@127.0.0.1:1",
     "//user:{}@127.0.0.1:1",
+    "user:{}:host:1",
 ]
 
 
@@ -376,7 +385,9 @@ def test_so_is_one_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert PASSWORD not in everything_about(error)
 
 
-@pytest.mark.parametrize("proxy", ["http://p:3128", "p:3128", "HTTP://p", "https://u:a%2Fb@p:1/", "http://[::1]:1", "socks5h://p:1"])
+@pytest.mark.parametrize(
+    "proxy", ["http://p:3128", "p:3128", "HTTP://p", "https://u:a%2Fb@p:1/", "http://[::1]:1", "socks5h://p:1"]
+)
 def test_a_proxy_that_can_be_one_is_taken(proxy: str) -> None:
     a_scripted_client("http://oss.example.com", proxies={"http": proxy}).close()
 
