@@ -9,7 +9,7 @@ AF2 := .venv-af2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME  # tests and demo make Airflow homes of their own
 
-.PHONY: help demo test fast check format format-check lint types docs package simulate bench pins clean
+.PHONY: help demo test fast check format format-check lint types docs package simulate fuzz bench pins clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -75,6 +75,12 @@ SEEDS ?= 10000
 
 simulate: $(AF3)/ready  ## run the engine in SEEDS simulated worlds, or in one: SEED=k
 	$(AF3)/bin/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
+
+SECONDS_EACH ?= 120
+TARGETS ?= checkpoint xml url headers connection server-request
+
+fuzz: $(AF3)/ready  ## give bytes without end to all that reads what others wrote, SECONDS_EACH a target
+	for target in $(TARGETS); do $(AF3)/bin/python -m tests.fuzz $$target --seconds $(SECONDS_EACH); done
 
 bench: $(AF3)/ready  ## compare with the official SDKs; ratios, in a few minutes
 	$(AF3)/bin/python -m tests.bench.compare

@@ -26,11 +26,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class OSSResumeError(Exception):
     """The root: catch this to catch everything that the package raises on purpose."""
 
     retryable: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As it is, without calling __init__, and without what caused it: that may hold a signed URL.
+        return _as_it_was, (type(self), self.args, vars(self))
+
+
+def _as_it_was(kind: type[OSSResumeError], args: tuple[Any, ...], facts: dict[str, Any]) -> OSSResumeError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(facts)
+    return error
 
 
 class ArgumentError(OSSResumeError, ValueError):

@@ -43,24 +43,27 @@ class ConnectionSettings:
     def of(cls, connection: Any) -> ConnectionSettings:
         """Return the settings of an Airflow ``Connection``.
 
+        :raises ArgumentError: when its extra is no JSON object, or ``verify_tls`` neither true nor false
+
         The bucket stands in the extra ``bucket`` or in the schema; the Access Key in login and password, or, as the
         official provider has it, in the extras ``access_key_id`` and ``access_key_secret``.
         """
         extra: Mapping[str, Any] = connection.extra_dejson
+        if not isinstance(extra, Mapping):
+            raise ArgumentError("extra", type(extra).__name__, "the connection's extra is a JSON object; correct it")
 
         def text(name: str) -> str | None:
-            value = extra.get(name)
-            return str(value).strip() or None if value is not None else None
+            return _text(extra.get(name))
 
         return cls(
             conn_id=connection.conn_id or "",
             conn_type=connection.conn_type or "oss_resume",
-            access_key_id=connection.login or text("access_key_id"),
-            access_key_secret=connection.password or text("access_key_secret"),
+            access_key_id=_text(connection.login) or text("access_key_id"),
+            access_key_secret=_text(connection.password) or text("access_key_secret"),
             security_token=text("security_token"),
             auth_type=text("auth_type"),
             region=text("region"),
-            bucket=text("bucket") or connection.schema or None,
+            bucket=text("bucket") or _text(connection.schema),
             endpoint=text("endpoint"),
             endpoint_kind=text("endpoint_kind"),
             addressing=text("addressing"),
@@ -136,6 +139,11 @@ class ConnectionSettings:
                 "region", region, f"fill in Region or Endpoint in the connection {self.conn_id!r}, or pass region="
             )
         return endpoint_for(region.strip().removeprefix("oss-"), self.endpoint_kind or "public")  # type: ignore[arg-type]  # checked there
+
+
+def _text(value: object) -> str | None:
+    """Return a field as text: JSON may hold a number where a text is meant."""
+    return str(value).strip() or None if value is not None else None
 
 
 def _truth(argument: str, value: object, *, default: bool) -> bool:

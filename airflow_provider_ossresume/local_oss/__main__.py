@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import signal
 import sys
 from pathlib import Path
 
+from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss.faults import load_rules
-from airflow_provider_ossresume.local_oss.server import ACCESS_KEY_ID, ACCESS_KEY_SECRET, LocalOSS
+from airflow_provider_ossresume.local_oss.server import ACCESS_KEY_ID, ACCESS_KEY_SECRET, LocalOSS, check_host
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         security_token=options.security_token,
         region=options.region,
         host=options.host,
+        allow_remote=options.allow_remote,
         port=options.port,
         log=options.log,
     ) as oss:
@@ -55,16 +56,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="file that gets a JSON line for each request")
     parser.add_argument("--allow-remote", action="store_true", help="allow an address that others can reach")
     options = parser.parse_args(arguments)
-    if not options.allow_remote and not _is_loopback(options.host):
-        parser.error(f"--host {options.host} can be reached by others; add --allow-remote if that is what you want")
-    return options
-
-
-def _is_loopback(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        check_host(options.host, allow_remote=options.allow_remote)
+    except ArgumentError as error:
+        parser.error(f"{error} (--allow-remote)")
+    return options
 
 
 if __name__ == "__main__":

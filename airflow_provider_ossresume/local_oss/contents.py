@@ -69,29 +69,35 @@ class Contents:
 
         Whoever reads the first is not disturbed: he reads no further than the size that he knows.
         """
-        path = self._folder / first.file
+        path = self._path(first)
         os.truncate(path, first.size)  # a killed server may have left more
-        with open(path, "ab") as target, self.open(second) as source:
+        with open(path, "ab", opener=_opener) as target, self.open(second) as source:
             shutil.copyfileobj(source, target)
         return Content(first.file, first.size + second.size, "", _joined_crc([first, second]))
 
     def open(self, content: Content) -> BinaryIO:
         """Open a content for reading. It stays readable after ``discard``."""
-        return open(self._folder / content.file, "rb", buffering=0)
+        return open(self._path(content), "rb", buffering=0, opener=_opener)
 
     def read(self, content: Content) -> bytes:
         """Return all bytes of a content."""
-        return (self._folder / content.file).read_bytes()[: content.size]
+        with self.open(content) as file:
+            return file.read(content.size)
 
     def discard(self, content: Content) -> None:
         """Remove a content that nothing names any more."""
-        (self._folder / content.file).unlink(missing_ok=True)
+        self._path(content).unlink(missing_ok=True)
 
     def discard_all_but(self, named: Collection[str]) -> None:
         """Remove the data files that are not named: what a killed server left behind."""
         for path in self._folder.iterdir():
             if _FILE_NAME.fullmatch(path.name) and path.name not in named:
                 path.unlink()
+
+    def _path(self, content: Content) -> Path:
+        if not _FILE_NAME.fullmatch(content.file):  # somebody else wrote the record
+            raise OSError(f"{content.file!r} is no data file")
+        return self._folder / content.file
 
     @contextlib.contextmanager
     def _new_file(self) -> Iterator[tuple[str, BinaryIO]]:
@@ -102,6 +108,10 @@ class Contents:
         except BaseException:  # the client may go at any moment, and so may the process
             path.unlink(missing_ok=True)
             raise
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _joined_crc(contents: Iterable[Content]) -> int:

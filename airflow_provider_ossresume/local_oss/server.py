@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import shutil
 import socket
@@ -15,6 +16,7 @@ from os import PathLike
 from pathlib import Path
 from types import TracebackType
 
+from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
 from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
@@ -39,6 +41,7 @@ class LocalOSS:
     :param security_token: the STS token that requests must carry, when there shall be one
     :param port: the port to listen on, any free one when 0
     :param host: the address to listen on
+    :param allow_remote: let it be one that others can reach
     :param clock: gives the seconds since 1970, for dates and for the check of signatures
     :param log: a file that gets one JSON line for each request
     :ivar root: the folder
@@ -54,10 +57,12 @@ class LocalOSS:
         security_token: str | None = None,
         region: str = "cn-hangzhou",
         host: str = "127.0.0.1",
+        allow_remote: bool = False,
         port: int = 0,
         clock: Callable[[], float] = time.time,
         log: str | PathLike[str] | None = None,
     ) -> None:
+        check_host(host, allow_remote=allow_remote)
         self.root = Path(root or tempfile.mkdtemp(prefix="local-oss-"))
         self._owns_root = root is None
         self._storage = Storage(self.root, clock=clock)
@@ -340,3 +345,13 @@ class LocalOSS:
     def clear_faults(self) -> None:
         """Take back all faults."""
         self._backend.rules.clear()
+
+
+def check_host(host: str, *, allow_remote: bool) -> None:
+    """:raises ArgumentError: for an address that others can reach, unless that is allowed"""
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"  # any other name leads where a resolver says
+    if not (is_loopback or allow_remote):
+        raise ArgumentError("host", host, "others can reach it; add allow_remote if that is what you want")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -95,7 +94,7 @@ def _claimed_md5(request: Incoming) -> str | None:
         return None
     try:
         digest = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or no ASCII
         digest = b""
     if len(digest) != 16:
         raise Refusal(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
@@ -156,10 +155,12 @@ def check_version(version: str | None) -> None:
 
 def parse_xml(data: bytes, *, root: str) -> ElementTree.Element:
     """Return the root of a request's XML document, without namespaces."""
-    if b"<!" in data:  # a DOCTYPE may hold entities that grow without end; no OSS document has one
+    # A DOCTYPE may hold entities that grow without end; no OSS document has one, and none can hide one in UTF-16.
+    if b"<!" in data or b"\0" in data:
         raise _malformed_xml()
+    parser = ElementTree.XMLParser(encoding="utf-8")  # noqa: S314  the lines above keep the bombs out
     try:
-        element = ElementTree.fromstring(data)  # noqa: S314  the line above keeps the bombs out
+        element = ElementTree.fromstring(data, parser)  # noqa: S314
     except ElementTree.ParseError as error:
         raise _malformed_xml() from error
     for child in element.iter():

@@ -104,6 +104,8 @@ class Storage:
         check_bucket_name(name)
         with self._lock:
             if name not in self._buckets:
+                if self._folder(name).is_symlink():
+                    raise OSError(f"{self._folder(name)} is a symlink, not the folder of a bucket")
                 bucket = Bucket(name, self._clock())
                 self._folder(name, "objects").mkdir(parents=True, exist_ok=True)
                 self._folder(name, "uploads").mkdir(exist_ok=True)
@@ -290,8 +292,11 @@ class Storage:
 
     def _load(self) -> None:
         for path in self._buckets_folder.glob("*/bucket.json"):
+            if path.parent.is_symlink():
+                continue
             facts = _read_json(path)
-            bucket = Bucket(facts["name"], facts["created"])
+            # Names that become paths are those of the folders, whatever the records say.
+            bucket = Bucket(path.parent.name, facts["created"])
             bucket.objects = {stored.key: stored for stored in map(_load_object, path.parent.glob("objects/*.json"))}
             bucket.uploads = {
                 upload.upload_id: upload for upload in map(_load_upload, path.parent.glob("uploads/*/upload.json"))
@@ -312,7 +317,7 @@ def _load_object(path: Path) -> StoredObject:
 
 
 def _load_upload(path: Path) -> Upload:
-    upload = Upload(**_read_json(path))
+    upload = Upload(**{**_read_json(path), "upload_id": path.parent.name})
     for part_path in path.parent.glob("[0-9]*.json"):
         facts = _read_json(part_path)
         upload.parts[facts["number"]] = StoredPart(**{**facts, "content": Content(**facts["content"])})

@@ -32,7 +32,8 @@ from airflow_provider_ossresume.oss.messages import MalformedXML
 T = TypeVar("T")
 
 MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
-MAX_XML_BYTES = 16 * 2**20  # a page of 1,000 keys of 1,023 bytes, percent-encoded, has under 5 MiB
+MAX_XML_BYTES = 8 * 2**20  # a page of 1,000 keys of 1,023 bytes, percent-encoded, has under 5 MiB
+MAX_SHOWN = 1_000  # characters of one text of an answer that an error shows
 
 
 class Body(Protocol):
@@ -87,7 +88,7 @@ class Call:
 
 def read_xml(call: Call, answer: requests.Response, pieces: Iterable[bytes], parse: Callable[[bytes], T]) -> T:
     """Return what ``parse`` reads in the body, which comes in pieces."""
-    body = _joined(pieces, at_least=MAX_XML_BYTES + 1)
+    body = joined(pieces, at_least=MAX_XML_BYTES + 1)
     if len(body) > MAX_XML_BYTES:
         raise call.bad_answer(f"the answer is over {MAX_XML_BYTES} bytes long")
     try:
@@ -100,7 +101,7 @@ def read_xml(call: Call, answer: requests.Response, pieces: Iterable[bytes], par
         raise _service_error(call, answer, said, status=500) from None
 
 
-def _joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:
+def joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:
     """Return the pieces as one, up to the one with which they have that many bytes."""
     body = bytearray()
     for piece in pieces:
@@ -111,7 +112,7 @@ def _joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:
 
 
 def nothing(answer: requests.Response) -> None:
-    answer.raw.read(MAX_ERROR_BYTES)
+    """That it is a success is all that such an answer says."""
 
 
 def object_meta(answer: requests.Response, *, size: int, etag: str | None = None) -> ObjectMeta:
@@ -139,7 +140,6 @@ def _decoded(value: str) -> str:
 
 
 def stored_object(call: Call, answer: requests.Response, body: Body) -> ObjectMeta:
-    answer.raw.read(MAX_ERROR_BYTES)
     stored = object_meta(answer, size=body.size)
     sent = body.crc64()
     if sent is not None and stored.crc64 is not None and sent != stored.crc64:
@@ -151,9 +151,9 @@ def stored_object(call: Call, answer: requests.Response, body: Body) -> ObjectMe
 
 def check_content_range(call: Call, answer: requests.Response, start: int, stop: int) -> None:
     said = answer.headers.get("Content-Range", "")
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", said.strip())
+    match = re.fullmatch(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20})", said.strip())
     if not match or (int(match[1]), int(match[2])) != (start, stop - 1):
-        raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, was answered Content-Range {said!r}")
+        raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, was answered Content-Range {shown(said)!r}")
 
 
 def total_size(answer: requests.Response) -> int:
@@ -162,7 +162,6 @@ def total_size(answer: requests.Response) -> int:
 
 
 def content_length(call: Call, answer: requests.Response) -> int:
-    answer.raw.read(MAX_ERROR_BYTES)
     length = _number(answer.headers.get("Content-Length"))
     if length is None:
         raise call.bad_answer("the answer has no Content-Length")
@@ -198,11 +197,11 @@ def _service_error(call: Call, answer: requests.Response, said: messages.ErrorAn
         operation=call.operation,
         target=call.target,
         status=status,
-        code=code,
-        detail=said.message,
-        ec=said.ec or headers.get("x-oss-ec", ""),
-        request_id=said.request_id or headers.get("x-oss-request-id", ""),
-        host_id=said.host_id,
+        code=shown(code),
+        detail=shown(said.message),
+        ec=shown(said.ec or headers.get("x-oss-ec", "")),
+        request_id=shown(said.request_id or headers.get("x-oss-request-id", "")),
+        host_id=shown(said.host_id),
         hint=_hint(call, answer, code),
         server_time=date.timestamp() if date else None,
         retry_after=_retry_after(headers),
@@ -215,7 +214,7 @@ def _error_body(answer: requests.Response, pieces: Iterable[bytes]) -> bytes:
             return base64.b64decode(in_header, validate=True)
         except ValueError:
             return b""
-    return _joined(pieces, at_least=MAX_ERROR_BYTES)[:MAX_ERROR_BYTES]
+    return joined(pieces, at_least=MAX_ERROR_BYTES)[:MAX_ERROR_BYTES]
 
 
 _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
@@ -274,7 +273,8 @@ def _hint(call: Call, answer: requests.Response, code: str) -> str:
     if answer.status_code == 403 and call.operation in _PERMISSIONS:
         return f"grant {_PERMISSIONS[call.operation]}"
     if location := answer.headers.get("Location"):
-        return f"a redirect to {location.partition('?')[0]} was not followed; set that as the endpoint if it is right"
+        where = shown(location.partition("?")[0])
+        return f"a redirect to {where} was not followed; set that as the endpoint if it is right"
     return ""
 
 
@@ -289,11 +289,17 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, when.timestamp() - time.time()) if when else None
 
 
+def shown(text: str) -> str:
+    """Return what a peer says as one line of bounded length, so that it cannot write lines of its own into a log."""
+    line = "".join(character if character.isprintable() else " " for character in text[: MAX_SHOWN + 1]).strip()
+    return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"
+
+
 def _reason(error: BaseException) -> str:
     """The innermost reason, without the URL, which may hold a signature."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    text = str(error) or type(error).__name__
+    text = shown(str(error)) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
         text += "; set the connection's CA bundle when the certificate is your own authority's"
     return text

@@ -30,6 +30,7 @@ from airflow_provider_ossresume.model.objects import (
     ObjectRef,
     UploadedPart,
 )
+from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
 from airflow_provider_ossresume.oss import answers, messages
 from airflow_provider_ossresume.oss.answers import Body, Call
 from airflow_provider_ossresume.oss.auth import OssAuth, SignatureVersion, Signer, check_expiry, header_value
@@ -46,6 +47,7 @@ T = TypeVar("T")
 
 XML_PIECE_SIZE = 64 * 1024  # what is asked of the socket at once; a page of a listing has some hundred KiB
 LEAST_PROGRESS = 64 * 1024  # bytes within stall_timeout, or the attempt is given up
+MAX_CLOCK_OFFSET = 100 * 365 * 24 * 3600  # seconds; a board without a battery begins in 1970, none is further off
 MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 
 
@@ -71,7 +73,7 @@ class OssClient:
     :param read_timeout: seconds of silence, or for sending 256 KiB, after which an attempt is given up
     :param stall_timeout: seconds within which at least 64 KiB of a body, and all headers of an answer, must move
     :param max_connections: how many threads will use it at once
-    :param proxies: as in requests; None takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY from the environment
+    :param proxies: as in requests, checked here; None takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY from the environment
     :param verify_tls: False, or the path of a CA bundle; True takes REQUESTS_CA_BUNDLE or the built-in one
     :param clock: seconds since 1970
     """
@@ -108,7 +110,7 @@ class OssClient:
         self._clock = clock
         self._clock_offset = 0.0  # OSS's clock minus ours
         self._headers: Mapping[str, str] = {}
-        self._adapter = Adapter(max_connections=max_connections, send_timeout=read_timeout, head_timeout=stall_timeout)
+        self._adapter = Adapter(max_connections=max_connections, send_timeout=read_timeout, lines_timeout=stall_timeout)
         self._settings = environment_settings(str(endpoint), proxies=proxies, verify_tls=verify_tls)
 
     def close(self) -> None:
@@ -255,7 +257,9 @@ class OssClient:
             call = Call("ListParts", "GET", target.bucket, target.key, query)
             page = self._exchange_xml(call, messages.read_parts)
             parts += page.parts
-            marker = _advance(call, marker, page.next_marker)
+            if page.next_marker is not None and not marker < page.next_marker <= MAX_PART_COUNT:
+                raise call.bad_answer("the listing does not advance")
+            marker = page.next_marker
         return parts
 
     def complete(
@@ -366,7 +370,10 @@ class OssClient:
                     raise call.bad_answer(f"was answered {answer.status_code}")
                 if answer.status_code not in call.success:
                     raise self._error(call, answer, credentials, clock_offset)
-                return read(answer)
+                result = read(answer)
+                # Only a connection whose answer was read to its end is used again.
+                answers.joined(self._pieces(call, answer), at_least=answers.MAX_ERROR_BYTES)
+                return result
         except (requests.RequestException, HTTPError) as error:
             raise answers.connection_failed(call, error) from error
 
@@ -448,7 +455,7 @@ class OssClient:
         if error.code != "RequestTimeTooSkewed" or error.server_time is None:
             return False
         offset = error.server_time - self._clock()
-        if abs(offset - used) < 60:
+        if abs(offset) > MAX_CLOCK_OFFSET or abs(offset - used) < 60:
             return False
         if abs(offset - self._clock_offset) >= 60:  # else another thread has mended it meanwhile
             log.warning("This worker's clock is %.0f s away from OSS's; signing with OSS's time", -offset)

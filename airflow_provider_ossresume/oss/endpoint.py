@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import quote, urlsplit
 
+from urllib3.util import Url, parse_url
+
 from airflow_provider_ossresume.errors import ArgumentError
 
 Addressing = Literal["auto", "virtual", "path", "cname"]
 EndpointKind = Literal["public", "internal", "accelerate", "dual-stack"]
+
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 _ENDPOINTS: Mapping[str, str] = {
     "public": "https://oss-{region}.aliyuncs.com",
@@ -91,6 +95,19 @@ def parse_endpoint(url: str, *, addressing: Addressing = "auto") -> Endpoint:
     if addressing == "auto":
         addressing = "path" if _has_no_subdomains(parts.hostname) else "virtual"
     return Endpoint(parts.scheme, parts.netloc.lower(), addressing)
+
+
+def check_proxy(url: str) -> None:
+    """:raises ArgumentError: for a proxy that requests cannot use; none of it is shown, it may be the password"""
+    # Read as requests reads it: a "/" or "#" in a password ends the host, and the password would stand in its errors.
+    try:
+        parts = parse_url(url if "://" in url else f"http://{url}")
+    except ValueError:
+        parts = Url()
+    if not parts.host or parts.scheme not in PROXY_SCHEMES or parts.path not in (None, "", "/") or parts.query:
+        raise ArgumentError(
+            "proxy", "…", "write it as http://host:3128 or http://user:password@host:3128, other signs as in %2F"
+        )
 
 
 def region_of(endpoint: Endpoint) -> str | None:

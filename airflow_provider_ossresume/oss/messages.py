@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, UploadedPart
+
+MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of it
+MAX_TAG_BYTES = 64 * 1024  # from one tag to the next; a percent-encoded key has 3 KiB
 
 
 class MalformedXML(ValueError):
@@ -162,9 +166,11 @@ def read_bucket_info(body: bytes) -> BucketInfo:
 
 
 def read_http_date(text: str | None) -> datetime | None:
-    """Return an HTTP date, or None for one that is absent or no date."""
+    """Return an HTTP date in UTC, or None for one that is absent or no date."""
     try:
-        return parsedate_to_datetime(text) if text else None
+        date = parsedate_to_datetime(text) if text else None
+        # One that ends in -0000 comes without a time zone.
+        return date and (date.astimezone(timezone.utc) if date.tzinfo else date.replace(tzinfo=timezone.utc))
     except (ValueError, OverflowError):
         return None
 
@@ -222,14 +228,27 @@ def _root(body: bytes, name: str) -> _Node:
 
 
 def _parse(body: bytes) -> ET.Element:
+    # OSS never declares a document type; without one there are no entities to expand, so no entity bomb. It sends
+    # UTF-8, and whatever the XML says of itself it is read as that, so that none can hide; UTF-16 is full of zeros.
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body or b"\0" in body:
+        raise MalformedXML("the XML declares a document type or is not UTF-8")
+    # A tree takes up to fifty times the room of its tags, and attributes even more.
+    if body.count(b"<") > MAX_TAGS or re.search(rb"<[^<]{%d}" % MAX_TAG_BYTES, body):
+        raise MalformedXML("the XML is larger than any of OSS's")
+    parser = ET.XMLParser(target=_Tree(), encoding="utf-8")  # noqa: S314 - see above
     try:
-        text = body.decode("utf-8-sig")
-        # OSS never declares a document type; without one there are no entities to expand, so no entity bomb.
-        if "<!DOCTYPE" in text or "<!ENTITY" in text:
-            raise MalformedXML("the XML declares a document type")
-        return ET.fromstring(text)  # noqa: S314 - see above
-    except (ET.ParseError, UnicodeDecodeError, ValueError) as error:
+        parser.feed(body)
+        root: ET.Element = parser.close()
+    except (ET.ParseError, ValueError) as error:
         raise MalformedXML(str(error)) from error
+    return root
+
+
+class _Tree(ET.TreeBuilder):
+    """Elements without their attributes, which say nothing in OSS's XML but may be many."""
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
+        return super().start(tag, {})
 
 
 def _local_name(element: ET.Element) -> str:

@@ -16,10 +16,12 @@ from typing import Any, cast
 import requests
 from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest
+from requests.utils import select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.oss.endpoint import check_proxy
 
 SEND_SIZE = 256 * 1024  # what has to be sent within the send timeout
 
@@ -27,10 +29,12 @@ SEND_SIZE = 256 * 1024  # what has to be sent within the send timeout
 def environment_settings(url: str, *, proxies: Mapping[str, str] | None, verify_tls: bool | str) -> dict[str, Any]:
     """Return proxies, verify and cert for every request to the URL; the environment is read once, here.
 
-    :raises ArgumentError: when the CA bundle is not there
+    :raises ArgumentError: when the CA bundle is not there, or the proxy is none
     """
     with requests.Session() as session:
         settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
+    if proxy := select_proxy(url, settings["proxies"]):
+        check_proxy(proxy)
     if isinstance(settings["verify"], str) and not os.path.exists(settings["verify"]):
         raise ArgumentError(
             "ca_bundle",
@@ -42,17 +46,18 @@ def environment_settings(url: str, *, proxies: Mapping[str, str] | None, verify_
 
 
 class Adapter(HTTPAdapter):
-    """Sends prepared requests; its sends and the heads of its answers have timeouts of their own. Retries nothing.
+    """Sends prepared requests; its sends and the lines of its answers have timeouts of their own. Retries nothing.
 
     urllib3 sends a request's body under the connect timeout: too short for a slow link that many workers share. And
     each byte that comes begins its read timeout anew, so headers that trickle would hold a worker for hours.
 
     :param send_timeout: seconds that sending 256 KiB of a body may take
-    :param head_timeout: seconds from the first byte of an answer within which all its headers must have come
+    :param lines_timeout: seconds from the first byte of an answer within which all its headers must have come; the same
+        holds for a chunk's size and for trailers
     """
 
-    def __init__(self, *, max_connections: int, send_timeout: float, head_timeout: float) -> None:
-        self._pool_classes = _pool_classes(send_timeout, head_timeout)
+    def __init__(self, *, max_connections: int, send_timeout: float, lines_timeout: float) -> None:
+        self._pool_classes = _pool_classes(send_timeout, lines_timeout)
         self._pool_keys: dict[str, tuple[Any, Any]] = {}
         super().__init__(pool_connections=2, pool_maxsize=max_connections, max_retries=0)
 
@@ -101,22 +106,22 @@ READ_ERRORS = (OSError, HTTPException)  # what read_into raises
 
 
 class _Answer(HTTPResponse):
-    """An answer whose body can be read into a buffer, and whose head has to come within a time."""
+    """An answer whose body can be read into a buffer, and whose lines have to come within a time."""
 
-    head_timeout: float
+    lines_timeout: float
 
     def begin(self) -> None:
-        whole = self.fp
-        start = whole.peek(1)  # asks the socket once
-        if b"\r\n\r\n" in start and start[9:10] != b"1":  # all of it is here, and it is no "100 Continue"
+        file = self.fp
+        start = file.peek(1)  # asks the socket once
+        if b"\r\n\r\n" in start and start[9:10] != b"1":  # the whole head is here, and it is no "100 Continue"
             super().begin()
+            if self.chunked:
+                self.fp = _Lines(file, self.lines_timeout)  # type: ignore[assignment]  # as below
             return
-        self.fp = _Head(whole, self.head_timeout)  # type: ignore[assignment]  # begin only reads lines
-        try:
-            super().begin()
-        finally:
-            if self.fp is not None:  # begin closes it behind an answer without a body
-                self.fp = whole
+        lines = _Lines(file, self.lines_timeout)
+        self.fp = lines  # type: ignore[assignment]  # it has all that http.client asks for
+        super().begin()
+        lines.deadline = None
 
     def read_into(self, buffer: memoryview) -> int:
         if self.fp is None or self.length == 0:
@@ -134,11 +139,11 @@ class _Answer(HTTPResponse):
         return size
 
 
-def _pool_classes(send_timeout: float, head_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
+def _pool_classes(send_timeout: float, lines_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
     class Answer(_Answer):
         pass
 
-    Answer.head_timeout = head_timeout
+    Answer.lines_timeout = lines_timeout
 
     class Sending:
         """What both kinds of connection do in their own way."""
@@ -170,13 +175,19 @@ def _pool_classes(send_timeout: float, head_timeout: float) -> dict[str, type[HT
     return {"http": Pool, "https": SecurePool}
 
 
-class _Head:
-    """The lines of an answer's head, which have to come within a time."""
+class _Lines:
+    """What a socket brings; lines that follow each other have to come within a time.
+
+    Such are an answer's head, and in a chunked body a chunk's size and the trailers. http.client reads them for as long
+    as they come, and begins the read timeout anew with every byte.
+
+    :ivar deadline: of the lines that are being read; None when the next line is the first
+    """
 
     def __init__(self, file: io.BufferedReader, timeout: float) -> None:
         self._file = file
         self._timeout = timeout
-        self._deadline: float | None = None
+        self.deadline: float | None = None
 
     def readline(self, limit: int) -> bytes:
         line = b""
@@ -185,12 +196,20 @@ class _Head:
             if not waiting:
                 break
             now = time.monotonic()
-            self._deadline = self._deadline or now + self._timeout
-            if now > self._deadline:
-                raise TimeoutError(f"the answer's headers did not come within {self._timeout:g} s")
+            self.deadline = self.deadline or now + self._timeout
+            if now > self.deadline:
+                raise TimeoutError(f"the answer's lines did not come within {self._timeout:g} s")
             size = waiting.find(b"\n") + 1 or len(waiting)
             line += self._file.read(min(size, limit - len(line)))
         return line
 
-    def close(self) -> None:
-        self._file.close()
+    def read1(self, size: int = -1) -> bytes:
+        self.deadline = None
+        return self._file.read1(size)
+
+    def read(self, size: int = -1) -> bytes:
+        self.deadline = None
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)

@@ -228,7 +228,7 @@ class PartFile:
 
     def _is_at_its_path(self) -> bool:
         try:
-            return os.path.samestat(os.fstat(self._file), os.stat(self.path))
+            return os.path.samestat(os.fstat(self._file), os.lstat(self.path))  # a link to it is not it
         except FileNotFoundError:
             return False
 

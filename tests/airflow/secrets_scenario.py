@@ -19,7 +19,8 @@ from tests.airflow.runs import Call, run
 from tests.world import BUCKET, PART, a_file
 
 CONFIG = {"part_size": PART, "multipart_threshold": PART, "max_concurrency": 1, "part_retries": 0}
-TASKS = ("passes", "comes_back", "waits", "stays_away", "wrong_secret", "wrong_token", "wrong_proxy", "shows_itself")
+TASKS = ("passes", "comes_back", "waits", "stays_away", "wrong_secret", "wrong_token", "wrong_proxy", "no_proxy",
+         "shows_itself")  # fmt: skip
 
 
 def main(folder: Path) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def main(folder: Path) -> dict[str, Any]:
         passes >> OSSObjectSensor(task_id="waits", bucket_key="later", bucket_name=BUCKET, deferrable=True,
                                   poke_interval=0.01)  # fmt: skip
         OSSResumableUploadOperator(task_id="stays_away", key="broken", retries=0, **up)
-        for task_id in ("wrong_secret", "wrong_token", "wrong_proxy"):
+        for task_id in ("wrong_secret", "wrong_token", "wrong_proxy", "no_proxy"):
             OSSResumableUploadOperator(task_id=task_id, key="key", oss_conn_id=task_id, retries=0, **up)
         Call(task_id="shows_itself", function=show, retries=0)
     done = run(dag)
@@ -58,6 +59,7 @@ def show(_: Any) -> str:
     client = hook.get_conn()
     shown = [hook, vars(hook), hook.settings, client, hook.settings.credentials(), hook.test_connection()]
     shown.append(hook.settings.credentials().get())
+    hook.generate_presigned_url("key", bucket_name=BUCKET, expires=60)  # made, and shown to nobody
     print(*shown, sep="\n")
     return repr(shown)
 

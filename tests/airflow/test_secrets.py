@@ -57,6 +57,8 @@ def traces(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Traces:
             "wrong_secret": {**right, "password": WRONG_SECRET},
             "wrong_token": {**right, "extra": {**right["extra"], "security_token": WRONG_TOKEN}},
             "wrong_proxy": {**right, "extra": {**right["extra"], "proxy": f"http://me:{OF_PROXY}@127.0.0.1:9"}},
+            # A slash in a password ends the host for requests, whose error would then show the password.
+            "no_proxy": {**right, "extra": {**right["extra"], "proxy": f"http://me:{OF_PROXY}/x@127.0.0.1:9"}},
         }
         done = subprocess.run(
             (sys.executable, "-m", "tests.airflow.secrets_scenario", str(tmp_path_factory.mktemp("scenario"))),
@@ -86,6 +88,7 @@ def test_the_tasks_met_their_ends(traces: Traces) -> None:
         "wrong_secret": ["failed", 1],
         "wrong_token": ["failed", 1],
         "wrong_proxy": ["failed", 1],
+        "no_proxy": ["failed", 1],
         "shows_itself": ["success", 1],
     }
     assert "DEBUG" in traces.output or "[debug" in traces.output

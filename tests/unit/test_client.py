@@ -7,13 +7,15 @@ import datetime
 import functools
 import ipaddress
 import logging
+import pickle
 import re
+import select
 import socket
 import ssl
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
@@ -993,6 +995,29 @@ def test_a_redirect_is_an_error_that_names_where_and_nobody_goes_there(status: i
     assert len(server.heads) == 2
 
 
+REDIRECTED: dict[str, Callable[[OssClient], object]] = {
+    "HeadObject": lambda client: client.head_object(TARGET),
+    "UploadPart": lambda client: client.upload_part(TARGET, "ID", 1, Bytes(DATA)),
+    "CompleteMultipartUpload": lambda client: client.complete(TARGET, "ID", []),
+    "ListParts": lambda client: client.list_parts(TARGET, "ID"),
+    "DeleteObject": lambda client: client.delete_object(TARGET),
+}
+
+
+@pytest.mark.parametrize(("here", "there"), [("http", "https"), ("https", "http"), ("https", "https")])
+@pytest.mark.parametrize("call", REDIRECTED.values(), ids=REDIRECTED)
+def test_nor_from_one_scheme_to_the_other(
+    certificate: Path, no_environment: pytest.MonkeyPatch, call: Callable[[OssClient], object], here: str, there: str
+) -> None:
+    with Scripted(certificate=certificate if there == "https" else None) as elsewhere:
+        answer = an_answer(307, Location=f"{elsewhere.url}/key")
+        with Scripted(answer, certificate=certificate if here == "https" else None) as server:
+            failure(ServiceError, lambda: call(server.client(attempts=3, verify_tls=str(certificate))))
+
+    assert elsewhere.connections == 0
+    assert len(server.heads) == 1
+
+
 @pytest.mark.parametrize("credentials", [StaticCredentials("id", "secret"), AnonymousCredentials()])
 def test_netrc_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, credentials: CredentialsProvider) -> None:
     for name in (".netrc", "_netrc"):
@@ -1177,10 +1202,15 @@ def test_a_body_that_trickles_is_given_up_and_fetched_again(oss: LocalOSS) -> No
 
 
 def test_headers_that_trickle_are_given_up() -> None:
-    with Scripted(an_answer(200, **HEAD_OK), pause=0.02) as server:
+    def slowly() -> Iterator[bytes]:
+        for byte in an_answer(200, **HEAD_OK):
+            yield bytes([byte])
+            threading.Event().wait(0.02)
+
+    with Scripted(slowly) as server:
         error = failure(ConnectionFailed, lambda: server.client(stall_timeout=0.2, read_timeout=30).head_object(TARGET))
 
-    assert "the answer's headers did not come within 0.2 s" in str(error)
+    assert "the answer's lines did not come within 0.2 s" in str(error)
     assert error.retryable
 
 
@@ -1421,6 +1451,30 @@ def test_a_ca_bundle_that_is_not_there_is_named_by_an_error_of_ours(tmp_path: Pa
     assert not error.retryable
 
 
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_a_proxy_sees_nothing_of_https_and_changes_nothing_about_the_check(
+    certificate: Path, no_environment: pytest.MonkeyPatch, is_trusted: bool
+) -> None:
+    with Scripted(an_answer(200, **HEAD_OK), certificate=certificate) as server, Tunnel() as proxy:
+        told = f"http://somebody:proxy-password@127.0.0.1:{proxy.port}"
+        place = server.url.removeprefix("https://")
+        verify_tls: bool | str = str(certificate) if is_trusted else True
+        client = server.client(attempts=8, proxies={"https": told}, verify_tls=verify_tls)
+        if is_trusted:
+            assert client.head_object(TARGET).size == 7
+        else:
+            error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
+            assert "CERTIFICATE_VERIFY_FAILED" in str(error)
+            assert "proxy-password" not in everything_about(error)
+
+    assert proxy.heads[0].startswith(f"CONNECT {place} HTTP/1.")
+    assert requests.auth._basic_auth_str("somebody", "proxy-password") in proxy.heads[0]
+    assert len(proxy.heads) == 1
+    assert "OSS4-HMAC" not in proxy.heads[0]
+    assert [head for head in server.heads if "Proxy-Authorization" in head] == []
+    assert len(server.heads) == is_trusted
+
+
 def test_a_server_that_speaks_no_tls_is_a_failed_connection(no_environment: pytest.MonkeyPatch) -> None:
     with Scripted(an_answer(400)) as server:
         client = a_scripted_client(server.url.replace("http:", "https:"), connect_timeout=0.3)
@@ -1460,6 +1514,23 @@ def test_no_secret_stands_in_any_error_repr_or_log(
     assert any(text.startswith("urllib3") for text in texts)
     for secret in (oss.access_key_secret, TOKEN, "Signature=", "Credential=", "Authorization", signature_of(url)):
         assert [text for text in texts if secret in text] == []
+
+
+def test_an_error_that_travels_to_another_process_says_the_same_and_nothing_more(oss: LocalOSS) -> None:
+    oss.security_token = TOKEN
+    client = a_client(oss, retry=once(), connect_timeout=1)
+    denied = failure(NoSuchKey, lambda: client.head_object(TARGET))
+    url = client.presigned_url("GET", TARGET, expires=60)
+    oss.stop()
+    lost = failure(ConnectionFailed, lambda: client.head_object(TARGET))
+    lost.__cause__ = requests.ConnectionError(url)
+
+    for error in (denied, lost, ArgumentError("key", "k", "no")):
+        wire = pickle.dumps(error)
+        again = pickle.loads(wire)
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+        for secret in (oss.access_key_secret, TOKEN, signature_of(url)):
+            assert secret.encode() not in wire
 
 
 # --- the client itself ------------------------------------------------------------------------------------------------
@@ -1580,15 +1651,13 @@ class Collected:
 
 
 class Scripted:
-    """A server that gives its answers one after the other, the last one again and again.
+    """A server that gives its answers one after the other, the last one again and again; they may come in pieces.
 
-    :param pause: seconds between any two bytes of an answer
     :ivar heads: the heads of the requests
     :ivar connections: how many were made, those included that ended in the TLS handshake
     """
 
-    def __init__(self, *answers: bytes, certificate: Path | None = None, pause: float | None = None) -> None:
-        self._pause = pause
+    def __init__(self, *answers: bytes | Callable[[], Iterable[bytes]], certificate: Path | None = None) -> None:
         self.heads: list[str] = []
         self.connections = 0
         self._answers = list(answers)
@@ -1639,9 +1708,8 @@ class Scripted:
             while left > 0 and (data := stream.recv(65536)):
                 left -= len(data)
             answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-            for piece in [answer] if self._pause is None else (answer[i : i + 1] for i in range(len(answer))):
+            for piece in [answer] if isinstance(answer, bytes) else answer():
                 stream.sendall(piece)
-                threading.Event().wait(self._pause or 0)
 
     def _read_until(self, stream: socket.socket, end: bytes) -> tuple[bytes, bytes, bytes]:
         received = b""
@@ -1651,6 +1719,48 @@ class Scripted:
                 raise ConnectionError
             received += data
         return received.partition(end)
+
+
+class Tunnel:
+    """A proxy for https: it passes bytes on, and keeps the heads that it could read."""
+
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Tunnel:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(30)
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                with near, contextlib.suppress(OSError):
+                    self._pass_on(near)
+
+    def _pass_on(self, near: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += near.recv(1)
+        self.heads.append(head.decode())
+        host, port = self.heads[-1].split()[1].split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as far:
+            near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            while True:
+                for ready in select.select([near, far], [], [], 30)[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    (far if ready is near else near).sendall(data)
 
 
 def an_answer(status: int, body: bytes = b"", **headers: str) -> bytes:

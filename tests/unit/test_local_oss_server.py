@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.local_oss.__main__ import main
 from airflow_provider_ossresume.local_oss.answers import Refusal
@@ -506,12 +508,106 @@ def test_no_key_leaves_the_folder(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "deep" / "root").iterdir()} == {"buckets", "data"}
 
 
+OUTSIDE = ["../../outside", "/etc/passwd", "..", "", "link.data", "0" * 32 + ".data/../../../outside"]
+
+
+@pytest.mark.parametrize("file", OUTSIDE)
+def test_a_record_that_names_a_file_elsewhere_is_not_believed(
+    tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "outside").write_bytes(b"precious")
+    with LocalOSS(tmp_path / "root") as oss:
+        oss.put("bucket", "key", b"bytes")
+    [record] = (tmp_path / "root" / "buckets" / "bucket" / "objects").iterdir()
+    facts = json.loads(record.read_text())
+    facts["content"]["file"] = file
+    record.write_text(json.dumps(facts))
+    with LocalOSS(tmp_path / "root") as oss:
+        client = Client(oss)
+        reply = client("GET", "key")
+        client("DELETE", "key")
+    assert (reply.status, b"precious" in reply.body) == (500, False)
+    assert (tmp_path / "outside").read_bytes() == b"precious"
+    assert "GetObject failed" in caplog.text
+
+
+def test_a_link_in_the_place_of_a_data_file_is_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "outside").write_bytes(b"precious")
+    with LocalOSS(tmp_path / "root") as oss:
+        oss.put("bucket", "key", b"precious")
+        [data] = (tmp_path / "root" / "data").iterdir()
+        data.unlink()
+        data.symlink_to(tmp_path / "outside")
+        assert Client(oss)("GET", "key").status == 500
+        oss.put("bucket", "key", b"new")
+    assert (tmp_path / "outside").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "/", "bucket/../../../outside"])
+def test_names_in_records_never_become_paths(tmp_path: Path, name: str) -> None:
+    """A bucket and an upload are called as their folders are, so what is removed with them is these."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_bytes(b"precious")
+    with LocalOSS(tmp_path / "root") as oss:
+        Client(oss).initiate()
+    bucket = tmp_path / "root" / "buckets" / "bucket"
+    [upload] = bucket.glob("uploads/*/upload.json")
+    upload.write_text(json.dumps({**json.loads(upload.read_text()), "upload_id": name}))
+    (bucket / "bucket.json").write_text(json.dumps({"name": name, "created": 0.0}))
+    with LocalOSS(tmp_path / "root", buckets=[]) as oss:
+        [(key, upload_id)] = oss.uploads("bucket")
+        oss.abort("bucket", key, upload_id)
+        assert Client(oss)("DELETE").status == 204
+    assert (tmp_path / "outside" / "file").read_bytes() == b"precious"
+    assert list((tmp_path / "root" / "buckets").iterdir()) == []
+
+
+def test_a_bucket_that_is_a_link_is_none(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "root" / "buckets").mkdir(parents=True)
+    (tmp_path / "root" / "buckets" / "bucket").symlink_to(tmp_path / "outside")
+    (tmp_path / "outside" / "bucket.json").write_text(json.dumps({"name": "bucket", "created": 0.0}))
+    with pytest.raises(OSError, match="symlink"):
+        LocalOSS(tmp_path / "root")
+    with LocalOSS(tmp_path / "root", buckets=["other"]) as oss:
+        assert Client(oss)("GET").status == 404
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["bucket.json"]
+
+
+PATHS = ["/%2e%2e/%2e%2e/etc/passwd", "/../../etc/passwd", "/..%2f..%2fetc", "/bucket%2f..%2fx/k", "/%252e%252e/x",
+         "/.%00/x", "//etc/passwd", "/\\..\\x"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_path_leaves_the_folder(tmp_path: Path, path: str) -> None:
+    with LocalOSS(tmp_path / "root") as oss:
+        for method in ("PUT", "GET", "DELETE", "POST"):
+            answer = talk(oss, f"{method} {path} HTTP/1.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            assert re.match(rb"HTTP/1\.1 4\d\d ", answer)
+    assert [found.name for found in tmp_path.iterdir()] == ["root"]
+
+
+def test_a_digest_that_is_no_ascii_is_refused(oss: LocalOSS) -> None:
+    head = signed_head(oss, "PUT", "key", {"Content-Length": "1", "Content-MD5": "XUFAKrxcZ2REB¹"})
+    assert b"InvalidDigest" in talk(oss, head, b"x")
+
+
 def test_a_billion_laughs_are_not_laughed(oss: LocalOSS) -> None:
     client = Client(oss)
     upload_id = client.initiate()
     client.upload_part(upload_id, 1, b"bytes")
     bomb = b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>' + complete_xml([(1, "&b;")])
-    for body in (bomb, b"<x" * 100_000, b"<a>" * 100_000, b"\xff\xfe", b"\0", b"x" * 5_000_000):
+    in_utf16 = ('<?xml version="1.0" encoding="utf-16"?>' + bomb.decode()).encode("utf-16")
+    for body in (
+        bomb,
+        in_utf16,
+        bomb.decode().encode("utf-16-le"),
+        b"<x" * 100_000,
+        b"<a>" * 100_000,
+        b"\xff\xfe",
+        b"\0",
+        b"x" * 5_000_000,
+    ):
         reply = client("POST", "key", {"uploadId": upload_id}, body=body)
         assert (reply.status, reply.code) == (400, "MalformedXML")
 
@@ -567,6 +663,28 @@ def test_the_command_refuses_to_be_reached_by_others(capsys: pytest.CaptureFixtu
         with pytest.raises(SystemExit):
             main(["--host", host])
     assert "--allow-remote" in capsys.readouterr().err
+
+
+REMOTE = ["0.0.0.0", "::", "", "0", "::ffff:0.0.0.0", "192.0.2.1", "fe80::1", "example.com", "localhost.example.com"]
+
+
+@pytest.mark.parametrize("host", REMOTE)
+def test_so_does_the_class_before_it_makes_or_binds_anything(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^host=.*allow_remote"):
+        LocalOSS(tmp_path / "root", host=host)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", "::1"])
+def test_loopback_addresses_need_no_leave(tmp_path: Path, host: str) -> None:
+    with LocalOSS(tmp_path, host=host) as oss, socket.create_connection((host, oss.port)) as sock:
+        assert ipaddress.ip_address(sock.getpeername()[0]).is_loopback
+
+
+def test_it_may_be_told_to_be_reached_by_others(tmp_path: Path) -> None:
+    with LocalOSS(tmp_path, host="0.0.0.0", allow_remote=True) as oss:
+        assert oss.port
 
 
 def test_a_killed_server_leaves_whole_objects_only(tmp_path: Path) -> None:
