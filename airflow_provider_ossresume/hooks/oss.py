@@ -12,6 +12,7 @@ from airflow_provider_ossresume._airflow import BaseHook, current_context
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
+from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.objects import (
     ListedUpload,
@@ -20,8 +21,11 @@ from airflow_provider_ossresume.model.objects import (
     check_bucket,
     check_text,
     parse_oss_url,
+    resolve_names,
     resolve_target,
 )
+from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
+from airflow_provider_ossresume.model.waiting import Wanted
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, this_process
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
@@ -113,14 +117,24 @@ class OSSResumeHook(BaseHook):
 
         :raises ArgumentError: when they disagree, no bucket is named, or OSS forbids a name
         """
-        check_text("key", key)
-        needs_default = not key.startswith("oss://") and not bucket_name
         return resolve_target(
-            key,
-            bucket_name,
-            default_bucket=self.settings.bucket if needs_default else None,
-            version_id=version_id,
+            key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), version_id=version_id
         )
+
+    def key_pattern(self, key: str, bucket_name: str | None = None, *, kind: PatternKind = "key") -> KeyPattern:
+        """Return the pattern that key and bucket name mean, for keys to be looked for.
+
+        :raises ArgumentError: when they disagree, no bucket is named, or no key can match
+        """
+        bucket, text = resolve_names(
+            key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), argument="bucket_key"
+        )
+        return KeyPattern(bucket, text, kind)
+
+    def _default_bucket(self, key: object, bucket_name: str | None) -> str | None:
+        """Return the connection's bucket; without a look at the connection where it is not needed."""
+        is_named = bucket_name or not isinstance(key, str) or key.startswith("oss://")
+        return None if is_named else self.settings.bucket
 
     # --- transfers ----------------------------------------------------------------------------------------------------
 
@@ -269,6 +283,10 @@ class OSSResumeHook(BaseHook):
         except NoSuchKey:
             return False
         return True
+
+    def look(self, wanted: Wanted, *, check: Check | None = None) -> Look:
+        """Look once for what a sensor waits for; see :func:`~airflow_provider_ossresume.hooks.looking.look`."""
+        return look(self.get_conn(), wanted, check=check)
 
     def list_keys(
         self, bucket_name: str | None = None, *, prefix: str = "", start_after: str = "", delimiter: str = ""

@@ -36,6 +36,7 @@ class ObjectMeta:
     :ivar crc64: of all bytes, or None for objects that OSS has none for
     :ivar metadata: the ``x-oss-meta-*`` headers, without that prefix
     :ivar headers: every header of the answer, names in lower case
+    :ivar answered_at: OSS's clock as it said so
     """
 
     size: int
@@ -46,6 +47,7 @@ class ObjectMeta:
     version_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    answered_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,14 @@ def resolve_target(
 
     :raises ArgumentError: when URL and argument disagree, no bucket is named, or OSS forbids a name
     """
+    bucket, key = resolve_names(key, bucket_name, default_bucket=default_bucket, argument=argument)
+    return ObjectRef(check_bucket(bucket), check_key(key, argument=argument), version_id)
+
+
+def resolve_names(
+    key: str, bucket_name: str | None, *, default_bucket: str | None = None, argument: str = "key"
+) -> tuple[str, str]:
+    """Return bucket and key as :func:`resolve_target` does, not yet checked; the key may be a pattern."""
     check_text(argument, key)
     if bucket_name is not None:
         check_text("bucket_name", bucket_name)
@@ -140,11 +150,10 @@ def resolve_target(
             raise ArgumentError(
                 "bucket_name", bucket_name, f"the URL {key} names bucket {bucket!r}; leave one of the two out"
             )
-        key = key_of_url
-    else:
-        bucket = bucket_name or default_bucket or ""
-        if not bucket:
-            raise ArgumentError(
-                "bucket_name", bucket_name, "name a bucket: here, in an oss:// URL, or in the connection's Bucket field"
-            )
-    return ObjectRef(check_bucket(bucket), check_key(key, argument=argument), version_id)
+        return bucket, key_of_url
+    bucket = bucket_name or default_bucket or ""
+    if not bucket:
+        raise ArgumentError(
+            "bucket_name", bucket_name, "name a bucket: here, in an oss:// URL, or in the connection's Bucket field"
+        )
+    return bucket, key

@@ -124,6 +124,16 @@ def parse_size(argument: str, value: int | str) -> int:
     return int(size)
 
 
+def parse_number(value: object) -> float | None:
+    """Return a number, or the one that a text such as ``"3"`` or ``"0.5"`` stands for, else None."""
+    if isinstance(value, str):
+        try:
+            return float(value) if "." in value else int(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
 def format_size(size: float) -> str:
     """Return a size for people: ``"336.0 MiB"``; bytes stand without a fraction."""
     if size < KIB:

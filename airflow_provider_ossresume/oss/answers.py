@@ -128,6 +128,7 @@ def object_meta(answer: requests.Response, *, size: int, etag: str | None = None
             name.removeprefix("x-oss-meta-"): value for name, value in headers.items() if name.startswith("x-oss-meta-")
         },
         headers=headers,
+        answered_at=messages.read_http_date(headers.get("date")),
     )
 
 

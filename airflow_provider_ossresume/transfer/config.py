@@ -7,7 +7,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.parts import DEFAULT_PART_SIZE, MAX_PUT_SIZE, MIB, check_part_size, parse_size
+from airflow_provider_ossresume.model.parts import (
+    DEFAULT_PART_SIZE,
+    MAX_PUT_SIZE,
+    MIB,
+    check_part_size,
+    parse_number,
+    parse_size,
+)
 
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
 
@@ -102,18 +109,8 @@ class TransferConfig:
         object.__setattr__(self, name, parse_size(name, getattr(self, name)))
 
     def _check(self, name: str, least: float, most: float, *, whole: bool = False) -> None:
-        value = _number(getattr(self, name))
+        value = parse_number(getattr(self, name))
         if value is None or not least <= value <= most or (whole and isinstance(value, float)):
             kind = "a whole number" if whole else "a number"
             raise ArgumentError(name, getattr(self, name), f"give {kind} from {least} to {most}")
         object.__setattr__(self, name, value)
-
-
-def _number(value: object) -> float | None:
-    """Return a number, or the one that a text such as ``"3"`` or ``"0.5"`` stands for, else None."""
-    if isinstance(value, str):
-        try:
-            return float(value) if "." in value else int(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from airflow_provider_ossresume.errors import OSSResumeError
+from airflow_provider_ossresume._airflow import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
+from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.model.patterns import KeyPattern
+from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
+from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.triggers.oss import OSSObjectTrigger
+from tests.properties.test_values import steady
 from tests.world import BUCKET, a_file
 
 DENIED = Fault("status", status=403, code="AccessDenied")
@@ -87,12 +101,12 @@ def test_of_several_all_are_waited_for(wait: Any, connected: LocalOSS, mode: str
     assert {request.key for request in connected.calls("HeadObject")} == {"a", "b", "日本 語?#"}
 
 
-@pytest.mark.parametrize("mode", ["poke", "reschedule"])  # dag.test runs triggers without a timeout
+@pytest.mark.parametrize("mode", MODES)
 def test_a_missing_key_is_waited_for_until_the_timeout(wait: Any, mode: str) -> None:
     assert wait("key", timeout=0, **MODES[mode]).instance("wait") == ("failed", 1)
 
 
-@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+@pytest.mark.parametrize("mode", MODES)
 def test_under_soft_fail_a_timeout_is_a_skip(wait: Any, mode: str) -> None:
     assert wait("key", timeout=0, soft_fail=True, **MODES[mode]).instance("wait") == ("skipped", 1)
 
@@ -102,28 +116,303 @@ def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected:
 
     sensor = OSSObjectSensor(
         task_id="wait", bucket_key=["a", "oss://bucket/b"], bucket_name=BUCKET, region=connected.region,
-        deferrable=True, poke_interval=7, timeout=123,
+        deferrable=True, poke_interval=7, timeout=123, max_matches=3,
     )  # fmt: skip
 
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute({})
 
-    assert (deferred.value.timeout, deferred.value.method_name) == (timedelta(seconds=123), "execute_complete")
+    assert timedelta(seconds=120) < deferred.value.timeout <= timedelta(seconds=123)
+    assert deferred.value.method_name == "execute_complete"
     assert deferred.value.trigger.serialize() == (
         "airflow_provider_ossresume.triggers.oss.OSSObjectTrigger",
         {
-            "targets": [[BUCKET, "a"], [BUCKET, "b"]],
+            "wanted": wanted("a", "b", max_matches=3) | {"patterns": [[BUCKET, "a", "key"], [BUCKET, "b", "key"]]},
             "oss_conn_id": "oss_default",
             "region": connected.region,
             "poke_interval": 7,
+            "look_at_once": True,
+            "silent_fail": False,
         },
     )
+
+
+# --- the same answers in every mode -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("bucket_key", "options", "comes", "matches"),
+    [
+        ("in/b", {}, "in/b", ["in/b"]),
+        (["in/a", "in/b"], {}, "in/b", ["in/a", "in/b"]),
+        (["in/b", "in/c"], {"require": "any"}, "in/c", ["in/c"]),
+        ("in/b*", {"wildcard_match": True}, "in/b/c", ["in/b/c"]),
+        (r"in/\d", {"use_regex": True}, "in/1", ["in/1"]),
+        ("in/*", {"wildcard_match": True, "min_size": "5"}, "in/b", ["in/b"]),
+        ("in/*", {"wildcard_match": True, "min_size": 5, "max_matches": 1}, "in/b", ["in/b"]),
+        (
+            "in/*",
+            {"wildcard_match": True, "check_fn": lambda found: len(found) > 1},
+            "in/b",
+            ["in/a", "in/b"],
+        ),
+        (
+            "in/b",
+            {"check_fn": lambda found, **context: found[0].size == 5 and context["ti"].task_id == "wait"},
+            "in/b",
+            ["in/b"],
+        ),
+    ],
+    ids=["key", "all", "any", "wildcard", "regex", "min-size", "max-matches", "check", "check-with-context"],
+)
+def test_what_is_waited_for_is_returned(
+    wait: Any, connected: LocalOSS, mode: str, bucket_key: Any, options: dict[str, Any], comes: str, matches: list[str]
+) -> None:
+    connected.put(BUCKET, "in/a", b"1")
+
+    def deliver(request: Any) -> None:
+        if len(connected.requests) == 4:
+            connected.put(BUCKET, comes, b"12345")
+
+    connected.after_request = deliver
+
+    done = wait(bucket_key, **options, **MODES[mode])
+
+    assert done.instance("wait") == ("success", 1)
+    assert done.xcom("wait") == [f"oss://{BUCKET}/{key}" for key in matches]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("options", [{}, {"wildcard_match": True}])
+def test_an_object_that_must_not_exist_is_waited_for_to_go(
+    wait: Any, connected: LocalOSS, mode: str, options: dict[str, Any]
+) -> None:
+    connected.put(BUCKET, "lock", b"")
+    connected.after_request = lambda _: len(connected.requests) == 3 and connected.delete(BUCKET, "lock")
+
+    done = wait("lock*" if options else "lock", must_not_exist=True, **options, **MODES[mode])
+
+    assert done.instance("wait") == ("success", 1)
+    assert done.xcom("wait") == []
+    assert len(connected.requests) == 4
+
+
+@settings(steady, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    keys=st.lists(st.text("ab/", min_size=1, max_size=3).filter(lambda key: key[0] != "/"), max_size=5),
+    wanted_keys=st.lists(
+        st.sampled_from(["a", "b", "a/b", "a*", "*b", "?", "[ab]/*", "(a|b)", "(", "a|b/", "ab?$"]), min_size=1
+    ),
+    kind=st.sampled_from([{}, {"wildcard_match": True}, {"use_regex": True}]),
+    options=st.fixed_dictionaries(
+        {}, optional={
+            "require": st.just("any"),
+            "max_matches": st.integers(1, 3),
+            "min_size": st.integers(0, 2),
+            "modified_after": st.sampled_from(["2020-01-01", "2100-01-01"]),
+        },
+    ),
+    more=st.sampled_from(
+        [{}, {"must_not_exist": True}, {"stable_for": 600}, {"check_fn": lambda found: len(found) > 1}]
+    ),
+)  # fmt: skip
+def test_whatever_is_there_and_whatever_is_wanted_every_mode_answers_the_same(
+    database: None, connected: LocalOSS, keys: list[str], wanted_keys: list[str], kind: Any, options: Any, more: Any
+) -> None:
+    """The worker in each mode, and triggerer and worker together, see the same objects in the same bucket."""
+    for key in connected.objects(BUCKET):
+        connected.delete(BUCKET, key)
+    for key in keys:
+        connected.put(BUCKET, key, key.encode())
+
+    def a_sensor(mode: str) -> OSSObjectSensor:
+        return OSSObjectSensor(
+            task_id="wait",
+            bucket_key=wanted_keys,
+            bucket_name=BUCKET,
+            timeout=0,
+            **MODES[mode],
+            **kind,
+            **options,
+            **more,
+        )
+
+    expected = the_answer(a_sensor("poke"))
+    assert expected is WAITS or isinstance(expected, (list, str))
+    assert the_answer(a_sensor("reschedule")) == expected
+    assert the_answer(a_sensor("deferrable")) == expected
+    assert the_answer_by_the_triggerer(a_sensor("deferrable")) == expected
+
+
+WAITS = object()
+
+
+def the_answer(sensor: OSSObjectSensor, method: str = "", **arguments: Any) -> Any:
+    """Return what a sensor of no patience returns, WAITS, or why it fails for good."""
+    ti = SimpleNamespace(
+        dag_id="dag", task_id="wait", run_id="run", map_index=-1, max_tries=0, get_first_reschedule_date=lambda _: None
+    )
+    try:
+        context = {"ti": ti}
+        return sensor.resume_execution(method, arguments, context) if method else sensor.execute(context)
+    except AirflowSensorTimeout:
+        return WAITS
+    except AirflowFailException as error:
+        return str(error)
+
+
+def the_answer_by_the_triggerer(sensor: OSSObjectSensor) -> Any:
+    """As the_answer; the first look is the trigger's, and what goes to it and comes from it is JSON."""
+    from airflow.providers.common.compat.sdk import TaskDeferred
+
+    try:
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor._defer(100, deadline=time.time(), look_at_once=True)
+    except ArgumentError:
+        return the_answer(sensor)  # it never gets to a trigger
+    arguments = json.loads(json.dumps(deferred.value.trigger.serialize()[1]))
+    event = OSSObjectTrigger(**arguments)._event()
+    if event is None:
+        return WAITS
+    return the_answer(sensor, "execute_complete", event=json.loads(json.dumps(event)), **deferred.value.kwargs)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bucket_key", ["in/a", "in/*"])
+def test_an_object_that_changes_is_waited_for_to_rest(
+    wait: Any, connected: LocalOSS, mode: str, bucket_key: str
+) -> None:
+    connected.put(BUCKET, "in/a", b"")
+
+    def let_time_pass(request: Any) -> None:
+        if request.operation == "HeadObject" and len(connected.calls("HeadObject")) == 3:
+            connected.fail("HeadObject", fault=Fault("skewed-clock", seconds=600), times=None)
+
+    connected.after_request = let_time_pass
+
+    done = wait(bucket_key, wildcard_match=True, stable_for=timedelta(minutes=5), **MODES[mode])
+
+    assert done.instance("wait") == ("success", 1)
+    assert done.xcom("wait") == ["oss://bucket/in/a"]
+    assert len(connected.calls("HeadObject")) == 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_there"),
+    [("poke", True), ("reschedule", True), ("deferrable", True), ("deferrable", False)],
+    ids=["poke", "reschedule", "deferrable", "deferred"],
+)
+@pytest.mark.parametrize(
+    ("lenient", "error", "state", "looks"),
+    [
+        ({}, AirflowException, "failed", 2),  # and a retry
+        ({}, AirflowFailException, "failed", 1),
+        ({}, AirflowSkipException, "skipped", 1),
+        ({"soft_fail": True}, ValueError, "failed", 2),
+        ({"soft_fail": True}, AirflowException, "failed", 2),
+        ({"soft_fail": True}, AirflowFailException, "skipped", 1),
+        ({"never_fail": True}, ValueError, "skipped", 1),
+        ({"silent_fail": True}, ValueError, "success", 2),
+        ({"silent_fail": True}, AirflowFailException, "failed", 1),
+    ],
+)
+def test_a_check_that_raises_ends_the_task_as_airflow_has_it(
+    wait: Any, connected: LocalOSS, mode: str, is_there: bool,
+    lenient: dict[str, Any], error: type[Exception], state: str, looks: int,
+) -> None:  # fmt: skip
+    calls: list[Any] = []
+
+    def check(found: list[FoundObject]) -> bool:
+        calls.append(found)
+        if len(calls) == 1 or "silent_fail" not in lenient:
+            raise error("the check's own")
+        return True
+
+    if is_there:
+        connected.put(BUCKET, "key", b"")
+    else:
+        appear(connected, "key", after_looks=2)
+
+    done = wait("key", check_fn=check, **lenient, **MODES[mode])
+
+    assert done.instance("wait")[0] == state
+    assert len(calls) == looks
+
+
+@pytest.mark.parametrize(
+    ("mode", "first"),
+    [("poke", 1), ("reschedule", 1), ("deferrable", 1), ("deferrable", 2)],
+    ids=["poke", "reschedule", "deferrable", "deferred"],
+)
+@pytest.mark.parametrize(
+    ("lenient", "state"),
+    [("soft_fail", ("failed", 2)), ("silent_fail", ("success", 1)), ("never_fail", ("skipped", 1))],
+)
+def test_a_look_that_fails_for_now_ends_the_task_as_airflow_has_it(
+    wait: Any, connected: LocalOSS, monkeypatch: pytest.MonkeyPatch, mode: str, first: int, lenient: str,
+    state: tuple[str, int],
+) -> None:  # fmt: skip
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+
+    monkeypatch.setattr(OSSResumeHook, "transfer_config", TransferConfig(part_retries=0))
+    appear(connected, "key", after_looks=first + 2)
+    connected.fail("HeadObject", first, Fault("status", status=503), times=None if lenient == "soft_fail" else 1)
+
+    assert wait("key", **{lenient: True}, **MODES[mode]).instance("wait") == state
+
+
+@pytest.mark.parametrize("lenient", ["", "soft_fail"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_connection_that_airflow_does_not_find_fails_the_task(wait: Any, mode: str, lenient: str) -> None:
+    done = wait("key", oss_conn_id="nowhere", **({lenient: True} if lenient else {}), **MODES[mode])
+
+    assert done.instance("wait") == ("failed", 2)
+
+
+def test_a_trigger_that_cannot_run_is_no_skip(connected: LocalOSS) -> None:
+    """As where the triggerer lacks this package."""
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=True)
+    told = {"error": "Trigger failure", "traceback": ["ModuleNotFoundError: airflow_provider_ossresume"]}
+
+    with pytest.raises(OSSResumeError, match=r"is airflow-provider-ossresume installed there.*ModuleNotFoundError"):
+        sensor.resume_execution("__fail__", told, {})
+
+
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"])
+def test_a_deferral_that_times_out_is_a_skip_under_soft_fail(error: str) -> None:
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=True)
+
+    with pytest.raises(AirflowSkipException):
+        sensor.resume_execution("__fail__", {"error": error}, {})
+
+
+def test_a_check_in_the_worker_does_not_begin_the_timeout_anew(connected: LocalOSS) -> None:
+    from airflow.providers.common.compat.sdk import TaskDeferred
+
+    connected.put(BUCKET, "key", b"")
+    sensor = OSSObjectSensor(
+        task_id="wait", bucket_key="key", bucket_name=BUCKET, deferrable=True, check_fn=lambda _: False, timeout=100
+    )
+    with pytest.raises(TaskDeferred) as first:
+        sensor.execute({})
+    arguments = {**first.value.kwargs, "event": {"status": "success", "matches": []}}
+
+    with pytest.raises(TaskDeferred) as second:
+        sensor.resume_execution("execute_complete", arguments, {})
+
+    assert second.value.kwargs == first.value.kwargs
+    assert second.value.timeout < first.value.timeout
+    assert second.value.trigger.look_at_once is False  # else worker and triggerer would play ping-pong
+
+    with pytest.raises(AirflowSensorTimeout, match="timed out after 100"):
+        sensor.resume_execution("execute_complete", {**arguments, "deadline": arguments["deadline"] - 100}, {})
 
 
 # --- waiting in vain --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("soft_fail", [False, True], ids=["", "soft_fail"])
+@pytest.mark.parametrize("lenient", ["", "soft_fail"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("options", "denied", "says"),
@@ -140,7 +429,7 @@ def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected:
 )
 def test_what_no_waiting_mends_fails_at_the_first_look(
     wait: Any, connected: LocalOSS, connections: Any,
-    options: dict[str, Any], denied: bool, says: str, mode: str, soft_fail: bool,
+    options: dict[str, Any], denied: bool, says: str, mode: str, lenient: str,
 ) -> None:  # fmt: skip
     connections.add("without_key", extra={"region": "cn-hangzhou"})
     if denied:
@@ -148,7 +437,7 @@ def test_what_no_waiting_mends_fails_at_the_first_look(
     seen: list[BaseException] = []
 
     done = wait(
-        **{"bucket_key": "key", **options}, soft_fail=soft_fail, **MODES[mode],
+        **{"bucket_key": "key", **options}, **({lenient: True} if lenient else {}), **MODES[mode],
         on_failure_callback=lambda context: seen.append(context["exception"]),
     )  # fmt: skip
 
@@ -156,6 +445,45 @@ def test_what_no_waiting_mends_fails_at_the_first_look(
     assert len(connected.requests) <= 1
     assert type(seen[0]).__name__ == "AirflowFailException"
     assert says in str(seen[0])
+
+
+@pytest.mark.parametrize("lenient", ["silent_fail", "never_fail"])
+@pytest.mark.parametrize("mode", MODES)
+def test_no_leniency_hides_it(wait: Any, connected: LocalOSS, mode: str, lenient: str) -> None:
+    connected.fail("HeadObject", fault=DENIED, times=None)
+
+    assert wait("key", **{lenient: True}, **MODES[mode]).instance("wait") == ("failed", 1)
+    assert len(connected.requests) == 1
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"bucket_key": "a(", "use_regex": True}, "bucket_key='a(': no regular expression"),
+        ({"wildcard_match": True, "use_regex": True}, "use_regex=True: a key is a wildcard or a regular expression"),
+        ({"must_not_exist": True, "check_fn": len}, "there is nothing to check"),
+        ({"must_not_exist": True, "stable_for": 5}, "stable_for=5: what must not exist cannot stay unchanged"),
+        ({"check_fn": "len"}, "check_fn='len': give a function"),
+        ({"require": "some"}, "require='some': choose all or any"),
+        ({"min_size": "big"}, "min_size='big': give bytes"),
+        ({"modified_after": "soon"}, "modified_after='soon': give a datetime"),
+        ({"stable_for": "long"}, "stable_for='long': give seconds"),
+        ({"max_matches": "0"}, "max_matches='0': give a whole number"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_any_request(
+    connected: LocalOSS, options: dict[str, Any], says: str, mode: str
+) -> None:
+    sensor = OSSObjectSensor(
+        **{"task_id": "wait", "bucket_key": "key", "bucket_name": BUCKET, "soft_fail": True, **options}, **MODES[mode]
+    )
+
+    with pytest.raises(AirflowFailException) as refused:
+        sensor.execute({})
+
+    assert says in str(refused.value)
+    assert connected.requests == []
 
 
 @pytest.mark.parametrize(
@@ -188,11 +516,17 @@ def test_a_look_that_fails_for_now_is_left_to_the_next_try(connected: LocalOSS, 
 def test_every_argument_is_templated(wait: Any, connected: LocalOSS) -> None:
     connected.put(BUCKET, "a", b"")
     connected.put(BUCKET, "b", b"")
+    connected.fail("HeadObject", fault=Fault("skewed-clock", seconds=60), times=None)  # so that they are old enough
     values = {
         "bucket_key": ["a", "b"],
         "bucket_name": BUCKET,
         "region": connected.region,
         "oss_conn_id": "oss_default",
+        "require": "any",
+        "min_size": "0",
+        "modified_after": "2026-01-31T00:00:00+00:00",
+        "stable_for": "0.001",
+        "max_matches": "1",
     }
     assert values.keys() == set(OSSObjectSensor.template_fields)
     names = [name for name in values if name != "bucket_key"]
@@ -205,6 +539,7 @@ def test_every_argument_is_templated(wait: Any, connected: LocalOSS) -> None:
 
     assert done.state == "success"
     assert done.rendered("wait") == values
+    assert done.xcom("wait") == ["oss://bucket/a"]
 
 
 def test_the_keys_may_be_what_mapped_uploads_return(dag: Any, connected: LocalOSS, tmp_path: Path) -> None:
@@ -254,15 +589,32 @@ def first_event(trigger: OSSObjectTrigger) -> Any:
     return payload
 
 
+def wanted(*keys: str, **options: Any) -> dict[str, Any]:
+    return Wanted.of([KeyPattern(BUCKET, key, "wildcard") for key in keys], **options).to_json()
+
+
 def a_trigger(*keys: str, **options: Any) -> OSSObjectTrigger:
-    return OSSObjectTrigger(targets=[(BUCKET, key) for key in keys], **{"poke_interval": SOON, **options})
+    return OSSObjectTrigger(wanted(*keys), **{"poke_interval": SOON, **options})
 
 
 def test_a_trigger_fires_when_all_are_there(connected: LocalOSS) -> None:
     connected.put(BUCKET, "a", b"")
     appear(connected, "b", after_looks=4)
 
-    assert first_event(a_trigger("a", "b")) == {"status": "success"}
+    assert first_event(a_trigger("a", "b")) == {"status": "success", "matches": ["oss://bucket/a", "oss://bucket/b"]}
+
+
+def test_a_trigger_may_wait_before_its_first_look(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
+    connected.put(BUCKET, "a", b"")
+    looks_before_each_sleep = []
+
+    async def sleep(seconds: float) -> None:
+        looks_before_each_sleep.append((seconds, len(connected.requests)))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    first_event(a_trigger("a", look_at_once=False, poke_interval=60))
+
+    assert looks_before_each_sleep == [(60, 0)]
 
 
 @pytest.mark.parametrize(
@@ -291,10 +643,13 @@ def test_a_trigger_looks_at_its_connection_when_it_runs(connections: Any) -> Non
 @pytest.mark.parametrize(
     "trigger",
     [
-        OSSObjectTrigger(targets=[("bucket", "key")]),
-        OSSObjectTrigger(targets=[["bucket", "日本 語"], ("other", "b")], oss_conn_id="c", region="r", poke_interval=7),
+        OSSObjectTrigger(wanted("key")),
+        OSSObjectTrigger(
+            wanted("日本 語*", require="any", min_size="1KiB", modified_after="2026-01-31", stable_for=60),
+            oss_conn_id="c", region="r", poke_interval=7, look_at_once=False, silent_fail=True,
+        ),
     ],
-)
+)  # fmt: skip
 def test_a_trigger_is_the_same_after_a_trip_through_the_database(trigger: OSSObjectTrigger) -> None:
     path, arguments = trigger.serialize()
 
@@ -302,4 +657,4 @@ def test_a_trigger_is_the_same_after_a_trip_through_the_database(trigger: OSSObj
     again = getattr(import_module(module), name)(**json.loads(json.dumps(arguments)))
 
     assert again.serialize() == (path, arguments)
-    assert again.targets == trigger.targets
+    assert vars(again) == vars(trigger)

@@ -1,0 +1,174 @@
+"""What a sensor waits for, and which of the objects that OSS has count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.model.parts import parse_number, parse_size
+from airflow_provider_ossresume.model.patterns import KeyPattern
+
+DEFAULT_MAX_MATCHES = 1_000  # one page of a listing; with keys of usual length some 100 KB of XCom
+MOST_MATCHES = 100_000  # an XCom is a row of Airflow's database
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """An object that a sensor has found.
+
+    :ivar etag: without its quotes
+    :ivar last_modified: by OSS's clock, in whole seconds; None when OSS did not tell
+    :ivar answered_at: OSS's clock as it told; None of a listing, which does not tell
+    """
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime | None
+    answered_at: datetime | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def uri(self) -> str:
+        return str(self.target)
+
+    @property
+    def target(self) -> ObjectRef:
+        return ObjectRef(self.bucket, self.key)
+
+    def __str__(self) -> str:
+        return f"{self.uri} ({self.size} bytes, last modified {_shown(self.last_modified)})"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is waited for.
+
+    ``min_size`` and ``modified_after`` say which objects count. ``stable_for`` looks at all that count.
+
+    :ivar any_key: one key or pattern that is there suffices
+    :ivar must_not_exist: the objects are to be absent
+    :ivar min_size: bytes
+    :ivar modified_after: an object that is not younger does not count
+    :ivar stable_for: seconds for which none of the objects may have changed
+    :ivar max_matches: how many objects are named at most
+    """
+
+    patterns: tuple[KeyPattern, ...]
+    any_key: bool = False
+    must_not_exist: bool = False
+    min_size: int = 0
+    modified_after: datetime | None = None
+    stable_for: float = 0
+    max_matches: int = DEFAULT_MAX_MATCHES
+
+    @classmethod
+    def of(
+        cls,
+        patterns: Sequence[KeyPattern],
+        *,
+        require: str = "all",
+        must_not_exist: bool = False,
+        min_size: int | str | None = None,
+        modified_after: datetime | str | None = None,
+        stable_for: float | str | timedelta | None = None,
+        max_matches: int | str = DEFAULT_MAX_MATCHES,
+    ) -> Wanted:
+        """Return what a DAG author means, whose numbers and times may be texts, as templates give them.
+
+        :raises ArgumentError: for a value out of range, named
+        """
+        if require not in ("all", "any"):
+            raise ArgumentError("require", require, "choose all or any")
+        if must_not_exist and stable_for is not None:
+            raise ArgumentError("stable_for", stable_for, "what must not exist cannot stay unchanged; leave one out")
+        return cls(
+            patterns=tuple(patterns),
+            any_key=require == "any",
+            must_not_exist=must_not_exist,
+            min_size=0 if min_size is None else parse_size("min_size", min_size),
+            modified_after=None if modified_after is None else _time(modified_after),
+            stable_for=0 if stable_for is None else _seconds(stable_for),
+            max_matches=_whole("max_matches", max_matches, most=MOST_MATCHES),
+        )
+
+    def lacks(self, found: FoundObject) -> str | None:
+        """Return why an object does not count, or None when it does."""
+        if found.size < self.min_size:
+            return f"{found.uri} has {found.size} bytes, {self.min_size} are needed"
+        if self.modified_after and not (found.last_modified and found.last_modified > self.modified_after):
+            modified, wanted = _shown(found.last_modified), _shown(self.modified_after)
+            return f"{found.uri} was last modified {modified}, it must be after {wanted}"
+        return None
+
+    def __str__(self) -> str:
+        """As in ``any of oss://b/k, oss://b/l, of at least 100 bytes``."""
+        facts = [_listed(self.patterns)]
+        if self.min_size:
+            facts.append(f"of at least {self.min_size} bytes")
+        if self.modified_after:
+            facts.append(f"modified after {_shown(self.modified_after)}")
+        if self.stable_for:
+            facts.append(f"unchanged for {self.stable_for} s")
+        several = ("any of " if self.any_key else "all of ") if len(self.patterns) > 1 else ""
+        return ("the absence of " if self.must_not_exist else "") + several + ", ".join(facts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, for what Airflow stores of a trigger."""
+        return {
+            **asdict(self),
+            "patterns": [[pattern.bucket, pattern.text, pattern.kind] for pattern in self.patterns],
+            "modified_after": self.modified_after and self.modified_after.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Wanted:
+        modified_after = values["modified_after"]
+        return cls(
+            **{
+                **values,
+                "patterns": tuple(KeyPattern(*pattern) for pattern in values["patterns"]),
+                "modified_after": modified_after and datetime.fromisoformat(modified_after),
+            }
+        )
+
+
+def _time(value: object) -> datetime:
+    """Return a time with its zone; one without is UTC."""
+    found = value
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))  # Python 3.10 does not know Z
+        except ValueError:
+            found = None
+    if not isinstance(found, datetime):
+        raise ArgumentError("modified_after", value, 'give a datetime, or a text such as "2026-01-31T08:00:00+00:00"')
+    # A plain datetime: Airflow's own kind is not for JSON.
+    return datetime.fromisoformat((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).isoformat())
+
+
+def _seconds(value: object) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else parse_number(value)
+    if seconds is None or not 0 < seconds < float("inf"):
+        raise ArgumentError("stable_for", value, "give seconds above 0, or a timedelta")
+    return seconds
+
+
+def _whole(argument: str, value: object, *, most: int) -> int:
+    number = parse_number(value)
+    if number is None or not 1 <= number <= most or number != int(number):
+        raise ArgumentError(argument, value, f"give a whole number from 1 to {most}")
+    return int(number)
+
+
+def _shown(time: datetime | None) -> str:
+    return "at a time that OSS does not tell" if time is None else time.isoformat(sep=" ")
+
+
+def _listed(patterns: Sequence[KeyPattern], *, most: int = 10) -> str:
+    shown = ", ".join(map(str, patterns[:most]))
+    return f"{shown} and {len(patterns) - most} more" if len(patterns) > most else shown
