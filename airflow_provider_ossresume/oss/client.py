@@ -371,8 +371,8 @@ class OssClient:
                 if answer.status_code not in call.success:
                     raise self._error(call, answer, credentials, clock_offset)
                 result = read(answer)
-                # Only a connection whose answer was read to its end is used again.
-                answers.joined(self._pieces(call, answer), at_least=answers.MAX_ERROR_BYTES)
+                if answer.raw.connection:  # only one whose answer was read to its end is used again
+                    answers.joined(self._pieces(call, answer), at_least=answers.MAX_ERROR_BYTES)
                 return result
         except (requests.RequestException, HTTPError) as error:
             raise answers.connection_failed(call, error) from error
