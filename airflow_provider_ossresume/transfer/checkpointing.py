@@ -123,7 +123,8 @@ class Checkpointer:
         """
         self.update(checkpoint)
         self.look()
-        self._save()
+        if not self._is_saved:
+            self._save()
 
     def update(self, checkpoint: Checkpoint) -> None:
         """Take a new state, to be saved when it is due."""
@@ -157,12 +158,21 @@ class Checkpointer:
 
         :raises TrySuperseded: when a newer try does
         """
+        if self._is_lost():
+            # Put back at once: Airflow's task state store shows nothing to a try that is over, and says so only when
+            # it writes. Then look again, as a newer try may have come in between.
+            self._is_saved = False
+            self._save()
+            self._is_lost()
+
+    def _is_lost(self) -> bool:
+        """True when this try's checkpoint was deleted by hand, or overwritten by a try that is over."""
         self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         try:
             stored = self._read(self._store.load(self.key))
         except StoreUnavailable as error:
             log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
-            return
+            return False
         is_first_look, self._has_looked = not self._has_looked, True
         if stored and is_first_look and stored.owner.try_number == 0:
             # Outside Airflow tries have no numbers: what the first look finds was there before us.
@@ -170,8 +180,7 @@ class Checkpointer:
         if stored and self._is_successor(stored.owner):
             self.successor = stored
             raise _superseded(stored.owner)
-        if self._current is not None and (stored is None or stored.owner != self.owner):
-            self._is_saved = False  # deleted by hand, or overwritten by a try that is over: put ours back
+        return self._current is not None and self._is_stored and (stored is None or stored.owner != self.owner)
 
     def _is_successor(self, owner: Owner) -> bool:
         return owner != self._predecessor and self.owner.is_superseded_by(owner)
