@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 OWNER_CHECK_INTERVAL = 10.0  # seconds until a superseded try notices
 LOAD_ATTEMPTS = 4
+RETRY_INTERVAL = 5.0  # seconds until a store that could not save is asked again; each time is a warning in the log
 SHARE_OF_TIME = 20  # a slow store is asked to save at most 1/20 of the time
 
 
@@ -226,6 +227,7 @@ class Checkpointer:
         if self._current is None:
             return
         began = self._clock()
+        least = self._interval
         self._is_stored = True  # even if it fails: only the answer may be lost
         try:
             self._store.save(self.key, encode(self._current))
@@ -234,8 +236,9 @@ class Checkpointer:
             self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         except StoreUnavailable as error:
             log.warning("The checkpoint could not be saved in %s, the transfer goes on: %s", self, error)
+            least = max(least, RETRY_INTERVAL)
         now = self._clock()
-        self._next_save = now + max(self._interval, SHARE_OF_TIME * (now - began))
+        self._next_save = now + max(least, SHARE_OF_TIME * (now - began))
 
     def _load_patiently(self, watch: Callable[[], None]) -> str | None:
         for attempt in range(1, LOAD_ATTEMPTS):

@@ -1,9 +1,9 @@
 """A real Airflow in a throw-away home, for tests that kill tasks and watch what the scheduler does.
 
 Airflow 3: scheduler with LocalExecutor, and the API server its tasks talk to. Airflow 2.11: scheduler with
-SequentialExecutor. Both on loopback, and on SQLite unless told. The installed Airflow decides which; `_FLAVOUR` is the only place that
-knows the difference. Nothing here imports airflow: commands go to a console process, answers are read from the
-metadata database.
+SequentialExecutor. Both on loopback, and on SQLite unless told. The installed Airflow decides which; `_FLAVOUR` is the
+only place that knows the difference. Nothing here imports airflow: commands go to a console process, answers are read
+from the metadata database.
 """
 
 from __future__ import annotations
