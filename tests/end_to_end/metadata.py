@@ -39,6 +39,10 @@ class Metadata:
                 cursor.execute(query.replace("?", "%s"), values)
                 return [{name: _plain(value) for name, value in row.items()} for row in cursor.fetchall()]
 
+    def write(self, statement: str, *values: str | int) -> None:
+        """For SQLite only."""
+        self._in_sqlite(statement, *values, mode="rw")
+
     def has_table(self, name: str) -> bool:
         table, column = ("sqlite_master", "name") if self._is_sqlite else ("information_schema.tables", "table_name")
         return bool(self.rows(f"SELECT 1 FROM {table} WHERE {column} = ?", name))
@@ -51,7 +55,8 @@ class Metadata:
         file = Path(self.url.removeprefix(SQLITE)).as_uri()
         with closing(sqlite3.connect(f"{file}?mode={mode}", uri=True, timeout=30)) as connection:
             connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(query, values).fetchall()]
+            with connection:
+                return [dict(row) for row in connection.execute(query, values).fetchall()]
 
 
 def as_utc(value: str | datetime | None) -> datetime | None:

@@ -1,13 +1,13 @@
 """The scheduler is killed in mid-transfer and starts again: the transfer goes on, or its next try resumes.
 
-The supervisors of running tasks are children of the scheduler (3.3: LocalExecutor's workers; 2.11: the processes `airflow
-tasks run` of the SequentialExecutor) and become orphans. Their tasks have lost nothing: each still has its supervisor,
-which reports to Airflow by itself. So a transfer that ends before the next scheduler looks is simply done.
+The supervisors of running tasks are children of the scheduler (3.3: LocalExecutor's workers; 2.11: the processes
+`airflow tasks run` of the SequentialExecutor) and become orphans. Their tasks have lost nothing: each still has its
+supervisor, which reports to Airflow by itself. So a transfer that ends before the next scheduler looks is simply done.
 
 A scheduler looks for what a dead one has left, at its start and every `orphaned_tasks_check_interval`; dead is one that
 gave no heartbeat for `scheduler_health_check_threshold` (30 s by default). Neither executor adopts what still runs: the
-task instance is reset and begins a new try, which costs none of its `retries`. The older try runs on beside it until the
-next heartbeat of its supervisor is refused (3.3: that one stops the task), or until it sees the new owner in the
+task instance is reset and begins a new try, which costs none of its `retries`. The older try runs on beside it until
+the next heartbeat of its supervisor is refused (3.3: that one stops the task), or until it sees the new owner in the
 checkpoint (2.11: a supervisor that finds another process ID recorded only warns).
 """
 
