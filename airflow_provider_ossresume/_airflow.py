@@ -60,10 +60,27 @@ def current_context() -> Mapping[str, Any] | None:
 
 
 def get_variable(name: str) -> str | None:
-    """Return a Variable's text, or None when there is none."""
-    default: dict[str, Any] = {"default" if AIRFLOW_3 else "default_var": None}
-    value = Variable.get(name, **default)
+    """Return the text of a Variable that :func:`set_variable` has set, or None when there is none.
+
+    To Variable.get one that cannot be read, as the database or the API server is down, is one that does not exist. Here
+    that is an error, as a try that took it so would begin its transfer again.
+    """
+    if not AIRFLOW_3:
+        return _get_variable_from_database(name)
+    value = Variable.get(name, default=None)
+    if value is None:
+        ti = get_current_context()["ti"]
+        ti.get_ti_count(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])  # raises when all is down
+        value = Variable.get(name, default=None)
     return None if value is None else str(value)
+
+
+def _get_variable_from_database(name: str) -> str | None:
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        variable = session.query(Variable).filter_by(key=name).one_or_none()
+        return None if variable is None else variable.get_val()
 
 
 def set_variable(name: str, text: str, *, description: str) -> None:

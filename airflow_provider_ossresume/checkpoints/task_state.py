@@ -36,17 +36,13 @@ class TaskStateCheckpointStore:
         try:
             self._store.set(PREFIX + key, json.loads(text))
         except Exception as error:  # as above
-            if _airflow.is_not_found(error):
-                raise TrySuperseded(
-                    "Airflow's task state store says that this try is over; it leaves the transfer to the newer one"
-                ) from error
-            raise _airflow.store_error(f"writing the {self.place(key)}", error) from error
+            raise _write_error(f"writing the {self.place(key)}", error) from error
 
     def delete(self, key: str) -> None:
         try:
             self._store.delete(PREFIX + key)
         except Exception as error:  # as above
-            raise _airflow.store_error(f"deleting the {self.place(key)}", error) from error
+            raise _write_error(f"deleting the {self.place(key)}", error) from error
 
     def place(self, key: str) -> str:
         """Return what to look for in Airflow's UI."""
@@ -54,3 +50,12 @@ class TaskStateCheckpointStore:
 
     def __str__(self) -> str:
         return "task state store"
+
+
+def _write_error(what: str, error: Exception) -> Exception:
+    """Return the error for a write that failed: a try that is over is told so here, while it reads just nothing."""
+    if _airflow.is_not_found(error):
+        return TrySuperseded(
+            "Airflow's task state store says that this try is over; it leaves the transfer to the newer one"
+        )
+    return _airflow.store_error(what, error)

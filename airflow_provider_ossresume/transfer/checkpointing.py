@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 OWNER_CHECK_INTERVAL = 10.0  # seconds until a superseded try notices
 LOAD_ATTEMPTS = 4
+RETRY_INTERVAL = 5.0  # seconds until a store that could not save is asked again; each time is a warning in the log
 SHARE_OF_TIME = 20  # a slow store is asked to save at most 1/20 of the time
 
 
@@ -135,7 +136,8 @@ class Checkpointer:
         """
         self.update(checkpoint)
         self.look()
-        self._save()
+        if not self._is_saved:
+            self._save()
 
     def update(self, checkpoint: Checkpoint) -> None:
         """Take a new state, to be saved when it is due."""
@@ -169,12 +171,21 @@ class Checkpointer:
 
         :raises TrySuperseded: when a newer try does
         """
+        if self._is_lost():
+            # Put back at once: Airflow's task state store shows nothing to a try that is over, and says so only when
+            # it writes. Then look again, as a newer try may have come in between.
+            self._is_saved = False
+            self._save()
+            self._is_lost()
+
+    def _is_lost(self) -> bool:
+        """True when this try's checkpoint was deleted by hand, or overwritten by a try that is over."""
         self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         try:
             stored = self._read(self._store.load(self.key))
         except StoreUnavailable as error:
             log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
-            return
+            return False
         is_first_look, self._has_looked = not (self._has_looked or self.saves), True
         if stored and is_first_look and stored.owner.try_number == 0:
             # Outside Airflow tries have no numbers: what the first look finds was there before us, unless ours was.
@@ -182,8 +193,7 @@ class Checkpointer:
         if stored and self._is_successor(stored.owner):
             self.successor = stored
             raise _superseded(stored.owner)
-        if self._current is not None and (stored is None or stored.owner != self.owner):
-            self._is_saved = False  # deleted by hand, or overwritten by a try that is over: put ours back
+        return self._current is not None and self._is_stored and (stored is None or stored.owner != self.owner)
 
     def _is_successor(self, owner: Owner) -> bool:
         return owner != self._predecessor and self.owner.is_superseded_by(owner)
@@ -207,9 +217,7 @@ class Checkpointer:
         """
         try:
             return self._save_if_ours()
-        except (
-            BaseException
-        ):  # SIGTERM or a timeout strikes in the middle of it: once more, or what is finished is lost
+        except BaseException:  # SIGTERM or a timeout strikes in its middle: once more, or what is finished is lost
             self._save_if_ours()
             raise
 
@@ -242,6 +250,7 @@ class Checkpointer:
         if self._current is None:
             return
         began = self._clock()
+        least = self._interval
         self._is_stored = True  # even if it fails: only the answer may be lost
         try:
             self._store.save(self.key, encode(self._current))
@@ -250,8 +259,9 @@ class Checkpointer:
             self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         except StoreUnavailable as error:
             log.warning("The checkpoint could not be saved in %s, the transfer goes on: %s", self, error)
+            least = max(least, RETRY_INTERVAL)
         now = self._clock()
-        self._next_save = now + max(self._interval, SHARE_OF_TIME * (now - began))
+        self._next_save = now + max(least, SHARE_OF_TIME * (now - began))
 
     def _load_patiently(self, watch: Callable[[], None]) -> str | None:
         for attempt in range(1, LOAD_ATTEMPTS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,22 @@ def test_an_xcom_that_is_no_checkpoint_is_refused_as_one(in_task: InTask) -> Non
     texts = in_task("xcom", put_and_load)
     assert json.loads(texts[VALUES.index(7)]) == 7
     assert json.loads(texts[VALUES.index("garbage")]) == "garbage"
+
+
+@pytest.mark.parametrize(
+    "value", [datetime(2024, 1, 1, tzinfo=timezone.utc), [datetime(2024, 1, 1, tzinfo=timezone.utc)], {1, 2}]
+)
+def test_an_xcom_that_json_does_not_know_is_refused_as_no_checkpoint(in_task: InTask, value: Any) -> None:
+    """XComs hold more than JSON: a datetime comes back as one."""
+    from airflow_provider_ossresume import _airflow
+
+    def put_and_load(store: CheckpointStore, context: Mapping[str, Any]) -> str:
+        ti = context["ti"]
+        row = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": "holder", "map_index": -1}
+        _airflow.set_xcom(f"ossresume-{key_of('garbage')}", value, row)
+        return refusal(store, key_of("garbage"))
+
+    in_task("xcom", put_and_load)
 
 
 def test_a_task_state_that_is_no_checkpoint_is_refused_as_one(in_task: InTask) -> None:

@@ -12,8 +12,9 @@ from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, O
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
-from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from tests.airflow.conftest import Connections
+from tests.world import BUCKET
 
 OURS = {"login": "an-id", "password": "a-secret"}
 OFFICIAL_EXTRA = {"auth_type": "AK", "access_key_id": "an-id", "access_key_secret": "a-secret", "region": "cn-hangzhou"}
@@ -364,3 +365,19 @@ def test_a_missing_permission_is_named(connected: LocalOSS, connections: Connect
 
     assert not works
     assert "grant oss:GetBucketInfo" in message
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("refuse"), Fault("status", status=503, code="ServiceUnavailable")], ids=["refused", "503"]
+)
+def test_testing_a_connection_asks_at_most_twice(connected: LocalOSS, connections: Connections, fault: Fault) -> None:
+    """It runs in Airflow's API server while a person waits: eight attempts, each with its timeout, are minutes."""
+    connections.add(**{**json.loads(connected.airflow_connection()), "schema": BUCKET})
+    asked: list[Any] = []
+    connected.on_request = asked.append
+    connected.fail("GetBucketInfo", fault=fault, times=None)
+
+    works, _ = OSSResumeHook().test_connection()
+
+    assert not works
+    assert len(asked) <= 2

@@ -326,6 +326,12 @@ def test_a_url_for_a_time_that_oss_refuses_is_refused(hook: OSSResumeHook, expir
         hook.generate_presigned_url("key", BUCKET, expires=expires)
 
 
+@pytest.mark.parametrize("method", ["FROB", "", "GET /other", "LIST"])
+def test_a_url_for_a_method_that_oss_has_not_is_refused(connected: LocalOSS, method: str) -> None:
+    with pytest.raises(ArgumentError, match=f"method={method!r}.*GET, HEAD, PUT or DELETE"):
+        OSSResumeHook().generate_presigned_url("key", BUCKET, method=method)
+
+
 # --- transfers --------------------------------------------------------------------------------------------------------
 
 
@@ -550,6 +556,33 @@ def test_a_bad_argument_of_a_download_is_refused_before_any_byte_moves(
     assert says in str(error.value)
     assert connected.requests == []
     assert sorted(os.listdir(tmp_path)) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ({"key": None}, "key"),
+        ({"key": 7}, "key"),
+        ({"key": ["a", "b"]}, "key"),
+        ({"file": None}, "file"),
+        ({"file": 7}, "file"),
+        ({"bucket_name": 7}, "bucket_name"),
+        ({"metadata": "{'who': 'we'}"}, "metadata"),
+        ({"headers": ["x-oss-storage-class"]}, "headers"),
+        ({"content_type": 7}, "content_type"),
+    ],
+)
+def test_what_another_task_returned_by_mistake_is_one_clear_error(
+    connected: LocalOSS, tmp_path: Path, arguments: dict[str, Any], argument: str
+) -> None:
+    """An XComArg whose task returned nothing is None; a rendered dict that is no native one is a text."""
+    given = {"file": str(a_file(tmp_path)), "key": "key", "bucket_name": BUCKET, "checkpoint": "memory", **arguments}
+
+    with pytest.raises(ArgumentError) as error:
+        OSSResumeHook().upload_file(**given)
+
+    assert error.value.argument == argument
+    assert connected.requests == []
 
 
 def test_a_file_that_may_not_be_read_is_named(hook: OSSResumeHook, tmp_path: Path) -> None:

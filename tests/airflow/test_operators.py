@@ -307,6 +307,17 @@ def test_a_download_of_a_missing_key_fails_at_the_first_try(dag: Any, transfer: 
     assert run(dag).instance("transfer") == ("failed", 1)
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_a_key_from_a_task_that_returned_nothing_fails_at_the_first_try(
+    dag: Any, transfer: Any, direction: str
+) -> None:
+    from tests.airflow.runs import Call
+
+    transfer(direction, key=Call(task_id="nothing", function=lambda _: None, dag=dag).output)
+
+    assert run(dag).instance("transfer") == ("failed", 1)
+
+
 def test_a_missing_file_is_tried_again_as_the_next_worker_may_have_it(dag: Any, transfer: Any, tmp_path: Path) -> None:
     seen: list[BaseException] = []
     transfer("upload", file=str(tmp_path / "missing"), **endings(seen))

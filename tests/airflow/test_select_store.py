@@ -26,6 +26,11 @@ class NoStore:
     """Has none of the methods."""
 
 
+class NeedsAnArgument(MemoryCheckpointStore):
+    def __init__(self, url: str) -> None:
+        super().__init__()
+
+
 @pytest.fixture
 def in_a_task(dag: Any) -> Selecting:
     """Selects inside a running task, and returns the store's class name and what it says of itself."""
@@ -74,6 +79,12 @@ def test_file_is_the_users_home_or_the_folder_named(monkeypatch: pytest.MonkeyPa
     assert {choice: select_store(choice, context=None).folder for choice in folders} == folders
 
 
+def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert str(select_store("file:~/checkpoints", context=None)) == f"file {tmp_path / 'checkpoints'}"
+
+
 def test_memory_is_a_new_one_each_time() -> None:
     assert isinstance(select_store("memory", context=None), MemoryCheckpointStore)
     assert select_store("memory", context=None) is not select_store("memory", context=None)
@@ -118,6 +129,23 @@ def test_what_is_no_store_is_refused_with_the_choices(choice: Any, says: str) ->
 
     assert error.value.argument == "checkpoint"
     assert str(error.value).startswith("checkpoint=")
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        (f"{__name__}.NeedsAnArgument", "NeedsAnArgument.*missing 1 required positional argument: 'url'"),
+        ("os.path", "not callable"),
+        ("os.sep", "not callable"),
+        ("..relative.Store", "cannot be imported"),
+        (MemoryCheckpointStore, "the methods load, save and delete"),
+    ],
+)
+def test_a_class_that_gives_no_store_is_refused_by_name(choice: Any, says: str) -> None:
+    with pytest.raises(ArgumentError, match=says) as error:
+        select_store(choice, context=None)
+
+    assert error.value.argument == "checkpoint"
 
 
 # --- inside one -------------------------------------------------------------------------------------------------------

@@ -501,6 +501,47 @@ def test_what_goes_wrong_while_deferred_fails_too(wait: Any, connected: LocalOSS
     assert says in str(seen[0])
 
 
+def test_a_permission_that_is_lost_while_deferred_is_a_failure_under_soft_fail_too(
+    wait: Any, connected: LocalOSS
+) -> None:
+    """Airflow turns whatever AirflowException a resumed sensor raises into a skip."""
+    connected.fail_after("HeadObject", 2, DENIED)
+    seen: list[BaseException] = []
+
+    done = wait(
+        "key", deferrable=True, soft_fail=True, on_failure_callback=lambda context: seen.append(context["exception"])
+    )
+
+    assert done.instance("wait") == ("failed", 1)
+    assert "grant oss:GetObject" in str(seen[0])
+
+
+@pytest.mark.parametrize("options", [{"mode": "poke"}, {"mode": "reschedule"}])
+def test_a_missing_permission_fails_at_the_first_look_under_silent_fail_too(
+    wait: Any, connected: LocalOSS, options: dict[str, Any]
+) -> None:
+    """Airflow's silent_fail looks on after every exception but AirflowFailException."""
+    connected.fail("HeadObject", fault=DENIED, times=None)
+    seen: list[BaseException] = []
+
+    done = wait(
+        "key", silent_fail=True, timeout=0, on_failure_callback=lambda context: seen.append(context["exception"]),
+        **options,
+    )  # fmt: skip
+
+    assert done.instance("wait") == ("failed", 1)
+    assert type(seen[0]).__name__ == "AirflowFailException"
+    assert "grant oss:GetObject" in str(seen[0])
+
+
+def test_a_missing_permission_is_a_failure_under_silent_fail_and_soft_fail_together(
+    wait: Any, connected: LocalOSS
+) -> None:
+    connected.fail("HeadObject", fault=DENIED, times=None)
+
+    assert wait("key", silent_fail=True, soft_fail=True, timeout=0).instance("wait") == ("failed", 1)
+
+
 @pytest.mark.parametrize("soft_fail", [False, True], ids=["", "soft_fail"])
 def test_a_look_that_fails_for_now_is_left_to_the_next_try(connected: LocalOSS, soft_fail: bool) -> None:
     sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=soft_fail)
@@ -576,6 +617,16 @@ def test_a_connection_in_the_database_serves_task_and_trigger(
 
     assert done.state == "success"
     assert len(oss.calls("HeadObject")) == 2
+
+
+def test_a_key_from_a_task_that_returned_nothing_fails_at_once(dag: Any, connected: LocalOSS) -> None:
+    from tests.airflow.runs import Call, run
+
+    with dag:
+        nothing = Call(task_id="nothing", function=lambda _: None)
+        OSSObjectSensor(task_id="wait", bucket_key=nothing.output, bucket_name=BUCKET)
+
+    assert run(dag).instance("wait") == ("failed", 1)
 
 
 # --- the trigger ------------------------------------------------------------------------------------------------------

@@ -61,6 +61,15 @@ def test_a_downstream_task_that_may_start_before_our_success_is_no_holder(task: 
     assert holder_of(transfer) == "above"
 
 
+def test_a_task_that_may_start_before_our_success_is_no_holder_however_far_down(task: Any) -> None:
+    """``middle`` waits for any one of its two, so that ``last`` may start, and lose its XComs, before our success."""
+    task("above") >> (transfer := task("transfer"))
+    transfer >> (middle := task("middle", trigger_rule="one_success")) >> task("last")
+    task("quick") >> middle
+
+    assert holder_of(transfer) == "above"
+
+
 def test_a_mapped_task_is_no_holder(task: Any) -> None:
     task("above") >> (transfer := task("transfer")) >> task("below", copies=2)
 

@@ -1,9 +1,9 @@
 """A real Airflow in a throw-away home, for tests that kill tasks and watch what the scheduler does.
 
 Airflow 3: scheduler with LocalExecutor, and the API server its tasks talk to. Airflow 2.11: scheduler with
-SequentialExecutor. Both on SQLite, on loopback. The installed Airflow decides which; `_FLAVOUR` is the only place that
-knows the difference. Nothing here imports airflow: commands go to a console process, answers are read from the
-metadata database.
+SequentialExecutor. Both on loopback, and on SQLite unless told. The installed Airflow decides which; `_FLAVOUR` is the
+only place that knows the difference. Nothing here imports airflow: commands go to a console process, answers are read
+from the metadata database.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import base64
 import json
 import os
 import shutil
-import socket
-import sqlite3
 import subprocess
 import sys
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import psutil
 
+from tests.end_to_end.metadata import SQLITE, Metadata, Row, as_utc
 from tests.end_to_end.processes import end_processes_of, processes_of, wait_until
+from tests.postgres import free_port
 
 HERE = Path(__file__).parent
 BOOT_SECONDS = 180  # ten on an idle laptop; a busy CI machine is many times slower
@@ -86,6 +85,7 @@ _FLAVOURS = {
     "2": _Flavour(
         settings={
             "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor",
+            "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "5",  # as 3.x has it hard-coded; 60 otherwise
             "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
             "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "20",
             "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
@@ -103,7 +103,7 @@ _FLAVOURS = {
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
         },
         before_migration=("api-server",),  # the slowest to start, and in no need of tables until a task runs
-        components={"api-server": ("api-server", "--apps", "execution"), **_SCHEDULER},
+        components={"api-server": ("api-server", "--apps", "core,execution"), **_SCHEDULER},
         health="/execution/health/ping",
     ),
 }
@@ -117,8 +117,8 @@ class RealAirflow:
     `dags` are files, or folders whose `*.py` are taken; they are copied and parsed once, and one that cannot be parsed
     makes `start()` fail. `connections` maps connection ids to what AIRFLOW_CONN_… takes, a URI or JSON. `env` goes to
     every process of this Airflow and wins over the harness's own settings; AIRFLOW… variables of the caller are not
-    passed on. There is no DAG processor and no triggerer; name them in `also` where a test needs one. `tell` hears of
-    the steps of `start()`.
+    passed on. There is no DAG processor and no triggerer; name them in `also` where a test needs one. `database` is the
+    URL of an empty one on PostgreSQL. `tell` hears of the steps of `start()`.
 
     stop() kills every process that was started with this home, orphaned tasks included; so does the end of the calling
     process, whatever ends it. The home stays, for its logs.
@@ -132,11 +132,13 @@ class RealAirflow:
         connections: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         also: Iterable[str] = (),
+        database: str | None = None,
         tell: Callable[[str], object] = lambda step: None,
     ) -> None:
         self.home = home.resolve()
         self._dags = list(dags)
         self._tell = tell
+        self._metadata = Metadata(database or f"{SQLITE}{self.home / 'airflow.db'}")
         self._components = {**_FLAVOUR.components, **{name: (name,) for name in also}}
         self._fernet_key = _random_key()
         self._env = self._environment(connections or {}, env or {})
@@ -176,6 +178,22 @@ class RealAirflow:
             self._guard.wait()
         self._running, self._console, self._guard = {}, None, None
 
+    def kill(self, component: str) -> None:
+        """End a component, such as "scheduler", with SIGKILL; what it has begun is left to itself."""
+        process = self._running.pop(component)
+        process.kill()
+        process.wait()
+
+    def start_again(self, component: str) -> None:
+        """Start a component that has ended, or was killed."""
+        self._start_component(component)
+
+    def start_what_has_ended(self) -> None:
+        """Start the components that have ended by themselves, as whatever watches over them in a deployment does."""
+        for name, process in list(self._running.items()):
+            if process.poll() is not None:
+                self.start_again(name)
+
     def cli(self, *arguments: str) -> str:
         """Run `airflow <arguments>` and return what it prints; RuntimeError with that text when its status is not 0."""
         with self._console_turn:
@@ -190,6 +208,16 @@ class RealAirflow:
 
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any] | None = None) -> None:
         self.cli("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
+
+    def mark_failed(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Do what the button "Mark state as failed" does to a task instance that runs."""
+        if _FLAVOUR.health is None:  # 2.11: the web server is slow to start, and this is what it would write
+            update = "UPDATE task_instance SET state = 'failed' WHERE dag_id = ? AND run_id = ? AND task_id = ?"
+            self._metadata.write(update, dag_id, run_id, task_id)
+            return
+        token = json.loads(self._ask("GET", "/auth/token"))["access_token"]
+        path = f"/api/v2/dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances/{quote(task_id)}"
+        self._ask("PATCH", path, token=token, new_state="failed")
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return self._row("SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)["state"]
@@ -211,7 +239,7 @@ class RealAirflow:
     def tries(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[TaskTry]:
         """Return all tries that are over, oldest first, and the latest one. LookupError if there is no such task."""
         found = {
-            row["try_number"]: TaskTry(**{**row, **{name: _utc(row[name]) for name in ("started", "ended")}})
+            row["try_number"]: TaskTry(**{**row, **{name: as_utc(row[name]) for name in ("started", "ended")}})
             for table in ("task_instance_history", "task_instance")
             for row in self._rows(
                 "SELECT try_number, state, pid, hostname, start_date AS started, end_date AS ended"
@@ -261,7 +289,7 @@ class RealAirflow:
 
     def task_states(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """Return what lies in the task state store; always empty where Airflow has none."""
-        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'task_state_store'"):
+        if not self._metadata.has_table("task_state_store"):
             return {}
         return self._json_by_key("task_state_store", dag_id, run_id, task_id, map_index)
 
@@ -302,9 +330,7 @@ class RealAirflow:
         self._start_console()
         self._tell("making the database")
         self.cli("db", "migrate")
-        self._execute(
-            "PRAGMA journal_mode = WAL"
-        )  # readers and the writer do not wait for each other; kept in the file
+        self._metadata.prepare()
         self._tell("parsing the DAGs")
         self.cli("dags", "reserialize")
         self.cli("dags", "list-import-errors", "--output", "json")  # its status is 1 if there are any
@@ -314,7 +340,7 @@ class RealAirflow:
         wait_until(self._is_up, timeout=BOOT_SECONDS, what=lambda: f"Airflow to start\n{self.diagnosis()}")
 
     def _environment(self, connections: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
-        port = _free_port()
+        port = free_port()
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))},
             **_SETTINGS,
@@ -323,7 +349,7 @@ class RealAirflow:
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__FERNET_KEY": self._fernet_key,
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata.url,
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API_AUTH__JWT_SECRET": _random_key(),
@@ -332,13 +358,9 @@ class RealAirflow:
             **env,
         }
 
-    @property
-    def _database(self) -> Path:
-        return self.home / "airflow.db"
-
     def _start_component(self, name: str) -> None:
         self._tell(f"starting the {name}")
-        with (self.home / f"{name}.log").open("wb") as log:
+        with (self.home / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 (sys.executable, "-m", "airflow", *self._components[name]),
                 **{"cwd": self.home, "env": self._env, "start_new_session": True},
@@ -362,12 +384,21 @@ class RealAirflow:
         if _FLAVOUR.health is None:
             return True
         try:
-            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-                f"http://127.0.0.1:{self._env['AIRFLOW__API__PORT']}{_FLAVOUR.health}", timeout=10
-            ).close()
-        except (urllib.error.URLError, OSError):
+            self._ask("GET", _FLAVOUR.health)
+        except OSError:
             return False
         return True
+
+    def _ask(self, method: str, path: str, *, token: str | None = None, **body: str) -> bytes:
+        """Return what the API server answers."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._env['AIRFLOW__API__PORT']}{path}",
+            method=method,
+            data=json.dumps(body).encode() if body else None,
+            headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})},
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            return answer.read()
 
     def _check_alive(self) -> None:
         for name, process in self._running.items():
@@ -380,27 +411,21 @@ class RealAirflow:
         )
         return {row["key"]: json.loads(row["value"]) for row in rows}
 
-    def _row(self, query: str, *values: str | int) -> sqlite3.Row:
+    def _row(self, query: str, *values: str | int) -> Row:
         rows = self._rows(query, *values)
         if not rows:
             raise LookupError(f"nothing answers {query} with {values}")
         return rows[0]
 
-    def _rows(self, query: str, *values: str | int) -> list[sqlite3.Row]:
-        return self._execute(query, *values, mode="ro")
-
-    def _execute(self, query: str, *values: str | int, mode: str = "rw") -> list[sqlite3.Row]:
-        # One connection a query: callers come from several threads, and the server kills tasks from its own.
-        with closing(sqlite3.connect(f"{self._database.as_uri()}?mode={mode}", uri=True, timeout=30)) as connection:
-            connection.row_factory = sqlite3.Row
-            return connection.execute(query, values).fetchall()
+    def _rows(self, query: str, *values: str | int) -> Sequence[Row]:
+        return self._metadata.rows(query, *values)
 
     def _task_lines(self) -> list[str]:
         try:
             rows = self._rows("SELECT dag_id, run_id, task_id, map_index, try_number, state, pid FROM task_instance")
-        except sqlite3.Error as error:
+        except Exception as error:  # of whatever database; the logs are to be shown all the same
             return [f"(no task instances: {error})"]
-        return [", ".join(f"{name} {row[name]}" for name in row.keys()) for row in rows]  # noqa: SIM118
+        return [", ".join(f"{name} {row[name]}" for name in row) for row in rows]
 
     def _log_end(self, log: Path) -> str:
         lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
@@ -414,15 +439,5 @@ def _copy_dags(dags: Iterable[Path], folder: Path) -> None:
             shutil.copy(file, folder)
 
 
-def _utc(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text).replace(tzinfo=timezone.utc) if text else None
-
-
 def _random_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()  # the form of a Fernet key; serves as JWT secret too
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,30 @@ from airflow_provider_ossresume._airflow import AIRFLOW_3
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.model.parts import MIB
 from tests.end_to_end.airflow_process import RealAirflow
-from tests.end_to_end.killing import Task, checkpoints_of, fetched_parts
+from tests.end_to_end.conftest import DAGS
+from tests.end_to_end.holding import (
+    PARTS,
+    RUN_SECONDS,
+    a_held_transfer,
+    assert_delivered,
+    is_of_a_part,
+    kept_parts,
+    moved_parts,
+    trigger,
+)
+from tests.end_to_end.killing import Task, fetched_parts
 from tests.end_to_end.processes import wait_until
-from tests.world import some_bytes
+from tests.postgres import Postgres, a_postgres
 
 pytestmark = pytest.mark.end_to_end
 
-PARTS = 20
-CONTENT = some_bytes(PARTS * MIB, seed=12)
-RUN_SECONDS = 300
+OUTAGE_SECONDS = 60
+# What a deployment has that nobody has tuned; the harness looks for dead tasks much sooner.
+UNTUNED = {
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "300",
+    "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "300",
+}
 
 
 @pytest.mark.parametrize("store", ["auto", "variable"])
@@ -30,40 +47,150 @@ def test_a_download_goes_on_while_its_checkpoint_store_is_out_of_reach(
     airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, store: str
 ) -> None:
     task = Task("transfer", f"outage-{store}", "download")
-    key, source, target = task.run_id, tmp_path / "source", tmp_path / "target"
-    source.write_bytes(CONTENT)
-    reached, let_go = threading.Event(), threading.Event()
+    with a_held_transfer(airflow, airflow_oss, tmp_path, task, checkpoint=store) as held:
+        outage = the_api_server_frozen(airflow) if AIRFLOW_3 else the_database_locked(airflow)
+        with outage:
+            held.let_go.set()
+            wait_until(lambda: len(fetched(airflow_oss, task)) == PARTS, timeout=120, what="all parts to be fetched")
 
-    def hold_at_part_5(request: Request) -> None:
-        if (request.operation, request.key) == ("GetObject", key) and len(fetched(airflow_oss, key)) >= 4:
-            reached.set()
-            let_go.wait(120)
-
-    airflow_oss.on_request = hold_at_part_5
-    conf = {"source": str(source), "target": str(target), "key": key, "checkpoint": store}
-    airflow.trigger(task.dag_id, run_id=task.run_id, conf=conf)
-    assert reached.wait(RUN_SECONDS), airflow.diagnosis()
-    with the_store_out_of_reach(airflow):
-        let_go.set()
-        wait_until(lambda: len(fetched(airflow_oss, key)) == PARTS, timeout=120, what="all parts to be fetched")
-    airflow_oss.on_request = None
-
-    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
-    assert target.read_bytes() == CONTENT
+    assert_delivered(airflow, airflow_oss, tmp_path, task)
     assert [each.state for each in airflow.tries(*task)] == ["success"]
     assert airflow.xcom(*task[:3], "report")["parts_sent"] == PARTS
-    assert checkpoints_of(airflow, *task[:2], key=key) == []
+
+
+# --- a minute ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with a_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def untuned(
+    tmp_path_factory: pytest.TempPathFactory, airflow_oss: LocalOSS, postgres: Postgres
+) -> Iterator[RealAirflow]:
+    home = tmp_path_factory.mktemp("airflow")
+    connections = {"oss_default": airflow_oss.airflow_connection()}
+    with RealAirflow(
+        home, dags=[DAGS / "transfer.py"], connections=connections, env=UNTUNED, database=postgres.url
+    ) as running:
+        yield running
+
+
+@pytest.mark.skipif(not AIRFLOW_3, reason="tasks of 2.11 talk to the database")
+def test_transfers_go_on_while_the_api_server_gives_no_answer_for_a_minute(
+    untuned: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path
+) -> None:
+    """A heartbeat that gets no answer is tried again five times, which takes the supervisor most of the minute; it
+    gives its task up after three of them. So nothing is lost, and no second try is needed."""
+    kept = two_transfers_through_a_minute_of(the_api_server_frozen(untuned), untuned, airflow_oss, tmp_path, "frozen")
+
+    for task in kept:
+        assert_delivered(untuned, airflow_oss, tmp_path / task.task_id, task)
+        assert [each.state for each in untuned.tries(*task)] == ["success"]
+        assert sorted(moved_parts(airflow_oss.requests, task)) == list(range(1, PARTS + 1))
+
+
+def test_transfers_go_on_while_the_database_is_down_for_a_minute(
+    untuned: RealAirflow, airflow_oss: LocalOSS, postgres: Postgres, tmp_path: Path
+) -> None:
+    """The scheduler ends of it, on both majors, once its tasks have ended; a deployment starts it again. Where that
+    one finds a task of the former still at work, it gives it up for lost: its next try resumes (3.3)."""
+    kept = two_transfers_through_a_minute_of(stopped(postgres), untuned, airflow_oss, tmp_path, "down")
+    tasks = list(kept)
+    wait_until(
+        lambda: untuned.start_what_has_ended() or all(untuned.run_state(*task[:2]) != "running" for task in tasks),
+        timeout=RUN_SECONDS,
+        what=lambda: f"the end of both runs\n{untuned.diagnosis()}",
+    )
+
+    for task in tasks:
+        assert_delivered(untuned, airflow_oss, tmp_path / task.task_id, task)
+        report = untuned.xcom(*task[:3], "report")
+        assert report["parts_kept"] + report["parts_sent"] == PARTS or report["outcome"] == "already there"
+        moved = moved_parts(airflow_oss.requests, task)
+        assert set(moved) == set(range(1, PARTS + 1))
+        assert sorted(number for number in moved if number in kept[task]) == sorted(kept[task])
+        log = untuned.task_log(*task[:3], 1)
+        assert f"from {STORES[task.task_id]}" in log or f"in {STORES[task.task_id]}" in log
+        assert "whether this try still owns the transfer, going on" in log or "the transfer goes on" in log
+
+
+# By its own store each: what the log calls it when it is out of reach.
+STORES = {"upload": "Variable", "download": "task state store" if AIRFLOW_3 else "Variable"}
+
+
+def two_transfers_through_a_minute_of(
+    outage: AbstractContextManager[None], airflow: RealAirflow, oss: LocalOSS, folder: Path, name: str
+) -> dict[Task, set[int]]:
+    """Begin an upload and a download, let the outage come in their middle, and see both move parts until its end.
+
+    :return: the parts of each that a next try can keep if this one is lost: what the checkpoint of a download says, as
+        long as its store is out of reach, or what OSS has of an upload
+    """
+    tasks = [Task("transfer", f"{name}-{task_id}", task_id) for task_id in STORES]
+    paced = {task: Paced(task) for task in tasks}
+    oss.on_request = lambda request: [each(request) for each in paced.values()]
+    for task in tasks:
+        (folder / task.task_id).mkdir()
+        trigger(airflow, folder / task.task_id, task, checkpoint="variable" if task.task_id == "upload" else "auto")
+    for each in paced.values():
+        assert each.reached.wait(RUN_SECONDS), airflow.diagnosis()
+    for task in tasks:
+        wait_until(partial(kept_parts, airflow, oss, task), timeout=60, what="parts that a next try can keep")
+    kept = {task: kept_parts(airflow, oss, task) for task in tasks}
+    with outage:
+        for each in paced.values():
+            each.begins.set()
+        threading.Event().wait(OUTAGE_SECONDS)
+        progress = {task: each.passed for task, each in paced.items()}
+    for each in paced.values():
+        each.is_over.set()
+    assert all(Paced.BEFORE + 10 <= passed < PARTS for passed in progress.values()), progress
+    return kept
+
+
+class Paced:
+    """Lets a transfer last longer than an outage: two parts in five seconds while it lasts, the last ones after it.
+
+    :ivar reached: set when the transfer waits for the outage to begin
+    :ivar passed: how many parts have got through
+    """
+
+    BEFORE, AFTER = 4, 2
+
+    def __init__(self, task: Task) -> None:
+        self.reached = threading.Event()
+        self.begins = threading.Event()
+        self.is_over = threading.Event()
+        self.passed = 0
+        self._task = task
+        self._calls = itertools.count(1)
+
+    def __call__(self, request: Request) -> None:
+        if not is_of_a_part(request, self._task):
+            return
+        number = next(self._calls)
+        if number > self.BEFORE:
+            self.reached.set()
+            self.begins.wait(RUN_SECONDS)
+            self.is_over.wait(5 if number <= PARTS - self.AFTER else RUN_SECONDS)
+        self.passed += 1
 
 
 @contextmanager
-def the_store_out_of_reach(airflow: RealAirflow) -> Iterator[None]:
-    """Freeze the API server that tasks of Airflow 3 talk to, or lock the database that those of 2.11 write to."""
-    if not AIRFLOW_3:
-        with closing(sqlite3.connect(airflow.home / "airflow.db", isolation_level=None, timeout=60)) as connection:
-            connection.execute("BEGIN EXCLUSIVE")
-            yield
-            connection.execute("ROLLBACK")
-        return
+def stopped(postgres: Postgres) -> Iterator[None]:
+    postgres.stop()
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+@contextmanager
+def the_api_server_frozen(airflow: RealAirflow) -> Iterator[None]:
     frozen = [
         process for process in airflow.processes() if "api_server" in " ".join(process.cmdline()).replace("-", "_")
     ]
@@ -77,7 +204,15 @@ def the_store_out_of_reach(airflow: RealAirflow) -> Iterator[None]:
             process.resume()
 
 
-def fetched(oss: LocalOSS, key: str) -> set[int]:
+@contextmanager
+def the_database_locked(airflow: RealAirflow) -> Iterator[None]:
+    with closing(sqlite3.connect(airflow.home / "airflow.db", isolation_level=None, timeout=60)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def fetched(oss: LocalOSS, task: Task) -> set[int]:
     """The parts that the server has sent as a whole."""
     whole = [each for each in oss.requests if each.bytes_sent == MIB]
-    return set(fetched_parts(whole, key, part_size=MIB))
+    return set(fetched_parts(whole, task.run_id, part_size=MIB))

@@ -479,6 +479,33 @@ def test_a_store_that_knows_that_this_try_is_over_ends_it(clock: Clock) -> None:
         checkpointer.save(STATE)
 
 
+@pytest.mark.parametrize("state", [STATE, LATER], ids=["saved", "changed since its save"])
+def test_a_store_that_shows_a_try_that_is_over_nothing_tells_it_so_before_it_publishes(
+    clock: Clock, state: Checkpoint
+) -> None:
+    """Airflow's task state store: to a try that is over its checkpoint looks deleted, and only a write is refused."""
+
+    class Fencing(Store):
+        is_over = False
+
+        def load(self, key: str) -> str | None:
+            return None if self.is_over else super().load(key)
+
+        def save(self, key: str, text: str) -> None:
+            if self.is_over:
+                raise TrySuperseded("this try is over")
+            super().save(key, text)
+
+    fencing = Fencing(clock)
+    checkpointer = a_checkpointer(fencing, clock)
+    checkpointer.save(STATE)
+    checkpointer.update(state)
+    fencing.is_over = True
+
+    with pytest.raises(TrySuperseded, match="this try is over"):
+        checkpointer.check_owner()
+
+
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,131 @@
+"""OSS has stalled and Airflow wants the task to end: it ends at once, keeps what is finished, and the next try resumes.
+
+A task that is told to end by a person is killed the hard way after five seconds, on 3.3 always and here on 2.11, too.
+That this was not needed stands in Airflow's own log.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from airflow_provider_ossresume._airflow import AIRFLOW_3
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from tests.end_to_end.airflow_process import RealAirflow
+from tests.end_to_end.holding import (
+    OF_A_PART,
+    PARTS,
+    RUN_SECONDS,
+    assert_delivered,
+    kept_parts,
+    moved_parts,
+    trigger,
+)
+from tests.end_to_end.killing import Task
+from tests.end_to_end.processes import has_ended, wait_until
+
+pytestmark = pytest.mark.end_to_end
+
+STALLS_AT = PARTS // 2
+SILENCE = {"upload": Fault("stall", after_bytes=-1), "download": Fault("stall", after_bytes=1000)}
+TIMES_OUT = "Process timed out"
+
+
+@pytest.mark.parametrize("task_id", OF_A_PART)
+def test_an_execution_timeout_ends_a_stalled_transfer_at_once(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, task_id: str
+) -> None:
+    task = Task("impatient", f"timeout-{task_id}", task_id)
+    with a_stalled_transfer(airflow, airflow_oss, tmp_path, task) as (process, kept):
+        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
+
+    assert_resumed(airflow, airflow_oss, tmp_path, task, kept)
+    first = airflow.tries(*task)[0]
+    timed_out = when(airflow.task_log(*task[:3], 1), TIMES_OUT)
+    assert 0 <= first.ended.timestamp() - timed_out < 5
+
+
+@pytest.mark.parametrize("task_id", OF_A_PART)
+def test_a_person_who_marks_a_stalled_transfer_failed_ends_it_at_once_and_for_good(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, task_id: str
+) -> None:
+    task = Task("transfer", f"marked-{task_id}", task_id)
+    with a_stalled_transfer(airflow, airflow_oss, tmp_path, task) as (process, kept):
+        airflow.mark_failed(*task[:3])
+        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
+        assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "failed"
+        assert [each.state for each in airflow.tries(*task)] == ["failed"]
+        assert_ended_by_itself(airflow, task, process)
+        assert kept_parts(airflow, airflow_oss, task) >= kept
+
+    airflow.cli("tasks", "clear", task.dag_id, "--only-failed", "--yes")
+    wait_until(lambda: len(airflow.tries(*task)) > 1, timeout=60, what="the cleared task to begin")
+    assert_resumed(airflow, airflow_oss, tmp_path, task, kept)
+
+
+@pytest.mark.parametrize("task_id", OF_A_PART)
+def test_a_person_who_clears_a_stalled_transfer_ends_it_at_once_and_it_resumes(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, task_id: str
+) -> None:
+    task = Task("transfer", f"cleared-{task_id}", task_id)
+    with a_stalled_transfer(airflow, airflow_oss, tmp_path, task) as (process, kept):
+        airflow.cli("tasks", "clear", task.dag_id, "--only-running", "--yes")
+        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
+
+    assert_resumed(airflow, airflow_oss, tmp_path, task, kept)
+    assert_ended_by_itself(airflow, task, process)
+
+
+@contextmanager
+def a_stalled_transfer(
+    airflow: RealAirflow, oss: LocalOSS, folder: Path, task: Task
+) -> Iterator[tuple[psutil.Process, set[int]]]:
+    """Trigger a run, and begin the block when the server is silent on both connections; give the task's process, and
+    the parts that a next try will keep."""
+    oss.fail(OF_A_PART[task.task_id], nth=STALLS_AT, times=2, key=task.run_id, fault=SILENCE[task.task_id])
+    trigger(airflow, folder, task)
+    process = airflow.task_process(*task, timeout=RUN_SECONDS).task
+    wait_until(
+        lambda: len(moved_parts(oss.requests, task)) > STALLS_AT, timeout=RUN_SECONDS, what="two calls that stall"
+    )
+    wait_until(lambda: kept_parts(airflow, oss, task), timeout=60, what="parts that a next try can keep")
+    try:
+        yield process, kept_parts(airflow, oss, task)
+    finally:
+        oss.clear_faults()
+
+
+def assert_resumed(airflow: RealAirflow, oss: LocalOSS, folder: Path, task: Task, kept: set[int]) -> None:
+    assert_delivered(airflow, oss, folder, task)
+    assert [each.state for each in airflow.tries(*task)] == ["failed", "success"]
+    moved = moved_parts(oss.requests, task)
+    assert sorted(number for number in moved if number in kept) == sorted(kept)
+    report = airflow.xcom(*task[:3], "report")
+    assert report["parts_kept"] >= len(kept)
+    assert report["parts_kept"] + report["parts_sent"] == PARTS
+
+
+def assert_ended_by_itself(airflow: RealAirflow, task: Task, process: psutil.Process) -> None:
+    """Airflow has sent SIGTERM and had no need of more."""
+    ended = rf"Process exited .* pid={process.pid} signal_sent=SIGTERM" if AIRFLOW_3 else "terminated with exit code"
+
+    def log() -> str:  # the LocalExecutor's supervisors write to the scheduler's
+        return (airflow.home / "scheduler.log").read_text() if AIRFLOW_3 else airflow.task_log(*task[:3], 1)
+
+    wait_until(lambda: re.search(ended, log()), timeout=60, what=f"{ended!r} in the log")
+    assert "escalating" not in log()
+    assert "Trying SIGKILL" not in log()
+
+
+def when(log: str, event: str) -> float:
+    """Return the time of the line of a task's log that holds the event."""
+    [line] = [line for line in log.splitlines() if event in line]
+    stamp = json.loads(line)["timestamp"].replace("Z", "+00:00") if AIRFLOW_3 else line[1 : line.index("]")]
+    return datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
