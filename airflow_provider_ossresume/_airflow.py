@@ -80,7 +80,7 @@ def _get_variable_from_database(name: str) -> str | None:
 
     with create_session() as session:
         variable = session.query(Variable).filter_by(key=name).one_or_none()
-        return None if variable is None else variable.get_val()
+        return None if variable is None else str(variable.get_val())  # type: ignore[attr-defined]  # 2.11's
 
 
 def set_variable(name: str, text: str, *, description: str) -> None:

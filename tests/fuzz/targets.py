@@ -140,8 +140,10 @@ class _Wire:
 
 
 class _Nowhere:
+    piece_size = 64
+
     def open(self) -> None: ...
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: memoryview) -> None: ...
 
 
 def _client() -> tuple[OssClient, _Wire]:
@@ -154,8 +156,8 @@ def _client() -> tuple[OssClient, _Wire]:
             proxies={"http": ""},
         )
         wire = _Wire()
-        adapter: Any = client._session.get_adapter("http://127.0.0.1:1")
-        adapter.poolmanager.pool_classes_by_scheme["http"].ConnectionCls._new_conn = wire.connect
+        poolmanager: Any = client._adapter.poolmanager
+        poolmanager.pool_classes_by_scheme["http"].ConnectionCls._new_conn = wire.connect
         _made.append((client, wire))
     return _made[0]
 
