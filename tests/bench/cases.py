@@ -84,6 +84,7 @@ CASES: list[Case] = [
     *both("10k-parts-store", "10,000 parts with a slow checkpoint store", 10_000 * 100 * KIB, STORES, part_size=100 * KIB),
     *both("part-sizes", "1 GiB with parts of other sizes", GIB, PART_SIZES),
 ]
+CASES += both("256m", "256 MiB", 256 * MIB, ALL)  # for --quick
 for size in (1, 16, 256, 1024, 4096, 8192, 16384):
     text = f"{size} MiB, sparse, 4 workers"
     CASES += both(f"grow-{size}m", text, size * MIB, AT_4, sparse=True, growth="size")
