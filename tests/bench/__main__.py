@@ -1,16 +1,17 @@
 """Runs the benchmark, or a part of it. Results are kept in a file, so that parts add up.
 
-    python -m tests.bench                                    everything: 30 to 60 minutes
-    python -m tests.bench --quick                            the main bars with 256 MiB: two minutes
-    python -m tests.bench --case upload-1g --rounds 5 --only ours,oss2-tuned,raw
-    python -m tests.bench --case upload-1g --only ours --profile --rounds 1
-    python -m tests.bench --report --publish                 write the documentation's figures anew
+python -m tests.bench                                    everything: 30 to 60 minutes
+python -m tests.bench --quick                            the main bars with 256 MiB: two minutes
+python -m tests.bench --case upload-1g --rounds 5 --only ours,oss2-tuned,raw
+python -m tests.bench --case upload-1g --only ours --profile --rounds 1
+python -m tests.bench --report --publish                 write the documentation's figures anew
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +30,7 @@ AIRFLOWS = {"3.3": ".venv", "2.11": ".venv-af2"}
 
 def main() -> None:
     asked = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the files in memory are removed then, too
     if asked.list:
         for case in CASES:
             print(f"{case.name:<26} {case.title}; {', '.join(one.name for one in case.contestants)}")
@@ -100,7 +102,9 @@ def run(asked: argparse.Namespace, results: Results) -> None:
         folder = Path(name)
         results.about(report.machine(folder))
         plan = Plan(asked.rounds, folder, asked.patience, asked.profile)
-        for case in named(asked.case.split(",")) if asked.case else [case for case in CASES if "-256m" not in case.name]:
+        for case in (
+            named(asked.case.split(",")) if asked.case else [case for case in CASES if "-256m" not in case.name]
+        ):
             run_case(case, only, programs, plan, results)
         if not asked.case or asked.quick:
             for version, environment in AIRFLOWS.items():

@@ -148,7 +148,9 @@ def all_bars() -> list[Bar]:
         bars += [
             _against(parts, OFFICIAL, "cpu", 0.5, f"{way} 10,000 parts: CPU, of the better official SDK's"),
             Bar(f"{way} 10,000 parts: checkpoint bytes", _store_bytes(parts), 1e6, unit="bytes"),
-            _against(f"{way}-resume-1g", ("ours-fresh",), "wall", 0.6, f"{way} resumed at 50 %: wall, of a fresh one's"),
+            _against(
+                f"{way}-resume-1g", ("ours-fresh",), "wall", 0.6, f"{way} resumed at 50 %: wall, of a fresh one's"
+            ),
         ]
         for case in (f"{way}-1g-store", f"{way}-10k-parts-store"):
             title = f"{case}: wall with 30 ms a call, of that with 0"

@@ -95,7 +95,11 @@ def one_run(
         after = server.stats()
         if "left_out" in run:
             return run
-        run |= {"server_cpu": after["cpu"] - before["cpu"], "moved": after["moved"], "connections": after["connections"]}
+        run |= {
+            "server_cpu": after["cpu"] - before["cpu"],
+            "moved": after["moved"],
+            "connections": after["connections"],
+        }
         run["requests"] = {name: count for name, count in after["requests"].items() if count}
         material.verify(server)
         return run

@@ -77,7 +77,9 @@ def curves(title: str, shown: Sequence[Curve]) -> str:
         most_x = max(x for x, _ in curve.points) or 1
         most_y = max(max(y for _, y in curve.points), curve.intercept + curve.slope * most_x, 1e-9)
 
-        def place(x: float, y: float, box: tuple[float, ...] = (left, top, across, up, most_x, most_y)) -> tuple[float, float]:
+        def place(
+            x: float, y: float, box: tuple[float, ...] = (left, top, across, up, most_x, most_y)
+        ) -> tuple[float, float]:
             left, top, across, up, most_x, most_y = box
             return left + x / most_x * across, top + up - max(0.0, y) / most_y * up
 

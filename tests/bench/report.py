@@ -136,7 +136,9 @@ def pictures(figures: Figures) -> dict[str, str]:
     if panels:
         shown["bench-cpu.svg"] = plot.bars("CPU seconds for 1 GiB", panels)
     panels = [
-        plot.Panel(f"{way.capitalize()} of 1 GiB, 20 ms and 30 MB/s a connection", _wall(figures, f"{way}-1g-slow"), "s")
+        plot.Panel(
+            f"{way.capitalize()} of 1 GiB, 20 ms and 30 MB/s a connection", _wall(figures, f"{way}-1g-slow"), "s"
+        )
         for way in DIRECTIONS
         if figures.of(f"{way}-1g-slow")
     ]
@@ -175,11 +177,14 @@ def page(about: Mapping[str, Any], figures: Figures, judged: str) -> str:
     images = "\n\n".join(f"![{name}](_static/{name})" for name in pictures(figures))
     left_out = "\n".join(f"- {name} was left out: {why}." for name, why in figures.left_out.items())
     sections = [
+        "---\norphan: true\n---",
+        "# Figures",
         "% Written by `python -m tests.bench --report --publish`; change that instead.",
         described(about),
         images,
-        f"### The bars\n\n{judged}",
-        f"### Straight lines\n\n{lines_of_growth(figures)}" if lines_of_growth(figures) else "",
+        f"## The bars\n\n{judged}",
+        f"## Straight lines\n\n{lines_of_growth(figures)}" if lines_of_growth(figures) else "",
+        "## Every case",
         tables(figures),
         left_out,
     ]

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -618,6 +619,7 @@ int main(int count_of_options, char **options) {
         if (!strcmp(options[i], "--key")) key = options[i + 1];
     }
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* ends with the harness, however that ends */
     crc64_start();
 #ifndef WITHOUT_TLS
     if (certificate) {
