@@ -6,10 +6,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 AF3 := .venv
 AF2 := .venv-af2
+BENCH := .venv-bench
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME  # tests and demo make Airflow homes of their own
 
-.PHONY: help demo test fast check format format-check lint types docs package simulate fuzz bench pins clean
+.PHONY: help demo test fast check format format-check lint types docs package simulate fuzz bench bench-quick pins clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -27,6 +28,12 @@ $(AF2)/ready: .ci/airflow-2.11.txt pyproject.toml
 	@$(PYTHON) -m venv --clear $(AF2)
 	@$(AF2)/bin/python -m pip install --quiet --requirement .ci/airflow-2.11.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@$(AF2)/bin/python -m pip install --quiet --no-deps --editable . 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@
+
+$(BENCH)/ready: .ci/bench.txt
+	@echo "Setting up $(BENCH) with the peers of the benchmark"
+	@$(PYTHON) -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --requirement .ci/bench.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@touch $@
 
 tests/conformance/node_modules/ready: tests/conformance/package-lock.json
@@ -82,16 +89,20 @@ TARGETS ?= checkpoint xml url headers connection server-request
 fuzz: $(AF3)/ready  ## give bytes without end to all that reads what others wrote, SECONDS_EACH a target
 	for target in $(TARGETS); do $(AF3)/bin/python -m tests.fuzz $$target --seconds $(SECONDS_EACH); done
 
-bench: $(AF3)/ready  ## compare with the official SDKs; ratios, in a few minutes
-	$(AF3)/bin/python -m tests.bench.compare
+# The two environments with Airflow are there for the import times.
+bench: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with every peer and hold the bars, in up to an hour
+	$(BENCH)/bin/python -m tests.bench
+
+bench-quick: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with the main peers, in two minutes
+	$(BENCH)/bin/python -m tests.bench --quick
 
 # The pins hold for Python 3.10 to 3.13. uv resolves in seconds; pip installs.
 pins: $(AF3)/ready  ## resolve the pinned environments anew
 	$(AF3)/bin/python -m pip install --quiet uv
-	for version in 3.3 2.11; do \
+	for name in airflow-3.3 airflow-2.11 bench; do \
 	  $(AF3)/bin/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
-	    .ci/airflow-$$version.in --output-file .ci/airflow-$$version.txt; \
+	    .ci/$$name.in --output-file .ci/$$name.txt; \
 	done
 
 clean:  ## remove the environments and everything generated
-	rm -rf $(AF3) $(AF2) build dist docs/_build docs/_generated tests/conformance/node_modules .demo
+	rm -rf $(AF3) $(AF2) $(BENCH) build dist docs/_build docs/_generated tests/conformance/node_modules .demo
