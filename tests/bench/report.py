@@ -178,7 +178,6 @@ def page(about: Mapping[str, Any], figures: Figures, judged: str) -> str:
     images = "\n\n".join(f"![{name}](_static/{name})" for name in pictures(figures))
     left_out = "\n".join(f"- {name} was left out: {why}." for name, why in figures.left_out.items())
     sections = [
-        "---\norphan: true\n---",
         "# Figures",
         "% Written by `python -m tests.bench --report --publish`; change that instead.",
         described(about),

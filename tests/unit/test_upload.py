@@ -462,7 +462,8 @@ def test_a_source_that_changes_under_way_is_never_mixed(transfers: Transfers, tm
     def replace_source(request: object) -> None:
         if getattr(request, "part_number", None) == 3:
             transfers.oss.on_request = None
-            source.write_bytes(replacement)
+            (tmp_path / "new").write_bytes(replacement)
+            (tmp_path / "new").replace(source)  # at once: a restart must not meet half of it
 
     transfers.oss.on_request = replace_source
 
