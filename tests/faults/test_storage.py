@@ -202,7 +202,7 @@ def test_a_part_file_that_can_neither_be_read_back_nor_written_ends_the_download
         interrupt_download(transfers, disk / "file", after=3)
         cut()
 
-        with pytest.raises(LocalFileError, match="Input/output error|No space left on device"):
+        with pytest.raises(LocalFileError, match=r"Input/output error|No space left on device"):
             transfers.download(disk / "file")
 
         assert "fetched again" in caplog.text
