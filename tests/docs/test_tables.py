@@ -241,6 +241,13 @@ def test_every_public_module_is_in_the_reference() -> None:
         assert module.ispkg or is_inside or name in named, name
 
 
+@pytest.mark.parametrize("page", ["reliability.md", "security.md"])
+def test_the_tests_that_hold_a_promise_exist(page: str) -> None:
+    named = set(re.findall(r"`(tests/[\w/.]+)`", (DOCS / page).read_text()))
+    assert named
+    assert not {path for path in named if not (ROOT / path).exists()}
+
+
 def test_every_page_is_on_the_map() -> None:
     index = (DOCS / "index.md").read_text()
     links = set(re.findall(r"\]\(([\w/-]+\.md)\)", index))
