@@ -20,6 +20,16 @@ def airflow_oss() -> Iterator[LocalOSS]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Remove what a test leaves on purpose on the server that all share."""
+    yield
+    if "airflow_oss" in request.fixturenames:
+        server: LocalOSS = request.getfixturevalue("airflow_oss")
+        for key, upload_id in server.uploads("bucket"):
+            server.abort("bucket", key, upload_id)
+
+
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_oss: LocalOSS) -> Iterator[RealAirflow]:
     home = tmp_path_factory.mktemp("airflow")
