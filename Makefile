@@ -67,8 +67,8 @@ lint: $(AF3)/ready  ## find mistakes, and imports against the layers
 types: $(AF3)/ready  ## check the types
 	$(AF3)/bin/mypy
 
-docs: $(AF3)/ready  ## build the documentation; a warning is an error
-	$(AF3)/bin/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+docs: $(AF3)/ready  ## build the documentation anew; a warning is an error
+	$(AF3)/bin/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html
 
 # Built anew from a clean export, so that only what git knows can be in it.
 package: $(AF3)/ready  ## build wheel and sdist, and import the wheel from a folder of its own
