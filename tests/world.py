@@ -90,6 +90,7 @@ class Transfers:
             ),
             "watch": options.pop("watch", lambda: None),
             "progress_callback": options.pop("progress_callback", None),
+            "observer": options.pop("observer", None),
         }
 
     def calls(self, operation: str) -> int:

@@ -68,7 +68,6 @@ class _TransferOperator(BaseOperator):
             if error.retryable:
                 raise
             raise AirflowFailException(str(error)) from error
-        self.log.info("%s: %s", result.outcome.capitalize(), result)
         context["ti"].xcom_push(key="report", value={**result.report(), "tries": context["ti"].try_number})
         return self._destination(result)
 

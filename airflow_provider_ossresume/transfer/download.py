@@ -41,7 +41,7 @@ from airflow_provider_ossresume.transfer.local import (
     remove_part_file,
 )
 from airflow_provider_ossresume.transfer.pool import TICK, Pool
-from airflow_provider_ossresume.transfer.progress import Progress, ProgressCallback
+from airflow_provider_ossresume.transfer.progress import Observer, Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
 from airflow_provider_ossresume.transfer.upload import IfExists, OnChange, check_choice
 
@@ -93,6 +93,7 @@ class Downloader:
     :param key: the checkpoint's key; tells this transfer's part file from those of others to the same file
     :param watch: called by this thread at least four times a second; what it raises ends the try
     :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
+    :param observer: see the same
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Downloader:
         options: DownloadOptions,
         watch: Callable[[], None] = lambda: None,
         progress_callback: ProgressCallback | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._oss = oss
         self._target = target
@@ -113,7 +115,12 @@ class Downloader:
         self._options = options
         self._watch = watch
         self._progress = Progress(
-            f"Download of {target}", interval=config.progress_interval, callback=progress_callback
+            "download",
+            target,
+            interval=config.progress_interval,
+            callback=progress_callback,
+            observer=observer,
+            saves=lambda: checkpointer.saves,
         )
 
     def download(self, file: str | os.PathLike[str]) -> TransferResult:
@@ -133,9 +140,13 @@ class Downloader:
             raise
         except BaseException:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
             self._checkpointer.save_at_end()
+            self._progress.fail()
             raise
         self._checkpointer.delete()
-        return stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
+        self._progress.finish(meta.size)
+        result = stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
+        log.info("%s: %s", outcome.capitalize(), result)
+        return result
 
     def _download_or_restart(self, path: Path) -> Settled:
         try:
@@ -146,6 +157,7 @@ class Downloader:
             reason: Exception = error
         except IntegrityError as error:
             reason = error
+        self._progress.beginning = "restarted"
         log.warning("Restarting the download of %s, once: %s", self._target, reason)
         self._checkpointer.check_owner()
         return self._download(path)
@@ -241,11 +253,16 @@ class Downloader:
             part_file_exists=not file.is_new,
         )
         if isinstance(decision, Resume):
-            log.info("Resuming the download of %s in %s (%s)", self._target, file.path, self._checkpointer)
+            self._progress.beginning = "resumed"
+            log.info(
+                "Resuming the download of %s: the checkpoint of try %s proves what is in %s (%s)",
+                self._target, decision.checkpoint.owner.try_number, file.path, self._checkpointer,
+            )  # fmt: skip
             # Compared with what OSS says now: the CRC-64 of an earlier answer may have been wrong or absent.
             runs = self._keep(pool, file, decision.checkpoint)
             return replace(decision.checkpoint, crc64=meta.crc64, runs=runs)
         if isinstance(decision, Restart):
+            self._progress.beginning = "restarted"
             log.warning("Restarting the download of %s: %s", self._target, decision.reason)
         else:
             log.info("A new download of %s: %s (%s)", self._target, decision.reason, self._checkpointer)
@@ -314,7 +331,7 @@ class Downloader:
             checkpoint = checkpoint.with_part(part, crc)
             if len(plan) > 1:
                 self._checkpointer.update(checkpoint)
-            self._progress.finish_part()
+            self._progress.finish_part(part.size)
         self._progress.tick()
         return checkpoint
 

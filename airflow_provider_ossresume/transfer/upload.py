@@ -41,7 +41,7 @@ from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.local import PartBody, SourceFile
 from airflow_provider_ossresume.transfer.pool import Pool
-from airflow_provider_ossresume.transfer.progress import Progress, ProgressCallback
+from airflow_provider_ossresume.transfer.progress import Observer, Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,7 @@ class Uploader:
 
     :param watch: called by this thread at least four times a second; what it raises ends the try
     :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
+    :param observer: see the same
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Uploader:
         options: UploadOptions,
         watch: Callable[[], None] = lambda: None,
         progress_callback: ProgressCallback | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._oss = oss
         self._target = target
@@ -139,7 +141,14 @@ class Uploader:
         self._options = options
         self._watch = watch
         self._is_unnamed = False  # this try has begun an upload, and has not offered it to the store yet
-        self._progress = Progress(f"Upload to {target}", interval=config.progress_interval, callback=progress_callback)
+        self._progress = Progress(
+            "upload",
+            target,
+            interval=config.progress_interval,
+            callback=progress_callback,
+            observer=observer,
+            saves=lambda: checkpointer.saves,
+        )
 
     def upload(self, file: str | os.PathLike[str]) -> TransferResult:
         """Upload the file and return what was done; the object then holds exactly its bytes.
@@ -160,9 +169,13 @@ class Uploader:
             if isinstance(error, (NoSuchUpload, InvalidPart)):
                 error.retryable = True  # in vain within this try, but the next one begins with what OSS has then
             self._save_at_end()
+            self._progress.fail()
             raise
         self._checkpointer.delete()
-        return stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
+        self._progress.finish(meta.size)
+        result = stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
+        log.info("%s: %s", outcome.capitalize(), result)
+        return result
 
     def _upload_or_restart(self, file: str | os.PathLike[str]) -> Settled:
         try:
@@ -175,6 +188,7 @@ class Uploader:
             if error.operation != "UploadPart":
                 raise
             reason = error
+        self._progress.beginning = "restarted"
         log.warning("Restarting the upload to %s, once: %s", self._target, reason)
         self._checkpointer.check_owner()
         return self._upload(file)
@@ -256,7 +270,7 @@ class Uploader:
             meta = pool.call(lambda: self._oss.put_object(self._target, body, headers=headers))
         except AlreadyExists as error:
             meta = self._head_if_ours(pool, error, size=source.size, crc64=body.crc64())
-        self._progress.finish_part()
+        self._progress.finish_part(source.size)
         self._progress.tick()
         return "transferred", meta, body.crc64()
 
@@ -293,6 +307,7 @@ class Uploader:
             return None
         checkpoint = decision.checkpoint
         if isinstance(decision, Restart):
+            self._progress.beginning = "restarted"
             log.warning("Restarting the upload to %s: %s", self._target, decision.reason)
             self._drop(pool, checkpoint)
             return None
@@ -300,7 +315,11 @@ class Uploader:
             listed = pool.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
         except NoSuchUpload:
             return self._finished_object(pool, source, checkpoint)
-        log.info("Resuming the upload to %s: upload ID %s (%s)", self._target, checkpoint.upload_id, self._checkpointer)
+        self._progress.beginning = "resumed"
+        log.info(
+            "Resuming the upload to %s: the checkpoint of try %s names upload ID %s (%s)",
+            self._target, checkpoint.owner.try_number, checkpoint.upload_id, self._checkpointer,
+        )  # fmt: skip
         return checkpoint, listed
 
     def _finished_object(self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
@@ -309,6 +328,7 @@ class Uploader:
         if meta and crc is not None and same_content(meta, size=source.size, crc64=crc):
             log.info("%s holds these bytes already: the last try had finished it", self._target)
             return meta
+        self._progress.beginning = "restarted"
         log.warning(
             "Restarting the upload to %s: its upload ID %s is gone (aborted, or removed by a lifecycle rule)",
             self._target, checkpoint.upload_id,
@@ -367,7 +387,7 @@ class Uploader:
 
         for sent in pool.run(send, missing):
             uploaded[sent.number] = sent
-            self._progress.finish_part()
+            self._progress.finish_part(plan[sent.number - 1].size)
         self._progress.tick()
         source.check_unchanged()
         return self._complete(pool, checkpoint, [uploaded[part.number] for part in plan])

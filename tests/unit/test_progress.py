@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 
-from airflow_provider_ossresume.transfer.progress import Progress
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.transfer.progress import Progress, Snapshot
 from tests.world import PART
 
 KIB = 1024
+TARGET = ObjectRef("b", "k")
 
 
 class Clock:
@@ -28,10 +31,15 @@ class World:
     def __init__(self, *, interval: float = 10.0) -> None:
         self.clock = Clock()
         self.seen: list[tuple[int, int]] = []
+        self.snapshots: list[Snapshot] = []
+        self.saves = 0
         self.progress = Progress(
-            "Upload to oss://b/k",
+            "upload",
+            TARGET,
             interval=interval,
             callback=lambda done, total: self.seen.append((done, total)),
+            observer=self.snapshots.append,
+            saves=lambda: self.saves,
             clock=self.clock,
         )
 
@@ -42,7 +50,7 @@ class World:
             meter.begin()
             for size in sizes:
                 meter.add(size)
-        self.progress.finish_part()
+        self.progress.finish_part(sum(sizes))
 
 
 @pytest.fixture
@@ -109,6 +117,14 @@ def test_an_attempt_that_moved_nothing_is_a_retry_all_the_same(world: World) -> 
     assert world.progress.bytes_moved == 0
 
 
+def test_an_empty_piece_is_no_retry(world: World) -> None:
+    world.progress.begin(total=100, parts=1)
+    world.move(0, 100, 0)
+    world.progress.tick()
+
+    assert (world.progress.retries, world.progress.bytes_moved) == (0, 100)
+
+
 def test_each_part_has_a_meter_of_its_own(world: World) -> None:
     world.progress.begin(total=300, parts=3)
     for _ in range(3):
@@ -122,7 +138,7 @@ def test_what_the_callback_raises_comes_out_of_the_tick() -> None:
     def refuse(done: int, total: int) -> None:
         raise RuntimeError(f"{done} of {total}")
 
-    progress = Progress("x", interval=0, callback=refuse)
+    progress = Progress("upload", TARGET, interval=0, callback=refuse)
     progress.begin(total=5, parts=1)
 
     with pytest.raises(RuntimeError, match="0 of 5"):
@@ -175,6 +191,34 @@ def test_a_transfer_that_does_not_move_is_called_stalled(world: World) -> None:
     world.clock.now += 5
 
     assert "0% (0/1 parts, 0 B of 1.0 KiB, 0 B/s, stalled," in str(world.progress)
+
+
+def test_the_rate_is_the_one_of_the_last_half_minute(world: World) -> None:
+    world.progress.begin(total=1000 * PART, parts=1000)
+    for _ in range(60):
+        world.clock.now += 1
+        world.move(10 * PART)
+        world.progress.tick()
+    for _ in range(30):
+        world.clock.now += 1
+        world.move(PART)
+        world.progress.tick()
+
+    assert "100.0 KiB/s, 370 s left" in str(world.progress)
+
+
+def test_a_transfer_that_stopped_to_move_is_called_stalled_after_half_a_minute(world: World) -> None:
+    world.progress.begin(total=10 * PART, parts=10)
+    world.move(PART)
+    world.progress.tick()
+    said = []
+    for _ in range(32):
+        world.clock.now += 1
+        world.progress.tick()
+        said.append("stalled" in str(world.progress))
+
+    assert said == [False] * said.index(True) + [True] * (32 - said.index(True))
+    assert 29 <= said.index(True) + 1 <= 31
 
 
 def test_the_rate_after_a_restart_is_no_greater_than_any_that_was(world: World) -> None:
@@ -232,3 +276,98 @@ def test_nothing_is_logged_before_there_is_something_to_do(world: World, caplog:
         world.progress.tick()
 
     assert caplog.messages == []
+
+
+def test_a_try_that_fails_says_how_far_it_came(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        world.progress.begin(total=10 * PART, parts=10)
+        world.progress.keep(PART)
+        world.move(PART)
+        meter = world.progress.meter()
+        meter.begin()
+        meter.add(PART // 2)  # of a part that is not finished, and will be sent again
+        world.clock.now += 2
+        world.progress.fail()
+
+    assert caplog.messages == [
+        "This try ends unfinished: Upload to oss://b/k 20% (2/10 parts, 200.0 KiB of 1.0 MiB, 75.0 KiB/s, in 2.0 s, "
+        "1 parts kept, 0 retries)"
+    ]
+
+
+def test_a_try_that_fails_before_there_was_something_to_do_leaves_that_to_the_error(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.progress.fail()
+
+    assert caplog.messages == []
+
+
+# --- the observer -----------------------------------------------------------------------------------------------------
+
+
+def test_the_observer_sees_the_whole_course_of_a_transfer(world: World) -> None:
+    world.progress.tick()
+    world.progress.beginning = "resumed"
+    world.progress.begin(total=4 * PART, parts=4)
+    world.progress.keep(PART)
+    world.progress.tick()
+    world.clock.now += 1
+    world.move(PART, attempts=2)
+    world.saves = 1
+    world.progress.tick()
+    world.clock.now += 1
+    world.move(PART)
+    world.move(PART)
+    world.progress.finish(4 * PART)
+
+    states = [(each.state, each.percent, each.parts_done, each.retries) for each in world.snapshots]
+    assert states == [("running", 25, 1, 0), ("running", 50, 2, 1), ("finished", 100, 4, 1)]
+    assert [each.checkpoint_saves for each in world.snapshots] == [0, 1, 1]
+    assert {each.beginning for each in world.snapshots} == {"resumed"}
+    last = world.snapshots[-1]
+    assert (last.bytes_moved, last.seconds, last.rate) == (4 * PART, 2, 2 * PART)
+
+
+def test_a_report_is_small_json_for_people(world: World) -> None:
+    world.progress.begin(total=10 * PART, parts=10)
+    world.progress.keep(PART)
+    world.move(PART)
+    world.clock.now += 4
+    world.progress.tick()
+    [running] = world.snapshots
+
+    assert json.loads(json.dumps(running.report())) == {
+        "state": "running",
+        "direction": "upload",
+        "uri": "oss://b/k",
+        "percent": 20,
+        "bytes_done": 2 * PART,
+        "bytes_total": 10 * PART,
+        "parts_done": 2,
+        "parts_kept": 1,
+        "parts_total": 10,
+        "retries": 0,
+        "bytes_per_second": PART // 4,
+        "seconds_left": 32,
+    }
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_a_try_that_fails_has_no_time_left(world: World, is_begun: bool) -> None:
+    if is_begun:
+        world.progress.begin(total=2 * PART, parts=2)
+        world.move(PART)
+    world.clock.now += 1
+    world.progress.fail()
+    report = world.snapshots[-1].report()
+
+    assert (report["state"], report["seconds_left"]) == ("failed", None)
+    assert (report["percent"], report["bytes_total"]) == ((50, 2 * PART) if is_begun else (None, None))
+
+
+def test_what_had_nothing_to_move_is_finished_all_the_same(world: World) -> None:
+    world.progress.finish(PART)
+
+    report = world.snapshots[-1].report()
+    assert (report["state"], report["percent"], report["bytes_done"]) == ("finished", 100, PART)
