@@ -84,7 +84,7 @@ def resumable_upload(
     :param headers: of the object, such as Content-Type or ``x-oss-meta-*``; ``x-oss-request-payer`` and
         ``x-oss-traffic-limit`` go with every request
     :param multipart_threshold: bytes below which it is one request, default 16 MiB
-    :param part_size: bytes of a part, default 8 MiB
+    :param part_size: bytes of a part, by default 8 MiB, for 1 GiB and more 16 MiB
     :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is
         sent again, and ends at the total; what it raises ends the transfer and keeps its parts
     :param max_concurrency: parts in flight at once, default 16
@@ -175,7 +175,8 @@ def rebuild_checkpoint(
         size = source.size
     listed = client.list_parts(target, upload_id)
     config = _config(None, part_size if part_size is not None else _part_size_of(listed, size), None)
-    if determine_part_size(size, config.part_bytes) != config.part_bytes:
+    planned = determine_part_size(size, config.part_bytes)
+    if planned != config.part_bytes:
         raise ArgumentError("part_size", config.part_bytes, f"{size} bytes would need over 10,000 parts of it")
     checkpointer = _checkpointer(store or make_upload_store(), "upload", target, filename, config)
     checkpoint = UploadCheckpoint(
@@ -183,7 +184,7 @@ def rebuild_checkpoint(
         key=key,
         upload_id=upload_id,
         size=size,
-        part_size=config.part_bytes,
+        part_size=planned,
         options=options_digest(split_headers(headers or {})[1]),
         owner=checkpointer.owner,
     )

@@ -19,7 +19,9 @@ MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
 MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
 MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
 MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TB
-DEFAULT_PART_SIZE = 8 * MIB  # measured: docs/performance
+DEFAULT_PART_SIZE = 8 * MIB  # measured, as the two below: docs/performance
+LARGE_OBJECT_SIZE = GIB  # from here on the parts are larger by default
+LARGE_PART_SIZE = 16 * MIB
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,16 @@ class PartPlan(Sequence[Part]):
         return Part(position + 1, start, min(start + self.part_size, self.object_size))
 
 
-def plan_parts(object_size: int, *, part_size: int) -> PartPlan:
-    """Cut an object; the wanted part size is raised where 10,000 parts would not suffice."""
+def plan_parts(object_size: int, *, part_size: int | None = None) -> PartPlan:
+    """Cut an object into parts as :func:`determine_part_size` says."""
     return PartPlan(object_size, determine_part_size(object_size, part_size))
 
 
 def determine_part_size(total_size: int, preferred_size: int | None = None) -> int:
     """Return the part size in bytes for an object of ``total_size`` bytes.
 
-    It is the preferred one (8 MiB by default), raised to the next multiple of 1 MiB at which 10,000 parts suffice.
+    It is the preferred one, by default 8 MiB and for objects of 1 GiB and more 16 MiB, raised to the next multiple of
+    1 MiB at which 10,000 parts suffice.
 
     :raises ArgumentError: for a size that OSS cannot hold, or a preferred size outside 100 KiB..5 GiB
     """
@@ -83,7 +86,8 @@ def determine_part_size(total_size: int, preferred_size: int | None = None) -> i
         raise ArgumentError(
             "total_size", total_size, f"OSS holds objects of 0 to {MAX_OBJECT_SIZE} bytes (48.8 TB); split the file"
         )
-    wanted = DEFAULT_PART_SIZE if preferred_size is None else preferred_size
+    default = DEFAULT_PART_SIZE if total_size < LARGE_OBJECT_SIZE else LARGE_PART_SIZE
+    wanted = default if preferred_size is None else preferred_size
     check_part_size("preferred_size", wanted)
     if wanted * MAX_PART_COUNT >= total_size:
         return wanted

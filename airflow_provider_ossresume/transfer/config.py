@@ -8,7 +8,6 @@ from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.parts import (
-    DEFAULT_PART_SIZE,
     MAX_PUT_SIZE,
     MIB,
     check_part_size,
@@ -25,8 +24,8 @@ class TransferConfig:
 
     Numbers may be texts too, as templates give them.
 
-    :param part_size: wanted size of a part, 100 KiB to 5 GiB, default 8 MiB; raised so that 10,000 parts suffice.
-        A resumed transfer keeps the part size that it began with.
+    :param part_size: wanted size of a part, 100 KiB to 5 GiB; by default 8 MiB, for 1 GiB and more 16 MiB. Raised so
+        that 10,000 parts suffice. A resumed transfer keeps the part size that it began with.
     :param multipart_threshold: files and objects below it go in one request, default 16 MiB, at most 5 GiB
     :param max_concurrency: parts in flight at once, 1 to 64, default 16
     :param part_retries: how often one request is sent again after a passing failure, 0 to 100, default 7
@@ -43,7 +42,7 @@ class TransferConfig:
     :raises ArgumentError: for a value out of range, named
     """
 
-    part_size: int | str = DEFAULT_PART_SIZE
+    part_size: int | str | None = None
     multipart_threshold: int | str = 16 * MIB
     max_concurrency: int = 16
     part_retries: int = 7
@@ -57,8 +56,9 @@ class TransferConfig:
     max_bandwidth: int | str | None = None
 
     def __post_init__(self) -> None:
-        self._set_size("part_size")
-        check_part_size("part_size", self.part_bytes)
+        if self.part_size is not None:
+            self._set_size("part_size")
+            check_part_size("part_size", int(self.part_size))
         self._set_size("multipart_threshold")
         self._check("multipart_threshold", 0, MAX_PUT_SIZE)
         self._check("max_concurrency", 1, MAX_CONCURRENCY, whole=True)
@@ -76,8 +76,8 @@ class TransferConfig:
             self._check("max_bandwidth", 1024, 2**50)
 
     @property
-    def part_bytes(self) -> int:
-        return int(self.part_size)
+    def part_bytes(self) -> int | None:
+        return None if self.part_size is None else int(self.part_size)
 
     @property
     def threshold_bytes(self) -> int:

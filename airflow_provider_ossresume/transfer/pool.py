@@ -6,6 +6,7 @@ so it can stop the transfer, save a checkpoint or log progress whatever the work
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ Outcome = Callable[[], R]  # returns the result or raises the error
 
 TICK = 0.25  # seconds; on_kill must end a try in under 5
 GRACE = 0.5  # seconds that a stop leaves to what is under way
+FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs not be moved again by the next try
 
 
 class Pool:
@@ -55,19 +57,22 @@ class Pool:
         """Yield ``function(item)`` of each item as it is done, in any order; raise the first error.
 
         All items are queued at once and begun in their order, so the workers go on while this thread waits for a store;
-        after a failure none is begun any more. What ends the iteration from outside, a tick or a signal, is raised
-        after the grace, when all that got finished within it has been yielded.
+        after a failure none is begun any more, and what is under way has five seconds to finish. What ends the
+        iteration from outside, a tick or a signal, is raised after the grace, when all that got finished within it has
+        been yielded.
         """
-        done: SimpleQueue[Outcome[R]] = SimpleQueue()
+        done: SimpleQueue[Outcome[R] | None] = SimpleQueue()  # None for an item that was not begun
         failed = threading.Event()
+        failure: Outcome[R] | None = None
+        give_up_at = math.inf
         under_way = 0
         for item in items:
             self._work.put(partial(_work, function, item, done, failed))
             under_way += 1
         for _ in range(min(under_way, self._workers) - len(self._threads)):
             self._start_worker()
-        while under_way:
-            taken: list[Outcome[R]] = []
+        while under_way and time.monotonic() < give_up_at:
+            taken: list[Outcome[R] | None] = []
             try:
                 with suppress(Empty):
                     taken.append(done.get(timeout=TICK))
@@ -78,10 +83,16 @@ class Pool:
                 yield from _finished([end, *taken, *_rest_of(done)])
             for outcome in taken:
                 under_way -= 1
-                if failed.is_set():
-                    yield from _finished([outcome, *_rest_of(done)])
-                else:
-                    yield outcome()
+                try:
+                    results = [outcome()] if outcome else []
+                except BaseException as error:  # raised below
+                    results = []
+                    if not failure:
+                        failure = partial(_raise, error)
+                        give_up_at = time.monotonic() + FINISHING
+                yield from results
+        if failure:
+            yield from _finished([failure, *_rest_of(done)])
 
     def call(self, function: Callable[[], R]) -> R:
         """Return ``function()``, called in a worker."""
@@ -119,10 +130,10 @@ class Pool:
             self._work.put(lambda: None)  # wakes one that waits
 
 
-def _finished(outcomes: Iterable[Outcome[R]]) -> Iterator[R]:
+def _finished(outcomes: Iterable[Outcome[R] | None]) -> Iterator[R]:
     """Yield what is finished, so that a failure or a stop drops nothing of it; then raise the first error."""
     errors = []
-    for outcome in outcomes:
+    for outcome in filter(None, outcomes):
         try:
             result = outcome()
         except BaseException as error:  # raised below, when what is finished has been taken
@@ -133,15 +144,16 @@ def _finished(outcomes: Iterable[Outcome[R]]) -> Iterator[R]:
         raise errors[0]
 
 
-def _rest_of(done: SimpleQueue[Outcome[R]]) -> Iterator[Outcome[R]]:
+def _rest_of(done: SimpleQueue[Outcome[R] | None]) -> Iterator[Outcome[R] | None]:
     with suppress(Empty):
         while True:
             yield done.get_nowait()
 
 
-def _work(function: Callable[[T], R], item: T, done: SimpleQueue[Outcome[R]], failed: threading.Event) -> None:
+def _work(function: Callable[[T], R], item: T, done: SimpleQueue[Outcome[R] | None], failed: threading.Event) -> None:
     if failed.is_set():
-        return  # the iteration ends with the error that is in the queue
+        done.put(None)
+        return
     try:
         result = function(item)
     except BaseException as error:  # whatever it is, the iterating thread raises it

@@ -69,7 +69,8 @@ PART_SIZES = tuple(
     for workers in (4, 8)
 )
 RESUMED = (OURS, *OFFICIAL, ours("fresh", fresh=True))
-SLOWED = (OURS, *(ours(f"c{count}", max_concurrency=count) for count in CONCURRENCIES), *DEFAULTS)
+SLOWED = (OURS, *DEFAULTS)
+WORKERS = tuple(ours(f"c{count}", max_concurrency=count) for count in CONCURRENCIES)
 AT_4 = (ours("c4", max_concurrency=4),)
 SMALL = tuple(contestant for contestant in ALL if contestant is not RAW and contestant.settings is not TUNED)
 FOR_PARTS = (OURS, *(CONTESTANTS[name] for name in ("oss2", "oss-v2", "oss-v2-tuned")), RAW)
@@ -83,6 +84,7 @@ CASES: list[Case] = [
     *both("5m", "a file of 5 MiB", 5 * MIB, ALL),
     *both("1g-tls", "1 GiB over TLS", GIB, ALL, link=TLS),
     *both("1g-slow", "1 GiB over a slow link", GIB, SLOWED, link=SLOW),
+    *both("4g-slow", "4 GiB over a slow link, by workers", 4 * GIB, WORKERS, link=SLOW, sparse=True),
     *both("1g-store", "1 GiB with a slow checkpoint store", GIB, STORES),
     *both("10k-parts-store", "10,000 parts with a slow checkpoint store", PARTS, STORES, part_size=100 * KIB),
     *both("part-sizes", "1 GiB with parts of other sizes", GIB, PART_SIZES),

@@ -69,8 +69,8 @@ def test_who_was_left_out_is_said_and_not_measured() -> None:
 
 
 def test_the_slow_link_is_held_against_what_its_connections_can_carry() -> None:
-    just = GIB / (4 * 30e6)
-    figures = Figures([a_run("ours-c4", case="upload-1g-slow", wall=just / 0.96)])
+    just = 4 * GIB / (4 * 30e6)
+    figures = Figures([a_run("ours-c4", case="upload-4g-slow", wall=just / 0.96)])
 
     figure, verdict = verdict_of("upload slow link, 4 workers: share of 4 x 30 MB/s", figures)
 

@@ -119,12 +119,12 @@ def test_ours_and_the_raw_client_move_the_same_bytes(
 def test_a_resumed_transfer_moves_the_other_half_and_a_fresh_one_all(
     programs: Programs, tmp_path: Path, direction: str
 ) -> None:
-    contestants = (CONTESTANTS["ours"], ours("fresh", fresh=True))
+    contestants = (ours("resumed", max_concurrency=1), ours("fresh", fresh=True))
     case = replace(SMALL, direction=direction, contestants=contestants, size=20 * MIB, resume=True)
 
     moved = {run["contestant"]: run["moved"] for run in runs_of(case, programs, tmp_path)}
 
-    assert moved == {"ours": 10 * MIB, "ours-fresh": 20 * MIB}
+    assert moved == {"ours-resumed": 10 * MIB, "ours-fresh": 20 * MIB}
 
 
 def test_the_calls_of_a_slow_store_are_counted(programs: Programs, tmp_path: Path) -> None:

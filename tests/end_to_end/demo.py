@@ -90,7 +90,7 @@ class Demo:
         self._source = folder / "source.bin"
         self._target = folder / "target" / "target.bin"
         self._size = size
-        self._plan = plan_parts(size, part_size=DEFAULT_PART_SIZE)
+        self._plan = plan_parts(size)
         self._began = time.monotonic()
         self._told: dict[str, str] = {}
 
@@ -259,7 +259,7 @@ def _verdict(checks: dict[str, bool]) -> bool:
 def _random_file(path: Path, size: int) -> str:
     digest = hashlib.sha256()
     with path.open("wb") as file:
-        for part in plan_parts(size, part_size=DEFAULT_PART_SIZE):
+        for part in plan_parts(size):
             data = os.urandom(part.size)
             digest.update(data)
             file.write(data)

@@ -33,8 +33,8 @@ NO_SIZES: list[object] = ["", "x", "64 XB", "-1", True, 1.5, [], -1]
 # For each field what it takes and what it refuses.
 FIELDS: dict[str, tuple[list[object], list[object]]] = {
     "part_size": (
-        [MIN_PART_SIZE, MAX_PART_SIZE, "100KiB", "64MiB", "5GiB", "8mb"],
-        [*NO_SIZES, None, 0, MIN_PART_SIZE - 1, MAX_PART_SIZE + 1, "99KiB", "5.1GiB"],
+        [None, MIN_PART_SIZE, MAX_PART_SIZE, "100KiB", "64MiB", "5GiB", "8mb"],
+        [*NO_SIZES, 0, MIN_PART_SIZE - 1, MAX_PART_SIZE + 1, "99KiB", "5.1GiB"],
     ),
     "multipart_threshold": ([0, 1, 5 * GIB, "0", "16MiB", "5GiB"], [*NO_SIZES, None, 5 * GIB + 1, "6GiB"]),
     "max_concurrency": ([1, 8, 64, "8"], [*NO_WHOLE_NUMBERS, 0, 65]),
@@ -107,7 +107,7 @@ def test_texts_as_templates_give_them_are_kept_as_numbers() -> None:
 
 def test_the_defaults_are_those_that_are_documented() -> None:
     assert TransferConfig() == TransferConfig(
-        part_size=8 * MIB,
+        part_size=None,
         multipart_threshold=16 * MIB,
         max_concurrency=16,
         part_retries=7,

@@ -9,6 +9,7 @@ from airflow_provider_ossresume.model.parts import (
     DEFAULT_PART_SIZE,
     GIB,
     KIB,
+    LARGE_PART_SIZE,
     MAX_OBJECT_SIZE,
     MAX_PART_COUNT,
     MAX_PART_SIZE,
@@ -82,10 +83,14 @@ def test_plans_are_values() -> None:
     assert len({PartPlan(25, 10), PartPlan(25, 10)}) == 1
 
 
+def test_by_default_large_objects_have_larger_parts() -> None:
+    assert (DEFAULT_PART_SIZE, LARGE_PART_SIZE) == (8_388_608, 16_777_216)
+    assert [plan_parts(size).part_size for size in (GIB - 1, GIB)] == [DEFAULT_PART_SIZE, LARGE_PART_SIZE]
+
+
 def test_the_limits_are_those_of_oss() -> None:
     assert (MIN_PART_SIZE, MAX_PART_SIZE, MAX_PART_COUNT) == (102_400, 5_368_709_120, 10_000)
     assert MAX_OBJECT_SIZE == 53_687_091_200_000  # 48.8 TiB
-    assert DEFAULT_PART_SIZE == 8_388_608
 
 
 # --- the part size ----------------------------------------------------------------------------------------------------
@@ -96,8 +101,11 @@ def test_the_limits_are_those_of_oss() -> None:
     [
         (0, None, DEFAULT_PART_SIZE),
         (1, None, DEFAULT_PART_SIZE),
-        (DEFAULT_PART_SIZE * MAX_PART_COUNT, None, DEFAULT_PART_SIZE),
-        (DEFAULT_PART_SIZE * MAX_PART_COUNT + 1, None, DEFAULT_PART_SIZE + MIB),
+        (GIB - 1, None, DEFAULT_PART_SIZE),
+        (GIB, None, LARGE_PART_SIZE),
+        (LARGE_PART_SIZE * MAX_PART_COUNT, None, LARGE_PART_SIZE),
+        (LARGE_PART_SIZE * MAX_PART_COUNT + 1, None, LARGE_PART_SIZE + MIB),
+        (TIB, DEFAULT_PART_SIZE, 105 * MIB),
         (0, MIN_PART_SIZE, MIN_PART_SIZE),
         (MIN_PART_SIZE * MAX_PART_COUNT, MIN_PART_SIZE, MIN_PART_SIZE),
         (MIN_PART_SIZE * MAX_PART_COUNT + 1, MIN_PART_SIZE, MIB),

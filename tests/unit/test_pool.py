@@ -131,24 +131,73 @@ def test_nothing_is_begun_after_a_failure() -> None:
     assert begun == [1, 2, 3]
 
 
-def test_what_was_under_way_at_a_failure_is_the_last_that_was_begun() -> None:
+def test_what_is_under_way_at_a_failure_may_finish_and_nothing_more_is_begun() -> None:
     begun: list[int] = []
-    both_began, failure_was_seen = threading.Barrier(2), threading.Event()
+    ticks_since: list[int] = []
+    both_began, failing, failure_was_taken = threading.Barrier(2), threading.Event(), threading.Event()
 
-    def work(number: int) -> None:
+    def work(number: int) -> int:
         begun.append(number)
         both_began.wait(LONG)
         if number == 1:
+            failing.set()
             raise ValueError("broken")
-        failure_was_seen.wait(LONG)
+        assert failure_was_taken.wait(LONG)
+        return number
 
+    def tick() -> None:
+        if failing.is_set():
+            ticks_since.append(1)
+        if len(ticks_since) == 3:  # the first may come before the error, the second with it
+            failure_was_taken.set()
+
+    results: list[int] = []
+    with Pool(workers=2, tick=tick) as pool, pytest.raises(ValueError, match="broken"):
+        results.extend(pool.run(work, range(1, 100)))
+
+    assert (sorted(begun), results) == ([1, 2], [2])
+
+
+def test_one_that_hangs_is_given_up_a_while_after_a_failure() -> None:
+    both_began, may_end = threading.Barrier(2), threading.Event()
+
+    def work(number: int) -> int:
+        both_began.wait(LONG)
+        if number == 1:
+            raise ValueError("broken")
+        may_end.wait(LONG)
+        return number
+
+    results: list[int] = []
     with a_pool(2) as pool:
         with pytest.raises(ValueError, match="broken"):
-            list(pool.run(work, range(1, 100)))
-        failure_was_seen.set()
-        pool.join()
+            results.extend(pool.run(work, [1, 2]))
+        may_end.set()
 
-    assert sorted(begun) == [1, 2]
+    assert results == []
+
+
+def test_a_stop_while_others_finish_is_what_is_raised() -> None:
+    both_began, failing, stopped = threading.Barrier(2), threading.Event(), threading.Event()
+    ticks_since: list[int] = []
+
+    def work(number: int) -> int:
+        both_began.wait(LONG)
+        if number == 1:
+            failing.set()
+            raise ValueError("broken")
+        stopped.wait(LONG)
+        return number
+
+    def tick() -> None:
+        if failing.is_set():
+            ticks_since.append(1)
+        if len(ticks_since) == 3:
+            raise Stop
+
+    with Pool(workers=2, tick=tick) as pool, pytest.raises(Stop):
+        list(pool.run(work, [1, 2]))
+    stopped.set()
 
 
 def test_results_that_were_ready_before_an_error_are_still_yielded() -> None:
