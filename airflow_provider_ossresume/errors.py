@@ -16,6 +16,7 @@
     │   ├── LocalFileError                 the local disk refused
     │   ├── TransferStopped                somebody asked for the stop (on_kill, a progress callback)
     │   └── TrySuperseded                  a newer try has taken over
+    ├── PartlyFailed                       some of many like calls failed; the others are done
     └── CheckpointError
         ├── CheckpointUnreadable           what is stored is no checkpoint of ours
         ├── StoreUnavailable               the checkpoint store did not answer
@@ -26,6 +27,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -208,6 +210,20 @@ class TransferStopped(TransferError):
 
 class TrySuperseded(TransferError):
     """A newer try works on this transfer, so this one stopped and left everything to it."""
+
+
+class PartlyFailed(OSSResumeError):
+    """Some of many like calls failed, such as aborts; the others are done. Names the first of them and why.
+
+    :ivar failures: what failed, and with what
+    """
+
+    def __init__(self, what: str, failures: Mapping[str, OSSResumeError], *, most: int = 10) -> None:
+        shown = "; ".join(f"{name}: {error}" for name, error in list(failures.items())[:most])
+        more = f"; and {len(failures) - most} more" if len(failures) > most else ""
+        super().__init__(f"{what}: {shown}{more}")
+        self.failures = dict(failures)
+        self.retryable = any(error.retryable for error in failures.values())
 
 
 class CheckpointError(OSSResumeError):

@@ -76,6 +76,8 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {"login": "Access Key ID", "password": "Access Key Secret"},
 }
 
+_OPERATORS = [f"airflow_provider_ossresume.operators.{name}" for name in ("janitor", "objects", "oss")]
+
 _NAME = "Alibaba Cloud OSS (resumable)"
 
 
@@ -102,7 +104,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.hooks.oss"]}],
-        "operators": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.operators.oss"]}],
+        "operators": [{"integration-name": _NAME, "python-modules": _OPERATORS}],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.sensors.oss"]}],
         "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.triggers.oss"]}],
     }

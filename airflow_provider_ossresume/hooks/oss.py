@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import BaseHook, current_context
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
+from airflow_provider_ossresume.hooks.cleaning import abort_uploads, delete_objects
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
+from airflow_provider_ossresume.model.cleaning import AbortReport, DeleteReport, Staleness
 from airflow_provider_ossresume.model.objects import (
     ListedUpload,
     ObjectMeta,
     ObjectRef,
     check_bucket,
+    check_key,
     check_text,
     parse_oss_url,
     resolve_names,
@@ -130,6 +133,16 @@ class OSSResumeHook(BaseHook):
             key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), argument="bucket_key"
         )
         return KeyPattern(bucket, text, kind)
+
+    def bucket_and_prefix(self, prefix: str, bucket_name: str | None = None) -> tuple[str, str]:
+        """Return the bucket and the prefix that are meant; the prefix may be an ``oss://bucket/prefix`` URL, or empty.
+
+        :raises ArgumentError: when they disagree, no bucket is named, or no key can begin so
+        """
+        bucket, prefix = resolve_names(
+            prefix, bucket_name, default_bucket=self._default_bucket(prefix, bucket_name), argument="prefix"
+        )
+        return check_bucket(bucket), check_key(prefix, argument="prefix") if prefix else ""
 
     def _default_bucket(self, key: object, bucket_name: str | None) -> str | None:
         """Return the connection's bucket; without a look at the connection where it is not needed."""
@@ -301,6 +314,28 @@ class OSSResumeHook(BaseHook):
         )
         return [listed.key for listed in objects]
 
+    def iterate_keys(
+        self, text: str = "", bucket_name: str | None = None, *, kind: PatternKind | None = None, delimiter: str = ""
+    ) -> Iterator[str]:
+        """Yield the keys that begin with a prefix, or match a pattern; further pages are fetched as they are asked for.
+
+        :param text: the prefix, or the pattern, or an ``oss://`` URL of either
+        :param kind: ``wildcard`` or ``regex``; None for a prefix
+        :param delimiter: keys that hold it behind the prefix, or the pattern's literal beginning, are left out
+        :raises ArgumentError: as :meth:`key_pattern` and :meth:`bucket_and_prefix`
+        """
+        check_text("delimiter", delimiter)
+        pattern = self.key_pattern(text, bucket_name, kind=kind) if kind else None
+        bucket, prefix = (pattern.bucket, pattern.prefix) if pattern else self.bucket_and_prefix(text, bucket_name)
+        objects = self.get_conn().list_objects(bucket, prefix=prefix, delimiter=delimiter)
+        return (listed.key for listed in objects if pattern is None or pattern.matches(listed.key))
+
+    def delete_many(
+        self, targets: Iterable[ObjectRef], *, dry_run: bool = False, watch: Callable[[], None] = lambda: None
+    ) -> DeleteReport:
+        """Delete any number of objects as they come; see :func:`~airflow_provider_ossresume.hooks.cleaning`."""
+        return delete_objects(self.get_conn(), targets, dry_run=dry_run, watch=watch)
+
     def delete_objects(self, keys: str | Sequence[str], bucket_name: str | None = None) -> list[str]:
         """Delete objects and return the keys that are gone; a key that did not exist counts as gone.
 
@@ -335,6 +370,33 @@ class OSSResumeHook(BaseHook):
         :raises NoSuchUpload: when it is over already
         """
         self.get_conn().abort(self.target(key, bucket_name), upload_id)
+
+    def abort_stale_uploads(
+        self,
+        bucket_name: str | None = None,
+        *,
+        staleness: Staleness,
+        prefix: str = "",
+        count_bytes: bool = False,
+        dry_run: bool = True,
+        watch: Callable[[], None] = lambda: None,
+    ) -> AbortReport:
+        """Drop the bucket's unfinished uploads that are stale, whoever began them.
+
+        See :func:`~airflow_provider_ossresume.hooks.cleaning.abort_uploads`.
+
+        :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL
+        """
+        bucket, prefix = self.bucket_and_prefix(prefix, bucket_name)
+        return abort_uploads(
+            self.get_conn(),
+            bucket,
+            prefix=prefix,
+            staleness=staleness,
+            count_bytes=count_bytes,
+            dry_run=dry_run,
+            watch=watch,
+        )
 
     def generate_presigned_url(
         self, key: str, bucket_name: str | None = None, *, method: str = "GET", expires: int = 3600

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow_provider_ossresume.errors import ArgumentError
 
@@ -73,11 +73,20 @@ class ListedObject:
 
 @dataclass(frozen=True)
 class ListedUpload:
-    """An unfinished multipart upload of the bucket."""
+    """An unfinished multipart upload of the bucket.
+
+    :ivar answered_at: OSS's clock as it told with the listing
+    """
 
     key: str
     upload_id: str
     initiated: datetime | None
+    answered_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def age(self) -> timedelta | None:
+        """How long ago it was begun, by OSS's clock alone; None when OSS did not tell."""
+        return self.answered_at - self.initiated if self.answered_at and self.initiated else None
 
 
 def check_text(argument: str, value: object) -> None:
@@ -105,9 +114,17 @@ def check_key(key: str, *, argument: str = "key") -> str:
         raise ArgumentError(argument, key, f"OSS keys have 1 to {MAX_KEY_BYTES} bytes in UTF-8, this one has {size}")
     if key[0] in "/\\":
         raise ArgumentError(argument, key, "OSS keys do not start with '/' or '\\'; drop it")
-    if bad := re.search("[\x00-\x1f\x7f\ufffe\uffff]", key):
+    if bad := _NOT_FOR_XML.search(key):
         raise ArgumentError(argument, key, f"the character {bad[0]!r} cannot be sent in XML; rename the key")
     return key
+
+
+_NOT_FOR_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+
+
+def fits_xml(key: str) -> bool:
+    """True when a key arrives in XML as it is; OSS holds others too, written by hand or by other tools."""
+    return not _NOT_FOR_XML.search(key)
 
 
 def parse_oss_url(url: str) -> tuple[str, str]:

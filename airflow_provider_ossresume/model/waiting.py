@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import parse_whole
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import parse_number, parse_size
 from airflow_provider_ossresume.model.patterns import KeyPattern
@@ -93,7 +94,7 @@ class Wanted:
             min_size=0 if min_size is None else parse_size("min_size", min_size),
             modified_after=None if modified_after is None else _time(modified_after),
             stable_for=0 if stable_for is None else _seconds(stable_for),
-            max_matches=_whole("max_matches", max_matches, most=MOST_MATCHES),
+            max_matches=parse_whole("max_matches", max_matches, most=MOST_MATCHES),
         )
 
     def lacks(self, found: FoundObject) -> str | None:
@@ -156,13 +157,6 @@ def _seconds(value: object) -> float:
     if seconds is None or not 0 < seconds < float("inf"):
         raise ArgumentError("stable_for", value, "give seconds above 0, or a timedelta")
     return seconds
-
-
-def _whole(argument: str, value: object, *, most: int) -> int:
-    number = parse_number(value)
-    if number is None or not 1 <= number <= most or number != int(number):
-        raise ArgumentError(argument, value, f"give a whole number from 1 to {most}")
-    return int(number)
 
 
 def _shown(time: datetime | None) -> str:

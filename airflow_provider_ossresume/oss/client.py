@@ -12,6 +12,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -29,6 +31,7 @@ from airflow_provider_ossresume.model.objects import (
     ObjectMeta,
     ObjectRef,
     UploadedPart,
+    fits_xml,
 )
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
 from airflow_provider_ossresume.oss import answers, messages
@@ -36,7 +39,7 @@ from airflow_provider_ossresume.oss.answers import Body, Call
 from airflow_provider_ossresume.oss.auth import OssAuth, SignatureVersion, Signer, check_expiry, header_value
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.endpoint import Endpoint, quote_key
-from airflow_provider_ossresume.oss.messages import BucketInfo
+from airflow_provider_ossresume.oss.messages import BucketInfo, UploadsPage
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.oss.sessions import READ_ERRORS, Adapter, environment_settings, read_into
 from airflow_provider_ossresume.oss.signing import Signable
@@ -188,8 +191,16 @@ class OssClient:
         self._exchange(Call("DeleteObject", "DELETE", target.bucket, target.key, success=(204,)), answers.nothing)
 
     def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[str]:
-        """Delete up to any number of objects, 1,000 a request; return the keys that OSS says are gone."""
+        """Delete any number of objects, 1,000 a request; return the keys that OSS says are gone.
+
+        A key that XML cannot carry, such as one with a line break, takes a request of its own.
+        """
         gone: list[str] = []
+        for key in keys:
+            if not fits_xml(key):
+                self.delete_object(ObjectRef(bucket, key))
+                gone.append(key)
+        keys = [key for key in keys if fits_xml(key)]
         for first in range(0, len(keys), MAX_KEYS_TO_DELETE):
             body = messages.delete_body(keys[first : first + MAX_KEYS_TO_DELETE])
             call = Call(
@@ -307,9 +318,13 @@ class OssClient:
             query = {"uploads": "", "max-uploads": "1000", "encoding-type": "url", "prefix": prefix}
             query |= {"key-marker": marker[0], "upload-id-marker": marker[1]}
             call = Call("ListMultipartUploads", "GET", bucket, query=_without_empty(query, keep="uploads"))
-            page = self._exchange_xml(call, messages.read_uploads)
-            yield from page.uploads
+            page, answered_at = self._exchange(call, partial(self._read_uploads, call))
+            yield from (replace(upload, answered_at=answered_at) for upload in page.uploads)
             marker = _advance(call, marker, page.next_marker)
+
+    def _read_uploads(self, call: Call, answer: requests.Response) -> tuple[UploadsPage, datetime | None]:
+        date = messages.read_http_date(answer.headers.get("Date"))
+        return self._read_xml(call, answer, messages.read_uploads), date
 
     def list_objects(
         self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = ""

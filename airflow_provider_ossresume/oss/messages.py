@@ -177,9 +177,10 @@ def read_http_date(text: str | None) -> datetime | None:
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return None
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
 
 
 class _Node:

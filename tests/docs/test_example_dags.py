@@ -10,6 +10,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
+from airflow_provider_ossresume.model.objects import ObjectRef
+from tests.world import a_client
 
 pytestmark = pytest.mark.airflow
 
@@ -90,9 +93,23 @@ class Airflow:
         return json.loads(answer)
 
 
+class Clock:
+    """The server's."""
+
+    ahead = 0.0  # seconds
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
 @pytest.fixture(scope="module")
-def server() -> Iterator[LocalOSS]:
-    with LocalOSS(buckets=[BUCKET]) as oss:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def server(clock: Clock) -> Iterator[LocalOSS]:
+    with LocalOSS(buckets=[BUCKET], clock=clock) as oss:
         yield oss
 
 
@@ -224,6 +241,22 @@ def test_checkpoint_stores(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> N
         assert (report["parts_kept"], report["parts_sent"]) == (3, 0)
     assert list(checkpoints.iterdir()) == []
     assert run.xcom_keys("done") in ([], ["return_value"])
+
+
+def test_janitor(airflow: Airflow, oss: LocalOSS, clock: Clock) -> None:
+    clock.ahead = -8 * 86_400
+    a_client(oss, clock=clock).initiate(ObjectRef(BUCKET, "left/behind.bin"))
+    clock.ahead = 0
+    looked, kept, aborted = (
+        airflow.run("example_janitor", bucket=BUCKET, older_than=age, dry_run=dry_run)
+        for age, dry_run in (("7d", True), ("9d", False), ("7d", False))
+    )
+    assert {run.state for run in (looked, kept, aborted)} == {"success"}
+    assert looked.xcom("abort_stale_uploads")["would_abort"] == 1
+    assert kept.xcom("abort_stale_uploads")["kept_young"] == 1
+    report = aborted.xcom("abort_stale_uploads")
+    assert (report["aborted"], report["bytes"], report["prefixes"]) == (1, 0, {"left/": 1})
+    assert oss.uploads(BUCKET) == []
 
 
 def test_hook_in_python_task(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:

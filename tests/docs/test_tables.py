@@ -22,6 +22,7 @@ from airflow_provider_ossresume.checkpoints.select import CHOICES
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
+from airflow_provider_ossresume.model.cleaning import AbortReport, DeleteReport
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss import answers
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
@@ -40,7 +41,17 @@ def first_codes(page: str, heading: str) -> list[str]:
 # --- operators and sensor ---------------------------------------------------------------------------------------------
 
 
-NOT_TEMPLATED = {"create_parents", "deferrable", "wildcard_match", "use_regex", "must_not_exist", "check_fn"}
+NOT_TEMPLATED = {
+    "truncate",
+    "whole_bucket",
+    "count_bytes",
+    "create_parents",
+    "deferrable",
+    "wildcard_match",
+    "use_regex",
+    "must_not_exist",
+    "check_fn",
+}
 
 
 def arguments_of(operator: type) -> dict[str, Any]:
@@ -57,13 +68,16 @@ def arguments_of(operator: type) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("module", "name", "page", "heading"),
     [
-        ("operators", "OSSResumableUploadOperator", "operators.md", "Upload"),
-        ("operators", "OSSResumableDownloadOperator", "operators.md", "Download"),
-        ("sensors", "OSSObjectSensor", "sensor.md", "Sensor"),
+        ("operators.oss", "OSSResumableUploadOperator", "operators.md", "Upload"),
+        ("operators.oss", "OSSResumableDownloadOperator", "operators.md", "Download"),
+        ("operators.objects", "OSSListOperator", "list-and-delete.md", "List"),
+        ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
+        ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
+        ("sensors.oss", "OSSObjectSensor", "sensor.md", "Sensor"),
     ],
 )
 def test_every_argument_is_listed_with_its_default(module: str, name: str, page: str, heading: str) -> None:
-    operator = getattr(importlib.import_module(f"airflow_provider_ossresume.{module}.oss"), name)
+    operator = getattr(importlib.import_module(f"airflow_provider_ossresume.{module}"), name)
     listed = {codes(row[0])[0]: row[1] for row in table_under(page, heading)}
     arguments = arguments_of(operator)
     assert listed.keys() == arguments.keys()
@@ -72,14 +86,21 @@ def test_every_argument_is_listed_with_its_default(module: str, name: str, page:
             continue  # as Airflow is configured
         default = arguments[argument]
         shown = "" if default is inspect.Parameter.empty else f"`{json.dumps(default)}`"
-        assert cell == shown.replace("null", "None").replace("true", "True"), argument
-    not_templated = arguments.keys() - set(operator.template_fields)
+        assert cell == shown.replace("null", "None").replace("true", "True").replace("false", "False"), argument
+    templated = {field.removeprefix("is_") for field in operator.template_fields}  # is_dry_run holds dry_run
+    not_templated = arguments.keys() - templated
     assert not_templated <= NOT_TEMPLATED
 
 
 def test_every_key_of_the_report_is_listed() -> None:
     result = TransferResult(ObjectRef("b", "k"), "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
     assert first_codes("operators.md", "What a task tells") == [*result.report(), "tries"]
+
+
+def test_every_key_of_the_janitors_reports_is_listed() -> None:
+    aborted = AbortReport.of([], bucket="b", prefix="")
+    assert first_codes("janitor.md", "The report") == [*aborted.report()]
+    assert first_codes("list-and-delete.md", "The report") == [*DeleteReport(False).report()]
 
 
 # --- connection, config, stores ---------------------------------------------------------------------------------------
@@ -176,7 +197,7 @@ def test_the_policies_grant_what_the_errors_ask_for() -> None:
         for action in statement["Action"]
     }
     named = {action for text in answers._PERMISSIONS.values() for action in re.findall(r"oss:\w+", text)}
-    assert granted == named - {"oss:DeleteObject"}  # of the hook alone
+    assert granted == named
 
 
 def test_every_line_of_the_log_is_explained() -> None:

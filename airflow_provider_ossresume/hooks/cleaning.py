@@ -1,0 +1,107 @@
+"""Removes what nobody needs any more: unfinished uploads that are stale, and objects, many at a time."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from airflow_provider_ossresume.errors import BadAnswer, NoSuchUpload, OSSResumeError
+from airflow_provider_ossresume.model.cleaning import (
+    MOST_NAMED,
+    AbortReport,
+    DeleteReport,
+    Staleness,
+    UploadFate,
+    describe_upload,
+)
+from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef
+
+if TYPE_CHECKING:
+    from airflow_provider_ossresume.oss.client import OssClient
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 1_000  # OSS: keys in one DeleteMultipleObjects
+
+
+def abort_uploads(
+    oss: OssClient,
+    bucket: str,
+    *,
+    prefix: str,
+    staleness: Staleness,
+    dry_run: bool,
+    count_bytes: bool = False,
+    watch: Callable[[], None] = lambda: None,
+) -> AbortReport:
+    """Abort a bucket's stale uploads, or say which ones would be; an abort that fails does not stop the others.
+
+    :param count_bytes: ask OSS for the parts of each stale upload, one request for every 1,000 of them
+    :param watch: called before each upload; what it raises ends the work
+    :raises RequestError: when the uploads cannot be listed
+    """
+
+    def fates() -> Iterator[UploadFate]:
+        for upload in oss.list_uploads(bucket, prefix=prefix):
+            watch()
+            spared = staleness.spares(upload)
+            yield UploadFate(upload, spared) if spared else _abort(oss, bucket, upload, dry_run, count_bytes)
+
+    report = AbortReport.of(_logged(fates()), bucket=bucket, prefix=prefix)
+    log.info("Looked through %s", report)
+    for folder, count in itertools.islice(report.prefixes.items(), MOST_NAMED):
+        log.info("%s of the stale uploads are below oss://%s/%s", count, bucket, folder)
+    return report
+
+
+def _abort(oss: OssClient, bucket: str, upload: ListedUpload, dry_run: bool, count_bytes: bool) -> UploadFate:
+    target = ObjectRef(bucket, upload.key)
+    size = None
+    try:
+        if count_bytes:
+            size = sum(part.size for part in oss.list_parts(target, upload.upload_id))
+        if not dry_run:
+            oss.abort(target, upload.upload_id)
+    except NoSuchUpload:  # completed or aborted by another hand since it was listed
+        return UploadFate(upload, "gone")
+    except OSSResumeError as error:
+        return UploadFate(upload, "failed", size, error)
+    return UploadFate(upload, "would abort" if dry_run else "aborted", size)
+
+
+def _logged(fates: Iterable[UploadFate]) -> Iterator[UploadFate]:
+    """Pass them on, with a line for each that is stale: what is deleted stands in the log."""
+    for each in fates:
+        if each.fate == "failed":
+            log.warning("Could not abort %s: %s", describe_upload(each), each.error)
+        elif each.fate == "aborted":
+            log.info("Aborted %s", describe_upload(each))
+        elif each.fate == "would abort":
+            log.info("Would abort %s", describe_upload(each))
+        yield each
+
+
+def delete_objects(
+    oss: OssClient, targets: Iterable[ObjectRef], *, dry_run: bool = False, watch: Callable[[], None] = lambda: None
+) -> DeleteReport:
+    """Delete objects, 1,000 a request, or say which ones would be; one that does not exist counts as deleted.
+
+    :param watch: called before each request; what it raises ends the work
+    :raises RequestError: when a request fails; what went before it is deleted
+    """
+    report = DeleteReport(dry_run)
+    for bucket, group in itertools.groupby(targets, key=lambda target: target.bucket):
+        while keys := [target.key for target in itertools.islice(group, MAX_BATCH)]:
+            watch()
+            gone = set(keys) if dry_run else set(oss.delete_objects(bucket, keys))
+            for target in (ObjectRef(bucket, key) for key in keys):
+                report.add(target, None if target.key in gone else _not_deleted(target))
+            log.info("By now %s, the last of them %s", report, ObjectRef(bucket, keys[-1]))
+    return report
+
+
+def _not_deleted(target: ObjectRef) -> BadAnswer:
+    operation = "DeleteMultipleObjects"
+    return BadAnswer(f"{operation}: OSS did not say that {target} is deleted", operation=operation, target=str(target))

@@ -1,0 +1,59 @@
+"""What the operators beside the transfers share."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor
+from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, TrySuperseded
+
+if TYPE_CHECKING:
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+
+
+class OSSOperator(BaseOperator):
+    """Works on OSS through one connection; it stops when it is told to, and fails at once for what no retry mends."""
+
+    def __init__(self, *, region: str | None = None, oss_conn_id: str = "oss_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.region = region
+        self.oss_conn_id = oss_conn_id
+        self._is_killed = False
+
+    @cached_property
+    def hook(self) -> OSSResumeHook:
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
+
+        return OSSResumeHook(self.oss_conn_id, region=self.region)
+
+    def execute(self, context: Any) -> Any:
+        """Do the work and return its report.
+
+        :raises AirflowFailException: for what no retry mends: a wrong permission, bucket or argument
+        """
+        self._parent = os.getppid()
+        try:
+            done = self._work(context)
+            self._watch()  # once killed it never returns: Airflow 3 would call that a success
+        except TrySuperseded as error:
+            leave_to_successor(error)
+        except OSSResumeError as error:
+            if error.retryable:
+                raise
+            raise AirflowFailException(str(error)) from error
+        return done
+
+    def on_kill(self) -> None:
+        # Runs in a signal handler, perhaps in the middle of a call to Airflow: it may call nothing itself.
+        self._is_killed = True
+
+    def _watch(self) -> None:
+        if self._is_killed:
+            raise TransferStopped("Airflow stops this task; what is done is done, and the next try does the rest")
+        if os.getppid() != self._parent:
+            raise TrySuperseded("the supervisor of this try is gone; a newer try may be running already")
+
+    def _work(self, context: Any) -> Any:
+        raise NotImplementedError

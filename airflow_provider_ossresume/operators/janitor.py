@@ -1,0 +1,83 @@
+"""Operators that remove what failed tasks have left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ossresume.errors import PartlyFailed
+from airflow_provider_ossresume.model.arguments import parse_age, parse_texts, parse_truth
+from airflow_provider_ossresume.model.cleaning import Staleness
+from airflow_provider_ossresume.operators._base import OSSOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_ossresume.model.arguments import Age
+
+
+class OSSAbortMultipartUploadsOperator(OSSOperator):
+    """Abort the unfinished uploads of a bucket that are older than an age, so that their parts cost nothing any more.
+
+    It cannot tell an upload that a task is going to resume from one that nobody needs: ``older_than`` is what guards
+    the former. Choose more than the longest transfer takes, with all its retries and the weekend before somebody clears
+    its task. Ages are told by OSS's clock; an upload whose age OSS does not tell is kept.
+
+    Returns a report, which the log shows too: found, aborted, would_abort, gone (over already), failed, kept_young,
+    kept_named, kept_undated, bytes, oldest, prefixes, uploads and errors, of these three at most 100 each. When single
+    aborts fail the others go on, and the task fails at its end and names them.
+
+    :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
+    :param bucket_name: the bucket; by default the prefix's when that is a URL, else the connection's (templated)
+    :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; by default the whole bucket (templated)
+    :param keep_upload_ids: upload IDs that are kept whatever their age (templated)
+    :param count_bytes: count the bytes of the stale uploads; takes one request for each
+    :param dry_run: abort nothing and report what would be (templated, as ``is_dry_run``)
+    :param region: takes the place of the connection's (templated)
+    :param oss_conn_id: the connection (templated)
+    """
+
+    # BaseOperator has a method dry_run, for `airflow tasks test --dry-run`: an attribute would hide it.
+    template_fields: Sequence[str] = (
+        "older_than",
+        "bucket_name",
+        "prefix",
+        "keep_upload_ids",
+        "is_dry_run",
+        "region",
+        "oss_conn_id",
+    )
+    ui_color = "#e8e0f2"
+
+    def __init__(
+        self,
+        *,
+        older_than: Age,
+        bucket_name: str | None = None,
+        prefix: str = "",
+        keep_upload_ids: str | Sequence[str] = (),
+        count_bytes: bool = False,
+        dry_run: bool | str = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.older_than = older_than
+        self.bucket_name = bucket_name
+        self.prefix = prefix
+        self.keep_upload_ids = keep_upload_ids
+        self.count_bytes = count_bytes
+        self.is_dry_run = dry_run
+
+    def _work(self, context: Any) -> dict[str, Any]:
+        report = self.hook.abort_stale_uploads(
+            self.bucket_name,
+            prefix=self.prefix,
+            staleness=Staleness(
+                parse_age("older_than", self.older_than),
+                frozenset(parse_texts("keep_upload_ids", self.keep_upload_ids)),
+            ),
+            count_bytes=self.count_bytes,
+            dry_run=parse_truth("dry_run", self.is_dry_run),
+            watch=self._watch,
+        )
+        if report.errors:
+            raise PartlyFailed(f"{len(report.errors)} of {report.found} uploads were not aborted", report.errors)
+        return report.report()

@@ -1,0 +1,33 @@
+"""Remove, once a day, what failed tasks have left in a bucket and nobody will go on with.
+
+When you want it: uploads of tasks that failed for good, or whose DAG is gone, keep their parts, and those cost storage
+until somebody aborts them. A lifecycle rule of the bucket does that by itself; this DAG is for buckets whose rules are
+not yours to set, and for a report of what is there. It aborts nothing before you run it with ``dry_run`` switched off.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_ossresume.operators.janitor import OSSAbortMultipartUploadsOperator
+
+with DAG(
+    dag_id="example_janitor",
+    start_date=datetime(2026, 1, 1),
+    schedule="@daily",
+    catchup=False,
+    max_active_runs=1,
+    params={"bucket": "my-bucket", "prefix": "", "older_than": "7d", "dry_run": True},
+    tags=["oss", "example"],
+) as dag:
+    OSSAbortMultipartUploadsOperator(
+        task_id="abort_stale_uploads",
+        bucket_name="{{ params.bucket }}",
+        prefix="{{ params.prefix }}",
+        older_than="{{ params.older_than }}",
+        count_bytes=True,
+        dry_run="{{ params.dry_run }}",
+        retries=2,
+    )

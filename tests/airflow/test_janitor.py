@@ -1,0 +1,337 @@
+"""The janitor's operators inside real tasks, against a server whose clock the test sets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.operators.janitor import OSSAbortMultipartUploadsOperator
+from tests.world import BUCKET, PART, a_client
+
+pytestmark = pytest.mark.usefixtures("database")
+
+DAY = 86_400
+DENIED = Fault("status", status=403, code="AccessDenied")
+
+
+class Clock:
+    """The server's; the worker's goes on as ever."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def oss(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOSS]:
+    with LocalOSS(buckets=(BUCKET,), clock=clock) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", server.airflow_connection())
+        yield server
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, logger="airflow_provider_ossresume")
+    return caplog
+
+
+@pytest.fixture
+def begin(oss: LocalOSS, clock: Clock) -> Callable[..., str]:
+    """Begins an upload so many days ago, by the server's clock, sends it one part, and returns its upload ID."""
+
+    def run(key: str, *, days_ago: float = 0, part: bytes = b"x" * PART) -> str:
+        clock.ahead -= days_ago * DAY
+        client, target = a_client(oss, clock=clock), ObjectRef(BUCKET, key)
+        upload_id = client.initiate(target)
+        client.upload_part(target, upload_id, 1, _Bytes(part))
+        client.close()
+        clock.ahead += days_ago * DAY
+        return upload_id
+
+    return run
+
+
+class _Bytes:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def open(self) -> list[bytes]:
+        return [self._data]
+
+    def content_md5(self) -> None:
+        return None
+
+    def crc64(self) -> None:
+        return None
+
+
+@pytest.fixture
+def abort(dag: Any, oss: LocalOSS) -> Callable[..., Any]:
+    """Runs the operator as the task ``abort``, in a DAG run of its own; returns the run."""
+    from tests.airflow import runs
+
+    def run(*, conf: dict[str, Any] | None = None, **options: Any) -> Any:
+        with dag:
+            OSSAbortMultipartUploadsOperator(
+                **{"task_id": "abort", "bucket_name": BUCKET, "older_than": "7d", "retries": 0, **options}
+            )
+        oss.clear_requests()
+        return runs.run(dag, **(conf or {}))
+
+    return run
+
+
+def left(oss: LocalOSS) -> set[str]:
+    return {key for key, _ in oss.uploads(BUCKET)}
+
+
+# --- which uploads ----------------------------------------------------------------------------------------------------
+
+
+def test_stale_uploads_are_aborted_and_young_ones_kept(abort: Any, begin: Any, oss: LocalOSS) -> None:
+    begin("old/1", days_ago=30)
+    begin("old/2", days_ago=8)
+    begin("young", days_ago=6)
+    begin("new")
+
+    done = abort(dry_run=False)
+
+    assert done.instance("abort") == ("success", 1)
+    assert left(oss) == {"young", "new"}
+    report = done.xcom("abort")
+    assert (report["found"], report["aborted"], report["would_abort"], report["kept_young"]) == (4, 2, 0, 2)
+    assert report["prefixes"] == {"old/": 2}
+    assert [upload["key"] for upload in report["uploads"]] == ["old/1", "old/2"]
+    assert report["bytes"] is None
+    assert oss.calls("ListParts") == []
+
+
+def test_nothing_is_aborted_unless_that_is_asked_for(abort: Any, begin: Any, oss: LocalOSS, log: Any) -> None:
+    upload_id = begin("old", days_ago=30)
+
+    report = abort().xcom("abort")
+
+    assert (report["aborted"], report["would_abort"]) == (0, 1)
+    assert left(oss) == {"old"}
+    assert oss.calls("AbortMultipartUpload") == []
+    assert f"Would abort old (upload ID {upload_id}, begun 30d ago)" in log.messages
+    assert any("1 would be aborted" in line for line in log.messages)
+    assert f"1 of the stale uploads are below oss://{BUCKET}/" in log.messages
+
+
+@pytest.mark.parametrize("days_ahead", [-30, 30])
+def test_ages_are_told_by_the_servers_clock_whatever_the_workers_says(
+    abort: Any, begin: Any, oss: LocalOSS, clock: Clock, days_ahead: int
+) -> None:
+    clock.ahead = days_ahead * DAY
+    begin("old", days_ago=8)
+    begin("young", days_ago=6)
+
+    abort(dry_run=False)
+
+    assert left(oss) == {"young"}
+
+
+def test_an_upload_that_is_named_is_kept(abort: Any, begin: Any, oss: LocalOSS) -> None:
+    kept = [begin("a", days_ago=9), begin("b", days_ago=9)]
+    begin("b", days_ago=10)  # another upload to the same key
+
+    report = abort(dry_run=False, keep_upload_ids=kept).xcom("abort")
+
+    assert sorted(upload_id for _, upload_id in oss.uploads(BUCKET)) == sorted(kept)
+    assert (report["aborted"], report["kept_named"]) == (1, 2)
+
+
+def test_only_what_begins_with_the_prefix_is_looked_at(abort: Any, begin: Any, oss: LocalOSS) -> None:
+    for key in ("exports/1", "exports-2", "imports/3"):
+        begin(key, days_ago=9)
+
+    report = abort(dry_run=False, prefix=f"oss://{BUCKET}/exports/", bucket_name=None).xcom("abort")
+
+    assert left(oss) == {"exports-2", "imports/3"}
+    assert (report["uri"], report["found"]) == (f"oss://{BUCKET}/exports/", 1)
+
+
+def test_every_page_of_the_listing_is_worked_on(abort: Any, oss: LocalOSS, clock: Clock) -> None:
+    clock.ahead -= 9 * DAY
+    client = a_client(oss, clock=clock)
+    for number in range(1_001):
+        client.initiate(ObjectRef(BUCKET, f"k{number:04}"))
+    clock.ahead += 9 * DAY
+
+    report = abort(dry_run=False).xcom("abort")
+
+    assert (report["aborted"], len(report["uploads"])) == (1_001, 100)
+    assert left(oss) == set()
+
+
+def test_bytes_are_counted_when_that_is_asked_for(abort: Any, begin: Any, oss: LocalOSS) -> None:
+    begin("a", days_ago=9)
+    begin("b", days_ago=9, part=b"y" * (PART + 1))
+    begin("young")
+
+    report = abort(count_bytes=True).xcom("abort")
+
+    assert report["bytes"] == 2 * PART + 1
+    assert len(oss.calls("ListParts")) == 2
+
+
+def test_every_argument_may_be_a_template(abort: Any, begin: Any, oss: LocalOSS) -> None:
+    kept = begin("in/kept", days_ago=9)
+    begin("in/old", days_ago=9)
+
+    done = abort(
+        conf={"age": "1w", "bucket": BUCKET, "prefix": "in/", "keep": kept, "dry": False},
+        older_than="{{ dag_run.conf.age }}",
+        bucket_name="{{ dag_run.conf.bucket }}",
+        prefix="{{ dag_run.conf.prefix }}",
+        keep_upload_ids=["{{ dag_run.conf.keep }}"],
+        dry_run="{{ dag_run.conf.dry }}",
+    )
+
+    assert done.xcom("abort")["aborted"] == 1
+    assert left(oss) == {"in/kept"}
+    assert done.rendered("abort")["is_dry_run"] == "False"
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def test_an_abort_that_fails_stops_no_other_and_is_named_at_the_end(
+    abort: Any, begin: Any, oss: LocalOSS, log: Any
+) -> None:
+    for key in ("a", "b", "c"):
+        begin(key, days_ago=9)
+    oss.fail("AbortMultipartUpload", fault=DENIED, key="b")
+
+    seen: list[BaseException] = []
+    done = abort(dry_run=False, retries=2, **endings(seen))
+
+    assert done.instance("abort") == ("failed", 1)  # a permission is mended by no retry
+    assert left(oss) == {"b"}
+    [error] = seen
+    assert "1 of 3 uploads were not aborted" in str(error)
+    assert f"oss://{BUCKET}/b answered 403" in str(error)
+    assert "grant oss:AbortMultipartUpload" in str(error)
+    assert any(line.startswith("Could not abort b (") for line in log.messages)
+
+
+def endings(seen: list[BaseException]) -> dict[str, Any]:
+    return {
+        "on_failure_callback": lambda context: seen.append(context["exception"]),
+        "on_retry_callback": lambda context: seen.append(context["exception"]),
+    }
+
+
+def test_a_failure_that_may_pass_is_retried_and_only_the_rest_is_done_again(
+    abort: Any, begin: Any, oss: LocalOSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+
+    for key in ("a", "b"):
+        begin(key, days_ago=9)
+    impatient = OSSResumeHook(transfer_config={"part_retries": 0})
+    monkeypatch.setattr(OSSAbortMultipartUploadsOperator, "hook", impatient)
+    oss.fail("AbortMultipartUpload", fault=Fault("status", status=503), key="a")
+
+    done = abort(dry_run=False, retries=1)
+
+    assert done.instance("abort") == ("success", 2)
+    assert done.xcom("abort")["aborted"] == 1
+    assert left(oss) == set()
+
+
+def test_an_upload_that_ends_meanwhile_counts_as_gone(abort: Any, begin: Any, oss: LocalOSS) -> None:
+    upload_id = begin("a", days_ago=9)
+    begin("b", days_ago=9)
+
+    def end_it(request: Request) -> None:
+        if request.operation == "ListMultipartUploads" and ("a", upload_id) in oss.uploads(BUCKET):
+            oss.abort(BUCKET, "a", upload_id)
+
+    oss.after_request = end_it
+    done = abort(dry_run=False)
+
+    assert done.instance("abort") == ("success", 1)
+    report = done.xcom("abort")
+    assert (report["aborted"], report["gone"], report["failed"]) == (1, 1, 0)
+
+
+def test_an_upload_that_ends_while_its_parts_are_counted_counts_as_gone(abort: Any, begin: Any, oss: LocalOSS) -> None:
+    begin("a", days_ago=9)
+    oss.fail("ListParts", fault=Fault("status", status=404, code="NoSuchUpload"))
+
+    assert abort(count_bytes=True).xcom("abort")["gone"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"older_than": "soon"}, "older_than='soon'"),
+        ({"older_than": "{{ '' }}"}, "older_than=''"),
+        ({"older_than": 0}, "older_than=0"),
+        ({"dry_run": "{{ none }}"}, "dry_run='None'"),
+        ({"keep_upload_ids": [None]}, "keep_upload_ids"),
+        ({"prefix": "/exports"}, "prefix='/exports'"),
+        ({"bucket_name": "No"}, "bucket_name='No'"),
+    ],
+)
+def test_a_wrong_argument_fails_at_once_and_nothing_is_sent(
+    abort: Any, begin: Any, oss: LocalOSS, options: dict[str, Any], named: str
+) -> None:
+    begin("old", days_ago=9)
+
+    seen: list[BaseException] = []
+    done = abort(**{"dry_run": False, "retries": 3, **options, **endings(seen)})
+
+    assert done.instance("abort") == ("failed", 1)
+    assert str(seen[0]).startswith(named)
+    assert oss.requests == []
+
+
+def test_a_missing_permission_fails_at_once_and_is_named(abort: Any, oss: LocalOSS) -> None:
+    oss.fail("ListMultipartUploads", fault=DENIED)
+    seen: list[BaseException] = []
+
+    assert abort(retries=3, **endings(seen)).instance("abort") == ("failed", 1)
+
+    assert "grant oss:ListMultipartUploads" in str(seen[0])
+
+
+def test_a_task_that_is_stopped_ends_as_no_success(abort: Any, begin: Any, oss: LocalOSS) -> None:
+    for key in ("a", "b", "c"):
+        begin(key, days_ago=9)
+    running: list[Any] = []
+    seen: list[BaseException] = []
+
+    def stop(request: Request) -> None:
+        if request.operation == "AbortMultipartUpload":
+            running[0].on_kill()
+
+    oss.on_request = stop
+    done = abort(dry_run=False, pre_execute=lambda context: running.append(context["task"]), **endings(seen))
+
+    assert done.instance("abort") == ("failed", 1)
+    assert [type(error).__name__ for error in seen] == ["TransferStopped"]
+    assert left(oss) == {"b", "c"}
+
+
+def test_an_uploads_report_is_plain_json(abort: Any, begin: Any) -> None:
+    begin("old", days_ago=9)
+    report = abort().xcom("abort")
+    assert json.loads(json.dumps(report)) == report
