@@ -7,6 +7,7 @@ The map of the package, from the top row down; imports run one way only:
     transfer/                              moves bytes: threads and local files live here
     checkpoints/                           one class for each home of a checkpoint
     oss/                                   the OSS REST protocol on requests and tenacity
+    assets/                                oss:// assets, as Airflow schedules by them
     model/                                 pure values and decisions: parts, checkpoints, CRC-64
     errors                                 every exception
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from airflow import __version__ as _version
@@ -16,6 +16,8 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    Asset,
+    AssetAlias,
     BaseHook,
     BaseOperator,
     BaseSensorOperator,
@@ -34,6 +36,7 @@ __all__ = [
     "AirflowFailException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "Asset",
     "BaseHook",
     "BaseOperator",
     "BaseSensorOperator",
@@ -43,6 +46,8 @@ __all__ = [
     "conf",
     "current_context",
 ]
+
+_Side = tuple[str, Mapping[str, Any]]
 
 AIRFLOW_3 = int(_version.partition(".")[0]) >= 3
 
@@ -114,6 +119,71 @@ def delete_xcom(key: str, row: Mapping[str, Any]) -> None:
 
     with create_session() as session:  # 2.11 has only XCom.clear, which takes all keys of the row
         session.query(XCom).filter_by(key=key, **row).delete()
+
+
+# --- lineage and assets -----------------------------------------------------------------------------------------------
+
+
+def openlineage_dataset(namespace: str, name: str) -> Any:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    return Dataset(namespace=namespace, name=name)
+
+
+def operator_lineage(inputs: list[tuple[str, str]], outputs: list[tuple[str, str]], *, size: int | None) -> Any:
+    """Return what OpenLineage's extractor takes of an operator.
+
+    :param inputs: namespace and name of each dataset
+    :param size: bytes that were written to each output, when that is known
+    """
+    from airflow.providers.common.compat.openlineage.facet import OutputDataset, OutputStatisticsOutputDatasetFacet
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    facets: dict[str, Any] = (
+        {} if size is None else {"outputStatistics": OutputStatisticsOutputDatasetFacet(size=size, fileCount=1)}
+    )
+    return OperatorLineage(
+        inputs=[openlineage_dataset(*each) for each in inputs],
+        outputs=[OutputDataset(namespace=namespace, name=name, outputFacets=facets) for namespace, name in outputs],
+    )
+
+
+def report_hook_lineage(hook: BaseHook, *, inputs: Iterable[_Side], outputs: Iterable[_Side]) -> None:
+    """Tell Airflow's collector of hook lineage what a hook has read and written: scheme and asset factory's arguments.
+
+    Nobody may have asked for lineage; the collector then does nothing.
+    """
+    from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
+
+    collector = get_hook_lineage_collector()
+    for scheme, arguments in inputs:
+        collector.add_input_asset(context=hook, scheme=scheme, asset_kwargs=dict(arguments))
+    for scheme, arguments in outputs:
+        collector.add_output_asset(context=hook, scheme=scheme, asset_kwargs=dict(arguments))
+
+
+def add_to_outlet_events(
+    context: Mapping[str, Any], outlets: Iterable[Any], facts: Mapping[str, Any], *, made: Asset | None
+) -> None:
+    """Put facts into the extra of each asset event that the task's success will cause.
+
+    :param made: the asset that the task has made; an alias among the outlets gets it
+    """
+    events = context["outlet_events"]
+    for outlet in outlets:
+        if isinstance(outlet, AssetAlias):
+            if made is not None:
+                events[outlet].add(made, extra=dict(facts))
+        elif isinstance(outlet, _kinds_of_assets()):
+            events[outlet].extra.update(facts)
+
+
+def _kinds_of_assets() -> tuple[type, ...]:
+    if not AIRFLOW_3:
+        return (Asset,)
+    from airflow.sdk.definitions.asset import AssetRef  # an asset that is known by its name or URI only
+
+    return Asset, AssetRef
 
 
 # --- failures of Airflow's own stores ---------------------------------------------------------------------------------

@@ -76,6 +76,15 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {"login": "Access Key ID", "password": "Access Key Secret"},
 }
 
+ASSET_URIS: list[dict[str, Any]] = [
+    {
+        "schemes": ["oss"],
+        "handler": "airflow_provider_ossresume.assets.oss.sanitize_uri",
+        "factory": "airflow_provider_ossresume.assets.oss.create_asset",
+        "to_openlineage_converter": "airflow_provider_ossresume.assets.oss.convert_asset_to_openlineage",
+    }
+]
+
 _OPERATORS = [f"airflow_provider_ossresume.operators.{name}" for name in ("janitor", "objects", "oss")]
 
 _NAME = "Alibaba Cloud OSS (resumable)"
@@ -103,6 +112,8 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
             }
         ],
+        "asset-uris": ASSET_URIS,
+        "dataset-uris": ASSET_URIS,  # Airflow 2.11 reads this one
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.hooks.oss"]}],
         "operators": [{"integration-name": _NAME, "python-modules": _OPERATORS}],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.sensors.oss"]}],

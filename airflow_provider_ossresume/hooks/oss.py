@@ -13,6 +13,7 @@ from airflow_provider_ossresume.checkpoints.select import CheckpointStore, selec
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks.cleaning import abort_uploads, delete_objects
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
+from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.cleaning import AbortReport, DeleteReport, Staleness
@@ -207,7 +208,9 @@ class OSSResumeHook(BaseHook):
             watch=watch,
             progress_callback=progress_callback,
         )
-        return uploader.upload(file)
+        result = uploader.upload(file)
+        report_lineage(self, run.context, result, makes_object=True)
+        return result
 
     def download_file(
         self,
@@ -256,7 +259,9 @@ class OSSResumeHook(BaseHook):
             watch=watch,
             progress_callback=progress_callback,
         )
-        return downloader.download(file)
+        result = downloader.download(file)
+        report_lineage(self, run.context, result, makes_object=False)
+        return result
 
     def _checkpointer(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor
 from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, TrySuperseded
+from airflow_provider_ossresume.operators.lineage import TransferLineage
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.checkpoints.select import CheckpointStore
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
 
 
-class _TransferOperator(BaseOperator):
+class _TransferOperator(TransferLineage, BaseOperator):
     """What both operators share: one transfer a try, its end told to Airflow, and a stop that is prompt."""
 
     def __init__(
@@ -68,6 +69,7 @@ class _TransferOperator(BaseOperator):
             if error.retryable:
                 raise
             raise AirflowFailException(str(error)) from error
+        self._tell_outlets(context, result)
         context["ti"].xcom_push(key="report", value={**result.report(), "tries": context["ti"].try_number})
         return self._destination(result)
 
@@ -132,6 +134,7 @@ class OSSResumableUploadOperator(_TransferOperator):
         "xcom_holder_task_id",
     )
     ui_color = "#ffe2c8"
+    makes_object = True
 
     def __init__(
         self,
@@ -206,6 +209,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
         "xcom_holder_task_id",
     )
     ui_color = "#cde8ff"
+    makes_object = False
 
     def __init__(
         self,

@@ -152,8 +152,9 @@ def _loaded(value: Any) -> Any:
 
 
 def _make_known(dag: Any) -> None:
-    """Do what the DAG processor of Airflow 3 does with a DAG file; on 2.11 a DAG runs without it."""
+    """Do what the DAG processor does with a DAG file."""
     if not AIRFLOW_3:
+        dag.sync_to_db()  # a DAG would run without it, but its datasets would not be known
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db

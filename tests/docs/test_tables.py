@@ -58,7 +58,7 @@ def arguments_of(operator: type) -> dict[str, Any]:
     """Our own arguments with their defaults, those of Airflow left out."""
     found: dict[str, Any] = {}
     for cls in operator.__mro__:
-        if cls.__module__.startswith("airflow_provider_ossresume"):
+        if cls.__module__.startswith("airflow_provider_ossresume") and "__init__" in vars(cls):
             for name, parameter in inspect.signature(cls.__init__).parameters.items():
                 if name not in ("self", "kwargs"):
                     found.setdefault(name, parameter.default)

@@ -21,14 +21,15 @@ PACKAGE = ROOT.name
 
 # What the modules of each row may import of the package, beside their own row.
 LAYERS: dict[str, set[str]] = {
-    "operators": {"hooks", "transfer", "checkpoints", "model", "errors", "_airflow"},
+    "operators": {"hooks", "transfer", "checkpoints", "assets", "model", "errors", "_airflow"},
     "sensors": {"triggers", "hooks", "model", "errors", "_airflow"},
     "triggers": {"hooks", "model", "errors", "_airflow"},
     "links": {"hooks", "model", "errors", "_airflow"},
-    "hooks": {"transfer", "checkpoints", "oss", "model", "errors", "_airflow", "get_provider_info"},
+    "hooks": {"transfer", "checkpoints", "oss", "assets", "model", "errors", "_airflow", "get_provider_info"},
     "resumable": {"transfer", "checkpoints", "oss", "model", "errors"},
     "transfer": {"model", "errors"},
     "checkpoints": {"errors", "_airflow"},
+    "assets": {"model", "errors", "_airflow"},
     "oss": {"model", "errors", ""},  # "" is the package itself, whose __version__ goes into User-Agent
     "model": {"errors"},
     "errors": set(),
@@ -37,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     "get_provider_info": set(),
     "": set(),
 }
-KNOW_AIRFLOW = {"operators", "sensors", "triggers", "links", "hooks"}
+KNOW_AIRFLOW = {"operators", "sensors", "triggers", "links", "hooks", "assets"}
 AIRFLOW_STORES = {"checkpoints.variable", "checkpoints.xcom", "checkpoints.task_state"}
 HTTP = {"requests", "tenacity", "urllib3"}
 IMPURE = {"os", "io", "pathlib", "socket", "time", "threading", "logging", "random"}
@@ -155,22 +156,24 @@ for name in {names}:
 
 def test_parsing_a_dag_loads_no_http_and_no_engine(tmp_path: Path) -> None:
     # Airflow itself is loaded first: what it needs is not our doing.
-    names = ["_airflow", "operators.oss", "sensors.oss", "triggers.oss"]
+    names = ["_airflow", "assets.oss", "operators.oss", "sensors.oss", "triggers.oss"]
     loaded = loaded_by(names, home=tmp_path)
 
     for name in names[1:]:
         assert f"{PACKAGE}.{name}" in loaded[name]
         assert loaded[name] & {*HTTP, f"{PACKAGE}.oss.client"} == set()
+        assert {module for module in loaded[name] if "openlineage" in module} == set()
 
 
 def test_discovery_loads_nothing_and_the_engine_no_airflow(tmp_path: Path) -> None:
-    loaded = loaded_by(["get_provider_info", "resumable"], home=tmp_path)
+    loaded = loaded_by(["get_provider_info", "assets.oss", "resumable"], home=tmp_path)
 
     assert {name for name in loaded["get_provider_info"] if row_of(name) not in sys.stdlib_module_names} == {
         PACKAGE,
         f"{PACKAGE}.get_provider_info",
     }
-    assert {name for name in loaded["resumable"] if row_of(name) == "airflow"} == set()
+    for module in ("assets.oss", "resumable"):
+        assert {name for name in loaded[module] if row_of(name) == "airflow"} == set()
 
 
 # --- habits -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,308 @@
+"""Assets in Airflow itself: what it makes of ``oss://`` URIs, and what the events of a task's outlets carry."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume._airflow import AIRFLOW_3
+from airflow_provider_ossresume.assets.oss import asset_uri, create_asset
+from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
+from tests.world import BUCKET, PART, a_file, some_bytes
+
+pytestmark = pytest.mark.usefixtures("database")
+
+ODD_KEYS = ("a?b=1&a=2", "a#b", "100%", "folder/", "é 中.csv", "a//b")
+
+
+def Asset(**arguments: Any) -> Any:
+    from airflow.providers.common.compat.sdk import Asset
+
+    return Asset(**arguments)
+
+
+def Alias(name: str) -> Any:
+    from airflow.providers.common.compat.sdk import AssetAlias
+
+    return AssetAlias(name)
+
+
+# --- URIs -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_airflow_keeps_the_uri_of_any_key_as_it_is_made(key: str) -> None:
+    asset = create_asset(bucket=BUCKET, key=key, extra={"owner": "me"})
+
+    assert asset.uri == asset_uri(BUCKET, key)
+    assert asset.extra == {"owner": "me"}
+    assert Asset(uri=asset.uri).uri == asset.uri
+
+
+def test_airflow_lets_us_write_what_an_author_writes_otherwise() -> None:
+    assert Asset(uri=f"OSS://{BUCKET}/a b//").uri == f"oss://{BUCKET}/a%20b"
+
+
+@pytest.mark.parametrize("uri", ["oss://No/key", f"oss://{BUCKET}/a?b=1"])
+def test_airflow_3_refuses_what_is_no_objects_uri_and_2_warns(uri: str) -> None:
+    if AIRFLOW_3:
+        with pytest.raises(ValueError, match=r"bucket names have|asset_uri writes it"):
+            Asset(uri=uri)
+    else:
+        with pytest.warns(UserWarning, match=r"bucket names have|asset_uri writes it"):
+            Asset(uri=uri)
+
+
+def test_airflow_has_a_handler_a_factory_and_a_converter_for_the_scheme() -> None:
+    from airflow_provider_ossresume.assets import oss
+
+    manager = providers_manager()
+    kind = "asset" if AIRFLOW_3 else "dataset"
+    assert getattr(manager, f"{kind}_uri_handlers")["oss"] is oss.sanitize_uri
+    assert getattr(manager, f"{kind}_factories")["oss"] is oss.create_asset
+    assert getattr(manager, f"{kind}_to_openlineage_converters")["oss"] is oss.convert_asset_to_openlineage
+
+
+def providers_manager() -> Any:
+    try:
+        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+    except ImportError:  # before 3.2
+        from airflow.providers_manager import ProvidersManager
+
+        return ProvidersManager()
+    return ProvidersManagerTaskRuntime()
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_openlineage_names_an_asset_by_its_bucket_and_its_key(key: str) -> None:
+    pytest.importorskip("openlineage.client", reason="make the environment anew: it has no OpenLineage yet")
+    from airflow_provider_ossresume.assets.oss import convert_asset_to_openlineage
+
+    dataset = convert_asset_to_openlineage(create_asset(bucket=BUCKET, key=key), None)
+
+    assert (dataset.namespace, dataset.name) == (f"oss://{BUCKET}", key)
+
+
+def test_openlineage_names_a_whole_bucket_as_other_stores_do() -> None:
+    pytest.importorskip("openlineage.client", reason="make the environment anew: it has no OpenLineage yet")
+    from airflow_provider_ossresume.assets.oss import convert_asset_to_openlineage
+
+    assert convert_asset_to_openlineage(Asset(uri=f"oss://{BUCKET}"), None).name == "/"
+
+
+# --- hook lineage ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader of hook lineage whose collector fails, as one of a plugin may."""
+
+    class Broken:
+        def add_input_asset(self, **_: Any) -> None:
+            raise RuntimeError("this collector is out of order")
+
+    from airflow.providers.common.compat.lineage import hook
+
+    monkeypatch.setattr(hook, "get_hook_lineage_collector", Broken)
+
+
+@pytest.mark.usefixtures("broken_collector")
+def test_a_collector_that_fails_costs_no_transfer(
+    dag: Any, connected: LocalOSS, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+    from tests.airflow.runs import call_in_a_task
+
+    with caplog.at_level(logging.WARNING, logger="airflow_provider_ossresume"):
+        call_in_a_task(dag, lambda _: OSSResumeHook().upload_file(a_file(tmp_path), "key", BUCKET))
+
+    assert connected.object(BUCKET, "key") == some_bytes(5 * PART)
+    assert f"The lineage of oss://{BUCKET}/key is not reported: this collector is out of order" in caplog.text
+
+
+@pytest.mark.usefixtures("broken_collector")
+def test_outside_a_task_nobody_is_told(connected: LocalOSS, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+
+    OSSResumeHook().upload_file(a_file(tmp_path), "key", BUCKET, checkpoint="memory")
+
+    assert "lineage" not in caplog.text
+
+
+# --- the events of outlets --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def events(dag: Any, connected: LocalOSS) -> Callable[[], dict[str, dict[str, Any]]]:
+    """Runs the DAG and returns the extra of each asset's event, by URI."""
+
+    def run() -> dict[str, dict[str, Any]]:
+        from tests.airflow import runs
+
+        assert runs.run(dag).state == "success"
+        kind = "asset" if AIRFLOW_3 else "dataset"
+        found = runs.rows(
+            f"SELECT {kind}.uri, {kind}_event.extra FROM {kind}_event JOIN {kind} ON {kind}.id = {kind}_event.{kind}_id"
+            f" WHERE {kind}_event.source_dag_id = :dag_id",
+            dag_id=dag.dag_id,
+        )
+        return {uri: json.loads(extra) if isinstance(extra, str) else extra for uri, extra in found}
+
+    return run
+
+
+def facts_of(key: str) -> dict[str, Any]:
+    """What OSS itself says of an object that was transferred."""
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+
+    meta = OSSResumeHook().head_object(key, BUCKET)
+    return {
+        "uri": f"oss://{BUCKET}/{key}",
+        "outcome": "transferred",
+        "size": meta.size,
+        "etag": meta.etag,
+        "crc64": str(meta.crc64),
+        "version_id": None,
+    }
+
+
+@pytest.mark.parametrize("key", ["exports/daily.csv", "a?b=1#c/"])
+def test_the_event_of_an_upload_carries_size_etag_and_crc64(
+    dag: Any, connected: LocalOSS, events: Any, tmp_path: Path, key: str
+) -> None:
+    asset = create_asset(bucket=BUCKET, key=key)
+    OSSResumableUploadOperator(
+        task_id="upload", file=str(a_file(tmp_path)), key=key, bucket_name=BUCKET, outlets=[asset], dag=dag
+    )
+
+    found = events()
+
+    assert found == {asset.uri: facts_of(key)}
+    assert found[asset.uri]["size"] == 5 * PART
+
+
+def test_the_asset_may_stand_for_more_than_the_object(
+    dag: Any, connected: LocalOSS, events: Any, tmp_path: Path
+) -> None:
+    asset = Asset(uri=f"oss://{BUCKET}/exports")
+    OSSResumableUploadOperator(
+        task_id="upload",
+        file=str(a_file(tmp_path)),
+        key="exports/{{ dag.dag_id }}.csv",
+        bucket_name=BUCKET,
+        outlets=[asset],
+        dag=dag,
+    )
+
+    assert events() == {asset.uri: facts_of(f"exports/{dag.dag_id}.csv")}
+
+
+def test_an_alias_gets_the_object_that_was_made(dag: Any, connected: LocalOSS, events: Any, tmp_path: Path) -> None:
+    OSSResumableUploadOperator(
+        task_id="upload",
+        file=str(a_file(tmp_path)),
+        key="exports/{{ dag.dag_id }}?.csv",
+        bucket_name=BUCKET,
+        outlets=[Alias(f"exports of {dag.dag_id}")],
+        dag=dag,
+    )
+
+    key = f"exports/{dag.dag_id}?.csv"
+    assert events() == {asset_uri(BUCKET, key): facts_of(key)}
+
+
+def test_the_event_of_a_download_tells_of_the_object_that_was_fetched(
+    dag: Any, connected: LocalOSS, events: Any, tmp_path: Path
+) -> None:
+    connected.put(BUCKET, "key", some_bytes(PART))
+    asset = Asset(uri=f"file://{tmp_path}/copy")
+    OSSResumableDownloadOperator(
+        task_id="download",
+        key="key",
+        file=str(tmp_path / "copy"),
+        bucket_name=BUCKET,
+        outlets=[asset, Alias(f"copies of {dag.dag_id}")],
+        dag=dag,
+    )
+
+    assert events() == {asset.uri: facts_of("key")}  # the alias has no asset: no object was made
+
+
+def test_what_was_put_into_the_event_before_stays(dag: Any, connected: LocalOSS, events: Any, tmp_path: Path) -> None:
+    asset = create_asset(bucket=BUCKET, key="key")
+
+    def first(context: Any) -> None:
+        context["outlet_events"][asset].extra["rows"] = 17
+
+    OSSResumableUploadOperator(
+        task_id="upload",
+        file=str(a_file(tmp_path)),
+        key="key",
+        bucket_name=BUCKET,
+        outlets=[asset],
+        pre_execute=first,
+        dag=dag,
+    )
+
+    assert events() == {asset.uri: {"rows": 17, **facts_of("key")}}
+
+
+def test_each_mapped_task_tells_of_its_own_object(dag: Any, connected: LocalOSS, events: Any, tmp_path: Path) -> None:
+    sources = [str(a_file(tmp_path, name=name, size=size)) for name, size in (("a", 10), ("b", 20))]
+    with dag:
+        OSSResumableUploadOperator.partial(
+            task_id="upload", bucket_name=BUCKET, outlets=[Alias(f"exports of {dag.dag_id}")]
+        ).expand_kwargs([{"file": source, "key": Path(source).name} for source in sources])
+
+    assert {uri: extra["size"] for uri, extra in events().items()} == {
+        f"oss://{BUCKET}/a": 10,
+        f"oss://{BUCKET}/b": 20,
+    }
+
+
+def test_an_object_whose_uri_is_too_long_for_airflow_is_uploaded_all_the_same(
+    dag: Any, connected: LocalOSS, events: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "中" * 341  # 1,023 bytes, and three times as many characters in a URI
+    OSSResumableUploadOperator(
+        task_id="upload",
+        file=str(a_file(tmp_path)),
+        key=key,
+        bucket_name=BUCKET,
+        outlets=[Alias(f"exports of {dag.dag_id}")],
+        dag=dag,
+    )
+
+    with caplog.at_level(logging.WARNING, logger="airflow_provider_ossresume"):
+        assert events() == {}
+
+    assert connected.object(BUCKET, key) == some_bytes(5 * PART)
+    assert "The events of the outlets go without size, ETag and CRC-64" in caplog.text
+
+
+def test_an_asset_that_is_known_by_its_name_gets_the_facts_too(
+    dag: Any, connected: LocalOSS, events: Any, tmp_path: Path
+) -> None:
+    if not AIRFLOW_3:
+        pytest.skip("assets have names in Airflow 3")
+    asset = Asset(name="orders", uri=asset_uri(BUCKET, "orders"))
+    with dag:
+        upload = OSSResumableUploadOperator(
+            task_id="upload", file=str(a_file(tmp_path)), key="orders", bucket_name=BUCKET, outlets=[asset]
+        )
+        again = OSSResumableUploadOperator(
+            task_id="again",
+            file=str(a_file(tmp_path)),
+            key="orders",
+            bucket_name=BUCKET,
+            outlets=[type(asset).ref(name=asset.name)],
+        )
+        upload >> again
+
+    assert events() == {asset.uri: facts_of("orders")}

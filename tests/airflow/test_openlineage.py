@@ -1,0 +1,138 @@
+"""What reaches OpenLineage when its own provider listens to real tasks: the operators' datasets, and the hook's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.local_oss.server import ACCESS_KEY_SECRET
+from tests.world import BUCKET, PART
+
+pytest.importorskip("airflow.providers.openlineage", reason="make the environment anew: it has no OpenLineage yet")
+
+ROOT = Path(__file__).parents[2]
+ODD = "a folder/50%?#+=é.bin"
+OBJECT = (f"oss://{BUCKET}", ODD)
+SIZE = 5 * PART
+
+
+@dataclass(frozen=True)
+class Events:
+    """What the listener wrote, and what the tasks came to.
+
+    :ivar folder: of the local files
+    """
+
+    found: list[dict[str, Any]]
+    states: dict[str, str]
+    folder: Path
+
+    def of(self, task_id: str, kind: str) -> dict[str, Any]:
+        [event] = [
+            each for each in self.found if (each["job"]["name"], each["eventType"]) == (f"of_lineage.{task_id}", kind)
+        ]
+        return event
+
+    def datasets(self, task_id: str, kind: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Return namespace and name of each input, and of each output."""
+        event = self.of(task_id, kind)
+        inputs, outputs = (
+            [(each["namespace"], each["name"]) for each in event[side]] for side in ("inputs", "outputs")
+        )
+        return inputs, outputs
+
+    def file(self, name: str) -> tuple[str, str]:
+        return "file", str(self.folder / name)
+
+
+@pytest.fixture(scope="module")
+def events(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Events:
+    folder, log = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("openlineage") / "events.json"
+    transport = {"type": "file", "log_file_path": str(log), "append": True}
+    with LocalOSS() as oss:
+        oss.fail("PutObject", fault=Fault("status", status=403, code="AccessDenied"), key="denied", times=None)
+        connection = json.loads(oss.airflow_connection())
+        done = subprocess.run(
+            (sys.executable, "-m", "tests.airflow.lineage_scenario", str(folder)),
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "AIRFLOW_CONN_OSS_DEFAULT": json.dumps({**connection, "schema": BUCKET}),
+                "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    assert done.returncode == 0, done.stdout
+    states = json.loads((folder / "states.json").read_text())
+    return Events([json.loads(line) for line in log.read_text().splitlines()], states, folder)
+
+
+def test_the_tasks_ended_as_they_should(events: Events) -> None:
+    assert events.states == {
+        "by_hook": "success",
+        "upload": "success",
+        "download": "success",
+        "skips": "success",
+        "denied": "failed",
+    }
+
+
+def test_no_event_shows_a_secret(events: Events) -> None:
+    assert ACCESS_KEY_SECRET not in json.dumps(events.found)
+
+
+@pytest.mark.parametrize("kind", ["START", "COMPLETE"])
+def test_an_upload_reads_a_file_and_writes_an_object(events: Events, kind: str) -> None:
+    assert events.datasets("upload", kind) == ([events.file("source.bin")], [OBJECT])
+
+
+def test_a_download_reads_an_object_and_writes_a_file(events: Events) -> None:
+    assert events.datasets("download", "COMPLETE") == ([OBJECT], [events.file(ODD)])
+
+
+def test_the_bucket_of_a_connection_is_known_when_the_task_has_used_it(events: Events) -> None:
+    assert events.datasets("download", "START") == ([], [events.file(ODD)])
+
+
+@pytest.mark.parametrize("kind", ["START", "FAIL"])
+def test_a_failed_transfer_tells_what_it_was_about(events: Events, kind: str) -> None:
+    expected = ([events.file("source.bin")], [(f"oss://{BUCKET}", "denied")])
+    assert events.datasets("denied", kind) == expected
+
+
+@pytest.mark.parametrize("task_id", ["upload", "download"])
+def test_what_was_written_has_its_size(events: Events, task_id: str) -> None:
+    [output] = events.of(task_id, "COMPLETE")["outputs"]
+    statistics = output["outputFacets"]["outputStatistics"]
+
+    assert (statistics["size"], statistics["fileCount"]) == (SIZE, 1)
+
+
+@pytest.mark.parametrize(("task_id", "kind"), [("upload", "START"), ("denied", "FAIL"), ("skips", "COMPLETE")])
+def test_what_was_not_written_has_none(events: Events, task_id: str, kind: str) -> None:
+    [output] = events.of(task_id, kind)["outputs"]
+
+    assert "outputStatistics" not in output.get("outputFacets", {})
+
+
+def test_a_skipped_upload_still_tells_where_its_data_goes(events: Events) -> None:
+    assert events.datasets("skips", "COMPLETE") == ([events.file("source.bin")], [OBJECT])
+
+
+def test_the_hook_in_a_python_task_reports_what_it_reads_and_writes(events: Events) -> None:
+    # A file asset's path is not decoded by whoever makes the dataset of it.
+    made = events.file("from hook/year=2026/%C3%A9")
+    inputs, outputs = events.datasets("by_hook", "COMPLETE")
+
+    assert inputs == [events.file("source.bin"), OBJECT]
+    assert outputs == [OBJECT, made]
