@@ -502,7 +502,8 @@ def virtual_engine(world: World) -> Iterator[None]:
         (download, "time", runtime),
         (download, "Event", runtime.Event),
         (local, "os", world.disk),
-        (local, "PIECE_SIZE", STEP),
+        (local, "READ_SIZE", STEP),
+        (local, "WRITE_SIZE", STEP),
         *world.engine.replacements,
     ]
     real = [(module, name, getattr(module, name)) for module, name, _ in replacements]
