@@ -14,11 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint, checkpoint_key, options_digest
+from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint, checkpoint_key
+from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart, check_bucket, check_key
 from airflow_provider_ossresume.model.parts import determine_part_size
 from airflow_provider_ossresume.oss.client import OssClient
@@ -31,6 +32,9 @@ from airflow_provider_ossresume.transfer.local import SourceFile
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions, split_headers
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "determine_part_size",
@@ -72,27 +76,27 @@ def resumable_upload(
     filename: str | os.PathLike[str],
     *,
     store: CheckpointStore | None = None,
-    headers: Mapping[str, str] | None = None,
     multipart_threshold: int | str | None = None,
     part_size: int | str | None = None,
     progress_callback: ProgressCallback | None = None,
     max_concurrency: int | None = None,
+    **object_options: Unpack[ObjectOptions],
 ) -> TransferResult:
     """Upload a file; a call after one that broke off sends only what is missing.
 
     :param store: where the checkpoint is kept; by default :func:`make_upload_store`
-    :param headers: of the object, such as Content-Type or ``x-oss-meta-*``; ``x-oss-request-payer`` and
-        ``x-oss-traffic-limit`` go with every request
     :param multipart_threshold: bytes below which it is one request, default 16 MiB
     :param part_size: bytes of a part, by default 8 MiB, for 1 GiB and more 16 MiB
     :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is
         sent again, and ends at the total; what it raises ends the transfer and keeps its parts
     :param max_concurrency: parts in flight at once, default 16
+    :param object_options: ``headers``, ``metadata``, ``storage_class`` and the others of
+        :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload`
     """
     target = _target(bucket, key)
     config = _config(multipart_threshold, part_size, max_concurrency)
-    with_requests, with_object = split_headers(headers or {})
+    with_requests, with_object = split_headers(object_headers(key, object_options))
     return Uploader(
         client.with_headers(with_requests),
         target,
@@ -119,9 +123,9 @@ def resumable_download(
 ) -> TransferResult:
     """Download an object; a call after one that broke off fetches only what is missing.
 
-    The file appears under its name at once and whole. The parameters are those of :func:`resumable_upload`, the headers
-    going with every request.
+    The file appears under its name at once and whole. The parameters are those of :func:`resumable_upload`.
 
+    :param headers: they go with every request
     :param version_id: of the object; by default the current one
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.download.Downloader.download`
     """
@@ -157,16 +161,16 @@ def rebuild_checkpoint(
     filename: str | os.PathLike[str],
     *,
     store: CheckpointStore | None = None,
-    headers: Mapping[str, str] | None = None,
     part_size: int | str | None = None,
+    **object_options: Unpack[ObjectOptions],
 ) -> UploadCheckpoint:
     """Adopt a multipart upload that was begun elsewhere, so that the next :func:`resumable_upload` goes on with it.
 
     Which parts are good is told by their content when it goes on: none is trusted blindly.
 
     :param upload_id: of the upload, as ``client.list_uploads`` shows it
-    :param headers: those that :func:`resumable_upload` will be called with
     :param part_size: of the upload; by default told by its parts
+    :param object_options: those that :func:`resumable_upload` will be called with
     :raises NoSuchUpload: when the upload is over
     :raises ArgumentError: when the part size cannot be told, or does not fit the file
     """
@@ -179,13 +183,14 @@ def rebuild_checkpoint(
     if planned != config.part_bytes:
         raise ArgumentError("part_size", config.part_bytes, f"{size} bytes would need over 10,000 parts of it")
     checkpointer = _checkpointer(store or make_upload_store(), "upload", target, filename, config)
+    _, with_object = split_headers(object_headers(key, object_options))
     checkpoint = UploadCheckpoint(
         bucket=bucket,
         key=key,
         upload_id=upload_id,
         size=size,
         part_size=planned,
-        options=options_digest(split_headers(headers or {})[1]),
+        options=UploadOptions(headers=with_object).digest,
         owner=checkpointer.owner,
     )
     checkpointer.save(checkpoint)

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+import typing
 
 from pygments.lexers.special import TextLexer
 from sphinx.highlighting import lexers
@@ -17,7 +18,11 @@ atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = _home
 logging.getLogger("airflow").setLevel(logging.WARNING)
 
-from airflow_provider_ossresume import __version__  # noqa: E402  after the home is set
+from airflow_provider_ossresume import __version__, resumable  # noqa: E402  after the home is set
+from airflow_provider_ossresume.hooks import oss as hook  # noqa: E402
+
+for _module in (hook, resumable):  # Unpack is there for type checkers only; autodoc evaluates the annotations
+    _module.Unpack = typing.Unpack
 
 project = "airflow-provider-ossresume"
 author = "The airflow-provider-ossresume authors"

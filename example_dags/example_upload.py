@@ -28,7 +28,7 @@ with DAG(
         key="exports/{{ run_id }}.csv",
         bucket_name="{{ params.bucket }}",
         metadata={"dag-id": "{{ dag.dag_id }}", "run-id": "{{ run_id }}"},
-        headers={"x-oss-storage-class": "IA"},
+        storage_class="IA",
         retries=3,
         retry_delay=timedelta(minutes=1),
     )

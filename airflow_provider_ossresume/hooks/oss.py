@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -17,6 +16,12 @@ from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.cleaning import AbortReport, DeleteReport, Staleness
+from airflow_provider_ossresume.model.object_options import (
+    ObjectOptions,
+    RequestPayer,
+    object_headers,
+    request_headers,
+)
 from airflow_provider_ossresume.model.objects import (
     ListedUpload,
     ObjectMeta,
@@ -38,6 +43,8 @@ from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import IfExists, OnChange, Uploader, UploadOptions, split_headers
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from airflow_provider_ossresume.oss.client import OssClient
 
 
@@ -161,13 +168,11 @@ class OSSResumeHook(BaseHook):
         checkpoint: str | CheckpointStore = "auto",
         if_exists: IfExists = "overwrite",
         source_changed: OnChange = "restart",
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
         xcom_holder_task_id: str | None = None,
         context: Mapping[str, Any] | None = None,
         progress_callback: ProgressCallback | None = None,
         watch: Callable[[], None] = lambda: None,
+        **object_options: Unpack[ObjectOptions],
     ) -> TransferResult:
         """Upload a file, going on from what an earlier try of this task has sent.
 
@@ -178,25 +183,23 @@ class OSSResumeHook(BaseHook):
         :param if_exists: ``overwrite``, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``, which OSS
             itself guards
         :param source_changed: ``restart`` once, or ``fail``, when the file changes under the upload
-        :param content_type: of the object; guessed from the key's name by default
-        :param metadata: the object's ``x-oss-meta-*`` headers, without that prefix
-        :param headers: further headers for the object, as OSS takes them, such as ``x-oss-storage-class``;
-            ``x-oss-request-payer`` and ``x-oss-traffic-limit`` go with every request
         :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds it
         :param context: of the running task; found by itself inside one
         :param progress_callback: called with (bytes done, bytes in total) from this thread
         :param watch: called from this thread at least four times a second; what it raises ends the try
+        :param object_options: ``content_type``, ``metadata``, ``tags``, ``storage_class`` and the others of
+            :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`
         :raises OSSResumeError: of the kinds that :meth:`target` and
             :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload` name
         """
         _check_file(file)
         target = self.target(key, bucket_name)
         run = _Run(context or current_context())
-        with_requests, with_object = split_headers(_checked_texts("headers", headers))
+        with_requests, with_object = split_headers(object_headers(target.key, object_options))
         options = UploadOptions(
             if_exists=if_exists,
             source_changed=source_changed,
-            headers=object_headers(target.key, content_type=content_type, metadata=metadata, headers=with_object),
+            headers=with_object,
             earlier_try=run.owner.try_number > 1,
         )
         uploader = Uploader(
@@ -223,6 +226,8 @@ class OSSResumeHook(BaseHook):
         object_changed: OnChange = "restart",
         version_id: str | None = None,
         create_parents: bool = True,
+        request_payer: RequestPayer | None = None,
+        traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
         context: Mapping[str, Any] | None = None,
         progress_callback: ProgressCallback | None = None,
@@ -236,6 +241,8 @@ class OSSResumeHook(BaseHook):
         :param object_changed: ``restart`` once, or ``fail``, when the object changes under the download
         :param version_id: of the object; by default the current one
         :param create_parents: make the file's folder when it is absent
+        :param request_payer: ``requester``, when who asks pays, not the bucket's owner
+        :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800
         :raises OSSResumeError: of the kinds that :meth:`target` and
             :meth:`~airflow_provider_ossresume.transfer.download.Downloader.download` name
 
@@ -250,8 +257,9 @@ class OSSResumeHook(BaseHook):
             create_parents=create_parents,
             earlier_try=run.owner.try_number > 1,
         )
+        headers = request_headers(request_payer=request_payer, traffic_limit=traffic_limit)
         downloader = Downloader(
-            self.get_conn(),
+            self.get_conn().with_headers(headers),
             target,
             self._checkpointer(run, "download", target, file, checkpoint, xcom_holder_task_id),
             config=self.transfer_config,
@@ -458,39 +466,6 @@ class _Run:
     def identity(self, file: str | os.PathLike[str]) -> tuple[object, ...]:
         """Return what tells this transfer's checkpoint from others: the task instance, or outside one the file."""
         return (os.path.abspath(file),) if self.context is None else self._ids
-
-
-def object_headers(
-    key: str,
-    *,
-    content_type: str | None = None,
-    metadata: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> dict[str, str]:
-    """Return the headers that an upload gives its object; the content type is guessed from the key by default.
-
-    :raises ArgumentError: for metadata or headers that are no mapping, or a content type that is no text
-    """
-    if content_type is not None:
-        check_text("content_type", content_type)
-    # Python's own table: the system's differs between workers, and other headers would restart an upload.
-    guessed, encoding = mimetypes.MimeTypes().guess_type(key)
-    if encoding:
-        guessed = None  # key.csv.gz is not text/csv
-    return {
-        "Content-Type": content_type or guessed or "application/octet-stream",
-        **{f"x-oss-meta-{name}": value for name, value in _checked_texts("metadata", metadata).items()},
-        **_checked_texts("headers", headers),
-    }
-
-
-def _checked_texts(argument: str, value: object) -> dict[str, str]:
-    """Return a mapping with texts for values."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ArgumentError(argument, value, f"give a dict, not {type(value).__name__}")
-    return {str(name): str(each) for name, each in value.items()}
 
 
 def _check_file(file: object) -> None:

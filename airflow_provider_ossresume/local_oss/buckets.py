@@ -16,12 +16,11 @@ from airflow_provider_ossresume.local_oss.answers import (
     xml_date,
 )
 from airflow_provider_ossresume.local_oss.incoming import Incoming
-from airflow_provider_ossresume.local_oss.service import Service, encoder, encoding_element, number_argument
+from airflow_provider_ossresume.local_oss.service import OWNER, Service, encoder, encoding_element, number_argument
 from airflow_provider_ossresume.local_oss.storage import Bucket, StoredObject, Upload
 
 MAX_PAGE = 1000  # OSS: entries in one listing
 DEFAULT_PAGE = 100  # OSS: objects and buckets; uploads default to MAX_PAGE
-_OWNER: Children = [("ID", "1234567890"), ("DisplayName", "1234567890")]
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def _contents(stored: StoredObject, encode: Callable[[str], str], *, owner: bool
         ("Size", stored.content.size),
         ("StorageClass", stored.headers["x-oss-storage-class"]),
     ]
-    return "Contents", [*facts, ("Owner", _OWNER)] if owner else facts
+    return "Contents", [*facts, ("Owner", OWNER)] if owner else facts
 
 
 def _common_prefixes(page: Page, encode: Callable[[str], str]) -> list[tuple[str, Children]]:
@@ -201,7 +200,7 @@ def list_buckets(service: Service, request: Incoming) -> Answer:
         ("MaxKeys", limit),
         ("IsTruncated", _is_truncated(page.next_marker)),
         ("NextMarker", page.next_marker or ""),
-        ("Owner", _OWNER),
+        ("Owner", OWNER),
         ("Buckets", [("Bucket", _bucket_facts(service, request, buckets[name])) for name in page.names]),
     ]
     return xml_answer("ListAllMyBucketsResult", facts)
@@ -212,7 +211,7 @@ def get_bucket_info(service: Service, request: Incoming) -> Answer:
     bucket = service.storage.bucket(request.bucket or "")
     facts = [
         *_bucket_facts(service, request, bucket),
-        ("Owner", _OWNER),
+        ("Owner", OWNER),
         ("AccessControlList", [("Grant", "private")]),
         ("DataRedundancyType", "LRS"),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from airflow_provider_ossresume.local_oss.answers import (
     Answer,
+    Children,
     FileRange,
     Refusal,
     http_date,
@@ -16,6 +17,8 @@ from airflow_provider_ossresume.local_oss.answers import (
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import (
+    ACL,
+    OWNER,
     Service,
     check_version,
     content_md5,
@@ -26,6 +29,7 @@ from airflow_provider_ossresume.local_oss.service import (
     kept_headers,
     parse_xml,
     receive,
+    tags_of,
     whole_body,
     whole_number,
 )
@@ -96,6 +100,21 @@ def get_object_meta(service: Service, request: Incoming) -> Answer:
     check_conditions(stored, request.headers)
     facts = {"Content-Length": str(stored.content.size), "Last-Modified": http_date(stored.modified)}
     return Answer(200, _proof(stored) | facts)
+
+
+def get_object_acl(service: Service, request: Incoming) -> Answer:
+    """Say who may read and write an object."""
+    check_version(request.query.get("versionId"))
+    acl = service.storage.object(*request.target).headers.get(ACL, "default")
+    return xml_answer("AccessControlPolicy", [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])])
+
+
+def get_object_tagging(service: Service, request: Incoming) -> Answer:
+    """Say an object's tags."""
+    check_version(request.query.get("versionId"))
+    tagging = service.storage.object(*request.target).headers.get("x-oss-tagging", "")
+    tags: Children = [("Tag", [("Key", key), ("Value", value)]) for key, value in tags_of(tagging)]
+    return xml_answer("Tagging", [("TagSet", tags)])
 
 
 def delete_object(service: Service, request: Incoming) -> Answer:
@@ -178,9 +197,12 @@ def append_object(service: Service, request: Incoming) -> Answer:
     return Answer(200, {**_proof(stored), "x-oss-next-append-position": str(stored.content.size)})
 
 
+_ASKED_FOR_APART = ("x-oss-tagging", ACL)
+
+
 def object_headers(stored: StoredObject) -> dict[str, str]:
     """Return what GetObject and HeadObject say of an object."""
-    headers = {_title(name): value for name, value in stored.headers.items() if name != "x-oss-tagging"}
+    headers = {_title(name): value for name, value in stored.headers.items() if name not in _ASKED_FOR_APART}
     headers |= _proof(stored)
     headers |= {
         "Last-Modified": http_date(stored.modified),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from airflow_provider_ossresume.local_oss import buckets, objects, uploads
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
 from airflow_provider_ossresume.local_oss.incoming import Incoming
-from airflow_provider_ossresume.local_oss.service import Service
+from airflow_provider_ossresume.local_oss.service import Service, check_traffic_limit
 
 # The first row whose method, level and marks fit. A mark is the name of a query parameter or of a header.
 _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
@@ -28,6 +28,8 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("POST", "object", ("uploadId",), "CompleteMultipartUpload"),
     ("POST", "object", ("append",), "AppendObject"),
     ("GET", "object", ("uploadId",), "ListParts"),
+    ("GET", "object", ("acl",), "GetObjectAcl"),
+    ("GET", "object", ("tagging",), "GetObjectTagging"),
     ("GET", "object", (), "GetObject"),
     ("HEAD", "object", ("objectMeta",), "GetObjectMeta"),
     ("HEAD", "object", (), "HeadObject"),
@@ -35,7 +37,7 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("DELETE", "object", (), "DeleteObject"),
 )
 
-# Parameters that ask for something that this server has not.
+# Parameters that ask for something that this server has not, unless a route names them.
 _NOT_SERVED = frozenset(
     {
         "acl",
@@ -81,6 +83,8 @@ OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
     "ListParts": uploads.list_parts,
     "GetObject": objects.get_object,
     "GetObjectMeta": objects.get_object_meta,
+    "GetObjectAcl": objects.get_object_acl,
+    "GetObjectTagging": objects.get_object_tagging,
     "HeadObject": objects.head_object,
     "AbortMultipartUpload": uploads.abort_multipart_upload,
     "DeleteObject": objects.delete_object,
@@ -92,10 +96,10 @@ UNKNOWN = "Unknown"
 def operation_of(request: Incoming) -> str:
     """Return the operation's name, or ``Unknown``."""
     level = "service" if request.bucket is None else "bucket" if request.key is None else "object"
-    if not _NOT_SERVED.isdisjoint(request.query):
-        return UNKNOWN
+    special = _NOT_SERVED.intersection(request.query)
     for method, at, marks, name in _ROUTES:
-        if (method, at) == (request.method, level) and all(m in request.query or m in request.headers for m in marks):
+        fits = (method, at) == (request.method, level) and special.issubset(marks)
+        if fits and all(mark in request.query or mark in request.headers for mark in marks):
             return name
     return UNKNOWN
 
@@ -103,6 +107,7 @@ def operation_of(request: Incoming) -> str:
 def run(operation: str, service: Service, request: Incoming) -> Answer:
     """Do an operation's work and return its answer. Raises Refusal for what OSS would refuse."""
     if operation != UNKNOWN:
+        check_traffic_limit(request.headers)
         return OPERATIONS[operation](service, request)
     if not _NOT_SERVED.isdisjoint(request.query):
         raise Refusal(501, "NotImplemented", "The local OSS server does not serve this operation.")

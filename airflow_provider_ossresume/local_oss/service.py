@@ -7,16 +7,20 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 from xml.etree import ElementTree
 
-from airflow_provider_ossresume.local_oss.answers import Refusal, invalid_argument
+from airflow_provider_ossresume.local_oss.answers import Children, Refusal, invalid_argument
 from airflow_provider_ossresume.local_oss.contents import Content
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.storage import Storage
 
 MAX_BODY_SIZE = 5 * 1024**3  # OSS: PutObject, AppendObject and a part take up to 5 GB
 MAX_METADATA_SIZE = 8 * 1024  # OSS: all x-oss-meta-* together
+
+ACL = "x-oss-object-acl"
+OWNER: Children = [("ID", "1234567890"), ("DisplayName", "1234567890")]
+LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # OSS: bit/s of one request
 
 # What an object keeps of the request that made it, and returns with GetObject and HeadObject.
 _KEPT_HEADERS = frozenset(
@@ -28,13 +32,24 @@ _KEPT_HEADERS = frozenset(
         "content-language",
         "expires",
         "x-oss-storage-class",
-        "x-oss-object-acl",
+        ACL,
         "x-oss-server-side-encryption",
         "x-oss-server-side-encryption-key-id",
         "x-oss-server-side-data-encryption",
         "x-oss-tagging",
     }
 )
+
+# What some of them may say, and OSS's code for anything else.
+_CHOICES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "x-oss-storage-class": (("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"), "InvalidArgument"),
+    ACL: (("default", "private", "public-read", "public-read-write"), "InvalidArgument"),
+    "x-oss-server-side-encryption": (("AES256", "KMS", "SM4"), "InvalidEncryptionAlgorithmError"),
+    "x-oss-server-side-data-encryption": (("SM4",), "InvalidEncryptionAlgorithmError"),
+}
+_TAG_KEY = re.compile(r"[A-Za-z0-9 +\-=._:/]{1,128}")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9 +\-=._:/]{0,256}")
+MAX_TAG_COUNT = 10  # OSS: PutObjectTagging; lengths and characters above
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,43 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     size = sum(len(name) + len(value.encode()) for name, value in kept.items() if name.startswith("x-oss-meta-"))
     if size > MAX_METADATA_SIZE:
         raise Refusal(400, "MetadataTooLarge", f"The metadata takes {size} bytes, {MAX_METADATA_SIZE} are allowed.")
+    for name, value in kept.items():
+        _check_choice(name, value)
+    if "x-oss-tagging" in kept:
+        tags_of(kept["x-oss-tagging"])
     return {"content-type": "application/octet-stream", "x-oss-storage-class": "Standard", **kept}
+
+
+def _check_choice(name: str, value: str) -> None:
+    choices, code = _CHOICES.get(name, ((value,), ""))
+    if value not in choices:
+        raise Refusal(400, code, f"{name} is none of what it may be.", details={"ArgumentName": name})
+
+
+def acl_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the header that says an object's ACL, when there is one."""
+    acl = {name: value for name, value in headers.items() if name == ACL}
+    for name, value in acl.items():
+        _check_choice(name, value)
+    return acl
+
+
+def tags_of(tagging: str) -> list[tuple[str, str]]:
+    """Return the tags that the header ``x-oss-tagging`` says."""
+    pairs = [pair.split("=") for pair in tagging.split("&") if pair]
+    tags = [(unquote_plus(pair[0]), unquote_plus(pair[1]) if pair[1:] else "") for pair in pairs]
+    are_good = all(_TAG_KEY.fullmatch(key) and _TAG_VALUE.fullmatch(value) for key, value in tags)
+    keys = {key for key, _ in tags}
+    if not are_good or any(len(pair) > 2 for pair in pairs) or not len(keys) == len(tags) <= MAX_TAG_COUNT:
+        raise Refusal(400, "InvalidTag", "The tags of the object are not valid.")
+    return tags
+
+
+def check_traffic_limit(headers: Mapping[str, str]) -> None:
+    """Refuse a traffic limit that OSS does not know; one that it knows slows nothing down here."""
+    text = headers.get("x-oss-traffic-limit")
+    if text is not None and not LEAST_TRAFFIC <= (whole_number(text) or 0) <= MOST_TRAFFIC:
+        raise invalid_argument("x-oss-traffic-limit", text)
 
 
 def is_true(headers: Mapping[str, str], name: str) -> bool:

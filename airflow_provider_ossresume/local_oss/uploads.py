@@ -18,7 +18,9 @@ from airflow_provider_ossresume.local_oss.answers import (
 from airflow_provider_ossresume.local_oss.conditions import check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import STEP, Incoming
 from airflow_provider_ossresume.local_oss.service import (
+    ACL,
     Service,
+    acl_of,
     content_md5,
     copy_source,
     encoder,
@@ -44,7 +46,9 @@ def initiate_multipart_upload(service: Service, request: Incoming) -> Answer:
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
     service.storage.check_overwrite(bucket, key, forbidden=forbidden)
-    upload = service.storage.initiate(bucket, key, kept_headers(request.headers))
+    headers = kept_headers(request.headers)
+    headers.pop(ACL, None)  # OSS takes it at Complete
+    upload = service.storage.initiate(bucket, key, headers)
     facts = [*encoding_element(request.query), ("Bucket", bucket), ("Key", encode(key)), ("UploadId", upload.upload_id)]
     return xml_answer("InitiateMultipartUploadResult", facts)
 
@@ -115,13 +119,14 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
     upload = _upload(service, request)
+    headers = {**upload.headers, **acl_of(request.headers)}
     data = whole_body(request)
     with upload.lock:
         _upload(service, request)  # another Complete or Abort may have won
         parts = _chosen_parts(upload, request, data)
         service.storage.check_overwrite(bucket, key, forbidden=forbidden)
         content = service.storage.contents.join([part.content for part in parts])
-        stored = StoredObject(key, content, _etag(parts), "Multipart", upload.headers, service.clock())
+        stored = StoredObject(key, content, _etag(parts), "Multipart", headers, service.clock())
         service.storage.complete(bucket, upload, stored, forbid_overwrite=forbidden)
     facts = [
         *encoding_element(request.query),
@@ -130,8 +135,8 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
         ("Key", encode(key)),
         ("ETag", f'"{stored.etag}"'),
     ]
-    headers = {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(content.crc64)}
-    return xml_answer("CompleteMultipartUploadResult", facts, headers=headers)
+    proof = {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(content.crc64)}
+    return xml_answer("CompleteMultipartUploadResult", facts, headers=proof)
 
 
 def _chosen_parts(upload: Upload, request: Incoming, data: bytes) -> list[StoredPart]:

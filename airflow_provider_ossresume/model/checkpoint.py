@@ -41,7 +41,7 @@ class Owner:
 class UploadCheckpoint:
     """An unfinished upload.
 
-    :ivar options: a digest of the object options that Initiate fixed (headers, metadata); others mean a restart
+    :ivar options: a digest of the object options that Initiate fixed; others mean a restart
     """
 
     kind: ClassVar[str] = "upload"

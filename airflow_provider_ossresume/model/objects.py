@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -93,6 +93,12 @@ def check_text(argument: str, value: object) -> None:
     """:raises ArgumentError: when the value is no text, as an XCom of a task that returned nothing"""
     if not isinstance(value, str):
         raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
+
+
+def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
+    """:raises ArgumentError: when the value is none of the choices"""
+    if value not in choices:
+        raise ArgumentError(argument, value, f"choose one of {', '.join(map(repr, choices))}")
 
 
 def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:

@@ -65,7 +65,10 @@ def decide_upload(
     if checkpoint.size != size:
         return Restart(f"the file's size was {checkpoint.size} bytes, is {size}", checkpoint)
     if checkpoint.options != options:
-        return Restart("the object's headers or metadata are not those that the upload began with", checkpoint)
+        return Restart(
+            "the object's metadata or other options are not those that the upload began with",
+            checkpoint,
+        )
     return Resume(checkpoint)
 
 

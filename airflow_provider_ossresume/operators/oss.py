@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor
 from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, TrySuperseded
+from airflow_provider_ossresume.model.object_options import (
+    Acl,
+    DataEncryption,
+    Encryption,
+    ObjectOptions,
+    RequestPayer,
+    StorageClass,
+)
 from airflow_provider_ossresume.operators.lineage import TransferLineage
 
 if TYPE_CHECKING:
@@ -17,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.transfer.config import TransferConfig
     from airflow_provider_ossresume.transfer.result import TransferResult
     from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
+
+_OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 
 
 class _TransferOperator(TransferLineage, BaseOperator):
@@ -33,6 +44,8 @@ class _TransferOperator(TransferLineage, BaseOperator):
         checkpoint: str | CheckpointStore = "auto",
         transfer_config: TransferConfig | Mapping[str, Any] | None = None,
         if_exists: IfExists = "overwrite",
+        request_payer: RequestPayer | None = None,
+        traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -45,6 +58,8 @@ class _TransferOperator(TransferLineage, BaseOperator):
         self.checkpoint = checkpoint
         self.transfer_config = transfer_config
         self.if_exists = if_exists
+        self.request_payer = request_payer
+        self.traffic_limit = traffic_limit
         self.xcom_holder_task_id = xcom_holder_task_id
         self._is_killed = False
 
@@ -112,8 +127,24 @@ class OSSResumableUploadOperator(_TransferOperator):
         ``fail``, which OSS itself guards (templated)
     :param source_changed: when the file changes under the upload: ``restart`` once, or ``fail`` (templated)
     :param content_type: of the object; guessed from the key by default (templated)
-    :param metadata: the object's ``x-oss-meta-*`` headers, without that prefix (templated)
-    :param headers: further headers of the object, such as ``{"x-oss-storage-class": "IA"}`` (templated)
+    :param content_encoding: such as ``gzip``; OSS gives it back with each download, as the next three (templated)
+    :param content_disposition: such as ``attachment; filename="a.csv"`` (templated)
+    :param content_language: such as ``zh-CN`` (templated)
+    :param cache_control: such as ``no-cache`` (templated)
+    :param expires: until when caches may keep it: a time with its zone, in ISO 8601 or as HTTP writes it (templated)
+    :param metadata: the object's ``x-oss-meta-*`` headers, without that prefix; 8 KiB in all (templated)
+    :param tags: up to 10; keys of 1 to 128 and values of up to 256 letters, digits, spaces and ``+ - = . _ : /``
+        (templated)
+    :param storage_class: ``Standard``, ``IA``, ``Archive``, ``ColdArchive`` or ``DeepColdArchive``; the bucket's by
+        default (templated)
+    :param acl: ``default`` (the bucket's), ``private``, ``public-read`` or ``public-read-write`` (templated)
+    :param server_side_encryption: ``AES256``, ``KMS`` or ``SM4``; as the bucket is configured by default (templated)
+    :param sse_kms_key_id: the key, with ``KMS`` (templated)
+    :param sse_data_encryption: ``SM4``, with ``KMS``: what the data are encrypted with, in place of AES256 (templated)
+    :param headers: further headers, as OSS names them, for what has no argument (templated)
+    :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
+    :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800; parts in flight at
+        once have as much each (templated)
     :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint; by default found
         by itself (templated)
     """
@@ -128,9 +159,7 @@ class OSSResumableUploadOperator(_TransferOperator):
         "transfer_config",
         "if_exists",
         "source_changed",
-        "content_type",
-        "metadata",
-        "headers",
+        *_OBJECT_OPTIONS,
         "xcom_holder_task_id",
     )
     ui_color = "#ffe2c8"
@@ -143,14 +172,36 @@ class OSSResumableUploadOperator(_TransferOperator):
         key: str,
         source_changed: OnChange = "restart",
         content_type: str | None = None,
+        content_encoding: str | None = None,
+        content_disposition: str | None = None,
+        content_language: str | None = None,
+        cache_control: str | None = None,
+        expires: datetime | str | None = None,
         metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        storage_class: StorageClass | None = None,
+        acl: Acl | None = None,
+        server_side_encryption: Encryption | None = None,
+        sse_kms_key_id: str | None = None,
+        sse_data_encryption: DataEncryption | None = None,
         headers: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(file=file, key=key, **kwargs)
         self.source_changed = source_changed
         self.content_type = content_type
+        self.content_encoding = content_encoding
+        self.content_disposition = content_disposition
+        self.content_language = content_language
+        self.cache_control = cache_control
+        self.expires = expires
         self.metadata = metadata
+        self.tags = tags
+        self.storage_class = storage_class
+        self.acl = acl
+        self.server_side_encryption = server_side_encryption
+        self.sse_kms_key_id = sse_kms_key_id
+        self.sse_data_encryption = sse_data_encryption
         self.headers = headers
 
     def _transfer(self, context: Any) -> TransferResult:
@@ -161,12 +212,10 @@ class OSSResumableUploadOperator(_TransferOperator):
             checkpoint=self.checkpoint,
             if_exists=self.if_exists,
             source_changed=self.source_changed,
-            content_type=self.content_type,
-            metadata=self.metadata,
-            headers=self.headers,
             xcom_holder_task_id=self.xcom_holder_task_id,
             context=context,
             watch=self._watch,
+            **{name: getattr(self, name) for name in _OBJECT_OPTIONS},
         )
 
     def _destination(self, result: TransferResult) -> str:
@@ -192,6 +241,8 @@ class OSSResumableDownloadOperator(_TransferOperator):
     :param object_changed: when the object changes under the download: ``restart`` once, or ``fail`` (templated)
     :param version_id: which version of the object; by default the current one (templated)
     :param create_parents: make the file's folder when it is absent
+    :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
+    :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800 (templated)
     :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint (templated)
     """
 
@@ -206,6 +257,8 @@ class OSSResumableDownloadOperator(_TransferOperator):
         "if_exists",
         "object_changed",
         "version_id",
+        "request_payer",
+        "traffic_limit",
         "xcom_holder_task_id",
     )
     ui_color = "#cde8ff"
@@ -236,6 +289,8 @@ class OSSResumableDownloadOperator(_TransferOperator):
             object_changed=self.object_changed,
             version_id=self.version_id,
             create_parents=self.create_parents,
+            request_payer=self.request_payer,
+            traffic_limit=self.traffic_limit,
             xcom_holder_task_id=self.xcom_holder_task_id,
             context=context,
             watch=self._watch,

@@ -28,7 +28,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Run
 from airflow_provider_ossresume.model.crc64 import combine_all
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
@@ -43,7 +43,7 @@ from airflow_provider_ossresume.transfer.local import (
 from airflow_provider_ossresume.transfer.pool import TICK, Pool
 from airflow_provider_ossresume.transfer.progress import Observer, Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
-from airflow_provider_ossresume.transfer.upload import IfExists, OnChange, check_choice
+from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
@@ -27,7 +27,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, options_digest
 from airflow_provider_ossresume.model.crc64 import combine_all
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart, check_choice
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import (
     Begin,
@@ -106,6 +106,11 @@ class UploadOptions:
         """What InitiateMultipartUpload fixes for the object."""
         fixed = {name: value for name, value in self.headers.items() if name.lower() not in COMPLETE_HEADERS}
         return {**fixed, **self.guard}
+
+    @property
+    def digest(self) -> str:
+        """What stands for ``initiate_headers`` in a checkpoint."""
+        return options_digest(self.initiate_headers)
 
     @property
     def complete_headers(self) -> dict[str, str]:
@@ -301,7 +306,7 @@ class Uploader:
         self, pool: Pool, source: SourceFile, stored: Checkpoint | None
     ) -> tuple[UploadCheckpoint, list[UploadedPart]] | ObjectMeta | None:
         """Return the upload to go on with and its parts, or the object when it is finished, or None to begin."""
-        decision = decide_upload(stored, target=self._target, size=source.size, options=self._options_digest)
+        decision = decide_upload(stored, target=self._target, size=source.size, options=self._options.digest)
         if isinstance(decision, Begin):
             log.info("A new upload to %s: %s (%s)", self._target, decision.reason, self._checkpointer)
             return None
@@ -348,7 +353,7 @@ class Uploader:
                 upload_id=upload_id,
                 size=plan.object_size,
                 part_size=plan.part_size,
-                options=self._options_digest,
+                options=self._options.digest,
                 owner=self._checkpointer.owner,
             )
             self._checkpointer.update(checkpoint)
@@ -520,10 +525,6 @@ class Uploader:
         self._progress.tick()
         self._checkpointer.tick()
 
-    @property
-    def _options_digest(self) -> str:
-        return options_digest({**self._options.headers, **self._options.guard})
-
 
 def split_headers(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return what goes with every request, and what belongs to the object."""
@@ -539,9 +540,3 @@ def _may_be_done(error: RequestError) -> bool:
 def _whole_crc64(parts: list[UploadedPart]) -> int | None:
     crcs = [(part.crc64, part.size) for part in parts if part.crc64 is not None]
     return combine_all(crcs) if len(crcs) == len(parts) else None
-
-
-def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
-    """:raises ArgumentError: when the value is none of the choices"""
-    if value not in choices:
-        raise ArgumentError(argument, value, f"choose one of {', '.join(map(repr, choices))}")

@@ -353,6 +353,21 @@ def test_a_file_goes_up_and_comes_down_with_its_type_and_metadata(
     assert meta.headers["x-oss-storage-class"] == "IA"
 
 
+def test_what_counts_for_each_request_goes_with_each(hook: OSSResumeHook, connected: LocalOSS, tmp_path: Path) -> None:
+    source = a_file(tmp_path, size=3 * PART)
+    options: Any = {"checkpoint": "memory", "request_payer": "requester", "traffic_limit": "8388608"}
+
+    hook.upload_file(source, "key", BUCKET, **options)
+    hook.download_file("key", tmp_path / "target", BUCKET, **options)
+
+    assert {request.operation for request in connected.requests} == {
+        "InitiateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject", "GetObject",
+    }  # fmt: skip
+    for request in connected.requests:
+        assert request.headers["x-oss-request-payer"] == "requester"
+        assert request.headers["x-oss-traffic-limit"] == "8388608"
+
+
 @pytest.mark.parametrize(
     ("key", "given", "content_type"),
     [
@@ -491,12 +506,15 @@ UPLOADS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"source_changed": "ignore"}, {}, "source_changed", "choose one of 'restart', 'fail'"),
     ({"checkpoint": "redis"}, {}, "checkpoint", "choose one of auto"),
     ({"checkpoint": "variable"}, {}, "checkpoint", "use file or memory"),
-    ({"metadata": {"who": "a\r\nEvil: 1"}}, {}, "headers['x-oss-meta-who']", "no control characters"),
-    ({"content_type": "text/plain\n"}, {}, "headers['Content-Type']", "no control characters"),
+    ({"metadata": {"who": "a\r\nEvil: 1"}}, {}, "metadata['who']", "no control characters"),
+    ({"content_type": "text/plain\n"}, {}, "content_type", "no control characters"),
+    ({"storage_class": "Cold"}, {}, "storage_class", "choose one of 'Standard'"),
+    ({"tags": {"ü": ""}, "if_exists": "skip"}, {}, "tags", "letters from A to Z"),
+    ({"acl": "private", "headers": {"X-Oss-Object-Acl": "private"}}, {}, "headers", "acl says this header already"),
+    ({"chunk_size": 1}, {}, "chunk_size", "no such option; there are request_payer"),
     ({}, {"part_size": "1KiB"}, "part_size", "100 KiB"),
     ({}, {"part_size": "6GiB"}, "part_size", "5 GiB"),
     ({}, {"part_size": "eight"}, "part_size", 'a text such as "64MiB"'),
-    ({}, {"part_size": None}, "part_size", 'a text such as "64MiB"'),
     ({}, {"max_concurrency": 0}, "max_concurrency", "from 1 to 64"),
     ({}, {"max_concurrency": 65}, "max_concurrency", "from 1 to 64"),
     ({}, {"max_concurrency": 1.5}, "max_concurrency", "a whole number"),
@@ -537,6 +555,8 @@ def test_a_config_that_is_none_is_refused(connected: LocalOSS, config: Any) -> N
         ({"file": "{tmp}/absent/target", "create_parents": False}, "file", "create_parents"),
         ({"if_exists": "replace"}, "if_exists", "choose one of"),
         ({"object_changed": "ignore"}, "object_changed", "choose one of"),
+        ({"request_payer": "owner"}, "request_payer", "choose one of 'requester'"),
+        ({"traffic_limit": "fast"}, "traffic_limit", "give bits per second"),
         ({"checkpoint": "redis"}, "checkpoint", "choose one of auto"),
     ],
 )

@@ -273,6 +273,7 @@ def endings(seen: list[BaseException]) -> dict[str, Any]:
         ({"if_exists": "replace"}, False, "ArgumentError", "choose one of"),
         ({"checkpoint": "redis"}, False, "ArgumentError", "choose one of auto"),
         ({"transfer_config": {"part_size": "1KiB"}}, False, "ArgumentError", "100 KiB"),
+        ({"traffic_limit": "1MB"}, False, "ArgumentError", "bits per second"),
         ({"region": "cn-beijing", "oss_conn_id": "of_hangzhou"}, False, "ArgumentError", "is in cn-hangzhou"),
         ({"oss_conn_id": "without_key"}, False, "CredentialsError", "the Access Key ID is missing"),
     ],
@@ -366,8 +367,21 @@ def test_every_argument_of_an_upload_is_templated(dag: Any, transfer: Any, conne
         "if_exists": "fail",
         "source_changed": "fail",
         "content_type": "text/x-mine",
+        "content_encoding": "gzip",
+        "content_disposition": 'attachment; filename="a.json"',
+        "content_language": "zh-CN",
+        "cache_control": "no-cache",
+        "expires": "2030-01-31T12:00:00+00:00",
         "metadata": {"who": "wir äöü"},
-        "headers": {"x-oss-storage-class": "IA"},
+        "tags": {"team": "data eng"},
+        "storage_class": "IA",
+        "acl": "private",
+        "server_side_encryption": "KMS",
+        "sse_kms_key_id": "9468da86",
+        "sse_data_encryption": "SM4",
+        "headers": {"x-oss-callback": "e30="},
+        "request_payer": "requester",
+        "traffic_limit": "8388608",
         "xcom_holder_task_id": "holder",
     }
     assert values.keys() == set(OSSResumableUploadOperator.template_fields)
@@ -379,9 +393,25 @@ def test_every_argument_of_an_upload_is_templated(dag: Any, transfer: Any, conne
     assert done.rendered("transfer") == values
     stored = connected.calls("PutObject")[-1]
     assert stored.key == "a/b c.json"
-    assert stored.headers["content-type"] == "text/x-mine"
-    assert stored.headers["x-oss-storage-class"] == "IA"
     assert stored.headers["x-oss-forbid-overwrite"] == "true"
+    said = {
+        "content-type": "text/x-mine",
+        "content-encoding": "gzip",
+        "content-disposition": 'attachment; filename="a.json"',
+        "content-language": "zh-CN",
+        "cache-control": "no-cache",
+        "expires": "Thu, 31 Jan 2030 12:00:00 GMT",
+        "x-oss-tagging": "team=data%20eng",
+        "x-oss-storage-class": "IA",
+        "x-oss-object-acl": "private",
+        "x-oss-server-side-encryption": "KMS",
+        "x-oss-server-side-encryption-key-id": "9468da86",
+        "x-oss-server-side-data-encryption": "SM4",
+        "x-oss-callback": "e30=",
+        "x-oss-request-payer": "requester",
+        "x-oss-traffic-limit": "8388608",
+    }
+    assert {name: stored.headers[name] for name in said} == said
     assert done.xcom("transfer") == f"oss://{BUCKET}/a/b c.json"
 
 
@@ -399,6 +429,8 @@ def test_every_argument_of_a_download_is_templated(
         "if_exists": "fail",
         "object_changed": "fail",
         "version_id": "null",
+        "request_payer": "requester",
+        "traffic_limit": "8388608",
         "xcom_holder_task_id": "holder",
     }
     assert values.keys() == set(OSSResumableDownloadOperator.template_fields)

@@ -52,6 +52,10 @@ const calls = {
 
   objectMeta: async (oss, { key }) => answer(await oss.getObjectMeta(key)),
 
+  acl: async (oss, { key }) => ({ acl: (await oss.getACL(key)).acl }),
+
+  tags: async (oss, { key }) => ({ tags: (await oss.getObjectTagging(key)).tag }),
+
   append: async (oss, { key, position, data }) => {
     const { nextAppendPosition } = await oss.append(key, bytes(data), { position: String(position) });
     return { position: Number(nextAppendPosition) };

@@ -119,6 +119,12 @@ class AliOss(WithAccess):
     def object_meta(self, key: str) -> Answer:
         return _answer(self._ask("objectMeta", key=key))
 
+    def acl(self, key: str) -> str:
+        return str(self._ask("acl", key=key)["acl"])
+
+    def tags(self, key: str) -> dict[str, str]:
+        return dict(self._ask("tags", key=key)["tags"])
+
     def append(self, key: str, position: int, data: bytes) -> int:
         return int(self._ask("append", key=key, position=position, data=_base64(data))["position"])
 

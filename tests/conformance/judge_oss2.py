@@ -81,6 +81,14 @@ class Oss2(WithAccess):
             result = self.bucket.get_object_meta(key)
         return _answer(result, crc64=crc64_of(result.headers))
 
+    def acl(self, key: str) -> str:
+        with _refusals():
+            return str(self.bucket.get_object_acl(key).acl)
+
+    def tags(self, key: str) -> dict[str, str]:
+        with _refusals():
+            return dict(self.bucket.get_object_tagging(key).tag_set.tagging_rule)
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             before = self.bucket.head_object(key).server_crc if position else 0

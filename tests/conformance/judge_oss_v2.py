@@ -100,6 +100,16 @@ class OssV2(WithAccess):
         with _refusals():
             return _answer(self.client.get_object_meta(oss.GetObjectMetaRequest(bucket=self.access.bucket, key=key)))
 
+    def acl(self, key: str) -> str:
+        with _refusals():
+            result = self.client.get_object_acl(oss.GetObjectAclRequest(bucket=self.access.bucket, key=key))
+            return str(result.acl)
+
+    def tags(self, key: str) -> dict[str, str]:
+        with _refusals():
+            result = self.client.get_object_tagging(oss.GetObjectTaggingRequest(bucket=self.access.bucket, key=key))
+            return {tag.key: tag.value or "" for tag in result.tag_set.tags or ()}
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             result = self.client.append_object(

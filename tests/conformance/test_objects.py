@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.object_options import object_headers
+from airflow_provider_ossresume.transfer.upload import split_headers
+from tests.world import BUCKET as OUR_BUCKET
+from tests.world import PART, Transfers, a_file
 
 from .judge import Judge, Refused
 from .seats import BUCKET, SEATS, judges_that_can, seats_that_can
@@ -124,6 +129,41 @@ def test_metadata_and_headers_of_the_object_come_back(judge: Judge) -> None:
         assert {name: answer.headers[name.lower()] for name in kept} == kept
         assert answer.headers["x-oss-object-type"] == "Normal"
         assert answer.headers["x-oss-storage-class"] == "Standard"
+
+
+def test_what_an_upload_says_of_its_object_is_read_by_the_sdks(judge: Judge, oss: LocalOSS, tmp_path: Path) -> None:
+    said = object_headers(
+        "key",
+        {
+            "tags": {"team": "data eng", "cost:centre": "a/b+c=d", "empty": ""},
+            "acl": "public-read",
+            "storage_class": "IA",
+            "server_side_encryption": "KMS",
+            "sse_kms_key_id": "9468da86-3509-4f8d-a61e-6eab1eac",
+            "sse_data_encryption": "SM4",
+            "expires": "2030-01-31T12:00:00+01:00",
+        },
+    )
+    _, headers = split_headers(said)
+    oss.create_bucket(OUR_BUCKET)
+    judge = judge.with_access(bucket=OUR_BUCKET)
+    for key, size in (("in one request", PART - 1), ("in parts", 2 * PART)):
+        Transfers(oss).upload(a_file(tmp_path, size=size), key, headers=headers)
+
+        shown = judge.head(key).headers
+        assert judge.tags(key) == {"team": "data eng", "cost:centre": "a/b+c=d", "empty": ""}
+        assert judge.acl(key) == "public-read"
+        assert shown["x-oss-storage-class"] == "IA"
+        assert shown["x-oss-server-side-encryption"] == "KMS"
+        assert shown["x-oss-server-side-encryption-key-id"] == "9468da86-3509-4f8d-a61e-6eab1eac"
+        assert shown["x-oss-server-side-data-encryption"] == "SM4"
+        assert shown["expires"] == "Thu, 31 Jan 2030 11:00:00 GMT"
+
+
+def test_an_object_without_tags_and_acl_says_so(judge: Judge) -> None:
+    judge.put("key", b"")
+
+    assert (judge.tags("key"), judge.acl("key")) == ({}, "default")
 
 
 def test_a_body_of_unknown_size_is_taken_chunk_by_chunk(judge: Judge, oss: LocalOSS) -> None:

@@ -78,7 +78,7 @@ def arguments_of(operator: type) -> dict[str, Any]:
 )
 def test_every_argument_is_listed_with_its_default(module: str, name: str, page: str, heading: str) -> None:
     operator = getattr(importlib.import_module(f"airflow_provider_ossresume.{module}"), name)
-    listed = {codes(row[0])[0]: row[1] for row in table_under(page, heading)}
+    listed = {argument: row[1] for row in table_under(page, heading) for argument in codes(row[0])}
     arguments = arguments_of(operator)
     assert listed.keys() == arguments.keys()
     for argument, cell in listed.items():

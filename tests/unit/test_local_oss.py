@@ -139,8 +139,9 @@ def test_an_object_comes_back_with_its_headers_and_its_proof(client: Client) -> 
         "Expires": "Thu, 01 Dec 2044 16:00:00 GMT",
         "x-oss-meta-owner": "中文",
         "x-oss-storage-class": "IA",
-        "x-oss-object-acl": "private",
-        "x-oss-server-side-encryption": "AES256",
+        "x-oss-server-side-encryption": "KMS",
+        "x-oss-server-side-encryption-key-id": "9468da86-3509-4f8d-a61e-6eab1eac****",
+        "x-oss-server-side-data-encryption": "SM4",
     }
     put = client("PUT", "key", headers=given, body=b"bytes")
     assert (put.status, put.headers["etag"]) == (200, f'"{md5_of(b"bytes")}"')
@@ -185,9 +186,53 @@ def test_meta_says_size_etag_date_and_crc(client: Client) -> None:
     assert "x-oss-meta-a" not in meta.headers
 
 
-def test_tags_are_counted(client: Client) -> None:
-    client("PUT", "key", headers={"x-oss-tagging": "a=1&b=2"}, body=b"")
-    assert client("HEAD", "key").headers["x-oss-tagging-count"] == "2"
+def test_tags_are_counted_and_can_be_read(client: Client) -> None:
+    client("PUT", "key", headers={"x-oss-tagging": "a=1&b%3Ab=x%20y&c"}, body=b"")
+
+    assert client("HEAD", "key").headers["x-oss-tagging-count"] == "3"
+    tagging = client("GET", "key", {"tagging": ""})
+    assert tagging.texts("TagSet/Tag/Key") == ["a", "b:b", "c"]
+    assert tagging.texts("TagSet/Tag/Value") == ["1", "x y", ""]
+
+
+def test_an_acl_is_taken_when_the_object_comes_to_be(client: Client) -> None:
+    acl = {"x-oss-object-acl": "public-read"}
+    client("PUT", "put", headers=acl, body=b"")
+    for key, at_initiate, at_complete in (("late", {}, acl), ("early", acl, {})):
+        upload_id = client.initiate(key, **at_initiate)
+        client.upload_part(upload_id, 1, b"bytes", key)
+        client("POST", key, {"uploadId": upload_id}, {"x-oss-complete-all": "yes", **at_complete})
+
+    found = {key: client("GET", key, {"acl": ""}).texts("AccessControlList/Grant") for key in ("put", "late", "early")}
+
+    assert found == {"put": ["public-read"], "late": ["public-read"], "early": ["default"]}
+    assert "x-oss-object-acl" not in client("HEAD", "put").headers
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("x-oss-storage-class", "Cold", "InvalidArgument"),
+        ("x-oss-object-acl", "public", "InvalidArgument"),
+        ("x-oss-server-side-encryption", "DES", "InvalidEncryptionAlgorithmError"),
+        ("x-oss-server-side-data-encryption", "AES256", "InvalidEncryptionAlgorithmError"),
+        ("x-oss-tagging", "a=b=c", "InvalidTag"),
+        ("x-oss-tagging", "a=1&a=2", "InvalidTag"),
+        ("x-oss-tagging", "=1", "InvalidTag"),
+        ("x-oss-tagging", "a=%E4%B8%AD", "InvalidTag"),
+        ("x-oss-tagging", "&".join(f"{number}=" for number in range(11)), "InvalidTag"),
+        ("x-oss-tagging", "a" * 129, "InvalidTag"),
+        ("x-oss-tagging", "a=" + "b" * 257, "InvalidTag"),
+        ("x-oss-traffic-limit", "819199", "InvalidArgument"),
+        ("x-oss-traffic-limit", "838860801", "InvalidArgument"),
+        ("x-oss-traffic-limit", "fast", "InvalidArgument"),
+    ],
+)
+def test_an_option_that_oss_has_not_is_refused(client: Client, name: str, value: str, code: str) -> None:
+    answer = client("PUT", "key", headers={name: value}, body=b"")
+
+    assert (answer.status, answer.texts("Code")) == (400, [code])
+    assert client.oss.objects("bucket") == []
 
 
 @pytest.mark.parametrize(
@@ -795,7 +840,9 @@ def test_buckets_come_and_go(client: Client) -> None:
     [
         ("PATCH", "key", {}, 405, "MethodNotAllowed"),
         ("POST", "key", {}, 405, "MethodNotAllowed"),
-        ("GET", "key", {"acl": ""}, 501, "NotImplemented"),
+        ("PUT", "key", {"acl": ""}, 501, "NotImplemented"),
+        ("GET", "key", {"symlink": ""}, 501, "NotImplemented"),
+        ("GET", None, {"acl": ""}, 501, "NotImplemented"),
         ("GET", None, {"lifecycle": ""}, 501, "NotImplemented"),
     ],
 )

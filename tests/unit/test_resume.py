@@ -54,7 +54,7 @@ def test_an_upload_begins_when_there_is_nothing_of_it(checkpoint: Checkpoint | N
     [
         (26, "digest", "the file's size was 25 bytes, is 26"),
         (0, "digest", "the file's size was 25 bytes, is 0"),
-        (25, "other", "headers or metadata"),
+        (25, "other", "metadata or other options"),
         (26, "other", "the file's size was 25 bytes, is 26"),
     ],
 )

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,16 @@ def test_other_metadata_restarts_since_initiate_fixed_it(transfers: Transfers, t
     assert (result.parts_kept, result.parts_sent) == (0, 5)
     assert transfers.client.head_object(result.target).metadata == {"colour": "blue"}
     assert not transfers.oss.uploads(BUCKET)
+
+
+def test_another_acl_does_not_restart_since_complete_sets_it(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3, headers={"x-oss-object-acl": "private"})
+
+    result = transfers.upload(source, headers={"x-oss-object-acl": "public-read"})
+
+    assert (result.parts_kept, result.parts_sent) == (3, 2)
+    [complete] = transfers.oss.calls("CompleteMultipartUpload")
+    assert complete.headers["x-oss-object-acl"] == "public-read"
 
 
 def test_a_configured_part_size_does_not_disturb_a_resume(transfers: Transfers, tmp_path: Path) -> None:
@@ -713,12 +724,12 @@ def test_an_exception_in_the_progress_callback_ends_the_transfer_cleanly(transfe
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def interrupted_upload(transfers: Transfers, folder: Path, *, parts_sent: int) -> Path:
+def interrupted_upload(transfers: Transfers, folder: Path, *, parts_sent: int, **options: Any) -> Path:
     """Leave an upload of five parts of which some were sent, and forget the requests that it took."""
     source = a_file(folder, size=5 * PART)
     transfers.oss.fail_after("UploadPart", parts_sent, BROKEN)
     with pytest.raises(OSSResumeError):
-        transfers.upload(source)
+        transfers.upload(source, **options)
     transfers.oss.clear_faults()
     transfers.oss.clear_requests()
     return source

@@ -1,0 +1,242 @@
+"""What an upload may say of its object, and a transfer of its requests: named, checked, and turned into headers."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from email.utils import formatdate, parsedate_to_datetime
+from typing import Literal, TypedDict, get_args
+from urllib.parse import quote
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.objects import check_choice
+
+StorageClass = Literal["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"]
+Acl = Literal["default", "private", "public-read", "public-read-write"]
+Encryption = Literal["AES256", "KMS", "SM4"]
+DataEncryption = Literal["SM4"]
+RequestPayer = Literal["requester"]
+
+MAX_TAGS = 10  # OSS: PutObjectTagging, with the lengths and the characters below
+MAX_TAG_KEY, MAX_TAG_VALUE = 128, 256
+MAX_METADATA_BYTES = 8 * 1024  # OSS: names and values of all x-oss-meta-* together
+LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # bit/s; OSS: single-connection bandwidth throttling
+
+_TAG = re.compile(r"[A-Za-z0-9 +\-=._:/]*")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class RequestOptions(TypedDict, total=False):
+    """What goes with every request of a transfer.
+
+    ``request_payer``
+        ``"requester"``: who asks pays, not the bucket's owner
+    ``traffic_limit``
+        bits per second that OSS allows one request, 819,200 to 838,860,800; parts that are in flight at once have as
+        much each
+    """
+
+    request_payer: RequestPayer | None
+    traffic_limit: int | str | None
+
+
+class ObjectOptions(RequestOptions, total=False):
+    """What an upload says of its object. None, or nothing at all, stands for what is left to OSS.
+
+    ``content_type``
+        guessed from the key by default
+    ``content_encoding``, ``content_disposition``, ``content_language``, ``cache_control``
+        as HTTP has them; OSS gives them back with each download
+    ``expires``
+        until when caches may keep it: a time with its zone, or its text, in ISO 8601 or as HTTP writes it
+    ``metadata``
+        the ``x-oss-meta-*`` headers, without that prefix; 8 KiB in all
+    ``tags``
+        up to 10; keys of 1 to 128 and values of up to 256 letters, digits, spaces and ``+ - = . _ : /``
+    ``storage_class``
+        ``Standard``, ``IA``, ``Archive``, ``ColdArchive`` or ``DeepColdArchive``; the bucket's by default
+    ``acl``
+        ``default`` (the bucket's), ``private``, ``public-read`` or ``public-read-write``
+    ``server_side_encryption``
+        ``AES256``, ``KMS`` or ``SM4``; as the bucket is configured by default
+    ``sse_kms_key_id``, ``sse_data_encryption``
+        with ``KMS``: the key, and ``SM4`` for the data in place of AES256
+    ``headers``
+        further headers, as OSS names them, for what has no name here
+    """
+
+    content_type: str | None
+    content_encoding: str | None
+    content_disposition: str | None
+    content_language: str | None
+    cache_control: str | None
+    expires: datetime | str | None
+    metadata: Mapping[str, str] | None
+    tags: Mapping[str, str] | None
+    storage_class: StorageClass | None
+    acl: Acl | None
+    server_side_encryption: Encryption | None
+    sse_kms_key_id: str | None
+    sse_data_encryption: DataEncryption | None
+    headers: Mapping[str, str] | None
+
+
+def object_headers(key: str, options: ObjectOptions) -> dict[str, str]:
+    """Return the headers of an upload to that key, those that go with every request among them.
+
+    :raises ArgumentError: for an option that OSS would refuse, one that stands in ``headers`` too, or an unknown one
+    """
+    given = {name: value for name, value in options.items() if value not in (None, "")}
+    if unknown := sorted(set(given) - set(_HEADERS) - {"metadata", "headers"}):
+        raise ArgumentError(unknown[0], given[unknown[0]], f"no such option; there are {', '.join(_HEADERS)}")
+    for argument in ("sse_kms_key_id", "sse_data_encryption"):
+        if argument in given and given.get("server_side_encryption") != "KMS":
+            raise ArgumentError(argument, given[argument], "it goes with server_side_encryption='KMS' only")
+    headers = _Headers()
+    for name, value in _metadata(given.get("metadata")).items():
+        headers.add("metadata", f"x-oss-meta-{name}", value)
+    for argument, (header, text_of) in _HEADERS.items():
+        if argument in given and (text := text_of(argument, given[argument])):
+            headers.add(argument, header, text)
+    for name, value in _texts("headers", given.get("headers")).items():
+        headers.add("headers", name, _line(f"headers[{name!r}]", value))
+    headers.add_default("Content-Type", _guessed_type(key))
+    return headers.content
+
+
+def request_headers(*, request_payer: object, traffic_limit: object) -> dict[str, str]:
+    """Return the headers that go with every request of a transfer.
+
+    :raises ArgumentError: for what OSS would refuse
+    """
+    given = {"request_payer": request_payer, "traffic_limit": traffic_limit}
+    return {
+        header: text_of(argument, value)
+        for argument, (header, text_of) in _HEADERS.items()
+        if (value := given.get(argument)) not in (None, "")
+    }
+
+
+class _Headers:
+    """Headers by name, each of them said by one argument."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, str] = {}
+        self._said_by: dict[str, str] = {}
+
+    def add(self, argument: str, name: str, value: str) -> None:
+        """:raises ArgumentError: when another argument, or another spelling, says it already"""
+        if not _NAME.fullmatch(name):
+            raise ArgumentError(argument, name, "the name of a header or of metadata has letters, digits and hyphens")
+        if other := self._said_by.get(name.lower()):
+            raise ArgumentError(argument, name, f"{other} says this header already; leave one of the two out")
+        self._said_by[name.lower()] = argument
+        self.content[name] = value
+
+    def add_default(self, name: str, value: str) -> None:
+        if name.lower() not in self._said_by:
+            self.add("", name, value)
+
+
+def _guessed_type(key: str) -> str:
+    # Python's own table: the system's differs between workers, and other headers would restart an upload.
+    guessed, encoding = mimetypes.MimeTypes().guess_type(key)
+    return "application/octet-stream" if encoding or not guessed else guessed  # key.csv.gz is not text/csv
+
+
+# --- from an option to its header's value -----------------------------------------------------------------------------
+
+
+def _texts(argument: str, value: object) -> dict[str, str]:
+    """Return a mapping with texts for values."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ArgumentError(argument, value, f"give a dict, not {type(value).__name__}")
+    return {str(name): str(each) for name, each in value.items()}
+
+
+def _line(argument: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
+    if _CONTROL.search(value):
+        raise ArgumentError(argument, value, "a header holds no control characters; remove them")
+    return value
+
+
+def _one_of(choices: object) -> Callable[[str, object], str]:
+    def text_of(argument: str, value: object) -> str:
+        check_choice(argument, value, get_args(choices))
+        return str(value)
+
+    return text_of
+
+
+def _metadata(value: object) -> dict[str, str]:
+    metadata = _texts("metadata", value)
+    for name, text in metadata.items():
+        _line(f"metadata[{name!r}]", text)
+    size = sum(len(f"x-oss-meta-{name}".encode()) + len(text.encode()) for name, text in metadata.items())
+    if size > MAX_METADATA_BYTES:
+        raise ArgumentError("metadata", metadata, f"OSS takes {MAX_METADATA_BYTES} bytes of it, this has {size}")
+    return metadata
+
+
+def _tagging(argument: str, value: object) -> str:
+    tags = _texts(argument, value)
+    if len(tags) > MAX_TAGS:
+        raise ArgumentError(argument, tags, f"OSS takes {MAX_TAGS} tags for an object, these are {len(tags)}")
+    for key, text in tags.items():
+        if not 1 <= len(key) <= MAX_TAG_KEY or len(text) > MAX_TAG_VALUE:
+            raise ArgumentError(
+                argument, {key: text}, f"a tag's key has 1 to {MAX_TAG_KEY} characters, its value up to {MAX_TAG_VALUE}"
+            )
+        if not _TAG.fullmatch(key + text):
+            raise ArgumentError(
+                argument, {key: text}, "tags have letters from A to Z, digits, spaces and + - = . _ : /"
+            )
+    return "&".join(f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in sorted(tags.items()))
+
+
+def _http_date(argument: str, value: object) -> str:
+    moment = value if isinstance(value, datetime) else _parsed_date(str(value))
+    if moment is None or moment.tzinfo is None:
+        raise ArgumentError(argument, value, "give a time and its zone, such as 2030-01-31T12:00:00Z")
+    return formatdate(moment.timestamp(), usegmt=True)
+
+
+def _parsed_date(text: str) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))  # Python 3.10 knows no Z
+    with suppress(ValueError, TypeError):  # Python 3.10 raises either
+        return parsedate_to_datetime(text)
+    return None
+
+
+def _traffic_limit(argument: str, value: object) -> str:
+    text = str(value)
+    if not re.fullmatch("[0-9]{1,9}", text) or not LEAST_TRAFFIC <= int(text) <= MOST_TRAFFIC:
+        raise ArgumentError(argument, value, f"give bits per second, {LEAST_TRAFFIC} to {MOST_TRAFFIC}")
+    return str(int(text))
+
+
+_HEADERS: Mapping[str, tuple[str, Callable[[str, object], str]]] = {
+    "request_payer": ("x-oss-request-payer", _one_of(RequestPayer)),
+    "traffic_limit": ("x-oss-traffic-limit", _traffic_limit),
+    "content_type": ("Content-Type", _line),
+    "content_encoding": ("Content-Encoding", _line),
+    "content_disposition": ("Content-Disposition", _line),
+    "content_language": ("Content-Language", _line),
+    "cache_control": ("Cache-Control", _line),
+    "expires": ("Expires", _http_date),
+    "tags": ("x-oss-tagging", _tagging),
+    "storage_class": ("x-oss-storage-class", _one_of(StorageClass)),
+    "acl": ("x-oss-object-acl", _one_of(Acl)),
+    "server_side_encryption": ("x-oss-server-side-encryption", _one_of(Encryption)),
+    "sse_kms_key_id": ("x-oss-server-side-encryption-key-id", _line),
+    "sse_data_encryption": ("x-oss-server-side-data-encryption", _one_of(DataEncryption)),
+}
