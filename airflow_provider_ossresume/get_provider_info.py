@@ -6,6 +6,7 @@ from typing import Any
 
 _TEXT = {"type": ["string", "null"]}
 _SECRET = {"type": ["string", "null"], "format": "password"}
+_SECONDS = {"type": ["integer", "null"], "minimum": 1, "maximum": 86_400}
 
 
 def _choice(*values: str) -> dict[str, Any]:
@@ -25,13 +26,14 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
     "endpoint_kind": {
         "label": "Endpoint kind",
-        "schema": _choice("public", "internal", "accelerate", "dual-stack"),
-        "description": "Which of the region's endpoints; internal is for workers inside Alibaba Cloud.",
+        "schema": _choice("public", "internal", "accelerate", "dual-stack", "custom"),
+        "description": "Which of the region's endpoints; internal is for workers inside Alibaba Cloud, "
+        "custom takes the field Endpoint.",
     },
     "endpoint": {
         "label": "Endpoint",
         "schema": _TEXT,
-        "description": "A custom one, beginning with https://; takes the place of region and endpoint kind.",
+        "description": "One of your own, beginning with https://; takes the place of region and endpoint kind.",
     },
     "auth_type": {
         "label": "Auth mode",
@@ -68,12 +70,33 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "schema": _choice("true", "false"),
         "description": "Switch it off for tests only.",
     },
+    "connect_timeout": {
+        "label": "Connect timeout",
+        "schema": _SECONDS,
+        "description": "Seconds for a connection to be made, 10 when empty; a task's transfer_config comes first.",
+    },
+    "read_timeout": {
+        "label": "Read timeout",
+        "schema": _SECONDS,
+        "description": "Seconds of silence after which a request is given up, 60 when empty.",
+    },
+    "stall_timeout": {
+        "label": "Stall timeout",
+        "schema": _SECONDS,
+        "description": "Seconds within which at least 64 KiB must move, 60 when empty.",
+    },
 }
 
+# The port is of no use to OSS. It is shown because the Test button of Airflow 3.3.1 and 3.3.2 refuses a connection that
+# is saved without one (apache/airflow#73298).
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["host", "port", "schema"],
-    "relabeling": {"login": "Access Key ID", "password": "Access Key Secret"},
-    "placeholders": {"login": "Access Key ID", "password": "Access Key Secret"},
+    "hidden-fields": ["host", "schema"],
+    "relabeling": {"login": "Access Key ID", "password": "Access Key Secret", "port": "Port (not used)"},
+    "placeholders": {
+        "login": "Access Key ID",
+        "password": "Access Key Secret",
+        "port": "Any number, such as 443: the Test button of Airflow 3.3.1 and 3.3.2 needs one",
+    },
 }
 
 ASSET_URIS: list[dict[str, Any]] = [

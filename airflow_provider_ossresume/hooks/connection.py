@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError
-from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.config import TIMEOUTS, TransferConfig
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
@@ -38,6 +38,9 @@ class ConnectionSettings:
     proxy: str | None = field(default=None, repr=False)  # may hold a password
     ca_bundle: str | None = None
     verify_tls: bool = True
+    connect_timeout: str | None = None
+    read_timeout: str | None = None
+    stall_timeout: str | None = None
 
     @classmethod
     def of(cls, connection: Any) -> ConnectionSettings:
@@ -71,6 +74,7 @@ class ConnectionSettings:
             proxy=text("proxy"),
             ca_bundle=text("ca_bundle"),
             verify_tls=_truth("verify_tls", extra.get("verify_tls"), default=True),
+            **{name: text(name) for name in TIMEOUTS},
         )
 
     def credentials(self) -> CredentialsProvider:
@@ -103,8 +107,9 @@ class ConnectionSettings:
     def client(self, config: TransferConfig, *, region: str | None = None) -> OssClient:
         """Return a client for the connection.
 
+        :param config: its timeouts take the place of the connection's
         :param region: takes the place of the connection's
-        :raises ArgumentError: for an endpoint, region or addressing that cannot be used; nothing is sent
+        :raises ArgumentError: for an endpoint, region, addressing or timeout that cannot be used; nothing is sent
         """
         from airflow_provider_ossresume.oss.client import OssClient
         from airflow_provider_ossresume.oss.endpoint import check_region, parse_endpoint
@@ -120,17 +125,21 @@ class ConnectionSettings:
             region=check_region(region or self.region, endpoint),
             signature_version=(self.signature_version or "v4").lower(),  # type: ignore[arg-type]  # checked there
             retry=RetryPolicy(attempts=config.part_retries + 1, total=config.retry_max_time),
-            connect_timeout=config.connect_timeout,
-            read_timeout=config.read_timeout,
-            stall_timeout=config.stall_timeout,
+            **self._timeouts(config),
             max_connections=config.max_concurrency,
             proxies={"http": self.proxy, "https": self.proxy} if self.proxy else None,
             verify_tls=self.ca_bundle or True if self.verify_tls else False,
         )
 
+    def _timeouts(self, config: TransferConfig) -> dict[str, Any]:
+        said = TransferConfig.of({name: getattr(self, name) for name in TIMEOUTS})
+        return {**said.timeouts, **config.timeouts}
+
     def _endpoint(self, region: str | None) -> str:
         from airflow_provider_ossresume.oss.endpoint import endpoint_for
 
+        if self.endpoint_kind == "custom" and not self.endpoint:
+            raise ArgumentError("endpoint", self.endpoint, "endpoint_kind 'custom' needs it; fill it in, with https://")
         if self.endpoint:
             # The official provider's connections hold a bare host.
             return self.endpoint if "://" in self.endpoint or self.conn_type != "oss" else f"https://{self.endpoint}"
@@ -147,7 +156,7 @@ def _text(value: object) -> str | None:
 
 
 def _truth(argument: str, value: object, *, default: bool) -> bool:
-    if value is None or value == "":
+    if _text(value) is None:
         return default
     if isinstance(value, bool):
         return value

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import BaseHook, current_context
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
+from airflow_provider_ossresume.hooks import widgets
 from airflow_provider_ossresume.hooks.cleaning import abort_uploads, delete_objects
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
@@ -429,24 +430,12 @@ class OSSResumeHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return how the form shows the standard fields; Airflow 3.2 and later read the provider's metadata instead."""
-        from airflow_provider_ossresume.get_provider_info import UI_FIELD_BEHAVIOUR
-
-        return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
+        return widgets.field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the form's own fields, for Airflow before 3.2; the declaration is the provider's metadata."""
-        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
-        from wtforms import PasswordField, StringField
-
-        from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
-
-        def field_for(declared: Mapping[str, Any]) -> Any:
-            is_secret = declared["schema"].get("format") == "password"
-            kind, widget = (PasswordField, BS3PasswordFieldWidget) if is_secret else (StringField, BS3TextFieldWidget)
-            return kind(declared["label"], widget=widget(), description=declared.get("description", ""))
-
-        return {name: field_for(declared) for name, declared in CONN_FIELDS.items()}
+        """Return the form's own fields; Airflow 3.2 and later read the provider's metadata instead."""
+        return widgets.connection_form_widgets()
 
 
 class _Run:

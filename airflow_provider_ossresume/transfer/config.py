@@ -16,6 +16,7 @@ from airflow_provider_ossresume.model.parts import (
 )
 
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
+TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class TransferConfig:
     :param max_concurrency: parts in flight at once, 1 to 64, default 16
     :param part_retries: how often one request is sent again after a passing failure, 0 to 100, default 7
     :param retry_max_time: seconds from a request's first attempt after which it is not sent again, default 300
-    :param connect_timeout: seconds for a connection to be made, default 10
-    :param read_timeout: seconds of silence, or for sending 256 KiB, after which an attempt is given up, default 60
+    :param connect_timeout: seconds for a connection to be made; by default the connection's, else 10
+    :param read_timeout: seconds of silence, or for sending 256 KiB, after which an attempt is given up; by default the
+        connection's, else 60
     :param stall_timeout: seconds within which a body must move at least 64 KiB, and all headers of an answer come
-        in, default 60
+        in; by default the connection's, else 60
     :param checkpoint_interval: least seconds between two saves of a download's checkpoint, default 5
     :param progress_interval: seconds between two progress lines in the log, default 10; 0 logs none
     :param verify: compare CRC-64s of parts and of the whole with OSS's, default True. Without it, resumed uploads send
@@ -47,9 +49,9 @@ class TransferConfig:
     max_concurrency: int = 16
     part_retries: int = 7
     retry_max_time: float = 300.0
-    connect_timeout: float = 10.0
-    read_timeout: float = 60.0
-    stall_timeout: float = 60.0
+    connect_timeout: float | None = None
+    read_timeout: float | None = None
+    stall_timeout: float | None = None
     checkpoint_interval: float = 5.0
     progress_interval: float = 10.0
     verify: bool = True
@@ -63,7 +65,8 @@ class TransferConfig:
         self._check("multipart_threshold", 0, MAX_PUT_SIZE)
         self._check("max_concurrency", 1, MAX_CONCURRENCY, whole=True)
         self._check("part_retries", 0, 100, whole=True)
-        for name in ("retry_max_time", "connect_timeout", "read_timeout", "stall_timeout"):
+        self._check("retry_max_time", 0.001, 86_400)
+        for name in self.timeouts:
             self._check(name, 0.001, 86_400)
         for name in ("checkpoint_interval", "progress_interval"):
             self._check(name, 0, 86_400)
@@ -82,6 +85,12 @@ class TransferConfig:
     @property
     def threshold_bytes(self) -> int:
         return int(self.multipart_threshold)
+
+    @property
+    def timeouts(self) -> dict[str, float]:
+        """The timeouts that are set, by name."""
+        values = {name: getattr(self, name) for name in TIMEOUTS}
+        return {name: value for name, value in values.items() if value is not None}
 
     def rate_per_worker(self, parts: int) -> float | None:
         """Return the bytes per second that each worker may move when so many parts are to be moved."""

@@ -13,6 +13,7 @@ from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.airflow.conftest import Connections
 from tests.world import BUCKET
 
@@ -41,6 +42,9 @@ def test_every_field_of_our_form_arrives(connections: Connections) -> None:
         "proxy": "http://user:pass@proxy:3128",
         "ca_bundle": "/etc/ca.pem",
         "verify_tls": "false",
+        "connect_timeout": "3",
+        "read_timeout": "30",
+        "stall_timeout": "20.5",
     }
     assert said.keys() == CONN_FIELDS.keys()
 
@@ -56,10 +60,36 @@ def test_every_field_of_our_form_arrives(connections: Connections) -> None:
     assert settings.verify_tls is False
 
 
-def test_an_empty_form_is_no_setting_at_all(connections: Connections) -> None:
-    settings = settings_of(connections, login="", password="", extra=dict.fromkeys(CONN_FIELDS, ""))
+@pytest.mark.parametrize("nothing", ["", " ", None])
+def test_a_field_that_is_empty_or_null_is_no_setting(connections: Connections, nothing: str | None) -> None:
+    # A secret is not made of a space: Airflow would mask every space from then on.
+    secrets = {name: "" for name, field in CONN_FIELDS.items() if "format" in field["schema"]}
+    extra = {**dict.fromkeys(CONN_FIELDS, nothing), **(secrets if nothing == " " else {})}
+
+    settings = settings_of(connections, login="", password="", extra=extra)
 
     assert settings == ConnectionSettings(conn_id="oss_default")
+
+
+@pytest.mark.parametrize("said", [5, 5.0, "5", " 5 "])
+def test_a_timeout_may_be_a_number_or_a_text(connections: Connections, said: object) -> None:
+    connections.add(**OURS, extra={"region": "cn-hangzhou", "read_timeout": said})
+
+    assert timeouts_of(OSSResumeHook()) == (10, 5, 60)
+
+
+def test_the_connections_timeouts_are_defaults_for_those_of_the_transfer_config(connections: Connections) -> None:
+    extra = {"region": "cn-hangzhou", "connect_timeout": 3, "read_timeout": 30, "stall_timeout": 20}
+    connections.add(**OURS, extra=extra)
+
+    assert timeouts_of(OSSResumeHook()) == (3, 30, 20)
+    assert timeouts_of(OSSResumeHook(transfer_config={"read_timeout": 5})) == (3, 5, 20)
+    assert timeouts_of(OSSResumeHook(transfer_config=TransferConfig(stall_timeout=5))) == (3, 30, 5)
+
+
+def timeouts_of(hook: OSSResumeHook) -> tuple[float, float, float]:
+    client = hook.get_conn()
+    return (*client._timeout, client._stall_timeout)
 
 
 def test_a_connection_may_be_a_uri(connections: Connections) -> None:
@@ -102,6 +132,10 @@ def test_a_connection_may_be_a_uri(connections: Connections) -> None:
         (
             {"endpoint": "https://files.example.com/", "region": "cn-hangzhou", "addressing": "cname"},
             "https://files.example.com", "cn-hangzhou", "cname",
+        ),
+        (
+            {"endpoint": "http://10.0.0.1:9000", "region": "cn-hangzhou", "endpoint_kind": "custom"},
+            "http://10.0.0.1:9000", "cn-hangzhou", "path",
         ),
         (
             {"endpoint": "https://oss.example.com", "signature_version": "V1"},
@@ -250,6 +284,9 @@ def test_an_official_connection_works_unchanged(oss: LocalOSS, connections: Conn
         ({"region": "cn-hangzhou", "addressing": "dns"}, "addressing", "auto, virtual, path, cname"),
         ({"region": "cn-hangzhou", "signature_version": "v2"}, "signature_version", "choose v4 or v1"),
         ({"region": "cn-hangzhou", "verify_tls": "maybe"}, "verify_tls", "give true or false"),
+        ({"region": "cn-hangzhou", "endpoint_kind": "custom"}, "endpoint", "endpoint_kind 'custom' needs it"),
+        ({"region": "cn-hangzhou", "connect_timeout": "soon"}, "connect_timeout", "give a number from 0.001 to 86400"),
+        ({"region": "cn-hangzhou", "stall_timeout": "0"}, "stall_timeout", "give a number from 0.001 to 86400"),
     ],
 )  # fmt: skip
 def test_a_field_that_cannot_be_used_is_one_error_with_the_next_step(

@@ -120,6 +120,7 @@ def test_every_choice_of_the_connection_is_listed() -> None:
     assert first_codes("connection.md", "Auth modes") == CONN_FIELDS["auth_type"]["schema"]["enum"]
     kinds = {codes(row[0])[0]: codes(row[1])[0] for row in table_under("connection.md", "Endpoint kinds")}
     assert kinds == {kind: url.format(region="cn-hangzhou") for kind, url in _ENDPOINTS.items()}
+    assert CONN_FIELDS["endpoint_kind"]["schema"]["enum"] == [*kinds, "custom"]
 
 
 def test_every_field_of_the_transfer_config_is_listed_with_its_default() -> None:
