@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import select
 import socket
 import ssl
 import threading
@@ -134,8 +135,7 @@ class Front:
         with self._lock:
             sockets = list(self._sockets)
         for sock in sockets:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            _end(sock)
 
     def _accept(self) -> None:
         while True:
@@ -160,9 +160,7 @@ class Front:
                 socket.create_connection(self._backend) as server,
                 self._tracked(server),
             ):
-                there = threading.Thread(target=_pump, args=(client, server), daemon=True)
-                there.start()
-                _pump(server, client, slow_headers=mode == "slow headers")
+                _relay(client, server, slow_headers=mode == "slow headers")
 
     @contextlib.contextmanager
     def _tracked(self, sock: socket.socket) -> Iterator[None]:
@@ -173,19 +171,28 @@ class Front:
         finally:
             with self._lock:
                 self._sockets.discard(sock)
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            _end(sock)
             sock.close()
 
 
-def _pump(source: socket.socket, target: socket.socket, *, slow_headers: bool = False) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            if slow_headers:
-                for byte in data:
-                    target.sendall(bytes([byte]))
-                    threading.Event().wait(HEADER_PAUSE)
-            else:
+def _relay(client: ssl.SSLSocket, server: socket.socket, *, slow_headers: bool) -> None:
+    """Pass on what comes from either side, until one ends. In one thread: OpenSSL takes no two calls at a time."""
+    while True:
+        readable = [client] if client.pending() else select.select([client, server], [], [])[0]
+        for source, target in ((client, server), (server, client)):
+            if source not in readable:
+                continue
+            data = source.recv(65536)
+            if not data:
+                return
+            if source is client or not slow_headers:
                 target.sendall(data)
+                continue
+            for byte in data:
+                target.sendall(bytes([byte]))
+                threading.Event().wait(HEADER_PAUSE)
+
+
+def _end(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would go on in plain text
