@@ -1,11 +1,26 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
 from tests.world import BUCKET, Transfers
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--airflow-python",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="interpreter of the environment whose Airflow runs the DAGs of tests/docs and tests/installed",
+    )
 
 
 @pytest.fixture
@@ -17,3 +32,37 @@ def oss() -> Iterator[LocalOSS]:
 @pytest.fixture
 def transfers(oss: LocalOSS) -> Transfers:
     return Transfers(oss)
+
+
+@pytest.fixture(scope="session")
+def airflow_python(request: pytest.FixtureRequest) -> str:
+    """The interpreter of the environment whose Airflow and whose package are asked."""
+    return str(request.config.getoption("--airflow-python"))
+
+
+@pytest.fixture(scope="session")
+def shell_env(airflow_python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a process with an Airflow home of its own, and nothing of the caller's Airflow."""
+    home = tmp_path_factory.mktemp("airflow")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
+    return {
+        **inherited,
+        "PATH": os.pathsep.join((str(Path(airflow_python).parent), os.environ.get("PATH", os.defpath))),
+        "HOME": str(home),  # checkpoint="file" and the functions without Airflow keep checkpoints below it
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+
+
+@pytest.fixture(scope="session")
+def airflow_env(airflow_python: str, shell_env: dict[str, str]) -> dict[str, str]:
+    """The same, with a database in that home."""
+    command = (airflow_python, "-m", "airflow", "db", "migrate")
+    done = subprocess.run(command, env=shell_env, cwd=shell_env["HOME"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return shell_env

@@ -6,91 +6,23 @@ sent, and the second one must send none.
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
+from tests.installed.runs import DagRunner
 from tests.world import a_client
 
 pytestmark = pytest.mark.airflow
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parents[1] / "example_dags"
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
 BUCKET = "my-bucket"
 MIB = 2**20
 FORGOTTEN = Fault("status", status=404, code="NoSuchUpload")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A DAG run that is over, as Airflow's database has it."""
-
-    dag_id: str
-    run_id: str
-    state: str
-    database: Path
-
-    def tries(self, task_id: str) -> dict[int, tuple[str, int]]:
-        """Return state and try number of each of the task's instances, by map index."""
-        rows = self._rows("SELECT map_index, state, try_number FROM task_instance", task_id)
-        return {map_index: (state, number) for map_index, state, number in rows}
-
-    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        rows = self._rows("SELECT key, map_index, value FROM xcom", task_id)
-        [value] = [value for name, index, value in rows if (name, index) == (key, map_index)]
-        return (
-            json.loads(value) if isinstance(value, (str, bytes)) else value
-        )  # SQLite turns JSON's numbers into its own
-
-    def xcom_keys(self, task_id: str) -> list[str]:
-        return [key for (key,) in self._rows("SELECT key FROM xcom", task_id)]
-
-    def _rows(self, select: str, task_id: str) -> list[Any]:
-        with closing(sqlite3.connect(self.database)) as connection:
-            query = f"{select} WHERE dag_id = ? AND run_id = ? AND task_id = ?"
-            return connection.execute(query, (self.dag_id, self.run_id, task_id)).fetchall()
-
-
-class Airflow:
-    """The process that parses and runs the examples; it starts once for all of them."""
-
-    def __init__(self, env: Mapping[str, str], log: Path) -> None:
-        self._database = Path(env["AIRFLOW_HOME"]) / "airflow.db"
-        self._log = log
-        command = (sys.executable, str(HERE / "dag_runner.py"))
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True
-            )
-        self.parsed = self._ask({"parse": True})
-
-    def run(self, dag_id: str, **conf: Any) -> Run:
-        answer = self._ask({"run": dag_id, "conf": conf})
-        if answer["state"] != "success":
-            print(self._log.read_text(errors="replace")[-10_000:])
-        return Run(dag_id, answer["run_id"], answer["state"], self._database)
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait(30)
-        self._process.stdout.close()
-
-    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        print(json.dumps(order), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        assert answer, self._log.read_text(errors="replace")[-10_000:]
-        return json.loads(answer)
 
 
 class Clock:
@@ -115,10 +47,10 @@ def server(clock: Clock) -> Iterator[LocalOSS]:
 
 @pytest.fixture(scope="module")
 def airflow(
-    airflow_env: dict[str, str], server: LocalOSS, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Airflow]:
+    airflow_python: str, airflow_env: dict[str, str], server: LocalOSS, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DagRunner]:
     env = {**airflow_env, "AIRFLOW_CONN_OSS_DEFAULT": server.airflow_connection()}
-    runner = Airflow(env, tmp_path_factory.mktemp("log") / "airflow.log")
+    runner = DagRunner(airflow_python, env, tmp_path_factory.mktemp("log") / "airflow.log")
     yield runner
     runner.close()
 
@@ -143,12 +75,12 @@ def sent_parts(oss: LocalOSS, key: str) -> list[int]:
     return sorted(request.part_number or 0 for request in oss.calls("UploadPart") if request.key == key)
 
 
-def test_every_example_is_parsed_without_an_error(airflow: Airflow) -> None:
+def test_every_example_is_parsed_without_an_error(airflow: DagRunner) -> None:
     assert not airflow.parsed["errors"]
     assert airflow.parsed["dags"] == sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
 
-def test_no_example_and_nothing_of_ours_is_deprecated(airflow: Airflow) -> None:
+def test_no_example_and_nothing_of_ours_is_deprecated(airflow: DagRunner) -> None:
     assert not airflow.parsed["warnings"]
 
 
@@ -158,7 +90,7 @@ def test_every_example_is_run_here() -> None:
         assert f'"{path.stem}"' in text, path.stem
 
 
-def test_resumable_transfer(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+def test_resumable_transfer(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     source, target = tmp_path / "in.bin", tmp_path / "out.bin"
     source.write_bytes(some_bytes(18 * MIB))
     oss.fail("CompleteMultipartUpload", fault=FORGOTTEN)
@@ -171,7 +103,7 @@ def test_resumable_transfer(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> 
     assert sent_parts(oss, "demo/in.bin") == [1, 2, 3]
 
 
-def test_upload(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+def test_upload(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     source = tmp_path / "export.csv"
     source.write_bytes(some_bytes(MIB))
     run = airflow.run("example_upload", file=str(source), bucket=BUCKET)
@@ -184,7 +116,7 @@ def test_upload(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
     assert put.headers["x-oss-meta-dag-id"] == "example_upload"
 
 
-def test_download_twice(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+def test_download_twice(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "models/current.bin", some_bytes(MIB))
     conf = {"object": "oss://my-bucket/models/current.bin", "folder": str(tmp_path / "models")}
     first, second = (airflow.run("example_download", **conf) for _ in range(2))
@@ -195,7 +127,7 @@ def test_download_twice(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None
     assert first.xcom("use") == len(some_bytes(MIB))
 
 
-def test_sensor_then_download(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+def test_sensor_then_download(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "incoming/orders.csv", b"1,2,3")
 
     def deliver_the_marker(request: Request) -> None:
@@ -210,7 +142,7 @@ def test_sensor_then_download(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -
     assert (tmp_path / "orders.csv").read_bytes() == b"1,2,3"
 
 
-def test_retry_safe_etl(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+def test_retry_safe_etl(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     oss.fail("CompleteMultipartUpload", fault=FORGOTTEN)  # of the one that is completed first
     run = airflow.run("example_retry_safe_etl", bucket=BUCKET, folder=str(tmp_path), tables=["orders", "customers"])
     assert run.state == "success"
@@ -226,7 +158,7 @@ def test_retry_safe_etl(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None
     assert oss.object(BUCKET, f"etl/{run.run_id}/_SUCCESS").decode().count("oss://my-bucket/etl/") == 2
 
 
-def test_checkpoint_stores(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+def test_checkpoint_stores(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     source, checkpoints = tmp_path / "export.csv", tmp_path / "checkpoints"
     source.write_bytes(some_bytes(17 * MIB))
     names = ("by_variable", "by_xcom", "by_file")
@@ -243,7 +175,7 @@ def test_checkpoint_stores(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> N
     assert run.xcom_keys("done") in ([], ["return_value"])
 
 
-def test_janitor(airflow: Airflow, oss: LocalOSS, clock: Clock) -> None:
+def test_janitor(airflow: DagRunner, oss: LocalOSS, clock: Clock) -> None:
     clock.ahead = -8 * 86_400
     a_client(oss, clock=clock).initiate(ObjectRef(BUCKET, "left/behind.bin"))
     clock.ahead = 0
@@ -259,7 +191,7 @@ def test_janitor(airflow: Airflow, oss: LocalOSS, clock: Clock) -> None:
     assert oss.uploads(BUCKET) == []
 
 
-def test_hook_in_python_task(airflow: Airflow, oss: LocalOSS, tmp_path: Path) -> None:
+def test_hook_in_python_task(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "reports/known.pdf", b"known")
     for name in ("known", "new"):
         (tmp_path / f"{name}.pdf").write_bytes(b"a report")

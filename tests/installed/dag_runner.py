@@ -1,4 +1,4 @@
-"""Runs example DAGs with ``dag.test()``, in a process of its own: reads one JSON object a line, answers each with one.
+"""Runs the DAGs of a folder with ``dag.test()``: reads one JSON object a line and answers each with one.
 
 ``{"parse": true}`` is answered with the IDs of the DAGs, the import errors, and the deprecation warnings that our own
 files caused. ``{"run": "dag_id", "conf": {…}}`` runs a DAG, its retries without their delay, and is answered with the
@@ -12,11 +12,11 @@ import os
 import sys
 import warnings
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 FOLDER = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]
-OURS = (str(Path(__file__).parents[2] / "airflow_provider_ossresume"), FOLDER)
 
 
 def serve() -> None:
@@ -33,6 +33,7 @@ def serve() -> None:
 
 
 def parse() -> tuple[dict[str, Any], dict[str, Any]]:
+    our_folders = (*find_spec("airflow_provider_ossresume").submodule_search_locations, FOLDER)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         bag = _dag_bag()
@@ -41,7 +42,7 @@ def parse() -> tuple[dict[str, Any], dict[str, Any]]:
     ours = [
         f"{warning.filename}:{warning.lineno}: {warning.message}"
         for warning in caught
-        if issubclass(warning.category, DeprecationWarning) and warning.filename.startswith(OURS)
+        if issubclass(warning.category, DeprecationWarning) and warning.filename.startswith(our_folders)
     ]
     return {"dags": sorted(bag.dags), "errors": bag.import_errors, "warnings": ours}, bag.dags
 
