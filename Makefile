@@ -52,6 +52,7 @@ MATRIX ?=
 
 test-matrix: package  ## install wheel and sdist with each Airflow and Python, and use them; MATRIX="--all --suites"
 	$(AF3)/bin/python -m pip install --quiet uv
+	$(AF3)/bin/uvx --quiet twine check --strict dist/*
 	$(AF3)/bin/python -m tests.matrix $(MATRIX)
 
 fast: $(AF3)/ready  ## run the tests that need no Airflow, in a minute
@@ -76,7 +77,7 @@ types: $(AF3)/ready  ## check the types
 docs: $(AF3)/ready  ## build the documentation anew; a warning is an error
 	$(AF3)/bin/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html
 
-# Built anew from a clean export, so that only what git knows can be in it.
+# Built anew, as what an earlier build has left would be packed again.
 package: $(AF3)/ready  ## build wheel and sdist, and import the wheel from a folder of its own
 	rm -rf dist build
 	$(AF3)/bin/python -m build --outdir dist . > /dev/null

@@ -1,4 +1,4 @@
-"""Run with a folder that holds nothing but the installed wheel: everything must be in it."""
+"""Run with a folder that holds nothing but the installed wheel: everything must be in it, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ import airflow_provider_ossresume as package  # noqa: E402
 
 if not Path(package.__file__).resolve().is_relative_to(folder):
     sys.exit(f"{package.__file__} is not the wheel's")
+others = {path.name for path in folder.iterdir()} - {
+    package.__name__,
+    f"{package.__name__}-{package.__version__}.dist-info",
+}
+if others:
+    sys.exit(f"the wheel brings {', '.join(sorted(others))} into the environment")
 names = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
 for name in names:
     if not name.endswith("__main__"):
@@ -22,6 +28,11 @@ installed = distribution("airflow-provider-ossresume")
 [entry_point] = [point for point in installed.entry_points if point.group == "apache_airflow_provider"]
 if entry_point.load()()["package-name"] != installed.metadata["Name"]:
     sys.exit("the provider's name is not the distribution's")
-if not (Path(package.__file__).parent / "py.typed").exists():
-    sys.exit("py.typed is missing")
+files = {str(file) for file in installed.files or ()}
+for wanted in (
+    "airflow_provider_ossresume/py.typed",
+    f"{package.__name__}-{package.__version__}.dist-info/licenses/LICENSE",
+):
+    if wanted not in files:
+        sys.exit(f"{wanted} is missing")
 print(f"{len(names)} modules of the wheel of version {installed.version} import, and Airflow finds the provider")

@@ -34,6 +34,7 @@ COMMANDS = {
     "widgets": ["providers", "widgets", "--output", "json"],
     "behaviours": ["providers", "behaviours", "--output", "json"],
     "triggers": ["providers", "triggers", "--output", "json"],
+    "links": ["providers", "links", "--output", "json"],
     "test of a good connection": ["connections", "test", "good"],
     "test of a bad connection": ["connections", "test", "bad"],
 }
@@ -217,6 +218,13 @@ def test_the_command_line_knows_how_the_form_behaves(command_line: CommandLine) 
 
 def test_the_command_line_knows_its_trigger(command_line: CommandLine) -> None:
     assert "airflow_provider_ossresume.triggers.oss" in str(command_line.json_of("triggers"))
+
+
+def test_the_command_line_shows_its_links(command_line: CommandLine) -> None:
+    ours = [entry for entry in map(str, command_line.json_of("links")) if "airflow_provider_ossresume" in entry]
+
+    assert len(ours) == len(get_provider_info().get("extra-links", ()))
+    assert all(any(link in entry for entry in ours) for link in get_provider_info().get("extra-links", ()))
 
 
 def test_the_command_line_tests_a_connection(command_line: CommandLine) -> None:
