@@ -100,6 +100,23 @@ def delete_variable(name: str) -> None:
     Variable.delete(name)
 
 
+def variable_names(prefix: str) -> list[str] | None:
+    """Return the names of all Variables in Airflow's database that begin so; None where no task can list them.
+
+    A task can on 2.11, by the database, and from 3.3 on, by the Execution API.
+    """
+    if not AIRFLOW_3:
+        from airflow.utils.session import create_session
+
+        table: Any = Variable  # 2.11's is one
+        with create_session() as session:
+            names = session.query(table.key).filter(table.key.startswith(prefix, autoescape=True))
+            return [name for (name,) in names]
+    if not hasattr(Variable, "keys"):
+        return None
+    return [str(name) for name in Variable.keys(prefix=prefix)]
+
+
 # --- XComs ------------------------------------------------------------------------------------------------------------
 
 

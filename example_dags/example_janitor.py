@@ -2,7 +2,8 @@
 
 When you want it: uploads of tasks that failed for good, or whose DAG is gone, keep their parts, and those cost storage
 until somebody aborts them. A lifecycle rule of the bucket does that by itself; this DAG is for buckets whose rules are
-not yours to set, and for a report of what is there. It aborts nothing before you run it with ``dry_run`` switched off.
+not yours to set, for a report of what is there, and for the checkpoints that go with the uploads. It removes nothing
+before you run it with ``dry_run`` switched off.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from datetime import datetime
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_ossresume.operators.janitor import OSSAbortMultipartUploadsOperator
+from airflow_provider_ossresume.operators.janitor import (
+    OSSAbortMultipartUploadsOperator,
+    OSSCheckpointCleanupOperator,
+)
 
 with DAG(
     dag_id="example_janitor",
@@ -19,7 +23,7 @@ with DAG(
     schedule="@daily",
     catchup=False,
     max_active_runs=1,
-    params={"bucket": "my-bucket", "prefix": "", "older_than": "7d", "dry_run": True},
+    params={"bucket": "my-bucket", "prefix": "", "checkpoints": "variable", "older_than": "7d", "dry_run": True},
     tags=["oss", "example"],
 ) as dag:
     OSSAbortMultipartUploadsOperator(
@@ -28,6 +32,14 @@ with DAG(
         prefix="{{ params.prefix }}",
         older_than="{{ params.older_than }}",
         count_bytes=True,
+        dry_run="{{ params.dry_run }}",
+        retries=2,
+    )
+    OSSCheckpointCleanupOperator(
+        task_id="forget_checkpoints",
+        checkpoint="{{ params.checkpoints }}",
+        older_than="{{ params.older_than }}",
+        gone_uploads=True,
         dry_run="{{ params.dry_run }}",
         retries=2,
     )

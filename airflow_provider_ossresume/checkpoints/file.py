@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
+from airflow_provider_ossresume.checkpoints import KEY
 from airflow_provider_ossresume.errors import StoreUnavailable
 
 
@@ -51,6 +53,14 @@ class FileCheckpointStore:
             self._path(key).unlink(missing_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be removed: {error.strerror}") from error
+
+    def keys(self) -> list[str]:
+        """Return the keys of all checkpoints in the folder; other files are left out."""
+        try:
+            names = os.listdir(self.folder) if self.folder.exists() else []
+        except OSError as error:
+            raise StoreUnavailable(f"{self.folder} cannot be listed: {error.strerror}") from error
+        return sorted(match[1] for name in names if (match := re.fullmatch(rf"({KEY})\.json", name)))
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"

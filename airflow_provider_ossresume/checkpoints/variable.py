@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from airflow_provider_ossresume import _airflow
-from airflow_provider_ossresume.checkpoints import PREFIX
+from airflow_provider_ossresume.checkpoints import KEY, PREFIX
+from airflow_provider_ossresume.errors import CheckpointError
 
 
 class VariableCheckpointStore:
@@ -34,6 +37,23 @@ class VariableCheckpointStore:
             _airflow.delete_variable(PREFIX + key)
         except Exception as error:  # as above
             raise _airflow.store_error(f"deleting the {self.place(key)}", error) from error
+
+    def keys(self) -> list[str]:
+        """Return the keys of all checkpoints that are Variables, whoever saved them.
+
+        :raises StoreUnavailable: when Airflow does not answer
+        :raises CheckpointError: on Airflow 3.0 to 3.2, where no task can list Variables
+        """
+        try:
+            names = _airflow.variable_names(PREFIX)
+        except Exception as error:  # as above
+            raise _airflow.store_error("listing the Variables", error) from error
+        if names is None:
+            raise CheckpointError(
+                "this Airflow lets no task list Variables, as 3.0 to 3.2 do not; name them with names=[…], as "
+                f"`airflow variables list` or the UI shows them: they begin with {PREFIX}"
+            )
+        return sorted(match[1] for name in names if (match := re.fullmatch(f"{PREFIX}({KEY})", name)))
 
     def place(self, key: str) -> str:
         """Return what to look for in Airflow's UI."""

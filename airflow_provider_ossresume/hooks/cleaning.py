@@ -1,20 +1,26 @@
-"""Removes what nobody needs any more: unfinished uploads that are stale, and objects, many at a time."""
+"""Removes what nobody needs any more: stale uploads, checkpoints that were left behind, and objects in batches."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Protocol
 
-from airflow_provider_ossresume.errors import BadAnswer, NoSuchUpload, OSSResumeError
+from airflow_provider_ossresume.errors import BadAnswer, NoSuchUpload, OSSResumeError, TrySuperseded
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
 from airflow_provider_ossresume.model.cleaning import (
     MOST_NAMED,
     AbortReport,
+    CheckpointReport,
     DeleteReport,
+    LeftCheckpoint,
     Staleness,
     UploadFate,
     describe_upload,
+    judge_checkpoint,
 )
 from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef
 
@@ -105,3 +111,76 @@ def delete_objects(
 def _not_deleted(target: ObjectRef) -> BadAnswer:
     operation = "DeleteMultipleObjects"
     return BadAnswer(f"{operation}: OSS did not say that {target} is deleted", operation=operation, target=str(target))
+
+
+class ListingStore(Protocol):
+    """A home of checkpoints that can name all of them."""
+
+    def keys(self) -> list[str]: ...
+    def load(self, key: str) -> str | None: ...
+    def delete(self, key: str) -> None: ...
+    def place(self, key: str) -> str: ...
+
+
+def clean_checkpoints(
+    store: ListingStore,
+    *,
+    keys: Iterable[str] | None = None,
+    older_than: timedelta,
+    dry_run: bool,
+    oss: OssClient | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    watch: Callable[[], None] = lambda: None,
+) -> CheckpointReport:
+    """Delete a store's checkpoints that are older than an age, or say which ones would be.
+
+    One that cannot be looked at or deleted stops no other.
+
+    :param keys: of those that are looked at; by default all
+    :param oss: asked which uploads are gone; their checkpoints are deleted whatever their age
+    :param watch: called before each; what it raises ends the work
+    :raises CheckpointError: when the store cannot be listed
+    """
+    left: list[LeftCheckpoint] = []
+    for key in store.keys() if keys is None else keys:
+        watch()
+        found = _cleaned(store, key, older_than=older_than, dry_run=dry_run, oss=oss, now=now())
+        if found.fate == "failed":
+            log.warning("Could not clean %s: %s", found, found.error)
+        elif found.fate == "deleted":
+            log.info("Deleted %s", found)
+        elif found.fate == "would delete":
+            log.info("Would delete %s", found)
+        left.append(found)
+    report = CheckpointReport(str(store), tuple(left))
+    log.info("Looked through %s", report)
+    return report
+
+
+def _cleaned(
+    store: ListingStore, key: str, *, older_than: timedelta, dry_run: bool, oss: OssClient | None, now: datetime
+) -> LeftCheckpoint:
+    found = LeftCheckpoint(store.place(key), "failed")
+    try:
+        found = judge_checkpoint(store.place(key), store.load(key), now=now, older_than=older_than)
+        if found.fate in ("young", "undated") and oss and _is_gone(oss, found.checkpoint):
+            found = replace(found, fate="would delete")
+        if found.fate == "would delete" and not dry_run:
+            store.delete(key)
+            found = replace(found, fate="deleted")
+    except TrySuperseded:
+        raise
+    except OSSResumeError as error:
+        return replace(found, fate="failed", error=error)
+    return found
+
+
+def _is_gone(oss: OssClient, checkpoint: Checkpoint | None) -> bool:
+    """True when the checkpoint is of an upload whose ID OSS does not know any more."""
+    if not isinstance(checkpoint, UploadCheckpoint):
+        return False
+    try:
+        oss.list_parts(ObjectRef(checkpoint.bucket, checkpoint.key), checkpoint.upload_id)
+    except NoSuchUpload:
+        return True
+    return False

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import BaseHook, current_context
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
+from airflow_provider_ossresume.checkpoints.variable import VariableCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks import widgets
-from airflow_provider_ossresume.hooks.cleaning import abort_uploads, delete_objects
+from airflow_provider_ossresume.hooks.cleaning import abort_uploads, clean_checkpoints, delete_objects
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
-from airflow_provider_ossresume.model.cleaning import AbortReport, DeleteReport, Staleness
+from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, Staleness
 from airflow_provider_ossresume.model.object_options import (
     ObjectOptions,
     RequestPayer,
@@ -290,6 +293,38 @@ class OSSResumeHook(BaseHook):
         key = checkpoint_key(direction, target.uri, *run.identity(file))
         return Checkpointer(store, key, owner=run.owner, interval=self.transfer_config.checkpoint_interval)
 
+    def clean_checkpoints(
+        self,
+        checkpoint: str = "variable",
+        *,
+        older_than: timedelta,
+        keys: Iterable[str] | None = None,
+        gone_uploads: bool = False,
+        dry_run: bool = True,
+        context: Mapping[str, Any] | None = None,
+        watch: Callable[[], None] = lambda: None,
+    ) -> CheckpointReport:
+        """Delete left-over checkpoints; see :func:`~airflow_provider_ossresume.hooks.cleaning.clean_checkpoints`.
+
+        :param checkpoint: the store: ``variable``, ``file`` or ``file:FOLDER``
+        :param gone_uploads: those too whose upload OSS does not know any more, whatever their age
+        :raises ArgumentError: for a store whose checkpoints no task can list
+        """
+        check_text("checkpoint", checkpoint)
+        if reason := _CANNOT_BE_LISTED.get(checkpoint):
+            raise ArgumentError("checkpoint", checkpoint, reason)
+        store = select_store(checkpoint, context=context or current_context())
+        if not isinstance(store, (FileCheckpointStore, VariableCheckpointStore)):
+            raise ArgumentError("checkpoint", checkpoint, "choose variable, file or file:FOLDER")
+        return clean_checkpoints(
+            store,
+            keys=keys,
+            older_than=older_than,
+            dry_run=dry_run,
+            oss=self.get_conn() if gone_uploads else None,
+            watch=watch,
+        )
+
     # --- objects ------------------------------------------------------------------------------------------------------
 
     def head_object(self, key: str, bucket_name: str | None = None) -> ObjectMeta:
@@ -438,6 +473,15 @@ class OSSResumeHook(BaseHook):
         return widgets.connection_form_widgets()
 
 
+_CANNOT_BE_LISTED = {
+    "auto": "name the store: variable, file or file:FOLDER",
+    "task_state": "a task sees its own entries of the task state store only; `airflow state-store clean` removes what "
+    "has expired, `airflow db clean` what goes with old runs",
+    "xcom": "a task finds an XCom only by its run and task; `airflow db clean` removes those of old runs",
+    "memory": "nothing is left of a process that has ended",
+}
+
+
 class _Run:
     """Which try of which task instance this is, or that it is none."""
 
@@ -448,9 +492,9 @@ class _Run:
             self.name = self.owner.identity
         else:
             ti = context["ti"]
-            self.owner = this_process(ti.try_number)
             self._ids = (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
             self.name = " ".join(map(str, self._ids))
+            self.owner = this_process(ti.try_number, task=self.name)
 
     def identity(self, file: str | os.PathLike[str]) -> tuple[object, ...]:
         """Return what tells this transfer's checkpoint from others: the task instance, or outside one the file."""

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable
@@ -143,12 +144,17 @@ def options_digest(options: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def encode(checkpoint: Checkpoint) -> str:
-    """Return the checkpoint as one line of JSON: under 2 KiB as long as the done parts lie in few runs."""
+def encode(checkpoint: Checkpoint, *, saved_at: float | None = None) -> str:
+    """Return the checkpoint as one line of JSON: under 2 KiB as long as the done parts lie in few runs.
+
+    :param saved_at: seconds since 1970; no try reads it, it tells how old a checkpoint is that nobody needs any more
+    """
     content = asdict(checkpoint)
     if isinstance(checkpoint, DownloadCheckpoint):
         content["runs"] = [[run.first, run.last, f"{run.crc64:016x}"] for run in checkpoint.runs]
     content = {"ossresume": FORMAT_VERSION, "kind": checkpoint.kind, **content}
+    if saved_at is not None:
+        content["saved_at"] = datetime.fromtimestamp(saved_at, timezone.utc).isoformat(timespec="seconds")
     text = json.dumps(content, ensure_ascii=False)
     # A file name that is no UTF-8 cannot be stored as it is.
     return text if _is_unicode(text) else json.dumps(content)
@@ -186,6 +192,15 @@ def decode(text: object) -> Checkpoint:
     if content.get("kind") == DownloadCheckpoint.kind:
         return _read_download(reader)
     raise CheckpointUnreadable(f"the checkpoint is of unknown kind {content.get('kind')!r}")
+
+
+def saved_at(text: str) -> datetime | None:
+    """Return when a checkpoint that can be decoded was saved, by the clock of the worker that did; None if unknown."""
+    try:
+        found = datetime.fromisoformat(str(json.loads(text).get("saved_at")))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _read_upload(fields: _Fields) -> UploadCheckpoint:

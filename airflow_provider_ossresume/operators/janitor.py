@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ossresume.errors import PartlyFailed
+from airflow_provider_ossresume.checkpoints import KEY, PREFIX
+from airflow_provider_ossresume.errors import ArgumentError, PartlyFailed
 from airflow_provider_ossresume.model.arguments import parse_age, parse_texts, parse_truth
 from airflow_provider_ossresume.model.cleaning import Staleness
 from airflow_provider_ossresume.operators._base import OSSOperator
@@ -81,3 +83,70 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
         if report.errors:
             raise PartlyFailed(f"{len(report.errors)} of {report.found} uploads were not aborted", report.errors)
         return report.report()
+
+
+class OSSCheckpointCleanupOperator(OSSOperator):
+    """Delete checkpoints that tasks have left behind: of runs that were deleted, or that never succeeded.
+
+    A checkpoint whose task is going to resume looks the same as one that nobody needs: ``older_than`` is what guards
+    it. Ages are told by the time that stands in the checkpoint, so by the workers' clocks. A transfer that runs
+    meanwhile puts its checkpoint back; one that waits for its retry begins anew. The uploads themselves are left alone:
+    :class:`OSSAbortMultipartUploadsOperator` aborts them.
+
+    Only Variables and files can be cleaned so: a task sees no other task's entries in the task state store, nor XComs
+    by their names alone. Airflow 3.0 to 3.2 let no task list Variables: there they are to be named.
+
+    Returns a report, which the log shows too: store, found, deleted, would_delete, vanished, failed, kept_young,
+    kept_undated, kept_unreadable, and the first 100 checkpoints and errors.
+
+    :param older_than: an age: a timedelta, seconds, or a text such as ``"30d"`` or ``"1d12h"`` (templated)
+    :param checkpoint: the store: ``variable``, ``file`` (``~/.ossresume`` on this worker) or ``file:FOLDER``
+        (templated)
+    :param names: the checkpoints that are looked at: names of Variables, or keys; by default all (templated)
+    :param gone_uploads: delete, whatever their age, those too whose upload OSS does not know any more; takes one
+        request for each, by the connection
+    :param dry_run: delete nothing and report what would be (templated, as ``is_dry_run``)
+    :param region: takes the place of the connection's (templated)
+    :param oss_conn_id: the connection, used with ``gone_uploads`` only (templated)
+    """
+
+    template_fields: Sequence[str] = ("older_than", "checkpoint", "names", "is_dry_run", "region", "oss_conn_id")
+    ui_color = "#e8e0f2"
+
+    def __init__(
+        self,
+        *,
+        older_than: Age,
+        checkpoint: str = "variable",
+        names: str | Sequence[str] | None = None,
+        gone_uploads: bool = False,
+        dry_run: bool | str = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.older_than = older_than
+        self.checkpoint = checkpoint
+        self.names = names
+        self.gone_uploads = gone_uploads
+        self.is_dry_run = dry_run
+
+    def _work(self, context: Any) -> dict[str, Any]:
+        report = self.hook.clean_checkpoints(
+            self.checkpoint,
+            context=context,
+            keys=None if self.names is None else [_key(name) for name in parse_texts("names", self.names)],
+            older_than=parse_age("older_than", self.older_than),
+            gone_uploads=self.gone_uploads,
+            dry_run=parse_truth("dry_run", self.is_dry_run),
+            watch=self._watch,
+        )
+        if report.errors:
+            raise PartlyFailed(f"{len(report.errors)} checkpoints were not cleaned", report.errors)
+        return report.report()
+
+
+def _key(name: str) -> str:
+    """Return the key of a checkpoint that is named as Airflow, or the folder, shows it; never another Variable's."""
+    if match := re.fullmatch(rf"(?:{PREFIX})?({KEY})(?:\.json)?", name.strip()):
+        return match[1]
+    raise ArgumentError("names", name, f"a checkpoint's name is {PREFIX} and 40 hex digits, or those alone")

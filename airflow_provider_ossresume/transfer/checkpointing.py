@@ -46,9 +46,9 @@ class NamesPlaces(Protocol):
     def place(self, key: str) -> str: ...
 
 
-def this_process(try_number: int = 0) -> Owner:
-    """Return this process as an owner; outside Airflow its try number is 0."""
-    return Owner(try_number, f"{socket.gethostname()} pid {os.getpid()} {uuid.uuid4().hex[:8]}")
+def this_process(try_number: int = 0, *, task: str = "") -> Owner:
+    """Return this process as an owner; outside Airflow its try number is 0, and it runs no task."""
+    return Owner(try_number, f"{task and f'{task} on '}{socket.gethostname()} pid {os.getpid()} {uuid.uuid4().hex[:8]}")
 
 
 class Checkpointer:
@@ -66,6 +66,7 @@ class Checkpointer:
         interval: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.owner = owner
         self.saves = 0
@@ -75,6 +76,7 @@ class Checkpointer:
         self._interval = interval
         self._clock = clock
         self._sleep = sleep
+        self._wall_clock = wall_clock
         self._is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True
         self._current: Checkpoint | None = None
         self._is_saved = True
@@ -253,7 +255,7 @@ class Checkpointer:
         least = self._interval
         self._is_stored = True  # even if it fails: only the answer may be lost
         try:
-            self._store.save(self.key, encode(self._current))
+            self._store.save(self.key, encode(self._current, saved_at=self._wall_clock()))
             self._is_saved = True
             self.saves += 1
             self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL

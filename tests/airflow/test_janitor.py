@@ -6,19 +6,30 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_ossresume import _airflow
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
+from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, encode
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.operators.janitor import OSSAbortMultipartUploadsOperator
-from tests.world import BUCKET, PART, a_client
+from airflow_provider_ossresume.operators.janitor import (
+    OSSAbortMultipartUploadsOperator,
+    OSSCheckpointCleanupOperator,
+)
+from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
+from tests.world import BUCKET, PART, a_client, a_file
 
 pytestmark = pytest.mark.usefixtures("database")
 
 DAY = 86_400
 DENIED = Fault("status", status=403, code="AccessDenied")
+
+needs_listing = pytest.mark.skipif(
+    _airflow.AIRFLOW_3 and not hasattr(_airflow.Variable, "keys"), reason="Airflow 3.0 to 3.2 list no Variables"
+)
 
 
 class Clock:
@@ -335,3 +346,221 @@ def test_an_uploads_report_is_plain_json(abort: Any, begin: Any) -> None:
     begin("old", days_ago=9)
     report = abort().xcom("abort")
     assert json.loads(json.dumps(report)) == report
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clean(dag: Any, oss: LocalOSS) -> Callable[..., Any]:
+    """Runs the operator as the task ``clean``."""
+    from tests.airflow import runs
+
+    def run(**options: Any) -> Any:
+        with dag:
+            OSSCheckpointCleanupOperator(**{"task_id": "clean", "older_than": "30d", "retries": 0, **options})
+        return runs.run(dag)
+
+    return run
+
+
+@pytest.fixture(params=["variable", "file"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    return Home(tmp_path / "checkpoints" if request.param == "file" else None)
+
+
+class Home:
+    """A store, filled by hand: Variables in Airflow's database, or files in a folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.choice = f"file:{folder}" if folder else "variable"
+        self._folder = folder
+
+    def add(self, key: str, text: str) -> str:
+        """Return its name, as a person finds it."""
+        if self._folder:
+            self._folder.mkdir(exist_ok=True)
+            (self._folder / f"{key}.json").write_text(text)
+            return key
+        from airflow.models import Variable
+
+        Variable.set(f"ossresume-{key}", text, description="a test")
+        return f"ossresume-{key}"
+
+    def keys(self) -> set[str]:
+        if self._folder:
+            return {file.stem for file in self._folder.glob("*.json")}
+        from tests.airflow import runs
+
+        return {place.removeprefix("variable ossresume-") for place in runs.checkpoints()}
+
+
+def a_checkpoint(*, days_ago: float, key: str = "key", upload_id: str = "ID") -> str:
+    owner = Owner(1, "the_dag the_run the_task -1 on worker pid 1 abcd")
+    checkpoint = UploadCheckpoint(BUCKET, key, upload_id, 5 * PART, PART, "0", owner)
+    return encode(checkpoint, saved_at=time.time() - days_ago * DAY)
+
+
+OLD, YOUNG, OTHER = (letter * 40 for letter in "abc")
+
+
+@needs_listing
+def test_old_checkpoints_are_deleted_and_young_ones_kept(clean: Any, home: Home) -> None:
+    home.add(OLD, a_checkpoint(days_ago=31))
+    home.add(YOUNG, a_checkpoint(days_ago=29))
+
+    done = clean(checkpoint=home.choice, dry_run=False)
+
+    assert done.instance("clean") == ("success", 1)
+    assert home.keys() == {YOUNG}
+    report = done.xcom("clean")
+    assert (report["found"], report["deleted"], report["kept_young"]) == (2, 1, 1)
+    [deleted] = report["checkpoints"]
+    assert OLD in deleted["place"]
+    assert deleted["uri"] == f"oss://{BUCKET}/key"
+    assert deleted["owner"].startswith("the_dag the_run the_task")
+
+
+@needs_listing
+def test_no_checkpoint_is_deleted_unless_that_is_asked_for(clean: Any, home: Home, log: Any) -> None:
+    home.add(OLD, a_checkpoint(days_ago=31))
+
+    report = clean(checkpoint=home.choice).xcom("clean")
+
+    assert (report["deleted"], report["would_delete"]) == (0, 1)
+    assert home.keys() == {OLD}
+    assert any(line.startswith("Would delete") and "the_dag the_run the_task" in line for line in log.messages)
+
+
+@needs_listing
+def test_what_is_no_checkpoint_of_ours_is_left_alone(clean: Any, home: Home) -> None:
+    home.add(OLD, "not ours")
+    home.add(YOUNG, a_checkpoint(days_ago=99).replace('"ossresume": 1', '"ossresume": 2'))
+    home.add(OTHER, a_checkpoint(days_ago=99).replace("saved_at", "saved"))
+    home.add("of-somebody", a_checkpoint(days_ago=99))
+
+    report = clean(checkpoint=home.choice, dry_run=False).xcom("clean")
+
+    assert home.keys() == {OLD, YOUNG, OTHER, "of-somebody"}
+    assert (report["found"], report["kept_unreadable"], report["kept_undated"]) == (3, 2, 1)
+
+
+def test_only_checkpoints_that_are_named_are_looked_at(clean: Any, home: Home) -> None:
+    named = home.add(OLD, a_checkpoint(days_ago=31))
+    home.add(OTHER, a_checkpoint(days_ago=31))
+
+    report = clean(checkpoint=home.choice, names=[named, "d" * 40], dry_run=False).xcom("clean")
+
+    assert home.keys() == {OTHER}
+    assert (report["deleted"], report["vanished"]) == (1, 1)
+
+
+@needs_listing
+def test_checkpoints_of_uploads_that_are_gone_are_deleted_whatever_their_age(
+    clean: Any, home: Home, begin: Any, oss: LocalOSS
+) -> None:
+    home.add(YOUNG, a_checkpoint(days_ago=0, upload_id=begin("key")))
+    home.add(OTHER, a_checkpoint(days_ago=0, upload_id="0" * 32))
+
+    report = clean(checkpoint=home.choice, gone_uploads=True, dry_run=False).xcom("clean")
+
+    assert home.keys() == {YOUNG}
+    assert (report["deleted"], report["kept_young"]) == (1, 1)
+    assert len(oss.calls("ListParts")) == 2
+
+
+@needs_listing
+def test_a_checkpoint_that_cannot_be_judged_is_kept_and_named_at_the_end(clean: Any, home: Home, oss: LocalOSS) -> None:
+    home.add(OLD, a_checkpoint(days_ago=31))
+    home.add(YOUNG, a_checkpoint(days_ago=1))
+    oss.fail("ListParts", fault=DENIED)
+    seen: list[BaseException] = []
+
+    done = clean(checkpoint=home.choice, gone_uploads=True, dry_run=False, retries=2, **endings(seen))
+
+    assert done.instance("clean") == ("failed", 1)
+    assert home.keys() == {YOUNG}
+    assert "1 checkpoints were not cleaned" in str(seen[0])
+    assert "grant oss:ListParts" in str(seen[0])
+
+
+@needs_listing
+def test_oss_is_asked_for_nothing_where_only_ages_count(clean: Any, home: Home, oss: LocalOSS) -> None:
+    home.add(OLD, a_checkpoint(days_ago=31))
+
+    clean(checkpoint=home.choice, dry_run=False, oss_conn_id="no_such_connection")
+
+    assert home.keys() == set()
+    assert oss.requests == []
+
+
+@needs_listing
+def test_what_a_real_transfer_leaves_behind_tells_whose_it_is(dag: Any, oss: LocalOSS, tmp_path: Path) -> None:
+    from tests.airflow import runs
+
+    oss.fail("UploadPart", nth=3, fault=Fault("status", status=503))
+    with dag:
+        upload = OSSResumableUploadOperator(
+            task_id="upload",
+            file=str(a_file(tmp_path)),
+            key=f"oss://{BUCKET}/exports/key",
+            checkpoint="variable",
+            transfer_config={"part_size": PART, "multipart_threshold": PART, "part_retries": 0},
+            retries=0,
+        )
+        young = OSSCheckpointCleanupOperator(task_id="young", older_than="1h", trigger_rule="all_done", dry_run=False)
+        gone = OSSCheckpointCleanupOperator(
+            task_id="gone",
+            older_than="1h",
+            gone_uploads=True,
+            dry_run=False,
+            pre_execute=lambda context: [oss.abort(BUCKET, key, upload_id) for key, upload_id in oss.uploads(BUCKET)],
+        )
+        upload >> young >> gone
+
+    done = runs.run(dag)
+
+    assert done.instance("upload")[0] == "failed"
+    assert done.xcom("young")["kept_young"] == 1
+    [deleted] = done.xcom("gone")["checkpoints"]
+    assert deleted["uri"] == f"oss://{BUCKET}/exports/key"
+    assert deleted["owner"].startswith(f"{dag.dag_id} {done.run_id} upload -1 on ")
+    assert runs.checkpoints() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"checkpoint": "task_state"}, "checkpoint='task_state': a task sees its own entries"),
+        ({"checkpoint": "xcom"}, "checkpoint='xcom': a task finds an XCom only by"),
+        ({"checkpoint": "memory"}, "checkpoint='memory'"),
+        ({"checkpoint": "auto"}, "checkpoint='auto': name the store"),
+        ({"checkpoint": "redis"}, "checkpoint='redis'"),
+        ({"names": ["my_variable"]}, "names='my_variable': a checkpoint's name is ossresume- and 40 hex digits"),
+        ({"names": [f"other-{OLD}"]}, "names='other-"),
+        ({"older_than": "x"}, "older_than='x'"),
+        ({"dry_run": ""}, "dry_run=''"),
+    ],
+)
+def test_a_wrong_argument_of_the_cleanup_fails_at_once(clean: Any, options: dict[str, Any], named: str) -> None:
+    home = Home(None)
+    home.add(OLD, a_checkpoint(days_ago=99))
+    seen: list[BaseException] = []
+
+    done = clean(**{"dry_run": False, "retries": 3, **options, **endings(seen)})
+
+    assert done.instance("clean") == ("failed", 1)
+    assert str(seen[0]).startswith(named)
+    assert home.keys() == {OLD}
+
+
+def test_where_no_task_can_list_variables_the_error_says_what_to_do(
+    clean: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_airflow, "variable_names", lambda prefix: None)  # as on Airflow 3.0 to 3.2
+    seen: list[BaseException] = []
+
+    assert clean(retries=2, **endings(seen)).instance("clean") == ("failed", 1)
+
+    assert "`airflow variables list`" in str(seen[0])
+    assert "names=[…]" in str(seen[0])

@@ -185,6 +185,7 @@ def test_janitor(airflow: DagRunner, oss: LocalOSS, clock: Clock) -> None:
     )
     assert {run.state for run in (looked, kept, aborted)} == {"success"}
     assert looked.xcom("abort_stale_uploads")["would_abort"] == 1
+    assert looked.xcom("forget_checkpoints")["found"] == 0
     assert kept.xcom("abort_stale_uploads")["kept_young"] == 1
     report = aborted.xcom("abort_stale_uploads")
     assert (report["aborted"], report["bytes"], report["prefixes"]) == (1, 0, {"left/": 1})

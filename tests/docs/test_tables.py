@@ -22,7 +22,7 @@ from airflow_provider_ossresume.checkpoints.select import CHOICES
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
-from airflow_provider_ossresume.model.cleaning import AbortReport, DeleteReport
+from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss import answers
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
@@ -42,6 +42,7 @@ def first_codes(page: str, heading: str) -> list[str]:
 
 
 NOT_TEMPLATED = {
+    "gone_uploads",
     "truncate",
     "whole_bucket",
     "count_bytes",
@@ -73,6 +74,7 @@ def arguments_of(operator: type) -> dict[str, Any]:
         ("operators.objects", "OSSListOperator", "list-and-delete.md", "List"),
         ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
+        ("operators.janitor", "OSSCheckpointCleanupOperator", "janitor.md", "Delete left-over checkpoints"),
         ("sensors.oss", "OSSObjectSensor", "sensor.md", "Sensor"),
     ],
 )
@@ -100,6 +102,8 @@ def test_every_key_of_the_report_is_listed() -> None:
 def test_every_key_of_the_janitors_reports_is_listed() -> None:
     aborted = AbortReport.of([], bucket="b", prefix="")
     assert first_codes("janitor.md", "The report") == [*aborted.report()]
+    cleaned = CheckpointReport("Variable", ())
+    assert first_codes("janitor.md", "The cleanup's report") == [*cleaned.report()]
     assert first_codes("list-and-delete.md", "The report") == [*DeleteReport(False).report()]
 
 
