@@ -5,10 +5,11 @@ Only the task's own thread may call what is in here: Airflow 3.0 and 3.1 have no
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow import __version__ as _version
 from airflow.providers.common.compat.sdk import (
@@ -30,6 +31,10 @@ from airflow.providers.common.compat.sdk import (
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ossresume.errors import StoreUnavailable, TrySuperseded
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.retry_policy import RetryDecision as RetryDecision
+    from airflow.sdk.definitions.retry_policy import RetryPolicy as RetryPolicy
 
 __all__ = [
     "AirflowException",
@@ -115,6 +120,24 @@ def variable_names(prefix: str) -> list[str] | None:
     if not hasattr(Variable, "keys"):
         return None
     return [str(name) for name in Variable.keys(prefix=prefix)]
+
+
+# --- retry policies ---------------------------------------------------------------------------------------------------
+
+
+def retry_policy_classes() -> tuple[Any, Any]:
+    """Return Airflow's classes RetryDecision and RetryPolicy.
+
+    :raises ImportError: before Airflow 3.3, which has none
+    """
+    try:
+        found = importlib.import_module("airflow.sdk.definitions.retry_policy")
+    except ImportError as error:
+        raise ImportError(
+            f"retry policies come with Airflow 3.3, and this is {_version}; leave retry_policy out, as our operators "
+            "fail at once for what no retry mends on every version"
+        ) from error
+    return found.RetryDecision, found.RetryPolicy
 
 
 # --- XComs ------------------------------------------------------------------------------------------------------------

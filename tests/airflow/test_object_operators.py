@@ -159,6 +159,27 @@ def test_what_another_task_lists_is_deleted(run: Any, filled: LocalOSS, dag: Any
     assert "in/2.txt" not in filled.objects(BUCKET)
 
 
+def test_mapped_tasks_delete_a_list_each(run: Any, filled: LocalOSS, dag: Any) -> None:
+    from tests.airflow import runs
+
+    with dag:
+        OSSDeleteObjectsOperator.partial(task_id="task", bucket_name=BUCKET, dry_run="{{ false }}").expand(
+            keys=[["a.csv", "inbox"], ["in/2.txt"]]
+        )
+    done = runs.run(dag)
+
+    assert [done.xcom("task", map_index=index)["deleted"] for index in (0, 1)] == [2, 1]
+    assert set(filled.objects(BUCKET)) == set(KEYS) - {"a.csv", "inbox", "in/2.txt"}
+
+
+def test_airflows_own_dry_run_renders_the_templates_and_deletes_nothing(filled: LocalOSS, dag: Any) -> None:
+    task = OSSDeleteObjectsOperator(task_id="task", prefix="in/", dag=dag)
+
+    task.dry_run()  # as `airflow tasks test --dry-run` of 2.11 does
+
+    assert filled.requests == []
+
+
 def test_objects_of_several_buckets_are_deleted_by_their_urls(run: Any, filled: LocalOSS) -> None:
     filled.create_bucket("other")
     filled.put("other", "key", b"")

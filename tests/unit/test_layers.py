@@ -24,6 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "operators": {"hooks", "transfer", "checkpoints", "assets", "model", "errors", "_airflow"},
     "sensors": {"triggers", "hooks", "model", "errors", "_airflow"},
     "triggers": {"hooks", "model", "errors", "_airflow"},
+    "policies": {"errors", "_airflow"},
     "links": {"hooks", "model", "errors", "_airflow"},
     "hooks": {"transfer", "checkpoints", "oss", "assets", "model", "errors", "_airflow", "get_provider_info"},
     "resumable": {"transfer", "checkpoints", "oss", "model", "errors"},
@@ -38,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "get_provider_info": set(),
     "": set(),
 }
-KNOW_AIRFLOW = {"operators", "sensors", "triggers", "links", "hooks", "assets"}
+KNOW_AIRFLOW = {"operators", "policies", "sensors", "triggers", "links", "hooks", "assets"}
 AIRFLOW_STORES = {"checkpoints.variable", "checkpoints.xcom", "checkpoints.task_state"}
 HTTP = {"requests", "tenacity", "urllib3"}
 IMPURE = {"os", "io", "pathlib", "socket", "time", "threading", "logging", "random"}
@@ -156,7 +157,15 @@ for name in {names}:
 
 def test_parsing_a_dag_loads_no_http_and_no_engine(tmp_path: Path) -> None:
     # Airflow itself is loaded first: what it needs is not our doing.
-    names = ["_airflow", "assets.oss", "operators.oss", "sensors.oss", "triggers.oss"]
+    names = [
+        "_airflow",
+        "assets.oss",
+        "operators.oss",
+        "operators.objects",
+        "operators.janitor",
+        "sensors.oss",
+        "triggers.oss",
+    ]
     loaded = loaded_by(names, home=tmp_path)
 
     for name in names[1:]:

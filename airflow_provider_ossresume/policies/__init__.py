@@ -1,0 +1,1 @@
+"""Policies that Airflow asks about tasks."""

@@ -1,0 +1,91 @@
+"""A retry policy for tasks that talk to OSS: fail at once for what no retry mends, and wait as long as it takes.
+
+Airflow knows retry policies from 3.3 on. On an older one importing this module is an ImportError that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ossresume import _airflow
+from airflow_provider_ossresume.errors import ConnectionFailed, OSSResumeError, ServiceError
+
+if TYPE_CHECKING:
+    from airflow_provider_ossresume._airflow import RetryDecision, RetryPolicy
+else:
+    RetryDecision, RetryPolicy = _airflow.retry_policy_classes()
+
+THROTTLED = (429, 503)  # OSS: TooManyRequests, and ServiceUnavailable with its rate limits
+LONGEST_WAIT = timedelta(hours=1)  # unless more is asked for: quotas of traffic and requests are those of seconds
+
+
+@dataclass(frozen=True)
+class OSSRetryPolicy(RetryPolicy):
+    """Decide by the error of OSS whether a task is tried again, and when; pass it as ``retry_policy``.
+
+    ====================================  ======================================================================
+    the task failed with                  then
+    ====================================  ======================================================================
+    an error that no retry mends          it fails now, and burns none of its retries
+    429 or 503, so OSS throttles          ``throttled_delay``, twice as long at each further try, or as long as
+                                          OSS asks for when that is more; at most an hour
+    no answer, or half of one             ``network_delay``
+    any other error                       as without a policy
+    ====================================  ======================================================================
+
+    The number of retries is the task's, whatever the policy says. It looks through what an error was raised from, so
+    an error of your own that wraps one of ours counts too.
+
+    :param throttled_delay: until the first retry after OSS has throttled; one above an hour counts at each try
+    :param network_delay: until the retry after the connection failed; the next try resumes, so soon is fine
+    """
+
+    throttled_delay: timedelta = timedelta(minutes=5)
+    network_delay: timedelta = timedelta(seconds=10)
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Any | None = None
+    ) -> RetryDecision:
+        """Return what Airflow is to do about a try that has failed."""
+        error = next((each for each in _causes(exception) if isinstance(each, OSSResumeError)), None)
+        if error is None:
+            return RetryDecision.default()
+        if not error.retryable:
+            return RetryDecision.fail(f"no retry mends this: {error}")
+        if isinstance(error, ServiceError) and error.status in THROTTLED:
+            return RetryDecision.retry(self._throttled(try_number, error.retry_after), f"OSS throttles: {error}")
+        if isinstance(error, ConnectionFailed):
+            return RetryDecision.retry(self.network_delay, f"the connection failed: {error}")
+        return RetryDecision.default()
+
+    def _throttled(self, try_number: int, asked: float | None) -> timedelta:
+        most = max(self.throttled_delay, LONGEST_WAIT)
+        doubled: timedelta = self.throttled_delay * 2 ** min(max(try_number - 1, 0), 16)
+        return min(max(doubled, timedelta(seconds=min(asked or 0.0, most.total_seconds()))), most)
+
+    def serialize(self) -> dict[str, Any]:
+        """Return it as JSON, both delays in seconds."""
+        return {
+            "throttled_delay": self.throttled_delay.total_seconds(),
+            "network_delay": self.network_delay.total_seconds(),
+        }
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> OSSRetryPolicy:
+        """Return the policy that :meth:`serialize` has written."""
+        return cls(
+            throttled_delay=timedelta(seconds=data["throttled_delay"]),
+            network_delay=timedelta(seconds=data["network_delay"]),
+        )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from, as a traceback shows them."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
