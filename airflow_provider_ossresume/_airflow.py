@@ -69,6 +69,12 @@ def current_context() -> Mapping[str, Any] | None:
     return context
 
 
+def is_last_try(context: Mapping[str, Any]) -> bool:
+    """True when Airflow starts no other try by itself if this one fails."""
+    ti = context["ti"]
+    return bool(ti.try_number > ti.max_tries)  # a clear raises max_tries: the retries count anew
+
+
 # --- Variables --------------------------------------------------------------------------------------------------------
 
 

@@ -89,6 +89,7 @@ class Transfers:
                 sleep=lambda _: None,
             ),
             "watch": options.pop("watch", lambda: None),
+            "drop_when": options.pop("drop_when", lambda error: False),
             "progress_callback": options.pop("progress_callback", None),
             "observer": options.pop("observer", None),
         }

@@ -176,6 +176,7 @@ class OSSResumeHook(BaseHook):
         context: Mapping[str, Any] | None = None,
         progress_callback: ProgressCallback | None = None,
         watch: Callable[[], None] = lambda: None,
+        drop_when: Callable[[BaseException], bool] = lambda error: False,
         **object_options: Unpack[ObjectOptions],
     ) -> TransferResult:
         """Upload a file, going on from what an earlier try of this task has sent.
@@ -191,6 +192,8 @@ class OSSResumeHook(BaseHook):
         :param context: of the running task; found by itself inside one
         :param progress_callback: called with (bytes done, bytes in total) from this thread
         :param watch: called from this thread at least four times a second; what it raises ends the try
+        :param drop_when: called with what ends the try unfinished; True drops what it and earlier ones have done: the
+            upload is aborted, or the part file removed, and the checkpoint deleted. Else all is kept for the next try.
         :param object_options: ``content_type``, ``metadata``, ``tags``, ``storage_class`` and the others of
             :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`
         :raises OSSResumeError: of the kinds that :meth:`target` and
@@ -213,6 +216,7 @@ class OSSResumeHook(BaseHook):
             config=self.transfer_config,
             options=options,
             watch=watch,
+            drop_when=drop_when,
             progress_callback=progress_callback,
         )
         result = uploader.upload(file)
@@ -236,6 +240,7 @@ class OSSResumeHook(BaseHook):
         context: Mapping[str, Any] | None = None,
         progress_callback: ProgressCallback | None = None,
         watch: Callable[[], None] = lambda: None,
+        drop_when: Callable[[BaseException], bool] = lambda error: False,
     ) -> TransferResult:
         """Download an object, going on from what an earlier try of this task has fetched to this disk.
 
@@ -269,6 +274,7 @@ class OSSResumeHook(BaseHook):
             config=self.transfer_config,
             options=options,
             watch=watch,
+            drop_when=drop_when,
             progress_callback=progress_callback,
         )
         result = downloader.download(file)

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor
+from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, is_last_try, leave_to_successor
 from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, TrySuperseded
 from airflow_provider_ossresume.model.object_options import (
     Acl,
@@ -18,6 +18,7 @@ from airflow_provider_ossresume.model.object_options import (
     RequestPayer,
     StorageClass,
 )
+from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.operators.lineage import TransferLineage
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.transfer.config import TransferConfig
     from airflow_provider_ossresume.transfer.result import TransferResult
     from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
+
+WhatIsDone = Literal["keep", "abort"]
 
 _OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 
@@ -44,6 +47,8 @@ class _TransferOperator(TransferLineage, BaseOperator):
         checkpoint: str | CheckpointStore = "auto",
         transfer_config: TransferConfig | Mapping[str, Any] | None = None,
         if_exists: IfExists = "overwrite",
+        on_kill_action: WhatIsDone = "keep",
+        on_final_failure: WhatIsDone = "keep",
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
@@ -58,6 +63,8 @@ class _TransferOperator(TransferLineage, BaseOperator):
         self.checkpoint = checkpoint
         self.transfer_config = transfer_config
         self.if_exists = if_exists
+        self.on_kill_action = on_kill_action
+        self.on_final_failure = on_final_failure
         self.request_payer = request_payer
         self.traffic_limit = traffic_limit
         self.xcom_holder_task_id = xcom_holder_task_id
@@ -75,7 +82,10 @@ class _TransferOperator(TransferLineage, BaseOperator):
         :raises AirflowFailException: for what no retry mends: a wrong permission, bucket or argument
         """
         self._parent = os.getppid()
+        self._is_last_try = is_last_try(context)
         try:
+            for argument in ("on_kill_action", "on_final_failure"):
+                check_choice(argument, getattr(self, argument), get_args(WhatIsDone))
             result = self._transfer(context)
             self._watch()  # once killed it never returns: Airflow 3 would call that a success
         except TrySuperseded as error:
@@ -94,11 +104,22 @@ class _TransferOperator(TransferLineage, BaseOperator):
 
     def _watch(self) -> None:
         if self._is_killed:
-            raise TransferStopped(
-                "Airflow stops this task; its checkpoint and finished parts are kept for the next try"
+            kept = (
+                ""
+                if self.on_kill_action == "abort"
+                else "; its checkpoint and finished parts are kept for the next try"
             )
+            raise TransferStopped(f"Airflow stops this task{kept}")
         if os.getppid() != self._parent:
             raise TrySuperseded("the supervisor of this try is gone; a newer try may be running already")
+
+    def _drop_when(self, error: BaseException) -> bool:
+        """Tell whether what this try and earlier ones have done is of no use any more."""
+        if self._is_killed:
+            return self.on_kill_action == "abort"
+        is_final = self._is_last_try or isinstance(error, AirflowFailException)
+        is_final |= isinstance(error, OSSResumeError) and not error.retryable
+        return is_final and self.on_final_failure == "abort"
 
     def _transfer(self, context: Any) -> TransferResult:
         raise NotImplementedError
@@ -125,6 +146,9 @@ class OSSResumableUploadOperator(_TransferOperator):
         fields (templated)
     :param if_exists: when the object exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (size and CRC-64), or
         ``fail``, which OSS itself guards (templated)
+    :param on_kill_action: when Airflow stops the task: ``keep`` what is done for the next try, or ``abort`` the upload
+        and delete the checkpoint (templated)
+    :param on_final_failure: the same, when the task fails and no retry is left (templated)
     :param source_changed: when the file changes under the upload: ``restart`` once, or ``fail`` (templated)
     :param content_type: of the object; guessed from the key by default (templated)
     :param content_encoding: such as ``gzip``; OSS gives it back with each download, as the next three (templated)
@@ -158,6 +182,8 @@ class OSSResumableUploadOperator(_TransferOperator):
         "checkpoint",
         "transfer_config",
         "if_exists",
+        "on_kill_action",
+        "on_final_failure",
         "source_changed",
         *_OBJECT_OPTIONS,
         "xcom_holder_task_id",
@@ -215,6 +241,7 @@ class OSSResumableUploadOperator(_TransferOperator):
             xcom_holder_task_id=self.xcom_holder_task_id,
             context=context,
             watch=self._watch,
+            drop_when=self._drop_when,
             **{name: getattr(self, name) for name in _OBJECT_OPTIONS},
         )
 
@@ -238,6 +265,9 @@ class OSSResumableDownloadOperator(_TransferOperator):
         fields (templated)
     :param if_exists: when the file exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``
         (templated)
+    :param on_kill_action: when Airflow stops the task: ``keep`` what is done for the next try, or ``abort``: remove the
+        part file and delete the checkpoint (templated)
+    :param on_final_failure: the same, when the task fails and no retry is left (templated)
     :param object_changed: when the object changes under the download: ``restart`` once, or ``fail`` (templated)
     :param version_id: which version of the object; by default the current one (templated)
     :param create_parents: make the file's folder when it is absent
@@ -255,6 +285,8 @@ class OSSResumableDownloadOperator(_TransferOperator):
         "checkpoint",
         "transfer_config",
         "if_exists",
+        "on_kill_action",
+        "on_final_failure",
         "object_changed",
         "version_id",
         "request_payer",
@@ -294,6 +326,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
             xcom_holder_task_id=self.xcom_holder_task_id,
             context=context,
             watch=self._watch,
+            drop_when=self._drop_when,
         )
 
     def _destination(self, result: TransferResult) -> str:

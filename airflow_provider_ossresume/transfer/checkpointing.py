@@ -16,6 +16,7 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, decod
 
 log = logging.getLogger(__name__)
 
+DROP_TIME = 3.0  # seconds; Airflow 3 kills a task that it stops after five
 OWNER_CHECK_INTERVAL = 10.0  # seconds until a superseded try notices
 LOAD_ATTEMPTS = 4
 RETRY_INTERVAL = 5.0  # seconds until a store that could not save is asked again; each time is a warning in the log
@@ -184,10 +185,19 @@ class Checkpointer:
         """True when this try's checkpoint was deleted by hand, or overwritten by a try that is over."""
         self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         try:
-            stored = self._read(self._store.load(self.key))
+            stored = self._look_up()
         except StoreUnavailable as error:
             log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
             return False
+        return self._current is not None and self._is_stored and (stored is None or stored.owner != self.owner)
+
+    def _look_up(self) -> Checkpoint | None:
+        """Return the checkpoint that lies in the store.
+
+        :raises StoreUnavailable: when that cannot be told now
+        :raises TrySuperseded: when it is a newer try's
+        """
+        stored = self._read(self._store.load(self.key))
         is_first_look, self._has_looked = not (self._has_looked or self.saves), True
         if stored and is_first_look and stored.owner.try_number == 0:
             # Outside Airflow tries have no numbers: what the first look finds was there before us, unless ours was.
@@ -195,7 +205,7 @@ class Checkpointer:
         if stored and self._is_successor(stored.owner):
             self.successor = stored
             raise _superseded(stored.owner)
-        return self._current is not None and self._is_stored and (stored is None or stored.owner != self.owner)
+        return stored
 
     def _is_successor(self, owner: Owner) -> bool:
         return owner != self._predecessor and self.owner.is_superseded_by(owner)
@@ -233,6 +243,24 @@ class Checkpointer:
             log.warning("%s", error)
             return False
         return True
+
+    def claim(self) -> Checkpoint | None:
+        """Return the checkpoint that is this try's to drop: its own, else the one that an earlier try left.
+
+        :raises StoreUnavailable: when nobody can tell whose it is
+        :raises TrySuperseded: when it is a newer try's
+        """
+        stored = self._look_up()
+        checkpoint = self._current or stored
+        if checkpoint is None:
+            return None
+        self._current, self._is_stored = replace(checkpoint, owner=self.owner), True
+        # Airflow's task state store tells a try that is over so only when it writes; then a newer one may have written.
+        self._store.save(self.key, encode(self._current))
+        self._is_saved = True
+        self.saves += 1
+        self._look_up()
+        return self._current
 
     def delete(self) -> None:
         """Forget the checkpoint, but not a successor's; a store that is down is warned about, which harms nothing, as

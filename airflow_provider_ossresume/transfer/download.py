@@ -24,6 +24,7 @@ from airflow_provider_ossresume.errors import (
     LocalFileError,
     ObjectChanged,
     PreconditionFailed,
+    StoreUnavailable,
     TrySuperseded,
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Run
@@ -92,6 +93,8 @@ class Downloader:
 
     :param key: the checkpoint's key; tells this transfer's part file from those of others to the same file
     :param watch: called by this thread at least four times a second; what it raises ends the try
+    :param drop_when: called with what ends the try; True drops what it and earlier ones have done: the part file and
+        the checkpoint. A superseded try drops nothing, and is not asked.
     :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
     :param observer: see the same
     """
@@ -105,6 +108,7 @@ class Downloader:
         config: TransferConfig,
         options: DownloadOptions,
         watch: Callable[[], None] = lambda: None,
+        drop_when: Callable[[BaseException], bool] = lambda error: False,
         progress_callback: ProgressCallback | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -114,6 +118,7 @@ class Downloader:
         self._config = config
         self._options = options
         self._watch = watch
+        self._drop_when = drop_when
         self._progress = Progress(
             "download",
             target,
@@ -138,8 +143,9 @@ class Downloader:
             outcome, meta, crc = self._download_or_restart(path)
         except TrySuperseded:
             raise
-        except BaseException:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
-            self._checkpointer.save_at_end()
+        except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
+            if not (self._drop_when(error) and self._drop_all(path)):
+                self._checkpointer.save_at_end()
             self._progress.fail()
             raise
         self._checkpointer.delete()
@@ -163,7 +169,7 @@ class Downloader:
         return self._download(path)
 
     def _download(self, path: Path) -> Settled:
-        part_path = path.with_name(part_file_name(path.name, self._checkpointer.key))
+        part_path = self._part_path(path)
         stored = self._checkpointer.load(
             watch=self._watch,
             is_ours=lambda checkpoint: (
@@ -347,6 +353,30 @@ class Downloader:
             raise IntegrityError(
                 f"what came of {self._target} has the CRC-64 {crc}, OSS says {checkpoint.crc64}; it was thrown away"
             )
+
+    def _part_path(self, path: Path) -> Path:
+        return path.with_name(part_file_name(path.name, self._checkpointer.key))
+
+    def _drop_all(self, path: Path) -> bool:
+        """Remove the part file, and then forget the checkpoint; False when all is kept."""
+        part_path = self._part_path(path)
+        try:
+            checkpoint = self._checkpointer.claim()
+            if part_path.exists():
+                with PartFile(part_path) as file:
+                    if not file.lock():
+                        raise LocalFileError("another process writes to the part file")
+                    remove_part_file(part_path)
+            if checkpoint is not None:
+                self._checkpointer.delete()
+        except TrySuperseded as error:
+            log.warning("%s", error)
+        except (LocalFileError, StoreUnavailable) as error:
+            log.warning("The part file %s and its checkpoint are kept: %s", part_path, error)
+            return False
+        else:
+            log.warning("Nothing is kept of the download of %s: its part file is removed", self._target)
+        return True
 
     # --- shared -------------------------------------------------------------------------------------------------------
 

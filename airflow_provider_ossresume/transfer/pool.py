@@ -130,6 +130,17 @@ class Pool:
             self._work.put(lambda: None)  # wakes one that waits
 
 
+class Deadline:
+    """A tick that raises TimeoutError once its seconds are over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    def __call__(self) -> None:
+        if time.monotonic() > self._ends:
+            raise TimeoutError("it took too long")
+
+
 def _finished(outcomes: Iterable[Outcome[R] | None]) -> Iterator[R]:
     """Yield what is finished, so that a failure or a stop drops nothing of it; then raise the first error."""
     errors = []

@@ -23,6 +23,7 @@ from airflow_provider_ossresume.errors import (
     RequestError,
     ServiceError,
     SourceChanged,
+    StoreUnavailable,
     TrySuperseded,
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, options_digest
@@ -37,10 +38,10 @@ from airflow_provider_ossresume.model.resume import (
     is_upload_to,
     same_content,
 )
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
+from airflow_provider_ossresume.transfer.checkpointing import DROP_TIME, Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.local import PartBody, SourceFile
-from airflow_provider_ossresume.transfer.pool import Pool
+from airflow_provider_ossresume.transfer.pool import Deadline, Pool
 from airflow_provider_ossresume.transfer.progress import Observer, Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
 
@@ -53,6 +54,7 @@ Settled = tuple[Outcome, ObjectMeta, int | None]  # with the CRC-64 of the file,
 
 REQUEST_HEADERS = frozenset({"x-oss-request-payer", "x-oss-traffic-limit"})  # they count for one request each
 COMPLETE_HEADERS = frozenset({"x-oss-object-acl", "x-oss-callback", "x-oss-callback-var"})
+ABORTS = 3  # OSS: "abort it again" when parts were on their way; the last answer is that there is no such upload
 FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS wants it on Put, or on both Initiate and Complete
 
 
@@ -123,6 +125,8 @@ class Uploader:
     """One upload to one object, by one try.
 
     :param watch: called by this thread at least four times a second; what it raises ends the try
+    :param drop_when: called with what ends the try; True drops what it and earlier ones have done: the upload is
+        aborted, within three seconds, and its checkpoint deleted. A superseded try drops nothing, and is not asked.
     :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
     :param observer: see the same
     """
@@ -136,6 +140,7 @@ class Uploader:
         config: TransferConfig,
         options: UploadOptions,
         watch: Callable[[], None] = lambda: None,
+        drop_when: Callable[[BaseException], bool] = lambda error: False,
         progress_callback: ProgressCallback | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -145,6 +150,7 @@ class Uploader:
         self._config = config
         self._options = options
         self._watch = watch
+        self._drop_when = drop_when
         self._is_unnamed = False  # this try has begun an upload, and has not offered it to the store yet
         self._progress = Progress(
             "upload",
@@ -173,7 +179,8 @@ class Uploader:
         except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
             if isinstance(error, (NoSuchUpload, InvalidPart)):
                 error.retryable = True  # in vain within this try, but the next one begins with what OSS has then
-            self._save_at_end()
+            if not (self._drop_when(error) and self._drop_all()):
+                self._save_at_end()
             self._progress.fail()
             raise
         self._checkpointer.delete()
@@ -474,6 +481,33 @@ class Uploader:
                 "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
                 checkpoint.upload_id, target, error,
             )  # fmt: skip
+
+    def _drop_all(self) -> bool:
+        """Abort the upload of this try or an earlier one, then forget the checkpoint; False when all is kept."""
+        try:
+            checkpoint = self._checkpointer.claim()
+            if isinstance(checkpoint, UploadCheckpoint):
+                with Pool(workers=1, tick=Deadline(DROP_TIME)) as pool:
+                    self._abort(pool, checkpoint)
+                log.warning(
+                    "Nothing is kept of the upload to %s: upload ID %s is aborted", self._target, checkpoint.upload_id
+                )
+                self._checkpointer.delete()
+        except TrySuperseded as error:
+            log.warning("%s", error)
+            self._drop_what_nobody_names()
+        except (RequestError, StoreUnavailable, TimeoutError) as error:
+            log.warning(
+                "The upload to %s could not be aborted, so it and its checkpoint are kept: %s", self._target, error
+            )
+            return False
+        return True
+
+    def _abort(self, pool: Pool, checkpoint: UploadCheckpoint) -> None:
+        """Abort until OSS knows the upload no more: a part that was on its way may have come after the first time."""
+        with suppress(NoSuchUpload):
+            for _ in range(ABORTS):
+                pool.call(lambda: self._oss.abort(self._target, checkpoint.upload_id))
 
     def _save_at_end(self) -> None:
         if not self._checkpointer.save_at_end():

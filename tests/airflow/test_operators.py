@@ -255,11 +255,12 @@ def test_a_retry_after_ones_own_success_moves_nothing_and_says_so(
 # --- what no retry mends ----------------------------------------------------------------------------------------------
 
 
-def endings(seen: list[BaseException]) -> dict[str, Any]:
-    return {
-        "on_failure_callback": lambda context: seen.append(context["exception"]),
-        "on_retry_callback": lambda context: seen.append(context["exception"]),
-    }
+def endings(seen: list[BaseException], look: Callable[[], object] = lambda: None) -> dict[str, Any]:
+    def ended(context: Any) -> None:
+        seen.append(context["exception"])
+        look()
+
+    return {"on_failure_callback": ended, "on_retry_callback": ended}
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -365,6 +366,8 @@ def test_every_argument_of_an_upload_is_templated(dag: Any, transfer: Any, conne
         "checkpoint": "xcom",
         "transfer_config": {"part_size": "100KiB", "multipart_threshold": "1MiB"},
         "if_exists": "fail",
+        "on_kill_action": "abort",
+        "on_final_failure": "abort",
         "source_changed": "fail",
         "content_type": "text/x-mine",
         "content_encoding": "gzip",
@@ -427,6 +430,8 @@ def test_every_argument_of_a_download_is_templated(
         "checkpoint": "xcom",
         "transfer_config": {"part_size": "100KiB", "multipart_threshold": "1MiB"},
         "if_exists": "fail",
+        "on_kill_action": "abort",
+        "on_final_failure": "abort",
         "object_changed": "fail",
         "version_id": "null",
         "request_payer": "requester",
@@ -589,6 +594,61 @@ def test_on_kill_ends_a_try_by_an_exception_and_keeps_its_parts(
     assert done.instance("transfer") == ("success", 2)
     assert done.xcom("transfer", "report")["parts_kept"] >= 2
     assert arrived(direction) == some_bytes(SIZE)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_on_kill_drops_what_is_done_where_it_is_told_to(
+    dag: Any, transfer: Any, arrived: Any, connected: LocalOSS, tmp_path: Path, direction: str
+) -> None:
+    running: list[Any] = []
+    left: list[tuple[int, int, int]] = []
+    transfer(direction, on_kill_action="abort", pre_execute=lambda context: running.append(context["task"]),
+             **endings([], lambda: left.append(what_is_left(connected, tmp_path))))  # fmt: skip
+
+    def kill_at_the_third_part(_: Any) -> None:
+        if len(connected.calls(OF_A_PART[direction])) == 3 and len(running) == 1:
+            running[0].on_kill()
+
+    connected.after_request = kill_at_the_third_part
+
+    done = run(dag)
+
+    assert left == [(0, 0, 0)]
+    assert done.instance("transfer") == ("success", 2)
+    assert done.xcom("transfer", "report")["parts_kept"] == 0
+    assert arrived(direction) == some_bytes(SIZE)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize(("fault", "tries"), [(DOWN, 2), (DENIED, 1)], ids=["down", "denied"])
+def test_the_last_failure_drops_what_is_done_where_it_is_told_to(
+    dag: Any, transfer: Any, connected: LocalOSS, tmp_path: Path, direction: str, fault: Fault, tries: int
+) -> None:
+    left: list[tuple[int, int, int]] = []
+    transfer(direction, on_final_failure="abort",
+             **endings([], lambda: left.append(what_is_left(connected, tmp_path))))  # fmt: skip
+    connected.fail_after(OF_A_PART[direction], 3, fault)
+
+    done = run(dag)
+
+    assert done.instance("transfer") == ("failed", tries)
+    kept = (1, 0, 1) if direction == "upload" else (0, 1, 1)
+    assert left == [kept, (0, 0, 0)][2 - tries :]
+
+
+def what_is_left(oss: LocalOSS, folder: Path) -> tuple[int, int, int]:
+    """How many unfinished uploads, part files and checkpoints there are."""
+    return len(oss.uploads(BUCKET)), len(list(folder.glob(".*.ossresume-part"))), len(checkpoints())
+
+
+@pytest.mark.parametrize("argument", ["on_kill_action", "on_final_failure"])
+def test_an_end_that_is_none_is_refused(dag: Any, transfer: Any, connected: LocalOSS, argument: str) -> None:
+    seen: list[BaseException] = []
+    transfer("upload", **{argument: "delete"}, **endings(seen))
+
+    assert run(dag).instance("transfer") == ("failed", 1)
+    assert f"{argument}='delete': choose one of 'keep', 'abort'" in str(seen[0])
+    assert connected.requests == []
 
 
 def test_sigterm_never_ends_in_a_success(dag: Any, transfer: Any, arrived: Any, connected: LocalOSS) -> None:

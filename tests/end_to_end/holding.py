@@ -65,11 +65,11 @@ def a_held_transfer(
         oss.on_request = None
 
 
-def trigger(airflow: RealAirflow, folder: Path, task: Task, *, checkpoint: str = "auto") -> None:
+def trigger(airflow: RealAirflow, folder: Path, task: Task, *, checkpoint: str = "auto", **more: str) -> None:
     """Begin a run that uploads the folder's `source` to the key that is the run's ID, and downloads it to `target`."""
     source, target = folder / "source", folder / "target"
     source.write_bytes(CONTENT)
-    conf = {"source": str(source), "target": str(target), "key": task.run_id, "checkpoint": checkpoint}
+    conf = {"source": str(source), "target": str(target), "key": task.run_id, "checkpoint": checkpoint, **more}
     airflow.trigger(task.dag_id, run_id=task.run_id, conf=conf)
 
 

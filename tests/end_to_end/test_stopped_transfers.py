@@ -28,7 +28,7 @@ from tests.end_to_end.holding import (
     moved_parts,
     trigger,
 )
-from tests.end_to_end.killing import Task
+from tests.end_to_end.killing import Task, checkpoints_of
 from tests.end_to_end.processes import has_ended, wait_until
 
 pytestmark = pytest.mark.end_to_end
@@ -83,14 +83,47 @@ def test_a_person_who_clears_a_stalled_transfer_ends_it_at_once_and_it_resumes(
     assert_ended_by_itself(airflow, task, process)
 
 
+@pytest.mark.parametrize("task_id", OF_A_PART)
+def test_a_person_who_marks_a_transfer_failed_that_is_to_be_aborted_leaves_nothing(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, task_id: str
+) -> None:
+    task = Task("transfer", f"aborted-{task_id}", task_id)
+    with a_stalled_transfer(airflow, airflow_oss, tmp_path, task, at_the_end="abort") as (process, _):
+        airflow.mark_failed(*task[:3])
+        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
+        assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "failed"
+        assert_ended_by_itself(airflow, task, process)
+        assert_nothing_is_left(airflow, airflow_oss, tmp_path, task)
+
+
+@pytest.mark.parametrize("task_id", OF_A_PART)
+def test_a_failure_for_good_of_a_transfer_that_is_to_be_aborted_leaves_nothing(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, task_id: str
+) -> None:
+    task = Task("transfer", f"dropped-{task_id}", task_id)
+    denied = Fault("status", status=403, code="AccessDenied")
+    airflow_oss.fail(OF_A_PART[task_id], nth=STALLS_AT, times=None, key=task.run_id, fault=denied)
+    trigger(airflow, tmp_path, task, at_the_end="abort")
+
+    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "failed"
+    airflow_oss.clear_faults()
+    assert_nothing_is_left(airflow, airflow_oss, tmp_path, task)
+
+
+def assert_nothing_is_left(airflow: RealAirflow, oss: LocalOSS, folder: Path, task: Task) -> None:
+    assert task.run_id not in [key for key, _ in oss.uploads("bucket")]
+    assert not list(folder.glob(".*.ossresume-part"))
+    assert not checkpoints_of(airflow, *task[:2], key=task.run_id)
+
+
 @contextmanager
 def a_stalled_transfer(
-    airflow: RealAirflow, oss: LocalOSS, folder: Path, task: Task
+    airflow: RealAirflow, oss: LocalOSS, folder: Path, task: Task, **conf: str
 ) -> Iterator[tuple[psutil.Process, set[int]]]:
     """Trigger a run, and begin the block when the server is silent on both connections; give the task's process, and
     the parts that a next try will keep."""
     oss.fail(OF_A_PART[task.task_id], nth=STALLS_AT, times=2, key=task.run_id, fault=SILENCE[task.task_id])
-    trigger(airflow, folder, task)
+    trigger(airflow, folder, task, **conf)
     process = airflow.task_process(*task, timeout=RUN_SECONDS).task
     wait_until(
         lambda: len(moved_parts(oss.requests, task)) > STALLS_AT, timeout=RUN_SECONDS, what="two calls that stall"

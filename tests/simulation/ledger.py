@@ -23,14 +23,15 @@ the moments at which they came and went; a try sees those that were present betw
    kill -9 came before the save of its checkpoint; the store answered no save of it; its checkpoint was lost by other
    hands; OSS refused to abort it, or did not answer that in time; a try that did not know of it overwrote its
    checkpoint; its try was ended a second time while it was on its way out.
-   After a success there is no part file and no checkpoint, unless the store or an overlapping try left it.
+   After a success there is no part file and no checkpoint, unless the store or an overlapping try left it. The same
+   after a try that was to drop what is done and failed, unless the store or OSS failed it on its way out, too.
 5. **Bounded.** A try makes a number of calls that is bounded by its parts and attempts, and by the time it took.
 6. **The superseded bow out.** While the store holds a newer try's checkpoint, a try completes, publishes, saves or
    deletes only when its last step before that was a look at the store that was answered before the newer checkpoint
    came, or that the store did not answer. No try aborts the upload with which a newer one goes on that it knows of, nor
    aborts or completes an upload of another transfer. No two tries write into one part file by turns. A try is
-   superseded only by a newer one. The checkpoint is deleted after the result stands, and the one of an upload is
-   offered to the store before the first part is sent.
+   superseded only by a newer one. The checkpoint is deleted after the result stands, or after what it leads to is
+   gone (the upload, the part file), and the one of an upload is offered to the store before the first part is sent.
 7. **Errors tell the truth.** A try that fails raises an OSSResumeError (or was killed, or timed out). One that is not
    retryable has a reason that a later try would meet again: no permission, nothing there, something there that must not
    be overwritten, a newer try. When all faults end, the next try succeeds.
@@ -42,7 +43,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_ossresume.errors import CheckpointUnreadable
+from airflow_provider_ossresume.errors import CheckpointUnreadable, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import (
     Checkpoint,
     DownloadCheckpoint,
@@ -188,6 +189,8 @@ class Ledger:
         self.violate(f"(6) {process} would {step}, and {newer[0]} has taken over")
 
     def _check_result_stands(self, process: Try) -> None:
+        if process.drops and not self._leads_to_something(_decoded(self._world.shelf.text)):
+            return
         if self._world.profile.options["if_exists"] == "skip":
             return
         if not self._result_stood(process):
@@ -200,6 +203,12 @@ class Ledger:
             for version in self.products
             if version.content is not None and version.was_there(process.began, process.ended)
         )
+
+    def _leads_to_something(self, checkpoint: Checkpoint | None) -> bool:
+        if isinstance(checkpoint, UploadCheckpoint):
+            upload = self._world.oss.uploads.get(checkpoint.upload_id)
+            return upload is not None and upload.state == "open"
+        return isinstance(checkpoint, DownloadCheckpoint) and bool(self._world.part_files())
 
     # --- the store ----------------------------------------------------------------------------------------------------
 
@@ -223,6 +232,9 @@ class Ledger:
             process.known.add(checkpoint.upload_id)
         self._lose_upload(text, process)
         self._is_tampered = False
+
+    def store_failed(self, process: Try) -> None:
+        process.store_has_failed = True
 
     def save_failed(self, process: Try) -> None:
         process.save_has_failed = True
@@ -378,7 +390,7 @@ class Ledger:
 
     def check_kept(self, process: Try) -> None:
         """Invariant 3: what a failing download leaves."""
-        if any(other.has_met_flip for other in self._world.tries):
+        if process.drops or any(other.has_met_flip for other in self._world.tries):
             return  # the whole differs, nobody knows which part is wrong, so all are thrown away
         if any(other.ended >= process.began for other in self._world.tries if other is not process):
             return
@@ -392,6 +404,25 @@ class Ledger:
         lost = [piece for piece in sorted(process.fetches_since_head) if piece[:2] not in proven]
         if lost:
             self.violate(f"(3) {process} ended and left no proof of the bytes that it fetched: {lost}")
+
+    def check_dropped(self, process: Try) -> None:
+        """Invariant 4: what a try leaves that was to drop what is done."""
+        if isinstance(process.error, TrySuperseded) or self.newer_than(process) or process.was_ended_twice:
+            return
+        if any(other.ended >= process.began for other in self._world.tries if other is not process):
+            return
+        if process.store_has_failed or self._is_tampered or process.has_published:
+            return
+        if process.last_step[1]:
+            return  # the alarm has rung in the middle of its way out
+        if self._world.profile.latency > 1:
+            return  # what OSS does not answer in time is kept
+        if any(upload.abort_failed for upload in self._world.oss.uploads.values()):
+            return
+        stored = _decoded(self._world.shelf.text)
+        if stored is not None or (self._world.part_files() and not process.part_file_touched):
+            self.violate(f"(4) {process} was to drop all, and left {stored or self._world.part_files()}")
+        self.counts["dropped all"] += 1
 
     def writes(self, process: Try, inode: int, opened: int) -> None:
         """Invariant 6; ``opened`` tells one opening of the file from another one."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airflow_provider_ossresume.errors import NoSuchUpload, OSSResumeError, ServiceError
+from airflow_provider_ossresume.errors import NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.resume import candidate_parts
 from airflow_provider_ossresume.transfer import download, local, upload
@@ -250,6 +250,37 @@ class GivesUpForEver(Uploader):
             raise
 
 
+class ForgetsWhatItShouldAbort(Uploader):
+    def _abort(self, pool, checkpoint):
+        pass
+
+
+class ForgetsBeforeItAborts(Uploader):
+    def _abort(self, pool, checkpoint):
+        self._checkpointer.delete()
+        super()._abort(pool, checkpoint)
+
+
+class ClaimsUnseen(Checkpointer):  # so rare that a script has to bring it about: test_dropped_tries
+    def claim(self):
+        try:
+            return super().claim()
+        except TrySuperseded:
+            return self._current
+
+
+class DropsNoPartFile(Downloader):
+    def _drop_all(self, path):
+        self._checkpointer.claim()
+        self._checkpointer.delete()
+        return True
+
+
+class KeepsWhatItIsToDrop(Uploader):
+    def _drop_all(self):
+        return False
+
+
 def _a_downloader_with(part_file: type[PartFile]) -> Engine:
     return Engine(replacements=((download, "PartFile", part_file),))
 
@@ -288,5 +319,9 @@ MUTANTS = (
     Mutant("writes into a part file that another try holds", "6", _a_downloader_with(LocksNothing)),
     Mutant("asks the store all the time", "5", Engine(checkpointer=AsksAllTheTime)),
     Mutant("lists the parts before each part", "5", Engine(uploader=ListsBeforeEachPart)),
+    Mutant("forgets the upload that it should abort", "6", Engine(uploader=ForgetsWhatItShouldAbort)),
+    Mutant("forgets the upload before it aborts it", "6", Engine(uploader=ForgetsBeforeItAborts)),
+    Mutant("drops the checkpoint and not the part file", "6", Engine(downloader=DropsNoPartFile)),
+    Mutant("keeps what it is to drop", "4", Engine(uploader=KeepsWhatItIsToDrop)),
     Mutant("calls every failure permanent", "7", Engine(uploader=GivesUpForEver)),
 )

@@ -114,5 +114,6 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "downloa
         is_fenced=in_airflow and choose((False,) * 4 + (True,)),
         crc_headers=choose((True,) * 7 + (False,)),
         verify=choose((True,) * 7 + (False,)),
+        drops=choose((False,) * 3 + (True,)),
         options=options,
     )

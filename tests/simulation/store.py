@@ -84,6 +84,7 @@ class Store:
             return result
         except StoreUnavailable as error:
             world.note(f"{operation} -> {error}")
+            world.ledger.store_failed(self._try)
             if operation == "save":
                 world.ledger.save_failed(self._try)
             raise

@@ -64,6 +64,7 @@ class Profile:
     is_fenced: bool = False
     crc_headers: bool = True
     verify: bool = True
+    drops: bool = False  # half of the tries that fail drop what is done
     options: dict[str, Any] = field(default_factory=lambda: {"if_exists": "overwrite"})
 
     @property
@@ -98,6 +99,7 @@ class Try(Process):
         self.was_killed = False
         self.told = ""  # to stop, by on_kill; or that it is an orphan: from there on at every look
         self.was_timed_out = self.was_ended_twice = False
+        self.drops = self.store_has_failed = False
         self.is_overlapped = False  # the scheduler of Airflow has given it up and starts the next one
         # chaos
         self.armed: dict[tuple[str, str], dict[int, str]] = {}
@@ -267,6 +269,7 @@ class World:
     def start_try(self) -> Try:
         index = len(self.tries) + 1
         process = Try(index if self.profile.in_airflow else 0, index)
+        process.drops = self.profile.drops and self.rng.random() < 0.5
         self.tries.append(process)
         self.ledger.moment += 1
         process.began, process.began_at = self.ledger.moment, self.scheduler.now
@@ -325,7 +328,7 @@ class World:
             sleep=self.scheduler.sleep,
         )
         client = Client(self, process)
-        watch = {"watch": lambda: self._watch(process)}
+        watch = {"watch": lambda: self._watch(process), "drop_when": lambda error: process.drops}
         if profile.direction == "upload":
             process.options = UploadOptions(**profile.options, headers=dict(self.headers), **earlier)
             uploader = self.engine.uploader(
@@ -364,6 +367,8 @@ class World:
             elif not process.is_dead:
                 self.note(f"fails: {type(process.error).__name__}: {self._without_names(str(process.error))}")
                 self._check_error(process, process.error)
+                if process.drops:
+                    self.ledger.check_dropped(process)
                 if self.profile.direction == "download" and not isinstance(process.error, TrySuperseded):
                     self.ledger.check_kept(process)
 

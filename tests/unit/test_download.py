@@ -20,6 +20,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.local_oss import Fault
 from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, Run, decode, encode
+from airflow_provider_ossresume.transfer.local import PartFile
 from tests.world import BUCKET, PART, Transfers, some_bytes
 
 BROKEN = Fault("status", status=403, code="AccessDenied")
@@ -383,3 +384,40 @@ def runs_of(first: int, last: int) -> tuple[Run, ...]:
     from airflow_provider_ossresume.model.crc64 import crc64
 
     return (Run(first, last, crc64(CONTENT[(first - 1) * PART : last * PART])),)
+
+
+# --- what is dropped --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [5 * PART, PART - 1])
+def test_what_a_try_is_to_drop_leaves_neither_part_file_nor_checkpoint(
+    transfers: Transfers, file: Path, size: int
+) -> None:
+    transfers.oss.put(BUCKET, "key", some_bytes(size))
+    transfers.oss.fail_after("GetObject", min(3, size // PART), BROKEN)
+    with pytest.raises(AccessDenied):
+        transfers.download(file)
+    assert list(file.parent.glob(".*.ossresume-part"))
+
+    with pytest.raises(AccessDenied):
+        transfers.download(file, drop_when=lambda error: True)
+
+    assert not list(file.parent.iterdir())
+    assert not transfers.store.texts
+
+
+def test_a_part_file_that_another_process_writes_to_is_kept(transfers: Transfers, file: Path) -> None:
+    transfers.oss.put(BUCKET, "key", some_bytes(5 * PART))
+    transfers.oss.fail_after("GetObject", 3, BROKEN)
+    with pytest.raises(AccessDenied):
+        transfers.download(file)
+    [part_file] = file.parent.glob(".*.ossresume-part")
+    transfers.oss.fail("HeadObject", fault=BROKEN)
+
+    with PartFile(part_file) as other:
+        assert other.lock()
+        with pytest.raises(AccessDenied):
+            transfers.download(file, drop_when=lambda error: True)
+    transfers.oss.clear_faults()
+
+    assert transfers.download(file).parts_kept == 3

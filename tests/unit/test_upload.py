@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -722,6 +723,75 @@ def test_an_exception_in_the_progress_callback_ends_the_transfer_cleanly(transfe
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+# --- what is dropped --------------------------------------------------------------------------------------------------
+
+
+def test_what_a_try_is_to_drop_is_aborted_and_forgotten(
+    transfers: Transfers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    ends: list[BaseException] = []
+    transfers.oss.fail_after("UploadPart", 1, BROKEN)
+
+    with caplog.at_level("INFO"), pytest.raises(AccessDenied) as failed:
+        transfers.upload(source, drop_when=lambda error: not ends.append(error))
+
+    assert ends == [failed.value]
+    assert not transfers.oss.uploads(BUCKET)
+    assert not transfers.store.texts
+    assert transfers.calls("AbortMultipartUpload") == 2  # the second answer says that it is gone
+    assert "Nothing is kept of the upload to oss://bucket/key: upload ID" in caplog.text
+
+
+def test_a_try_that_gets_no_further_than_the_first_request_drops_what_an_earlier_one_did(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    transfers.oss.fail("ListParts", fault=BROKEN, times=None)
+
+    with pytest.raises(AccessDenied):
+        transfers.upload(source, drop_when=lambda error: True)
+
+    assert not transfers.oss.uploads(BUCKET)
+    assert not transfers.store.texts
+
+
+@pytest.mark.parametrize("fault", [BROKEN, Fault("stall", after_bytes=-1)], ids=lambda fault: fault.kind)
+def test_an_upload_that_cannot_be_aborted_is_kept_with_its_checkpoint(
+    transfers: Transfers, tmp_path: Path, fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    transfers.oss.fail("ListParts", fault=BROKEN)
+    transfers.oss.fail("AbortMultipartUpload", fault=fault)
+
+    with pytest.raises(AccessDenied):
+        transfers.upload(source, drop_when=lambda error: True)
+
+    assert "could not be aborted, so it and its checkpoint are kept" in caplog.text
+    [text] = transfers.store.texts.values()
+    assert isinstance(decode(text), UploadCheckpoint)
+
+
+def test_a_superseded_try_drops_nothing(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=1)
+    [(key, text)] = transfers.store.texts.items()
+    checkpoint = decode(text)
+    newer = encode(replace(checkpoint, owner=Owner(99, "newer")))
+
+    def fail_and_be_superseded(request: Request) -> None:
+        if request.operation == "UploadPart":
+            transfers.store.texts[key] = newer
+
+    transfers.oss.on_request = fail_and_be_superseded
+    transfers.oss.fail("UploadPart", fault=BROKEN, times=None)
+
+    with pytest.raises(AccessDenied):
+        transfers.upload(source, drop_when=lambda error: True)
+
+    assert transfers.oss.uploads(BUCKET) == [(checkpoint.key, checkpoint.upload_id)]
+    assert transfers.store.texts == {key: newer}
 
 
 def interrupted_upload(transfers: Transfers, folder: Path, *, parts_sent: int, **options: Any) -> Path:

@@ -14,6 +14,8 @@ TRANSFER = {
     "transfer_config": {"part_size": "1MiB", "max_concurrency": 2, "checkpoint_interval": 0},
     "retries": 2,
     "retry_delay": timedelta(0),
+    "on_kill_action": "{{ dag_run.conf.get('at_the_end', 'keep') }}",
+    "on_final_failure": "{{ dag_run.conf.get('at_the_end', 'keep') }}",
 }
 
 
