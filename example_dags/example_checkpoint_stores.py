@@ -1,8 +1,9 @@
-"""Say where checkpoints are kept: in a Variable, as an XCom of another task, or in files.
+"""Say where checkpoints are kept: by default, in a Variable, as an XCom of another task, or in files.
 
-When you want it: hardly ever, since the default ``auto`` picks the best one that your Airflow has. Choose ``variable``
-to have the same on Airflow 2.11 and 3.x, ``xcom`` where tasks may not write Variables, and ``file`` where workers share
-a folder and Airflow's database should be left alone. What each survives stands in the docs, "Checkpoint stores".
+When you want it: hardly ever, since the default ``auto`` picks the best one that your Airflow has: the task state
+store on 3.3, else a Variable. Choose ``variable`` to have the same on Airflow 2.11 and 3.x, ``xcom`` where tasks may
+not write Variables, and ``file`` where workers share a folder and Airflow's database should be left alone. What each
+survives stands in the docs, "Checkpoint stores".
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ with DAG(
         Any other task of the run could hold it, an EmptyOperator too: a task's own XComs are deleted at its retry.
         """
 
+    by_default = upload("by_default")
     by_variable = upload("by_variable", checkpoint="variable")
     by_xcom = upload("by_xcom", checkpoint="xcom", xcom_holder_task_id="done")
     by_file = upload("by_file", checkpoint="file:{{ params.checkpoints }}")
-    [by_variable, by_xcom, by_file] >> done()
+    [by_default, by_variable, by_xcom, by_file] >> done()

@@ -158,10 +158,48 @@ def test_retry_safe_etl(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> No
     assert oss.object(BUCKET, f"etl/{run.run_id}/_SUCCESS").decode().count("oss://my-bucket/etl/") == 2
 
 
+def test_an_upload_and_the_dag_that_starts_when_its_object_is_new(
+    airflow: DagRunner, oss: LocalOSS, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "orders.csv", tmp_path / "incoming" / "orders.csv"
+    for content in (b"1,2,3", b"4,5,6,7"):  # two events; the second run reads the newer one
+        source.write_bytes(content)
+        assert airflow.run("example_asset_upload", file=str(source)).state == "success"
+        run = airflow.run("example_asset_scheduled", file=str(target))
+        assert run.state == "success"
+        assert target.read_bytes() == content
+        announced = run.xcom("newest")
+        assert announced["size"] == len(content)
+        assert announced["crc64"] == run.xcom("download", "report")["crc64"]
+        assert run.xcom("check") == str(target)
+    oss.put(BUCKET, "exports/orders.csv", b"replaced, with no event")
+    run = airflow.run("example_asset_scheduled", file=str(target))
+    assert run.tries("check")[-1][0] == "failed"
+
+
+def test_migrate_from_alibaba(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
+    oss.put(BUCKET, "incoming/orders.csv", b"1,2,3")
+    run = airflow.run("example_migrate_from_alibaba", bucket=BUCKET, folder=str(tmp_path))
+    assert run.state == "success"
+    assert (tmp_path / "orders.csv").read_bytes() == b"1,2,3"
+    assert oss.object(BUCKET, "archive/orders.csv") == b"1,2,3"
+
+
+def test_migrate_from_amazon(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
+    oss.put(BUCKET, "incoming/orders-1.csv", b"1,2,3")
+    run = airflow.run("example_migrate_from_amazon", bucket=BUCKET, folder=str(tmp_path))
+    assert run.state == "success"
+    assert oss.object(BUCKET, "archive/orders-1.csv") == b"1,2,3"
+    [put] = oss.calls("PutObject")
+    assert put.headers["x-oss-server-side-encryption"] == "AES256"
+    assert put.headers["x-oss-object-acl"] == "private"
+    assert put.headers["x-oss-forbid-overwrite"] == "true"
+
+
 def test_checkpoint_stores(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     source, checkpoints = tmp_path / "export.csv", tmp_path / "checkpoints"
     source.write_bytes(some_bytes(17 * MIB))
-    names = ("by_variable", "by_xcom", "by_file")
+    names = ("by_default", "by_variable", "by_xcom", "by_file")
     for name in names:
         oss.fail("CompleteMultipartUpload", fault=FORGOTTEN, key=f"{name}.csv")
     run = airflow.run("example_checkpoint_stores", file=str(source), bucket=BUCKET, checkpoints=str(checkpoints))

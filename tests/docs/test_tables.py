@@ -20,6 +20,7 @@ import airflow_provider_ossresume
 from airflow_provider_ossresume import errors, resumable
 from airflow_provider_ossresume.checkpoints.select import CHOICES
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
+from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
 from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport
@@ -41,6 +42,10 @@ def first_codes(page: str, heading: str) -> list[str]:
 # --- operators and sensor ---------------------------------------------------------------------------------------------
 
 
+OF_DAG_AUTHORS = [
+    importlib.import_module(f"airflow_provider_ossresume.{name}")
+    for name in ("operators.oss", "operators.objects", "operators.janitor", "sensors.oss", "hooks.oss")
+]
 NOT_TEMPLATED = {
     "gone_uploads",
     "truncate",
@@ -105,6 +110,25 @@ def test_every_key_of_the_janitors_reports_is_listed() -> None:
     cleaned = CheckpointReport("Variable", ())
     assert first_codes("janitor.md", "The cleanup's report") == [*cleaned.report()]
     assert first_codes("list-and-delete.md", "The report") == [*DeleteReport(False).report()]
+
+
+def test_what_takes_the_place_of_something_else_exists() -> None:
+    operators = {name: thing for module in OF_DAG_AUTHORS for name, thing in vars(module).items()}
+    replacements = [
+        row[1] for row in re.findall(r"^\|(.+?)\|(.+?)\|", (DOCS / "migrating.md").read_text(), re.MULTILINE)
+    ]
+    named = [re.fullmatch(r"(\w+)(?:\((.*)\))?", code) for cell in replacements for code in codes(cell)]
+    seen = 0
+    for found in filter(None, named):
+        name, shown = found[1], found[2]
+        thing = operators.get(name) if name.startswith("OSS") else getattr(OSSResumeHook, name, None)
+        if name.startswith("OSS") or shown is not None:
+            assert thing is not None, name
+            seen += 1
+        if shown:
+            known = arguments_of(thing) if name.endswith("Operator") else inspect.signature(thing).parameters
+            assert {part.split("=")[0] for part in shown.split(", ")} <= set(known), found[0]
+    assert seen > 20
 
 
 # --- connection, config, stores ---------------------------------------------------------------------------------------
