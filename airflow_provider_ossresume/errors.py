@@ -3,6 +3,7 @@
     OSSResumeError
     ├── ArgumentError (also a ValueError)  an argument cannot be used; raised before any byte moves
     ├── CredentialsError                   no usable credentials
+    │   └── CredentialsUnavailable         who issues them did not answer, or not now
     ├── RequestError                       OSS, or the way to it, did not do what was asked
     │   ├── ConnectionFailed               no answer, or half of one
     │   ├── BadAnswer                      an answer that is not OSS's protocol
@@ -58,7 +59,13 @@ class ArgumentError(OSSResumeError, ValueError):
 
 
 class CredentialsError(OSSResumeError):
-    """There are no credentials, or their source did not give any."""
+    """There are no credentials, or their source refused to issue any; waiting mends neither."""
+
+
+class CredentialsUnavailable(CredentialsError):
+    """The service that issues the credentials did not answer, was overloaded, or answered what it never should."""
+
+    retryable = True
 
 
 class RequestError(OSSResumeError):

@@ -37,13 +37,70 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
     "auth_type": {
         "label": "Auth mode",
-        "schema": _choice("access_key", "sts", "environment", "anonymous"),
-        "description": "Where the Access Key comes from: the fields above, with an STS token, or the environment.",
+        "schema": _choice(
+            "access_key", "sts", "ram_role_arn", "ecs_ram_role", "oidc", "credentials_uri", "environment", "anonymous"
+        ),
+        "description": "Where the Access Key comes from: the fields above, with an STS token, a RAM role, the worker.",
     },
     "security_token": {
         "label": "STS token",
         "schema": _SECRET,
         "description": "For the auth mode sts.",
+    },
+    "role_arn": {
+        "label": "Role ARN",
+        "schema": _TEXT,
+        "description": "The RAM role that ram_role_arn and oidc assume: acs:ram::1234567890123456:role/its-name.",
+    },
+    "role_session_name": {
+        "label": "Role session name",
+        "schema": _TEXT,
+        "description": "What ActionTrail calls the caller; airflow-ossresume by default.",
+    },
+    "role_session_duration": {
+        "label": "Role session duration",
+        "schema": _TEXT,
+        "description": "Seconds, 900 to 43200 at most the role's own maximum; 3600 by default.",
+    },
+    "role_policy": {
+        "label": "Role policy",
+        "schema": _TEXT,
+        "description": "A RAM policy as JSON that leaves the session only a part of what the role may do.",
+    },
+    "external_id": {
+        "label": "External ID",
+        "schema": _SECRET,
+        "description": "For ram_role_arn, where the role's trust policy demands one.",
+    },
+    "role_name": {
+        "label": "ECS role name",
+        "schema": _TEXT,
+        "description": "For ecs_ram_role; by default the one role that the instance has.",
+    },
+    "oidc_provider_arn": {
+        "label": "OIDC provider ARN",
+        "schema": _TEXT,
+        "description": "For oidc; by default the worker's ALIBABA_CLOUD_OIDC_PROVIDER_ARN, as RRSA sets it.",
+    },
+    "oidc_token_file": {
+        "label": "OIDC token file",
+        "schema": _TEXT,
+        "description": "For oidc, a path on the workers; by default the worker's ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
+    },
+    "credentials_uri": {
+        "label": "Credentials URI",
+        "schema": _SECRET,
+        "description": "For credentials_uri; by default the worker's ALIBABA_CLOUD_CREDENTIALS_URI.",
+    },
+    "sts_endpoint": {
+        "label": "STS endpoint",
+        "schema": _TEXT,
+        "description": "By default that of the region, such as sts.cn-hangzhou.aliyuncs.com.",
+    },
+    "metadata_endpoint": {
+        "label": "Metadata endpoint",
+        "schema": _TEXT,
+        "description": "Of ECS, for tests; by default http://100.100.100.200.",
     },
     "addressing": {
         "label": "Addressing",

@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ossresume.errors import ArgumentError, CredentialsError
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.hooks.auth_modes import AuthFields, credentials_of, text_of
 from airflow_provider_ossresume.transfer.config import TIMEOUTS, TransferConfig
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
     from airflow_provider_ossresume.oss.credentials import CredentialsProvider
-
-AUTH_TYPES = ("access_key", "sts", "environment", "anonymous")
-
-# As the official Alibaba provider calls it.
-_AUTH_TYPE_ALIASES = {"ak": "access_key"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,7 @@ class ConnectionSettings:
     access_key_secret: str | None = field(default=None, repr=False)
     security_token: str | None = field(default=None, repr=False)
     auth_type: str | None = None
+    auth: AuthFields = field(default_factory=AuthFields)
     region: str | None = None
     bucket: str | None = None
     endpoint: str | None = None
@@ -56,17 +53,18 @@ class ConnectionSettings:
             raise ArgumentError("extra", type(extra).__name__, "the connection's extra is a JSON object; correct it")
 
         def text(name: str) -> str | None:
-            return _text(extra.get(name))
+            return text_of(extra.get(name))
 
         return cls(
             conn_id=connection.conn_id or "",
             conn_type=connection.conn_type or "oss_resume",
-            access_key_id=_text(connection.login) or text("access_key_id"),
-            access_key_secret=_text(connection.password) or text("access_key_secret"),
+            access_key_id=text_of(connection.login) or text("access_key_id"),
+            access_key_secret=text_of(connection.password) or text("access_key_secret"),
             security_token=text("security_token"),
             auth_type=text("auth_type"),
+            auth=AuthFields.of(extra),
             region=text("region"),
-            bucket=text("bucket") or _text(connection.schema),
+            bucket=text("bucket") or text_of(connection.schema),
             endpoint=text("endpoint"),
             endpoint_kind=text("endpoint_kind"),
             addressing=text("addressing"),
@@ -77,32 +75,23 @@ class ConnectionSettings:
             **{name: text(name) for name in TIMEOUTS},
         )
 
-    def credentials(self) -> CredentialsProvider:
-        """Return where the Access Key comes from.
+    @property
+    def proxies(self) -> dict[str, str] | None:
+        """As requests takes them; None leaves them to the environment."""
+        return {"http": self.proxy, "https": self.proxy} if self.proxy else None
 
-        :raises ArgumentError: for an unknown ``auth_type``
+    @property
+    def verify(self) -> bool | str:
+        """As requests takes it."""
+        return self.ca_bundle or True if self.verify_tls else False
+
+    def credentials(self) -> CredentialsProvider:
+        """Return where the Access Key comes from; nothing is asked for yet.
+
+        :raises ArgumentError: for an unknown ``auth_type``, or a field that its mode cannot use
         :raises CredentialsError: when what it needs is missing
         """
-        from airflow_provider_ossresume.oss.credentials import (
-            AnonymousCredentials,
-            EnvironmentCredentials,
-            StaticCredentials,
-        )
-
-        said = (self.auth_type or "access_key").lower()
-        auth_type = _AUTH_TYPE_ALIASES.get(said, said)
-        if auth_type == "environment":
-            return EnvironmentCredentials()
-        if auth_type == "anonymous":
-            return AnonymousCredentials()
-        if auth_type not in AUTH_TYPES:
-            raise ArgumentError("auth_type", self.auth_type, f"choose one of {', '.join(AUTH_TYPES)}")
-        if auth_type == "sts" and not self.security_token:
-            raise CredentialsError(f"connection {self.conn_id!r}: auth_type 'sts' needs the field security_token")
-        try:
-            return StaticCredentials(self.access_key_id or "", self.access_key_secret or "", self.security_token)
-        except CredentialsError as error:
-            raise CredentialsError(f"connection {self.conn_id!r}: {error}") from None
+        return credentials_of(self)
 
     def client(self, config: TransferConfig, *, region: str | None = None) -> OssClient:
         """Return a client for the connection.
@@ -127,8 +116,8 @@ class ConnectionSettings:
             retry=RetryPolicy(attempts=config.part_retries + 1, total=config.retry_max_time),
             **self._timeouts(config),
             max_connections=config.max_concurrency,
-            proxies={"http": self.proxy, "https": self.proxy} if self.proxy else None,
-            verify_tls=self.ca_bundle or True if self.verify_tls else False,
+            proxies=self.proxies,
+            verify_tls=self.verify,
         )
 
     def _timeouts(self, config: TransferConfig) -> dict[str, Any]:
@@ -150,13 +139,8 @@ class ConnectionSettings:
         return endpoint_for(region.strip().removeprefix("oss-"), self.endpoint_kind or "public")  # type: ignore[arg-type]  # checked there
 
 
-def _text(value: object) -> str | None:
-    """Return a field as text: JSON may hold a number where a text is meant."""
-    return str(value).strip() or None if value is not None else None
-
-
 def _truth(argument: str, value: object, *, default: bool) -> bool:
-    if _text(value) is None:
+    if text_of(value) is None:
         return default
     if isinstance(value, bool):
         return value

@@ -184,7 +184,7 @@ def read_error(call: Call, answer: requests.Response, pieces: Iterable[bytes]) -
 
 def connection_failed(call: Call, error: Exception) -> ConnectionFailed:
     """Return the error for an exception of requests or urllib3."""
-    failed = call.failed(_reason(error))
+    failed = call.failed(reason(error))
     # A wrong certificate stays wrong; every other failure of a connection may pass.
     failed.retryable = "CERTIFICATE_VERIFY_FAILED" not in str(error)
     return failed
@@ -296,7 +296,7 @@ def shown(text: str) -> str:
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The innermost reason, without the URL, which may hold a signature."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner

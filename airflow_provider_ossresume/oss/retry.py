@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import tenacity
 
-from airflow_provider_ossresume.errors import IntegrityError, RequestError
+from airflow_provider_ossresume.errors import CredentialsError, IntegrityError, RequestError
 
 log = logging.getLogger(__name__)
 
@@ -58,4 +58,4 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 def _is_retryable(error: BaseException) -> bool:
     # A changed source or a stop is worth a later try, not another attempt at this request.
-    return isinstance(error, (RequestError, IntegrityError)) and error.retryable
+    return isinstance(error, (RequestError, IntegrityError, CredentialsError)) and error.retryable

@@ -13,14 +13,16 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
 from tests.airflow.runs import Call, run
 from tests.world import BUCKET, PART, a_file
 
 CONFIG = {"part_size": PART, "multipart_threshold": PART, "max_concurrency": 1, "part_retries": 0}
-TASKS = ("passes", "comes_back", "waits", "stays_away", "wrong_secret", "wrong_token", "wrong_proxy", "no_proxy",
-         "shows_itself")  # fmt: skip
+BY_CONNECTION = ("wrong_secret", "wrong_token", "wrong_proxy", "no_proxy", "takes_role", "wrong_role", "no_sts",
+                 "wrong_oidc", "asks_uri", "no_uri")  # fmt: skip
+TASKS = ("passes", "comes_back", "waits", "stays_away", *BY_CONNECTION, "shows_itself")
 
 
 def main(folder: Path) -> dict[str, Any]:
@@ -44,8 +46,8 @@ def main(folder: Path) -> dict[str, Any]:
         passes >> OSSObjectSensor(task_id="waits", bucket_key="later", bucket_name=BUCKET, deferrable=True,
                                   poke_interval=0.01)  # fmt: skip
         OSSResumableUploadOperator(task_id="stays_away", key="broken", retries=0, **up)
-        for task_id in ("wrong_secret", "wrong_token", "wrong_proxy", "no_proxy"):
-            OSSResumableUploadOperator(task_id=task_id, key="key", oss_conn_id=task_id, retries=0, **up)
+        for task_id in BY_CONNECTION:
+            OSSResumableUploadOperator(task_id=task_id, key=task_id, oss_conn_id=task_id, retries=0, **up)
         Call(task_id="shows_itself", function=show, retries=0)
     done = run(dag)
     return {task_id: done.instance(task_id) for task_id in TASKS}
@@ -59,6 +61,12 @@ def show(_: Any) -> str:
     client = hook.get_conn()
     shown = [hook, vars(hook), hook.settings, client, hook.settings.credentials(), hook.test_connection()]
     shown.append(hook.settings.credentials().get())
+    for conn_id in BY_CONNECTION:
+        try:
+            other = OSSResumeHook(conn_id)
+            shown += [vars(other), other.settings, other.settings.credentials(), other.test_connection(), other.conn]
+        except OSSResumeError as error:
+            shown += [error, vars(error)]
     hook.generate_presigned_url("key", bucket_name=BUCKET, expires=60)  # made, and shown to nobody
     print(*shown, sep="\n")
     return repr(shown)

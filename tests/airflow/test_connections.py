@@ -21,6 +21,21 @@ OURS = {"login": "an-id", "password": "a-secret"}
 OFFICIAL_EXTRA = {"auth_type": "AK", "access_key_id": "an-id", "access_key_secret": "a-secret", "region": "cn-hangzhou"}
 
 
+OF_THE_AUTH_MODES = {
+    "role_arn": "acs:ram::1:role/r",
+    "role_session_name": "me@work",
+    "role_session_duration": "900",
+    "role_policy": "{}",
+    "external_id": "an-external-id",
+    "role_name": "of-the-instance",
+    "oidc_provider_arn": "acs:ram::1:oidc-provider/p",
+    "oidc_token_file": "/var/run/token",
+    "credentials_uri": "http://127.0.0.1:1/path",
+    "sts_endpoint": "sts.cn-beijing.aliyuncs.com",
+    "metadata_endpoint": "http://127.0.0.1:2",
+}
+
+
 def settings_of(connections: Connections, **fields: Any) -> ConnectionSettings:
     connections.add(**fields)
     return OSSResumeHook().settings
@@ -37,6 +52,7 @@ def test_every_field_of_our_form_arrives(connections: Connections) -> None:
         "endpoint": "https://oss.example.com",
         "auth_type": "sts",
         "security_token": "a-token",
+        **OF_THE_AUTH_MODES,
         "addressing": "cname",
         "signature_version": "v1",
         "proxy": "http://user:pass@proxy:3128",
@@ -55,7 +71,8 @@ def test_every_field_of_our_form_arrives(connections: Connections) -> None:
         "conn_type": "oss_resume",
         "access_key_id": "an-id",
         "access_key_secret": "a-secret",
-        **said,
+        "auth": OF_THE_AUTH_MODES,
+        **{name: value for name, value in said.items() if name not in OF_THE_AUTH_MODES},
     }
     assert settings.verify_tls is False
 
@@ -280,7 +297,7 @@ def test_an_official_connection_works_unchanged(oss: LocalOSS, connections: Conn
         ({}, "region", "fill in Region or Endpoint in the connection 'oss_default', or pass region="),
         ({"region": "Hangzhou!"}, "region", "reads like cn-hangzhou"),
         ({"region": "cn-hangzhou", "endpoint_kind": "intern"}, "endpoint_kind", "public, internal, accelerate, dual"),
-        ({"region": "cn-hangzhou", "auth_type": "ram"}, "auth_type", "access_key, sts, environment, anonymous"),
+        ({"region": "cn-hangzhou", "auth_type": "ram"}, "auth_type", "access_key, sts, ram_role_arn, ecs_ram_role"),
         ({"region": "cn-hangzhou", "addressing": "dns"}, "addressing", "auto, virtual, path, cname"),
         ({"region": "cn-hangzhou", "signature_version": "v2"}, "signature_version", "choose v4 or v1"),
         ({"region": "cn-hangzhou", "verify_tls": "maybe"}, "verify_tls", "give true or false"),

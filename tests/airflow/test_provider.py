@@ -20,6 +20,7 @@ from jsonschema import validate
 from airflow_provider_ossresume import get_provider_info as module
 from airflow_provider_ossresume._airflow import AIRFLOW_3
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS, get_provider_info
+from airflow_provider_ossresume.hooks.auth_modes import AuthFields
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS
@@ -137,9 +138,10 @@ def test_it_takes_no_connection_type_of_another_provider() -> None:
 
 
 def test_the_forms_fields_are_the_settings_that_the_hook_reads() -> None:
-    of_every_connection = {"conn_id", "conn_type", "access_key_id", "access_key_secret"}
+    not_fields = {"conn_id", "conn_type", "access_key_id", "access_key_secret", "auth"}
+    read = [*dataclasses.fields(ConnectionSettings), *dataclasses.fields(AuthFields)]
 
-    assert {field.name for field in dataclasses.fields(ConnectionSettings)} - of_every_connection == set(CONN_FIELDS)
+    assert {field.name for field in read} - not_fields == set(CONN_FIELDS)
 
 
 @pytest.mark.parametrize("name", CONN_FIELDS)
@@ -153,16 +155,23 @@ def test_a_field_has_a_label_a_help_and_a_schema_that_takes_its_default_and_noth
         validate(field["schema"]["default"], field["schema"])
 
 
-@pytest.mark.parametrize("name", ["security_token", "proxy"])
+@pytest.mark.parametrize("name", ["security_token", "external_id", "credentials_uri", "proxy"])
 def test_a_field_that_may_hold_a_secret_is_masked(name: str) -> None:
     assert CONN_FIELDS[name]["schema"]["format"] == "password"
 
 
 def test_every_choice_of_the_form_is_one_that_the_hook_takes(connections: Any) -> None:
     fixed = {"login": "an-id", "password": "a-secret"}
+    needed = {
+        "security_token": "a-token",
+        "role_arn": "acs:ram::1:role/r",
+        "oidc_provider_arn": "acs:ram::1:oidc-provider/p",
+        "oidc_token_file": "/var/run/token",
+        "credentials_uri": "http://127.0.0.1:1/",
+    }
     for name, field in CONN_FIELDS.items():
         for choice in field["schema"].get("enum", ()):
-            extra = {"region": "cn-hangzhou", "security_token": "a-token", name: choice}
+            extra = {"region": "cn-hangzhou", **needed, name: choice}
             if choice == "custom":
                 extra["endpoint"] = "https://oss.example.com"
             connections.add(**fixed, extra=extra)
@@ -262,7 +271,7 @@ def test_the_form_masks_what_is_secret() -> None:
     widgets = ProvidersManager().connection_form_widgets
 
     masked = {name for name in CONN_FIELDS if widgets[f"extra__oss_resume__{name}"].is_sensitive}
-    assert masked == {"security_token", "proxy"}
+    assert masked == {"security_token", "external_id", "credentials_uri", "proxy"}
 
 
 def test_the_form_of_airflow_3_has_labels_choices_and_defaults() -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from tests.issuers import KEY_ID, KEY_SECRET, PROVIDER, ROLE, Sts, Uri
 from tests.world import BUCKET
 
 SECRET = "the-Secret-of-the-key/8fa1+x="
@@ -23,7 +24,10 @@ TOKEN = "the-Token-of-sts/9bc2+y=="
 WRONG_SECRET = "the-Wrong-secret/7de3"
 WRONG_TOKEN = "the-Wrong-token/6cd4"
 OF_PROXY = "the-Password-of-the-proxy-5bc5"
-SECRETS = (SECRET, TOKEN, WRONG_SECRET, WRONG_TOKEN, OF_PROXY)
+EXTERNAL_ID = "the-External-id-4ba6"
+OIDC_TOKEN = "the-Token-of-oidc-3af7"
+OF_URI = "the-Secret-path-9cd5"
+SECRETS = (SECRET, TOKEN, WRONG_SECRET, WRONG_TOKEN, OF_PROXY, KEY_SECRET, EXTERNAL_ID, OIDC_TOKEN, OF_URI)
 ROOT = Path(__file__).parents[2]
 SIGNED = re.compile(r"Signature=|x-oss-signature=|OSS4-HMAC-SHA256 Credential|Authorization: ?OSS", re.IGNORECASE)
 
@@ -46,13 +50,25 @@ class Traces:
 
 @pytest.fixture(scope="module")
 def traces(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Traces:
-    with LocalOSS(access_key_secret=SECRET, security_token=TOKEN) as oss:
+    with LocalOSS(access_key_secret=SECRET, security_token=TOKEN) as oss, Sts() as sts, Uri() as uri:
+        sts.gives = uri.gives = (oss.access_key_id, SECRET, TOKEN)
+        sts.external_id = EXTERNAL_ID
+        token_file = tmp_path_factory.mktemp("oidc") / "token"
+        token_file.write_text(OIDC_TOKEN)
         oss.fail("UploadPart", nth=4, fault=Fault("status", status=503), key="key")
         oss.fail("GetObject", nth=4, fault=Fault("status", status=503))
         oss.fail("UploadPart", fault=Fault("status", status=403, code="AccessDenied"), key="broken", times=None)
         oss.after_request = lambda request: request.key == "later" and oss.put(BUCKET, "later", b"")
         right = json.loads(oss.airflow_connection())
+        of_role = {"role_arn": ROLE, "sts_endpoint": sts.url, "external_id": EXTERNAL_ID}
+        of_pod = {**of_role, "oidc_provider_arn": PROVIDER, "oidc_token_file": str(token_file)}
         connections = {
+            "takes_role": of_mode(right, "ram_role_arn", **of_role),
+            "wrong_role": {**of_mode(right, "ram_role_arn", **of_role), "password": WRONG_SECRET},
+            "no_sts": of_mode(right, "ram_role_arn", **{**of_role, "sts_endpoint": "http://127.0.0.1:9"}),
+            "wrong_oidc": of_mode(right, "oidc", **of_pod),
+            "asks_uri": of_mode(right, "credentials_uri", credentials_uri=uri.url + Uri.PATH),
+            "no_uri": of_mode(right, "credentials_uri", credentials_uri="http://127.0.0.1:9" + Uri.PATH),
             "oss_default": {**right, "schema": BUCKET},
             "wrong_secret": {**right, "password": WRONG_SECRET},
             "wrong_token": {**right, "extra": {**right["extra"], "security_token": WRONG_TOKEN}},
@@ -79,6 +95,11 @@ def traces(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Traces:
     return Traces(done.stdout, json.loads(last_line), Path(os.environ["AIRFLOW_HOME"]))
 
 
+def of_mode(connection: dict[str, Any], auth_type: str, **fields: str) -> dict[str, Any]:
+    extra = {**connection["extra"], "security_token": "", "auth_type": auth_type, **fields}
+    return {**connection, "login": KEY_ID, "password": KEY_SECRET, "extra": extra}
+
+
 def test_the_tasks_met_their_ends(traces: Traces) -> None:
     assert traces.states == {
         "passes": ["success", 2],
@@ -89,6 +110,12 @@ def test_the_tasks_met_their_ends(traces: Traces) -> None:
         "wrong_token": ["failed", 1],
         "wrong_proxy": ["failed", 1],
         "no_proxy": ["failed", 1],
+        "takes_role": ["success", 1],
+        "wrong_role": ["failed", 1],
+        "no_sts": ["failed", 1],
+        "wrong_oidc": ["failed", 1],
+        "asks_uri": ["success", 1],
+        "no_uri": ["failed", 1],
         "shows_itself": ["success", 1],
     }
     assert "DEBUG" in traces.output or "[debug" in traces.output

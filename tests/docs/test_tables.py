@@ -26,7 +26,10 @@ from airflow_provider_ossresume.local_oss.operations import OPERATIONS
 from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss import answers
+from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
+from airflow_provider_ossresume.oss.issuers import Issuer
+from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.result import TransferResult
 from tests.docs.pages import DOCS, PAGES, blocks_of, codes, table_under
@@ -216,6 +219,13 @@ def test_what_is_said_of_retries_is_so() -> None:
 def test_every_code_with_a_meaning_is_listed() -> None:
     listed = set(first_codes("troubleshooting.md", "By OSS code"))
     assert {*answers._HINTS_BY_CODE, *answers._ERRORS_BY_CODE, *errors.RETRYABLE_CODES} <= listed
+
+
+def test_every_code_of_sts_with_a_next_step_is_listed() -> None:
+    role, issuer = Role("acs:ram::1:role/r"), Issuer("http://127.0.0.1:1")
+    assumed = AssumedRole(role, AnonymousCredentials(), issuer)
+    with_oidc = RoleWithOidc(role, issuer, provider_arn="acs:ram::1:oidc-provider/p", token_file="token")
+    assert {*assumed.hints(), *with_oidc.hints()} <= set(first_codes("troubleshooting.md", "By STS code"))
 
 
 def test_the_policies_grant_what_the_errors_ask_for() -> None:

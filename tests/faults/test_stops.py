@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
-from airflow_provider_ossresume.errors import (
-    TransferStopped,
-)
+from airflow_provider_ossresume.errors import CredentialsUnavailable, TransferStopped
 from airflow_provider_ossresume.model.checkpoint import Owner, checkpoint_key
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.oss.temporary import RefreshedCredentials, TemporaryCredentials
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
-from tests.world import BUCKET, PART, Transfers, some_bytes
+from tests.world import BUCKET, PART, Transfers, a_client, a_file, some_bytes
 
 CONTENT = some_bytes(4 * PART + 17)
 TARGET = ObjectRef(BUCKET, "key")
@@ -45,3 +44,25 @@ def test_a_stop_is_noticed_while_the_checkpoint_store_is_waited_for(transfers: T
         ).download(tmp_path / "file")
 
     assert time.monotonic() - began < 5
+
+
+def test_a_stop_is_noticed_while_credentials_are_waited_for(transfers: Transfers, tmp_path: Path) -> None:
+    asked, stopped = threading.Event(), threading.Event()
+
+    class Silent:
+        def fetch(self) -> TemporaryCredentials:
+            asked.set()
+            stopped.wait(60)
+            raise CredentialsUnavailable("did not answer")
+
+    def watch() -> None:
+        if asked.is_set():
+            raise TransferStopped("on_kill")
+
+    transfers.client = a_client(transfers.oss, credentials=RefreshedCredentials(Silent()))
+    try:
+        with pytest.raises(TransferStopped):
+            transfers.upload(a_file(tmp_path), watch=watch)
+        assert not stopped.is_set()
+    finally:
+        stopped.set()

@@ -187,7 +187,7 @@ def connection(data: bytes) -> None:
     assert SECRET in hidden or SECRET not in shown, shown
 
 
-_SECRET_FIELDS = ("proxy", "security_token", "access_key_secret")
+_SECRET_FIELDS = ("proxy", "security_token", "access_key_secret", "external_id", "credentials_uri")
 
 
 # --- server-request ---------------------------------------------------------------------------------------------------
@@ -364,6 +364,12 @@ TARGETS = {
             b'"security_token": "hunter2", "verify_tls": 0}',
             b'{"endpoint_kind": "internal", "region": "oss-x", "addressing": "path", '
             b'"signature_version": "V1", "login": 1}',
+            b'{"region": "cn-hangzhou", "login": "id", "auth_type": "ram_role_arn", "role_arn": "acs:ram::1:role/r", '
+            b'"external_id": "hunter2", "role_session_duration": 900, "role_policy": {"Version": "1"}}',
+            b'{"region": "cn-hangzhou", "auth_type": "oidc", "role_arn": "acs:ram::1:role/r", '
+            b'"oidc_provider_arn": "acs:ram::1:oidc-provider/p", "oidc_token_file": "/t", "sts_endpoint": "h:1"}',
+            b'{"region": "cn-hangzhou", "auth_type": "credentials_uri", "credentials_uri": "http://h:1/hunter2"}',
+            b'{"region": "cn-hangzhou", "auth_type": "ecs_ram_role", "role_name": "r", "metadata_endpoint": "http://h"}',
             b"http://user:hunter2@127.0.0.1:3128",
             b"[1]",
         ),

@@ -1,0 +1,250 @@
+"""One bounded request to a service that issues credentials, and what its answer says.
+
+Nothing that such an answer holds is shown, but for the code and the message of an error, with every secret that was
+sent taken out. No redirect is followed and no ~/.netrc read, and no answer takes longer than ``LONGEST``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import quote, quote_plus, urlsplit
+
+import requests
+from requests.models import PreparedRequest
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import HTTPError
+
+from airflow_provider_ossresume import __version__
+from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
+from airflow_provider_ossresume.oss.answers import reason, shown
+from airflow_provider_ossresume.oss.credentials import Credentials
+from airflow_provider_ossresume.oss.messages import read_http_date
+from airflow_provider_ossresume.oss.sessions import Adapter, environment_settings
+from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+
+CONNECT_TIMEOUT = 5.0  # seconds; as alibabacloud-credentials
+READ_TIMEOUT = 10.0  # seconds of silence; as alibabacloud-credentials
+LONGEST = 20.0  # seconds for the head, and for the body, of an answer to come in, however they trickle
+MAX_ANSWER = 64 * 1024  # bytes; an answer of STS has about two thousand, most of them the token
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service answered.
+
+    :ivar date: its clock, as seconds since 1970, or None when it did not tell
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    date: float | None = None
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace").strip()
+
+    def fields(self) -> Mapping[str, Any]:
+        """Return the JSON object that the body is; an empty one when it is none."""
+        try:
+            read = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return read if isinstance(read, dict) else {}
+
+
+class Issuer:
+    """A service that issues credentials, as far as HTTP goes.
+
+    :param origin: scheme, host and port, checked by :func:`check_origin`
+    :param direct: past every proxy: the service is on this machine, or on the link
+    :param proxies: as in requests; None takes those of the environment
+    :param verify_tls: False, or the path of a CA bundle
+    :param longest: seconds for the head, and for the body, of an answer to come in, however they trickle
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        *,
+        direct: bool = False,
+        proxies: Mapping[str, str] | None = None,
+        verify_tls: bool | str = True,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+        longest: float = LONGEST,
+    ) -> None:
+        self.origin = origin
+        self.host = urlsplit(origin).netloc
+        self._timeout = (connect_timeout, read_timeout)
+        self._longest = longest
+        self._settings = environment_settings(origin, proxies=proxies, verify_tls=verify_tls)
+        if direct:
+            self._settings["proxies"] = {}
+
+    def ask(
+        self, what: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer:
+        """Send one request and return the answer, whatever its status.
+
+        :param what: how an error names it
+        :raises CredentialsUnavailable: when no whole answer comes
+        """
+        request = PreparedRequest()
+        request.method = method
+        request.url = self.origin + path
+        request.headers = CaseInsensitiveDict(
+            {
+                "User-Agent": f"airflow-provider-ossresume/{__version__}",
+                "Accept-Encoding": "identity",
+                **({"Content-Length": str(len(body))} if method in ("PUT", "POST") else {}),
+                **(headers or {}),
+            }
+        )
+        request.hooks = {}
+        request.body = body or None
+        # Hours lie between two requests: no connection is kept.
+        with (
+            _unlogged(),
+            closing(Adapter(max_connections=1, send_timeout=self._timeout[1], lines_timeout=self._longest)) as adapter,
+        ):
+            try:
+                answer = adapter.send(request, stream=True, timeout=self._timeout, **self._settings)
+                with closing(answer):
+                    date = read_http_date(answer.headers.get("Date"))
+                    body = self._read(what, answer)
+                    return Answer(answer.status_code, body, date.timestamp() if date else None)
+            except (requests.RequestException, HTTPError) as error:
+                raise self._unreachable(what, error) from None  # its URL may hold a secret
+
+    def _read(self, what: str, answer: requests.Response) -> bytes:
+        body, began = bytearray(), time.monotonic()
+        while piece := answer.raw.read1(MAX_ANSWER):
+            body += piece
+            if len(body) > MAX_ANSWER:
+                raise CredentialsUnavailable(f"{what} at {self.origin}: the answer is over {MAX_ANSWER} bytes long")
+            if time.monotonic() - began > self._longest:
+                raise CredentialsUnavailable(
+                    f"{what} at {self.origin}: the answer did not come within {self._longest:g} s"
+                )
+        return bytes(body)
+
+    def _unreachable(self, what: str, error: Exception) -> CredentialsError:
+        said = f"{what} at {self.origin}: {reason(error)}"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return CredentialsError(said)
+        return CredentialsUnavailable(f"{said}; is the service up, and does this worker reach it?")
+
+    def refused(
+        self, what: str, answer: Answer, *, hint: str = "", secrets: Iterable[str | None] = (), retryable: bool = False
+    ) -> CredentialsError:
+        """Return the error for an answer that brings no credentials.
+
+        :param secrets: what was sent and may come back in a message
+        """
+        fields = answer.fields()
+        said = " ".join(text for text in (str(answer.status), shown(str(fields.get("Code") or ""))) if text)
+        text = f"{what} at {self.origin} answered {said}"
+        message = without(secrets, str(fields.get("Message") or ""))
+        if message and "Signature" not in said:  # such a one repeats all that was signed
+            text += f": {shown(message).rstrip('.')}"
+        if hint or 300 <= answer.status < 400:
+            text += f"; {hint or 'a redirect is not followed'}"
+        if request_id := fields.get("RequestId"):
+            text += f" [request id {shown(str(request_id))}]"
+        may_pass = retryable or answer.status in (408, 429) or answer.status >= 500
+        return CredentialsUnavailable(text) if may_pass else CredentialsError(text)
+
+    def issued(self, what: str, answer: Answer, fields: object) -> TemporaryCredentials:
+        """Return what the fields of an answer say, as all these services name them.
+
+        :raises CredentialsUnavailable: when one is missing or is not what it should be
+        """
+        given = fields if isinstance(fields, dict) else {}
+        texts = {name: given.get(name) for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")}
+        lacking = [name for name, text in texts.items() if not isinstance(text, str) or not text.strip()]
+        if lacking:
+            raise CredentialsUnavailable(
+                f"{what} at {self.origin}: the answer has no {', no '.join(lacking)}; is it the right service?"
+            )
+        key_id, secret, token, expiration = (str(text) for text in texts.values())
+        ends = _seconds(expiration)
+        if ends is None:
+            raise CredentialsUnavailable(f"{what} at {self.origin}: Expiration {shown(expiration)!r} is no time")
+        try:
+            credentials = Credentials(key_id, secret, token)
+        except CredentialsError as error:
+            raise CredentialsUnavailable(f"{what} at {self.origin}: {error}") from None
+        # Both by the service's clock, as this worker's may be wrong.
+        return TemporaryCredentials(credentials, lifetime=ends - (answer.date or time.time()))
+
+
+_thread = threading.local()
+
+
+def _may_log(_: logging.LogRecord) -> bool:
+    return not getattr(_thread, "asks", False)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep this thread's requests out of urllib3's log, which shows paths and queries at DEBUG: they may be secrets."""
+    logging.getLogger("urllib3.connectionpool").addFilter(_may_log)  # once, and for good
+    _thread.asks = True
+    try:
+        yield
+    finally:
+        _thread.asks = False
+
+
+def check_origin(argument: str, url: str, *, example: str) -> str:
+    """Return the URL without a slash at its end.
+
+    :raises ArgumentError: when it is more or less than http(s)://, a host and perhaps a port
+    """
+    origin = url.strip().rstrip("/")
+    parts = split_url(origin)
+    if parts is None or parts[1]:
+        value = "…" if "@" in url else url
+        raise ArgumentError(argument, value, f"give http:// or https:// and a host, as in {example}")
+    return parts[0]
+
+
+def split_url(url: str) -> tuple[str, str] | None:
+    """Return an http(s) URL's origin and the rest of it; None when it cannot be used."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.fragment:
+        return None
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return None
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin, url[url.index("://") + 3 + len(parts.netloc) :]
+
+
+def without(secrets: Iterable[str | None], text: str) -> str:
+    """Return the text with the secrets taken out of it, in the forms in which they are sent."""
+    for secret in secrets:
+        if secret:
+            for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}:
+                text = text.replace(form, "…")
+    return text
+
+
+def _seconds(text: str) -> float | None:
+    """Return a time such as ``2026-01-31T08:00:00Z`` as seconds since 1970."""
+    try:
+        time_ = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        return (time_ if time_.tzinfo else time_.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,109 @@
+"""Credentials that a service on this machine or beside it issues without being told a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.oss.issuers import Issuer, split_url
+from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+
+METADATA_ENDPOINT = "http://100.100.100.200"  # ECS, "Instance metadata": the same on every instance
+_ROLES = "/latest/meta-data/ram/security-credentials/"
+_TOKEN_SECONDS = 300  # ECS: 1 to 21,600; three requests take less than a minute
+
+
+class EcsRamRole:
+    """Credentials of the RAM role of the ECS instance that this worker runs on, by its metadata service.
+
+    Each request carries a token that is asked for first ("security hardening mode", IMDSv2), so it works on instances
+    that allow nothing else, and there is no way back to the mode without.
+
+    :param role_name: None takes the role that the instance has
+    :param issuer: the metadata service
+    """
+
+    def __init__(self, issuer: Issuer, *, role_name: str | None = None) -> None:
+        if role_name is not None and not re.fullmatch(r"[A-Za-z0-9.@_-]{1,64}", role_name):
+            raise ArgumentError("role_name", role_name, "give the role's name, as in the RAM console, not its ARN")
+        self._issuer = issuer
+        self._role_name = role_name
+
+    def __str__(self) -> str:
+        return f"the ECS instance's RAM role{f' {self._role_name}' if self._role_name else ''}"
+
+    def fetch(self) -> TemporaryCredentials:
+        token = self._token()
+        role = self._role_name or self._attached_role(token)
+        what = f"the credentials of the ECS instance's RAM role {role}"
+        answer = self._issuer.ask(what, "GET", _ROLES + quote(role, safe=""), headers=_with(token))
+        if answer.status == 404:
+            hint = "attach that role to the instance, or correct role_name"
+            raise self._issuer.refused(what, answer, hint=hint)
+        fields = answer.fields()
+        if answer.status != 200 or fields.get("Code", "Success") != "Success":
+            # The service cannot assume the role: its trust policy does not name ecs.aliyuncs.com, or it was deleted.
+            hint = "see that the role exists and trusts ecs.aliyuncs.com"
+            raise self._issuer.refused(what, answer, hint=hint, secrets=(token,), retryable=answer.status == 200)
+        return self._issuer.issued(what, answer, fields)
+
+    def _token(self) -> str:
+        what = "a token of the ECS metadata service"
+        headers = {"X-aliyun-ecs-metadata-token-ttl-seconds": str(_TOKEN_SECONDS)}
+        answer = self._issuer.ask(what, "PUT", "/latest/api/token", headers=headers)
+        token = answer.text
+        if answer.status != 200 or not token or not token.isascii() or not token.isprintable():
+            hint = "see that this worker runs on an ECS instance and that its metadata access is on"
+            raise self._issuer.refused(what, answer, hint=hint)
+        return token
+
+    def _attached_role(self, token: str) -> str:
+        what = "the name of the ECS instance's RAM role"
+        answer = self._issuer.ask(what, "GET", _ROLES, headers=_with(token))
+        lines = answer.text.split()
+        if answer.status == 404 or (answer.status == 200 and not lines):
+            raise self._issuer.refused(what, answer, hint="attach a RAM role to the instance")
+        if answer.status != 200 or not re.fullmatch(r"[A-Za-z0-9.@_-]{1,64}", lines[0]):
+            raise self._issuer.refused(what, answer, secrets=(token,))
+        return lines[0]
+
+
+class CredentialsUri:
+    """Credentials that a GET of a URI returns as JSON: AccessKeyId, AccessKeySecret, SecurityToken and Expiration.
+
+    :param path: the URI's path and query; it may hold a secret, and is never shown
+    """
+
+    def __init__(self, issuer: Issuer, path: str) -> None:
+        self._issuer = issuer
+        self._path = path
+
+    def __str__(self) -> str:
+        return f"the credentials URI at {self._issuer.origin}"
+
+    def fetch(self) -> TemporaryCredentials:
+        what = "the credentials URI"
+        answer = self._issuer.ask(what, "GET", self._path or "/", headers={"Accept": "application/json"})
+        fields = answer.fields()
+        if answer.status != 200 or fields.get("Code", "Success") != "Success":
+            is_ours = answer.status == 200  # it is the right place, which has nothing to give for now
+            hint = "see what the service behind it says" if is_ours else "check credentials_uri"
+            raise self._issuer.refused(what, answer, hint=hint, secrets=(self._path,), retryable=is_ours)
+        return self._issuer.issued(what, answer, fields)
+
+
+def split_credentials_uri(uri: str) -> tuple[str, str]:
+    """Return the origin and the rest of a credentials URI.
+
+    :raises ArgumentError: when it is none; nothing of it is shown
+    """
+    parts = split_url(uri.strip())
+    if parts is None:
+        raise ArgumentError("credentials_uri", "…", "give a whole http:// or https:// URL, without a user name in it")
+    return parts
+
+
+def _with(token: str) -> Mapping[str, str]:
+    return {"X-aliyun-ecs-metadata-token": token}
