@@ -44,7 +44,14 @@ from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import IfExists, OnChange, Uploader, UploadOptions, split_headers
+from airflow_provider_ossresume.transfer.upload import (
+    Fingerprint,
+    IfExists,
+    OnChange,
+    Uploader,
+    UploadOptions,
+    split_headers,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -172,6 +179,7 @@ class OSSResumeHook(BaseHook):
         checkpoint: str | CheckpointStore = "auto",
         if_exists: IfExists = "overwrite",
         source_changed: OnChange = "restart",
+        fingerprint: Fingerprint = "content",
         xcom_holder_task_id: str | None = None,
         context: Mapping[str, Any] | None = None,
         progress_callback: ProgressCallback | None = None,
@@ -188,6 +196,8 @@ class OSSResumeHook(BaseHook):
         :param if_exists: ``overwrite``, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``, which OSS
             itself guards
         :param source_changed: ``restart`` once, or ``fail``, when the file changes under the upload
+        :param fingerprint: how a part that OSS has is known to be the file's: by its ``content``, which is read again, or
+            by the file's ``stat`` (device, inode, size and mtime are those of when it was sent)
         :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds it
         :param context: of the running task; found by itself inside one
         :param progress_callback: called with (bytes done, bytes in total) from this thread
@@ -206,6 +216,7 @@ class OSSResumeHook(BaseHook):
         options = UploadOptions(
             if_exists=if_exists,
             source_changed=source_changed,
+            fingerprint=fingerprint,
             headers=with_object,
             earlier_try=run.owner.try_number > 1,
         )
@@ -234,6 +245,8 @@ class OSSResumeHook(BaseHook):
         object_changed: OnChange = "restart",
         version_id: str | None = None,
         create_parents: bool = True,
+        file_mode: int | str | None = None,
+        preserve_mtime: bool = False,
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
@@ -250,6 +263,8 @@ class OSSResumeHook(BaseHook):
         :param object_changed: ``restart`` once, or ``fail``, when the object changes under the download
         :param version_id: of the object; by default the current one
         :param create_parents: make the file's folder when it is absent
+        :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the umask has it by default
+        :param preserve_mtime: give the file the object's Last-Modified as its time of modification
         :param request_payer: ``requester``, when who asks pays, not the bucket's owner
         :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800
         :raises OSSResumeError: of the kinds that :meth:`target` and
@@ -264,6 +279,8 @@ class OSSResumeHook(BaseHook):
             if_exists=if_exists,
             object_changed=object_changed,
             create_parents=create_parents,
+            file_mode=file_mode,
+            preserve_mtime=preserve_mtime,
             earlier_try=run.owner.try_number > 1,
         )
         headers = request_headers(request_payer=request_payer, traffic_limit=traffic_limit)

@@ -42,6 +42,8 @@ class Owner:
 class UploadCheckpoint:
     """An unfinished upload.
 
+    :ivar source: the file as it stood while every part was sent (device, inode, size, mtime), or empty when that is not
+        known: parts have been sent of another file, or by a version that did not say
     :ivar options: a digest of the object options that Initiate fixed; others mean a restart
     """
 
@@ -54,6 +56,7 @@ class UploadCheckpoint:
     part_size: int
     options: str
     owner: Owner
+    source: str = ""
 
     @property
     def plan(self) -> PartPlan:
@@ -212,6 +215,7 @@ def _read_upload(fields: _Fields) -> UploadCheckpoint:
         part_size=fields.number("part_size", least=1),
         options=fields.text("options", may_be_empty=True),
         owner=fields.owner(),
+        source=fields.optional_text("source", may_be_empty=True) or "",
     )
 
 
@@ -244,8 +248,8 @@ class _Fields:
             raise CheckpointUnreadable(f"the checkpoint's {name} is {value!r}, not a text")
         return value
 
-    def optional_text(self, name: str) -> str | None:
-        return None if self._content.get(name) is None else self.text(name)
+    def optional_text(self, name: str, *, may_be_empty: bool = False) -> str | None:
+        return None if self._content.get(name) is None else self.text(name, may_be_empty=may_be_empty)
 
     def number(self, name: str, *, least: int = 0, most: int = MAX_OBJECT_SIZE) -> int:
         value = self._content.get(name)

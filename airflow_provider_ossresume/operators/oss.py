@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
     from airflow_provider_ossresume.transfer.config import TransferConfig
     from airflow_provider_ossresume.transfer.result import TransferResult
-    from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
+    from airflow_provider_ossresume.transfer.upload import Fingerprint, IfExists, OnChange
 
 WhatIsDone = Literal["keep", "abort"]
 
@@ -150,6 +150,8 @@ class OSSResumableUploadOperator(_TransferOperator):
         and delete the checkpoint (templated)
     :param on_final_failure: the same, when the task fails and no retry is left (templated)
     :param source_changed: when the file changes under the upload: ``restart`` once, or ``fail`` (templated)
+    :param fingerprint: how a retry knows that a part which OSS has is the file's: by its ``content``, which is read again,
+        or by the file's ``stat`` (device, inode, size and mtime are those of when it was sent) (templated)
     :param content_type: of the object; guessed from the key by default (templated)
     :param content_encoding: such as ``gzip``; OSS gives it back with each download, as the next three (templated)
     :param content_disposition: such as ``attachment; filename="a.csv"`` (templated)
@@ -185,6 +187,7 @@ class OSSResumableUploadOperator(_TransferOperator):
         "on_kill_action",
         "on_final_failure",
         "source_changed",
+        "fingerprint",
         *_OBJECT_OPTIONS,
         "xcom_holder_task_id",
     )
@@ -197,6 +200,7 @@ class OSSResumableUploadOperator(_TransferOperator):
         file: str,
         key: str,
         source_changed: OnChange = "restart",
+        fingerprint: Fingerprint = "content",
         content_type: str | None = None,
         content_encoding: str | None = None,
         content_disposition: str | None = None,
@@ -215,6 +219,7 @@ class OSSResumableUploadOperator(_TransferOperator):
     ) -> None:
         super().__init__(file=file, key=key, **kwargs)
         self.source_changed = source_changed
+        self.fingerprint = fingerprint
         self.content_type = content_type
         self.content_encoding = content_encoding
         self.content_disposition = content_disposition
@@ -238,6 +243,7 @@ class OSSResumableUploadOperator(_TransferOperator):
             checkpoint=self.checkpoint,
             if_exists=self.if_exists,
             source_changed=self.source_changed,
+            fingerprint=self.fingerprint,
             xcom_holder_task_id=self.xcom_holder_task_id,
             context=context,
             watch=self._watch,
@@ -271,6 +277,9 @@ class OSSResumableDownloadOperator(_TransferOperator):
     :param object_changed: when the object changes under the download: ``restart`` once, or ``fail`` (templated)
     :param version_id: which version of the object; by default the current one (templated)
     :param create_parents: make the file's folder when it is absent
+    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the worker's umask has it by default
+        (templated)
+    :param preserve_mtime: give the file the object's Last-Modified as its time of modification
     :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
     :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800 (templated)
     :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint (templated)
@@ -289,6 +298,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
         "on_final_failure",
         "object_changed",
         "version_id",
+        "file_mode",
         "request_payer",
         "traffic_limit",
         "xcom_holder_task_id",
@@ -304,12 +314,16 @@ class OSSResumableDownloadOperator(_TransferOperator):
         object_changed: OnChange = "restart",
         version_id: str | None = None,
         create_parents: bool = True,
+        file_mode: int | str | None = None,
+        preserve_mtime: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(file=file, key=key, **kwargs)
         self.object_changed = object_changed
         self.version_id = version_id
         self.create_parents = create_parents
+        self.file_mode = file_mode
+        self.preserve_mtime = preserve_mtime
 
     def _transfer(self, context: Any) -> TransferResult:
         return self.hook.download_file(
@@ -321,6 +335,8 @@ class OSSResumableDownloadOperator(_TransferOperator):
             object_changed=self.object_changed,
             version_id=self.version_id,
             create_parents=self.create_parents,
+            file_mode=self.file_mode,
+            preserve_mtime=self.preserve_mtime,
             request_payer=self.request_payer,
             traffic_limit=self.traffic_limit,
             xcom_holder_task_id=self.xcom_holder_task_id,

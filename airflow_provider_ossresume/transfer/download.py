@@ -39,6 +39,7 @@ from airflow_provider_ossresume.transfer.local import (
     PartSink,
     SourceFile,
     check_target_file,
+    parse_mode,
     remove_part_file,
 )
 from airflow_provider_ossresume.transfer.pool import TICK, Pool
@@ -75,17 +76,26 @@ class DownloadOptions:
         size and CRC-64 are equal; ``fail``
     :param object_changed: what to do when the object changes under the download: ``restart`` once, or ``fail``
     :param create_parents: make the file's folder
+    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the process's umask has it by default
+    :param preserve_mtime: give the file the object's Last-Modified as its time of modification
     :param earlier_try: an earlier try may have finished: a file with the object's very bytes counts as this download's
     """
 
     if_exists: IfExists = "overwrite"
     object_changed: OnChange = "restart"
     create_parents: bool = True
+    file_mode: int | str | None = None
+    preserve_mtime: bool = False
     earlier_try: bool = False
 
     def __post_init__(self) -> None:
         check_choice("if_exists", self.if_exists, get_args(IfExists))
         check_choice("object_changed", self.object_changed, get_args(OnChange))
+        parse_mode("file_mode", self.file_mode)
+
+    @property
+    def mode(self) -> int | None:
+        return parse_mode("file_mode", self.file_mode)
 
 
 class Downloader:
@@ -189,6 +199,8 @@ class Downloader:
             self._lock(file, stored)
             if not file.is_new:
                 self._checkpointer.look()  # before anything in it is thrown away
+            if (mode := self._options.mode) is not None:
+                file.set_mode(mode)
             try:
                 checkpoint = self._fetch(pool, file, self._resume(pool, file, meta, stored))
             except (PreconditionFailed, InvalidRange) as error:
@@ -197,7 +209,8 @@ class Downloader:
             crc = checkpoint.runs[0].crc64 if checkpoint.runs else 0
             self._compare(file, checkpoint, crc)
             self._checkpointer.check_owner()
-            file.publish(path, size=meta.size)
+            mtime = meta.last_modified.timestamp() if self._options.preserve_mtime and meta.last_modified else None
+            file.publish(path, size=meta.size, mode=mode, mtime=mtime)
         return "transferred", meta, crc
 
     # --- what may already be there ------------------------------------------------------------------------------------

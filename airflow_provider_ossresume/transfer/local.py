@@ -6,6 +6,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 READ_SIZE = 2**18  # measured, as the next: a piece stays in the processor's cache from the disk to the socket
 WRITE_SIZE = 2**20  # more bytes for each turn at Python's lock (docs/performance)
+OWNER_WRITES = 0o600
 LEAST_PIECE_SIZE = 2**14  # of a transfer whose bandwidth is limited
 
 
@@ -39,6 +41,11 @@ class FileIdentity:
     @classmethod
     def of(cls, found: os.stat_result) -> FileIdentity:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+    @property
+    def text(self) -> str:
+        """The same as a checkpoint has it."""
+        return f"{self.device}:{self.inode}:{self.size}:{self.mtime_ns}"
 
 
 class Pace:
@@ -287,10 +294,25 @@ class PartFile:
         except OSError as error:
             raise LocalFileError(f"{self.path} cannot be emptied: {_reason(error)}") from error
 
-    def publish(self, final: Path, *, size: int) -> None:
-        """Put it on the disk, then under its final name, at once and whole; what stood there is replaced."""
+    def set_mode(self, mode: int) -> None:
+        """Give it permissions before its first byte; its owner may go on writing to it until it is published."""
+        try:
+            os.fchmod(self._file, mode | OWNER_WRITES)
+        except OSError as error:
+            raise LocalFileError(f"{self.path} cannot get the mode {mode:04o}: {_reason(error)}") from error
+
+    def publish(self, final: Path, *, size: int, mode: int | None = None, mtime: float | None = None) -> None:
+        """Put it on the disk, then under its final name, at once and whole; what stood there is replaced.
+
+        :param mode: its permissions; as they are by default
+        :param mtime: its time of modification, in seconds since 1970; now by default
+        """
         try:
             os.ftruncate(self._file, size)
+            if mode is not None:
+                os.fchmod(self._file, mode)
+            if mtime is not None:
+                os.utime(self._file, (mtime, mtime))
             os.fsync(self._file)
             if not self._is_at_its_path():
                 raise LocalFileError(f"{self.path} was removed or replaced while the download wrote to it")
@@ -367,6 +389,21 @@ def _is_folder(path: Path, text: str) -> bool:
         return False
     except OSError as error:  # too long a name, for one
         raise ArgumentError("file", text, f"no file can stand there: {_reason(error)}") from error
+
+
+def parse_mode(argument: str, value: int | str | None) -> int | None:
+    """Return a file's permissions from an int such as ``0o640`` or octal digits such as ``"640"``.
+
+    :raises ArgumentError: for anything else
+    """
+    if value is None or value == "":
+        return None
+    mode = value if isinstance(value, int) and not isinstance(value, bool) else -1
+    if isinstance(value, str) and (match := re.fullmatch("(?:0o?)?([0-7]{3})", value)):
+        mode = int(match[1], 8)
+    if not 0 <= mode <= 0o777:
+        raise ArgumentError(argument, value, 'give octal permissions, such as 0o640 or "640"')
+    return mode
 
 
 def remove_part_file(path: Path) -> None:

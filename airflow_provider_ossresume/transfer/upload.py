@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, get_args
 
 from airflow_provider_ossresume.errors import (
@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 IfExists = Literal["overwrite", "skip", "skip_if_same", "fail"]
 OnChange = Literal["restart", "fail"]
+Fingerprint = Literal["content", "stat"]
 
 Settled = tuple[Outcome, ObjectMeta, int | None]  # with the CRC-64 of the file, as far as it is known
 
@@ -86,18 +87,22 @@ class UploadOptions:
     :param if_exists: what to do when the object exists: ``overwrite`` it; ``skip`` the upload; ``skip_if_same`` when
         size and CRC-64 are equal; ``fail``, which OSS itself guards
     :param source_changed: what to do when the file changes under the upload: ``restart`` once, or ``fail``
+    :param fingerprint: how a part that OSS has is known to hold the file's bytes: by ``content``, for which they are read
+        again; or by ``stat``: device, inode, size and mtime of the file are those of when it was sent
     :param headers: the object's headers and metadata, as OSS takes them
     :param earlier_try: an earlier try may have finished: an object with these very bytes then counts as this upload's
     """
 
     if_exists: IfExists = "overwrite"
     source_changed: OnChange = "restart"
+    fingerprint: Fingerprint = "content"
     headers: Mapping[str, str] = field(default_factory=dict)
     earlier_try: bool = False
 
     def __post_init__(self) -> None:
         check_choice("if_exists", self.if_exists, get_args(IfExists))
         check_choice("source_changed", self.source_changed, get_args(OnChange))
+        check_choice("fingerprint", self.fingerprint, get_args(Fingerprint))
 
     @property
     def guard(self) -> dict[str, str]:
@@ -294,20 +299,24 @@ class Uploader:
         if isinstance(resumed, ObjectMeta):
             return "already there", resumed, resumed.crc64
         try:
-            checkpoint, listed = resumed or (self._initiate(pool, plan), [])
+            checkpoint, listed = resumed or (self._initiate(pool, plan, source), [])
         except AlreadyExists as error:
             if not self._options.earlier_try:
                 raise
             crc = self._crc64_of(pool, source)
             return "already there", self._head_if_ours(pool, error, size=source.size, crc64=crc), crc
+        is_same_file = checkpoint.source == source.identity.text
+        if not is_same_file:
+            checkpoint = replace(checkpoint, source="")  # from here on there are parts of more than one file
         self._checkpointer.save(checkpoint)
         self._is_unnamed = False
+        is_trusted = is_same_file and self._options.fingerprint == "stat"
         try:
-            return self._send_and_complete(pool, source, checkpoint, listed)
+            return self._send_and_complete(pool, source, checkpoint, listed, is_trusted=is_trusted)
         except InvalidPart as error:
             log.warning("Another writer replaced parts of %s; comparing them again, once: %s", self._target, error)
             listed = pool.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
-            return self._send_and_complete(pool, source, checkpoint, listed)
+            return self._send_and_complete(pool, source, checkpoint, listed, is_trusted=False)
 
     def _resume(
         self, pool: Pool, source: SourceFile, stored: Checkpoint | None
@@ -347,7 +356,7 @@ class Uploader:
         )  # fmt: skip
         return None
 
-    def _initiate(self, pool: Pool, plan: PartPlan) -> UploadCheckpoint:
+    def _initiate(self, pool: Pool, plan: PartPlan, source: SourceFile) -> UploadCheckpoint:
         """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
 
         def initiate(headers: Mapping[str, str]) -> str:
@@ -362,6 +371,7 @@ class Uploader:
                 part_size=plan.part_size,
                 options=self._options.digest,
                 owner=self._checkpointer.owner,
+                source=source.identity.text,
             )
             self._checkpointer.update(checkpoint)
             self._is_unnamed = True
@@ -381,11 +391,17 @@ class Uploader:
         return checkpoint
 
     def _send_and_complete(
-        self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint, listed: list[UploadedPart]
+        self,
+        pool: Pool,
+        source: SourceFile,
+        checkpoint: UploadCheckpoint,
+        listed: list[UploadedPart],
+        *,
+        is_trusted: bool,
     ) -> Settled:
         plan = checkpoint.plan
         self._progress.begin(total=source.size, parts=len(plan))
-        uploaded = self._keep(pool, source, plan, listed)
+        uploaded = self._keep(pool, source, plan, listed, is_trusted=is_trusted)
         missing = [part for part in plan if part.number not in uploaded]
         log.info(
             "Uploading %s (%s) to %s: %s of %s parts of %s are kept, %s to send",
@@ -405,13 +421,21 @@ class Uploader:
         return self._complete(pool, checkpoint, [uploaded[part.number] for part in plan])
 
     def _keep(
-        self, pool: Pool, source: SourceFile, plan: PartPlan, listed: list[UploadedPart]
+        self, pool: Pool, source: SourceFile, plan: PartPlan, listed: list[UploadedPart], *, is_trusted: bool
     ) -> dict[int, UploadedPart]:
-        """Return the listed parts that hold the local bytes, by number; each candidate is read from disk once."""
+        """Return the listed parts that hold the local bytes, by number.
+
+        Each candidate is read from disk once, unless all are trusted, since the file is the one that they were sent of.
+        """
         if not self._config.verify:
             return {}
-        kept = {}
+        kept: dict[int, UploadedPart] = {}
         candidates = candidate_parts(listed, plan)
+        if is_trusted:
+            for part, uploaded in candidates:
+                kept[part.number] = uploaded
+                self._progress.keep(part.size)
+            return kept
         for part, uploaded, crc in pool.run(lambda pair: (*pair, source.crc64_of(pair[0], pool.stopped)), candidates):
             if crc == uploaded.crc64:
                 kept[part.number] = uploaded

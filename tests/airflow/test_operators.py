@@ -369,6 +369,7 @@ def test_every_argument_of_an_upload_is_templated(dag: Any, transfer: Any, conne
         "on_kill_action": "abort",
         "on_final_failure": "abort",
         "source_changed": "fail",
+        "fingerprint": "stat",
         "content_type": "text/x-mine",
         "content_encoding": "gzip",
         "content_disposition": 'attachment; filename="a.json"',
@@ -434,6 +435,7 @@ def test_every_argument_of_a_download_is_templated(
         "on_final_failure": "abort",
         "object_changed": "fail",
         "version_id": "null",
+        "file_mode": "640",
         "request_payer": "requester",
         "traffic_limit": "8388608",
         "xcom_holder_task_id": "holder",
@@ -463,7 +465,10 @@ def test_everything_else_that_an_author_types_is_templated_too() -> None:
         - set(operator.template_fields)
         for operator in (OSSResumableUploadOperator, OSSResumableDownloadOperator)
     }
-    assert untemplated == {"OSSResumableUploadOperator": set(), "OSSResumableDownloadOperator": {"create_parents"}}
+    assert untemplated == {
+        "OSSResumableUploadOperator": set(),
+        "OSSResumableDownloadOperator": {"create_parents", "preserve_mtime"},
+    }
 
 
 def test_a_key_and_a_config_may_come_from_another_task(dag: Any, transfer: Any, connected: LocalOSS) -> None:

@@ -51,6 +51,7 @@ OF_DAG_AUTHORS = [
 ]
 NOT_TEMPLATED = {
     "gone_uploads",
+    "preserve_mtime",
     "truncate",
     "whole_bucket",
     "count_bytes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.local_oss import Fault
 from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, Run, decode, encode
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer.local import PartFile
 from tests.world import BUCKET, PART, Transfers, some_bytes
 
@@ -384,6 +386,56 @@ def runs_of(first: int, last: int) -> tuple[Run, ...]:
     from airflow_provider_ossresume.model.crc64 import crc64
 
     return (Run(first, last, crc64(CONTENT[(first - 1) * PART : last * PART])),)
+
+
+# --- what the file is like --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o640, "640", "0o640"])
+def test_the_file_has_the_mode_that_was_asked_for_from_its_first_byte_on(
+    transfers: Transfers, file: Path, mode: int | str
+) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    seen: set[int] = set()
+    transfers.oss.after_request = lambda _: seen.update(
+        stat.S_IMODE(part.stat().st_mode) for part in file.parent.glob(".*.ossresume-part")
+    )
+
+    transfers.download(file, file_mode=mode)
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert seen == {0o640}
+
+
+def test_a_file_that_nobody_may_write_to_can_still_be_resumed(transfers: Transfers, file: Path) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    transfers.oss.fail_after("GetObject", 3, BROKEN)
+    with pytest.raises(AccessDenied):
+        transfers.download(file, file_mode=0o440)
+    [part_file] = file.parent.glob(".*.ossresume-part")
+    assert stat.S_IMODE(part_file.stat().st_mode) == 0o640
+    transfers.oss.clear_faults()
+
+    assert transfers.download(file, file_mode=0o440).parts_kept == 3
+    assert stat.S_IMODE(file.stat().st_mode) == 0o440
+
+
+def test_the_file_may_keep_the_objects_time(transfers: Transfers, file: Path) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    modified = transfers.client.head_object(ObjectRef(BUCKET, "key")).last_modified
+    assert modified is not None
+
+    transfers.download(file, preserve_mtime=True)
+
+    assert file.stat().st_mtime == modified.timestamp()
+
+
+@pytest.mark.parametrize("mode", ["rw-r--r--", "0888", 640, -1, 0o1777, "1777", True])
+def test_a_mode_that_is_none_is_refused(transfers: Transfers, file: Path, mode: int | str) -> None:
+    with pytest.raises(ArgumentError, match="file_mode=.*: give octal permissions, such as 0o640"):
+        transfers.download(file, file_mode=mode)
+
+    assert transfers.oss.requests == []
 
 
 # --- what is dropped --------------------------------------------------------------------------------------------------

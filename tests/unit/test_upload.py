@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -723,6 +724,77 @@ def test_an_exception_in_the_progress_callback_ends_the_transfer_cleanly(transfe
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+# --- fingerprints -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_whose_stat_is_the_same_is_not_read_again_for_the_parts_that_oss_has(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    found = source.stat()
+    with source.open("r+b") as file:
+        file.seek(PART + 5)
+        file.write(b"unseen")  # in part 2
+    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    result = transfers.upload(source, fingerprint="stat")
+
+    assert (result.parts_kept, result.parts_sent) == (3, 2)
+    assert transfers.oss.object(BUCKET, "key") == some_bytes(5 * PART)  # what it held when it was sent: not noticed
+
+
+@pytest.mark.parametrize("change", [touch, lambda path: moved_away_and_back(path)], ids=["touched", "another inode"])
+def test_a_file_whose_stat_is_another_is_compared_by_its_content(
+    transfers: Transfers, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    with source.open("r+b") as file:
+        file.seek(PART + 5)
+        file.write(b"seen")  # in part 2
+    change(source)
+
+    result = transfers.upload(source, fingerprint="stat")
+
+    assert transfers.part_numbers() == [2, 4, 5]
+    assert (result.parts_kept, result.parts_sent) == (2, 3)
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+def test_parts_of_two_files_are_never_trusted_by_the_stat_of_one(transfers: Transfers, tmp_path: Path) -> None:
+    """One worker sends three parts, another one with other bytes two, and then it is the first one's turn again."""
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    (tmp_path / "other").mkdir()
+    other = a_file(tmp_path / "other", size=5 * PART, seed=2)
+    transfers.oss.fail_after("UploadPart", 2, BROKEN)
+    with pytest.raises(AccessDenied):
+        transfers.upload(other, fingerprint="stat")
+    transfers.oss.clear_faults()
+
+    transfers.upload(source, fingerprint="stat")
+
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+def test_a_checkpoint_that_does_not_say_whose_parts_they_are_is_compared_by_content(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    [(key, text)] = transfers.store.texts.items()
+    content = json.loads(text)
+    del content["source"]  # as earlier versions wrote it
+    transfers.store.texts[key] = json.dumps(content)
+
+    assert transfers.upload(source, fingerprint="stat").parts_kept == 3
+
+
+def moved_away_and_back(path: Path) -> None:
+    found = path.stat()
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 # --- what is dropped --------------------------------------------------------------------------------------------------
