@@ -196,8 +196,8 @@ class OSSResumeHook(BaseHook):
         :param if_exists: ``overwrite``, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``, which OSS
             itself guards
         :param source_changed: ``restart`` once, or ``fail``, when the file changes under the upload
-        :param fingerprint: how a part that OSS has is known to be the file's: by its ``content``, which is read again, or
-            by the file's ``stat`` (device, inode, size and mtime are those of when it was sent)
+        :param fingerprint: how a part that OSS has is known to be the file's: by its ``content``, which is read again,
+            or by the file's ``stat`` (device, inode, size and mtime are those of when it was sent)
         :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds it
         :param context: of the running task; found by itself inside one
         :param progress_callback: called with (bytes done, bytes in total) from this thread
@@ -247,6 +247,7 @@ class OSSResumeHook(BaseHook):
         create_parents: bool = True,
         file_mode: int | str | None = None,
         preserve_mtime: bool = False,
+        byte_range: Sequence[int | str] | None = None,
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
@@ -265,6 +266,8 @@ class OSSResumeHook(BaseHook):
         :param create_parents: make the file's folder when it is absent
         :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the umask has it by default
         :param preserve_mtime: give the file the object's Last-Modified as its time of modification
+        :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; all of them by default. OSS has a
+            CRC-64 of whole objects only, so the file is not compared with one
         :param request_payer: ``requester``, when who asks pays, not the bucket's owner
         :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800
         :raises OSSResumeError: of the kinds that :meth:`target` and
@@ -281,6 +284,7 @@ class OSSResumeHook(BaseHook):
             create_parents=create_parents,
             file_mode=file_mode,
             preserve_mtime=preserve_mtime,
+            byte_range=byte_range,
             earlier_try=run.owner.try_number > 1,
         )
         headers = request_headers(request_payer=request_payer, traffic_limit=traffic_limit)

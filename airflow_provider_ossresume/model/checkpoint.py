@@ -87,6 +87,8 @@ class DownloadCheckpoint:
 
     :ivar part_file: the part file's name; it lies in the folder of the final file
     :ivar runs: what is done, ascending
+    :ivar start: where in the object the first part begins: not at 0 when a range of it is wanted; the size is the
+        range's
     """
 
     kind: ClassVar[str] = "download"
@@ -101,6 +103,7 @@ class DownloadCheckpoint:
     part_file: str
     owner: Owner
     runs: tuple[Run, ...] = field(default=())
+    start: int = 0
 
     @property
     def plan(self) -> PartPlan:
@@ -230,6 +233,7 @@ def _read_download(fields: _Fields) -> DownloadCheckpoint:
         part_size=fields.number("part_size", least=1),
         part_file=fields.text("part_file"),
         owner=fields.owner(),
+        start=fields.number("start", default=0),
     )
     if "/" in checkpoint.part_file or checkpoint.part_file in (".", ".."):
         raise CheckpointUnreadable(f"part_file {checkpoint.part_file!r} is no plain file name")
@@ -251,8 +255,8 @@ class _Fields:
     def optional_text(self, name: str, *, may_be_empty: bool = False) -> str | None:
         return None if self._content.get(name) is None else self.text(name, may_be_empty=may_be_empty)
 
-    def number(self, name: str, *, least: int = 0, most: int = MAX_OBJECT_SIZE) -> int:
-        value = self._content.get(name)
+    def number(self, name: str, *, least: int = 0, most: int = MAX_OBJECT_SIZE, default: int | None = None) -> int:
+        value = self._content.get(name, default)
         if type(value) is not int or not least <= value <= most:
             raise CheckpointUnreadable(f"the checkpoint's {name} is {value!r}, not a number of {least} to {most}")
         return value

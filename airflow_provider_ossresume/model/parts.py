@@ -128,6 +128,19 @@ def parse_size(argument: str, value: int | str) -> int:
     return int(size)
 
 
+def parse_byte_range(argument: str, value: object) -> tuple[int, int] | None:
+    """Return the half-open range ``[start, stop)`` that two numbers, or two texts of digits, say.
+
+    :raises ArgumentError: for anything else, and for a range that is empty
+    """
+    if value is None or value == "":
+        return None
+    ends = [str(end) for end in value] if isinstance(value, (list, tuple)) else []
+    if len(ends) == 2 and all(re.fullmatch("[0-9]{1,18}", end) for end in ends) and int(ends[0]) < int(ends[1]):
+        return int(ends[0]), int(ends[1])
+    raise ArgumentError(argument, value, "give (start, stop) in bytes, stop excluded, such as (0, 1024)")
+
+
 def parse_number(value: object) -> float | None:
     """Return a number, or the one that a text such as ``"3"`` or ``"0.5"`` stands for, else None."""
     if isinstance(value, str):

@@ -73,15 +73,27 @@ def decide_upload(
 
 
 def decide_download(
-    checkpoint: Checkpoint | None, *, target: ObjectRef, meta: ObjectMeta, part_file: str, part_file_exists: bool
+    checkpoint: Checkpoint | None,
+    *,
+    target: ObjectRef,
+    meta: ObjectMeta,
+    part_file: str,
+    part_file_exists: bool,
+    start: int = 0,
 ) -> Begin | Resume[DownloadCheckpoint] | Restart[DownloadCheckpoint]:
-    """Decide by the checkpoint, what OSS says of the object now, and whether the part file is here."""
+    """Decide by the checkpoint, what OSS says of the object now, and whether the part file is here.
+
+    :param meta: its size is that of the range that is wanted
+    :param start: where in the object that range begins
+    """
     if checkpoint is None:
         return Begin("there is no checkpoint")
     if not isinstance(checkpoint, DownloadCheckpoint) or not is_download_of(checkpoint, target, part_file):
         return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
     if checkpoint.etag != meta.etag:
         return Restart(f"the object on OSS changed: its ETag was {checkpoint.etag}, is {meta.etag}", checkpoint)
+    if checkpoint.start != start:
+        return Restart(f"the range that is wanted began at byte {checkpoint.start}, begins at {start}", checkpoint)
     if checkpoint.size != meta.size:
         return Restart(f"the object on OSS changed: its size was {checkpoint.size}, is {meta.size}", checkpoint)
     if not part_file_exists:

@@ -150,8 +150,8 @@ class OSSResumableUploadOperator(_TransferOperator):
         and delete the checkpoint (templated)
     :param on_final_failure: the same, when the task fails and no retry is left (templated)
     :param source_changed: when the file changes under the upload: ``restart`` once, or ``fail`` (templated)
-    :param fingerprint: how a retry knows that a part which OSS has is the file's: by its ``content``, which is read again,
-        or by the file's ``stat`` (device, inode, size and mtime are those of when it was sent) (templated)
+    :param fingerprint: how a retry knows that a part which OSS has is the file's: by its ``content``, which is read
+        again, or by the file's ``stat`` (device, inode, size and mtime are those of when it was sent) (templated)
     :param content_type: of the object; guessed from the key by default (templated)
     :param content_encoding: such as ``gzip``; OSS gives it back with each download, as the next three (templated)
     :param content_disposition: such as ``attachment; filename="a.csv"`` (templated)
@@ -280,6 +280,8 @@ class OSSResumableDownloadOperator(_TransferOperator):
     :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the worker's umask has it by default
         (templated)
     :param preserve_mtime: give the file the object's Last-Modified as its time of modification
+    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; all of them by default. OSS has a CRC-64
+        of whole objects only, so the file is not compared with one (templated)
     :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
     :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800 (templated)
     :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint (templated)
@@ -299,6 +301,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
         "object_changed",
         "version_id",
         "file_mode",
+        "byte_range",
         "request_payer",
         "traffic_limit",
         "xcom_holder_task_id",
@@ -316,6 +319,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
         create_parents: bool = True,
         file_mode: int | str | None = None,
         preserve_mtime: bool = False,
+        byte_range: Sequence[int | str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(file=file, key=key, **kwargs)
@@ -324,6 +328,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
         self.create_parents = create_parents
         self.file_mode = file_mode
         self.preserve_mtime = preserve_mtime
+        self.byte_range = byte_range
 
     def _transfer(self, context: Any) -> TransferResult:
         return self.hook.download_file(
@@ -337,6 +342,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
             create_parents=self.create_parents,
             file_mode=self.file_mode,
             preserve_mtime=self.preserve_mtime,
+            byte_range=self.byte_range,
             request_payer=self.request_payer,
             traffic_limit=self.traffic_limit,
             xcom_holder_task_id=self.xcom_holder_task_id,

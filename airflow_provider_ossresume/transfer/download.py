@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -30,7 +30,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Run
 from airflow_provider_ossresume.model.crc64 import combine_all
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
-from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
+from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -78,6 +78,8 @@ class DownloadOptions:
     :param create_parents: make the file's folder
     :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the process's umask has it by default
     :param preserve_mtime: give the file the object's Last-Modified as its time of modification
+    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; all of them by default. OSS has a CRC-64
+        of whole objects only, so the file is not compared with one
     :param earlier_try: an earlier try may have finished: a file with the object's very bytes counts as this download's
     """
 
@@ -86,12 +88,21 @@ class DownloadOptions:
     create_parents: bool = True
     file_mode: int | str | None = None
     preserve_mtime: bool = False
+    byte_range: Sequence[int | str] | None = None
     earlier_try: bool = False
 
     def __post_init__(self) -> None:
         check_choice("if_exists", self.if_exists, get_args(IfExists))
         check_choice("object_changed", self.object_changed, get_args(OnChange))
         parse_mode("file_mode", self.file_mode)
+        if self.slice and self.if_exists == "skip_if_same":
+            raise ArgumentError(
+                "if_exists", self.if_exists, "OSS has no CRC-64 of a byte_range to compare; choose another"
+            )
+
+    @property
+    def slice(self) -> tuple[int, int] | None:
+        return parse_byte_range("byte_range", self.byte_range)
 
     @property
     def mode(self) -> int | None:
@@ -187,7 +198,7 @@ class Downloader:
             ),
         )
         with self._pool() as pool:
-            meta = pool.call(lambda: self._oss.head_object(self._target))
+            meta = self._slice_of(pool.call(lambda: self._oss.head_object(self._target)))
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
             may_be_ours = self._options.earlier_try if stored is None else not part_path.exists()
             if self._options.if_exists == "fail":
@@ -212,6 +223,17 @@ class Downloader:
             mtime = meta.last_modified.timestamp() if self._options.preserve_mtime and meta.last_modified else None
             file.publish(path, size=meta.size, mode=mode, mtime=mtime)
         return "transferred", meta, crc
+
+    def _slice_of(self, meta: ObjectMeta) -> ObjectMeta:
+        """Return what is known of the bytes that are wanted, as of an object of their own."""
+        start, stop = self._options.slice or (0, meta.size)
+        if stop > meta.size:
+            raise ArgumentError("byte_range", (start, stop), f"{self._target} has {meta.size} bytes")
+        return meta if stop - start == meta.size else replace(meta, size=stop - start, crc64=None)
+
+    @property
+    def _start(self) -> int:
+        return self._options.slice[0] if self._options.slice else 0
 
     # --- what may already be there ------------------------------------------------------------------------------------
 
@@ -270,6 +292,7 @@ class Downloader:
             meta=meta,
             part_file=file.path.name,
             part_file_exists=not file.is_new,
+            start=self._start,
         )
         if isinstance(decision, Resume):
             self._progress.beginning = "resumed"
@@ -297,6 +320,7 @@ class Downloader:
             part_size=plan.part_size,
             part_file=file.path.name,
             owner=self._checkpointer.owner,
+            start=self._start,
         )
 
     def _plan(self, size: int) -> PartPlan:
@@ -321,7 +345,7 @@ class Downloader:
         return tuple(sorted(kept, key=lambda run: run.first))
 
     def _fetch(self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint) -> DownloadCheckpoint:
-        plan = checkpoint.plan
+        plan, start = checkpoint.plan, checkpoint.start
         self._progress.begin(total=checkpoint.size, parts=len(plan))
         kept = {number for run in checkpoint.runs for number in range(run.first, run.last + 1)}
         missing = [part for part in plan if part.number not in kept]
@@ -343,7 +367,9 @@ class Downloader:
                 rate=self._config.rate_per_worker(len(missing)),
                 stopped=pool.stopped,
             )
-            self._oss.get_object(self._target, sink, start=part.start, stop=part.stop, if_match=checkpoint.etag)
+            self._oss.get_object(
+                self._target, sink, start=start + part.start, stop=start + part.stop, if_match=checkpoint.etag
+            )
             return part, sink.crc64
 
         for part, crc in pool.run(fetch, missing):
@@ -357,7 +383,9 @@ class Downloader:
     def _compare(self, file: PartFile, checkpoint: DownloadCheckpoint, crc: int) -> None:
         if not self._config.verify:
             return
-        if checkpoint.crc64 is None:
+        if self._options.slice and checkpoint.crc64 is None:
+            log.info("A range of %s: OSS has no CRC-64 of it to compare the file with", self._target)
+        elif checkpoint.crc64 is None:
             log.warning("OSS has no CRC-64 of %s, so the download cannot be compared with it", self._target)
         elif crc != checkpoint.crc64:
             file.reset()

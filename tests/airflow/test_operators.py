@@ -347,10 +347,12 @@ def test_what_may_pass_is_tried_again_and_is_no_airflow_fail_exception(
 
 
 def templates_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return each value as a template that takes it from the run's conf; those in dicts too."""
+    """Return each value as a template that takes it from the run's conf; those in dicts and lists too."""
     return {
         name: {inner: f"{{{{ dag_run.conf['{name}']['{inner}'] }}}}" for inner in value}
         if isinstance(value, dict)
+        else [f"{{{{ dag_run.conf['{name}'][{index}] }}}}" for index in range(len(value))]
+        if isinstance(value, list)
         else f"{{{{ dag_run.conf['{name}'] }}}}"
         for name, value in values.items()
     }
@@ -436,6 +438,7 @@ def test_every_argument_of_a_download_is_templated(
         "object_changed": "fail",
         "version_id": "null",
         "file_mode": "640",
+        "byte_range": ["0", str(SIZE)],
         "request_payer": "requester",
         "traffic_limit": "8388608",
         "xcom_holder_task_id": "holder",

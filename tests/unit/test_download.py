@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -432,10 +433,80 @@ def test_the_file_may_keep_the_objects_time(transfers: Transfers, file: Path) ->
 
 @pytest.mark.parametrize("mode", ["rw-r--r--", "0888", 640, -1, 0o1777, "1777", True])
 def test_a_mode_that_is_none_is_refused(transfers: Transfers, file: Path, mode: int | str) -> None:
-    with pytest.raises(ArgumentError, match="file_mode=.*: give octal permissions, such as 0o640"):
+    with pytest.raises(ArgumentError, match=r"file_mode=.*: give octal permissions, such as 0o640"):
         transfers.download(file, file_mode=mode)
 
     assert transfers.oss.requests == []
+
+
+# --- a part of the object ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(0, 1), (17, PART), (PART - 1, 4 * PART + 3), (5 * PART, len(CONTENT)), (0, len(CONTENT))]
+)
+def test_a_range_is_exactly_the_bytes_that_were_asked_for(
+    transfers: Transfers, file: Path, start: int, stop: int
+) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+
+    result = transfers.download(file, byte_range=(str(start), str(stop)))
+
+    assert file.read_bytes() == CONTENT[start:stop]
+    assert result.size == result.bytes_moved == stop - start
+    assert not transfers.store.texts
+
+
+def test_a_range_resumes_and_is_bound_to_one_version_of_the_object(transfers: Transfers, file: Path) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    transfers.oss.fail_after("GetObject", 2, BROKEN)
+    with pytest.raises(AccessDenied):
+        transfers.download(file, byte_range=(7, 4 * PART))
+    transfers.oss.clear_faults()
+
+    result = transfers.download(file, byte_range=(7, 4 * PART))
+
+    assert (result.parts, result.parts_kept, result.parts_sent) == (4, 2, 2)
+    assert file.read_bytes() == CONTENT[7 : 4 * PART]
+    assert {request.headers["if-match"].strip('"') for request in transfers.oss.calls("GetObject")} == {result.etag}
+
+
+def test_another_range_of_the_same_length_is_never_taken_for_the_first(transfers: Transfers, file: Path) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    transfers.oss.fail_after("GetObject", 2, BROKEN)
+    with pytest.raises(AccessDenied):
+        transfers.download(file, byte_range=(0, 4 * PART))
+    transfers.oss.clear_faults()
+
+    result = transfers.download(file, byte_range=(PART, 5 * PART))
+
+    assert (result.parts_kept, result.parts_sent) == (0, 4)
+    assert file.read_bytes() == CONTENT[PART : 5 * PART]
+
+
+@pytest.mark.parametrize(
+    ("options", "argument", "says"),
+    [
+        ({"byte_range": (5, 5)}, "byte_range", "give (start, stop) in bytes, stop excluded"),
+        ({"byte_range": (-1, 5)}, "byte_range", "give (start, stop)"),
+        ({"byte_range": ("a", "b")}, "byte_range", "give (start, stop)"),
+        ({"byte_range": "0-5"}, "byte_range", "give (start, stop)"),
+        ({"byte_range": (0, 1.5)}, "byte_range", "give (start, stop)"),
+        ({"byte_range": (0, 5), "if_exists": "skip_if_same"}, "if_exists", "OSS has no CRC-64 of a byte_range"),
+        ({"byte_range": (0, len(CONTENT) + 1)}, "byte_range", f"oss://bucket/key has {len(CONTENT)} bytes"),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(
+    transfers: Transfers, file: Path, options: dict[str, Any], argument: str, says: str
+) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+
+    with pytest.raises(ArgumentError) as error:
+        transfers.download(file, **options)
+
+    assert error.value.argument == argument
+    assert says in str(error.value)
+    assert not transfers.oss.calls("GetObject")
 
 
 # --- what is dropped --------------------------------------------------------------------------------------------------
