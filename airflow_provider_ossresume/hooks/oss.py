@@ -14,6 +14,7 @@ from airflow_provider_ossresume.checkpoints.select import CheckpointStore, selec
 from airflow_provider_ossresume.checkpoints.variable import VariableCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks import widgets
+from airflow_provider_ossresume.hooks.checkup import check_up
 from airflow_provider_ossresume.hooks.cleaning import abort_uploads, clean_checkpoints, delete_objects
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
@@ -112,22 +113,16 @@ class OSSResumeHook(BaseHook):
         return self.conn
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try the connection with one harmless signed request; return whether it works, and what to do when not."""
+        """Return whether the connection works, and what it leads to or what to do.
+
+        Sends one harmless request, and takes about 15 seconds at most; see
+        :func:`~airflow_provider_ossresume.hooks.checkup.check_up`.
+        """
         try:
-            # A person waits, and Airflow's API server with them: no long retries.
-            config = TransferConfig(part_retries=1, connect_timeout=5, read_timeout=10)
-            client = self.settings.client(config, region=self.region)
-            bucket = self.settings.bucket
-            if bucket is None or self.settings.auth_type == "anonymous":
-                lacking = "an Access Key" if bucket else "a Bucket"
-                return True, (
-                    f"The settings are complete (endpoint {client.endpoint}, region {client.region}); "
-                    f"fill in {lacking} to try a request with them"
-                )
-            info = client.get_bucket_info(check_bucket(bucket, argument="bucket"))
+            settings = self.settings
         except OSSResumeError as error:
             return False, str(error)
-        return True, f"Bucket {info.name} in region {info.region} answered at {client.endpoint}"
+        return check_up(settings, region=self.region)
 
     @staticmethod
     def parse_oss_url(url: str) -> tuple[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -203,7 +205,7 @@ def _service_error(call: Call, answer: requests.Response, said: messages.ErrorAn
         ec=shown(said.ec or headers.get("x-oss-ec", "")),
         request_id=shown(said.request_id or headers.get("x-oss-request-id", "")),
         host_id=shown(said.host_id),
-        hint=_hint(call, answer, code),
+        hint=_hint(call, answer, said, code),
         server_time=date.timestamp() if date else None,
         retry_after=_retry_after(headers),
     )
@@ -256,6 +258,7 @@ _PERMISSIONS: Mapping[str, str] = {
     "ListMultipartUploads": "oss:ListMultipartUploads",
     "ListObjectsV2": "oss:ListObjects",
     "GetBucketInfo": "oss:GetBucketInfo",
+    "ListBuckets": "oss:ListBuckets",
 }
 _HINTS_BY_CODE: Mapping[str, str] = {
     "SignatureDoesNotMatch": "check the Access Key Secret and the region",
@@ -268,7 +271,11 @@ _HINTS_BY_CODE: Mapping[str, str] = {
 }
 
 
-def _hint(call: Call, answer: requests.Response, code: str) -> str:
+def _hint(call: Call, answer: requests.Response, said: messages.ErrorAnswer, code: str) -> str:
+    if said.endpoint:
+        return f"the bucket is at {shown(said.endpoint)}: set its region, or that as the endpoint"
+    if "signing region" in said.message:  # InvalidArgument, which may mean anything
+        return "check the region; it is not the endpoint's"
     if code in _HINTS_BY_CODE:
         return _HINTS_BY_CODE[code]
     if answer.status_code == 403 and call.operation in _PERMISSIONS:
@@ -296,11 +303,34 @@ def shown(text: str) -> str:
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"
 
 
+# What to do when no answer came, by what stands in the chain of errors; the first one counts.
+_NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
+    (requests.exceptions.ProxyError, "check the connection's Proxy, or HTTPS_PROXY and NO_PROXY of this machine"),
+    (
+        ssl.SSLCertVerificationError,
+        "set the connection's CA bundle when the certificate is your own authority's",
+    ),
+    (socket.gaierror, "no name server knows this host; check endpoint and region"),
+    (ConnectionRefusedError, "nothing listens there; check host and port of the endpoint"),
+    (
+        requests.ConnectTimeout,
+        "check the endpoint and the firewall; an internal endpoint can only be reached from inside Alibaba Cloud",
+    ),
+)
+
+# What OpenSSL says, by its version, when it is answered without TLS, and Python when it is not answered at all.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "record layer failure", "handshake operation timed out")
+
+
 def reason(error: BaseException) -> str:
-    """The innermost reason, without the URL, which may hold a signature."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    text = shown(str(error)) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        text += "; set the connection's CA bundle when the certificate is your own authority's"
+    """The innermost reason, without the URL, which may hold a signature, and the next step."""
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    text = shown(str(chain[-1])) or type(chain[-1]).__name__
+    if any(words in text for words in _NO_TLS):
+        return f"{text}; what is there speaks no TLS: begin the endpoint with http://, or correct its port"
+    for kind, step in _NEXT_STEPS:
+        if any(isinstance(each, kind) for each in chain):
+            return f"{text}; {step}"
     return text

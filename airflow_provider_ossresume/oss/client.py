@@ -39,7 +39,7 @@ from airflow_provider_ossresume.oss.answers import Body, Call
 from airflow_provider_ossresume.oss.auth import OssAuth, SignatureVersion, Signer, check_expiry, header_value
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.endpoint import Endpoint, quote_key
-from airflow_provider_ossresume.oss.messages import BucketInfo, UploadsPage
+from airflow_provider_ossresume.oss.messages import BucketInfo, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.oss.sessions import READ_ERRORS, Adapter, environment_settings, read_into
 from airflow_provider_ossresume.oss.signing import Signable
@@ -47,6 +47,7 @@ from airflow_provider_ossresume.oss.signing import Signable
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Dated = TypeVar("Dated", BucketInfo, ServiceInfo)
 
 XML_PIECE_SIZE = 64 * 1024  # what is asked of the socket at once; a page of a listing has some hundred KiB
 LEAST_PROGRESS = 64 * 1024  # bytes within stall_timeout, or the attempt is given up
@@ -340,9 +341,14 @@ class OssClient:
             token = _advance(call, token, page.next_token)
 
     def get_bucket_info(self, bucket: str) -> BucketInfo:
-        """Return where the bucket is and what its endpoints are called."""
+        """Return where the bucket is, what its endpoints are called and whose it is."""
         call = Call("GetBucketInfo", "GET", bucket, query={"bucketInfo": ""})
-        return self._exchange_xml(call, messages.read_bucket_info)
+        return self._exchange_dated(call, messages.read_bucket_info)
+
+    def get_service_info(self) -> ServiceInfo:
+        """Return whose the Access Key is, as ListBuckets tells it; the buckets are left out."""
+        call = Call("ListBuckets", "GET", query={"max-keys": "1"})
+        return self._exchange_dated(call, messages.read_service_info)
 
     def presigned_url(
         self, method: str, target: ObjectRef, *, expires: int, query: Mapping[str, str] | None = None
@@ -371,6 +377,15 @@ class OssClient:
 
     def _exchange_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:
         return self._exchange(call, lambda answer: self._read_xml(call, answer, parse))
+
+    def _exchange_dated(self, call: Call, parse: Callable[[bytes], Dated]) -> Dated:
+        """Return what the answer says, with the answer's Date in it."""
+
+        def read(answer: requests.Response) -> Dated:
+            date = messages.read_http_date(answer.headers.get("Date"))
+            return replace(self._read_xml(call, answer, parse), answered_at=date)
+
+        return self._exchange(call, read)
 
     def _read_xml(self, call: Call, answer: requests.Response, parse: Callable[[bytes], T]) -> T:
         return answers.read_xml(call, answer, self._pieces(call, answer), parse)

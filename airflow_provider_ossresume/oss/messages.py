@@ -30,6 +30,7 @@ class ErrorAnswer:
     ec: str = ""
     request_id: str = ""
     host_id: str = ""
+    endpoint: str = ""  # where the bucket is, when it is elsewhere
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,31 @@ class ObjectsPage:
 
 @dataclass(frozen=True)
 class BucketInfo:
-    """What GetBucketInfo tells. ``region`` is without the ``oss-`` that OSS puts before it."""
+    """What GetBucketInfo tells. ``region`` is without the ``oss-`` that OSS puts before it.
+
+    :ivar owner: the ID of the account that the bucket belongs to
+    :ivar answered_at: the answer's Date
+    """
 
     name: str
     region: str
     extranet_endpoint: str
     intranet_endpoint: str
     storage_class: str
+    owner: str = ""
+    answered_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ServiceInfo:
+    """What ListBuckets tells beside buckets.
+
+    :ivar owner: the ID of the account that the Access Key belongs to
+    :ivar answered_at: the answer's Date
+    """
+
+    owner: str
+    answered_at: datetime | None = None
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------
@@ -95,6 +114,7 @@ def read_error(body: bytes) -> ErrorAnswer:
         ec=root.text("EC"),
         request_id=root.text("RequestId"),
         host_id=root.text("HostId"),
+        endpoint=root.text("Endpoint"),
     )
 
 
@@ -162,7 +182,12 @@ def read_bucket_info(body: bytes) -> BucketInfo:
         extranet_endpoint=bucket.text("ExtranetEndpoint"),
         intranet_endpoint=bucket.text("IntranetEndpoint"),
         storage_class=bucket.text("StorageClass"),
+        owner=bucket.owner,
     )
+
+
+def read_service_info(body: bytes) -> ServiceInfo:
+    return ServiceInfo(_root(body, "ListAllMyBucketsResult").owner)
 
 
 def read_http_date(text: str | None) -> datetime | None:
@@ -215,6 +240,10 @@ class _Node:
     def decoded(self, text: str) -> str:
         """Return a key or prefix as it really is: OSS percent-encodes it where ``encoding-type=url`` was asked for."""
         return unquote(text) if self.text("EncodingType") == "url" else text
+
+    @property
+    def owner(self) -> str:
+        return next((owner.text("ID") for owner in self.all("Owner")), "")
 
     @property
     def is_truncated(self) -> bool:

@@ -127,11 +127,13 @@ const calls = {
       : await oss.asyncSignatureUrl(key, { method, expires: seconds, ...headers }),
   }),
 
+  account: async (oss) => ({ owner: (await oss.listBuckets({ 'max-keys': 1 })).owner.id }),
+
   listBuckets: async (oss) => ({ names: (await oss.listBuckets()).buckets.map(({ name }) => name) }),
 
   bucketInfo: async (oss) => {
-    const { Name, Location, StorageClass } = (await oss.getBucketInfo(oss.getBucket())).bucket;
-    return { name: Name, location: Location, storageClass: StorageClass };
+    const { Name, Location, StorageClass, Owner } = (await oss.getBucketInfo(oss.getBucket())).bucket;
+    return { name: Name, location: Location, storageClass: StorageClass, owner: Owner.ID };
   },
 
   bucketLocation: async (oss) => ({ location: (await oss.getBucketLocation(oss.getBucket())).location }),

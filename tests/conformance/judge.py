@@ -77,6 +77,7 @@ class BucketFacts:
     name: str
     location: str
     storage_class: str
+    owner: str
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,10 @@ class Judge(Protocol):
         ...
 
     def list_buckets(self) -> list[str]: ...
+
+    def account(self) -> str:
+        """Return the ID of the buckets' owner, as the list of the buckets has it."""
+        ...
 
     def bucket_info(self) -> BucketFacts: ...
 

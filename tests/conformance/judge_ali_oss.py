@@ -189,9 +189,12 @@ class AliOss(WithAccess):
     def list_buckets(self) -> list[str]:
         return list(self._ask("listBuckets")["names"])
 
+    def account(self) -> str:
+        return str(self._ask("account")["owner"])
+
     def bucket_info(self) -> BucketFacts:
         said = self._ask("bucketInfo")
-        return BucketFacts(said["name"], said["location"], said["storageClass"])
+        return BucketFacts(said["name"], said["location"], said["storageClass"], said["owner"])
 
     def bucket_location(self) -> str:
         return str(self._ask("bucketLocation")["location"])

@@ -188,10 +188,14 @@ class Oss2(WithAccess):
         with _refusals():
             return [bucket.name for bucket in self._service.list_buckets().buckets]
 
+    def account(self) -> str:
+        with _refusals():
+            return str(self._service.list_buckets(max_keys=1).owner.id)
+
     def bucket_info(self) -> BucketFacts:
         with _refusals():
             info = self.bucket.get_bucket_info()
-        return BucketFacts(info.name, info.location, info.storage_class)
+        return BucketFacts(info.name, info.location, info.storage_class, info.owner.id)
 
     def bucket_location(self) -> str:
         with _refusals():

@@ -281,10 +281,14 @@ class OssV2(WithAccess):
         with _refusals():
             return [bucket.name for bucket in self.client.list_buckets(oss.ListBucketsRequest()).buckets or ()]
 
+    def account(self) -> str:
+        with _refusals():
+            return str(self.client.list_buckets(oss.ListBucketsRequest(max_keys=1)).owner.id)
+
     def bucket_info(self) -> BucketFacts:
         with _refusals():
             info = self.client.get_bucket_info(oss.GetBucketInfoRequest(bucket=self.access.bucket)).bucket_info
-        return BucketFacts(info.name, info.location, info.storage_class)
+        return BucketFacts(info.name, info.location, info.storage_class, info.owner.id)
 
     def bucket_location(self) -> str:
         with _refusals():

@@ -9,6 +9,8 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from .judge import BucketFacts, Judge, Refused
 from .seats import BUCKET
 
+ACCOUNT = "1234567890"
+
 
 def test_a_bucket_is_made_listed_and_removed(judge: Judge) -> None:
     another = judge.with_access(bucket="another-bucket")
@@ -23,9 +25,10 @@ def test_a_bucket_is_made_listed_and_removed(judge: Judge) -> None:
     another.close()
 
 
-def test_a_bucket_tells_its_region(judge: Judge, oss: LocalOSS) -> None:
+def test_a_bucket_tells_its_region_and_owner(judge: Judge, oss: LocalOSS) -> None:
     assert judge.bucket_location() == f"oss-{oss.region}"
-    assert judge.bucket_info() == BucketFacts(BUCKET, f"oss-{oss.region}", "Standard")
+    assert judge.bucket_info() == BucketFacts(BUCKET, f"oss-{oss.region}", "Standard", ACCOUNT)
+    assert judge.account() == ACCOUNT
 
 
 def test_a_bucket_with_an_object_is_not_removed(judge: Judge, oss: LocalOSS) -> None:

@@ -237,7 +237,7 @@ def test_the_policies_grant_what_the_errors_ask_for() -> None:
         for action in statement["Action"]
     }
     named = {action for text in answers._PERMISSIONS.values() for action in re.findall(r"oss:\w+", text)}
-    assert granted == named
+    assert granted == named - {"oss:ListBuckets"}  # only to be told whose a key is
 
 
 def test_every_line_of_the_log_is_explained() -> None:

@@ -300,5 +300,10 @@ OPERATIONS = {
             asks(lambda client: client.get_bucket_info(BUCKET).region),
             found("cn-hangzhou"),
         ),
+        Operation(
+            "ListBuckets", 1, "a call of the client", two_objects,
+            asks(lambda client: client.get_service_info().owner),
+            found("1234567890"),
+        ),
     )
 }  # fmt: skip

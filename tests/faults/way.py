@@ -31,6 +31,7 @@ OPERATIONS = {
     "list_uploads": "ListMultipartUploads",
     "list_objects": "ListObjectsV2",
     "get_bucket_info": "GetBucketInfo",
+    "get_service_info": "ListBuckets",
 }
 
 

@@ -341,6 +341,15 @@ def test_a_bucket_tells_where_it_is(signing: OssClient, oss: LocalOSS) -> None:
 
     assert (info.name, info.region, info.storage_class) == (BUCKET, "cn-hangzhou", "Standard")
     assert info.extranet_endpoint
+    assert info.owner == "1234567890"
+    assert info.answered_at
+
+
+def test_a_key_tells_whose_it_is(signing: OssClient) -> None:
+    info = signing.get_service_info()
+
+    assert info.owner == "1234567890"
+    assert info.answered_at
 
 
 # --- awkward keys -----------------------------------------------------------------------------------------------------
@@ -1256,6 +1265,7 @@ XML_CALLS: dict[str, Callable[[OssClient], object]] = {
     "CopyObject": lambda client: client.copy_object(TARGET, TARGET),
     "UploadPartCopy": lambda client: client.upload_part_copy(TARGET, TARGET, "ID", 1, start=0, stop=1, if_match="E"),
     "GetBucketInfo": lambda client: client.get_bucket_info(BUCKET),
+    "ListBuckets": lambda client: client.get_service_info(),
 }
 NO_ANSWERS = {
     "nothing": b"",

@@ -17,6 +17,7 @@ from airflow_provider_ossresume.oss.messages import (
     MalformedXML,
     ObjectsPage,
     PartsPage,
+    ServiceInfo,
     UploadsPage,
 )
 
@@ -77,7 +78,9 @@ DELETED = """<DeleteResult><EncodingType>url</EncodingType><Deleted><Key>a%20b</
 BUCKET = """<BucketInfo><Bucket><Name>b</Name><Location>oss-cn-hangzhou</Location>
 <ExtranetEndpoint>oss-cn-hangzhou.aliyuncs.com</ExtranetEndpoint>
 <IntranetEndpoint>oss-cn-hangzhou-internal.aliyuncs.com</IntranetEndpoint>
-<StorageClass>Standard</StorageClass></Bucket></BucketInfo>"""
+<StorageClass>Standard</StorageClass><Owner><DisplayName>me</DisplayName><ID>42</ID></Owner></Bucket></BucketInfo>"""
+BUCKETS = """<ListAllMyBucketsResult><Owner><ID>42</ID><DisplayName>me</DisplayName></Owner>
+<Buckets><Bucket><Name>b</Name></Bucket></Buckets></ListAllMyBucketsResult>"""
 ERROR = """<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>AccessDenied</Code><Message>No &amp; never</Message><RequestId>65A</RequestId>
 <HostId>b.oss-cn-hangzhou.aliyuncs.com</HostId><EC>0003-00000001</EC><RecommendDoc>https://x</RecommendDoc></Error>"""
@@ -112,8 +115,10 @@ ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
             "oss-cn-hangzhou.aliyuncs.com",
             "oss-cn-hangzhou-internal.aliyuncs.com",
             "Standard",
+            "42",
         ),
     ),
+    "buckets": (BUCKETS, messages.read_service_info, ServiceInfo("42")),
     "error": (
         ERROR,
         messages.read_error,
