@@ -392,7 +392,7 @@ def test_a_connection_without_a_bucket_tells_whose_the_key_is(connected: LocalOS
         ({"password": ""}, "the Access Key Secret is missing"),
         ({"extra": {"endpoint": "no-scheme"}}, "begin it with https://"),
         ({"extra": {"verify_tls": "maybe"}}, "give true or false"),
-        ({"extra": ["no", "object"]}, "the connection's extra is a JSON object"),
+        ({"extra": ["not-an-object"]}, "the connection's extra is a JSON object"),
     ],
 )
 def test_a_bad_connection_tells_what_to_do(

@@ -156,6 +156,11 @@ class RealAirflow:
     ) -> None:
         self.stop()
 
+    @property
+    def url(self) -> str:
+        """Where Airflow 3's API server is, and its UI."""
+        return f"http://127.0.0.1:{self._env['AIRFLOW__API__PORT']}"
+
     def start(self) -> None:
         """Return when DAGs can be triggered; raise, with nothing left running, when that does not come about."""
         try:
@@ -392,7 +397,7 @@ class RealAirflow:
     def _ask(self, method: str, path: str, *, token: str | None = None, **body: str) -> bytes:
         """Return what the API server answers."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._env['AIRFLOW__API__PORT']}{path}",
+            f"{self.url}{path}",
             method=method,
             data=json.dumps(body).encode() if body else None,
             headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})},

@@ -33,5 +33,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, airflow_oss: LocalOSS) -> Iterator[RealAirflow]:
     home = tmp_path_factory.mktemp("airflow")
-    with RealAirflow(home, dags=[DAGS], connections={"oss_default": airflow_oss.airflow_connection()}) as running:
+    connections = {"oss_default": airflow_oss.airflow_connection()}
+    env = {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+    with RealAirflow(home, dags=[DAGS], connections=connections, env=env) as running:
         yield running

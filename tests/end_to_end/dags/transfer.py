@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, Context
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
 
 TRANSFER = {
+    "oss_conn_id": "{{ dag_run.conf.get('oss_conn_id', 'oss_default') }}",
     "checkpoint": "{{ dag_run.conf.checkpoint }}",
     # So small that twenty parts are a matter of seconds, and saved so often that a kill finds something.
     "transfer_config": {"part_size": "1MiB", "max_concurrency": 2, "checkpoint_interval": 0},
