@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -57,7 +59,9 @@ class Service:
     becomes the one that ``oss`` knows, where there is one; ``gives`` is a set that is issued instead, again and again.
     """
 
-    def __init__(self, oss: LocalOSS | None = None, *, lifetime: float = 3600.0) -> None:
+    def __init__(
+        self, oss: LocalOSS | None = None, *, lifetime: float = 3600.0, certificate: Path | None = None
+    ) -> None:
         self.asked: list[Asked] = []
         self.instead: list[Told] = []
         self.on_ask: Callable[[Asked], None] = lambda _: None
@@ -91,11 +95,21 @@ class Service:
             def log_message(self, *_: object) -> None: ...
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._scheme = "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            # Each connection shakes hands in its own thread; one that fails says so to nobody.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+            self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+            self._scheme = "https"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     @property
     def now(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
+from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials, Credentials, StaticCredentials
 from airflow_provider_ossresume.oss.issuers import Issuer, check_origin
 from airflow_provider_ossresume.oss.sources import CredentialsUri, EcsRamRole, split_credentials_uri
@@ -31,6 +33,8 @@ from tests.issuers import (
     secret_of,
     token_of,
 )
+from tests.unit.test_client import a_certificate
+from tests.world import BUCKET, a_client
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "sts_vectors.json").read_text())
 FAIL = "AuthenticationFail"
@@ -354,6 +358,13 @@ def test_a_metadata_service_without_tokens_says_so(metadata: Metadata, told: Tol
     assert error.retryable == retryable
 
 
+def test_a_name_that_no_role_has_goes_into_no_path(metadata: Metadata) -> None:
+    metadata.role = "../../api/token"
+
+    assert "answered 200" in str(failure(on_ecs(metadata)))
+    assert len(metadata.asked) == 2
+
+
 def test_a_role_that_the_service_cannot_assume_may_be_mended(metadata: Metadata) -> None:
     source = on_ecs(metadata, "worker-role")
     metadata.instead = [Told(body="a-token"), Told(body={"Code": "Failed"})]
@@ -439,6 +450,37 @@ def test_sts_is_reached_through_the_proxy(sts: Sts) -> None:
 
     assert source.fetch().credentials == FIRST
     assert sts.asked[0].headers["host"] == "sts.invalid"
+
+
+def test_a_certificate_of_an_authority_of_ones_own_needs_its_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    certificate = a_certificate(tmp_path / "sts.pem", address="127.0.0.1")
+    key = StaticCredentials(KEY_ID, KEY_SECRET)
+    with Sts(certificate=certificate) as sts:
+        error = failure(AssumedRole(Role(ROLE), key, Issuer(sts.url)))
+        issued = AssumedRole(Role(ROLE), key, Issuer(sts.url, verify_tls=str(certificate))).fetch()
+
+    assert "set the connection's CA bundle" in str(error)
+    assert not error.retryable
+    assert issued.credentials == FIRST
+    assert len(sts.asked) == 1
+
+
+def test_the_log_of_urllib3_shows_none_of_these_requests_and_all_others(
+    sts: Sts, uri: Uri, oss: LocalOSS, caplog: pytest.LogCaptureFixture
+) -> None:
+    sts.external_id = "the-external-id"
+    with caplog.at_level(logging.DEBUG):
+        assumed(sts, external_id="the-external-id").fetch()
+        at_uri(uri).fetch()
+        a_client(oss).get_bucket_info(BUCKET)
+
+    shown = [record.getMessage() for record in caplog.records if record.name.startswith("urllib3")]
+    assert [line for line in shown if "bucketInfo" in line]
+    assert [line for line in shown if "the-external-id" in line or "the-Secret" in line] == []
 
 
 @pytest.mark.parametrize("way", ["silence", "trickle"])
