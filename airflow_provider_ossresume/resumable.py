@@ -12,7 +12,7 @@ the user's home, one for each source and target, deleted on success.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from airflow_provider_ossresume.transfer.download import Downloader, DownloadOpt
 from airflow_provider_ossresume.transfer.local import SourceFile
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions, split_headers
+from airflow_provider_ossresume.transfer.upload import Fingerprint, Uploader, UploadOptions, split_headers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -76,6 +76,7 @@ def resumable_upload(
     filename: str | os.PathLike[str],
     *,
     store: CheckpointStore | None = None,
+    fingerprint: Fingerprint = "content",
     multipart_threshold: int | str | None = None,
     part_size: int | str | None = None,
     progress_callback: ProgressCallback | None = None,
@@ -85,6 +86,8 @@ def resumable_upload(
     """Upload a file; a call after one that broke off sends only what is missing.
 
     :param store: where the checkpoint is kept; by default :func:`make_upload_store`
+    :param fingerprint: how a part that OSS has is known to be the file's: by its ``content``, which is read again, or
+        by the file's ``stat`` (device, inode, size and mtime are those of when it was sent)
     :param multipart_threshold: bytes below which it is one request, default 16 MiB
     :param part_size: bytes of a part, by default 8 MiB, for 1 GiB and more 16 MiB
     :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is
@@ -102,7 +105,7 @@ def resumable_upload(
         target,
         _checkpointer(store or make_upload_store(), "upload", target, filename, config),
         config=config,
-        options=UploadOptions(headers=with_object),
+        options=UploadOptions(fingerprint=fingerprint, headers=with_object),
         progress_callback=progress_callback,
     ).upload(filename)
 
@@ -120,6 +123,9 @@ def resumable_download(
     progress_callback: ProgressCallback | None = None,
     max_concurrency: int | None = None,
     version_id: str | None = None,
+    file_mode: int | str | None = None,
+    preserve_mtime: bool = False,
+    byte_range: Sequence[int | str] | None = None,
 ) -> TransferResult:
     """Download an object; a call after one that broke off fetches only what is missing.
 
@@ -127,6 +133,9 @@ def resumable_download(
 
     :param headers: they go with every request
     :param version_id: of the object; by default the current one
+    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the umask has it by default
+    :param preserve_mtime: give the file the object's Last-Modified as its time of modification
+    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; OSS has no CRC-64 of it to compare with
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.download.Downloader.download`
     """
     target = _target(bucket, key, version_id)
@@ -136,7 +145,9 @@ def resumable_download(
         target,
         _checkpointer(store or make_download_store(), "download", target, filename, config),
         config=config,
-        options=DownloadOptions(create_parents=False),
+        options=DownloadOptions(
+            create_parents=False, file_mode=file_mode, preserve_mtime=preserve_mtime, byte_range=byte_range
+        ),
         progress_callback=progress_callback,
     ).download(filename)
 

@@ -233,14 +233,15 @@ def test_a_download_returns_the_path_and_a_report(dag: Any, transfer: Any, tmp_p
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("if_exists", ["overwrite", "fail"])
 def test_a_retry_after_ones_own_success_moves_nothing_and_says_so(
-    dag: Any, transfer: Any, connected: LocalOSS, log: pytest.LogCaptureFixture, direction: str
+    dag: Any, transfer: Any, connected: LocalOSS, log: pytest.LogCaptureFixture, direction: str, if_exists: str
 ) -> None:
     def fail_in_the_first_try(context: Mapping[str, Any], result: Any = None) -> None:
         if context["ti"].try_number == 1:
             raise RuntimeError("the transfer was done, the task was not")
 
-    transfer(direction, post_execute=fail_in_the_first_try)
+    transfer(direction, if_exists=if_exists, post_execute=fail_in_the_first_try)
 
     done = run(dag)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 from pathlib import Path
+from typing import Any
 
 import oss2
 import pytest
@@ -100,6 +102,31 @@ def test_options_of_the_object_have_names_here_too(client: OssClient, tmp_path: 
     assert (meta.content_type, meta.metadata, meta.headers["x-oss-storage-class"]) == ("text/csv", {"a": "ü"}, "IA")
     with pytest.raises(ArgumentError, match="storage_class='Cold': choose one of 'Standard', 'IA'"):
         resumable_upload(client, BUCKET, "key.csv", a_file(tmp_path), storage_class="Cold")  # type: ignore[arg-type]
+
+
+def test_a_range_of_an_object_becomes_a_file_of_ones_own(client: OssClient, oss: LocalOSS, tmp_path: Path) -> None:
+    oss.put(BUCKET, "key", some_bytes(3 * PART))
+
+    resumable_download(client, BUCKET, "key", tmp_path / "copy", byte_range=(7, 2 * PART), file_mode="600")
+
+    assert (tmp_path / "copy").read_bytes() == some_bytes(3 * PART)[7 : 2 * PART]
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_of_the_same_stat_is_not_read_again(client: OssClient, oss: LocalOSS, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+    options: Any = {"store": make_upload_store(tmp_path), "fingerprint": "stat", **SMALL_PARTS}
+    with (
+        oss.failing("UploadPart", after=3, fault=Fault("status", status=403, code="AccessDenied")),
+        pytest.raises(AccessDenied),
+    ):
+        resumable_upload(client, BUCKET, "key", source, **options)
+    found = source.stat()
+    with source.open("r+b") as file:
+        file.write(b"unseen")
+    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    assert resumable_upload(client, BUCKET, "key", source, **options).parts_kept == 3
 
 
 def test_an_upload_that_another_program_began_is_adopted(client: OssClient, oss: LocalOSS, tmp_path: Path) -> None:
