@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow.utils.session import create_session
@@ -157,11 +158,27 @@ def _make_known(dag: Any) -> None:
         dag.sync_to_db()  # a DAG would run without it, but its datasets would not be known
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 
     manager = DagBundlesManager()
     manager.sync_bundles_to_db()
     bundle = manager.get_bundle("dags-folder")
+    try:
+        from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+    except ImportError:
+        _make_known_before_3_2(dag, bundle)
+        return
     bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
     bag.bag_dag(dag)
     sync_bag_to_db(bag, bundle.name, None)
+
+
+def _make_known_before_3_2(dag: Any, bundle: Any) -> None:
+    from airflow.models import dagbag
+
+    dag.relative_fileloc = Path(dag.fileloc).name  # as who reads a DAG file sets it
+    bag = dagbag.DagBag(dag_folder=bundle.path, bundle_path=bundle.path, include_examples=False)
+    bag.bag_dag(dag)
+    if hasattr(dagbag, "sync_bag_to_db"):
+        dagbag.sync_bag_to_db(bag, bundle.name, None)
+    else:  # 3.0
+        bag.sync_to_db(bundle.name, None)

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -29,6 +30,7 @@ from tests.docs.pages import PAGES, Block, blocks_of
 LANGUAGES = {"python", "json", "xml", "bash", "log", "text"}
 DIRECTIVES = {"{toctree}", "{eval-rst}", "{include} ../CHANGELOG.md"}
 NOT_RUN = 1  # pip install
+FAULTS = "faults.json"
 
 
 def those_with(*languages: str) -> list[Any]:
@@ -96,30 +98,40 @@ def check_dags(namespace: dict[str, Any]) -> None:
 def test_the_shell_commands_of_a_page_work(page: Path, here: Path, airflow_env: dict[str, str]) -> None:
     for block in blocks_of(page, "python"):
         write(block, here)
+    for block in runnable(page, "json"):
+        if f"--faults {FAULTS}" in page.read_text(encoding="utf-8"):
+            (here / FAULTS).write_text(block.text)
     # A page that makes a home of its own finds it migrated already, which saves five seconds.
     shutil.copytree(airflow_env["AIRFLOW_HOME"], here / ".airflow", ignore=lambda *_: ["logs"])
-    for block in runnable(page, "bash"):
-        if "airflow_provider_ossresume.local_oss" in block.text:
-            answer = run_server(block, here, airflow_env)
-            assert answer.startswith("endpoint=http://127.0.0.1:"), answer
-        else:
-            done = run_shell(block, here, airflow_env)
-            assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
-            check_connections(done.stdout)
+    port = f":{free_port()}"  # as 4000 may be taken
+    with ExitStack() as servers:
+        for block in runnable(page, "bash"):
+            text = block.text.replace(":4000", port).replace("--port 4000", f"--port {port[1:]}")
+            if "airflow_provider_ossresume.local_oss" in text:
+                answer = servers.enter_context(running_server(text, here, airflow_env))
+                assert answer.startswith(f"endpoint=http://127.0.0.1{port} "), answer
+            else:
+                done = run_shell(text, here, airflow_env)
+                assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+                check_connections(done.stdout)
+                if "airflow dags test" in text:
+                    assert re.search(r"Resuming .*Transferred: ", done.stdout, re.DOTALL), done.stdout
 
 
-def run_shell(block: Block, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    script = f"set -eu\n{block.text}\nenv -0"
+def run_shell(text: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    script = f"set -eu\n{text}\nenv -0"
     return subprocess.run(["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True)
 
 
-def run_server(block: Block, folder: Path, env: dict[str, str]) -> str:
-    """Start what runs until it is stopped, and return its first line. Its port is a free one, as 4000 may be taken."""
-    command = "exec " + block.text.replace("--port 4000", f"--port {free_port()}")
-    with subprocess.Popen(["bash", "-c", command], cwd=folder, env=env, stdout=subprocess.PIPE, text=True) as server:
+@contextmanager
+def running_server(text: str, folder: Path, env: dict[str, str]) -> Iterator[str]:
+    """Start what runs until it is stopped; gives its first line."""
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {text}"], cwd=folder, env=env, stdout=subprocess.PIPE, text=True
+    ) as server:
         try:
             assert server.stdout is not None
-            return server.stdout.readline()
+            yield server.stdout.readline()
         finally:
             server.send_signal(signal.SIGTERM)
             assert server.wait(30) == 0

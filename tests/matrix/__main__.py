@@ -16,8 +16,8 @@ PATTERNS = {"wheel": "*.whl", "sdist": "*.tar.gz"}
 
 def main() -> int:
     options = parse()
-    pythons = find_pythons(options.python or PYTHONS)
-    airflows = [airflow for airflow in AIRFLOWS if not options.airflow or airflow.minor in options.airflow]
+    pythons = find_pythons(options.python)
+    airflows = [airflow.only_on(options.python) for airflow in AIRFLOWS if airflow.minor in options.airflow]
     chosen = plan(airflows, pythons, every_pair=options.all)
     for reason in chosen.left_out:
         print(f"Not tried: {reason}", flush=True)
@@ -33,10 +33,9 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--all", action="store_true", help="every pair that there can be, not only enough of them")
-    parser.add_argument(
-        "--airflow", action="append", choices=[airflow.minor for airflow in AIRFLOWS], help="only these"
-    )
-    parser.add_argument("--python", action="append", choices=PYTHONS, help="only these")
+    minors = [airflow.minor for airflow in AIRFLOWS]
+    parser.add_argument("--airflow", nargs="+", choices=minors, default=minors, help="only these")
+    parser.add_argument("--python", nargs="+", choices=PYTHONS, default=PYTHONS, help="only these")
     parser.add_argument("--suites", action="store_true", help="run tests/unit and tests/airflow in each as well")
     return parser.parse_args()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
@@ -19,6 +19,9 @@ class Airflow:
     @property
     def minor(self) -> str:
         return self.version.rpartition(".")[0]
+
+    def only_on(self, pythons: Collection[str]) -> Airflow:
+        return replace(self, pythons=tuple(python for python in self.pythons if python in pythons))
 
 
 # The last release of each minor version; what is installed with it stands in .ci/airflow-MINOR.txt.
@@ -67,7 +70,7 @@ def plan(airflows: Sequence[Airflow], present: Collection[str], *, every_pair: b
     left_out += [
         f"Airflow {airflow.version} needs Python {' or '.join(airflow.pythons)}"
         for airflow in airflows
-        if airflow not in reached
+        if airflow.pythons and airflow not in reached
     ]
     chosen = possible if every_pair else _spread(possible)
     return Plan(tuple(_with_sdist(chosen)), tuple(left_out))
@@ -88,7 +91,7 @@ def _spread(possible: Sequence[Cell]) -> list[Cell]:
 
 def _with_sdist(cells: Iterable[Cell]) -> Iterable[Cell]:
     for number, cell in enumerate(cells):
-        yield Cell(cell.airflow, cell.python, "sdist" if number == 0 else cell.artefact)
+        yield replace(cell, artefact="sdist" if number == 0 else cell.artefact)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,15 @@ def test_what_cannot_be_tried_is_named() -> None:
     assert plan(AIRFLOWS, PYTHONS, every_pair=False).left_out == ()
 
 
+def test_what_was_not_asked_for_is_not_missed() -> None:
+    airflows = [airflow.only_on(["3.13"]) for airflow in AIRFLOWS]
+
+    chosen = plan(airflows, ["3.13"], every_pair=True)
+
+    assert [cell.airflow.minor for cell in chosen.cells] == ["3.1", "3.2", "3.3"]
+    assert chosen.left_out == ()
+
+
 def test_a_machine_without_any_python_of_ours_has_no_cell() -> None:
     assert plan(AIRFLOWS, [], every_pair=True).cells == ()
 
