@@ -21,8 +21,10 @@ from airflow.providers.common.compat.sdk import (
     AssetAlias,
     BaseHook,
     BaseOperator,
+    BaseOperatorLink,
     BaseSensorOperator,
     PokeReturnValue,
+    Stats,
     Variable,
     XCom,
     conf,
@@ -44,9 +46,11 @@ __all__ = [
     "Asset",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "BaseTrigger",
     "PokeReturnValue",
+    "Stats",
     "TriggerEvent",
     "conf",
     "current_context",
@@ -73,6 +77,11 @@ def is_last_try(context: Mapping[str, Any]) -> bool:
     """True when Airflow starts no other try by itself if this one fails."""
     ti = context["ti"]
     return bool(ti.try_number > ti.max_tries)  # a clear raises max_tries: the retries count anew
+
+
+def metric_tags(ti: Any) -> dict[str, str]:
+    """Return what Airflow tags the metrics of a task instance with; some versions add the team."""
+    return getattr(ti, "stats_tags", None) or {"dag_id": ti.dag_id, "task_id": ti.task_id}
 
 
 # --- Variables --------------------------------------------------------------------------------------------------------

@@ -197,5 +197,24 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.hooks.oss"]}],
         "operators": [{"integration-name": _NAME, "python-modules": _OPERATORS}],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.sensors.oss"]}],
+        "extra-links": [
+            "airflow_provider_ossresume.links.oss.OSSObjectLink",
+            "airflow_provider_ossresume.links.oss.OSSUploadsLink",
+        ],
+        "config": {
+            "ossresume": {
+                "description": "Settings of airflow-provider-ossresume.",
+                "options": {
+                    "console_url": {
+                        "description": "The OSS console that tasks link to; that of international accounts is "
+                        "https://oss.console.alibabacloud.com",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://oss.console.alibabacloud.com",
+                        "default": "https://oss.console.aliyun.com",
+                    }
+                },
+            }
+        },
         "triggers": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.triggers.oss"]}],
     }

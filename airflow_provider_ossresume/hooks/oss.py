@@ -19,6 +19,8 @@ from airflow_provider_ossresume.hooks.cleaning import abort_uploads, clean_check
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
+from airflow_provider_ossresume.hooks.observing import observer_for
+from airflow_provider_ossresume.model.arguments import parse_truth
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, Staleness
 from airflow_provider_ossresume.model.object_options import (
@@ -177,6 +179,7 @@ class OSSResumeHook(BaseHook):
         fingerprint: Fingerprint = "content",
         xcom_holder_task_id: str | None = None,
         context: Mapping[str, Any] | None = None,
+        show_progress: bool | str = True,
         progress_callback: ProgressCallback | None = None,
         watch: Callable[[], None] = lambda: None,
         drop_when: Callable[[BaseException], bool] = lambda error: False,
@@ -195,6 +198,8 @@ class OSSResumeHook(BaseHook):
             or by the file's ``stat`` (device, inode, size and mtime are those of when it was sent)
         :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds it
         :param context: of the running task; found by itself inside one
+        :param show_progress: keep up the entry ``progress`` of the running task, in its task state store (Airflow 3.3)
+            or its XComs
         :param progress_callback: called with (bytes done, bytes in total) from this thread
         :param watch: called from this thread at least four times a second; what it raises ends the try
         :param drop_when: called with what ends the try unfinished; True drops what it and earlier ones have done: the
@@ -224,6 +229,7 @@ class OSSResumeHook(BaseHook):
             watch=watch,
             drop_when=drop_when,
             progress_callback=progress_callback,
+            observer=observer_for(run.context, show_progress=parse_truth("show_progress", show_progress)),
         )
         result = uploader.upload(file)
         report_lineage(self, run.context, result, makes_object=True)
@@ -247,6 +253,7 @@ class OSSResumeHook(BaseHook):
         traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
         context: Mapping[str, Any] | None = None,
+        show_progress: bool | str = True,
         progress_callback: ProgressCallback | None = None,
         watch: Callable[[], None] = lambda: None,
         drop_when: Callable[[BaseException], bool] = lambda error: False,
@@ -292,6 +299,7 @@ class OSSResumeHook(BaseHook):
             watch=watch,
             drop_when=drop_when,
             progress_callback=progress_callback,
+            observer=observer_for(run.context, show_progress=parse_truth("show_progress", show_progress)),
         )
         result = downloader.download(file)
         report_lineage(self, run.context, result, makes_object=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, is_last_try, leave_to_successor
 from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, TrySuperseded
+from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls, push_links
 from airflow_provider_ossresume.model.object_options import (
     Acl,
     DataEncryption,
@@ -36,6 +37,8 @@ _OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 class _TransferOperator(TransferLineage, BaseOperator):
     """What both operators share: one transfer a try, its end told to Airflow, and a stop that is prompt."""
 
+    operator_extra_links = (OSSObjectLink(), OSSUploadsLink())
+
     def __init__(
         self,
         *,
@@ -52,6 +55,7 @@ class _TransferOperator(TransferLineage, BaseOperator):
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
+        show_progress: bool | str = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,6 +72,7 @@ class _TransferOperator(TransferLineage, BaseOperator):
         self.request_payer = request_payer
         self.traffic_limit = traffic_limit
         self.xcom_holder_task_id = xcom_holder_task_id
+        self.show_progress = show_progress
         self._is_killed = False
 
     @cached_property
@@ -86,6 +91,7 @@ class _TransferOperator(TransferLineage, BaseOperator):
         try:
             for argument in ("on_kill_action", "on_final_failure"):
                 check_choice(argument, getattr(self, argument), get_args(WhatIsDone))
+            self._push_links(context)
             result = self._transfer(context)
             self._watch()  # once killed it never returns: Airflow 3 would call that a success
         except TrySuperseded as error:
@@ -97,6 +103,11 @@ class _TransferOperator(TransferLineage, BaseOperator):
         self._tell_outlets(context, result)
         context["ti"].xcom_push(key="report", value={**result.report(), "tries": context["ti"].try_number})
         return self._destination(result)
+
+    def _push_links(self, context: Any) -> None:
+        client = self.hook.get_conn()
+        target = self.hook.target(self.key, self.bucket_name)
+        push_links(context["ti"], console_urls(target, host=client.endpoint.host, region=client.region))
 
     def on_kill(self) -> None:
         # Runs in a signal handler, perhaps in the middle of a call to Airflow: it may call nothing itself.
@@ -173,6 +184,8 @@ class OSSResumableUploadOperator(_TransferOperator):
         once have as much each (templated)
     :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint; by default found
         by itself (templated)
+    :param show_progress: keep up the task's entry ``progress``, in the task state store on Airflow 3.3, else as an
+        XCom (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -181,6 +194,7 @@ class OSSResumableUploadOperator(_TransferOperator):
         "bucket_name",
         "region",
         "oss_conn_id",
+        "show_progress",
         "checkpoint",
         "transfer_config",
         "if_exists",
@@ -245,6 +259,7 @@ class OSSResumableUploadOperator(_TransferOperator):
             source_changed=self.source_changed,
             fingerprint=self.fingerprint,
             xcom_holder_task_id=self.xcom_holder_task_id,
+            show_progress=self.show_progress,
             context=context,
             watch=self._watch,
             drop_when=self._drop_when,
@@ -285,6 +300,8 @@ class OSSResumableDownloadOperator(_TransferOperator):
     :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
     :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800 (templated)
     :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint (templated)
+    :param show_progress: keep up the task's entry ``progress``; see :class:`OSSResumableUploadOperator`
+        (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -293,6 +310,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
         "bucket_name",
         "region",
         "oss_conn_id",
+        "show_progress",
         "checkpoint",
         "transfer_config",
         "if_exists",
@@ -346,6 +364,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
             request_payer=self.request_payer,
             traffic_limit=self.traffic_limit,
             xcom_holder_task_id=self.xcom_holder_task_id,
+            show_progress=self.show_progress,
             context=context,
             watch=self._watch,
             drop_when=self._drop_when,

@@ -41,11 +41,11 @@ class Run:
     def rendered(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """Return the template fields as the UI shows them."""
         [(fields,)] = self._rows("SELECT rendered_fields FROM rendered_task_instance_fields", task_id, map_index)
-        return dict(_loaded(fields))
+        return dict(loaded(fields))
 
     def _xcoms(self, task_id: str, map_index: int) -> Iterator[tuple[str, Any]]:
         for key, value in self._rows("SELECT key, value FROM xcom", task_id, map_index):
-            yield key, _loaded(value)
+            yield key, loaded(value)
 
     def _rows(self, select: str, task_id: str, map_index: int) -> list[Any]:
         where = "WHERE dag_id = :dag_id AND run_id = :run_id AND task_id = :task_id AND map_index = :map_index"
@@ -68,6 +68,19 @@ def last_run(dag: Any) -> Run:
     """Return the run of a DAG whose ``dag.test()`` ended with an exception."""
     [(run_id, state)] = rows("SELECT run_id, state FROM dag_run WHERE dag_id = :dag_id", dag_id=dag.dag_id)
     return Run(dag.dag_id, run_id, state)
+
+
+def links(dag: Any, task_id: str, map_index: int = -1) -> dict[str, str]:
+    """Return the extra links of the last run's task instance as Airflow's UI gets them: from the serialized DAG."""
+    from airflow.models import TaskInstance
+    from airflow.serialization import serialized_objects
+
+    serialization = serialized_objects.DagSerialization if AIRFLOW_3 else serialized_objects.SerializedDAG
+    task = serialization.from_dict(serialization.to_dict(dag)).get_task(task_id)
+    with create_session() as session:
+        ids = {"dag_id": dag.dag_id, "task_id": task_id, "map_index": map_index}
+        ti = session.query(TaskInstance).filter_by(**ids).one()
+        return {name: task.get_extra_links(ti, name) for name in task.extra_links}
 
 
 class Call(BaseOperator):
@@ -125,7 +138,7 @@ def checkpoints() -> list[str]:
     """Return where in Airflow's database a checkpoint is, as ``table key``."""
     found = [
         f"{table} {key}"
-        for table, column in _present_stores()
+        for table, column in present_stores()
         for (key,) in rows(f"SELECT {column} FROM {table} WHERE {column} LIKE '{PREFIX}%'")
     ]
     return sorted(found)
@@ -133,7 +146,7 @@ def checkpoints() -> list[str]:
 
 def forget_checkpoints() -> None:
     with create_session() as session:
-        for table, column in _present_stores():
+        for table, column in present_stores():
             session.execute(text(f"DELETE FROM {table} WHERE {column} LIKE '{PREFIX}%'"))
 
 
@@ -142,13 +155,13 @@ def rows(select: str, **values: Any) -> list[Any]:
         return [tuple(row) for row in session.execute(text(select), values)]
 
 
-def _present_stores() -> Iterator[tuple[str, str]]:
+def present_stores() -> Iterator[tuple[str, str]]:
     with create_session() as session:
         tables = inspect(session.get_bind()).get_table_names()
     return ((table, column) for table, column in _STORES.items() if table in tables)
 
 
-def _loaded(value: Any) -> Any:
+def loaded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, (str, bytes)) else value
 
 

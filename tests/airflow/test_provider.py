@@ -36,6 +36,7 @@ COMMANDS = {
     "behaviours": ["providers", "behaviours", "--output", "json"],
     "triggers": ["providers", "triggers", "--output", "json"],
     "links": ["providers", "links", "--output", "json"],
+    "configs": ["providers", "configs", "--output", "json"],
     "test of a good connection": ["connections", "test", "good"],
     "test of a bad connection": ["connections", "test", "bad"],
 }
@@ -122,6 +123,10 @@ def test_every_module_and_class_that_it_names_exists() -> None:
     assert {name.rpartition(".")[2] for name in modules if ".operators." in name} == operators
     for name in modules:
         import_module(name)
+
+    for link in info["extra-links"]:
+        path, _, name = link.rpartition(".")
+        assert getattr(import_module(path), name)().name
 
     [connection] = info["connection-types"]
     path, _, name = connection["hook-class-name"].rpartition(".")
@@ -236,6 +241,10 @@ def test_the_command_line_shows_its_links(command_line: CommandLine) -> None:
 
     assert len(ours) == len(get_provider_info().get("extra-links", ()))
     assert all(any(link in entry for entry in ours) for link in get_provider_info().get("extra-links", ()))
+
+
+def test_the_command_line_knows_its_settings(command_line: CommandLine) -> None:
+    assert DISTRIBUTION in str(command_line.json_of("configs"))
 
 
 def test_the_command_line_tests_a_connection(command_line: CommandLine) -> None:

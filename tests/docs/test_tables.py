@@ -12,7 +12,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -20,6 +20,7 @@ import airflow_provider_ossresume
 from airflow_provider_ossresume import errors, resumable
 from airflow_provider_ossresume.checkpoints.select import CHOICES
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
+from airflow_provider_ossresume.hooks import observing
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
@@ -31,6 +32,7 @@ from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
 from airflow_provider_ossresume.oss.issuers import Issuer
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc
 from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.progress import Beginning, Direction, Progress, State
 from airflow_provider_ossresume.transfer.result import TransferResult
 from tests.docs.pages import DOCS, PAGES, blocks_of, codes, table_under
 
@@ -133,6 +135,22 @@ def test_what_takes_the_place_of_something_else_exists() -> None:
             known = arguments_of(thing) if name.endswith("Operator") else inspect.signature(thing).parameters
             assert {part.split("=")[0] for part in shown.split(", ")} <= set(known), found[0]
     assert seen > 20
+
+
+def test_every_key_of_the_progress_entry_is_listed() -> None:
+    snapshot = Progress("upload", ObjectRef("b", "k"), interval=0).snapshot()
+    assert first_codes("observing.md", "What stands in it") == list(snapshot.report())
+
+
+def test_every_metric_is_listed() -> None:
+    source = inspect.getsource(observing)
+    named = {f"ossresume.{name}" for name in observing.COUNTERS} | set(re.findall(r'"(ossresume\.\w+)"', source))
+    ends = {
+        f"ossresume.transfers.{end}"
+        for end in (*get_args(State), *get_args(Beginning))
+        if end not in ("running", "new")
+    }
+    assert set(first_codes("observing.md", "Metrics")) == named | ends
 
 
 # --- connection, config, stores ---------------------------------------------------------------------------------------
@@ -274,8 +292,15 @@ def log_formats() -> Iterator[str]:
 
 
 def result_lines() -> list[str]:
-    result = TransferResult(ObjectRef("b", "k"), "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
-    return ["Transferred: " + re.sub(r"\d+(\.\d+)?( [KMG]?i?B)?", "%s", str(result))]
+    """Those that say of themselves what they are: the end of a transfer, and its progress."""
+    target = ObjectRef("b", "k")
+    result = TransferResult(target, "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
+    progress = [
+        dataclasses.replace(Progress(direction, target, interval=0).snapshot(), total=9, rate=1.0)
+        for direction in get_args(Direction)
+    ]
+    lines = [f"Transferred: {result}", *map(str, progress)]
+    return [re.sub(r"oss://b/k|\d+(\.\d+)?( [KMG]?i?B)?", "%s", line) for line in lines]
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
@@ -80,6 +81,12 @@ def kept_parts(airflow: RealAirflow, oss: LocalOSS, task: Task) -> set[int]:
     client, target = a_client(oss), ObjectRef("bucket", task.run_id)
     uploads = [upload_id for key, upload_id in oss.uploads("bucket") if key == task.run_id]
     return {part.number for upload_id in uploads for part in client.list_parts(target, upload_id)}
+
+
+def progress_of(airflow: RealAirflow, task: Task) -> dict[str, Any]:
+    """Return what the task shows of its transfer, empty when that is nothing yet."""
+    found: dict[str, Any] = {**airflow.xcoms(*task[:3]), **airflow.task_states(*task[:3])}.get("progress", {})
+    return found
 
 
 def is_of_a_part(request: Request, task: Task) -> bool:

@@ -25,6 +25,7 @@ from tests.end_to_end.holding import (
     is_of_a_part,
     kept_parts,
     moved_parts,
+    progress_of,
     trigger,
 )
 from tests.end_to_end.killing import Task, fetched_parts
@@ -56,6 +57,8 @@ def test_a_download_goes_on_while_its_checkpoint_store_is_out_of_reach(
     assert_delivered(airflow, airflow_oss, tmp_path, task)
     assert [each.state for each in airflow.tries(*task)] == ["success"]
     assert airflow.xcom(*task[:3], "report")["parts_sent"] == PARTS
+    assert progress_of(airflow, task)["percent"] == 100
+    assert airflow.task_log(*task[:3], 1).count("The progress entry cannot be updated") <= 1
 
 
 # --- a minute ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,112 @@
+"""Shows a transfer in Airflow while it runs: as the entry ``progress`` of its task, and as metrics.
+
+Neither holds up a transfer. Its workers move bytes meanwhile; calls are made every five seconds at most, and take a
+twentieth of the time at most; one that fails is a warning in the log, once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_ossresume._airflow import Stats, metric_tags
+from airflow_provider_ossresume.transfer.checkpointing import SHARE_OF_TIME
+from airflow_provider_ossresume.transfer.progress import Observer, Snapshot
+
+log = logging.getLogger(__name__)
+
+ENTRY = "progress"
+INTERVAL = 5.0  # seconds; Airflow's pages reload about as often
+
+COUNTERS = {
+    "bytes": "bytes_moved",
+    "parts.sent": "parts_sent",
+    "parts.kept": "parts_kept",
+    "parts.retried": "retries",
+    "checkpoint.saves": "checkpoint_saves",
+}
+
+
+def observer_for(context: Mapping[str, Any] | None, *, show_progress: bool) -> Observer | None:
+    """Return what a transfer of that task is shown with; None outside a task."""
+    if context is None:
+        return None
+    observers = [Spaced("metrics", Metrics(context["ti"]))]
+    # Only the task's own thread may call Airflow; an author's thread that runs a transfer moves its bytes unseen.
+    if show_progress and threading.current_thread() is threading.main_thread():
+        observers.append(Spaced("progress entry", Entry(context)))
+
+    def observe(snapshot: Snapshot) -> None:
+        for observer in observers:
+            observer(snapshot)
+
+    return observe
+
+
+class Spaced:
+    """Calls an observer now and then and at the end, and holds back what it raises.
+
+    A try that fails does not ask one that is down for an answer: it may have few seconds left.
+    """
+
+    def __init__(self, what: str, observer: Observer, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._observer = observer
+        self._clock = clock
+        self._due = 0.0
+        self._is_down = self._has_warned = False
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        began = self._clock()
+        is_last = snapshot.state == "finished" or (snapshot.state == "failed" and not self._is_down)
+        if began < self._due and not is_last:
+            return
+        try:
+            self._observer(snapshot)
+            self._is_down = False
+        except Exception as error:  # Airflow raises what its database or its API client raises
+            self._is_down = True
+            if not self._has_warned:
+                log.warning("The %s cannot be updated, the transfer goes on: %s", self._what, error)
+            self._has_warned = True
+        now = self._clock()
+        self._due = now + max(INTERVAL, SHARE_OF_TIME * (now - began))
+
+
+class Entry:
+    """The entry ``progress`` in the task's state store (Airflow 3.3), elsewhere the XCom ``progress``."""
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._task_state = context.get("task_state_store")
+        self._ti = context["ti"]
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        if self._task_state is not None:
+            self._task_state.set(ENTRY, snapshot.report())
+        else:
+            self._ti.xcom_push(key=ENTRY, value=snapshot.report())
+
+
+class Metrics:
+    """Counts in Airflow's metrics what a try has done since it was last asked."""
+
+    def __init__(self, ti: Any) -> None:
+        self._ti = ti
+        self._last: Snapshot | None = None
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        tags = {**metric_tags(self._ti), "direction": snapshot.direction}
+        for name, field in COUNTERS.items():
+            grown = getattr(snapshot, field) - getattr(self._last, field, 0)
+            if grown > 0:
+                Stats.incr(f"ossresume.{name}", grown, tags=tags)
+        if snapshot.beginning not in ("new", getattr(self._last, "beginning", "new")):
+            Stats.incr(f"ossresume.transfers.{snapshot.beginning}", tags=tags)
+        if snapshot.state != "running":
+            Stats.incr(f"ossresume.transfers.{snapshot.state}", tags=tags)
+            Stats.timing("ossresume.duration", timedelta(seconds=snapshot.seconds), tags=tags)
+        self._last = snapshot

@@ -1,0 +1,55 @@
+"""A StatsD server on loopback that keeps what Airflow sends it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+
+PREFIX = "airflow.ossresume."
+
+
+class StatsdListener:
+    """Listens for the time of a ``with`` block.
+
+    :ivar settings: what makes Airflow send its metrics here, with tags as InfluxDB has them
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._lines: list[str] = []
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self.settings: Mapping[str, str] = {
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+        }
+
+    def __enter__(self) -> StatsdListener:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def counted(self, **tags: str) -> dict[str, int]:
+        """Return the sum of each of our counters, and how many times each timer was sent, with those tags."""
+        sums: dict[str, int] = defaultdict(int)
+        for line in list(self._lines):
+            name, _, value = line.partition(":")
+            name, *pairs = name.split(",")
+            if tags.items() <= dict(pair.split("=", 1) for pair in pairs).items():
+                number, kind = value.split("|")[:2]
+                sums[name.removeprefix(PREFIX)] += int(number) if kind == "c" else 1
+        return dict(sums)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                packet = self._socket.recv(65_536)
+            except OSError:
+                return
+            self._lines += [line for line in packet.decode().splitlines() if line.startswith(PREFIX)]
