@@ -55,12 +55,12 @@ def first_catch(mutant: Mutant, seeds: Iterable[int]) -> Report | None:
 
 
 class KeepsPartsUnseen(Uploader):
-    def _keep(self, pool, source, plan, listed):
+    def _keep(self, pool, source, plan, listed, *, is_trusted):
         return {part.number: uploaded for part, uploaded in candidate_parts(listed, plan)}
 
 
 class KeepsNoPart(Uploader):
-    def _keep(self, pool, source, plan, listed):
+    def _keep(self, pool, source, plan, listed, *, is_trusted):
         return {}
 
 
@@ -107,7 +107,7 @@ class _Without:
 
 
 class SyncsNothing(PartFile):
-    def publish(self, final: Path, *, size: int) -> None:
+    def publish(self, final: Path, *, size: int, **times_and_modes: object) -> None:
         local.os.ftruncate(self._file, size)
         local.os.replace(self.path, final)
 
@@ -133,10 +133,10 @@ class BeginsAnewAfterAnError(Uploader):
 class ForgetsWhatItBegan(Uploader):
     """The upload ID that comes in the grace of a stop is dropped."""
 
-    def _initiate(self, pool, plan):
+    def _initiate(self, pool, plan, source):
         update, self._checkpointer.update = self._checkpointer.update, lambda checkpoint: None
         try:
-            return super()._initiate(pool, plan)
+            return super()._initiate(pool, plan, source)
         finally:
             self._checkpointer.update = update
 
