@@ -64,6 +64,7 @@ class _Flavour:
     before_migration: Sequence[str] = ()
     components: Mapping[str, Sequence[str]] = field(default_factory=dict)
     health: str | None = None
+    trigger_options: tuple[str, ...] = ()
 
 
 _SETTINGS = {
@@ -91,6 +92,7 @@ _FLAVOURS = {
             "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
         },
         components=_SCHEDULER,
+        trigger_options=("--no-replace-microseconds",),  # else two runs of one second are one
     ),
     "3": _Flavour(
         settings={
@@ -212,7 +214,9 @@ class RealAirflow:
         return output
 
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any] | None = None) -> None:
-        self.cli("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
+        self.cli(
+            "dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}), *_FLAVOUR.trigger_options
+        )
 
     def mark_failed(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Do what the button "Mark state as failed" does to a task instance that runs."""

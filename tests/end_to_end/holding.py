@@ -59,7 +59,7 @@ def a_held_transfer(
     try:
         trigger(airflow, folder, task, checkpoint=checkpoint)
         assert held.reached.wait(RUN_SECONDS), airflow.diagnosis()
-        wait_until(lambda: kept_parts(airflow, oss, task), timeout=60, what="parts that a next try can keep")
+        wait_until(lambda: kept_parts(airflow, oss, task), timeout=180, what="parts that a next try can keep")
         yield held
     finally:
         held.let_go.set()

@@ -140,7 +140,7 @@ def two_transfers_through_a_minute_of(
     for each in paced.values():
         assert each.reached.wait(RUN_SECONDS), airflow.diagnosis()
     for task in tasks:
-        wait_until(partial(kept_parts, airflow, oss, task), timeout=60, what="parts that a next try can keep")
+        wait_until(partial(kept_parts, airflow, oss, task), timeout=180, what="parts that a next try can keep")
     kept = {task: kept_parts(airflow, oss, task) for task in tasks}
     with outage:
         for each in paced.values():

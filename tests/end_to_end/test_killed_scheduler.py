@@ -53,8 +53,8 @@ def test_a_transfer_goes_on_while_there_is_no_scheduler(
         process = restless.task_process(*task).task
         restless.kill("scheduler")
         held.let_go.set()
-        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
-        wait_until(lambda: restless.task_instance(*task).state == "success", timeout=60, what="its success")
+        wait_until(lambda: has_ended(process), timeout=180, what="the end of the task")
+        wait_until(lambda: restless.task_instance(*task).state == "success", timeout=180, what="its success")
     restless.start_again("scheduler")
 
     assert_delivered(restless, airflow_oss, tmp_path, task)
@@ -74,9 +74,9 @@ def test_a_transfer_that_the_next_scheduler_gives_up_for_lost_resumes_beside_the
         restless.start_again("scheduler")
         # A download waits for the part file, and says so in the checkpoint, which makes the older one let go of it.
         meets = "Resuming the upload" if task_id == "upload" else "is being written by another process"
-        wait_until(lambda: meets in restless.task_log(*task[:3], 2), timeout=60, what=f"the second try's {meets!r}")
+        wait_until(lambda: meets in restless.task_log(*task[:3], 2), timeout=180, what=f"the second try's {meets!r}")
         held.let_go.set()
-        wait_until(lambda: has_ended(older), timeout=60, what="the older try to stop")
+        wait_until(lambda: has_ended(older), timeout=180, what="the older try to stop")
 
     assert_delivered(restless, airflow_oss, tmp_path, task)
     assert f"Resuming the {task_id}" in restless.task_log(*task[:3], 2)

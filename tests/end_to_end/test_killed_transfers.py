@@ -85,7 +85,7 @@ def test_a_task_that_is_terminated_stops_at_once_and_resumes(
             process = airflow.task_process(*upload).task
             terminated.append(process.pid)
             process.send_signal(signal.SIGTERM)
-            wait_until(lambda: has_ended(process), timeout=60, what="the terminated task to end")
+            wait_until(lambda: has_ended(process), timeout=180, what="the terminated task to end")
 
     airflow_oss.on_request = terminate_in_the_middle
     conf = {"source": str(source), "target": str(tmp_path / "target"), "key": key, "checkpoint": "auto"}

@@ -31,7 +31,7 @@ def test_an_orphan_stops_by_itself_and_its_successor_goes_on(
 ) -> None:
     task = Task("transfer", f"orphan-{task_id}", task_id)
     with a_run_whose_supervisor_is_killed(airflow, airflow_oss, tmp_path, task, operation) as orphan:
-        wait_until(lambda: has_ended(orphan), timeout=60, what="the orphan to notice and stop")
+        wait_until(lambda: has_ended(orphan), timeout=180, what="the orphan to notice and stop")
 
     assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
     assert_harmed_nothing(airflow, airflow_oss, tmp_path, task)
@@ -53,7 +53,7 @@ def test_an_orphan_that_wakes_up_after_its_successors_success_harms_nothing(
     else:  # it holds the lock of the part file, so its successor waits and tries again
         wait_until(lambda: airflow.task_instance(*task).try_number >= 2, timeout=RUN_SECONDS, what="the second try")
     orphan.resume()
-    wait_until(lambda: has_ended(orphan), timeout=60, what="the orphan to notice and stop")
+    wait_until(lambda: has_ended(orphan), timeout=180, what="the orphan to notice and stop")
 
     assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
     assert airflow.task_instance(*task).state == "success"
@@ -84,11 +84,11 @@ def a_run_whose_supervisor_is_killed(
         assert reached.wait(RUN_SECONDS), airflow.diagnosis()
         if operation == "GetObject":
             wait_until(
-                lambda: finished_parts(checkpoints_of(airflow, *task[:2], key=key)), timeout=60, what="a checkpoint"
+                lambda: finished_parts(checkpoints_of(airflow, *task[:2], key=key)), timeout=180, what="a checkpoint"
             )
         processes = airflow.task_process(*task)
         processes.supervisor.kill()
-        wait_until(lambda: processes.task.parent() != processes.supervisor, timeout=60, what="an orphan")
+        wait_until(lambda: processes.task.parent() != processes.supervisor, timeout=180, what="an orphan")
         yield processes.task
     finally:
         let_go.set()

@@ -63,7 +63,7 @@ def test_a_run_that_is_cleared_after_its_success_moves_nothing_again(
     before = len(airflow_oss.requests)
 
     airflow.cli("tasks", "clear", "transfer", "--yes")
-    wait_until(lambda: airflow.task_instance(*task).try_number == 2, timeout=60, what="the cleared task to run")
+    wait_until(lambda: airflow.task_instance(*task).try_number == 2, timeout=180, what="the cleared task to run")
     assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
 
     again = [each.operation for each in airflow_oss.requests[before:] if each.key == "cleared"]

@@ -44,7 +44,7 @@ def test_an_execution_timeout_ends_a_stalled_transfer_at_once(
 ) -> None:
     task = Task("impatient", f"timeout-{task_id}", task_id)
     with a_stalled_transfer(airflow, airflow_oss, tmp_path, task) as (process, kept):
-        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
+        wait_until(lambda: has_ended(process), timeout=180, what="the end of the task")
 
     assert_resumed(airflow, airflow_oss, tmp_path, task, kept)
     first = airflow.tries(*task)[0]
@@ -59,14 +59,14 @@ def test_a_person_who_marks_a_stalled_transfer_failed_ends_it_at_once_and_for_go
     task = Task("transfer", f"marked-{task_id}", task_id)
     with a_stalled_transfer(airflow, airflow_oss, tmp_path, task) as (process, kept):
         airflow.mark_failed(*task[:3])
-        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
+        wait_until(lambda: has_ended(process), timeout=180, what="the end of the task")
         assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "failed"
         assert [each.state for each in airflow.tries(*task)] == ["failed"]
         assert_ended_by_itself(airflow, task, process)
         assert kept_parts(airflow, airflow_oss, task) >= kept
 
     airflow.cli("tasks", "clear", task.dag_id, "--only-failed", "--yes")
-    wait_until(lambda: len(airflow.tries(*task)) > 1, timeout=60, what="the cleared task to begin")
+    wait_until(lambda: len(airflow.tries(*task)) > 1, timeout=180, what="the cleared task to begin")
     assert_resumed(airflow, airflow_oss, tmp_path, task, kept)
 
 
@@ -77,7 +77,7 @@ def test_a_person_who_clears_a_stalled_transfer_ends_it_at_once_and_it_resumes(
     task = Task("transfer", f"cleared-{task_id}", task_id)
     with a_stalled_transfer(airflow, airflow_oss, tmp_path, task) as (process, kept):
         airflow.cli("tasks", "clear", task.dag_id, "--only-running", "--yes")
-        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
+        wait_until(lambda: has_ended(process), timeout=180, what="the end of the task")
 
     assert_resumed(airflow, airflow_oss, tmp_path, task, kept)
     assert_ended_by_itself(airflow, task, process)
@@ -90,7 +90,7 @@ def test_a_person_who_marks_a_transfer_failed_that_is_to_be_aborted_leaves_nothi
     task = Task("transfer", f"aborted-{task_id}", task_id)
     with a_stalled_transfer(airflow, airflow_oss, tmp_path, task, at_the_end="abort") as (process, _):
         airflow.mark_failed(*task[:3])
-        wait_until(lambda: has_ended(process), timeout=60, what="the end of the task")
+        wait_until(lambda: has_ended(process), timeout=180, what="the end of the task")
         assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "failed"
         assert_ended_by_itself(airflow, task, process)
         assert_nothing_is_left(airflow, airflow_oss, tmp_path, task)
@@ -128,7 +128,7 @@ def a_stalled_transfer(
     wait_until(
         lambda: len(moved_parts(oss.requests, task)) > STALLS_AT, timeout=RUN_SECONDS, what="two calls that stall"
     )
-    wait_until(lambda: kept_parts(airflow, oss, task), timeout=60, what="parts that a next try can keep")
+    wait_until(lambda: kept_parts(airflow, oss, task), timeout=180, what="parts that a next try can keep")
     try:
         yield process, kept_parts(airflow, oss, task)
     finally:
@@ -152,7 +152,7 @@ def assert_ended_by_itself(airflow: RealAirflow, task: Task, process: psutil.Pro
     def log() -> str:  # the LocalExecutor's supervisors write to the scheduler's
         return (airflow.home / "scheduler.log").read_text() if AIRFLOW_3 else airflow.task_log(*task[:3], 1)
 
-    wait_until(lambda: re.search(ended, log()), timeout=60, what=f"{ended!r} in the log")
+    wait_until(lambda: re.search(ended, log()), timeout=180, what=f"{ended!r} in the log")
     assert "escalating" not in log()
     assert "Trying SIGKILL" not in log()
 

@@ -83,7 +83,7 @@ def test_the_older_try_says_who_has_taken_over_and_the_newer_one_delivers(
 
 def parts_kept_when_held(airflow: RealAirflow, oss: LocalOSS, held: Held) -> set[int]:
     assert held.reached.wait(RUN_SECONDS), airflow.diagnosis()
-    return wait_until(lambda: kept_parts(airflow, oss, held.task), timeout=60, what="parts that a next try can keep")
+    return wait_until(lambda: kept_parts(airflow, oss, held.task), timeout=180, what="parts that a next try can keep")
 
 
 def assert_the_older_try_says_who_won(airflow: RealAirflow, task: Task, older: psutil.Process) -> None:
@@ -96,7 +96,7 @@ def assert_the_older_try_says_who_won(airflow: RealAirflow, task: Task, older: p
     says = r"try 2 \(\S+ pid \d+ \w+\) has taken over this transfer; this try stops and leaves it alone"
     wait_until(
         lambda: re.search(says, airflow.task_log(*task[:3], 1)),
-        timeout=60,
+        timeout=180,
         what=lambda: f"the older try to say who won\n{airflow.diagnosis()}",
     )
-    wait_until(lambda: has_ended(older), timeout=60, what="the older try to stop")
+    wait_until(lambda: has_ended(older), timeout=180, what="the older try to stop")
