@@ -1,8 +1,9 @@
-"""What the operators beside the transfers share."""
+"""What the operators share."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,13 @@ from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, T
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+    from airflow_provider_ossresume.transfer.config import TransferConfig
 
 
 class OSSOperator(BaseOperator):
     """Works on OSS through one connection; it stops when it is told to, and fails at once for what no retry mends."""
+
+    transfer_config: TransferConfig | Mapping[str, Any] | None = None
 
     def __init__(self, *, region: str | None = None, oss_conn_id: str = "oss_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -26,10 +30,10 @@ class OSSOperator(BaseOperator):
     def hook(self) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
 
-        return OSSResumeHook(self.oss_conn_id, region=self.region)
+        return OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self.transfer_config)
 
     def execute(self, context: Any) -> Any:
-        """Do the work and return its report.
+        """Do the work and return what it leads to.
 
         :raises AirflowFailException: for what no retry mends: a wrong permission, bucket or argument
         """
@@ -43,7 +47,7 @@ class OSSOperator(BaseOperator):
             if error.retryable:
                 raise
             raise AirflowFailException(str(error)) from error
-        return done
+        return self._finish(context, done)
 
     def on_kill(self) -> None:
         # Runs in a signal handler, perhaps in the middle of a call to Airflow: it may call nothing itself.
@@ -51,9 +55,16 @@ class OSSOperator(BaseOperator):
 
     def _watch(self) -> None:
         if self._is_killed:
-            raise TransferStopped("Airflow stops this task; what is done is done, and the next try does the rest")
+            raise TransferStopped(f"Airflow stops this task; {self._left_to_next_try()}")
         if os.getppid() != self._parent:
             raise TrySuperseded("the supervisor of this try is gone; a newer try may be running already")
 
     def _work(self, context: Any) -> Any:
         raise NotImplementedError
+
+    def _finish(self, context: Any, done: Any) -> Any:
+        """Return the task's result."""
+        return done
+
+    def _left_to_next_try(self) -> str:
+        return "what is done is done, and the next try does the rest"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, is_last_try, leave_to_successor
-from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, TrySuperseded
+from airflow_provider_ossresume._airflow import AirflowFailException, is_last_try
+from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls, push_links
 from airflow_provider_ossresume.model.object_options import (
     Acl,
@@ -20,11 +18,11 @@ from airflow_provider_ossresume.model.object_options import (
     StorageClass,
 )
 from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.operators._base import OSSOperator
 from airflow_provider_ossresume.operators.lineage import TransferLineage
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.checkpoints.select import CheckpointStore
-    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
     from airflow_provider_ossresume.transfer.config import TransferConfig
     from airflow_provider_ossresume.transfer.result import TransferResult
     from airflow_provider_ossresume.transfer.upload import Fingerprint, IfExists, OnChange
@@ -34,8 +32,8 @@ WhatIsDone = Literal["keep", "abort"]
 _OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 
 
-class _TransferOperator(TransferLineage, BaseOperator):
-    """What both operators share: one transfer a try, its end told to Airflow, and a stop that is prompt."""
+class _TransferOperator(TransferLineage, OSSOperator):
+    """What both operators share: one transfer a try, and its end told to Airflow."""
 
     operator_extra_links = (OSSObjectLink(), OSSUploadsLink())
 
@@ -45,8 +43,6 @@ class _TransferOperator(TransferLineage, BaseOperator):
         file: str,
         key: str,
         bucket_name: str | None = None,
-        region: str | None = None,
-        oss_conn_id: str = "oss_default",
         checkpoint: str | CheckpointStore = "auto",
         transfer_config: TransferConfig | Mapping[str, Any] | None = None,
         if_exists: IfExists = "overwrite",
@@ -62,8 +58,6 @@ class _TransferOperator(TransferLineage, BaseOperator):
         self.file = file
         self.key = key
         self.bucket_name = bucket_name
-        self.region = region
-        self.oss_conn_id = oss_conn_id
         self.checkpoint = checkpoint
         self.transfer_config = transfer_config
         self.if_exists = if_exists
@@ -73,56 +67,29 @@ class _TransferOperator(TransferLineage, BaseOperator):
         self.traffic_limit = traffic_limit
         self.xcom_holder_task_id = xcom_holder_task_id
         self.show_progress = show_progress
-        self._is_killed = False
 
-    @cached_property
-    def hook(self) -> OSSResumeHook:
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
-
-        return OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self.transfer_config)
-
-    def execute(self, context: Any) -> str:
-        """Do the transfer; return where it went, and push what happened as the XCom ``report``.
-
-        :raises AirflowFailException: for what no retry mends: a wrong permission, bucket or argument
-        """
-        self._parent = os.getppid()
+    def _work(self, context: Any) -> TransferResult:
         self._is_last_try = is_last_try(context)
-        try:
-            for argument in ("on_kill_action", "on_final_failure"):
-                check_choice(argument, getattr(self, argument), get_args(WhatIsDone))
-            self._push_links(context)
-            result = self._transfer(context)
-            self._watch()  # once killed it never returns: Airflow 3 would call that a success
-        except TrySuperseded as error:
-            leave_to_successor(error)
-        except OSSResumeError as error:
-            if error.retryable:
-                raise
-            raise AirflowFailException(str(error)) from error
-        self._tell_outlets(context, result)
-        context["ti"].xcom_push(key="report", value={**result.report(), "tries": context["ti"].try_number})
-        return self._destination(result)
+        for argument in ("on_kill_action", "on_final_failure"):
+            check_choice(argument, getattr(self, argument), get_args(WhatIsDone))
+        self._push_links(context)
+        return self._transfer(context)
+
+    def _finish(self, context: Any, done: TransferResult) -> str:
+        """Tell what happened, also as the XCom ``report``, and return where it went."""
+        self._tell_outlets(context, done)
+        context["ti"].xcom_push(key="report", value={**done.report(), "tries": context["ti"].try_number})
+        return self._destination(done)
 
     def _push_links(self, context: Any) -> None:
         client = self.hook.get_conn()
         target = self.hook.target(self.key, self.bucket_name)
         push_links(context["ti"], console_urls(target, host=client.endpoint.host, region=client.region))
 
-    def on_kill(self) -> None:
-        # Runs in a signal handler, perhaps in the middle of a call to Airflow: it may call nothing itself.
-        self._is_killed = True
-
-    def _watch(self) -> None:
-        if self._is_killed:
-            kept = (
-                ""
-                if self.on_kill_action == "abort"
-                else "; its checkpoint and finished parts are kept for the next try"
-            )
-            raise TransferStopped(f"Airflow stops this task{kept}")
-        if os.getppid() != self._parent:
-            raise TrySuperseded("the supervisor of this try is gone; a newer try may be running already")
+    def _left_to_next_try(self) -> str:
+        if self.on_kill_action == "abort":
+            return "what is done is dropped, as on_kill_action='abort' wants it"
+        return "its checkpoint and finished parts are kept for the next try"
 
     def _drop_when(self, error: BaseException) -> bool:
         """Tell whether what this try and earlier ones have done is of no use any more."""
