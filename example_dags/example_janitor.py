@@ -4,6 +4,9 @@ When you want it: uploads of tasks that failed for good, or whose DAG is gone, k
 until somebody aborts them. A lifecycle rule of the bucket does that by itself; this DAG is for buckets whose rules are
 not yours to set, for a report of what is there, and for the checkpoints that go with the uploads. It removes nothing
 before you run it with ``dry_run`` switched off.
+
+On Airflow 3.0 to 3.2 no task can list Variables: give the parameter ``checkpoints`` a ``file:FOLDER`` there, or leave
+the second task out.
 """
 
 from __future__ import annotations

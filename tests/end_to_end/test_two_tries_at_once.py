@@ -95,7 +95,8 @@ def assert_the_older_try_says_who_won(airflow: RealAirflow, task: Task, older: p
         timeout=RUN_SECONDS,
         what=lambda: f"the second try beside the first\n{airflow.diagnosis()}",
     )
-    says = r"try 2 \(\S+ pid \d+ \w+\) has taken over this transfer; this try stops and leaves it alone"
+    owner = r"transfer \S+ \w+ -1 on \S+ pid \d+ \w+"
+    says = rf"try 2 \({owner}\) has taken over this transfer; this try stops and leaves it alone"
     wait_until(
         lambda: re.search(says, airflow.task_log(*task[:3], 1)),
         timeout=180,
