@@ -291,7 +291,7 @@ MAKERS: Mapping[str, tuple[str, Callable[[Job], Any]]] = {  # the module that ha
 
 
 def main() -> None:
-    job = Job(**json.loads(sys.argv[1]))
+    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
     module, make = MAKERS[job.client]
     try:
         importlib.import_module(module)
@@ -381,8 +381,11 @@ class Sampler:
         return "\n".join(lines)
 
 
-def as_json(job: Job) -> str:
-    return json.dumps(asdict(job))
+def write_job(job: Job, folder: Path) -> Path:
+    """Return a file of the folder that says it all: 2,000 paths are too long for an argument."""
+    file = folder / "job.json"
+    file.write_text(json.dumps(asdict(job)))
+    return file
 
 
 if __name__ == "__main__":

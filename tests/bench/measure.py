@@ -19,7 +19,7 @@ from typing import Any
 from fastcrc import crc64
 
 from tests.bench.cases import Case
-from tests.bench.contestants import Contestant, Job, as_json
+from tests.bench.contestants import Contestant, Job, write_job
 from tests.bench.server import BUCKET, Programs, Server
 
 MIB = 2**20
@@ -81,7 +81,7 @@ def one_run(
         command = raw_command(case, contestant, server, material, programs)
     else:
         job = job_of(case, contestant, server, material, checkpoints, plan)
-        command = [sys.executable, "-m", "tests.bench.contestants", as_json(job)]
+        command = [sys.executable, "-m", "tests.bench.contestants", str(write_job(job, plan.folder))]
     material.clear_target()
     try:
         resumes = case.resume and not contestant.fresh
@@ -155,7 +155,7 @@ def run_child(command: list[str], server: Server, folder: Path, *, wants_result:
     if child.returncode or not out:
         raise RuntimeError(f"{command[:3]} failed:\n{complaints[-4000:]}")
     run: Run = json.loads(out.splitlines()[-1])
-    if complaints and '"profile": true' in command[-1]:
+    if complaints:  # the profile, where one was asked for
         print(complaints, file=sys.stderr)
     return run
 
