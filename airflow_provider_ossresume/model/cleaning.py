@@ -127,7 +127,7 @@ class AbortReport:
             "uploads": [
                 {"key": each.upload.key, "upload_id": each.upload.upload_id, "bytes": each.size} for each in self.stale
             ],
-            "errors": {upload_id: str(error) for upload_id, error in list(self.errors.items())[:MOST_NAMED]},
+            "errors": _first_errors(self.errors),
         }
 
     def __str__(self) -> str:
@@ -135,6 +135,11 @@ class AbortReport:
         size = f", {format_size(self.size)}" if self.size is not None and self.stale else ""
         oldest = f"; the oldest was begun {self.oldest:%Y-%m-%d %H:%M}Z" if self.oldest else ""
         return f"{self.found} unfinished uploads below {self.uri}: {', '.join(said) or 'nothing to do'}{size}{oldest}"
+
+
+def _first_errors(errors: Mapping[str, OSSResumeError]) -> dict[str, str]:
+    """Return what a report says of errors."""
+    return {what: str(error) for what, error in list(errors.items())[:MOST_NAMED]}
 
 
 _SHOWN: Mapping[Fate, str] = {
@@ -189,7 +194,7 @@ class DeleteReport:
             "would_delete": self.deleted if self.dry_run else 0,
             "failed": len(self.errors),
             "uris": self._first,
-            "errors": {uri: str(error) for uri, error in list(self.errors.items())[:MOST_NAMED]},
+            "errors": _first_errors(self.errors),
         }
 
     def __str__(self) -> str:
@@ -277,7 +282,7 @@ class CheckpointReport:
             "kept_undated": self.count("undated"),
             "kept_unreadable": self.count("unreadable"),
             "checkpoints": [each.report() for each in stale[:MOST_NAMED]],
-            "errors": {place: str(error) for place, error in list(self.errors.items())[:MOST_NAMED]},
+            "errors": _first_errors(self.errors),
         }
 
     def __str__(self) -> str:

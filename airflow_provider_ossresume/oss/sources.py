@@ -12,6 +12,7 @@ from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
 
 METADATA_ENDPOINT = "http://100.100.100.200"  # ECS, "Instance metadata": the same on every instance
 _ROLES = "/latest/meta-data/ram/security-credentials/"
+_ROLE_NAME = re.compile(r"[A-Za-z0-9.@_-]{1,64}")
 _TOKEN_SECONDS = 300  # ECS: 1 to 21,600; three requests take less than a minute
 
 
@@ -26,7 +27,7 @@ class EcsRamRole:
     """
 
     def __init__(self, issuer: Issuer, *, role_name: str | None = None) -> None:
-        if role_name is not None and not re.fullmatch(r"[A-Za-z0-9.@_-]{1,64}", role_name):
+        if role_name is not None and not _ROLE_NAME.fullmatch(role_name):
             raise ArgumentError("role_name", role_name, "give the role's name, as in the RAM console, not its ARN")
         self._issuer = issuer
         self._role_name = role_name
@@ -65,7 +66,7 @@ class EcsRamRole:
         lines = answer.text.split()
         if answer.status == 404 or (answer.status == 200 and not lines):
             raise self._issuer.refused(what, answer, hint="attach a RAM role to the instance")
-        if answer.status != 200 or not re.fullmatch(r"[A-Za-z0-9.@_-]{1,64}", lines[0]):
+        if answer.status != 200 or not _ROLE_NAME.fullmatch(lines[0]):
             raise self._issuer.refused(what, answer, secrets=(token,))
         return lines[0]
 

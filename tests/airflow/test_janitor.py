@@ -20,7 +20,7 @@ from airflow_provider_ossresume.operators.janitor import (
     OSSCheckpointCleanupOperator,
 )
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
-from tests.world import BUCKET, PART, a_client, a_file
+from tests.world import BUCKET, PART, BytesBody, a_client, a_file
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -68,27 +68,12 @@ def begin(oss: LocalOSS, clock: Clock) -> Callable[..., str]:
         clock.ahead -= days_ago * DAY
         client, target = a_client(oss, clock=clock), ObjectRef(BUCKET, key)
         upload_id = client.initiate(target)
-        client.upload_part(target, upload_id, 1, _Bytes(part))
+        client.upload_part(target, upload_id, 1, BytesBody(part))
         client.close()
         clock.ahead += days_ago * DAY
         return upload_id
 
     return run
-
-
-class _Bytes:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def open(self) -> list[bytes]:
-        return [self._data]
-
-    def content_md5(self) -> None:
-        return None
-
-    def crc64(self) -> None:
-        return None
 
 
 @pytest.fixture

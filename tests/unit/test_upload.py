@@ -31,7 +31,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, decode, encode
 from airflow_provider_ossresume.oss.credentials import Credentials, StaticCredentials
-from tests.world import BUCKET, PART, Transfers, a_client, a_file, some_bytes, touch
+from tests.world import BUCKET, PART, BytesBody, Transfers, a_client, a_file, some_bytes, touch
 
 BROKEN = Fault("status", status=403, code="AccessDenied")
 
@@ -881,21 +881,6 @@ def target_of(key: str):  # type: ignore[no-untyped-def]
     from airflow_provider_ossresume.model.objects import ObjectRef
 
     return ObjectRef(BUCKET, key)
-
-
-class BytesBody:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def open(self) -> list[bytes]:
-        return [self._data]
-
-    def content_md5(self) -> None:
-        return None
-
-    def crc64(self) -> None:
-        return None
 
 
 def without_answer_to_complete(transfers: Transfers):  # type: ignore[no-untyped-def]
