@@ -19,9 +19,7 @@ MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
 MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
 MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
 MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TB
-DEFAULT_PART_SIZE = 8 * MIB  # measured, as the two below: docs/performance
-LARGE_OBJECT_SIZE = GIB  # from here on the parts are larger by default
-LARGE_PART_SIZE = 16 * MIB
+DEFAULT_PART_SIZES = {0: 8 * MIB, GIB: 16 * MIB, 4 * GIB: 32 * MIB}  # from an object's size on: docs/performance
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,8 @@ def plan_parts(object_size: int, *, part_size: int | None = None) -> PartPlan:
 def determine_part_size(total_size: int, preferred_size: int | None = None) -> int:
     """Return the part size in bytes for an object of ``total_size`` bytes.
 
-    It is the preferred one, by default 8 MiB and for objects of 1 GiB and more 16 MiB, raised to the next multiple of
-    1 MiB at which 10,000 parts suffice.
+    It is the preferred one, by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB on 32 MiB, raised to the next
+    multiple of 1 MiB at which 10,000 parts suffice.
 
     :raises ArgumentError: for a size that OSS cannot hold, or a preferred size outside 100 KiB..5 GiB
     """
@@ -86,7 +84,7 @@ def determine_part_size(total_size: int, preferred_size: int | None = None) -> i
         raise ArgumentError(
             "total_size", total_size, f"OSS holds objects of 0 to {MAX_OBJECT_SIZE} bytes (48.8 TB); split the file"
         )
-    default = DEFAULT_PART_SIZE if total_size < LARGE_OBJECT_SIZE else LARGE_PART_SIZE
+    default = max(size for least, size in DEFAULT_PART_SIZES.items() if total_size >= least)
     wanted = default if preferred_size is None else preferred_size
     check_part_size("preferred_size", wanted)
     if wanted * MAX_PART_COUNT >= total_size:

@@ -93,7 +93,7 @@ class OssClient:
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
         stall_timeout: float = 60.0,
-        max_connections: int = 16,
+        max_connections: int = 32,
         proxies: Mapping[str, str] | None = None,
         verify_tls: bool | str = True,
         clock: Callable[[], float] = time.time,

@@ -15,6 +15,8 @@ from airflow_provider_ossresume.model.parts import (
     parse_size,
 )
 
+FIRST_WORKERS, MOST_WORKERS = 4, 32  # measured: docs/performance
+LIMITED_WORKERS = 16  # those that share a bandwidth have to be as many from the beginning
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
 TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
 
@@ -25,10 +27,11 @@ class TransferConfig:
 
     Numbers may be texts too, as templates give them.
 
-    :param part_size: wanted size of a part, 100 KiB to 5 GiB; by default 8 MiB, for 1 GiB and more 16 MiB. Raised so
-        that 10,000 parts suffice. A resumed transfer keeps the part size that it began with.
+    :param part_size: wanted size of a part, 100 KiB to 5 GiB; by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB
+        on 32 MiB. Raised so that 10,000 parts suffice. A resumed transfer keeps the part size that it began with.
     :param multipart_threshold: files and objects below it go in one request, default 16 MiB, at most 5 GiB
-    :param max_concurrency: parts in flight at once, 1 to 64, default 16
+    :param max_concurrency: parts in flight at once, 1 to 64. By default they begin with 4, and become more, up to 32,
+        as long as the processor idles; with ``max_bandwidth`` they are 16
     :param part_retries: how often one request is sent again after a passing failure, 0 to 100, default 7
     :param retry_max_time: seconds from a request's first attempt after which it is not sent again, default 300
     :param connect_timeout: seconds for a connection to be made; by default the connection's, else 10
@@ -46,7 +49,7 @@ class TransferConfig:
 
     part_size: int | str | None = None
     multipart_threshold: int | str = 16 * MIB
-    max_concurrency: int = 16
+    max_concurrency: int | None = None
     part_retries: int = 7
     retry_max_time: float = 300.0
     connect_timeout: float | None = None
@@ -63,7 +66,8 @@ class TransferConfig:
             check_part_size("part_size", int(self.part_size))
         self._set_size("multipart_threshold")
         self._check("multipart_threshold", 0, MAX_PUT_SIZE)
-        self._check("max_concurrency", 1, MAX_CONCURRENCY, whole=True)
+        if self.max_concurrency is not None:
+            self._check("max_concurrency", 1, MAX_CONCURRENCY, whole=True)
         self._check("part_retries", 0, 100, whole=True)
         self._check("retry_max_time", 0.001, 86_400)
         for name in self.timeouts:
@@ -92,9 +96,19 @@ class TransferConfig:
         values = {name: getattr(self, name) for name in TIMEOUTS}
         return {name: value for name, value in values.items() if value is not None}
 
+    @property
+    def first_workers(self) -> int:
+        """How many parts are in flight to begin with."""
+        return self.max_concurrency or (FIRST_WORKERS if self.max_bandwidth is None else LIMITED_WORKERS)
+
+    @property
+    def most_workers(self) -> int:
+        """How many parts may be in flight at once."""
+        return self.max_concurrency or (MOST_WORKERS if self.max_bandwidth is None else LIMITED_WORKERS)
+
     def rate_per_worker(self, parts: int) -> float | None:
         """Return the bytes per second that each worker may move when so many parts are to be moved."""
-        workers = min(self.max_concurrency, max(parts, 1))
+        workers = min(self.most_workers, max(parts, 1))
         return None if self.max_bandwidth is None else int(self.max_bandwidth) / workers
 
     @classmethod

@@ -422,7 +422,7 @@ class Downloader:
     # --- shared -------------------------------------------------------------------------------------------------------
 
     def _pool(self) -> Pool:
-        return Pool(workers=self._config.max_concurrency, tick=self._tick)
+        return Pool(workers=self._config.first_workers, most=self._config.most_workers, tick=self._tick)
 
     def _tick(self) -> None:
         self._watch()

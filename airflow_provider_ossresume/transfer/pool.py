@@ -22,24 +22,39 @@ R = TypeVar("R")
 Outcome = Callable[[], R]  # returns the result or raises the error
 
 TICK = 0.25  # seconds; on_kill must end a try in under 5
+LOOK = 0.05  # seconds between two looks whether the processor idles, while more workers are due
+IDLE = 0.6  # of one core: measured (docs/performance)
 GRACE = 0.5  # seconds that a stop leaves to what is under way
 FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs not be moved again by the next try
 
 
 class Pool:
-    """Up to ``workers`` threads, for the time of a ``with`` block.
+    """Up to ``workers`` threads, or ``most`` where they leave the processor idle, for the time of a ``with`` block.
 
     Leaving the block tells them to stop and gives them half a second; one that hangs in a socket ends with its
     timeout. The threads are daemons, so they never hold the interpreter either.
 
+    :param most: as long as this process uses little of the processor, its workers wait for the link, and their number
+        doubles up to this one. Where they keep it busy, more would move nothing more and only cost. By default it stays
     :param tick: called by the iterating thread at least four times a second; what it raises ends the iteration
+    :param processor_time: seconds of the processor that this process has used
     :ivar stopped: set when the block is left; functions look at it before each piece that they read or write
     """
 
-    def __init__(self, *, workers: int, tick: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int,
+        most: int | None = None,
+        tick: Callable[[], None],
+        processor_time: Callable[[], float] = lambda: time.process_time(),
+    ) -> None:
         self.stopped = threading.Event()
         self._workers = workers
+        self._most = most or workers
         self._tick = tick
+        self._processor_time = processor_time
+        self._looked_at = self._used = self._next_look = 0.0
         self._threads: list[threading.Thread] = []
         self._grace_ends: float | None = None
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -69,14 +84,17 @@ class Pool:
         for item in items:
             self._work.put(partial(_work, function, item, done, failed))
             under_way += 1
-        for _ in range(min(under_way, self._workers) - len(self._threads)):
-            self._start_worker()
+        self._grow_to(min(under_way, self._workers))
+        self._look(LOOK)
         while under_way and time.monotonic() < give_up_at:
+            may_grow = len(self._threads) < min(under_way, self._most)
             taken: list[Outcome[R] | None] = []
             try:
                 with suppress(Empty):
-                    taken.append(done.get(timeout=TICK))
+                    taken.append(done.get(timeout=LOOK if may_grow else TICK))
                 self._tick()
+                if may_grow and time.monotonic() >= self._next_look:
+                    self._grow_if_idle(min(under_way, self._most))
             except BaseException as error:  # raised when what is finished has been taken
                 self._wind_up()
                 end: Outcome[R] = partial(_raise, error)
@@ -107,10 +125,22 @@ class Pool:
                 self._tick()
                 thread.join(TICK)
 
-    def _start_worker(self) -> None:
-        thread = threading.Thread(target=self._serve, name=f"ossresume-{len(self._threads)}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def _grow_if_idle(self, most: int) -> None:
+        before, used_before = self._looked_at, self._used
+        self._look(TICK)
+        if self._used - used_before < IDLE * (self._looked_at - before):
+            self._grow_to(min(2 * len(self._threads), most))
+            self._next_look = self._looked_at + LOOK
+
+    def _look(self, next_in: float) -> None:
+        self._looked_at, self._used = time.monotonic(), self._processor_time()
+        self._next_look = self._looked_at + next_in
+
+    def _grow_to(self, workers: int) -> None:
+        for number in range(len(self._threads), workers):
+            thread = threading.Thread(target=self._serve, name=f"ossresume-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _serve(self) -> None:
         while not self.stopped.is_set():

@@ -211,7 +211,7 @@ class Uploader:
         return self._upload(file)
 
     def _upload(self, file: str | os.PathLike[str]) -> Settled:
-        with SourceFile(file) as source, Pool(workers=self._config.max_concurrency, tick=self._tick) as pool:
+        with SourceFile(file) as source, self._pool() as pool:
             if source.size > MAX_OBJECT_SIZE:
                 raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TB")
             try:
@@ -560,6 +560,9 @@ class Uploader:
                 self._drop(pool, ours)
 
     # --- shared -------------------------------------------------------------------------------------------------------
+
+    def _pool(self) -> Pool:
+        return Pool(workers=self._config.first_workers, most=self._config.most_workers, tick=self._tick)
 
     def _body(self, pool: Pool, source: SourceFile, part: Part, *, parts: int) -> PartBody:
         return PartBody(

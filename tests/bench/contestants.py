@@ -139,7 +139,7 @@ def with_ours(job: Job) -> tuple[Move, Callable[[], dict[str, Any]]]:
         access_key_secret=SECRET,
         region=REGION,
         verify_tls=job.authority or True,
-        max_connections=max(16, job.max_concurrency or 0),
+        max_connections=max(32, job.max_concurrency or 0),
     )
     make_store = resumable.make_upload_store if job.is_upload else resumable.make_download_store
     move = resumable.resumable_upload if job.is_upload else resumable.resumable_download

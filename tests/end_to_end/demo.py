@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
-from airflow_provider_ossresume.model.parts import DEFAULT_PART_SIZE, MIB, PartPlan, plan_parts
+from airflow_provider_ossresume.model.parts import MIB, PartPlan, plan_parts
 from tests.end_to_end.airflow_process import FINAL_STATES, RealAirflow
 from tests.end_to_end.killing import (
     KillInTheMiddle,
@@ -271,7 +271,7 @@ def _sha256(path: Path) -> str | None:
         return None
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while data := file.read(DEFAULT_PART_SIZE):
+        while data := file.read(MIB):
             digest.update(data)
     return digest.hexdigest()
 

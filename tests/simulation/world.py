@@ -24,7 +24,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, checkpoint_key
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.transfer import download, local, pool
+from airflow_provider_ossresume.transfer import config, download, local, pool
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions, part_file_name
@@ -55,7 +55,7 @@ class Profile:
     direction: str
     size: int
     threshold: int = PART
-    concurrency: int = 1
+    concurrency: int | None = 1
     attempts: int = 2
     page_size: int = 3
     interval: float = 5.0
@@ -506,6 +506,7 @@ def virtual_engine(world: World) -> Iterator[None]:
         (pool, "SimpleQueue", runtime.SimpleQueue),
         (download, "time", runtime),
         (download, "Event", runtime.Event),
+        (config, "FIRST_WORKERS", 1),  # so that they become more even where there are few parts
         (local, "os", world.disk),
         (local, "READ_SIZE", STEP),
         (local, "WRITE_SIZE", STEP),

@@ -37,7 +37,7 @@ FIELDS: dict[str, tuple[list[object], list[object]]] = {
         [*NO_SIZES, 0, MIN_PART_SIZE - 1, MAX_PART_SIZE + 1, "99KiB", "5.1GiB"],
     ),
     "multipart_threshold": ([0, 1, 5 * GIB, "0", "16MiB", "5GiB"], [*NO_SIZES, None, 5 * GIB + 1, "6GiB"]),
-    "max_concurrency": ([1, 8, 64, "8"], [*NO_WHOLE_NUMBERS, 0, 65]),
+    "max_concurrency": ([None, 1, 8, 64, "8"], [*NO_WHOLE_NUMBERS[1:], 0, 65]),
     "part_retries": ([0, 7, 100, "0"], [*NO_WHOLE_NUMBERS, 101]),
     "retry_max_time": ([0.001, 1, 300, 86_400, "300"], [*NO_NUMBERS, 0, 86_401]),
     "connect_timeout": ([None, 0.001, 1, 10.5, 86_400, "1", "10.5"], [*NO_NUMBERS[1:], 0, 86_401]),
@@ -109,7 +109,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert TransferConfig() == TransferConfig(
         part_size=None,
         multipart_threshold=16 * MIB,
-        max_concurrency=16,
+        max_concurrency=None,
         part_retries=7,
         retry_max_time=300,
         connect_timeout=None,
@@ -136,14 +136,33 @@ def test_a_config_written_in_sizes_equals_one_written_in_bytes() -> None:
         (3000, 16, 3, 1000.0),
         (3000, 16, 1, 3000.0),
         (3000, 16, 0, 3000.0),
+        (3200, None, 100, 200.0),
     ],
 )
 def test_the_bandwidth_is_shared_evenly_by_the_workers_that_have_parts(
-    max_bandwidth: int | str | None, workers: int, parts: int, rate: float | None
+    max_bandwidth: int | str | None, workers: int | None, parts: int, rate: float | None
 ) -> None:
     config = TransferConfig(max_bandwidth=max_bandwidth, max_concurrency=workers)
 
     assert config.rate_per_worker(parts) == rate
+
+
+@pytest.mark.parametrize(
+    ("given", "first", "most"),
+    [
+        ({}, 4, 32),
+        ({"max_concurrency": 1}, 1, 1),
+        ({"max_concurrency": 64}, 64, 64),
+        ({"max_bandwidth": "1MiB"}, 16, 16),
+        ({"max_bandwidth": "1MiB", "max_concurrency": 3}, 3, 3),
+    ],
+)
+def test_workers_become_more_only_where_no_number_and_no_bandwidth_is_given(
+    given: dict[str, Any], first: int, most: int
+) -> None:
+    config = TransferConfig(**given)
+
+    assert (config.first_workers, config.most_workers) == (first, most)
 
 
 def test_a_config_is_a_value() -> None:

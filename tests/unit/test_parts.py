@@ -6,10 +6,8 @@ import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.parts import (
-    DEFAULT_PART_SIZE,
     GIB,
     KIB,
-    LARGE_PART_SIZE,
     MAX_OBJECT_SIZE,
     MAX_PART_COUNT,
     MAX_PART_SIZE,
@@ -84,8 +82,8 @@ def test_plans_are_values() -> None:
 
 
 def test_by_default_large_objects_have_larger_parts() -> None:
-    assert (DEFAULT_PART_SIZE, LARGE_PART_SIZE) == (8_388_608, 16_777_216)
-    assert [plan_parts(size).part_size for size in (GIB - 1, GIB)] == [DEFAULT_PART_SIZE, LARGE_PART_SIZE]
+    sizes = {1: 8, GIB - 1: 8, GIB: 16, 4 * GIB - 1: 16, 4 * GIB: 32, 300 * GIB: 32}
+    assert {size: plan_parts(size).part_size // MIB for size in sizes} == sizes
 
 
 def test_the_limits_are_those_of_oss() -> None:
@@ -99,13 +97,13 @@ def test_the_limits_are_those_of_oss() -> None:
 @pytest.mark.parametrize(
     ("total", "preferred", "size"),
     [
-        (0, None, DEFAULT_PART_SIZE),
-        (1, None, DEFAULT_PART_SIZE),
-        (GIB - 1, None, DEFAULT_PART_SIZE),
-        (GIB, None, LARGE_PART_SIZE),
-        (LARGE_PART_SIZE * MAX_PART_COUNT, None, LARGE_PART_SIZE),
-        (LARGE_PART_SIZE * MAX_PART_COUNT + 1, None, LARGE_PART_SIZE + MIB),
-        (TIB, DEFAULT_PART_SIZE, 105 * MIB),
+        (0, None, 8 * MIB),
+        (1, None, 8 * MIB),
+        (GIB - 1, None, 8 * MIB),
+        (GIB, None, 16 * MIB),
+        (32 * MIB * MAX_PART_COUNT, None, 32 * MIB),
+        (32 * MIB * MAX_PART_COUNT + 1, None, 33 * MIB),
+        (TIB, 8 * MIB, 105 * MIB),
         (0, MIN_PART_SIZE, MIN_PART_SIZE),
         (MIN_PART_SIZE * MAX_PART_COUNT, MIN_PART_SIZE, MIN_PART_SIZE),
         (MIN_PART_SIZE * MAX_PART_COUNT + 1, MIN_PART_SIZE, MIB),

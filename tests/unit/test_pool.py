@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -101,6 +102,78 @@ def test_a_call_returns_or_raises_what_the_function_does() -> None:
         with pytest.raises(KeyError, match="x"):
             pool.call(lambda: {}["x"])
         assert pool.call(lambda: 8) == 8
+
+
+# --- how many ---------------------------------------------------------------------------------------------------------
+
+
+class Processor:
+    """A clock of the processor time that the process has used, which is ``busy`` of the time that has passed.
+
+    :ivar looks: how often it was read
+    """
+
+    def __init__(self, busy: float) -> None:
+        self.busy = busy
+        self.looks = 0
+        self.seen_often = threading.Event()
+        self._used = 0.0
+        self._before = time.monotonic()
+
+    def __call__(self) -> float:
+        now = time.monotonic()
+        self._used += self.busy * (now - self._before)
+        self._before = now
+        self.looks += 1
+        if self.looks >= 4:
+            self.seen_often.set()
+        return self._used
+
+
+@pytest.mark.parametrize(("items", "threads"), [(100, 7), (7, 7), (5, 5), (2, 2), (1, 1)])
+def test_workers_become_more_while_the_processor_idles_up_to_the_most_or_one_for_each_item(
+    items: int, threads: int
+) -> None:
+    all_began = threading.Barrier(threads)  # nobody gets on until there are so many
+
+    def work(number: int) -> None:
+        if number < threads:
+            all_began.wait(LONG)
+
+    with Pool(workers=2, most=7, tick=lambda: None, processor_time=Processor(0.1)) as pool:
+        list(pool.run(work, range(items)))
+        assert len(workers()) == threads
+
+
+def test_a_processor_that_is_busy_gets_no_more_workers() -> None:
+    processor = Processor(1.0)
+    with Pool(workers=2, most=7, tick=lambda: None, processor_time=processor) as pool:
+        list(pool.run(lambda _: processor.seen_often.wait(LONG), range(100)))
+        assert len(workers()) == 2
+
+
+def test_workers_become_more_when_the_processor_is_busy_no_longer() -> None:
+    processor = Processor(1.0)
+    all_began = threading.Barrier(7)
+
+    def work(number: int) -> int:
+        processor.seen_often.wait(LONG)
+        processor.busy = 0.1
+        if number < 7:
+            all_began.wait(LONG)
+        return len(workers())
+
+    with Pool(workers=2, most=7, tick=lambda: None, processor_time=processor) as pool:
+        assert max(pool.run(work, range(100))) == 7
+
+
+def test_a_given_number_of_workers_begins_at_once_and_stays() -> None:
+    all_began = threading.Barrier(3)
+    processor = Processor(0.0)
+
+    with Pool(workers=3, tick=lambda: None, processor_time=processor) as pool:
+        list(pool.run(lambda number: number < 3 and all_began.wait(LONG), range(100)))
+        assert len(workers()) == 3
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
