@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-import requests
+from urllib3.exceptions import ConnectTimeoutError, ProxyError
 
 from airflow_provider_ossresume.errors import (
     AccessDenied,
@@ -29,6 +29,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.oss import messages
+from airflow_provider_ossresume.oss.connections import Answer
 from airflow_provider_ossresume.oss.messages import MalformedXML
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ class Call:
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def read_xml(call: Call, answer: requests.Response, pieces: Iterable[bytes], parse: Callable[[bytes], T]) -> T:
+def read_xml(call: Call, answer: Answer, pieces: Iterable[bytes], parse: Callable[[bytes], T]) -> T:
     """Return what ``parse`` reads in the body, which comes in pieces."""
     body = joined(pieces, at_least=MAX_XML_BYTES + 1)
     if len(body) > MAX_XML_BYTES:
@@ -113,12 +114,12 @@ def joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:
     return bytes(body)
 
 
-def nothing(answer: requests.Response) -> None:
+def nothing(answer: Answer) -> None:
     """That it is a success is all that such an answer says."""
 
 
-def object_meta(answer: requests.Response, *, size: int, etag: str | None = None) -> ObjectMeta:
-    headers = {name.lower(): _decoded(value) for name, value in answer.headers.items()}
+def object_meta(answer: Answer, *, size: int, etag: str | None = None) -> ObjectMeta:
+    headers = {name: _decoded(value) for name, value in answer.fields.items()}
     return ObjectMeta(
         size=size,
         etag=etag or headers.get("etag", "").strip('"'),
@@ -135,14 +136,16 @@ def object_meta(answer: requests.Response, *, size: int, etag: str | None = None
 
 
 def _decoded(value: str) -> str:
-    """OSS sends UTF-8 in headers; http.client reads them as Latin-1."""
+    """OSS sends UTF-8 in headers; they are read as Latin-1."""
+    if value.isascii():
+        return value
     try:
         return value.encode("latin-1").decode()
     except UnicodeError:
         return value
 
 
-def stored_object(call: Call, answer: requests.Response, body: Body) -> ObjectMeta:
+def stored_object(call: Call, answer: Answer, body: Body) -> ObjectMeta:
     stored = object_meta(answer, size=body.size)
     sent = body.crc64()
     if sent is not None and stored.crc64 is not None and sent != stored.crc64:
@@ -152,20 +155,20 @@ def stored_object(call: Call, answer: requests.Response, body: Body) -> ObjectMe
     return stored
 
 
-def check_content_range(call: Call, answer: requests.Response, start: int, stop: int) -> None:
-    said = answer.headers.get("Content-Range", "")
+def check_content_range(call: Call, answer: Answer, start: int, stop: int) -> None:
+    said = answer.fields.get("content-range", "")
     match = re.fullmatch(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20})", said.strip())
     if not match or (int(match[1]), int(match[2])) != (start, stop - 1):
         raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, was answered Content-Range {shown(said)!r}")
 
 
-def total_size(answer: requests.Response) -> int:
-    total = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get("Content-Length", "")
+def total_size(answer: Answer) -> int:
+    total = answer.fields.get("content-range", "").rpartition("/")[2] or answer.fields.get("content-length", "")
     return _number(total) or 0
 
 
-def content_length(call: Call, answer: requests.Response) -> int:
-    length = _number(answer.headers.get("Content-Length"))
+def content_length(call: Call, answer: Answer) -> int:
+    length = _number(answer.fields.get("content-length"))
     if length is None:
         raise call.bad_answer("the answer has no Content-Length")
     return length
@@ -179,9 +182,9 @@ def _number(text: str | None) -> int | None:
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def read_error(call: Call, answer: requests.Response, pieces: Iterable[bytes]) -> ServiceError:
+def read_error(call: Call, answer: Answer, pieces: Iterable[bytes]) -> ServiceError:
     """Return the error that an answer is."""
-    return _service_error(call, answer, messages.read_error(_error_body(answer, pieces)), status=answer.status_code)
+    return _service_error(call, answer, messages.read_error(_error_body(answer, pieces)), status=answer.status)
 
 
 def connection_failed(call: Call, error: Exception) -> ConnectionFailed:
@@ -192,10 +195,10 @@ def connection_failed(call: Call, error: Exception) -> ConnectionFailed:
     return failed
 
 
-def _service_error(call: Call, answer: requests.Response, said: messages.ErrorAnswer, *, status: int) -> ServiceError:
-    headers = answer.headers
+def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, status: int) -> ServiceError:
+    headers = answer.fields
     code = said.code or ("NoSuchKey" if status == 404 and call.method == "HEAD" else "")
-    date = messages.read_http_date(headers.get("Date"))
+    date = messages.read_http_date(headers.get("date"))
     return _error_class(status, code)(
         operation=call.operation,
         target=call.target,
@@ -211,8 +214,8 @@ def _service_error(call: Call, answer: requests.Response, said: messages.ErrorAn
     )
 
 
-def _error_body(answer: requests.Response, pieces: Iterable[bytes]) -> bytes:
-    if in_header := answer.headers.get("x-oss-err"):  # an answer to HEAD has no body
+def _error_body(answer: Answer, pieces: Iterable[bytes]) -> bytes:
+    if in_header := answer.fields.get("x-oss-err"):  # an answer to HEAD has no body
         try:
             return base64.b64decode(in_header, validate=True)
         except ValueError:
@@ -271,16 +274,16 @@ _HINTS_BY_CODE: Mapping[str, str] = {
 }
 
 
-def _hint(call: Call, answer: requests.Response, said: messages.ErrorAnswer, code: str) -> str:
+def _hint(call: Call, answer: Answer, said: messages.ErrorAnswer, code: str) -> str:
     if said.endpoint:
         return f"the bucket is at {shown(said.endpoint)}: set its region, or that as the endpoint"
     if "signing region" in said.message:  # InvalidArgument, which may mean anything
         return "check the region; it is not the endpoint's"
     if code in _HINTS_BY_CODE:
         return _HINTS_BY_CODE[code]
-    if answer.status_code == 403 and call.operation in _PERMISSIONS:
+    if answer.status == 403 and call.operation in _PERMISSIONS:
         return f"grant {_PERMISSIONS[call.operation]}"
-    if location := answer.headers.get("Location"):
+    if location := answer.fields.get("location"):
         where = shown(location.partition("?")[0])
         return f"a redirect to {where} was not followed; set that as the endpoint if it is right"
     return ""
@@ -290,7 +293,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from Retry-After or OSS's own throttling header in milliseconds."""
     if (delay := _number(headers.get("x-oss-qos-delay-time"))) is not None:
         return delay / 1000
-    said = headers.get("Retry-After", "")
+    said = headers.get("retry-after", "")
     if (seconds := _number(said)) is not None:
         return float(seconds)
     when = messages.read_http_date(said)
@@ -305,7 +308,7 @@ def shown(text: str) -> str:
 
 # What to do when no answer came, by what stands in the chain of errors; the first one counts.
 _NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
-    (requests.exceptions.ProxyError, "check the connection's Proxy, or HTTPS_PROXY and NO_PROXY of this machine"),
+    (ProxyError, "check the connection's Proxy, or HTTPS_PROXY and NO_PROXY of this machine"),
     (
         ssl.SSLCertVerificationError,
         "set the connection's CA bundle when the certificate is your own authority's",
@@ -313,7 +316,7 @@ _NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "no name server knows this host; check endpoint and region"),
     (ConnectionRefusedError, "nothing listens there; check host and port of the endpoint"),
     (
-        requests.ConnectTimeout,
+        ConnectTimeoutError,
         "check the endpoint and the firewall; an internal endpoint can only be reached from inside Alibaba Cloud",
     ),
 )

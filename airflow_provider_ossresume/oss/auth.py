@@ -6,11 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from functools import cached_property
+from functools import lru_cache
 from typing import Literal
-
-from requests import PreparedRequest
-from requests.auth import AuthBase
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.oss import signing
@@ -35,8 +32,8 @@ class Signer:
     now: float
 
     def headers(self, request: Signable) -> dict[str, str]:
-        """Return the headers to add: date, token and Authorization."""
-        added = {"Date": format_datetime(self._moment, usegmt=True)}
+        """Return the headers to add, their names in lower case: date, token and authorization."""
+        added = {"date": _moment(int(self.now))[0]}
         if self.credentials.security_token:
             added["x-oss-security-token"] = self.credentials.security_token
         if self.version == "v4":
@@ -46,9 +43,9 @@ class Signer:
         key_id = self.credentials.access_key_id
         if self.version == "v4":
             fields = f"Credential={key_id}/{self._scope},Signature={self._v4_signature(signed)}"
-            added["Authorization"] = f"{signing.V4_ALGORITHM} {fields}"
+            added["authorization"] = f"{signing.V4_ALGORITHM} {fields}"
         else:
-            added["Authorization"] = f"OSS {key_id}:{self._v1_signature(signed, date=added['Date'])}"
+            added["authorization"] = f"OSS {key_id}:{self._v1_signature(signed, date=added['date'])}"
         return added
 
     def query(self, request: Signable, *, expires: int) -> dict[str, str]:
@@ -84,33 +81,20 @@ class Signer:
         text = signing.v1_string_to_sign(request, date=date)
         return signing.v1_signature(text, secret=self.credentials.access_key_secret)
 
-    @cached_property
-    def _moment(self) -> datetime:
-        return datetime.fromtimestamp(self.now, timezone.utc)
-
-    @cached_property
+    @property
     def _timestamp(self) -> str:
-        return f"{self._moment:%Y%m%dT%H%M%SZ}"
+        return _moment(int(self.now))[1]
 
-    @cached_property
+    @property
     def _scope(self) -> str:
-        return signing.v4_scope(f"{self._moment:%Y%m%d}", region=self.region)
+        return signing.v4_scope(self._timestamp[:8], region=self.region)
 
 
-@dataclass(frozen=True)
-class OssAuth(AuthBase):
-    """Signs one attempt at a request: called with the prepared request, as requests does with its ``auth``.
-
-    :ivar resource: what the URL means, decoded; the headers are the prepared request's
-    """
-
-    signer: Signer
-    resource: Signable
-
-    def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        headers = {name: _text(value) for name, value in r.headers.items()}
-        r.headers.update(self.signer.headers(replace(self.resource, headers=headers)))
-        return r
+@lru_cache(maxsize=8)  # a second has many requests
+def _moment(now: int) -> tuple[str, str]:
+    """Return a moment as the header Date has it, and as x-oss-date."""
+    moment = datetime.fromtimestamp(now, timezone.utc)
+    return format_datetime(moment, usegmt=True), f"{moment:%Y%m%dT%H%M%SZ}"
 
 
 def check_expiry(expires: int, version: SignatureVersion) -> int:
@@ -124,17 +108,9 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def header_value(name: str, value: str) -> str | bytes:
-    """Return a header's value as it can be sent: OSS takes UTF-8, http.client only bytes of it.
-
-    :raises ArgumentError: for a name that HTTP does not know, and for control characters in the value
-    """
+def check_header(name: str, value: str) -> None:
+    """:raises ArgumentError: for a name that HTTP does not know, and for control characters in the value"""
     if not _NAME.fullmatch(name):
         raise ArgumentError("headers", name, "the name of a header or of metadata has letters, digits and hyphens")
     if _CONTROL.search(value):
         raise ArgumentError(f"headers[{name!r}]", value, "a header holds no control characters; remove them")
-    return value if value.isascii() else value.encode()
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -11,16 +11,10 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeVar
-
-import requests
-from requests.models import PreparedRequest
-from requests.structures import CaseInsensitiveDict
-from urllib3.exceptions import HTTPError
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, ServiceError
@@ -36,12 +30,12 @@ from airflow_provider_ossresume.model.objects import (
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
 from airflow_provider_ossresume.oss import answers, messages
 from airflow_provider_ossresume.oss.answers import Body, Call
-from airflow_provider_ossresume.oss.auth import OssAuth, SignatureVersion, Signer, check_expiry, header_value
+from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry, check_header
+from airflow_provider_ossresume.oss.connections import ERRORS, Answer, Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.endpoint import Endpoint, quote_key
 from airflow_provider_ossresume.oss.messages import BucketInfo, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.oss.sessions import READ_ERRORS, Adapter, environment_settings, read_into
 from airflow_provider_ossresume.oss.signing import Signable
 
 log = logging.getLogger(__name__)
@@ -49,6 +43,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Dated = TypeVar("Dated", BucketInfo, ServiceInfo)
 
+USER_AGENT = f"airflow-provider-ossresume/{__version__}"
 XML_PIECE_SIZE = 64 * 1024  # what is asked of the socket at once; a page of a listing has some hundred KiB
 LEAST_PROGRESS = 64 * 1024  # bytes within stall_timeout, or the attempt is given up
 MAX_CLOCK_OFFSET = 100 * 365 * 24 * 3600  # seconds; a board without a battery begins in 1970, none is further off
@@ -109,17 +104,22 @@ class OssClient:
         self._credentials = credentials
         self._signature_version = signature_version
         self._retry = retry or RetryPolicy()
-        self._timeout = (connect_timeout, read_timeout)
         self._stall_timeout = stall_timeout
         self._clock = clock
         self._clock_offset = 0.0  # OSS's clock minus ours
         self._headers: Mapping[str, str] = {}
-        self._adapter = Adapter(max_connections=max_connections, send_timeout=read_timeout, lines_timeout=stall_timeout)
-        self._settings = environment_settings(str(endpoint), proxies=proxies, verify_tls=verify_tls)
+        self._connections = Connections(
+            environment_settings(str(endpoint), proxies=proxies, verify_tls=verify_tls),
+            max_connections=max_connections,
+            connect_timeout=connect_timeout,
+            send_timeout=read_timeout,
+            read_timeout=read_timeout,
+            lines_timeout=stall_timeout,
+        )
 
     def close(self) -> None:
         """Close idle connections. The client stays usable."""
-        self._adapter.close()
+        self._connections.close()
 
     def with_headers(self, headers: Mapping[str, str]) -> OssClient:
         """Return this client with headers that go with every request, such as ``x-oss-request-payer``."""
@@ -153,7 +153,7 @@ class OssClient:
         :param if_match: the ETag that the object must still have
         :raises PreconditionFailed: when it has another one
         """
-        headers = {"Accept-Encoding": "identity"}
+        headers: dict[str, str] = {}
         if stop is not None:
             # Without "standard" OSS answers a range that ends behind the object with the whole object.
             headers |= {"Range": f"bytes={start}-{stop - 1}", "x-oss-range-behavior": "standard"}
@@ -164,7 +164,7 @@ class OssClient:
             success=(200,) if stop is None else (206,),
         )  # fmt: skip
 
-        def read(answer: requests.Response) -> ObjectMeta:
+        def read(answer: Answer) -> ObjectMeta:
             if stop is not None:
                 answers.check_content_range(call, answer, start, stop)
             sink.open()
@@ -237,7 +237,7 @@ class OssClient:
         """
         call = Call("UploadPart", "PUT", target.bucket, target.key, _part_query(upload_id, number), body=body)
 
-        def read(answer: requests.Response) -> UploadedPart:
+        def read(answer: Answer) -> UploadedPart:
             stored = answers.stored_object(call, answer, body)
             return UploadedPart(number, stored.etag, body.size, body.crc64())
 
@@ -294,7 +294,7 @@ class OssClient:
             {**_digest(content_md5([body])), **(headers or {})}, body,
         )  # fmt: skip
 
-        def read(answer: requests.Response) -> ObjectMeta:
+        def read(answer: Answer) -> ObjectMeta:
             etag = self._read_xml(call, answer, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
             return answers.object_meta(answer, size=sum(part.size for part in parts), etag=etag)
 
@@ -323,8 +323,8 @@ class OssClient:
             yield from (replace(upload, answered_at=answered_at) for upload in page.uploads)
             marker = _advance(call, marker, page.next_marker)
 
-    def _read_uploads(self, call: Call, answer: requests.Response) -> tuple[UploadsPage, datetime | None]:
-        date = messages.read_http_date(answer.headers.get("Date"))
+    def _read_uploads(self, call: Call, answer: Answer) -> tuple[UploadsPage, datetime | None]:
+        date = messages.read_http_date(answer.fields.get("date"))
         return self._read_xml(call, answer, messages.read_uploads), date
 
     def list_objects(
@@ -367,7 +367,7 @@ class OssClient:
 
     # --- one exchange -------------------------------------------------------------------------------------------------
 
-    def _exchange(self, call: Call, read: Callable[[requests.Response], T]) -> T:
+    def _exchange(self, call: Call, read: Callable[[Answer], T]) -> T:
         """Send a request until it succeeds, and return what ``read`` makes of the answer, body included.
 
         :raises RequestError: when it cannot succeed, or has not within the retry policy
@@ -381,56 +381,55 @@ class OssClient:
     def _exchange_dated(self, call: Call, parse: Callable[[bytes], Dated]) -> Dated:
         """Return what the answer says, with the answer's Date in it."""
 
-        def read(answer: requests.Response) -> Dated:
-            date = messages.read_http_date(answer.headers.get("Date"))
+        def read(answer: Answer) -> Dated:
+            date = messages.read_http_date(answer.fields.get("date"))
             return replace(self._read_xml(call, answer, parse), answered_at=date)
 
         return self._exchange(call, read)
 
-    def _read_xml(self, call: Call, answer: requests.Response, parse: Callable[[bytes], T]) -> T:
+    def _read_xml(self, call: Call, answer: Answer, parse: Callable[[bytes], T]) -> T:
         return answers.read_xml(call, answer, self._pieces(call, answer), parse)
 
-    def _attempt(self, call: Call, read: Callable[[requests.Response], T]) -> T:
+    def _attempt(self, call: Call, read: Callable[[Answer], T]) -> T:
         credentials, clock_offset = self._credentials.get(), self._clock_offset
+        headers = self._headers_of(call, credentials)
+        body = call.body if isinstance(call.body, bytes) else self._sent(call, call.body.open()) if call.body else b""
+        origin, path = self.endpoint.origin(call.bucket), self.endpoint.path(call.bucket, call.key, call.query)
         try:
-            request = self._prepare(call, credentials)
-            answer = self._adapter.send(request, stream=True, timeout=self._timeout, **self._settings)
-            with closing(answer):
-                if answer.status_code not in call.success and answer.status_code < 300:
-                    raise call.bad_answer(f"was answered {answer.status_code}")
-                if answer.status_code not in call.success:
-                    raise self._error(call, answer, credentials, clock_offset)
-                result = read(answer)
-                if answer.raw.connection:  # only one whose answer was read to its end is used again
-                    answers.joined(self._pieces(call, answer), at_least=answers.MAX_ERROR_BYTES)
-                return result
-        except (requests.RequestException, HTTPError) as error:
+            answer = self._connections.exchange(call.method, origin, path, headers, body)
+        except ERRORS as error:
             raise answers.connection_failed(call, error) from error
+        with answer:
+            log.debug(
+                "%s: %s %s [request id %s]", call, answer.status, answer.reason, answer.fields.get("x-oss-request-id")
+            )
+            if answer.status not in call.success and answer.status < 300:
+                raise call.bad_answer(f"was answered {answer.status}")
+            if answer.status not in call.success:
+                raise self._error(call, answer, credentials, clock_offset)
+            result = read(answer)
+            # Only a connection whose answer was read to its end is used again.
+            answers.joined(self._pieces(call, answer), at_least=answers.MAX_ERROR_BYTES)
+            return result
 
-    def _prepare(self, call: Call, credentials: Credentials | None) -> PreparedRequest:
-        request = PreparedRequest()
-        request.method = call.method
-        # Set as it is: requests and urllib3 would normalise dot segments that belong to a key.
-        request.url = self.endpoint.url(call.bucket, call.key, call.query)
-        request.headers = CaseInsensitiveDict({"User-Agent": f"airflow-provider-ossresume/{__version__}"})
-        for name, value in {**self._headers, **call.headers}.items():
-            request.headers[name] = header_value(name, value)  # type: ignore[assignment]  # bytes are fine
-        request.hooks = {}
-        self._add_body(request, call)
-        if credentials:
-            OssAuth(self._signer(credentials), Signable(call.method, call.bucket, call.key, call.query))(request)
-        return request
-
-    def _add_body(self, request: PreparedRequest, call: Call) -> None:
+    def _headers_of(self, call: Call, credentials: Credentials | None) -> dict[str, str]:
+        """Return the request's headers; their names are in lower case, so that each is there once."""
+        headers = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
+        for name, value in (*self._headers.items(), *call.headers.items()):
+            check_header(name, value)
+            headers[name.lower()] = value
         if isinstance(call.body, bytes):
-            request.headers["Content-Length"] = str(len(call.body))
-            request.body = call.body
+            headers["content-length"] = str(len(call.body))
         elif call.body is not None:
-            request.headers["Content-Length"] = str(call.body.size)
-            request.headers.setdefault("Content-Type", "application/octet-stream")
-            request.body = self._sent(call, call.body.open())  # type: ignore[assignment]
+            headers["content-length"] = str(call.body.size)
+            headers.setdefault("content-type", "application/octet-stream")
         elif call.method in ("PUT", "POST"):
-            request.headers["Content-Length"] = "0"
+            headers["content-length"] = "0"
+        if credentials:
+            headers.update(
+                self._signer(credentials).headers(Signable(call.method, call.bucket, call.key, call.query, headers))
+            )
+        return headers
 
     def _signer(self, credentials: Credentials) -> Signer:
         return Signer(credentials, self._signature_version, self.region, self._clock() + self._clock_offset)
@@ -444,35 +443,32 @@ class OssClient:
             yield piece
             stall.moved(len(piece))  # type: ignore[arg-type]
 
-    def _pieces(self, call: Call, answer: requests.Response) -> Iterator[bytes]:
-        """Yield the answer's body as it comes in; a body that ends too early is an error of urllib3's."""
-        stall = _StallGuard(call, self._stall_timeout)
-        while piece := answer.raw.read1(XML_PIECE_SIZE):
-            stall.moved(len(piece))
-            yield piece
+    def _pieces(self, call: Call, answer: Answer) -> Iterator[bytes]:
+        """Yield the answer's body as it comes in."""
+        for piece in self._object_pieces(call, answer, XML_PIECE_SIZE):
+            yield bytes(piece)
 
-    def _object_pieces(self, call: Call, answer: requests.Response, piece_size: int) -> Iterator[memoryview]:
+    def _object_pieces(self, call: Call, answer: Answer, piece_size: int) -> Iterator[memoryview]:
         """Yield the answer's body in pieces of that size, each in the place of the one before."""
+        if not answer.length and not answer.chunked and answer.length is not None:
+            return
         stall = _StallGuard(call, self._stall_timeout)
         buffer = memoryview(bytearray(piece_size))
         filled = 0
         try:
-            while size := read_into(answer, buffer[filled:]):
+            while size := answer.read_into(buffer[filled:]):
                 stall.moved(size)
                 filled += size
                 if filled == piece_size:
                     yield buffer
                     filled = 0
-        except READ_ERRORS as error:
+        except ERRORS as error:
             raise answers.connection_failed(call, error) from error
         yield buffer[:filled]
-        answer.raw.release_conn()  # all was read
 
     # --- errors -------------------------------------------------------------------------------------------------------
 
-    def _error(
-        self, call: Call, answer: requests.Response, credentials: Credentials | None, clock_offset: float
-    ) -> ServiceError:
+    def _error(self, call: Call, answer: Answer, credentials: Credentials | None, clock_offset: float) -> ServiceError:
         error = answers.read_error(call, answer, self._pieces(call, answer))
         # What this client can mend is worth another attempt.
         error.retryable = (

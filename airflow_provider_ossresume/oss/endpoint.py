@@ -42,14 +42,19 @@ class Endpoint:
 
     def url(self, bucket: str | None, key: str | None, query: Mapping[str, str]) -> str:
         """Return the URL, ready-quoted: nobody may normalise it, as ``a/../b`` and ``a//b`` are proper keys."""
-        host, path = self.host, "/"
-        if bucket is not None and self.addressing == "virtual":
-            host = f"{bucket}.{host}"
-        elif bucket is not None and self.addressing == "path":
-            path = f"/{bucket}/"
+        return self.origin(bucket) + self.path(bucket, key, query)
+
+    def origin(self, bucket: str | None) -> str:
+        """Return the URL's scheme, host and port."""
+        is_in_host = bucket is not None and self.addressing == "virtual"
+        return f"{self.scheme}://{bucket}.{self.host}" if is_in_host else str(self)
+
+    def path(self, bucket: str | None, key: str | None, query: Mapping[str, str]) -> str:
+        """Return the URL's path and query."""
+        path = f"/{bucket}/" if bucket is not None and self.addressing == "path" else "/"
         path += quote_key(key or "")
         pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
-        return f"{self.scheme}://{host}{path}" + (f"?{pairs}" if pairs else "")
+        return f"{path}?{pairs}" if pairs else path
 
 
 def quote_key(key: str) -> str:

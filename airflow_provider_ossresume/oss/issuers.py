@@ -7,27 +7,21 @@ sent taken out. No redirect is followed and no ~/.netrc read, and no answer take
 from __future__ import annotations
 
 import json
-import logging
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
-import requests
-from requests.models import PreparedRequest
-from requests.structures import CaseInsensitiveDict
-from urllib3.exceptions import HTTPError
-
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
+from airflow_provider_ossresume.oss import connections
 from airflow_provider_ossresume.oss.answers import reason, shown
+from airflow_provider_ossresume.oss.connections import ERRORS, Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.messages import read_http_date
-from airflow_provider_ossresume.oss.sessions import Adapter, environment_settings
 from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
 
 CONNECT_TIMEOUT = 5.0  # seconds; as alibabacloud-credentials
@@ -83,7 +77,12 @@ class Issuer:
     ) -> None:
         self.origin = origin
         self.host = urlsplit(origin).netloc
-        self._timeout = (connect_timeout, read_timeout)
+        self._timeouts = {
+            "connect_timeout": connect_timeout,
+            "send_timeout": read_timeout,
+            "read_timeout": read_timeout,
+            "lines_timeout": longest,
+        }
         self._longest = longest
         self._settings = environment_settings(origin, proxies=proxies, verify_tls=verify_tls)
         if direct:
@@ -97,36 +96,24 @@ class Issuer:
         :param what: how an error names it
         :raises CredentialsUnavailable: when no whole answer comes
         """
-        request = PreparedRequest()
-        request.method = method
-        request.url = self.origin + path
-        request.headers = CaseInsensitiveDict(
-            {
-                "User-Agent": f"airflow-provider-ossresume/{__version__}",
-                "Accept-Encoding": "identity",
-                **({"Content-Length": str(len(body))} if method in ("PUT", "POST") else {}),
-                **(headers or {}),
-            }
-        )
-        request.hooks = {}
-        request.body = body or None
-        # Hours lie between two requests: no connection is kept.
-        with (
-            _unlogged(),
-            closing(Adapter(max_connections=1, send_timeout=self._timeout[1], lines_timeout=self._longest)) as adapter,
-        ):
-            try:
-                answer = adapter.send(request, stream=True, timeout=self._timeout, **self._settings)
-                with closing(answer):
-                    date = read_http_date(answer.headers.get("Date"))
-                    body = self._read(what, answer)
-                    return Answer(answer.status_code, body, date.timestamp() if date else None)
-            except (requests.RequestException, HTTPError) as error:
-                raise self._unreachable(what, error) from None  # its URL may hold a secret
+        sent = {"user-agent": f"airflow-provider-ossresume/{__version__}", "accept-encoding": "identity"}
+        if method in ("PUT", "POST"):
+            sent["content-length"] = str(len(body))
+        sent |= headers or {}
+        try:
+            with (
+                # Hours lie between two requests: no connection is kept.
+                closing(Connections(self._settings, max_connections=1, **self._timeouts)) as way,
+                way.exchange(method, self.origin, path, sent, body) as answer,
+            ):
+                date = read_http_date(answer.fields.get("date"))
+                return Answer(answer.status, self._read(what, answer), date.timestamp() if date else None)
+        except ERRORS as error:
+            raise self._unreachable(what, error) from None  # its URL may hold a secret
 
-    def _read(self, what: str, answer: requests.Response) -> bytes:
+    def _read(self, what: str, answer: connections.Answer) -> bytes:
         body, began = bytearray(), time.monotonic()
-        while piece := answer.raw.read1(MAX_ANSWER):
+        for piece in answer.pieces(MAX_ANSWER):
             body += piece
             if len(body) > MAX_ANSWER:
                 raise CredentialsUnavailable(f"{what} at {self.origin}: the answer is over {MAX_ANSWER} bytes long")
@@ -184,24 +171,6 @@ class Issuer:
             raise CredentialsUnavailable(f"{what} at {self.origin}: {error}") from None
         # Both by the service's clock, as this worker's may be wrong.
         return TemporaryCredentials(credentials, lifetime=ends - (answer.date or time.time()))
-
-
-_thread = threading.local()
-
-
-def _may_log(_: logging.LogRecord) -> bool:
-    return not getattr(_thread, "asks", False)
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """Keep this thread's requests out of urllib3's log, which shows paths and queries at DEBUG: they may be secrets."""
-    logging.getLogger("urllib3.connectionpool").addFilter(_may_log)  # once, and for good
-    _thread.asks = True
-    try:
-        yield
-    finally:
-        _thread.asks = False
 
 
 def check_origin(argument: str, url: str, *, example: str) -> str:

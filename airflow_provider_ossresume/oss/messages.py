@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -190,6 +191,7 @@ def read_service_info(body: bytes) -> ServiceInfo:
     return ServiceInfo(_root(body, "ListAllMyBucketsResult").owner)
 
 
+@lru_cache(maxsize=64)  # many answers have the same
 def read_http_date(text: str | None) -> datetime | None:
     """Return an HTTP date in UTC, or None for one that is absent or no date."""
     try:

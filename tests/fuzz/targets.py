@@ -14,6 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+from urllib3.connection import HTTPConnection
+
 from airflow_provider_ossresume.errors import ArgumentError, CheckpointUnreadable, CredentialsError, OSSResumeError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
@@ -156,8 +158,9 @@ def _client() -> tuple[OssClient, _Wire]:
             proxies={"http": ""},
         )
         wire = _Wire()
-        poolmanager: Any = client._adapter.poolmanager
-        poolmanager.pool_classes_by_scheme["http"].ConnectionCls._new_conn = wire.connect
+        connections: Any = client._connections
+        way = connections._ways["http://127.0.0.1:1"] = connections._way_to("http://127.0.0.1:1")
+        way._pool.ConnectionCls = type("Wired", (HTTPConnection,), {"_new_conn": lambda self: wire.connect()})
         _made.append((client, wire))
     return _made[0]
 

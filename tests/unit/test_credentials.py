@@ -8,14 +8,13 @@ import pickle
 import pytest
 
 from airflow_provider_ossresume.errors import CredentialsError
-from airflow_provider_ossresume.oss.auth import OssAuth, Signer
+from airflow_provider_ossresume.oss.auth import Signer
 from airflow_provider_ossresume.oss.credentials import (
     AnonymousCredentials,
     Credentials,
     EnvironmentCredentials,
     StaticCredentials,
 )
-from airflow_provider_ossresume.oss.signing import Signable
 
 SECRET, TOKEN = "the-access-key-secret", "the-security-token"
 OSS_NAMES = {"OSS_ACCESS_KEY_ID": "id", "OSS_ACCESS_KEY_SECRET": "secret"}
@@ -32,7 +31,6 @@ def test_secret_and_token_are_never_shown() -> None:
             StaticCredentials("id", SECRET, TOKEN),
             EnvironmentCredentials({"OSS_ACCESS_KEY_ID": "id", "OSS_ACCESS_KEY_SECRET": SECRET}),
             signer,
-            OssAuth(signer, Signable("GET", "bucket", "key")),
         )
     ]
 

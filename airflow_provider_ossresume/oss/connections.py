@@ -1,0 +1,329 @@
+"""The way to OSS: connections with their timeouts, proxies and certificates, and one exchange over one of them.
+
+requests finds the way: its adapter knows proxies, certificates and their environment, and keeps the connections. What
+goes over a connection is written and read here: a session would add what a client of OSS must not have (cookies,
+redirects that are followed, a look into ~/.netrc), and it is what takes most of a small request's time.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from itertools import chain
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.models import PreparedRequest
+from requests.utils import select_proxy
+from urllib3.exceptions import HTTPError, ProxyError
+from urllib3.util.ssl_match_hostname import CertificateError
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.oss.endpoint import check_proxy
+
+ERRORS = (OSError, HTTPException, HTTPError, CertificateError)  # what goes wrong in an exchange; requests' are OSErrors
+SEND_SIZE = 256 * 1024  # what has to be sent within the send timeout
+
+Piece = bytes | memoryview
+
+
+def environment_settings(url: str, *, proxies: Mapping[str, str] | None, verify_tls: bool | str) -> dict[str, Any]:
+    """Return proxies, verify and cert for every request to the URL; the environment is read once, here.
+
+    :raises ArgumentError: when the CA bundle is not there, or the proxy is none
+    """
+    with requests.Session() as session:
+        settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
+    if proxy := select_proxy(url, settings["proxies"]):
+        check_proxy(proxy)
+    if isinstance(settings["verify"], str) and not os.path.exists(settings["verify"]):
+        raise ArgumentError(
+            "ca_bundle",
+            settings["verify"],
+            "there is no such file on this worker; correct the connection's CA bundle, "
+            "or the environment's REQUESTS_CA_BUNDLE",
+        )
+    return {name: settings[name] for name in ("proxies", "verify", "cert")}
+
+
+class Connections:
+    """One client's connections, for any number of threads; they are kept open from exchange to exchange.
+
+    urllib3 would send a request's body under the connect timeout: too short for a slow link that many workers share.
+    And each byte that comes begins its read timeout anew, so headers that trickle would hold a worker for hours.
+
+    :param settings: those of :func:`environment_settings`
+    :param max_connections: how many are kept
+    :param connect_timeout: seconds for a connection to be made
+    :param send_timeout: seconds that sending 256 KiB of a body may take
+    :param read_timeout: seconds of silence after which an answer is given up
+    :param lines_timeout: seconds from the first byte of an answer within which all its headers must have come; the same
+        holds for a chunk's size and for trailers
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        max_connections: int,
+        connect_timeout: float,
+        send_timeout: float,
+        read_timeout: float,
+        lines_timeout: float,
+    ) -> None:
+        self._settings = settings
+        self._timeouts = (connect_timeout, send_timeout, read_timeout)
+        self._lines_timeout = lines_timeout
+        self._adapter = HTTPAdapter(pool_maxsize=max_connections)
+        self._ways: dict[str, _Way] = {}  # by origin: an endpoint has one, or one for each bucket
+
+    def close(self) -> None:
+        """Close those that wait; they are made anew when they are needed."""
+        ways, self._ways = self._ways, {}
+        for way in ways.values():
+            way.close()
+        self._adapter.close()
+
+    def exchange(
+        self,
+        method: str,
+        origin: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[Piece] = b"",
+    ) -> Answer:
+        """Send a request and return its answer, read up to its body; to be left as a context manager.
+
+        It raises what ``ERRORS`` names, and what the body raises while it is sent.
+
+        :param origin: scheme, host and port
+        :param path: with the query, sent as it is: nobody may normalise the dot segments of a key
+        :param headers: of the request and its body, but for Host
+        """
+        way = self._ways.get(origin) or self._ways.setdefault(origin, self._way_to(origin))
+        head = _head(method, way.before_path + path, {"Host": way.host, **headers, **way.headers})
+        connect_timeout, send_timeout, read_timeout = self._timeouts
+        connection = way.take(connect_timeout)
+        try:
+            connection.sock.settimeout(send_timeout)
+            is_sent = _send(connection.sock, head, body)
+            connection.sock.settimeout(read_timeout)
+            answer = Answer(connection.sock, method, self._lines_timeout, partial(way.give_back, connection))
+            answer.begin()
+            answer.will_close |= not is_sent
+        except BaseException:
+            way.give_back(connection, is_clean=False)
+            raise
+        return answer
+
+    def _way_to(self, origin: str) -> _Way:
+        request = PreparedRequest()
+        request.method, request.url = "GET", f"{origin}/"
+        verify, cert, proxies = self._settings["verify"], self._settings["cert"], self._settings["proxies"]
+        pool = self._adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        self._adapter.cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
+        return _Way(pool, origin, is_forwarded=self._adapter.request_url(request, proxies) != "/")
+
+
+class _Way:
+    """The connections to one origin, perhaps by a proxy.
+
+    :param pool: urllib3's; asked for connections as its own ``urlopen`` does
+    """
+
+    def __init__(self, pool: Any, origin: str, *, is_forwarded: bool) -> None:
+        self._pool = pool
+        self._is_tunnel = pool.proxy is not None and not is_forwarded
+        self.host = origin.partition("://")[2]
+        self.before_path = origin if is_forwarded else ""  # a proxy that forwards is told the whole URL
+        self.headers: Mapping[str, str] = pool.proxy_headers if is_forwarded else {}
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def take(self, timeout: float) -> Any:
+        """Return a connection that is made; one that waited is looked at whether its peer has closed it."""
+        connection = self._pool._get_conn()
+        if connection.sock is not None:
+            return connection
+        connection.timeout = timeout
+        try:
+            if self._is_tunnel:
+                self._pool._prepare_proxy(connection)
+            else:
+                connection.connect()
+        except BaseException as error:
+            is_proxys = connection.proxy is not None and not connection.has_connected_to_proxy
+            self.give_back(connection, is_clean=False)
+            if is_proxys and isinstance(error, ERRORS):
+                raise ProxyError("the proxy made no connection", error) from error
+            raise
+        return connection
+
+    def give_back(self, connection: Any, *, is_clean: bool) -> None:
+        if not is_clean:
+            connection.close()
+        self._pool._put_conn(connection)
+
+
+def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    head = "\r\n".join((*lines, "", ""))
+    if not head.count("\n") == head.count("\r") == len(lines) + 1:
+        raise ValueError("the path or a header of a request has a line break in it")
+    return head.encode()  # OSS takes UTF-8
+
+
+def _send(sock: socket.socket, head: bytes, body: bytes | Iterable[Piece]) -> bool:
+    """Send in steps, each with the whole timeout: a link may be slow, it may not stand still.
+
+    Returns False when the peer hung up, as it may after an answer that did not wait for the body.
+    """
+    pieces = (head + body,) if isinstance(body, bytes) else chain((head,), body)
+    for piece in pieces:
+        view = memoryview(piece)
+        for start in range(0, len(view), SEND_SIZE):
+            try:
+                sock.sendall(view[start : start + SEND_SIZE])
+            except (BrokenPipeError, ConnectionResetError):
+                return False
+    return True
+
+
+class Answer(HTTPResponse):
+    """An answer whose body is still to be read. Leaving its context frees the connection.
+
+    :ivar fields: its headers, by their lower-case names; several of one name are joined by commas
+    """
+
+    fields: Mapping[str, str]
+
+    def __init__(self, sock: socket.socket, method: str, lines_timeout: float, give_back: Callable[..., None]) -> None:
+        super().__init__(sock, method=method)
+        self._is_head = method == "HEAD"
+        self._lines_timeout = lines_timeout
+        self._give_back = give_back
+
+    def __exit__(self, *_: object) -> None:
+        is_clean = self._is_read and not self.will_close
+        self.close()
+        self._give_back(is_clean=is_clean)
+
+    @property
+    def _is_read(self) -> bool:
+        return self.length == 0 or (self.isclosed() and not self.length)
+
+    def begin(self, **options: Any) -> None:
+        file = self.fp
+        start = file.peek(1)  # asks the socket once
+        if (end := start.find(b"\r\n\r\n")) >= 0 and self._take(start[:end]):
+            file.read(end + 4)
+            return
+        lines = _Lines(file, self._lines_timeout)
+        self.fp = lines  # type: ignore[assignment]  # it has all that http.client asks for
+        super().begin(**options)
+        lines.deadline = None
+        self.fields = _joined(self.headers.items())
+
+    def _take(self, head: bytes) -> bool:
+        """Take a head that is whole and plain; False leaves it to http.client, which takes ten times as long."""
+        first, *lines = head.decode("latin-1").split("\r\n")
+        status = _STATUS.fullmatch(first)
+        matches = [_FIELD.fullmatch(line) for line in lines]
+        fields = _joined((match[1], match[2]) for match in matches if match)
+        length = _LENGTH.fullmatch(fields.get("content-length", ""))
+        if status is None or None in matches or "transfer-encoding" in fields:
+            return False
+        if self._is_head or status[1] in ("204", "304"):
+            self.length = 0
+        elif length:
+            self.length = int(length[0])
+        else:
+            return False
+        self.version, self.status, self.reason = 11, int(status[1]), status[2]
+        self.fields = fields
+        self.chunked, self.will_close = False, "close" in fields.get("connection", "").lower()
+        return True
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Read of the body what one call to the socket gives, into the buffer; return its size, 0 at the end.
+
+        :raises OSError, HTTPException: when the connection breaks, or ends before the body does
+        """
+        if self.fp is None or self.length == 0:
+            return 0
+        if self.chunked or self.length is None:
+            data = self.read1(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        size = self.fp.readinto1(buffer[: self.length])
+        if not size:
+            raise IncompleteRead(b"", self.length)
+        self.length -= size
+        return size
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the body as it comes in, at most so many bytes at once; errors as in :meth:`read_into`."""
+        buffer = memoryview(bytearray(size if self.length is None else min(size, self.length)))
+        while read := self.read_into(buffer):
+            yield bytes(buffer[:read])
+
+
+def _joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in fields:
+        name = name.lower()
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+_STATUS = re.compile(r"HTTP/1\.1 ([2-5][0-9][0-9])(?: ([^\n]*))?")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+class _Lines:
+    """What a socket brings; lines that follow each other have to come within a time.
+
+    Such are an answer's head, and in a chunked body a chunk's size and the trailers. http.client reads them for as long
+    as they come, and begins the read timeout anew with every byte.
+
+    :ivar deadline: of the lines that are being read; None when the next line is the first
+    """
+
+    def __init__(self, file: io.BufferedReader, timeout: float) -> None:
+        self._file = file
+        self._timeout = timeout
+        self.deadline: float | None = None
+
+    def readline(self, limit: int) -> bytes:
+        line = b""
+        while len(line) < limit and not line.endswith(b"\n"):
+            waiting = self._file.peek(1)  # asks the socket once at most
+            if not waiting:
+                break
+            now = time.monotonic()
+            self.deadline = self.deadline or now + self._timeout
+            if now > self.deadline:
+                raise TimeoutError(f"the answer's lines did not come within {self._timeout:g} s")
+            size = waiting.find(b"\n") + 1 or len(waiting)
+            line += self._file.read(min(size, limit - len(line)))
+        return line
+
+    def read1(self, size: int = -1) -> bytes:
+        self.deadline = None
+        return self._file.read1(size)
+
+    def read(self, size: int = -1) -> bytes:
+        self.deadline = None
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)

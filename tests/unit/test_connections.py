@@ -1,0 +1,286 @@
+"""Connections to OSS: what is sent, how an answer's head is read, and which connections are used again."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from airflow_provider_ossresume.oss.connections import Answer, Connections, environment_settings
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class Peer:
+    """A server that answers each whole request with the next of its answers.
+
+    :ivar heads: what it was asked
+    :ivar accepted: how many connections were made to it
+    """
+
+    def __init__(self, *answers: bytes) -> None:
+        self.heads: list[bytes] = []
+        self.accepted = 0
+        self._answers = list(answers)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # closed
+            while self._answers:
+                connection, _ = self._listener.accept()
+                self.accepted += 1
+                with connection, connection.makefile("rb") as file:
+                    self._answer(connection, file)
+
+    def _answer(self, connection: socket.socket, file: io.BufferedReader) -> None:
+        while self._answers and (head := _read_head(file)):
+            length = int((re.findall(rb"content-length: (\d+)", head) or [0])[0])
+            if len(file.read(length)) < length:
+                return
+            self.heads.append(head)
+            connection.sendall(self._answers.pop(0))
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def _read_head(file: io.BufferedReader) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n") and (line := file.readline()):
+        head += line
+    return head
+
+
+@contextmanager
+def peer(*answers: bytes) -> Iterator[Peer]:
+    made = Peer(*answers)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def connections(url: str, **options: Any) -> Iterator[Connections]:
+    settings = environment_settings(url, proxies=options.pop("proxies", {"no_proxy": "*"}), verify_tls=True)
+    timeouts = dict.fromkeys(("connect_timeout", "send_timeout", "read_timeout", "lines_timeout"), 10.0)
+    made = Connections(settings, max_connections=2, **(timeouts | options))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def body_of(answer: Answer) -> bytes:
+    return b"".join(answer.pieces(1024))
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_sent_as_it_was_written() -> None:
+    headers = {"content-length": "4", "x-a": "杭州"}
+    with peer(OK) as server, connections(server.origin) as ours:
+        ours.exchange("PUT", server.origin, "/b/a/../c//d?x=%2F", headers, [b"ab", b"cd"]).close()
+
+    host = server.origin.removeprefix("http://")
+    assert server.heads == [
+        f"PUT /b/a/../c//d?x=%2F HTTP/1.1\r\nHost: {host}\r\ncontent-length: 4\r\nx-a: 杭州\r\n\r\n".encode()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("/a\r\nx-evil: 1", {}), ("/", {"x-a": "1\nx-evil: 1"}), ("/", {"x-a\r\nx-evil": "1"}), ("/", {"x-a": "1\rb"})],
+)
+def test_nothing_can_break_a_line_of_the_head(path: str, headers: dict[str, str]) -> None:
+    with peer() as server, connections(server.origin) as ours, pytest.raises(ValueError, match="a line break"):
+        ours.exchange("GET", server.origin, path, headers)
+
+    assert server.accepted == 0
+
+
+# --- which connections are used again ---------------------------------------------------------------------------------
+
+
+def test_a_connection_is_used_again_once_its_answer_is_read() -> None:
+    with peer(OK, OK, OK) as server, connections(server.origin) as ours:
+        bodies = []
+        for _ in range(3):
+            with ours.exchange("GET", server.origin, "/", {}) as answer:
+                bodies.append(body_of(answer))
+
+    assert bodies == [b"hello"] * 3
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        OK[:-1],
+        OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"),
+        b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    ],
+    ids=["a body that is not read", "Connection: close", "HTTP/1.0"],
+)
+def test_a_connection_is_left_whose_answer_is_not_read_or_is_its_last(first: bytes) -> None:
+    with peer(first, OK) as server, connections(server.origin) as ours:
+        with ours.exchange("GET", server.origin, "/", {}) as answer:
+            if first.endswith(b"hello"):
+                assert body_of(answer) == b"hello"
+        with ours.exchange("GET", server.origin, "/", {}) as answer:
+            assert body_of(answer) == b"hello"
+
+    assert server.accepted == 2
+
+
+def test_a_body_that_fails_leaves_no_half_request_for_the_next() -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"ab"
+        raise LookupError("the source is gone")
+
+    with peer(OK, OK) as server, connections(server.origin) as ours:
+        with pytest.raises(LookupError):
+            ours.exchange("PUT", server.origin, "/", {"content-length": "4"}, failing())
+        with ours.exchange("GET", server.origin, "/second", {}) as answer:
+            assert body_of(answer) == b"hello"
+
+    assert server.heads[-1].startswith(b"GET /second ")
+    assert server.accepted == 2
+
+
+def test_closed_connections_are_made_anew() -> None:
+    with peer(OK, OK) as server, connections(server.origin) as ours:
+        for _ in range(2):
+            with ours.exchange("GET", server.origin, "/", {}) as answer:
+                assert body_of(answer) == b"hello"
+            ours.close()
+
+    assert server.accepted == 2
+
+
+# --- an answer's head -------------------------------------------------------------------------------------------------
+
+HEADS = [
+    b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n',
+    b"HTTP/1.1 404 Not Found\r\ncontent-length:0\r\nX-A:  a b \r\nx-a: c\r\nConnection: Close\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: a\r\n b\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+    b"HTTP/1.1 200 O\nK\r\nContent-Length: 5\r\n\r\n",
+    b"HTTP/1.1 200 OK\nContent-Length: 5\n\n",
+    b"HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nX-A : a\r\nContent-Length: 5\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: ٥\r\nX-A: é\r\n\r\n".encode(),
+    b"nonsense\r\n\r\n",
+]
+
+STATUS_LINES = [b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 304 x", b"HTTP/1.1 100 Continue\r\n\r\n"]
+FIELDS = [b"Content-Length: 5", b"Content-Length: 5x", b"content-length:", b"Transfer-Encoding: chunked"]
+FIELDS += [b"Connection: close", b"X-A: a"]
+SIGNS = [b"\r\n", b"\n", b"\r", b" ", b":", b"\xff", b"\0", b"\t", b","]
+pieces = st.sampled_from(STATUS_LINES + FIELDS + SIGNS)
+
+
+@given(
+    head=st.lists(pieces, max_size=12).map(lambda parts: b"HTTP/1.1 200 OK\r\n" + b"".join(parts) + b"\r\n\r\n")
+    | st.sampled_from(HEADS),
+    method=st.sampled_from(["GET", "HEAD"]),
+)
+@example(HEADS[1], "GET")
+@example(HEADS[4], "GET")
+def test_a_head_says_what_http_client_reads_in_it(head: bytes, method: str) -> None:
+    """Whatever the head: status, the length of the body and whether the connection stays are those that the standard
+    library reads, and what it refuses is refused.
+    """
+
+    def read(make: Callable[[socket.socket], HTTPResponse]) -> tuple[object, ...]:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.sendall(head + b"hello")
+            theirs.shutdown(socket.SHUT_WR)
+            answer = make(ours)
+            try:
+                answer.begin()
+            except HTTPException as error:
+                return (type(error),)
+            with_body = answer.length, answer.chunked, answer.will_close
+            answer.close()
+            return (answer.status, *with_body)
+
+    theirs = read(lambda sock: HTTPResponse(sock, method=method))
+
+    assert read(lambda sock: Answer(sock, method, 10.0, lambda **_: None)) == theirs
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"x-a: 1\r\nX-A: 2\r\nContent-Length: 0\r\n", b"x-a: 1\r\nX-A: 2\r\nTransfer-Encoding: chunked\r\n"],
+    ids=["plain", "left to http.client"],
+)
+def test_fields_of_one_name_are_joined(head: bytes) -> None:
+    with peer(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n") as server, connections(server.origin) as ours:
+        answer = ours.exchange("GET", server.origin, "/", {})
+    assert answer.fields["x-a"] == "1, 2"
+
+
+# --- by a SOCKS proxy -------------------------------------------------------------------------------------------------
+
+
+def test_a_socks_proxy_is_passed() -> None:
+    pytest.importorskip("socks", reason="requests takes SOCKS proxies with PySocks only")
+    with peer(OK) as server, socks_proxy() as proxy:
+        settings = {"proxies": {"http": proxy.url}}
+        with connections(server.origin, **settings) as ours, ours.exchange("GET", server.origin, "/", {}) as answer:
+            assert body_of(answer) == b"hello"
+
+    assert proxy.asked_for == [server.origin.removeprefix("http://")]
+
+
+class SocksProxy:
+    """As much of SOCKS 5 as one connection to an IPv4 address needs."""
+
+    def __init__(self) -> None:
+        self.asked_for: list[str] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"socks5://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        client, _ = self.listener.accept()
+        with client, client.makefile("rb") as file:
+            _, methods = file.read(2)
+            file.read(methods)
+            client.sendall(b"\x05\x00")
+            request = file.read(10)
+            host, port = socket.inet_ntoa(request[4:8]), int.from_bytes(request[8:10], "big")
+            self.asked_for.append(f"{host}:{port}")
+            with socket.create_connection((host, port)) as server:
+                client.sendall(b"\x05\x00\x00\x01" + bytes(6))
+                server.sendall(_read_head(file))
+                while data := server.recv(1024):
+                    client.sendall(data)
+
+
+@contextmanager
+def socks_proxy() -> Iterator[SocksProxy]:
+    proxy = SocksProxy()
+    try:
+        yield proxy
+    finally:
+        proxy.listener.close()
