@@ -28,7 +28,6 @@ from airflow_provider_ossresume.errors import (
     TrySuperseded,
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Run
-from airflow_provider_ossresume.model.crc64 import combine_all
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
@@ -39,6 +38,7 @@ from airflow_provider_ossresume.transfer.local import (
     PartSink,
     SourceFile,
     check_target_file,
+    crc64_of_range,
     parse_mode,
     remove_part_file,
 )
@@ -261,9 +261,7 @@ class Downloader:
         if path.stat().st_size != meta.size:
             return None
         with SourceFile(path) as existing:
-            plan = plan_parts(meta.size, part_size=self._config.part_bytes)
-            crcs = dict(pool.run(lambda part: (part.number, existing.crc64_of(part, pool.stopped)), plan))
-            return combine_all((crcs[part.number], part.size) for part in plan)
+            return crc64_of_range(pool, existing, 0, meta.size)
 
     # --- part by part -------------------------------------------------------------------------------------------------
 
@@ -330,19 +328,13 @@ class Downloader:
 
     def _keep(self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint) -> tuple[Run, ...]:
         """Return the runs whose bytes are on the disk."""
-        plan = checkpoint.plan
-
-        def check(run: Run) -> tuple[Run, bool]:
-            start, stop = plan[run.first - 1].start, plan[run.last - 1].stop
-            return run, file.crc64_of(start, stop, pool.stopped) == run.crc64
-
-        kept = []
-        for run, is_good in pool.run(check, checkpoint.runs):
-            if is_good:
+        plan, kept = checkpoint.plan, []
+        for run in checkpoint.runs:
+            if crc64_of_range(pool, file, plan[run.first - 1].start, plan[run.last - 1].stop) == run.crc64:
                 kept.append(run)
             else:
                 log.warning("Parts %s to %s are not in %s any more; fetched again", run.first, run.last, file.path)
-        return tuple(sorted(kept, key=lambda run: run.first))
+        return tuple(kept)
 
     def _fetch(self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint) -> DownloadCheckpoint:
         plan, start = checkpoint.plan, checkpoint.start

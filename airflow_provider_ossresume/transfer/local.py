@@ -16,9 +16,10 @@ from threading import Event
 from types import TracebackType
 
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, SourceChanged, TransferStopped
-from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.crc64 import combine_all, crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.parts import Part, format_size
+from airflow_provider_ossresume.transfer.pool import Pool
 from airflow_provider_ossresume.transfer.progress import Meter
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 READ_SIZE = 2**18  # measured, as the next: a piece stays in the processor's cache from the disk to the socket
 WRITE_SIZE = 2**20  # more bytes for each turn at Python's lock (docs/performance)
 OWNER_WRITES = 0o600
+SPAN = 2**24  # what one worker reads of a file that several read at once
 LEAST_PIECE_SIZE = 2**14  # of a transfer whose bandwidth is limited
 
 
@@ -125,13 +127,13 @@ class SourceFile:
         if now != self.identity:
             raise SourceChanged(f"{self.path} changed while it was uploaded: it was {self.identity}, is {now}")
 
-    def pieces(self, part: Part, stopped: Event, *, rate: float | None = None) -> Iterator[memoryview]:
-        """Yield the part's bytes in pieces, each valid until the next is asked for.
+    def pieces(self, part: Part, stopped: Event, *, most: int) -> Iterator[memoryview]:
+        """Yield the part's bytes in pieces of ``most`` bytes, each valid until the next is asked for.
 
         :raises SourceChanged: when the file has become shorter
         :raises LocalFileError: when the disk fails
         """
-        buffer = memoryview(bytearray(min(piece_size(READ_SIZE, rate), part.size)))
+        buffer = memoryview(bytearray(min(most, part.size)))
         offset = part.start
         while offset < part.stop:
             if stopped.is_set():
@@ -148,7 +150,7 @@ class SourceFile:
     def crc64_of(self, part: Part, stopped: Event) -> int:
         """Return the CRC-64 of the part's bytes on the disk; errors as in :meth:`pieces`."""
         crc = 0
-        for piece in self.pieces(part, stopped):
+        for piece in self.pieces(part, stopped, most=READ_SIZE):
             crc = crc64(piece, crc)
         return crc
 
@@ -179,7 +181,7 @@ class PartBody:
         left = self._part.size
         if not left:
             self._source.check_unchanged()
-        for piece in self._source.pieces(self._part, self._stopped, rate=self._rate):
+        for piece in self._source.pieces(self._part, self._stopped, most=piece_size(READ_SIZE, self._rate)):
             if self._verify:
                 crc = crc64(piece, crc)
             left -= len(piece)
@@ -192,7 +194,7 @@ class PartBody:
 
     def content_md5(self) -> str | None:
         """Read the bytes for their Content-MD5; errors as in :meth:`SourceFile.pieces`."""
-        return content_md5(self._source.pieces(self._part, self._stopped)) if self._verify else None
+        return content_md5(self._source.pieces(self._part, self._stopped, most=READ_SIZE)) if self._verify else None
 
     def crc64(self) -> int | None:
         return self._crc64
@@ -271,20 +273,21 @@ class PartFile:
                 f"{self.path} cannot be written at byte {offset}: {_reason(error)}{_numbers(error, self.path)}"
             ) from error
 
-    def crc64_of(self, start: int, stop: int, stopped: Event) -> int | None:
-        """Return the CRC-64 of the bytes ``[start, stop)``, or None when the file is shorter or cannot be read."""
-        crc, buffer = 0, memoryview(bytearray(READ_SIZE))
-        while start < stop:
+    def crc64_of(self, part: Part, stopped: Event) -> int | None:
+        """Return the CRC-64 of the part's bytes, or None when the file is shorter or cannot be read."""
+        crc, offset = 0, part.start
+        buffer = memoryview(bytearray(min(READ_SIZE, part.size)))
+        while offset < part.stop:
             if stopped.is_set():
                 raise TransferStopped("the transfer was stopped")
             try:
-                size = os.preadv(self._file, [buffer[: stop - start]], start)
+                size = os.preadv(self._file, [buffer[: part.stop - offset]], offset)
             except OSError:
                 return None  # a bad sector: these bytes are fetched again
             if not size:
                 return None
             crc = crc64(buffer[:size], crc)
-            start += size
+            offset += size
         return crc
 
     def reset(self) -> None:
@@ -357,6 +360,14 @@ class PartSink:
         self._offset += len(data)
         self._meter.add(len(data))
         self._pace.moved(len(data))
+
+
+def crc64_of_range(pool: Pool, file: SourceFile | PartFile, start: int, stop: int) -> int | None:
+    """Return the CRC-64 of the bytes ``[start, stop)``, read by several workers; None when they cannot be read."""
+    spans = [Part(number, at, min(at + SPAN, stop)) for number, at in enumerate(range(start, stop, SPAN))]
+    crcs = dict(pool.run(lambda span: (span, file.crc64_of(span, pool.stopped)), spans))
+    known = [(crc, span.size) for span in spans if (crc := crcs[span]) is not None]
+    return combine_all(known) if len(known) == len(spans) else None
 
 
 def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> Path:

@@ -23,7 +23,7 @@ Outcome = Callable[[], R]  # returns the result or raises the error
 
 TICK = 0.25  # seconds; on_kill must end a try in under 5
 LOOK = 0.05  # seconds between two looks whether the processor idles, while more workers are due
-IDLE = 0.6  # of one core: measured (docs/performance)
+IDLE = 0.5  # of one core: measured (docs/performance)
 GRACE = 0.5  # seconds that a stop leaves to what is under way
 FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs not be moved again by the next try
 

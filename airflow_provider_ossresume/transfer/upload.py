@@ -40,7 +40,7 @@ from airflow_provider_ossresume.model.resume import (
 )
 from airflow_provider_ossresume.transfer.checkpointing import DROP_TIME, Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.local import PartBody, SourceFile
+from airflow_provider_ossresume.transfer.local import PartBody, SourceFile, crc64_of_range
 from airflow_provider_ossresume.transfer.pool import Deadline, Pool
 from airflow_provider_ossresume.transfer.progress import Observer, Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
@@ -243,7 +243,7 @@ class Uploader:
         if policy == "skip":
             log.info("%s exists, skipped", self._target)
             return "skipped", meta, meta.crc64
-        crc = self._crc64_of(pool, source) if wants_same and meta.size == source.size else None
+        crc = crc64_of_range(pool, source, 0, source.size) if wants_same and meta.size == source.size else None
         if crc is not None and same_content(meta, size=source.size, crc64=crc) and self._has_our_headers(meta):
             if may_be_ours:
                 log.info("%s holds these bytes already: an earlier try had finished", self._target)
@@ -270,11 +270,6 @@ class Uploader:
             return pool.call(lambda: self._oss.head_object(self._target))
         except NoSuchKey:
             return None
-
-    def _crc64_of(self, pool: Pool, source: SourceFile) -> int:
-        plan = plan_parts(source.size, part_size=self._config.part_bytes)
-        crcs = dict(pool.run(lambda part: (part.number, source.crc64_of(part, pool.stopped)), plan))
-        return combine_all((crcs[part.number], part.size) for part in plan)
 
     # --- one request --------------------------------------------------------------------------------------------------
 
@@ -303,7 +298,7 @@ class Uploader:
         except AlreadyExists as error:
             if not self._options.earlier_try:
                 raise
-            crc = self._crc64_of(pool, source)
+            crc = crc64_of_range(pool, source, 0, source.size)
             return "already there", self._head_if_ours(pool, error, size=source.size, crc64=crc), crc
         is_same_file = checkpoint.source == source.identity.text
         if not is_same_file:
@@ -345,7 +340,7 @@ class Uploader:
 
     def _finished_object(self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
         meta = self._head(pool)
-        crc = self._crc64_of(pool, source) if meta and meta.size == source.size else None
+        crc = crc64_of_range(pool, source, 0, source.size) if meta and meta.size == source.size else None
         if meta and crc is not None and same_content(meta, size=source.size, crc64=crc):
             log.info("%s holds these bytes already: the last try had finished it", self._target)
             return meta

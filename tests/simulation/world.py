@@ -510,6 +510,7 @@ def virtual_engine(world: World) -> Iterator[None]:
         (local, "os", world.disk),
         (local, "READ_SIZE", STEP),
         (local, "WRITE_SIZE", STEP),
+        (local, "SPAN", 3 * STEP),
         *world.engine.replacements,
     ]
     real = [(module, name, getattr(module, name)) for module, name, _ in replacements]
