@@ -349,7 +349,7 @@ class Downloader:
         )  # fmt: skip
         file.check_space(checkpoint.size)
         if len(plan) > 1:
-            self._checkpointer.save(checkpoint)
+            self._checkpointer.update(checkpoint)  # saved at the first tick, while the workers fetch
 
         def fetch(part: Part) -> tuple[Part, int]:
             sink = PartSink(
