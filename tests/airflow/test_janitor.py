@@ -320,7 +320,7 @@ def test_a_task_that_is_stopped_ends_as_no_success(abort: Any, begin: Any, oss: 
             running[0].on_kill()
 
     oss.on_request = stop
-    done = abort(dry_run=False, pre_execute=lambda context: running.append(context["task"]), **endings(seen))
+    done = abort(dry_run=False, pre_execute=lambda context: running.append(context["ti"].task), **endings(seen))
 
     assert done.instance("abort") == ("failed", 1)
     assert [type(error).__name__ for error in seen] == ["TransferStopped"]

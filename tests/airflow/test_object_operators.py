@@ -291,7 +291,7 @@ def test_a_task_that_is_stopped_deletes_no_further_batch(run: Any, connected: Lo
             running[0].on_kill()
 
     connected.on_request = stop
-    done = run(OSSDeleteObjectsOperator, prefix="k", pre_execute=lambda context: running.append(context["task"]))
+    done = run(OSSDeleteObjectsOperator, prefix="k", pre_execute=lambda context: running.append(context["ti"].task))
 
     assert done.instance("task") == ("failed", 1)
     assert len(connected.objects(BUCKET)) == 500

@@ -590,7 +590,7 @@ def test_on_kill_ends_a_try_by_an_exception_and_keeps_its_parts(
 ) -> None:
     running: list[Any] = []
     seen: list[BaseException] = []
-    transfer(direction, pre_execute=lambda context: running.append(context["task"]), **endings(seen))
+    transfer(direction, pre_execute=lambda context: running.append(context["ti"].task), **endings(seen))
     asked_for = OF_A_PART[direction]
 
     def kill_at_the_third_part(_: Any) -> None:
@@ -613,7 +613,7 @@ def test_on_kill_drops_what_is_done_where_it_is_told_to(
 ) -> None:
     running: list[Any] = []
     left: list[tuple[int, int, int]] = []
-    transfer(direction, on_kill_action="abort", pre_execute=lambda context: running.append(context["task"]),
+    transfer(direction, on_kill_action="abort", pre_execute=lambda context: running.append(context["ti"].task),
              **endings([], lambda: left.append(what_is_left(connected, tmp_path))))  # fmt: skip
 
     def kill_at_the_third_part(_: Any) -> None:

@@ -50,15 +50,26 @@ def parse() -> tuple[dict[str, Any], dict[str, Any]]:
 def _dag_bag() -> Any:
     try:
         from airflow.dag_processing.dagbag import BundleDagBag
-    except ImportError:  # 2.11
+    except ImportError:  # before 3.2
         from airflow.models.dagbag import DagBag
 
         bag = DagBag(FOLDER, include_examples=False)
-        for dag in bag.dags.values():
-            if hasattr(dag, "sync_to_db"):  # on 2.11 nothing else makes its assets known
-                dag.sync_to_db()
+        if hasattr(bag, "sync_to_db"):  # before 3.1
+            _make_known(bag)
         return bag
     return BundleDagBag(FOLDER, bundle_path=Path(FOLDER), bundle_name="dags-folder")
+
+
+def _make_known(bag: Any) -> None:
+    """Write the DAGs to the database, so that their assets are known and active; from 3.1 on, dag.test() does it."""
+    try:
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+    except ImportError:  # 2.11
+        for dag in bag.dags.values():
+            dag.sync_to_db()
+        return
+    DagBundlesManager().sync_bundles_to_db()
+    bag.sync_to_db("dags-folder", None)
 
 
 def run(dag: Any, conf: dict[str, Any]) -> dict[str, Any]:
