@@ -133,6 +133,10 @@ class OSSObjectSensor(BaseSensorOperator):
             if next_method == "__fail__" and "timeout" not in (next_kwargs or {}).get("error", ""):
                 self._fail(_trigger_failed(**(next_kwargs or {})))
             return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout as error:
+            if self.soft_fail:  # which Airflow 3.0 forgets here
+                raise AirflowSkipException(str(error)) from error
+            raise
         except _Settled as settled:
             raise settled.error from settled.__cause__
 

@@ -95,7 +95,7 @@ def links(dag: Any, task_id: str, map_index: int = -1) -> dict[str, str]:
     from airflow.models import TaskInstance
     from airflow.serialization import serialized_objects
 
-    serialization = serialized_objects.DagSerialization if AIRFLOW_3 else serialized_objects.SerializedDAG
+    serialization = getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG)  # new in 3.2
     task = serialization.from_dict(serialization.to_dict(dag)).get_task(task_id)
     with create_session() as session:
         ids = {"dag_id": dag.dag_id, "task_id": task_id, "map_index": map_index}

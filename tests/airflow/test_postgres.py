@@ -27,7 +27,7 @@ def postgres() -> Iterator[Postgres]:
 def test_the_stores_keep_their_contract_on_postgresql(postgres: Postgres) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST_"))}
     environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = postgres.url
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", str(STORES)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:pytest_cov", str(STORES)]
 
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
 
