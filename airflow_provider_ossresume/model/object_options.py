@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from email.utils import formatdate, parsedate_to_datetime
+from functools import cache
 from typing import Literal, TypedDict, get_args
 from urllib.parse import quote
 
@@ -142,9 +143,14 @@ class _Headers:
             self.add("", name, value)
 
 
-def _guessed_type(key: str) -> str:
+@cache
+def _python_types() -> mimetypes.MimeTypes:
     # Python's own table: the system's differs between workers, and other headers would restart an upload.
-    guessed, encoding = mimetypes.MimeTypes().guess_type(key)
+    return mimetypes.MimeTypes()
+
+
+def _guessed_type(key: str) -> str:
+    guessed, encoding = _python_types().guess_type(key)
     return "application/octet-stream" if encoding or not guessed else guessed  # key.csv.gz is not text/csv
 
 

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -197,7 +198,7 @@ class Downloader:
                 is_download_of(checkpoint, self._target, part_path.name) and checkpoint.is_possible
             ),
         )
-        with self._pool() as pool:
+        with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
             meta = self._slice_of(pool.call(lambda: self._oss.head_object(self._target)))
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
             may_be_ours = self._options.earlier_try if stored is None else not part_path.exists()
@@ -206,7 +207,7 @@ class Downloader:
             if settled := self._settle(pool, path, meta, may_be_ours=may_be_ours):
                 remove_part_file(part_path)
                 return settled
-        with PartFile(part_path) as file, self._pool() as pool:
+            file = files.enter_context(PartFile(part_path))
             self._lock(file, stored)
             if not file.is_new:
                 self._checkpointer.look()  # before anything in it is thrown away

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -168,12 +168,13 @@ class PartBody:
         self._stopped = stopped
         self._verify = verify
         self._crc64: int | None = None
+        self._kept: list[bytes] = []
 
     @property
     def size(self) -> int:
         return self._part.size
 
-    def open(self) -> Iterator[memoryview]:
+    def open(self) -> Iterator[bytes | memoryview]:
         """Yield the bytes; errors as in :meth:`SourceFile.pieces`, and SourceChanged after any other change."""
         self._meter.begin()
         pace = Pace(self._rate, self._stopped)
@@ -181,7 +182,7 @@ class PartBody:
         left = self._part.size
         if not left:
             self._source.check_unchanged()
-        for piece in self._source.pieces(self._part, self._stopped, most=piece_size(READ_SIZE, self._rate)):
+        for piece in self._kept or self._pieces():
             if self._verify:
                 crc = crc64(piece, crc)
             left -= len(piece)
@@ -193,11 +194,22 @@ class PartBody:
         self._crc64 = crc if self._verify else None
 
     def content_md5(self) -> str | None:
-        """Read the bytes for their Content-MD5; errors as in :meth:`SourceFile.pieces`."""
-        return content_md5(self._source.pieces(self._part, self._stopped, most=READ_SIZE)) if self._verify else None
+        """Read the bytes for their Content-MD5; errors as in :meth:`SourceFile.pieces`.
+
+        What is sent in one piece is kept until then, so it is read once, and each attempt sends what was digested.
+        """
+        if not self._verify:
+            return None
+        pieces: Iterable[bytes | memoryview] = self._pieces()
+        if self._part.size <= piece_size(READ_SIZE, self._rate):
+            pieces = self._kept = [b"".join(pieces)]
+        return content_md5(pieces)
 
     def crc64(self) -> int | None:
         return self._crc64
+
+    def _pieces(self) -> Iterator[memoryview]:
+        return self._source.pieces(self._part, self._stopped, most=piece_size(READ_SIZE, self._rate))
 
 
 class PartFile:

@@ -30,7 +30,9 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, decode, encode
+from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.oss.credentials import Credentials, StaticCredentials
+from airflow_provider_ossresume.transfer.local import READ_SIZE
 from tests.world import BUCKET, PART, BytesBody, Transfers, a_client, a_file, some_bytes, touch
 
 BROKEN = Fault("status", status=403, code="AccessDenied")
@@ -377,24 +379,41 @@ def test_a_file_that_changes_behind_its_digest_is_sent_anew(transfers: Transfers
     assert transfers.oss.object(BUCKET, "key") == some_bytes(PART - 1, seed=2)
 
 
-def test_a_file_that_changes_unseen_behind_its_digest_is_refused_and_taken_by_the_next_try(
+def test_a_file_of_several_pieces_that_changes_unseen_behind_its_digest_is_refused_and_taken_by_the_next_try(
     transfers: Transfers, tmp_path: Path
 ) -> None:
-    source = a_file(tmp_path, size=PART - 1)
-    before = source.stat()
-
-    def rewrite_unseen() -> None:
-        source.write_bytes(some_bytes(PART - 1, seed=2))
-        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-    transfers.client = a_client(transfers.oss, credentials=RewritesOnce(transfers.oss, rewrite_unseen))
+    source = a_file(tmp_path, size=READ_SIZE + 1)
+    changed = some_bytes(READ_SIZE + 1, seed=2)
+    transfers.client = a_client(transfers.oss, credentials=RewritesOnce(transfers.oss, unseen(source, changed)))
     with pytest.raises(ServiceError, match="InvalidDigest"):
-        transfers.upload(source)
+        transfers.upload(source, config={"multipart_threshold": "1MiB"})
     assert not transfers.oss.objects(BUCKET)
 
-    transfers.upload(source)
+    transfers.upload(source, config={"multipart_threshold": "1MiB"})
 
-    assert transfers.oss.object(BUCKET, "key") == some_bytes(PART - 1, seed=2)
+    assert transfers.oss.object(BUCKET, "key") == changed
+
+
+def test_a_file_of_one_piece_is_sent_as_it_was_digested(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path, size=PART - 1)
+    digested, changed = source.read_bytes(), some_bytes(PART - 1, seed=2)
+    transfers.client = a_client(transfers.oss, credentials=RewritesOnce(transfers.oss, unseen(source, changed)))
+
+    result = transfers.upload(source)
+
+    assert transfers.oss.object(BUCKET, "key") == digested
+    assert result.crc64 == crc64(digested)
+
+
+def unseen(source: Path, content: bytes) -> Callable[[], None]:
+    """Return what writes the content and sets the times back."""
+    before = source.stat()
+
+    def rewrite() -> None:
+        source.write_bytes(content)
+        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    return rewrite
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
