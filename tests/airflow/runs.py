@@ -59,7 +59,7 @@ def run(dag: Any, **conf: Any) -> Run:
     _make_known(dag)
     former = signal.getsignal(signal.SIGTERM)  # Airflow sets its own for each task
     try:
-        with _exception_in_context():
+        with _as_in_a_worker():
             dag_run = dag.test(run_conf=conf)
     finally:
         signal.signal(signal.SIGTERM, former)
@@ -67,20 +67,26 @@ def run(dag: Any, **conf: Any) -> Run:
 
 
 @contextlib.contextmanager
-def _exception_in_context() -> Iterator[None]:
-    """Let callbacks find the exception as a worker shows it to them: dag.test() of 3.0 to 3.2 forgets to."""
+def _as_in_a_worker() -> Iterator[None]:
+    """Mend what dag.test() leaves out and a worker does: the exception that callbacks find in the context, before 3.3;
+    and the date of a sensor's first reschedule as a datetime, which on 3.0 is a text.
+    """
     if not AIRFLOW_3:
         yield
         return
     from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import TaskRescheduleStartDate
 
     finalize = task_runner.finalize
 
-    def finalize_with_it(ti: Any, state: Any, context: Any, log: Any, error: BaseException | None) -> None:
+    def finalize_with_exception(ti: Any, state: Any, context: Any, log: Any, error: BaseException | None) -> None:
         context["exception"] = error
         finalize(ti, state, context, log, error)
 
-    with mock.patch.object(task_runner, "finalize", finalize_with_it):
+    with (
+        mock.patch.object(task_runner, "finalize", finalize_with_exception),
+        mock.patch.object(TaskRescheduleStartDate, "model_construct", TaskRescheduleStartDate),
+    ):
         yield
 
 

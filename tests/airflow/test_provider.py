@@ -287,7 +287,7 @@ def test_the_form_masks_what_is_secret() -> None:
 
 @pytest.mark.skipif(not AIRFLOW_3, reason="a page of 3.x")
 def test_the_form_of_airflow_3_has_labels_choices_and_defaults() -> None:
-    """Asked in a process of its own: 3.0 and 3.1 make the form anew only where nobody has asked for widgets yet."""
+    """Asked in a process of its own: 3.1 shows no field where somebody has asked for widgets before."""
     code = (
         "from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService\n"
         "[form] = [form for form in HookMetaService.hook_meta_data() if form.connection_type == 'oss_resume']\n"
