@@ -92,16 +92,17 @@ class Call:
 def read_xml(call: Call, answer: Answer, pieces: Iterable[bytes], parse: Callable[[bytes], T]) -> T:
     """Return what ``parse`` reads in the body, which comes in pieces."""
     body = joined(pieces, at_least=MAX_XML_BYTES + 1)
-    if len(body) > MAX_XML_BYTES:
-        raise call.bad_answer(f"the answer is over {MAX_XML_BYTES} bytes long")
-    try:
-        return parse(body)
-    except MalformedXML as error:
-        # Copies and Complete may take long: OSS then sends 200 first and an error in the body.
-        said = messages.read_error(body)
-        if not said.code:
-            raise call.bad_answer(str(error)) from error
-        raise _service_error(call, answer, said, status=500) from None
+    said, problem = messages.ErrorAnswer(), f"the answer is over {MAX_XML_BYTES} bytes long"
+    if len(body) <= MAX_XML_BYTES:
+        try:
+            return parse(body)
+        except MalformedXML as error:
+            # Copies and Complete may take long: OSS then sends 200 first and an error in the body.
+            said, problem = messages.read_error(body), str(error)
+    del body  # an error may live for long, and so does what stands in its frames
+    if said.code:
+        raise _service_error(call, answer, said, status=500)
+    raise call.bad_answer(problem)
 
 
 def joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:

@@ -116,7 +116,11 @@ class Connections:
             is_sent = _send(connection.sock, head, body)
             connection.sock.settimeout(read_timeout)
             answer = Answer(connection.sock, method, self._lines_timeout, partial(way.give_back, connection))
-            answer.begin()
+            try:
+                answer.begin()
+            except BaseException:
+                answer.close()  # else it would hold the socket open
+                raise
             answer.will_close |= not is_sent
         except BaseException:
             way.give_back(connection, is_clean=False)
