@@ -16,6 +16,8 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import NoReturn, TypeVar
 
+from airflow_provider_ossresume.transfer.worker import Worker
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -55,7 +57,7 @@ class Pool:
         self._tick = tick
         self._processor_time = processor_time
         self._looked_at = self._used = self._next_look = 0.0
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Worker] = []
         self._grace_ends: float | None = None
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
@@ -138,7 +140,7 @@ class Pool:
 
     def _grow_to(self, workers: int) -> None:
         for number in range(len(self._threads), workers):
-            thread = threading.Thread(target=self._serve, name=f"ossresume-{number}", daemon=True)
+            thread = Worker(target=self._serve, name=f"ossresume-{number}")
             self._threads.append(thread)
             thread.start()
 

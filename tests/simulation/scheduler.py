@@ -39,7 +39,7 @@ class Process:
 
 
 class Thread:
-    """One thread; has as much of ``threading.Thread`` as the engine's pool uses."""
+    """One thread; has as much of ``Worker`` as the engine's pool uses."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class Runtime:
         self._interrupt = interrupt
         self.Event = type("Event", (Event,), {"scheduler": scheduler})
 
-    def Thread(self, *, target: Callable[[], Any], name: str, daemon: bool) -> Thread:
+    def Worker(self, *, target: Callable[[], Any], name: str) -> Thread:
         return Thread(self._scheduler, self._scheduler.process, target, is_worker=True)
 
     def SimpleQueue(self) -> Queue:

@@ -502,6 +502,7 @@ def virtual_engine(world: World) -> Iterator[None]:
     runtime = Runtime(world.scheduler, interrupt=world.interrupt)
     replacements: list[tuple[Any, str, Any]] = [
         (pool, "threading", runtime),
+        (pool, "Worker", runtime.Worker),
         (pool, "time", runtime),
         (pool, "SimpleQueue", runtime.SimpleQueue),
         (download, "time", runtime),
