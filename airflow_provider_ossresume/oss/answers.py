@@ -156,11 +156,15 @@ def stored_object(call: Call, answer: Answer, body: Body) -> ObjectMeta:
     return stored
 
 
-def check_content_range(call: Call, answer: Answer, start: int, stop: int) -> None:
+def check_content_range(call: Call, answer: Answer, start: int, stop: int, *, may_end_before: bool) -> int:
+    """Return where the bytes stop that an answer to a range brings: at ``stop``, or before it at the object's end."""
     said = answer.fields.get("content-range", "")
     match = re.fullmatch(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20})", said.strip())
+    if match and may_end_before:
+        stop = min(stop, int(match[3]))
     if not match or (int(match[1]), int(match[2])) != (start, stop - 1):
         raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, was answered Content-Range {shown(said)!r}")
+    return stop
 
 
 def total_size(answer: Answer) -> int:

@@ -146,12 +146,21 @@ class OssClient:
         return self._exchange(call, lambda answer: answers.stored_object(call, answer, body))
 
     def get_object(
-        self, target: ObjectRef, sink: Sink, *, start: int = 0, stop: int | None = None, if_match: str | None = None
+        self,
+        target: ObjectRef,
+        sink: Sink,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        may_end_before: bool = False,
+        if_match: str | None = None,
     ) -> ObjectMeta:
         """Write the object's bytes ``[start, stop)`` to the sink; the whole object when ``stop`` is None.
 
+        :param may_end_before: the object may have less than ``stop`` bytes; then those that it has are written
         :param if_match: the ETag that the object must still have
         :raises PreconditionFailed: when it has another one
+        :raises InvalidRange: when it has no more than ``start`` bytes
         """
         headers: dict[str, str] = {}
         if stop is not None:
@@ -165,17 +174,18 @@ class OssClient:
         )  # fmt: skip
 
         def read(answer: Answer) -> ObjectMeta:
+            size = None
             if stop is not None:
-                answers.check_content_range(call, answer, start, stop)
+                size = answers.check_content_range(call, answer, start, stop, may_end_before=may_end_before) - start
             sink.open()
             received = 0
             for data in self._object_pieces(call, answer, sink.piece_size):
                 received += len(data)
-                if stop is not None and received > stop - start:
-                    raise call.bad_answer(f"asked for {stop - start} bytes, more came")
+                if size is not None and received > size:
+                    raise call.bad_answer(f"asked for {size} bytes, more came")
                 sink.write(data)
-            if stop is not None and received < stop - start:
-                raise call.failed(f"asked for {stop - start} bytes, {received} came")
+            if size is not None and received < size:
+                raise call.failed(f"asked for {size} bytes, {received} came")
             return answers.object_meta(answer, size=answers.total_size(answer))
 
         return self._exchange(call, read)

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -35,6 +35,7 @@ from airflow_provider_ossresume.model.resume import Restart, Resume, decide_down
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.local import (
+    Beginning,
     PartFile,
     PartSink,
     SourceFile,
@@ -50,6 +51,7 @@ from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
 
 log = logging.getLogger(__name__)
 
+BEGINNING_SIZE = 2**18  # bytes that are asked for before anything is known of the object
 LOCK_TIMEOUT = 30.0  # seconds; a superseded try lets go of the part file within ten
 MAX_NAME_BYTES = 255  # of one file name on the file systems that workers have
 
@@ -65,6 +67,7 @@ class DownloadClient(Protocol):
         *,
         start: int = 0,
         stop: int | None = None,
+        may_end_before: bool = False,
         if_match: str | None = None,
     ) -> ObjectMeta: ...
 
@@ -199,7 +202,9 @@ class Downloader:
             ),
         )
         with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
-            meta = self._slice_of(pool.call(lambda: self._oss.head_object(self._target)))
+            size = self._beginning_size(path, stored)
+            meta, beginning = pool.call(lambda: self._look(pool, size))
+            meta = self._slice_of(meta)
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
             may_be_ours = self._options.earlier_try if stored is None else not part_path.exists()
             if self._options.if_exists == "fail":
@@ -214,7 +219,7 @@ class Downloader:
             if (mode := self._options.mode) is not None:
                 file.set_mode(mode)
             try:
-                checkpoint = self._fetch(pool, file, self._resume(pool, file, meta, stored))
+                checkpoint = self._fetch(pool, file, self._resume(pool, file, meta, stored), beginning)
             except (PreconditionFailed, InvalidRange) as error:
                 pool.join()
                 raise ObjectChanged(f"{self._target} changed while it was downloaded: {error}") from error
@@ -224,6 +229,32 @@ class Downloader:
             mtime = meta.last_modified.timestamp() if self._options.preserve_mtime and meta.last_modified else None
             file.publish(path, size=meta.size, mode=mode, mtime=mtime)
         return "transferred", meta, crc
+
+    def _beginning_size(self, path: Path, stored: Checkpoint | None) -> int:
+        """Return how many of the object's first bytes are wanted in any case: none when a checkpoint or a file that is
+        there may prove that they are here, or only a range is wanted."""
+        overwrites = self._options.if_exists == "overwrite" and not self._options.earlier_try
+        if stored is not None or self._options.slice or (path.exists() and not overwrites):
+            return 0
+        return min(BEGINNING_SIZE, self._config.threshold_bytes, self._config.part_bytes or BEGINNING_SIZE)
+
+    def _look(self, pool: Pool, size: int) -> tuple[ObjectMeta, bytearray]:
+        """Return what OSS says of the object, and so many of its first bytes, or all that it has.
+
+        They stay in memory, since the part file may be another try's, and nobody knows if there is room for the rest.
+        """
+        if size:
+            beginning = Beginning()
+            sink = PartSink(
+                beginning,
+                Part(1, 0, size),
+                meter=self._progress.meter(),
+                rate=self._config.rate_per_worker(1),
+                stopped=pool.stopped,
+            )
+            with suppress(InvalidRange):  # an empty object has no first bytes
+                return self._oss.get_object(self._target, sink, stop=size, may_end_before=True), beginning.data
+        return self._oss.head_object(self._target), bytearray()
 
     def _slice_of(self, meta: ObjectMeta) -> ObjectMeta:
         """Return what is known of the bytes that are wanted, as of an object of their own."""
@@ -337,9 +368,15 @@ class Downloader:
                 log.warning("Parts %s to %s are not in %s any more; fetched again", run.first, run.last, file.path)
         return tuple(kept)
 
-    def _fetch(self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint) -> DownloadCheckpoint:
+    def _fetch(
+        self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint, beginning: bytearray
+    ) -> DownloadCheckpoint:
+        """Fetch the parts that are missing.
+
+        :param beginning: of the first part: what of it is here already
+        """
         plan, start = checkpoint.plan, checkpoint.start
-        self._progress.begin(total=checkpoint.size, parts=len(plan))
+        self._progress.begin(total=checkpoint.size, parts=len(plan), done=len(beginning))
         kept = {number for run in checkpoint.runs for number in range(run.first, run.last + 1)}
         missing = [part for part in plan if part.number not in kept]
         for number in kept:
@@ -359,13 +396,19 @@ class Downloader:
                 meter=self._progress.meter(),
                 rate=self._config.rate_per_worker(len(missing)),
                 stopped=pool.stopped,
+                beginning=beginning if part.number == 1 else bytearray(),
             )
-            self._oss.get_object(
-                self._target, sink, start=start + part.start, stop=start + part.stop, if_match=checkpoint.etag
-            )
+            first, stop = sink.missing
+            if first < stop:
+                self._oss.get_object(
+                    self._target, sink, start=start + first, stop=start + stop, if_match=checkpoint.etag
+                )
+            else:
+                sink.open()
             return part, sink.crc64
 
-        for part, crc in pool.run(fetch, missing):
+        is_here = len(beginning) == checkpoint.size
+        for part, crc in map(fetch, missing) if is_here else pool.run(fetch, missing):
             checkpoint = checkpoint.with_part(part, crc)
             if len(plan) > 1:
                 self._checkpointer.update(checkpoint)

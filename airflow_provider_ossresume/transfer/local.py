@@ -273,7 +273,7 @@ class PartFile:
                 "free some space or choose another folder"
             )
 
-    def write(self, data: bytes | memoryview, offset: int) -> None:
+    def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
         """Write all of the data; errors are LocalFileErrors with the numbers."""
         view = memoryview(data)
         try:
@@ -339,15 +339,36 @@ class PartFile:
             ) from error
 
 
+class Beginning:
+    """The first bytes of an object, kept in memory until it is known what becomes of them."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
+        self.data[offset:] = data  # and forget what an attempt before this one wrote
+
+
 class PartSink:
     """Where one part of the object goes: its place in the part file; begun anew at each attempt.
 
-    :ivar crc64: of what the last attempt wrote
+    :param beginning: bytes of the part that have come already; the attempts bring what is behind them
+    :ivar crc64: of what the last attempt wrote, the beginning included
     """
 
-    def __init__(self, file: PartFile, part: Part, *, meter: Meter, rate: float | None, stopped: Event) -> None:
+    def __init__(
+        self,
+        file: PartFile | Beginning,
+        part: Part,
+        *,
+        meter: Meter,
+        rate: float | None,
+        stopped: Event,
+        beginning: bytes | bytearray = b"",
+    ) -> None:
         self._file = file
         self._part = part
+        self._beginning = beginning
         self._meter = meter
         self._rate = rate
         self._stopped = stopped
@@ -356,22 +377,32 @@ class PartSink:
     def piece_size(self) -> int:
         return max(1, min(piece_size(WRITE_SIZE, self._rate), self._part.size))
 
+    @property
+    def missing(self) -> tuple[int, int]:
+        """Which of the object's bytes are to be written, ``[start, stop)``."""
+        return self._part.start + len(self._beginning), self._part.stop
+
     def open(self) -> None:
         self._meter.begin()
         self._pace = Pace(self._rate, self._stopped)
         self._offset = self._part.start
         self.crc64 = 0
+        self._put(self._beginning)
 
     def write(self, data: bytes | memoryview) -> None:
         if self._stopped.is_set():
             raise TransferStopped("the transfer was stopped")
         if self._offset + len(data) > self._part.stop:
             raise LocalFileError(f"part {self._part.number} is {self._part.size} bytes, OSS sent more")
-        self._file.write(data, self._offset)
-        self.crc64 = crc64(data, self.crc64)
-        self._offset += len(data)
+        self._put(data)
         self._meter.add(len(data))
         self._pace.moved(len(data))
+
+    def _put(self, data: bytes | bytearray | memoryview) -> None:
+        if data:
+            self._file.write(data, self._offset)
+            self.crc64 = crc64(data, self.crc64)
+            self._offset += len(data)
 
 
 def crc64_of_range(pool: Pool, file: SourceFile | PartFile, start: int, stop: int) -> int | None:

@@ -137,10 +137,13 @@ class Progress:
         self._began = self._logged = clock()
         self._samples = deque([(self._began, 0)])  # when so many bytes had moved, for the rate
 
-    def begin(self, *, total: int, parts: int) -> None:
-        """Set what there is to do; a transfer that restarts begins again."""
-        self._total, self.parts = total, parts
-        self._done = self._finished = self._parts_done = self.parts_kept = 0
+    def begin(self, *, total: int, parts: int, done: int = 0) -> None:
+        """Set what there is to do; a transfer that restarts begins again.
+
+        :param done: bytes that have come already, of a part that is not finished
+        """
+        self._total, self.parts, self._done = total, parts, done
+        self._finished = self._parts_done = self.parts_kept = 0
         self._moved.clear()
         self._logged = self._clock()
         self._samples = deque([(self._logged, self.bytes_moved)])

@@ -155,7 +155,7 @@ INITIATE, PART, COMPLETE, ABORT = (
     "CompleteMultipartUpload",
     "AbortMultipartUpload",
 )
-WHOLE = "GetObject, whole"
+FIRST, WHOLE = "GetObject, first", "GetObject, whole"
 Exceptions = dict[tuple[str, bool], Outcome]
 
 
@@ -182,8 +182,7 @@ def lost_answers(attempts: int) -> Exceptions:
 def cut_bodies(attempts: int) -> Exceptions:
     return {
         **work_was_done(attempts),
-        ("GetObject", False): Outcome(calls=1, again=CUT),
-        (WHOLE, False): Outcome(calls=1, again=CUT),
+        **{(title, False): Outcome(calls=1, again=CUT) for title in ("GetObject", FIRST, WHOLE)},
     }
 
 
@@ -233,7 +232,8 @@ TROUBLES = (
         SENDS_AGAIN, BREAKS_SLOWLY, is_slow=True, over_tls=True,
         except_for={
             **lost_answers(SLOW_ATTEMPTS),
-            ("GetObject", False): Outcome(calls=1, again=PART_SIZE),  # OSS has sent it all when it is given up
+            # OSS has sent it all when it is given up
+            **{(title, False): Outcome(calls=1, again=PART_SIZE) for title in ("GetObject", FIRST)},
             (WHOLE, False): Outcome(calls=1, again=3 * PART_SIZE),
         },
     ),
@@ -287,6 +287,8 @@ TROUBLES = (
             **{(COMPLETE, lasts): Outcome("IntegrityError", True, 1) for lasts in (False, True)},
             ("HeadObject", False): Outcome(calls=4, again=3 * PART_SIZE),
             ("HeadObject", True): Outcome("IntegrityError", True, 2, next_moves=3),
+            # The second time HEAD tells the CRC-64.
+            **{(FIRST, lasts): Outcome(calls=4, again=3 * PART_SIZE) for lasts in (False, True)},
             **{("ListParts", lasts): Outcome(calls=2, again=2 * PART_SIZE) for lasts in (False, True)},
         },
     ),
@@ -305,8 +307,8 @@ TROUBLES = (
         ANSWER_BODY, PASSES, IS_GARBLED,
         except_for={
             **GARBLED,
-            ("GetObject", False): Outcome(calls=4, again=3 * PART_SIZE),
-            ("GetObject", True): Outcome("IntegrityError", True, 6, next_moves=3),
+            **{(title, False): Outcome(calls=4, again=3 * PART_SIZE) for title in ("GetObject", FIRST)},
+            **{(title, True): Outcome("IntegrityError", True, 6, next_moves=3) for title in ("GetObject", FIRST)},
             **{(WHOLE, lasts): Outcome() for lasts in (False, True)},
         },
     ),

@@ -146,6 +146,17 @@ def an_object(world: World) -> None:
     world.target.write_bytes(OLD)
 
 
+def a_download_that_broke_off(world: World) -> None:
+    an_object(world)
+    world.transfers.client = a_client(world.oss)
+    with world.oss.failing("GetObject", after=2, fault=Fault("status", status=403, code="AccessDenied")):
+        try:
+            downloads(world)
+        except OSSResumeError:
+            return
+    raise AssertionError("nothing broke off")
+
+
 def an_upload_that_broke_off(world: World, *, size: int = 3 * PART) -> None:
     world.source.write_bytes(CONTENT[:size])
     world.transfers.client = a_client(world.oss)
@@ -256,7 +267,12 @@ OPERATIONS = {
             an_upload_that_does_not_fit, uploads, object_is_right, 2, "of 2 parts",
         ),
         Operation(
-            "HeadObject", 1, "a download of 3 parts", an_object, downloads, file_is_right, 3, "of 3 parts",
+            "HeadObject", 1, "a download that resumes with 2 of 3 parts", a_download_that_broke_off, downloads,
+            file_is_right, 1, "of 3 parts",
+        ),
+        Operation(
+            "GetObject", 1, "a download of 3 parts, with the first, which tells what the object is", an_object,
+            downloads, file_is_right, 3, "of 3 parts", kind="first",
         ),
         Operation(
             "GetObject", 2, "a download of 3 parts, with the second", an_object, downloads, file_is_right,

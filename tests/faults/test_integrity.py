@@ -32,10 +32,10 @@ TARGET = ObjectRef(BUCKET, "key")
 def test_the_whole_is_compared_with_what_oss_says_now_not_with_what_an_earlier_answer_said(
     transfers: Transfers, tmp_path: Path, kind: str
 ) -> None:
-    """A CRC-64 that was wrong in one HEAD stands in the checkpoint, and no later try can ever succeed."""
+    """A CRC-64 that was wrong in one answer stands in the checkpoint, and no later try can ever succeed."""
     file = tmp_path / "file"
     transfers.oss.put(BUCKET, "key", CONTENT)
-    transfers.oss.fail("HeadObject", fault=Fault(kind))
+    transfers.oss.fail("GetObject", fault=Fault(kind))
     transfers.oss.fail_after("GetObject", 2, Fault("status", status=403, code="AccessDenied"))
     with pytest.raises(OSSResumeError):
         transfers.download(file)

@@ -52,7 +52,7 @@ from airflow_provider_ossresume.model.checkpoint import (
     options_digest,
 )
 from airflow_provider_ossresume.model.crc64 import crc64
-from tests.simulation.oss import BUCKET, KEY, MIN_PART_SIZE, StoredObject, StoredPart, Upload
+from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, StoredObject, StoredPart, Upload
 from tests.simulation.scheduler import Killed
 
 if TYPE_CHECKING:
@@ -384,8 +384,9 @@ class Ledger:
             self.violate(f"(2) {process} fetches bytes of {found.etag}, and began with {process.seen_etag}")
 
     def fetched(self, process: Try, start: int, stop: int | None, if_match: str | None, *, size: int) -> None:
-        # A download in one request keeps no checkpoint, and nobody waits for what comes after a failure.
-        if stop is not None and if_match is not None and (start, stop) != (0, size) and process.failed_at is None:
+        # A download of one part keeps no checkpoint, and nobody waits for what comes after a failure.
+        is_one_part = stop == size and start in (0, BEGINNING)
+        if stop is not None and if_match is not None and not is_one_part and process.failed_at is None:
             process.fetches_since_head.add((start, stop, if_match))
 
     def check_kept(self, process: Try) -> None:
@@ -401,7 +402,12 @@ class Ledger:
         if self._is_tampered or not process.fetches_since_head:
             return
         proven = self._proven(_decoded(self._world.shelf.text))
-        lost = [piece for piece in sorted(process.fetches_since_head) if piece[:2] not in proven]
+        # The first part's first bytes came before all others.
+        lost = [
+            (start, stop)
+            for start, stop, _ in sorted(process.fetches_since_head)
+            if (0 if start == BEGINNING else start, stop) not in proven
+        ]
         if lost:
             self.violate(f"(3) {process} ended and left no proof of the bytes that it fetched: {lost}")
 

@@ -102,8 +102,8 @@ class _Without:
         self._oss = oss
         self.head_object = oss.head_object
 
-    def get_object(self, target, sink, *, start, stop, if_match):
-        return self._oss.get_object(target, sink, start=start, stop=stop)
+    def get_object(self, target, sink, *, if_match=None, **which):
+        return self._oss.get_object(target, sink, **which)
 
 
 class SyncsNothing(PartFile):

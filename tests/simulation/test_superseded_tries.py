@@ -44,8 +44,8 @@ def test_a_superseded_try_does_not_delete_its_successors_checkpoint() -> None:
 def test_a_superseded_try_that_skips_does_not_delete_its_successors_checkpoint() -> None:
     """A try that has no checkpoint of its own never looks at all."""
     with a_world(replace(DOWNLOAD, options={"if_exists": "skip"})) as world:
-        older = world.begin(("head", "after", 1, "freeze"))
-        newer = world.begin(("get", "after", 3, "freeze"))
+        older = world.begin(("get", "after", 1, "freeze"))
+        newer = world.begin(("get", "after", 4, "freeze"))
         world.rivals.do("file replaced")
 
         world.go_on(older)
@@ -69,8 +69,8 @@ def test_outside_airflow_a_store_that_fails_once_does_not_make_the_dead_predeces
 def test_a_superseded_try_does_not_empty_its_successors_part_file() -> None:
     """It decides by what it loaded long ago that there is nothing to resume, and empties the file before it looks."""
     with a_world(DOWNLOAD) as world:
-        older = world.begin(("head", "after", 1, "freeze"))
-        world.begin(("get", "before", 4, "crash"))
+        older = world.begin(("get", "after", 1, "freeze"))
+        world.begin(("get", "before", 5, "crash"))
 
         world.go_on(older)
 
@@ -86,11 +86,11 @@ def test_a_superseded_try_that_waited_for_a_part_file_does_not_empty_the_one_tha
     Only one seed in some five thousand comes here, so no mutant stands for it.
     """
     with a_world(DOWNLOAD) as world:
-        first = world.begin(("get", "before", 3, "freeze"))
+        first = world.begin(("get", "before", 4, "freeze"))
         second = world.begin(("save", "after", 1, "freeze"))  # which tells the first one to let go
         world.rivals.do("part file removed")
         world.go_on(first)
-        world.begin(("get", "before", 4, "crash"))
+        world.begin(("get", "before", 5, "crash"))
 
         world.go_on(second)
 

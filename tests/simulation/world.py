@@ -33,7 +33,7 @@ from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
 from tests.simulation.chaos import Chaos
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import FOREVER, Ledger
-from tests.simulation.oss import BUCKET, KEY, MIN_PART_SIZE, OSS, STEP, Client, StoredPart
+from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, OSS, STEP, Client, StoredPart
 from tests.simulation.rivals import Rivals
 from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, TaskTimeout, Thread
 from tests.simulation.store import Shelf, Store
@@ -505,6 +505,7 @@ def virtual_engine(world: World) -> Iterator[None]:
         (pool, "Worker", runtime.Worker),
         (pool, "time", runtime),
         (pool, "SimpleQueue", runtime.SimpleQueue),
+        (download, "BEGINNING_SIZE", BEGINNING),
         (download, "time", runtime),
         (download, "Event", runtime.Event),
         (config, "FIRST_WORKERS", 1),  # so that they become more even where there are few parts

@@ -225,7 +225,7 @@ def test_a_failed_download_leaves_the_old_file_and_the_part_file(transfers: Tran
 
 
 def test_a_missing_object_is_named(transfers: Transfers, file: Path) -> None:
-    with pytest.raises(NoSuchKey, match=r"HeadObject oss://bucket/key answered 404 NoSuchKey.*request id"):
+    with pytest.raises(NoSuchKey, match=r"GetObject oss://bucket/key answered 404 NoSuchKey.*request id"):
         transfers.download(file)
 
     assert os.listdir(file.parent) == []
@@ -512,18 +512,19 @@ def test_a_range_that_cannot_be_is_refused(
 # --- what is dropped --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [5 * PART, PART - 1])
+@pytest.mark.parametrize(("threshold", "answered"), [(PART, 3), (6 * PART, 1)], ids=["parts", "one request"])
 def test_what_a_try_is_to_drop_leaves_neither_part_file_nor_checkpoint(
-    transfers: Transfers, file: Path, size: int
+    transfers: Transfers, file: Path, threshold: int, answered: int
 ) -> None:
-    transfers.oss.put(BUCKET, "key", some_bytes(size))
-    transfers.oss.fail_after("GetObject", min(3, size // PART), BROKEN)
+    config = {"multipart_threshold": threshold}
+    transfers.oss.put(BUCKET, "key", some_bytes(5 * PART))
+    transfers.oss.fail_after("GetObject", answered, BROKEN)
     with pytest.raises(AccessDenied):
-        transfers.download(file)
+        transfers.download(file, config=config)
     assert list(file.parent.glob(".*.ossresume-part"))
 
     with pytest.raises(AccessDenied):
-        transfers.download(file, drop_when=lambda error: True)
+        transfers.download(file, config=config, drop_when=lambda error: True)
 
     assert not list(file.parent.iterdir())
     assert not transfers.store.texts
