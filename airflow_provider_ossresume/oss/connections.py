@@ -322,6 +322,8 @@ class _Lines:
         return line
 
     def read1(self, size: int = -1) -> bytes:
+        if size < 0:
+            raise HTTPException("a chunk has a negative size")
         self.deadline = None
         return self._file.read1(size)
 

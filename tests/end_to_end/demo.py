@@ -27,6 +27,7 @@ from tests.end_to_end.airflow_process import FINAL_STATES, RealAirflow
 from tests.end_to_end.killing import (
     KillInTheMiddle,
     Task,
+    arrived_parts,
     checkpoints_of,
     fetched_parts,
     finished_parts,
@@ -227,8 +228,7 @@ def _moved_parts(task: Task, requests: Sequence[Request], plan: PartPlan) -> lis
     """Return the numbers of the parts that got through as a whole."""
     if task == UPLOAD:
         return stored_parts(requests, KEY)
-    whole = [each for each in requests if each.bytes_sent == plan.part_size]
-    return fetched_parts(whole, KEY, part_size=plan.part_size)
+    return arrived_parts(requests, KEY, part_size=plan.part_size)
 
 
 def _bytes_moved(requests: Sequence[Request]) -> int:

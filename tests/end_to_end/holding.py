@@ -90,7 +90,7 @@ def progress_of(airflow: RealAirflow, task: Task) -> dict[str, Any]:
 
 
 def is_of_a_part(request: Request, task: Task) -> bool:
-    return (request.operation, request.key) == (OF_A_PART[task.task_id], task.run_id)
+    return bool(moved_parts([request], task))
 
 
 def moved_parts(requests: Sequence[Request], task: Task) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -167,9 +168,24 @@ def sent_parts(requests: Iterable[Request], key: str) -> list[int]:
 
 
 def fetched_parts(requests: Iterable[Request], key: str, *, part_size: int) -> list[int]:
-    """Return the numbers of the parts of an object that somebody asked for, repetitions included."""
-    ranges = [each.range or "bytes=0-" for each in requests if (each.operation, each.key) == ("GetObject", key)]
-    return [int(re.match(r"bytes=(\d+)-", asked)[1]) // part_size + 1 for asked in ranges]
+    """Return the numbers of the parts of an object that somebody asked for, repetitions included.
+
+    The beginning of an object, which tells what it is, is no part; the rest of the first part counts as that part.
+    """
+    of_object = [each for each in requests if (each.operation, each.key) == ("GetObject", key)]
+    return [start // part_size + 1 for start, stop in map(_asked, of_object) if start or stop >= part_size]
+
+
+def arrived_parts(requests: Iterable[Request], key: str, *, part_size: int) -> list[int]:
+    """Return the numbers of the parts of an object that the server sent to their end, repetitions included."""
+    whole = [each for each in requests if each.bytes_sent == _asked(each)[1] - _asked(each)[0]]
+    return fetched_parts(whole, key, part_size=part_size)
+
+
+def _asked(request: Request) -> tuple[int, float]:
+    """Return where the bytes start and stop that are asked for."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d+)", request.range or "")
+    return (int(match[1]), int(match[2]) + 1) if match else (0, math.inf)
 
 
 def _decoded(values: Iterable[Any]) -> Iterator[Checkpoint]:

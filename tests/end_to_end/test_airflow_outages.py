@@ -28,7 +28,7 @@ from tests.end_to_end.holding import (
     progress_of,
     trigger,
 )
-from tests.end_to_end.killing import Task, fetched_parts
+from tests.end_to_end.killing import Task, arrived_parts
 from tests.end_to_end.processes import wait_until
 from tests.postgres import Postgres, a_postgres
 
@@ -52,7 +52,11 @@ def test_a_download_goes_on_while_its_checkpoint_store_is_out_of_reach(
         outage = the_api_server_frozen(airflow) if AIRFLOW_3 else the_database_locked(airflow)
         with outage:
             held.let_go.set()
-            wait_until(lambda: len(fetched(airflow_oss, task)) == PARTS, timeout=120, what="all parts to be fetched")
+            wait_until(
+                lambda: len(set(arrived_parts(airflow_oss.requests, task.run_id, part_size=MIB))) == PARTS,
+                timeout=120,
+                what="all parts to be fetched",
+            )
 
     assert_delivered(airflow, airflow_oss, tmp_path, task)
     assert [each.state for each in airflow.tries(*task)] == ["success"]
@@ -211,9 +215,3 @@ def the_database_locked(airflow: RealAirflow) -> Iterator[None]:
         connection.execute("BEGIN EXCLUSIVE")
         yield
         connection.execute("ROLLBACK")
-
-
-def fetched(oss: LocalOSS, task: Task) -> set[int]:
-    """The parts that the server has sent as a whole."""
-    whole = [each for each in oss.requests if each.bytes_sent == MIB]
-    return set(fetched_parts(whole, task.run_id, part_size=MIB))

@@ -205,6 +205,14 @@ def test_chunks_that_are_none_are_an_error(operation: str, chunks: bytes) -> Non
         failure(RequestError, lambda: CALLS[operation](server.client()))
 
 
+def test_a_chunk_of_negative_size_is_an_error_when_it_brings_more_than_the_sink_takes_at_once() -> None:
+    sink = Collected()
+    sink.piece_size = 2
+    lines = ["Transfer-Encoding: chunked", "Content-Range: bytes 0-9/10", "Connection: close"]
+    with Scripted(head(206, *lines) + NO_CHUNKS["negative"]) as server:
+        failure(RequestError, lambda: server.client().get_object(TARGET, sink, start=0, stop=10))
+
+
 @pytest.mark.parametrize("length", ["0", "9", "11", "-1", "x", "1e1", "10, 10", "9" * 20, "9" * 5000, "", "+9", "１０"])
 def test_a_length_that_is_a_lie_never_makes_a_part_of_another_size(length: str) -> None:
     sink = Collected()
