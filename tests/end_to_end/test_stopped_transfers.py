@@ -122,11 +122,14 @@ def a_stalled_transfer(
 ) -> Iterator[tuple[psutil.Process, set[int]]]:
     """Trigger a run, and begin the block when the server is silent on both connections; give the task's process, and
     the parts that a next try will keep."""
-    oss.fail(OF_A_PART[task.task_id], nth=STALLS_AT, times=2, key=task.run_id, fault=SILENCE[task.task_id])
+    operation = OF_A_PART[task.task_id]
+    oss.fail(operation, nth=STALLS_AT, times=2, key=task.run_id, fault=SILENCE[task.task_id])
     trigger(airflow, folder, task, **conf)
     process = airflow.task_process(*task, timeout=RUN_SECONDS).task
     wait_until(
-        lambda: len(moved_parts(oss.requests, task)) > STALLS_AT, timeout=RUN_SECONDS, what="two calls that stall"
+        lambda: [each.key for each in oss.calls(operation)].count(task.run_id) > STALLS_AT,
+        timeout=RUN_SECONDS,
+        what="two calls that stall",
     )
     wait_until(lambda: kept_parts(airflow, oss, task), timeout=180, what="parts that a next try can keep")
     try:
