@@ -103,7 +103,7 @@ class OssClient:
         self.region = region or ""
         self._credentials = credentials
         self._signature_version = signature_version
-        self._retry = retry or RetryPolicy()
+        self._retrying = (retry or RetryPolicy()).retrying()  # its state is each thread's own
         self._stall_timeout = stall_timeout
         self._clock = clock
         self._clock_offset = 0.0  # OSS's clock minus ours
@@ -382,7 +382,7 @@ class OssClient:
 
         :raises RequestError: when it cannot succeed, or has not within the retry policy
         """
-        result: T = self._retry.retrying()(self._attempt, call, read)
+        result: T = self._retrying(self._attempt, call, read)
         return result
 
     def _exchange_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:

@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
@@ -49,7 +48,7 @@ class NamesPlaces(Protocol):
 
 def this_process(try_number: int = 0, *, task: str = "") -> Owner:
     """Return this process as an owner; outside Airflow its try number is 0, and it runs no task."""
-    return Owner(try_number, f"{task and f'{task} on '}{socket.gethostname()} pid {os.getpid()} {uuid.uuid4().hex[:8]}")
+    return Owner(try_number, f"{task and f'{task} on '}{socket.gethostname()} pid {os.getpid()} {os.urandom(4).hex()}")
 
 
 class Checkpointer:
