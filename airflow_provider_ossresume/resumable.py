@@ -92,7 +92,7 @@ def resumable_upload(
     :param part_size: bytes of a part, by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB on 32 MiB
     :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is
         sent again, and ends at the total; what it raises ends the transfer and keeps its parts
-    :param max_concurrency: parts in flight at once; by default 4, and more, up to 32, as long as the processor idles
+    :param max_concurrency: parts in flight at once; by default 2, and more, up to 32, as long as the processor idles
     :param object_options: ``headers``, ``metadata``, ``storage_class`` and the others of
         :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload`

@@ -15,7 +15,7 @@ from airflow_provider_ossresume.model.parts import (
     parse_size,
 )
 
-FIRST_WORKERS, MOST_WORKERS = 4, 32  # measured: docs/performance
+FIRST_WORKERS, MOST_WORKERS = 2, 32  # measured: docs/performance
 LIMITED_WORKERS = 16  # those that share a bandwidth have to be as many from the beginning
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
 TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
@@ -30,7 +30,7 @@ class TransferConfig:
     :param part_size: wanted size of a part, 100 KiB to 5 GiB; by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB
         on 32 MiB. Raised so that 10,000 parts suffice. A resumed transfer keeps the part size that it began with.
     :param multipart_threshold: files and objects below it go in one request, default 16 MiB, at most 5 GiB
-    :param max_concurrency: parts in flight at once, 1 to 64. By default they begin with 4, and become more, up to 32,
+    :param max_concurrency: parts in flight at once, 1 to 64. By default they begin with 2, and become more, up to 32,
         as long as the processor idles; with ``max_bandwidth`` they are 16
     :param part_retries: how often one request is sent again after a passing failure, 0 to 100, default 7
     :param retry_max_time: seconds from a request's first attempt after which it is not sent again, default 300

@@ -25,7 +25,8 @@ Outcome = Callable[[], R]  # returns the result or raises the error
 
 TICK = 0.25  # seconds; on_kill must end a try in under 5
 LOOK = 0.05  # seconds between two looks whether the processor idles, while more workers are due
-IDLE = 0.5  # of one core: measured (docs/performance)
+IDLE = 0.5  # of one core: measured, as the next (docs/performance)
+GROWTH = 4
 GRACE = 0.5  # seconds that a stop leaves to what is under way
 FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs not be moved again by the next try
 
@@ -37,7 +38,7 @@ class Pool:
     timeout. The threads are daemons, so they never hold the interpreter either.
 
     :param most: as long as this process uses little of the processor, its workers wait for the link, and their number
-        doubles up to this one. Where they keep it busy, more would move nothing more and only cost. By default it stays
+        grows up to this one. Where they keep it busy, more would move nothing more and only cost. By default it stays
     :param tick: called by the iterating thread at least four times a second; what it raises ends the iteration
     :param processor_time: seconds of the processor that this process has used
     :ivar stopped: set when the block is left; functions look at it before each piece that they read or write
@@ -131,7 +132,7 @@ class Pool:
         before, used_before = self._looked_at, self._used
         self._look(TICK)
         if self._used - used_before < IDLE * (self._looked_at - before):
-            self._grow_to(min(2 * len(self._threads), most))
+            self._grow_to(min(GROWTH * len(self._threads), most))
             self._next_look = self._looked_at + LOOK
 
     def _look(self, next_in: float) -> None:

@@ -150,7 +150,7 @@ def test_the_bandwidth_is_shared_evenly_by_the_workers_that_have_parts(
 @pytest.mark.parametrize(
     ("given", "first", "most"),
     [
-        ({}, 4, 32),
+        ({}, 2, 32),
         ({"max_concurrency": 1}, 1, 1),
         ({"max_concurrency": 64}, 64, 64),
         ({"max_bandwidth": "1MiB"}, 16, 16),
