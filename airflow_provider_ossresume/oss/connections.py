@@ -233,6 +233,9 @@ class Answer(HTTPResponse):
         lines = _Lines(file, self._lines_timeout)
         self.fp = lines  # type: ignore[assignment]  # it has all that http.client asks for
         super().begin(**options)
+        while self.status < 200:  # http.client takes the first but 100 for the answer, and leaves that to the next
+            self.headers = None  # type: ignore[assignment]  # or it would not begin again
+            super().begin(**options)
         lines.deadline = None
         self.fields = _joined(self.headers.items())
 

@@ -160,6 +160,18 @@ def test_a_body_that_fails_leaves_no_half_request_for_the_next() -> None:
     assert server.accepted == 2
 
 
+def test_an_answer_in_advance_is_not_taken_for_the_answer_nor_that_for_the_next() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    with peer(hints + hints + OK, OK.replace(b"hello", b"world")) as server, connections(server.origin) as ours:
+        answers = []
+        for _ in range(2):
+            with ours.exchange("GET", server.origin, "/", {}) as answer:
+                answers.append((answer.status, "link" in answer.fields, body_of(answer)))
+
+    assert answers == [(200, False, b"hello"), (200, False, b"world")]
+    assert server.accepted == 1
+
+
 def test_closed_connections_are_made_anew() -> None:
     with peer(OK, OK) as server, connections(server.origin) as ours:
         for _ in range(2):
