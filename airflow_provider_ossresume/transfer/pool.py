@@ -6,6 +6,7 @@ so it can stop the transfer, save a checkpoint or log progress whatever the work
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -17,6 +18,8 @@ from types import TracebackType
 from typing import NoReturn, TypeVar
 
 from airflow_provider_ossresume.transfer.worker import Worker
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -143,7 +146,15 @@ class Pool:
         for number in range(len(self._threads), workers):
             thread = Worker(target=self._serve, name=f"ossresume-{number}")
             self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:  # a container's limit; those that there are can do all the work
+                self._threads.pop()
+                if not self._threads:
+                    raise
+                log.warning("No further worker can be started (%s), going on with %s", error, number)
+                self._most = number
+                break
 
     def _serve(self) -> None:
         while not self.stopped.is_set():

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_ossresume.transfer.pool import Pool
+from airflow_provider_ossresume.transfer.worker import Worker
 
 LONG = 30.0  # seconds; only a test that fails waits for them
 
@@ -174,6 +175,35 @@ def test_a_given_number_of_workers_begins_at_once_and_stays() -> None:
     with Pool(workers=3, tick=lambda: None, processor_time=processor) as pool:
         list(pool.run(lambda number: number < 3 and all_began.wait(LONG), range(100)))
         assert len(workers()) == 3
+
+
+def test_a_machine_that_starts_no_further_thread_goes_on_with_those_that_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = Worker.start
+    refused = threading.Event()
+
+    def start_two(worker: Worker) -> None:
+        if len(workers()) == 2:
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        start(worker)
+
+    monkeypatch.setattr(Worker, "start", start_two)
+
+    with Pool(workers=2, most=7, tick=lambda: None, processor_time=Processor(0.1)) as pool:
+        results = pool.run(lambda number: (number, refused.wait(LONG)), range(100))
+        assert sorted(results) == [(number, True) for number in range(100)]
+
+
+def test_one_that_starts_none_at_all_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Worker) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Worker, "start", refuse)
+
+    with a_pool(2) as pool, pytest.raises(RuntimeError, match="can't start new thread"):
+        pool.call(lambda: 7)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
