@@ -188,7 +188,7 @@ class Downloader:
             reason: Exception = error
         except IntegrityError as error:
             reason = error
-        self._progress.beginning = "restarted"
+        self._progress.restart()
         log.warning("Restarting the download of %s, once: %s", self._target, reason)
         self._checkpointer.check_owner()
         return self._download(path)

@@ -148,6 +148,12 @@ class Progress:
         self._logged = self._clock()
         self._samples = deque([(self._logged, self.bytes_moved)])
 
+    def restart(self) -> None:
+        """Nothing that was done counts any more, and what there is to do is not known until :meth:`begin` tells it."""
+        self.beginning = "restarted"
+        self.begin(total=0, parts=0)
+        self._total = None
+
     def keep(self, size: int) -> None:
         """A part of that size was there already."""
         self._done += size

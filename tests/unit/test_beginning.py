@@ -19,6 +19,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, Request
 from airflow_provider_ossresume.transfer.download import BEGINNING_SIZE
 from airflow_provider_ossresume.transfer.local import PartFile
+from airflow_provider_ossresume.transfer.progress import Snapshot
 from tests.world import BUCKET, PART, Transfers, some_bytes
 
 PART_SIZE = 3 * PART  # larger than the beginning
@@ -170,14 +171,17 @@ def test_a_damaged_beginning_is_never_published(transfers: Transfers, file: Path
     transfers.oss.put(BUCKET, "key", some_bytes(size))
     transfers.oss.fail("GetObject", fault=Fault("flip", after_bytes=5), times=None if lasts else 1)
     file.write_bytes(b"old")
+    seen: list[Snapshot] = []
 
     if lasts:
         with pytest.raises(IntegrityError):
-            download(transfers, file)
+            download(transfers, file, observer=seen.append)
         assert file.read_bytes() == b"old"
     else:
-        download(transfers, file)
+        download(transfers, file, observer=seen.append)
         assert file.read_bytes() == some_bytes(size)
+    assert all(each.done <= each.total for each in seen if each.total is not None)
+    assert [each.state for each in seen].count("finished") == (not lasts)
 
 
 @pytest.mark.parametrize("size", [SMALL, ONE_REQUEST, PARTS])
