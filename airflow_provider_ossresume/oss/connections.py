@@ -81,8 +81,13 @@ class Connections:
         self._settings = settings
         self._timeouts = (connect_timeout, send_timeout, read_timeout)
         self._lines_timeout = lines_timeout
-        self._adapter = HTTPAdapter(pool_maxsize=max_connections)
+        self._max_connections = max_connections
+        self._begin()
+
+    def _begin(self) -> None:
+        self._adapter = HTTPAdapter(pool_maxsize=self._max_connections)
         self._ways: dict[str, _Way] = {}  # by origin: an endpoint has one, or one for each bucket
+        self._process = os.getpid()
 
     def close(self) -> None:
         """Close those that wait; they are made anew when they are needed."""
@@ -107,6 +112,8 @@ class Connections:
         :param path: with the query, sent as it is: nobody may normalise the dot segments of a key
         :param headers: of the request and its body, but for Host
         """
+        if self._process != os.getpid():
+            self._begin()  # a child that was forked: over its parent's connections each would read the other's answers
         way = self._ways.get(origin) or self._ways.setdefault(origin, self._way_to(origin))
         head = _head(method, way.before_path + path, {"Host": way.host, **headers, **way.headers})
         connect_timeout, send_timeout, read_timeout = self._timeouts

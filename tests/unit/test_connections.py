@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import socket
 import threading
@@ -40,16 +41,16 @@ class Peer:
             while self._answers:
                 connection, _ = self._listener.accept()
                 self.accepted += 1
-                with connection, connection.makefile("rb") as file:
-                    self._answer(connection, file)
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
-    def _answer(self, connection: socket.socket, file: io.BufferedReader) -> None:
-        while self._answers and (head := _read_head(file)):
-            length = int((re.findall(rb"content-length: (\d+)", head) or [0])[0])
-            if len(file.read(length)) < length:
-                return
-            self.heads.append(head)
-            connection.sendall(self._answers.pop(0))
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as file:
+            while self._answers and (head := _read_head(file)):
+                length = int((re.findall(rb"content-length: (\d+)", head) or [0])[0])
+                if len(file.read(length)) < length:
+                    return
+                self.heads.append(head)
+                connection.sendall(self._answers.pop(0))
 
     def close(self) -> None:
         self._listener.close()
@@ -170,6 +171,23 @@ def test_an_answer_in_advance_is_not_taken_for_the_answer_nor_that_for_the_next(
 
     assert answers == [(200, False, b"hello"), (200, False, b"world")]
     assert server.accepted == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_that_is_forked_makes_connections_of_its_own() -> None:
+    """Over its parent's, each of the two would read the other's answers."""
+    with peer(OK, OK) as server, connections(server.origin) as ours:
+        with ours.exchange("GET", server.origin, "/", {}) as answer:
+            body_of(answer)
+        child = os.fork()
+        if not child:
+            with suppress(BaseException), ours.exchange("GET", server.origin, "/child", {}) as answer:
+                os._exit(body_of(answer) != b"hello")
+            os._exit(2)
+        _, status = os.waitpid(child, 0)
+
+    assert status == 0
+    assert server.accepted == 2
 
 
 def test_closed_connections_are_made_anew() -> None:
