@@ -251,7 +251,7 @@ class Answer(HTTPResponse):
         first, *lines = head.decode("latin-1").split("\r\n")
         status = _STATUS.fullmatch(first)
         matches = [_FIELD.fullmatch(line) for line in lines]
-        fields = _joined((match[1], match[2]) for match in matches if match)
+        fields = _joined((match[1], match[2].strip(" \t")) for match in matches if match)
         length = _LENGTH.fullmatch(fields.get("content-length", ""))
         if status is None or None in matches or "transfer-encoding" in fields:
             return False
@@ -299,7 +299,7 @@ def _joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 _STATUS = re.compile(r"HTTP/1\.1 ([2-5][0-9][0-9])(?: ([^\n]*))?")
-_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 

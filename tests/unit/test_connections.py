@@ -219,6 +219,7 @@ HEADS = [
     "HTTP/1.1 200 OK\r\nContent-Length: ٥\r\nX-A: é\r\n\r\n".encode(),
     b"nonsense\r\n\r\n",
 ]
+BLANKS = b"HTTP/1.1 200 OK\r\nX-A:" + 8000 * b" " + b"\n\r\nContent-Length: 5\r\n\r\n"  # no pattern may go back over them
 
 STATUS_LINES = [b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 304 x", b"HTTP/1.1 100 Continue\r\n\r\n"]
 FIELDS = [b"Content-Length: 5", b"Content-Length: 5x", b"content-length:", b"Transfer-Encoding: chunked"]
@@ -234,6 +235,7 @@ pieces = st.sampled_from(STATUS_LINES + FIELDS + SIGNS)
 )
 @example(HEADS[1], "GET")
 @example(HEADS[4], "GET")
+@example(BLANKS, "GET")
 def test_a_head_says_what_http_client_reads_in_it(head: bytes, method: str) -> None:
     """Whatever the head: status, the length of the body and whether the connection stays are those that the standard
     library reads, and what it refuses is refused.
