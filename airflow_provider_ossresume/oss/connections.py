@@ -11,6 +11,7 @@ import io
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -23,6 +24,7 @@ from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest
 from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError, ProxyError
+from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from airflow_provider_ossresume.errors import ArgumentError
@@ -87,6 +89,7 @@ class Connections:
     def _begin(self) -> None:
         self._adapter = HTTPAdapter(pool_maxsize=self._max_connections)
         self._ways: dict[str, _Way] = {}  # by origin: an endpoint has one, or one for each bucket
+        self._finding = threading.Lock()
         self._process = os.getpid()
 
     def close(self) -> None:
@@ -114,7 +117,7 @@ class Connections:
         """
         if self._process != os.getpid():
             self._begin()  # a child that was forked: over its parent's connections each would read the other's answers
-        way = self._ways.get(origin) or self._ways.setdefault(origin, self._way_to(origin))
+        way = self._ways.get(origin) or self._way_to(origin)
         head = _head(method, way.before_path + path, {"Host": way.host, **headers, **way.headers})
         connect_timeout, send_timeout, read_timeout = self._timeouts
         connection = way.take(connect_timeout)
@@ -135,12 +138,31 @@ class Connections:
         return answer
 
     def _way_to(self, origin: str) -> _Way:
+        ways = self._ways
+        with self._finding:
+            if origin not in ways:
+                ways[origin] = self._find_way(origin)
+            return ways[origin]
+
+    def _find_way(self, origin: str) -> _Way:
         request = PreparedRequest()
         request.method, request.url = "GET", f"{origin}/"
         verify, cert, proxies = self._settings["verify"], self._settings["cert"], self._settings["proxies"]
-        pool = self._adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        pool: Any = self._adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         self._adapter.cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
+        if pool.proxy is None or pool.proxy.scheme == "http":  # to a proxy by TLS urllib3 wants the bundle itself
+            _read_bundle(pool)
         return _Way(pool, origin, is_forwarded=self._adapter.request_url(request, proxies) != "/")
+
+
+def _read_bundle(pool: Any) -> None:
+    """Read the CA bundle once for all connections of a pool; each would read it for itself, which takes 16 ms."""
+    file, folder = getattr(pool, "ca_certs", None), getattr(pool, "ca_cert_dir", None)
+    if file or folder:  # else there is nothing to verify
+        context = create_urllib3_context()
+        context.load_verify_locations(file, folder)
+        pool.conn_kw["ssl_context"] = context
+        pool.ca_certs = pool.ca_cert_dir = None
 
 
 class _Way:

@@ -1432,6 +1432,16 @@ def test_an_authority_of_ones_own_is_trusted_when_it_is_named(
         assert server.client().head_object(TARGET).size == 7
 
 
+def test_a_ca_bundle_is_read_once_for_all_connections(certificate: Path, no_environment: pytest.MonkeyPatch) -> None:
+    with Scripted(an_answer(200, **HEAD_OK), certificate=certificate) as server:
+        client = server.client(verify_tls=str(certificate))
+        assert client.head_object(TARGET).size == 7
+        certificate.unlink()
+        assert client.head_object(TARGET).size == 7
+
+    assert server.connections == 2
+
+
 def test_a_certificate_of_another_host_is_refused(tmp_path: Path, no_environment: pytest.MonkeyPatch) -> None:
     certificate = a_certificate(tmp_path / "other.pem", address="127.0.0.2")
     with Scripted(certificate=certificate) as server:

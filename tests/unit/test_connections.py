@@ -219,7 +219,8 @@ HEADS = [
     "HTTP/1.1 200 OK\r\nContent-Length: ٥\r\nX-A: é\r\n\r\n".encode(),
     b"nonsense\r\n\r\n",
 ]
-BLANKS = b"HTTP/1.1 200 OK\r\nX-A:" + 8000 * b" " + b"\n\r\nContent-Length: 5\r\n\r\n"  # no pattern may go back over them
+# No pattern may go back over them.
+BLANKS = b"HTTP/1.1 200 OK\r\nX-A:" + 8000 * b" " + b"\n\r\nContent-Length: 5\r\n\r\n"
 
 STATUS_LINES = [b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 304 x", b"HTTP/1.1 100 Continue\r\n\r\n"]
 FIELDS = [b"Content-Length: 5", b"Content-Length: 5x", b"content-length:", b"Transfer-Encoding: chunked"]
