@@ -390,8 +390,6 @@ class PartSink:
         self._put(self._beginning)
 
     def write(self, data: bytes | memoryview) -> None:
-        if self._stopped.is_set():
-            raise TransferStopped("the transfer was stopped")
         if self._offset + len(data) > self._part.stop:
             raise LocalFileError(f"part {self._part.number} is {self._part.size} bytes, OSS sent more")
         self._put(data)
@@ -399,6 +397,8 @@ class PartSink:
         self._pace.moved(len(data))
 
     def _put(self, data: bytes | bytearray | memoryview) -> None:
+        if self._stopped.is_set():  # then the file may be closed, and its number another's
+            raise TransferStopped("the transfer was stopped")
         if data:
             self._file.write(data, self._offset)
             self.crc64 = crc64(data, self.crc64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.world import BUCKET, PART, Transfers, some_bytes
 PART_SIZE = 3 * PART  # larger than the beginning
 CONFIG = {"part_size": PART_SIZE, "multipart_threshold": 2 * PART_SIZE}
 SMALL, ONE_REQUEST, PARTS = PART, PART_SIZE + 5, 3 * PART_SIZE + 17  # bytes of objects
+LONG = 30.0  # seconds; only a test that fails waits for them
 BROKEN = Fault("status", status=403, code="AccessDenied")
 
 
@@ -243,6 +245,32 @@ def test_a_stop_while_the_beginning_is_under_way_leaves_nothing_behind(transfers
         download(transfers, file, watch=watch)
 
     assert os.listdir(file.parent) == []
+
+
+def test_a_straggler_writes_no_beginning_into_a_file_that_is_closed(transfers: Transfers, file: Path) -> None:
+    transfers.oss.put(BUCKET, "key", some_bytes(ONE_REQUEST))
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def hold_the_second(request: Request) -> None:
+        if len(transfers.oss.calls("GetObject")) == 1:
+            is_asked.set()
+            may_answer.wait(LONG)
+
+    def watch() -> None:
+        if is_asked.is_set():
+            raise TransferStopped("the transfer was stopped")
+
+    transfers.oss.on_request = hold_the_second
+    with pytest.raises(TransferStopped):
+        download(transfers, file, watch=watch)
+    stragglers = [thread for thread in threading.enumerate() if thread.name.startswith("ossresume-")]
+    with file.open("w+b"):  # under the number that the part file had
+        may_answer.set()
+        for thread in stragglers:
+            thread.join(LONG)
+
+    assert stragglers
+    assert file.read_bytes() == b""
 
 
 def test_nothing_is_written_into_a_part_file_that_another_process_holds(
