@@ -128,6 +128,8 @@ class Connections:
             answer = Answer(connection.sock, method, self._lines_timeout, partial(way.give_back, connection))
             try:
                 answer.begin()
+                if answer.status < 300 and not is_sent:
+                    raise ConnectionResetError("a success was answered before the whole request was there")
             except BaseException:
                 answer.close()  # else it would hold the socket open
                 raise

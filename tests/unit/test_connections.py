@@ -190,6 +190,36 @@ def test_a_child_that_is_forked_makes_connections_of_its_own() -> None:
     assert server.accepted == 2
 
 
+@pytest.mark.parametrize("status", [b"200 OK", b"403 Forbidden"])
+def test_a_success_that_is_answered_before_the_body_is_sent_is_none(status: bytes) -> None:
+    hung_up = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def hang_up() -> None:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as file:
+            _read_head(file)
+            connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+        hung_up.set()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"a"
+        hung_up.wait(30)
+        for _ in range(64):  # more than the sockets take before they notice
+            yield bytes(2**20)
+
+    threading.Thread(target=hang_up, daemon=True).start()
+    origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener, connections(origin) as ours:
+        headers = {"content-length": str(2**26 + 1)}
+        if status.startswith(b"2"):
+            with pytest.raises(ConnectionResetError, match="before the whole request was there"):
+                ours.exchange("PUT", origin, "/", headers, pieces())
+        else:
+            with ours.exchange("PUT", origin, "/", headers, pieces()) as answer:
+                assert answer.status == 403
+
+
 def test_closed_connections_are_made_anew() -> None:
     with peer(OK, OK) as server, connections(server.origin) as ours:
         for _ in range(2):
