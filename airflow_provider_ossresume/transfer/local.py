@@ -175,7 +175,15 @@ class PartBody:
         return self._part.size
 
     def open(self) -> Iterator[bytes | memoryview]:
-        """Yield the bytes; errors as in :meth:`SourceFile.pieces`, and SourceChanged after any other change."""
+        """Yield the bytes; errors as in :meth:`SourceFile.pieces`, and SourceChanged after any other change.
+
+        :raises TransferStopped: at once, so that nothing of a request is sent after a stop
+        """
+        if self._stopped.is_set():
+            raise TransferStopped("the transfer was stopped")
+        return self._opened()
+
+    def _opened(self) -> Iterator[bytes | memoryview]:
         self._meter.begin()
         pace = Pace(self._rate, self._stopped)
         crc = 0
