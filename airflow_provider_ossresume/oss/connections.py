@@ -13,7 +13,10 @@ import re
 import socket
 import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from itertools import chain
@@ -87,7 +90,7 @@ class Connections:
         self._begin()
 
     def _begin(self) -> None:
-        self._adapter = HTTPAdapter(pool_maxsize=self._max_connections)
+        self._adapter = HTTPAdapter()
         self._ways: dict[str, _Way] = {}  # by origin: an endpoint has one, or one for each bucket
         self._finding = threading.Lock()
         self._process = os.getpid()
@@ -154,7 +157,8 @@ class Connections:
         self._adapter.cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
         if pool.proxy is None or pool.proxy.scheme == "http":  # to a proxy by TLS urllib3 wants the bundle itself
             _read_bundle(pool)
-        return _Way(pool, origin, is_forwarded=self._adapter.request_url(request, proxies) != "/")
+        is_forwarded = self._adapter.request_url(request, proxies) != "/"
+        return _Way(pool, origin, is_forwarded=is_forwarded, most=self._max_connections)
 
 
 def _read_bundle(pool: Any) -> None:
@@ -170,24 +174,33 @@ def _read_bundle(pool: Any) -> None:
 class _Way:
     """The connections to one origin, perhaps by a proxy.
 
-    :param pool: urllib3's; asked for connections as its own ``urlopen`` does
+    :param pool: urllib3's, which makes them. They wait here: a signal whose handler raises, as Airflow's do, may leave
+        the lock of urllib3's own queue taken for good
+    :param most: how many wait for the next exchange
     """
 
-    def __init__(self, pool: Any, origin: str, *, is_forwarded: bool) -> None:
+    def __init__(self, pool: Any, origin: str, *, is_forwarded: bool, most: int) -> None:
         self._pool = pool
+        self._most = most
+        self._waiting: deque[Any] = deque()  # its methods are atomic
+        weakref.finalize(self, _close_all, self._waiting)
         self._is_tunnel = pool.proxy is not None and not is_forwarded
         self.host = origin.partition("://")[2]
         self.before_path = origin if is_forwarded else ""  # a proxy that forwards is told the whole URL
         self.headers: Mapping[str, str] = pool.proxy_headers if is_forwarded else {}
 
     def close(self) -> None:
-        self._pool.close()
+        self._most = 0
+        _close_all(self._waiting)
 
     def take(self, timeout: float) -> Any:
         """Return a connection that is made; one that waited is looked at whether its peer has closed it."""
-        connection = self._pool._get_conn()
-        if connection.sock is not None:
-            return connection
+        with suppress(IndexError):
+            connection = self._waiting.pop()
+            if connection.is_connected:
+                return connection
+            connection.close()
+        connection = self._pool._new_conn()
         connection.timeout = timeout
         try:
             if self._is_tunnel:
@@ -203,9 +216,16 @@ class _Way:
         return connection
 
     def give_back(self, connection: Any, *, is_clean: bool) -> None:
-        if not is_clean:
+        if is_clean and len(self._waiting) < self._most:
+            self._waiting.append(connection)
+        else:
             connection.close()
-        self._pool._put_conn(connection)
+
+
+def _close_all(waiting: deque[Any]) -> None:
+    with suppress(IndexError):
+        while True:
+            waiting.pop().close()
 
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:

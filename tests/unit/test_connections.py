@@ -220,6 +220,30 @@ def test_a_success_that_is_answered_before_the_body_is_sent_is_none(status: byte
                 assert answer.status == 403
 
 
+def test_nothing_takes_a_lock_that_a_signal_may_leave_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that raises where a condition is entered leaves its lock taken, and the next request would wait for it
+    for ever.
+    """
+
+    class Struck(BaseException):
+        pass
+
+    enter, ours_is = threading.Condition.__enter__, threading.current_thread()
+
+    def struck(condition: threading.Condition) -> bool:
+        entered = enter(condition)
+        if threading.current_thread() is ours_is:
+            raise Struck
+        return entered
+
+    with peer(OK, OK, OK) as server, connections(server.origin) as ours:
+        for _ in range(3):
+            with ours.exchange("GET", server.origin, "/", {}) as answer:
+                assert body_of(answer) == b"hello"
+            monkeypatch.setattr(threading.Condition, "__enter__", struck)  # the way is known by now
+        monkeypatch.undo()
+
+
 def test_closed_connections_are_made_anew() -> None:
     with peer(OK, OK) as server, connections(server.origin) as ours:
         for _ in range(2):
