@@ -67,8 +67,13 @@ class Pace:
         self._moved += size
         if self._rate:
             self._stopped.wait(max(0.0, self._began + self._moved / self._rate - time.monotonic()))
-        if self._stopped.is_set():
-            raise TransferStopped("the transfer was stopped")
+        check_not_stopped(self._stopped)
+
+
+def check_not_stopped(stopped: Event) -> None:
+    """:raises TransferStopped: when the pool was told to stop: its files may be closed, and their numbers another's"""
+    if stopped.is_set():
+        raise TransferStopped("the transfer was stopped")
 
 
 def piece_size(most: int, rate: float | None) -> int:
@@ -136,8 +141,7 @@ class SourceFile:
         buffer = memoryview(bytearray(min(most, part.size)))
         offset = part.start
         while offset < part.stop:
-            if stopped.is_set():
-                raise TransferStopped("the transfer was stopped")
+            check_not_stopped(stopped)
             try:
                 size = os.preadv(self._file.fileno(), [buffer[: part.stop - offset]], offset)
             except OSError as error:
@@ -179,8 +183,7 @@ class PartBody:
 
         :raises TransferStopped: at once, so that nothing of a request is sent after a stop
         """
-        if self._stopped.is_set():
-            raise TransferStopped("the transfer was stopped")
+        check_not_stopped(self._stopped)
         return self._opened()
 
     def _opened(self) -> Iterator[bytes | memoryview]:
@@ -298,8 +301,7 @@ class PartFile:
         crc, offset = 0, part.start
         buffer = memoryview(bytearray(min(READ_SIZE, part.size)))
         while offset < part.stop:
-            if stopped.is_set():
-                raise TransferStopped("the transfer was stopped")
+            check_not_stopped(stopped)
             try:
                 size = os.preadv(self._file, [buffer[: part.stop - offset]], offset)
             except OSError:
@@ -405,8 +407,7 @@ class PartSink:
         self._pace.moved(len(data))
 
     def _put(self, data: bytes | bytearray | memoryview) -> None:
-        if self._stopped.is_set():  # then the file may be closed, and its number another's
-            raise TransferStopped("the transfer was stopped")
+        check_not_stopped(self._stopped)
         if data:
             self._file.write(data, self._offset)
             self.crc64 = crc64(data, self.crc64)
