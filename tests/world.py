@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
-from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.errors import TransferStopped
+from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.model.checkpoint import Owner, checkpoint_key
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.client import OssClient
@@ -25,6 +27,7 @@ from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
 
 PART = 100 * 1024  # the smallest part that OSS takes
 BUCKET = "bucket"
+LONG = 30.0  # seconds; only a test that fails waits for them
 
 
 def some_bytes(size: int, *, seed: int = 1) -> bytes:
@@ -121,3 +124,30 @@ class Transfers:
 
 def counting(calls: Mapping[str, Callable[[], int]]) -> dict[str, int]:
     return {name: call() for name, call in calls.items()}
+
+
+class StopInRequest:
+    """Stops a transfer while a server holds the nth request and all later ones, so that its worker outlives it."""
+
+    def __init__(self, oss: LocalOSS, *, nth: int = 1) -> None:
+        self._left = itertools.count(nth - 1, -1)
+        self._is_asked, self._may_answer = threading.Event(), threading.Event()
+        oss.on_request = self._hold
+
+    def _hold(self, request: Request) -> None:
+        if next(self._left) <= 0:
+            self._is_asked.set()
+            self._may_answer.wait(LONG)
+
+    def watch(self) -> None:
+        """For the transfer."""
+        if self._is_asked.is_set():
+            raise TransferStopped("the transfer was stopped")
+
+    def let_go(self) -> None:
+        """Let the server answer, and wait for the end of the workers that are left; there is one."""
+        stragglers = [thread for thread in threading.enumerate() if thread.name.startswith("ossresume-")]
+        self._may_answer.set()
+        for thread in stragglers:
+            thread.join(LONG)
+        assert stragglers

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +10,9 @@ from typing import Any, NamedTuple
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
+from airflow_provider_ossresume.local_oss.conditions import wanted_range
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, decode
+from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE
 from tests.end_to_end.airflow_process import RealAirflow
 from tests.end_to_end.processes import has_ended, wait_until
 
@@ -182,10 +182,9 @@ def arrived_parts(requests: Iterable[Request], key: str, *, part_size: int) -> l
     return fetched_parts(whole, key, part_size=part_size)
 
 
-def _asked(request: Request) -> tuple[int, float]:
+def _asked(request: Request) -> tuple[int, int]:
     """Return where the bytes start and stop that are asked for."""
-    match = re.fullmatch(r"bytes=(\d+)-(\d+)", request.range or "")
-    return (int(match[1]), int(match[2]) + 1) if match else (0, math.inf)
+    return wanted_range(request.range, MAX_OBJECT_SIZE, standard=False) or (0, MAX_OBJECT_SIZE)
 
 
 def _decoded(values: Iterable[Any]) -> Iterator[Checkpoint]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,11 @@ from airflow_provider_ossresume.local_oss import Fault, Request
 from airflow_provider_ossresume.transfer.download import BEGINNING_SIZE
 from airflow_provider_ossresume.transfer.local import PartFile
 from airflow_provider_ossresume.transfer.progress import Snapshot
-from tests.world import BUCKET, PART, Transfers, some_bytes
+from tests.world import BUCKET, PART, StopInRequest, Transfers, some_bytes
 
 PART_SIZE = 3 * PART  # larger than the beginning
 CONFIG = {"part_size": PART_SIZE, "multipart_threshold": 2 * PART_SIZE}
 SMALL, ONE_REQUEST, PARTS = PART, PART_SIZE + 5, 3 * PART_SIZE + 17  # bytes of objects
-LONG = 30.0  # seconds; only a test that fails waits for them
 BROKEN = Fault("status", status=403, code="AccessDenied")
 
 
@@ -249,27 +247,13 @@ def test_a_stop_while_the_beginning_is_under_way_leaves_nothing_behind(transfers
 
 def test_a_straggler_writes_no_beginning_into_a_file_that_is_closed(transfers: Transfers, file: Path) -> None:
     transfers.oss.put(BUCKET, "key", some_bytes(ONE_REQUEST))
-    is_asked, may_answer = threading.Event(), threading.Event()
+    stop = StopInRequest(transfers.oss, nth=2)
 
-    def hold_the_second(request: Request) -> None:
-        if len(transfers.oss.calls("GetObject")) == 1:
-            is_asked.set()
-            may_answer.wait(LONG)
-
-    def watch() -> None:
-        if is_asked.is_set():
-            raise TransferStopped("the transfer was stopped")
-
-    transfers.oss.on_request = hold_the_second
     with pytest.raises(TransferStopped):
-        download(transfers, file, watch=watch)
-    stragglers = [thread for thread in threading.enumerate() if thread.name.startswith("ossresume-")]
+        download(transfers, file, watch=stop.watch)
     with file.open("w+b"):  # under the number that the part file had
-        may_answer.set()
-        for thread in stragglers:
-            thread.join(LONG)
+        stop.let_go()
 
-    assert stragglers
     assert file.read_bytes() == b""
 
 

@@ -33,10 +33,9 @@ from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint,
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.oss.credentials import Credentials, StaticCredentials
 from airflow_provider_ossresume.transfer.local import READ_SIZE
-from tests.world import BUCKET, PART, BytesBody, Transfers, a_client, a_file, some_bytes, touch
+from tests.world import BUCKET, PART, BytesBody, StopInRequest, Transfers, a_client, a_file, some_bytes, touch
 
 BROKEN = Fault("status", status=403, code="AccessDenied")
-LONG = 30.0  # seconds; only a test that fails waits for them
 
 
 @pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 3 * PART, 5 * PART + 17])
@@ -645,26 +644,13 @@ def test_a_small_file_is_not_sent_again_after_a_stop(
     oss: LocalOSS, transfers: Transfers, tmp_path: Path, size: int
 ) -> None:
     source = a_file(tmp_path, size=size)
-    is_asked, may_answer = threading.Event(), threading.Event()
     oss.fail("PutObject", fault=Fault("status", status=500, code="InternalError"))
+    stop = StopInRequest(oss)
 
-    def hold(request: Request) -> None:
-        is_asked.set()
-        may_answer.wait(LONG)
-
-    def watch() -> None:
-        if is_asked.is_set():
-            raise TransferStopped("the transfer was stopped")
-
-    oss.on_request = hold
     with pytest.raises(TransferStopped):
-        transfers.upload(source, watch=watch)
-    stragglers = [thread for thread in threading.enumerate() if thread.name.startswith("ossresume-")]
-    may_answer.set()
-    for thread in stragglers:
-        thread.join(LONG)
+        transfers.upload(source, watch=stop.watch)
+    stop.let_go()
 
-    assert stragglers
     with pytest.raises(KeyError):
         oss.object(BUCKET, "key")
 
