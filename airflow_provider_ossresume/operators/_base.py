@@ -60,6 +60,7 @@ class OSSOperator(BaseOperator):
             raise TrySuperseded("the supervisor of this try is gone; a newer try may be running already")
 
     def _work(self, context: Any) -> Any:
+        """Do what the task is for; each operator has its own."""
         raise NotImplementedError
 
     def _finish(self, context: Any, done: Any) -> Any:

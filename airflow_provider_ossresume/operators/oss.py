@@ -100,9 +100,11 @@ class _TransferOperator(TransferLineage, OSSOperator):
         return is_final and self.on_final_failure == "abort"
 
     def _transfer(self, context: Any) -> TransferResult:
+        """Move the bytes; each direction has its own way."""
         raise NotImplementedError
 
     def _destination(self, result: TransferResult) -> str:
+        """Return where the bytes have got to, which each direction knows."""
         raise NotImplementedError
 
 

@@ -32,7 +32,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
 
     def retrying(self) -> tenacity.Retrying:
-        """Return the tenacity loop for one request; the last error comes out as it is."""
+        """Return the tenacity loop, for any number of requests and threads; the last error comes out as it is."""
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_retryable),
             stop=tenacity.stop_after_attempt(self.attempts) | tenacity.stop_before_delay(self.total),
