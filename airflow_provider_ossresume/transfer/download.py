@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,8 +32,6 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadChec
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
-from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.local import (
     Beginning,
     PartFile,
@@ -45,8 +43,8 @@ from airflow_provider_ossresume.transfer.local import (
     remove_part_file,
 )
 from airflow_provider_ossresume.transfer.pool import TICK, Pool
-from airflow_provider_ossresume.transfer.progress import Observer, Progress, ProgressCallback
-from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
+from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
+from airflow_provider_ossresume.transfer.transfer import Transfer
 from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
 
 log = logging.getLogger(__name__)
@@ -113,45 +111,13 @@ class DownloadOptions:
         return parse_mode("file_mode", self.file_mode)
 
 
-class Downloader:
-    """One download of one object, by one try.
+class Downloader(Transfer[DownloadClient, DownloadOptions]):
+    """One download of one object, by one try; dropped, its part file is removed.
 
-    :param key: the checkpoint's key; tells this transfer's part file from those of others to the same file
-    :param watch: called by this thread at least four times a second; what it raises ends the try
-    :param drop_when: called with what ends the try; True drops what it and earlier ones have done: the part file and
-        the checkpoint. A superseded try drops nothing, and is not asked.
-    :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
-    :param observer: see the same
+    Its arguments are those of :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`.
     """
 
-    def __init__(
-        self,
-        oss: DownloadClient,
-        target: ObjectRef,
-        checkpointer: Checkpointer,
-        *,
-        config: TransferConfig,
-        options: DownloadOptions,
-        watch: Callable[[], None] = lambda: None,
-        drop_when: Callable[[BaseException], bool] = lambda error: False,
-        progress_callback: ProgressCallback | None = None,
-        observer: Observer | None = None,
-    ) -> None:
-        self._oss = oss
-        self._target = target
-        self._checkpointer = checkpointer
-        self._config = config
-        self._options = options
-        self._watch = watch
-        self._drop_when = drop_when
-        self._progress = Progress(
-            "download",
-            target,
-            interval=config.progress_interval,
-            callback=progress_callback,
-            observer=observer,
-            saves=lambda: checkpointer.saves,
-        )
+    direction = "download"
 
     def download(self, file: str | os.PathLike[str]) -> TransferResult:
         """Download the object and return what was done; the file then holds exactly its bytes.
@@ -165,7 +131,7 @@ class Downloader:
         path = check_target_file(file, create_parents=self._options.create_parents)
         stopwatch = Stopwatch(self._target, str(path))
         try:
-            outcome, meta, crc = self._download_or_restart(path)
+            settled = self._download_or_restart(path)
         except TrySuperseded:
             raise
         except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
@@ -173,11 +139,7 @@ class Downloader:
                 self._checkpointer.save_at_end()
             self._progress.fail()
             raise
-        self._checkpointer.delete()
-        self._progress.finish(meta.size)
-        result = stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
-        log.info("%s: %s", outcome.capitalize(), result)
-        return result
+        return self._finish(stopwatch, settled)
 
     def _download_or_restart(self, path: Path) -> Settled:
         try:
@@ -454,19 +416,6 @@ class Downloader:
         else:
             log.warning("Nothing is kept of the download of %s: its part file is removed", self._target)
         return True
-
-    # --- shared -------------------------------------------------------------------------------------------------------
-
-    def _pool(self) -> Pool:
-        return Pool(workers=self._config.first_workers, most=self._config.most_workers, tick=self._tick)
-
-    def _tick(self) -> None:
-        self._watch()
-        self._progress.tick()
-        self._checkpointer.tick()
-
-
-Settled = tuple[Outcome, ObjectMeta, int | None]  # with the CRC-64 of the file, as far as it is known
 
 
 def part_file_name(name: str, key: str) -> str:

@@ -12,6 +12,7 @@ from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.transfer.progress import Progress
 
 Outcome = Literal["transferred", "already there", "skipped"]
+Settled = tuple[Outcome, ObjectMeta, int | None]  # how a transfer ended; with the file's CRC-64 as far as it is known
 
 
 @dataclass(frozen=True)

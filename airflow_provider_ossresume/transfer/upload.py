@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, get_args
@@ -38,20 +38,17 @@ from airflow_provider_ossresume.model.resume import (
     is_upload_to,
     same_content,
 )
-from airflow_provider_ossresume.transfer.checkpointing import DROP_TIME, Checkpointer
-from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.checkpointing import DROP_TIME
 from airflow_provider_ossresume.transfer.local import PartBody, SourceFile, crc64_of_range
 from airflow_provider_ossresume.transfer.pool import Deadline, Pool
-from airflow_provider_ossresume.transfer.progress import Observer, Progress, ProgressCallback
-from airflow_provider_ossresume.transfer.result import Outcome, Stopwatch, TransferResult
+from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
+from airflow_provider_ossresume.transfer.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
 IfExists = Literal["overwrite", "skip", "skip_if_same", "fail"]
 OnChange = Literal["restart", "fail"]
 Fingerprint = Literal["content", "stat"]
-
-Settled = tuple[Outcome, ObjectMeta, int | None]  # with the CRC-64 of the file, as far as it is known
 
 REQUEST_HEADERS = frozenset({"x-oss-request-payer", "x-oss-traffic-limit"})  # they count for one request each
 COMPLETE_HEADERS = frozenset({"x-oss-object-acl", "x-oss-callback", "x-oss-callback-var"})
@@ -126,45 +123,14 @@ class UploadOptions:
         return {**late, **self.guard}
 
 
-class Uploader:
-    """One upload to one object, by one try.
+class Uploader(Transfer[UploadClient, UploadOptions]):
+    """One upload to one object, by one try; dropped, it is aborted within three seconds.
 
-    :param watch: called by this thread at least four times a second; what it raises ends the try
-    :param drop_when: called with what ends the try; True drops what it and earlier ones have done: the upload is
-        aborted, within three seconds, and its checkpoint deleted. A superseded try drops nothing, and is not asked.
-    :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
-    :param observer: see the same
+    Its arguments are those of :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`.
     """
 
-    def __init__(
-        self,
-        oss: UploadClient,
-        target: ObjectRef,
-        checkpointer: Checkpointer,
-        *,
-        config: TransferConfig,
-        options: UploadOptions,
-        watch: Callable[[], None] = lambda: None,
-        drop_when: Callable[[BaseException], bool] = lambda error: False,
-        progress_callback: ProgressCallback | None = None,
-        observer: Observer | None = None,
-    ) -> None:
-        self._oss = oss
-        self._target = target
-        self._checkpointer = checkpointer
-        self._config = config
-        self._options = options
-        self._watch = watch
-        self._drop_when = drop_when
-        self._is_unnamed = False  # this try has begun an upload, and has not offered it to the store yet
-        self._progress = Progress(
-            "upload",
-            target,
-            interval=config.progress_interval,
-            callback=progress_callback,
-            observer=observer,
-            saves=lambda: checkpointer.saves,
-        )
+    direction = "upload"
+    _is_unnamed = False  # this try has begun an upload, and has not offered it to the store yet
 
     def upload(self, file: str | os.PathLike[str]) -> TransferResult:
         """Upload the file and return what was done; the object then holds exactly its bytes.
@@ -177,7 +143,7 @@ class Uploader:
         """
         stopwatch = Stopwatch(self._target, os.fspath(file))
         try:
-            outcome, meta, crc = self._upload_or_restart(file)
+            settled = self._upload_or_restart(file)
         except TrySuperseded:
             self._drop_what_nobody_names()
             raise
@@ -188,11 +154,7 @@ class Uploader:
                 self._save_at_end()
             self._progress.fail()
             raise
-        self._checkpointer.delete()
-        self._progress.finish(meta.size)
-        result = stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
-        log.info("%s: %s", outcome.capitalize(), result)
-        return result
+        return self._finish(stopwatch, settled)
 
     def _upload_or_restart(self, file: str | os.PathLike[str]) -> Settled:
         try:
@@ -556,9 +518,6 @@ class Uploader:
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
-    def _pool(self) -> Pool:
-        return Pool(workers=self._config.first_workers, most=self._config.most_workers, tick=self._tick)
-
     def _body(self, pool: Pool, source: SourceFile, part: Part, *, parts: int) -> PartBody:
         return PartBody(
             source,
@@ -575,11 +534,6 @@ class Uploader:
             and is_upload_to(checkpoint, self._target)
             and checkpoint.is_possible
         )
-
-    def _tick(self) -> None:
-        self._watch()
-        self._progress.tick()
-        self._checkpointer.tick()
 
 
 def split_headers(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
