@@ -243,12 +243,14 @@ class Checkpointer:
             return False
         return True
 
-    def claim(self) -> Checkpoint | None:
+    def claim(self, *, is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True) -> Checkpoint | None:
         """Return the checkpoint that is this try's to drop: its own, else the one that an earlier try left.
 
+        :param is_ours: as in :meth:`load`, which a try that ends early has not called
         :raises StoreUnavailable: when nobody can tell whose it is
         :raises TrySuperseded: when it is a newer try's
         """
+        self._is_ours = is_ours
         stored = self._look_up()
         checkpoint = self._current or stored
         if checkpoint is None:

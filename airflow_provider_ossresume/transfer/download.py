@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Protocol, get_args
@@ -157,12 +158,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
 
     def _download(self, path: Path) -> Settled:
         part_path = self._part_path(path)
-        stored = self._checkpointer.load(
-            watch=self._watch,
-            is_ours=lambda checkpoint: (
-                is_download_of(checkpoint, self._target, part_path.name) and checkpoint.is_possible
-            ),
-        )
+        stored = self._checkpointer.load(watch=self._watch, is_ours=partial(self._is_ours, part_path))
         with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
             size = self._beginning_size(path, stored)
             meta, beginning = pool.call(lambda: self._look(pool, size))
@@ -172,7 +168,10 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             if self._options.if_exists == "fail":
                 may_be_ours = self._options.earlier_try or stored is not None
             if settled := self._settle(pool, path, meta, may_be_ours=may_be_ours):
-                remove_part_file(part_path)
+                try:
+                    remove_part_file(part_path)
+                except LocalFileError as error:
+                    log.warning("%s", error)
                 return settled
             file = files.enter_context(PartFile(part_path))
             self._lock(file, stored)
@@ -393,6 +392,9 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 f"what came of {self._target} has the CRC-64 {crc}, OSS says {checkpoint.crc64}; it was thrown away"
             )
 
+    def _is_ours(self, part_path: Path, checkpoint: Checkpoint) -> bool:
+        return is_download_of(checkpoint, self._target, part_path.name) and checkpoint.is_possible
+
     def _part_path(self, path: Path) -> Path:
         return path.with_name(part_file_name(path.name, self._checkpointer.key))
 
@@ -400,7 +402,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         """Remove the part file, and then forget the checkpoint; False when all is kept."""
         part_path = self._part_path(path)
         try:
-            checkpoint = self._checkpointer.claim()
+            checkpoint = self._checkpointer.claim(is_ours=partial(self._is_ours, part_path))
             if part_path.exists():
                 with PartFile(part_path) as file:
                     if not file.lock():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import logging
 import os
 import re
 import stat
@@ -21,8 +20,6 @@ from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.parts import Part, format_size
 from airflow_provider_ossresume.transfer.pool import Pool
 from airflow_provider_ossresume.transfer.progress import Meter
-
-log = logging.getLogger(__name__)
 
 READ_SIZE = 2**18  # measured, as the next: a piece stays in the processor's cache from the disk to the socket
 WRITE_SIZE = 2**20  # more bytes for each turn at Python's lock (docs/performance)
@@ -470,11 +467,16 @@ def parse_mode(argument: str, value: int | str | None) -> int | None:
 
 
 def remove_part_file(path: Path) -> None:
-    """Remove a part file that is of no use any more; one that cannot be removed is warned about."""
+    """Remove a part file that is of no use any more, if there is one.
+
+    :raises LocalFileError: when it cannot be removed
+    """
     try:
-        path.unlink(missing_ok=True)
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
     except OSError as error:
-        log.warning("%s is of no use any more and cannot be removed: %s", path, _reason(error))
+        raise LocalFileError(f"{path} is of no use any more and cannot be removed: {_reason(error)}") from error
 
 
 def _sync_folder(folder: Path) -> None:

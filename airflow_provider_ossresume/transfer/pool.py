@@ -157,8 +157,11 @@ class Pool:
                 break
 
     def _serve(self) -> None:
-        while not self.stopped.is_set():
-            self._work.get()()
+        while True:
+            work = self._work.get()
+            if self.stopped.is_set():  # nothing is begun any more
+                return
+            work()
 
     def _wind_up(self) -> None:
         """Stop the workers, and wait for them until the grace is over; there is one, however often it is asked."""

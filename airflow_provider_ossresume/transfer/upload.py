@@ -466,7 +466,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _drop_all(self) -> bool:
         """Abort the upload of this try or an earlier one, then forget the checkpoint; False when all is kept."""
         try:
-            checkpoint = self._checkpointer.claim()
+            checkpoint = self._checkpointer.claim(is_ours=self._is_ours)
             if isinstance(checkpoint, UploadCheckpoint):
                 with Pool(workers=1, tick=Deadline(DROP_TIME)) as pool:
                     self._abort(pool, checkpoint)

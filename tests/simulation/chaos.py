@@ -20,7 +20,7 @@ OSS_OPERATIONS = {
     "download": ("head", "get"),
 }
 STORE_OPERATIONS = ("load", "save", "delete")
-DISK_OPERATIONS = {"upload": ("preadv",), "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace")}
+DISK_OPERATIONS = {"upload": ("preadv",), "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace", "unlink")}
 
 
 @dataclass(frozen=True)

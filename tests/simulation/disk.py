@@ -53,7 +53,14 @@ class Disk:
         self._before("ftruncate")
         os.ftruncate(descriptor, size)
         self._unsynced.add(os.fstat(descriptor).st_ino)
+        self._world.ledger.part_file_touched(self._world.current_try)
         self._after("ftruncate")
+
+    def unlink(self, path: Any) -> None:
+        self._before("unlink")
+        os.unlink(path)
+        self._world.ledger.part_file_touched(self._world.current_try)
+        self._after("unlink")
 
     def fsync(self, descriptor: int) -> None:
         self._before("fsync")
@@ -72,6 +79,7 @@ class Disk:
         if action in ERRORS:
             self._world.note(f"{operation} -> {action}")
             self._world.current_try.has_met_bad_sector |= operation == "preadv"
+            self._world.current_try.has_left_part_file |= operation == "unlink"
             raise OSError(ERRORS[action], os.strerror(ERRORS[action]))
         return action
 

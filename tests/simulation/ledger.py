@@ -23,8 +23,9 @@ the moments at which they came and went; a try sees those that were present betw
    kill -9 came before the save of its checkpoint; the store answered no save of it; its checkpoint was lost by other
    hands; OSS refused to abort it, or did not answer that in time; a try that did not know of it overwrote its
    checkpoint; its try was ended a second time while it was on its way out.
-   After a success there is no part file and no checkpoint, unless the store or an overlapping try left it. The same
-   after a try that was to drop what is done and failed, unless the store or OSS failed it on its way out, too.
+   After a success there is no part file and no checkpoint, unless the store, the disk or an overlapping try left it.
+   The same after a try that was to drop what is done and failed, unless the store, the disk or OSS failed it on its
+   way out, too.
 5. **Bounded.** A try makes a number of calls that is bounded by its parts and attempts, and by the time it took.
 6. **The superseded bow out.** While the store holds a newer try's checkpoint, a try completes, publishes, saves or
    deletes only when its last step before that was a look at the store that was answered before the newer checkpoint
@@ -172,7 +173,7 @@ class Ledger:
             return None
         # Outside Airflow tries have no numbers: who has written last owns the transfer, so a first save is a claim.
         # Only the one that a try goes on from is no newer one, whatever it writes.
-        is_known = process.loaded is not None and process.loaded.owner == writer.owner
+        is_known = process.predecessor == writer.owner
         if writer.number > process.number or (writer.number == process.number and process.saves and not is_known):
             return writer, shelf.written_at
         return None
@@ -191,6 +192,8 @@ class Ledger:
     def _check_result_stands(self, process: Try) -> None:
         if process.drops and not self._leads_to_something(_decoded(self._world.shelf.text)):
             return
+        if process.drops and process.saves and self._is_tampered:
+            return  # it has claimed the transfer, and then somebody put another one's checkpoint into its place
         if self._world.profile.options["if_exists"] == "skip":
             return
         if not self._result_stood(process):
@@ -216,7 +219,9 @@ class Ledger:
         process.looked_at = moment
         if process.has_acted:
             return
-        process.loaded = None if self._is_tampered else _decoded(text)
+        found = _decoded(text)
+        process.predecessor = found.owner if found else None
+        process.loaded = None if self._is_tampered else found
         process.part_file_touched = False
         process.proven = self._proven(process.loaded)
 
@@ -421,6 +426,8 @@ class Ledger:
             return
         if process.last_step[1]:
             return  # the alarm has rung in the middle of its way out
+        if process.has_left_part_file:
+            return  # its checkpoint stays with it
         if self._world.profile.latency > 1:
             return  # what OSS does not answer in time is kept
         if any(upload.abort_failed for upload in self._world.oss.uploads.values()):
@@ -495,9 +502,10 @@ class Ledger:
                 self.violate("(4) the checkpoint is left behind")
             self.counts["checkpoint left"] += 1
         if world.part_files():
-            if not overlapped:
+            is_stuck = any(process.has_left_part_file for process in world.tries)
+            if not overlapped and not is_stuck:
                 self.violate("(4) the part file is left behind")
-            self.counts["part file left by an overlapping try"] += 1
+            self.counts[f"part file left by {'a disk that fails' if is_stuck else 'an overlapping try'}"] += 1
 
     def _has_delete_failed(self) -> bool:
         return any(process.delete_failed for process in self._world.tries)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, UploadCheckpoint, decode, encode
 from tests.simulation.oss import BUCKET
 from tests.simulation.scripts import DOWNLOAD, UPLOAD, succeeded
@@ -44,6 +45,19 @@ def test_the_upload_of_another_transfer_is_never_aborted(case: str) -> None:
         world.ledger.tampered(encode(foreign_checkpoint(theirs.upload_id, try_number=0)))
 
         assert succeeded(world, world.begin())
+        assert theirs.state == "open"
+
+
+def test_a_try_that_drops_all_before_it_has_looked_leaves_the_upload_of_another_transfer() -> None:
+    with a_world(UPLOAD) as world:
+        theirs = world.oss.initiate({}, None)
+        world.ledger.tampered(encode(foreign_checkpoint(theirs.upload_id, try_number=0)))
+        world.source.unlink()
+        process = world.start_try()
+        process.drops = True
+        world.run(process)
+
+        assert isinstance(process.error, ArgumentError)
         assert theirs.state == "open"
 
 

@@ -115,11 +115,12 @@ class Try(Process):
         self.last_step = ("", False)
         self.has_acted = self.has_published = self.save_has_failed = self.delete_failed = False
         self.loaded: Checkpoint | None = None
+        self.predecessor: Owner | None = None  # whose checkpoint it found
         self.is_loaded_tampered = False
         self.known: set[str] = set()
         self.listed: dict[str, tuple[int, dict[int, StoredPart]]] = {}
         self.proven: set[tuple[int, int]] = set()
-        self.part_file_touched = False
+        self.part_file_touched = self.has_left_part_file = False
         self.seen_etag = ""
         self.fetches_since_head: set[tuple[int, int, str]] = set()
 
@@ -482,7 +483,7 @@ class World:
         return self.chaos.is_calm and isinstance(error, (AlreadyExists, ArgumentError))
 
 
-LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "watch", "wait"})
+LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "unlink", "watch", "wait"})
 
 
 @contextlib.contextmanager

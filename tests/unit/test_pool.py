@@ -386,6 +386,24 @@ def test_a_tick_ends_the_iteration_while_a_worker_hangs() -> None:
     assert begun == [0]
 
 
+def test_a_worker_that_waits_begins_nothing_after_a_stop() -> None:
+    begun: list[int] = []
+    is_over = False
+
+    def tick() -> None:
+        if is_over:
+            raise Stop
+
+    with Pool(workers=1, tick=tick) as pool:
+        pool.call(lambda: None)  # its worker waits for more
+        is_over = True
+        pool.stopped.set()
+        with pytest.raises(Stop):
+            list(pool.run(begun.append, [1]))
+
+    assert begun == []
+
+
 def test_what_gets_finished_in_the_grace_of_a_stop_is_yielded_before_it_is_raised() -> None:
     began = threading.Event()
 
