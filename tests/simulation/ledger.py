@@ -320,6 +320,7 @@ class Ledger:
             and held is not None
             and held.content == content
             and upload.parts.get(number) is held
+            and f"{upload_id}/{number}" not in process.damaged
             and self.truths[-1].since <= when
             and not self.has_changed_under(process)
             and self._world.profile.verify
@@ -425,7 +426,7 @@ class Ledger:
         if process.store_has_failed or self._is_tampered or process.has_published:
             return
         if process.last_step[1]:
-            return  # the alarm has rung in the middle of its way out
+            return  # the alarm has rung in the middle of its way out, and nothing came after it
         if process.has_left_part_file:
             return  # its checkpoint stays with it
         if self._world.profile.latency > 1:

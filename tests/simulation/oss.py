@@ -419,6 +419,7 @@ class Client:
                 action = self._world.point(operation, "body", f"{label}+{len(content)}")
                 if action == "flip":
                     data = _flipped(data)
+                    self._try.damaged.add(label)
                 late = late or action == "late"
                 content += data
                 if len(content) == body.size:

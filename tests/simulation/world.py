@@ -118,6 +118,7 @@ class Try(Process):
         self.predecessor: Owner | None = None  # whose checkpoint it found
         self.is_loaded_tampered = False
         self.known: set[str] = set()
+        self.damaged: set[str] = set()  # what was changed on its way, which may make it what OSS has
         self.listed: dict[str, tuple[int, dict[int, StoredPart]]] = {}
         self.proven: set[tuple[int, int]] = set()
         self.part_file_touched = self.has_left_part_file = False
@@ -231,6 +232,7 @@ class World:
         if not process.was_timed_out:  # Airflow's alarm rings once
             process.was_timed_out = True
             process.was_ended_twice = bool(process.told or self.ledger.newer_than(process))
+            process.last_step = ("timeout", True)
             raise TaskTimeout
 
     def kill(self, process: Try) -> None:
