@@ -42,8 +42,8 @@ class Owner:
 class UploadCheckpoint:
     """An unfinished upload.
 
-    :ivar source: the file as it stood while every part was sent (device, inode, size, mtime), or empty when that is not
-        known: parts have been sent of another file, or by a version that did not say
+    :ivar source: the file as it stood while every part was sent (device, inode, size, mtime), each such that OSS would
+        have refused other bytes. Else empty: parts were sent by content, or of more than one file
     :ivar options: a digest of the object options that Initiate fixed; others mean a restart
     """
 

@@ -140,7 +140,6 @@ class OssClient:
         :raises AlreadyExists: with the header ``x-oss-forbid-overwrite: true``, when the object exists
         :raises IntegrityError: when OSS stored other bytes than were sent
         """
-        # A part needs none: one that arrived damaged is sent again before Complete, so it never becomes an object.
         sent = {**_digest(body.content_md5()), **(headers or {})}
         call = Call("PutObject", "PUT", target.bucket, target.key, headers=sent, body=body)
         return self._exchange(call, lambda answer: answers.stored_object(call, answer, body))
@@ -239,13 +238,18 @@ class OssClient:
         call = Call("InitiateMultipartUpload", "POST", target.bucket, target.key, {"uploads": ""}, headers or {})
         return self._exchange_xml(call, messages.read_upload_id)
 
-    def upload_part(self, target: ObjectRef, upload_id: str, number: int, body: Body) -> UploadedPart:
+    def upload_part(
+        self, target: ObjectRef, upload_id: str, number: int, body: Body, *, refuse_damage: bool = False
+    ) -> UploadedPart:
         """Send one part; sent again under its number it replaces the former one.
 
+        :param refuse_damage: OSS is not to keep a body that is damaged on its way. By default it does and its answer
+            tells, so the part is sent again; but a sender that dies before leaves it there
         :raises NoSuchUpload: when the upload was completed, aborted or removed
         :raises IntegrityError: when OSS stored other bytes than were sent
         """
-        call = Call("UploadPart", "PUT", target.bucket, target.key, _part_query(upload_id, number), body=body)
+        headers = _digest(body.content_md5()) if refuse_damage else {}
+        call = Call("UploadPart", "PUT", target.bucket, target.key, _part_query(upload_id, number), headers, body=body)
 
         def read(answer: Answer) -> UploadedPart:
             stored = answers.stored_object(call, answer, body)

@@ -183,12 +183,15 @@ class Checkpointer:
     def _is_lost(self) -> bool:
         """True when this try's checkpoint was deleted by hand, or overwritten by a try that is over."""
         self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
+        stored = self._look_up_or(self._current)
+        return self._current is not None and self._is_stored and (stored is None or stored.owner != self.owner)
+
+    def _look_up_or(self, otherwise: Checkpoint | None) -> Checkpoint | None:
         try:
-            stored = self._look_up()
+            return self._look_up()
         except StoreUnavailable as error:
             log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
-            return False
-        return self._current is not None and self._is_stored and (stored is None or stored.owner != self.owner)
+            return otherwise
 
     def _look_up(self) -> Checkpoint | None:
         """Return the checkpoint that lies in the store.
@@ -264,13 +267,16 @@ class Checkpointer:
         return self._current
 
     def delete(self) -> None:
-        """Forget the checkpoint, but not a successor's; a store that is down is warned about, which harms nothing, as
+        """Forget the checkpoint, but not another try's; a store that is down is warned about, which harms nothing, as
         the next try validates what it finds."""
         self._current = None
         if not self._is_stored and self._has_looked:
             return
         try:
-            self.look()
+            if (stored := self._look_up_or(None)) and stored.owner not in (self.owner, self._predecessor):
+                # What it leads to is not done with.
+                log.warning("The checkpoint in %s is not deleted: %s has written it", self, _name(stored.owner))
+                return
             self._store.delete(self.key)
         except TrySuperseded as error:
             log.info("The checkpoint in %s is not deleted: %s", self, error)
@@ -307,6 +313,8 @@ class Checkpointer:
 
 
 def _superseded(owner: Owner) -> TrySuperseded:
-    return TrySuperseded(
-        f"try {owner.try_number} ({owner.identity}) has taken over this transfer; this try stops and leaves it alone"
-    )
+    return TrySuperseded(f"{_name(owner)} has taken over this transfer; this try stops and leaves it alone")
+
+
+def _name(owner: Owner) -> str:
+    return f"try {owner.try_number} ({owner.identity})"

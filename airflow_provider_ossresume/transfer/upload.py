@@ -28,6 +28,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, options_digest
 from airflow_provider_ossresume.model.crc64 import combine_all
+from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart, check_choice
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import (
@@ -64,7 +65,9 @@ class UploadClient(Protocol):
         self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None
     ) -> ObjectMeta: ...
     def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str: ...
-    def upload_part(self, target: ObjectRef, upload_id: str, number: int, body: PartBody) -> UploadedPart: ...
+    def upload_part(
+        self, target: ObjectRef, upload_id: str, number: int, body: PartBody, *, refuse_damage: bool = False
+    ) -> UploadedPart: ...
     def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]: ...
     def complete(
         self,
@@ -262,12 +265,11 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
                 raise
             crc = crc64_of_range(pool, source, 0, source.size)
             return "already there", self._head_if_ours(pool, error, size=source.size, crc64=crc), crc
-        is_same_file = checkpoint.source == source.identity.text
-        if not is_same_file:
-            checkpoint = replace(checkpoint, source="")  # from here on there are parts of more than one file
+        is_trusted = self._goes_by_stat and checkpoint.source == source.identity.text
+        if not is_trusted:
+            checkpoint = replace(checkpoint, source="")  # from here on there are parts that its stat does not prove
         self._checkpointer.save(checkpoint)
         self._is_unnamed = False
-        is_trusted = is_same_file and self._options.fingerprint == "stat"
         try:
             return self._send_and_complete(pool, source, checkpoint, listed, is_trusted=is_trusted)
         except InvalidPart as error:
@@ -328,7 +330,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
                 part_size=plan.part_size,
                 options=self._options.digest,
                 owner=self._checkpointer.owner,
-                source=source.identity.text,
+                source=source.identity.text if self._goes_by_stat else "",
             )
             self._checkpointer.update(checkpoint)
             self._is_unnamed = True
@@ -368,7 +370,9 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
 
         def send(part: Part) -> UploadedPart:
             body = self._body(pool, source, part, parts=len(missing))
-            return self._oss.upload_part(self._target, checkpoint.upload_id, part.number, body)
+            return self._oss.upload_part(
+                self._target, checkpoint.upload_id, part.number, body, refuse_damage=self._goes_by_stat
+            )
 
         for sent in pool.run(send, missing):
             uploaded[sent.number] = sent
@@ -517,6 +521,11 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
                 self._drop(pool, ours)
 
     # --- shared -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _goes_by_stat(self) -> bool:
+        """True when nothing but the file's bytes can have come to OSS as a part, so that its stat proves them."""
+        return self._options.fingerprint == "stat" and self._config.verify and content_md5(()) is not None
 
     def _body(self, pool: Pool, source: SourceFile, part: Part, *, parts: int) -> PartBody:
         return PartBody(

@@ -115,6 +115,7 @@ RIVALS = {
 }  # fmt: skip
 BETWEEN_ONLY = {"damage", "options"}
 ONLY_BETWEEN = {"upload": ("source rewritten unseen", "source edited unseen")}  # same size, same time stamp
+UNNOTICED_BY_STAT = {*ONLY_BETWEEN["upload"], "part replaced"}  # as fingerprint="stat" compares no bytes
 
 # What ends a try, or leaves it behind.
 FATAL = ("crash", "outage", "lost outage", "denied", "stop", "timeout", "orphan", "freeze", "overlap")
@@ -174,11 +175,14 @@ class Chaos:
         self._fatal = [
             (action, points) for action, points in self._actions if action.name in FATAL and action.where != ("store",)
         ] or [(crash, crash.points(direction))]
-        rivals = RIVALS[direction]
-        self._events = [name for group in rivals if group in self.groups - BETWEEN_ONLY for name in rivals[group]]
-        self._between = [name for group in rivals if group in self.groups for name in rivals[group]]
+        rivals = {group: names for group, names in RIVALS[direction].items() if group in self.groups}
+        self._events = [name for group, names in rivals.items() if group not in BETWEEN_ONLY for name in names]
+        self._between = [name for names in rivals.values() for name in names]
         if "source" in self.groups:
             self._between += ONLY_BETWEEN.get(direction, ())
+        if profile.options.get("fingerprint") == "stat":
+            self._events = [name for name in self._events if name not in UNNOTICED_BY_STAT]
+            self._between = [name for name in self._between if name not in UNNOTICED_BY_STAT]
 
     def arm(self, process: Try, point: Point, nth: int, action: str) -> None:
         process.armed.setdefault(point, {})[nth] = action

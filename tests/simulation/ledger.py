@@ -531,6 +531,8 @@ class Ledger:
             return "its try was killed before it could save"
         if not upload.is_saved and upload.by.was_ended_twice:
             return "its try was ended twice"
+        if not upload.is_saved and upload.by.rang_after == "load":
+            return "the alarm rang while its try, which had seen that it was superseded, aborted it"
         return None
 
 

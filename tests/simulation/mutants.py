@@ -203,11 +203,11 @@ class SavesUnseen(Checkpointer):
 
 class DeletesUnseen(Checkpointer):
     def delete(self):
-        look, self.look = self.look, lambda: None
+        self._look_up_or = lambda otherwise: otherwise
         try:
             super().delete()
         finally:
-            self.look = look
+            del self._look_up_or
 
 
 class GivesWayToAnybody(Checkpointer):

@@ -266,10 +266,15 @@ class Client:
         upload.answered = "in time" if self._try.is_in_time(self._world.scheduler.now) else "too late"
         return upload.upload_id
 
-    def upload_part(self, target: ObjectRef, upload_id: str, number: int, body: PartBody) -> UploadedPart:
+    def upload_part(
+        self, target: ObjectRef, upload_id: str, number: int, body: PartBody, *, refuse_damage: bool = False
+    ) -> UploadedPart:
         attempts = itertools.count(1)
+        digest = body.content_md5() if refuse_damage else None
 
         def store(content: bytes) -> ObjectMeta:
+            if digest not in (None, content_md5([content])):
+                raise refusal(ServiceError, "part", 400, "InvalidDigest")
             self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts))
             part = self._oss.put_part(upload_id, number, content)
             return ObjectMeta(size=len(content), etag=part.etag, crc64=self._crc(part.crc64))

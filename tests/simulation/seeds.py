@@ -101,6 +101,8 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "downloa
         "if_exists": choose(("overwrite",) * 6 + ("skip", "skip_if_same", "fail", "fail")),
         changed: choose(("restart", "restart", "restart", "fail")),
     }
+    if direction == "upload":
+        options["fingerprint"] = choose(("content",) * 5 + ("stat",))
     return Profile(
         direction=direction,
         size=size,

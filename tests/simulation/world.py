@@ -99,6 +99,7 @@ class Try(Process):
         self.was_killed = False
         self.told = ""  # to stop, by on_kill; or that it is an orphan: from there on at every look
         self.was_timed_out = self.was_ended_twice = False
+        self.rang_after = ""  # the step before the alarm
         self.drops = self.store_has_failed = False
         self.is_overlapped = False  # the scheduler of Airflow has given it up and starts the next one
         # chaos
@@ -232,7 +233,7 @@ class World:
         if not process.was_timed_out:  # Airflow's alarm rings once
             process.was_timed_out = True
             process.was_ended_twice = bool(process.told or self.ledger.newer_than(process))
-            process.last_step = ("timeout", True)
+            process.rang_after, process.last_step = process.last_step[0], ("timeout", True)
             raise TaskTimeout
 
     def kill(self, process: Try) -> None:

@@ -218,6 +218,21 @@ def test_a_checkpoint_of_another_transfer_is_logged_and_left(
     assert stored(store) == STATE
 
 
+def test_the_checkpoint_of_an_overtaken_try_that_saved_late_is_not_deleted(
+    store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpointer.load()
+    checkpointer.save(STATE)
+    late = replace(STATE, owner=OLDER, upload_id="of another upload")
+    put(store, late)
+
+    with caplog.at_level(logging.WARNING):
+        checkpointer.delete()
+
+    assert stored(store) == late
+    assert f"is not deleted: try {OLDER.try_number} ({OLDER.identity}) has written it" in caplog.text
+
+
 # --- saving -----------------------------------------------------------------------------------------------------------
 
 

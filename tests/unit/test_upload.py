@@ -758,16 +758,13 @@ def test_an_exception_in_the_progress_callback_ends_the_transfer_cleanly(transfe
     assert transfers.upload(source).parts_kept >= 2
 
 
-# --- helpers ----------------------------------------------------------------------------------------------------------
-
-
 # --- fingerprints -----------------------------------------------------------------------------------------------------
 
 
 def test_a_file_whose_stat_is_the_same_is_not_read_again_for_the_parts_that_oss_has(
     transfers: Transfers, tmp_path: Path
 ) -> None:
-    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3, fingerprint="stat")
     found = source.stat()
     with source.open("r+b") as file:
         file.seek(PART + 5)
@@ -784,7 +781,7 @@ def test_a_file_whose_stat_is_the_same_is_not_read_again_for_the_parts_that_oss_
 def test_a_file_whose_stat_is_another_is_compared_by_its_content(
     transfers: Transfers, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
-    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3, fingerprint="stat")
     with source.open("r+b") as file:
         file.seek(PART + 5)
         file.write(b"seen")  # in part 2
@@ -799,7 +796,7 @@ def test_a_file_whose_stat_is_another_is_compared_by_its_content(
 
 def test_parts_of_two_files_are_never_trusted_by_the_stat_of_one(transfers: Transfers, tmp_path: Path) -> None:
     """One worker sends three parts, another one with other bytes two, and then it is the first one's turn again."""
-    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3, fingerprint="stat")
     (tmp_path / "other").mkdir()
     other = a_file(tmp_path / "other", size=5 * PART, seed=2)
     transfers.oss.fail_after("UploadPart", 2, BROKEN)
@@ -812,10 +809,37 @@ def test_parts_of_two_files_are_never_trusted_by_the_stat_of_one(transfers: Tran
     assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
 
 
+@pytest.mark.parametrize("first", ["content", "stat"])
+def test_a_part_that_was_damaged_on_its_way_is_never_trusted_by_the_files_stat(
+    transfers: Transfers, tmp_path: Path, first: str
+) -> None:
+    """The try that sent it was told, and ended before it could send it again."""
+    source = a_file(tmp_path, size=5 * PART)
+    transfers.oss.fail("UploadPart", part_number=2, fault=Fault("flip", after_bytes=77), times=None)
+    with pytest.raises(OSSResumeError):
+        transfers.upload(source, fingerprint=first)
+    transfers.oss.clear_faults()
+
+    transfers.upload(source, fingerprint="stat")
+
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+def test_parts_that_were_sent_by_content_are_compared_by_content(transfers: Transfers, tmp_path: Path) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    found = source.stat()
+    with source.open("r+b") as file:
+        file.write(b"unseen")
+    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    assert transfers.upload(source, fingerprint="stat").parts_kept == 2
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
 def test_a_checkpoint_that_does_not_say_whose_parts_they_are_is_compared_by_content(
     transfers: Transfers, tmp_path: Path
 ) -> None:
-    source = interrupted_upload(transfers, tmp_path, parts_sent=3)
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3, fingerprint="stat")
     [(key, text)] = transfers.store.texts.items()
     content = json.loads(text)
     del content["source"]  # as earlier versions wrote it
