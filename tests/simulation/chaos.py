@@ -165,6 +165,7 @@ class Chaos:
             if action.group in self.groups and (points := action.points(direction))
             if profile.verify or action.group != "flip"
             if profile.crc_headers or action.group != "flip"
+            if not profile.options.get("byte_range") or action.group != "flip"  # OSS has no CRC-64 of a range
         ]
         # Points that a transfer of this size hardly comes to; most faults are not wasted on them.
         multipart = ("initiate", "part", "list", "complete", "abort")

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import Try, World
 
 FOREVER = 10**9
+TOO_SHORT = b"no bytes that anybody wrote"  # stands for the range of an object that ends before it does
 
 
 @dataclass
@@ -128,7 +129,14 @@ class Ledger:
         self.product_is(content, "put by others")
 
     def truths_of(self, process: Try) -> list[bytes | None]:
-        return [version.content for version in self.truths if version.was_there(process.began, process.ended)]
+        """Return what the try may have moved: of a download of a range, that range of each version."""
+        return [
+            self._wanted(version.content) for version in self.truths if version.was_there(process.began, process.ended)
+        ]
+
+    def _wanted(self, content: bytes | None) -> bytes | None:
+        start, stop = self._world.byte_range or (0, len(content or b""))
+        return content if content is None else content[start:stop] if stop <= len(content) else TOO_SHORT
 
     def has_changed_under(self, process: Try) -> bool:
         return self.truths[-1].since >= process.began
@@ -362,7 +370,7 @@ class Ledger:
             return set()
         data, plan = path.read_bytes(), checkpoint.plan
         return {
-            (part.start, part.stop)
+            (checkpoint.start + part.start, checkpoint.start + part.stop)
             for run in checkpoint.runs
             if crc64(data[plan[run.first - 1].start : plan[run.last - 1].stop]) == run.crc64
             and len(data) >= plan[run.last - 1].stop
@@ -391,7 +399,8 @@ class Ledger:
 
     def fetched(self, process: Try, start: int, stop: int | None, if_match: str | None, *, size: int) -> None:
         # A download of one part keeps no checkpoint, and nobody waits for what comes after a failure.
-        is_one_part = stop == size and start in (0, BEGINNING)
+        first, end = self._world.byte_range or (0, size)
+        is_one_part = stop == end and start in (first, BEGINNING)
         if stop is not None and if_match is not None and not is_one_part and process.failed_at is None:
             process.fetches_since_head.add((start, stop, if_match))
 
@@ -412,7 +421,7 @@ class Ledger:
         lost = [
             (start, stop)
             for start, stop, _ in sorted(process.fetches_since_head)
-            if (0 if start == BEGINNING else start, stop) not in proven
+            if (0 if start == BEGINNING and not self._world.byte_range else start, stop) not in proven
         ]
         if lost:
             self.violate(f"(3) {process} ended and left no proof of the bytes that it fetched: {lost}")

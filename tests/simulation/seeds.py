@@ -101,6 +101,9 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "downloa
         "if_exists": choose(("overwrite",) * 6 + ("skip", "skip_if_same", "fail", "fail")),
         changed: choose(("restart", "restart", "restart", "fail")),
     }
+    if direction == "download" and size and options["if_exists"] != "skip_if_same" and choose((False,) * 5 + (True,)):
+        start = choose(range(size))
+        options["byte_range"] = (start, choose(range(start + 1, size + 1)))
     if direction == "upload":
         options["fingerprint"] = choose(("content",) * 5 + ("stat",))
     return Profile(

@@ -32,7 +32,7 @@ from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
 from tests.simulation.chaos import Chaos
 from tests.simulation.disk import Disk
-from tests.simulation.ledger import FOREVER, Ledger
+from tests.simulation.ledger import FOREVER, TOO_SHORT, Ledger
 from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, OSS, STEP, Client, StoredPart
 from tests.simulation.rivals import Rivals
 from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, TaskTimeout, Thread
@@ -346,6 +346,11 @@ class World:
         return downloader.download(self.target)
 
     @property
+    def byte_range(self) -> tuple[int, int] | None:
+        """What of the object a download wants; None for all of it."""
+        return self.profile.options.get("byte_range")
+
+    @property
     def checkpoint_key(self) -> str:
         return checkpoint_key(self.profile.direction, f"oss://{BUCKET}/{KEY}", "dag", "run", "task", -1)
 
@@ -415,7 +420,9 @@ class World:
             is_ours = process.number > 1 and len(stood) == 1 and can_tell
             return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
         if isinstance(error, ArgumentError):
-            is_ours = process.number > 1 and len(stood) == 1 and self.profile.crc_headers
+            if TOO_SHORT in self.ledger.truths_of(process):
+                return True
+            is_ours = process.number > 1 and len(stood) == 1 and self.profile.crc_headers and not self.byte_range
             return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
         return False
 
