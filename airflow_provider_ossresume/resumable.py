@@ -210,7 +210,15 @@ def rebuild_checkpoint(
 
 def _part_size_of(listed: list[UploadedPart], size: int) -> int:
     """Return the size that all parts but the last of the file have."""
-    sizes = {part.size for part in listed if part.number * part.size < size}
+
+    def fits(part_size: int) -> bool:
+        """True when each part has that size, or is the last one and has what is left."""
+        lengths = {part.number: min(part_size, size - (part.number - 1) * part_size) for part in listed}
+        return all(part.size == lengths[part.number] for part in listed)
+
+    lasts = [part for part in listed if part.number > 1]
+    sizes = {*(part.size for part in listed), *((size - part.size) // (part.number - 1) for part in lasts)}
+    sizes = {part_size for part_size in sizes if part_size > 0 and fits(part_size)}
     if len(sizes) != 1:
         raise ArgumentError("part_size", None, f"the {len(listed)} parts on OSS do not tell it; pass the upload's own")
     return sizes.pop()

@@ -321,7 +321,9 @@ class OSSResumeHook(BaseHook):
             xcom_holder_task_id=xcom_holder_task_id,
         )
         key = checkpoint_key(direction, target.uri, *run.identity(file))
-        return Checkpointer(store, key, owner=run.owner, interval=self.transfer_config.checkpoint_interval)
+        return Checkpointer(
+            store, key, owner=run.owner, began=run.began, interval=self.transfer_config.checkpoint_interval
+        )
 
     def clean_checkpoints(
         self,
@@ -517,6 +519,7 @@ class _Run:
 
     def __init__(self, context: Mapping[str, Any] | None) -> None:
         self.context = context
+        self.began: float | None = None
         if context is None:
             self.owner = this_process()
             self.name = self.owner.identity
@@ -525,6 +528,8 @@ class _Run:
             self._ids = (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
             self.name = " ".join(map(str, self._ids))
             self.owner = this_process(ti.try_number, task=self.name)
+            start = getattr(ti, "start_date", None)
+            self.began = start.timestamp() if start else None
 
     def identity(self, file: str | os.PathLike[str]) -> tuple[object, ...]:
         """Return what tells this transfer's checkpoint from others: the task instance, or outside one the file."""

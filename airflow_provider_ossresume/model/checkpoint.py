@@ -17,7 +17,14 @@ from typing import Any, ClassVar
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable
 from airflow_provider_ossresume.model.crc64 import combine
-from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, MAX_PART_COUNT, MIN_PART_SIZE, Part, PartPlan
+from airflow_provider_ossresume.model.parts import (
+    MAX_OBJECT_SIZE,
+    MAX_PART_COUNT,
+    MAX_PART_SIZE,
+    MIN_PART_SIZE,
+    Part,
+    PartPlan,
+)
 
 FORMAT_VERSION = 1
 MAX_CHECKPOINT_SIZE = 64 * 1024  # a larger text is none of ours; Airflow's state store warns from there on
@@ -69,7 +76,7 @@ class UploadCheckpoint:
 
 
 def _is_possible(plan: PartPlan) -> bool:
-    return plan.part_size >= MIN_PART_SIZE and len(plan) <= MAX_PART_COUNT
+    return MIN_PART_SIZE <= plan.part_size <= MAX_PART_SIZE and len(plan) <= MAX_PART_COUNT
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,9 @@ class DownloadCheckpoint:
         """True when a download has such parts; one edited by hand might ask for single bytes."""
         return _is_possible(self.plan)
 
+    def has(self, part: Part) -> bool:
+        return any(run.first <= part.number <= run.last for run in self.runs)
+
     def with_part(self, part: Part, crc64: int) -> DownloadCheckpoint:
         """Return the checkpoint with one more finished part; it joins the runs that it touches."""
         before = [run for run in self.runs if run.last < part.number]
@@ -153,7 +163,8 @@ def options_digest(options: Mapping[str, str]) -> str:
 def encode(checkpoint: Checkpoint, *, saved_at: float | None = None) -> str:
     """Return the checkpoint as one line of JSON: under 2 KiB as long as the done parts lie in few runs.
 
-    :param saved_at: seconds since 1970; no try reads it, it tells how old a checkpoint is that nobody needs any more
+    :param saved_at: seconds since 1970; it tells how old a checkpoint is that nobody needs any more, and whether one
+        was there before a try began
     """
     content = asdict(checkpoint)
     if isinstance(checkpoint, DownloadCheckpoint):

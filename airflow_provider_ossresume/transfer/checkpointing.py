@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable, StoreUnavailable, TrySuperseded
-from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, decode, encode
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, decode, encode, saved_at
 
 log = logging.getLogger(__name__)
 
 DROP_TIME = 3.0  # seconds; Airflow 3 kills a task that it stops after five
+CLOCK_SKEW = 60.0  # seconds that workers' clocks may differ
 OWNER_CHECK_INTERVAL = 10.0  # seconds until a superseded try notices
 LOAD_ATTEMPTS = 4
 RETRY_INTERVAL = 5.0  # seconds until a store that could not save is asked again; each time is a warning in the log
@@ -55,6 +56,8 @@ class Checkpointer:
     """The checkpoint of one transfer, held by one try.
 
     :param interval: least seconds between two saves that :meth:`tick` makes
+    :param began: when the try began, in seconds since 1970; now by default. A checkpoint that was saved before is no
+        newer try's, whatever its number: they begin anew where a run is deleted and made again under its name
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Checkpointer:
         *,
         owner: Owner,
         interval: float,
+        began: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         wall_clock: Callable[[], float] = time.time,
@@ -77,6 +81,7 @@ class Checkpointer:
         self._clock = clock
         self._sleep = sleep
         self._wall_clock = wall_clock
+        self._began = wall_clock() if began is None else began
         self._is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True
         self._current: Checkpoint | None = None
         self._is_saved = True
@@ -126,7 +131,7 @@ class Checkpointer:
         self._has_looked = True
         self._is_stored = text is not None
         checkpoint = self._read(text)
-        if checkpoint and checkpoint.owner.try_number > self.owner.try_number:
+        if checkpoint and checkpoint.owner.try_number > self.owner.try_number and not self._is_older(text):
             raise _superseded(checkpoint.owner)
         self._predecessor = checkpoint.owner if checkpoint else None
         return checkpoint
@@ -199,18 +204,24 @@ class Checkpointer:
         :raises StoreUnavailable: when that cannot be told now
         :raises TrySuperseded: when it is a newer try's
         """
-        stored = self._read(self._store.load(self.key))
+        text = self._store.load(self.key)
+        stored = self._read(text)
         is_first_look, self._has_looked = not (self._has_looked or self.saves), True
         if stored and is_first_look and stored.owner.try_number == 0:
             # Outside Airflow tries have no numbers: what the first look finds was there before us, unless ours was.
             self._predecessor = stored.owner
-        if stored and self._is_successor(stored.owner):
+        if stored and self._is_successor(stored.owner) and not self._is_older(text):
             self.successor = stored
             raise _superseded(stored.owner)
         return stored
 
     def _is_successor(self, owner: Owner) -> bool:
         return owner != self._predecessor and self.owner.is_superseded_by(owner)
+
+    def _is_older(self, text: str | None) -> bool:
+        """True when a checkpoint was saved before this try began."""
+        saved = saved_at(text) if text else None
+        return saved is not None and saved.timestamp() < self._began - CLOCK_SKEW
 
     def _read(self, text: str | None) -> Checkpoint | None:
         """Return the checkpoint that a text is, or None for one that is none of this transfer's."""
@@ -260,7 +271,7 @@ class Checkpointer:
             return None
         self._current, self._is_stored = replace(checkpoint, owner=self.owner), True
         # Airflow's task state store tells a try that is over so only when it writes; then a newer one may have written.
-        self._store.save(self.key, encode(self._current))
+        self._store.save(self.key, encode(self._current, saved_at=self._wall_clock()))
         self._is_saved = True
         self.saves += 1
         self._look_up()

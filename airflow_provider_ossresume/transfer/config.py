@@ -17,6 +17,7 @@ from airflow_provider_ossresume.model.parts import (
 
 FIRST_WORKERS, MOST_WORKERS = 2, 32  # measured: docs/performance
 LIMITED_WORKERS = 16  # those that share a bandwidth have to be as many from the beginning
+LEAST_RATE = 8 * 1024  # bytes per second of one worker: 64 KiB have to move within stall_timeout
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
 TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
 
@@ -43,7 +44,8 @@ class TransferConfig:
     :param progress_interval: seconds between two progress lines in the log, default 10; 0 logs none
     :param verify: compare CRC-64s of parts and of the whole with OSS's, default True. Without it, resumed uploads send
         every part again, since nothing proves the ones that are there.
-    :param max_bandwidth: bytes per second for the whole transfer, shared evenly by its workers; None is unlimited
+    :param max_bandwidth: bytes per second for the whole transfer, at least 8 KiB, shared evenly by its workers, with at
+        most one for each 8 KiB; None is unlimited
     :raises ArgumentError: for a value out of range, named
     """
 
@@ -80,7 +82,7 @@ class TransferConfig:
             raise ArgumentError("verify", self.verify, "give True or False")
         if self.max_bandwidth is not None:
             self._set_size("max_bandwidth")
-            self._check("max_bandwidth", 1024, 2**50)
+            self._check("max_bandwidth", LEAST_RATE, 2**50)
 
     @property
     def part_bytes(self) -> int | None:
@@ -99,12 +101,14 @@ class TransferConfig:
     @property
     def first_workers(self) -> int:
         """How many parts are in flight to begin with."""
-        return self.max_concurrency or (FIRST_WORKERS if self.max_bandwidth is None else LIMITED_WORKERS)
+        return self.max_concurrency or FIRST_WORKERS if self.max_bandwidth is None else self.most_workers
 
     @property
     def most_workers(self) -> int:
         """How many parts may be in flight at once."""
-        return self.max_concurrency or (MOST_WORKERS if self.max_bandwidth is None else LIMITED_WORKERS)
+        if self.max_bandwidth is None:
+            return self.max_concurrency or MOST_WORKERS
+        return min(self.max_concurrency or LIMITED_WORKERS, int(self.max_bandwidth) // LEAST_RATE)
 
     def rate_per_worker(self, parts: int) -> float | None:
         """Return the bytes per second that each worker may move when so many parts are to be moved."""

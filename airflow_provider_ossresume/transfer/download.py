@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -35,6 +36,7 @@ from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, 
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
 from airflow_provider_ossresume.transfer.local import (
     Beginning,
+    FileIdentity,
     PartFile,
     PartSink,
     SourceFile,
@@ -51,6 +53,7 @@ from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
 log = logging.getLogger(__name__)
 
 BEGINNING_SIZE = 2**18  # bytes that are asked for before anything is known of the object
+MTIME_STEP = 2.0  # seconds; FAT's
 LOCK_TIMEOUT = 30.0  # seconds; a superseded try lets go of the part file within ten
 MAX_NAME_BYTES = 255  # of one file name on the file systems that workers have
 
@@ -112,6 +115,12 @@ class DownloadOptions:
         return parse_mode("file_mode", self.file_mode)
 
 
+class _FileChanged(LocalFileError):
+    """What stands under the final name is not what stood there when the download began."""
+
+    retryable = True
+
+
 class Downloader(Transfer[DownloadClient, DownloadOptions]):
     """One download of one object, by one try; dropped, its part file is removed.
 
@@ -131,12 +140,14 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         """
         path = check_target_file(file, create_parents=self._options.create_parents)
         stopwatch = Stopwatch(self._target, str(path))
+        self._fetched: dict[Part, int] = {}  # what workers have finished since the last beginning, with its CRC-64
         try:
             settled = self._download_or_restart(path)
         except TrySuperseded:
             raise
         except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
             if not (self._drop_when(error) and self._drop_all(path)):
+                self._take_in_fetched()
                 self._checkpointer.save_at_end()
             self._progress.fail()
             raise
@@ -149,15 +160,16 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             if self._options.object_changed == "fail":
                 raise
             reason: Exception = error
-        except IntegrityError as error:
+        except (IntegrityError, _FileChanged) as error:
             reason = error
         self._progress.restart()
         log.warning("Restarting the download of %s, once: %s", self._target, reason)
         self._checkpointer.check_owner()
-        return self._download(path)
+        return self._download(path, is_second=True)
 
-    def _download(self, path: Path) -> Settled:
+    def _download(self, path: Path, *, is_second: bool = False) -> Settled:
         part_path = self._part_path(path)
+        stood = FileIdentity.at(path)
         stored = self._checkpointer.load(watch=self._watch, is_ours=partial(self._is_ours, part_path))
         with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
             size = self._beginning_size(path, stored)
@@ -168,10 +180,11 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             if self._options.if_exists == "fail":
                 may_be_ours = self._options.earlier_try or stored is not None
             if settled := self._settle(pool, path, meta, may_be_ours=may_be_ours):
+                self._checkpointer.check_owner()  # to compare the bytes may have taken long
                 try:
-                    remove_part_file(part_path)
+                    self._remove(part_path)
                 except LocalFileError as error:
-                    log.warning("%s", error)
+                    log.warning("%s is kept: %s", part_path, error)
                 return settled
             file = files.enter_context(PartFile(part_path))
             self._lock(file, stored)
@@ -187,8 +200,9 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             crc = checkpoint.runs[0].crc64 if checkpoint.runs else 0
             self._compare(file, checkpoint, crc)
             self._checkpointer.check_owner()
-            mtime = meta.last_modified.timestamp() if self._options.preserve_mtime and meta.last_modified else None
-            file.publish(path, size=meta.size, mode=mode, mtime=mtime)
+            if FileIdentity.at(path) != stood and not (is_second and self._options.if_exists == "overwrite"):
+                raise _FileChanged(f"{path} was written, or removed, while it was downloaded")
+            file.publish(path, size=meta.size, mode=mode, mtime=self._mtime(meta))
         return "transferred", meta, crc
 
     def _beginning_size(self, path: Path, stored: Checkpoint | None) -> int:
@@ -241,20 +255,36 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         if may_be_ours or policy == "skip_if_same":
             crc = self._crc64_of(pool, path, meta)
             if crc is not None and same_content(meta, size=meta.size, crc64=crc):
-                if may_be_ours:
+                if may_be_ours and self._has_our_looks(path, meta):
                     log.info("%s holds the object's bytes already: an earlier try had finished", path)
                     return "already there", meta, crc
-                log.info("%s holds the object's bytes already, skipped", path)
-                return "skipped", meta, crc
+                if policy == "skip_if_same":
+                    log.info("%s holds the object's bytes already, skipped", path)
+                    return "skipped", meta, crc
         if policy == "fail":
             raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids to overwrite it")
         return None
 
+    def _has_our_looks(self, path: Path, meta: ObjectMeta) -> bool:
+        """True when the file has the permissions and the time of modification that this download gives it."""
+        found = path.stat()
+        mtime = self._mtime(meta)
+        return self._options.mode in (None, stat.S_IMODE(found.st_mode)) and (
+            mtime is None or abs(found.st_mtime - mtime) < MTIME_STEP
+        )
+
+    def _mtime(self, meta: ObjectMeta) -> float | None:
+        return meta.last_modified.timestamp() if self._options.preserve_mtime and meta.last_modified else None
+
     def _crc64_of(self, pool: Pool, path: Path, meta: ObjectMeta) -> int | None:
-        if path.stat().st_size != meta.size:
+        """Return the CRC-64 of the file that is there; None when it is another one anyway, or cannot be read."""
+        try:
+            if path.stat().st_size != meta.size:
+                return None
+            with SourceFile(path) as existing:
+                return crc64_of_range(pool, existing, 0, meta.size)
+        except (ArgumentError, OSError):
             return None
-        with SourceFile(path) as existing:
-            return crc64_of_range(pool, existing, 0, meta.size)
 
     # --- part by part -------------------------------------------------------------------------------------------------
 
@@ -281,7 +311,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             stored,
             target=self._target,
             meta=meta,
-            part_file=file.path.name,
+            part_file=file.name,
             part_file_exists=not file.is_new,
             start=self._start,
         )
@@ -309,7 +339,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             size=meta.size,
             crc64=meta.crc64,
             part_size=plan.part_size,
-            part_file=file.path.name,
+            part_file=file.name,
             owner=self._checkpointer.owner,
             start=self._start,
         )
@@ -350,6 +380,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         if len(plan) > 1:
             self._checkpointer.update(checkpoint)  # saved at the first tick, while the workers fetch
 
+        self._fetched = {}
+
         def fetch(part: Part) -> tuple[Part, int]:
             sink = PartSink(
                 file,
@@ -366,6 +398,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 )
             else:
                 sink.open()
+            self._fetched[part] = sink.crc64
             return part, sink.crc64
 
         is_here = len(beginning) == checkpoint.size
@@ -377,6 +410,14 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         self._progress.tick()
         return checkpoint
 
+    def _take_in_fetched(self) -> None:
+        """Note the parts that workers have finished: a signal may strike before this thread has their results."""
+        checkpoint = self._checkpointer.current
+        for part, crc in self._fetched.items():
+            if isinstance(checkpoint, DownloadCheckpoint) and not checkpoint.has(part):
+                checkpoint = checkpoint.with_part(part, crc)
+                self._checkpointer.update(checkpoint)
+
     def _compare(self, file: PartFile, checkpoint: DownloadCheckpoint, crc: int) -> None:
         if not self._config.verify:
             return
@@ -385,6 +426,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         elif checkpoint.crc64 is None:
             log.warning("OSS has no CRC-64 of %s, so the download cannot be compared with it", self._target)
         elif crc != checkpoint.crc64:
+            self._fetched = {}
             file.reset()
             if len(checkpoint.plan) > 1:
                 self._checkpointer.update(replace(checkpoint, runs=()))
@@ -398,16 +440,23 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
     def _part_path(self, path: Path) -> Path:
         return path.with_name(part_file_name(path.name, self._checkpointer.key))
 
+    def _remove(self, part_path: Path) -> None:
+        """Remove the part file, if there is one.
+
+        :raises LocalFileError: when it cannot be removed, or another process writes to it
+        """
+        if part_path.exists():
+            with PartFile(part_path) as file:
+                if not file.lock():
+                    raise LocalFileError("another process writes to it")
+                remove_part_file(part_path)
+
     def _drop_all(self, path: Path) -> bool:
         """Remove the part file, and then forget the checkpoint; False when all is kept."""
         part_path = self._part_path(path)
         try:
             checkpoint = self._checkpointer.claim(is_ours=partial(self._is_ours, part_path))
-            if part_path.exists():
-                with PartFile(part_path) as file:
-                    if not file.lock():
-                        raise LocalFileError("another process writes to the part file")
-                    remove_part_file(part_path)
+            self._remove(part_path)
             if checkpoint is not None:
                 self._checkpointer.delete()
         except TrySuperseded as error:
@@ -427,4 +476,7 @@ def part_file_name(name: str, key: str) -> str:
     """
     suffix = f".{hashlib.sha256(key.encode()).hexdigest()[:12]}.ossresume-part"
     room = MAX_NAME_BYTES - 1 - len(suffix)
-    return f".{os.fsdecode(os.fsencode(name)[:room])}{suffix}"
+    encoded = os.fsencode(name)
+    if len(encoded) > room:  # not within a character
+        name = encoded[:room].decode("utf-8", "ignore") if name.isprintable() else os.fsdecode(encoded[:room])
+    return f".{name}{suffix}"

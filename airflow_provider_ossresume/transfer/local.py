@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import re
+import secrets
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -20,6 +23,8 @@ from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.parts import Part, format_size
 from airflow_provider_ossresume.transfer.pool import Pool
 from airflow_provider_ossresume.transfer.progress import Meter
+
+log = logging.getLogger(__name__)
 
 READ_SIZE = 2**18  # measured, as the next: a piece stays in the processor's cache from the disk to the socket
 WRITE_SIZE = 2**20  # more bytes for each turn at Python's lock (docs/performance)
@@ -40,6 +45,14 @@ class FileIdentity:
     @classmethod
     def of(cls, found: os.stat_result) -> FileIdentity:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+    @classmethod
+    def at(cls, path: Path) -> FileIdentity | None:
+        """Return that of what stands there, which may be a link; None for nothing."""
+        try:
+            return cls.of(os.lstat(path))
+        except OSError:
+            return None
 
     @property
     def text(self) -> str:
@@ -223,11 +236,15 @@ class PartBody:
 class PartFile:
     """Where a download grows, beside its final name; held under a lock, so it has one writer at a time.
 
+    On a file system without locks each try has one of its own, which no other one goes on with.
+
+    :ivar name: the one that all tries of a download have for it
     :ivar is_new: True when it did not exist before
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.name = path.name
         self._file = self._open()
 
     def _open(self) -> int:
@@ -247,14 +264,26 @@ class PartFile:
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise LocalFileError(f"{self.path} cannot be locked: {_reason(error)}") from error
-            return True  # a file system without locks: the part's CRC-64s still notice a second writer
+            self._become_own()
+            return True
         if self._is_at_its_path():
             return True
         # The former writer published or removed it while we waited: what we locked is not the part file any more. A
         # third one may have begun another.
+        reopened = self._open()
         os.close(self._file)
-        self._file = self._open()
+        self._file = reopened
         return self.lock()
+
+    def _become_own(self) -> None:
+        log.warning("%s is on a file system without locks; a later try cannot go on with this download", self.path)
+        if self.is_new:
+            with suppress(OSError):
+                os.unlink(self.path)
+        self.path = self.path.with_name(f".{secrets.token_hex(8)}.ossresume-part")
+        own = self._open()
+        os.close(self._file)
+        self._file = own
 
     def _is_at_its_path(self) -> bool:
         try:
@@ -269,6 +298,9 @@ class PartFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         os.close(self._file)
+        if self.path.name != self.name:  # its own; published it is there no more
+            with suppress(OSError):
+                os.unlink(self.path)
 
     def check_space(self, size: int) -> None:
         """:raises LocalFileError: when growing to ``size`` bytes needs more than the file system has free"""
@@ -433,8 +465,11 @@ def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArgumentError("file", text, f"its folder cannot be made: {_reason(error)}") from error
-    if text.endswith(os.sep) or _is_folder(path, text):
+    kind = _kind(path, text)
+    if text.endswith(os.sep) or kind == stat.S_IFDIR:
         raise ArgumentError("file", text, "it is a folder; name the file that the object becomes")
+    if kind not in (None, stat.S_IFREG):
+        raise ArgumentError("file", text, "it is no regular file, and a download would take its place; name another")
     if not path.parent.is_dir():
         raise ArgumentError("file", text, f"the folder {path.parent} does not exist; make it or set create_parents")
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -442,11 +477,12 @@ def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> 
     return path
 
 
-def _is_folder(path: Path, text: str) -> bool:
+def _kind(path: Path, text: str) -> int | None:
+    """Return the kind of file that stands there, as :mod:`stat` names them; None for none."""
     try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
+        return stat.S_IFMT(os.stat(path).st_mode)
     except FileNotFoundError:
-        return False
+        return None
     except OSError as error:  # too long a name, for one
         raise ArgumentError("file", text, f"no file can stand there: {_reason(error)}") from error
 
@@ -480,13 +516,13 @@ def remove_part_file(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass  # some network file systems cannot; the file itself is on the disk
-    finally:
-        os.close(descriptor)
+    # Some network file systems cannot, and some folders are only for putting files in; the file itself is on the disk.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _reason(error: BaseException) -> str:

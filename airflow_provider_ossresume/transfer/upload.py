@@ -16,6 +16,7 @@ from typing import Literal, Protocol, get_args
 from airflow_provider_ossresume.errors import (
     AlreadyExists,
     ArgumentError,
+    CredentialsError,
     IntegrityError,
     InvalidPart,
     NoSuchKey,
@@ -181,12 +182,11 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
                 raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TB")
             try:
                 checkpoint = self._checkpointer.load(watch=self._watch, is_ours=self._is_ours)
-                if settled := self._settle(pool, source, checkpoint):
+                settled = self._settle(pool, source, checkpoint)
+                if settled or source.size < max(self._config.threshold_bytes, 1):
+                    self._checkpointer.check_owner()  # to compare the bytes may have taken long
                     self._drop(pool, checkpoint)
-                    return settled
-                if source.size < max(self._config.threshold_bytes, 1):
-                    self._drop(pool, checkpoint)
-                    return self._put(pool, source)
+                    return settled or self._put(pool, source)
                 return self._multipart(pool, source, checkpoint)
             except (SourceChanged, NoSuchUpload):
                 pool.join()  # parts that are still on their way must not land behind those of the restart
@@ -209,7 +209,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             log.info("%s exists, skipped", self._target)
             return "skipped", meta, meta.crc64
         crc = crc64_of_range(pool, source, 0, source.size) if wants_same and meta.size == source.size else None
-        if crc is not None and same_content(meta, size=source.size, crc64=crc) and self._has_our_headers(meta):
+        if crc is not None and self._is_what_we_send(meta, size=source.size, crc64=crc):
             if may_be_ours:
                 log.info("%s holds these bytes already: an earlier try had finished", self._target)
                 return "already there", meta, crc
@@ -222,10 +222,10 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             )  # fmt: skip
         return None
 
-    def _has_our_headers(self, meta: ObjectMeta) -> bool:
-        """True when the object's headers, as far as HEAD shows them, are those that this upload would set."""
-        return all(
-            meta.headers[name.lower()] == value
+    def _is_what_we_send(self, meta: ObjectMeta, *, size: int, crc64: int) -> bool:
+        """True when the object has these bytes and, as far as HEAD shows them, the headers that this upload sets."""
+        return same_content(meta, size=size, crc64=crc64) and all(
+            meta.headers[name.lower()] == value.strip(" \t")  # as HTTP takes it
             for name, value in self._options.headers.items()
             if name.lower() in meta.headers
         )
@@ -305,7 +305,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _finished_object(self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
         meta = self._head(pool)
         crc = crc64_of_range(pool, source, 0, source.size) if meta and meta.size == source.size else None
-        if meta and crc is not None and same_content(meta, size=source.size, crc64=crc):
+        if meta and crc is not None and self._is_what_we_send(meta, size=source.size, crc64=crc):
             log.info("%s holds these bytes already: the last try had finished it", self._target)
             return meta
         self._progress.beginning = "restarted"
@@ -318,8 +318,11 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _initiate(self, pool: Pool, plan: PartPlan, source: SourceFile) -> UploadCheckpoint:
         """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
 
+        answered: list[str] = []  # a signal may strike between an answer and its use
+
         def initiate(headers: Mapping[str, str]) -> str:
-            return self._oss.initiate(self._target, headers=headers)
+            answered.append(self._oss.initiate(self._target, headers=headers))
+            return answered[0]
 
         def begun(upload_id: str) -> UploadCheckpoint:
             checkpoint = UploadCheckpoint(
@@ -341,7 +344,9 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         except ServiceError:
             raise  # OSS began none
         except BaseException:
-            if not self._is_unnamed:
+            if answered:
+                begun(answered[0])
+            else:
                 log.warning(
                     "Nobody knows whether OSS has begun an upload to %s: no answer came in time. It holds no parts; "
                     "a lifecycle rule removes it", self._target,
@@ -447,7 +452,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _head_if_ours(self, pool: Pool, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
         """Return the object when it holds what was sent, as it does when an answer was lost; else raise the error."""
         meta = self._head(pool)
-        if meta and crc64 is not None and same_content(meta, size=size, crc64=crc64):
+        if meta and crc64 is not None and self._is_what_we_send(meta, size=size, crc64=crc64):
             log.info("%s holds what was sent: an earlier attempt or try had finished it (%s)", self._target, error.code)
             return meta
         raise error
@@ -461,7 +466,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             pool.call(lambda: self._oss.abort(target, checkpoint.upload_id))
         except NoSuchUpload:
             pass
-        except RequestError as error:
+        except (RequestError, CredentialsError) as error:
             log.warning(
                 "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
                 checkpoint.upload_id, target, error,
@@ -481,7 +486,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         except TrySuperseded as error:
             log.warning("%s", error)
             self._drop_what_nobody_names()
-        except (RequestError, StoreUnavailable, TimeoutError) as error:
+        except (RequestError, CredentialsError, StoreUnavailable, TimeoutError) as error:
             log.warning(
                 "The upload to %s could not be aborted, so it and its checkpoint are kept: %s", self._target, error
             )

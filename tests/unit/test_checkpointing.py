@@ -233,6 +233,23 @@ def test_the_checkpoint_of_an_overtaken_try_that_saved_late_is_not_deleted(
     assert f"is not deleted: try {OLDER.try_number} ({OLDER.identity}) has written it" in caplog.text
 
 
+@pytest.mark.parametrize(("age", "is_over"), [(0.0, False), (30.0, False), (90.0, True)])
+def test_a_higher_number_that_was_there_before_this_try_began_is_that_of_a_run_that_was_deleted(
+    store: Store, clock: Clock, age: float, is_over: bool
+) -> None:
+    """A Variable outlives its run; made again under its name, the run counts its tries from 1."""
+    store.texts[KEY] = encode(replace(STATE, owner=NEWER), saved_at=1_000_000 - age)
+    checkpointer = Checkpointer(store, KEY, owner=OLDER, interval=INTERVAL, began=1_000_000, clock=clock)
+
+    if is_over:
+        assert checkpointer.load() == replace(STATE, owner=NEWER)
+        checkpointer.save(LATER)
+        assert stored(store) == replace(LATER, owner=OLDER)
+    else:
+        with pytest.raises(TrySuperseded):
+            checkpointer.load()
+
+
 # --- saving -----------------------------------------------------------------------------------------------------------
 
 

@@ -46,7 +46,7 @@ FIELDS: dict[str, tuple[list[object], list[object]]] = {
     "checkpoint_interval": ([0, 0.5, 5, 86_400, "0.5"], [*NO_NUMBERS, 86_401]),
     "progress_interval": ([0, 0.5, 10, 86_400, "0"], [*NO_NUMBERS, 86_401]),
     "verify": ([True, False, "true", "False"], [None, 0, 1, "1", "no", ""]),
-    "max_bandwidth": ([None, 1024, "1MiB", "100 MB", 2**50], [*NO_SIZES, 0, 1023, 2**50 + 1, "1023"]),
+    "max_bandwidth": ([None, 8192, "1MiB", "100 MB", 2**50], [*NO_SIZES, 0, 8191, 2**50 + 1, "8191"]),
 }
 GOOD = [(name, value) for name, (good, _) in FIELDS.items() for value in good]
 BAD = [(name, value) for name, (_, bad) in FIELDS.items() for value in bad]
@@ -130,13 +130,13 @@ def test_a_config_written_in_sizes_equals_one_written_in_bytes() -> None:
     ("max_bandwidth", "workers", "parts", "rate"),
     [
         (None, 8, 100, None),
-        (8192, 8, 100, 1024.0),
-        ("1KiB", 64, 64, 16.0),
-        (3000, 2, 3, 1500.0),
-        (3000, 16, 3, 1000.0),
-        (3000, 16, 1, 3000.0),
-        (3000, 16, 0, 3000.0),
-        (3200, None, 100, 200.0),
+        (81920, 8, 100, 10240.0),
+        ("1MiB", 64, 64, 16384.0),
+        (300000, 2, 3, 150000.0),
+        (300000, 16, 3, 100000.0),
+        (300000, 16, 1, 300000.0),
+        (300000, 16, 0, 300000.0),
+        (320000, None, 100, 20000.0),
     ],
 )
 def test_the_bandwidth_is_shared_evenly_by_the_workers_that_have_parts(
@@ -155,6 +155,8 @@ def test_the_bandwidth_is_shared_evenly_by_the_workers_that_have_parts(
         ({"max_concurrency": 64}, 64, 64),
         ({"max_bandwidth": "1MiB"}, 16, 16),
         ({"max_bandwidth": "1MiB", "max_concurrency": 3}, 3, 3),
+        ({"max_bandwidth": "63KiB"}, 7, 7),
+        ({"max_bandwidth": "8KiB", "max_concurrency": 64}, 1, 1),
     ],
 )
 def test_workers_become_more_only_where_no_number_and_no_bandwidth_is_given(

@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_ossresume.errors import AccessDenied, ArgumentError, NoSuchUpload
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.object_options import ObjectOptions
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.resumable import (
     make_client,
@@ -22,7 +23,7 @@ from airflow_provider_ossresume.resumable import (
     resumable_download,
     resumable_upload,
 )
-from tests.world import BUCKET, PART, a_file, some_bytes
+from tests.world import BUCKET, PART, BytesBody, a_file, some_bytes
 
 BROKEN = Fault("status", status=403, code="AccessDenied")
 SMALL_PARTS = {"multipart_threshold": PART, "part_size": PART, "max_concurrency": 1}
@@ -201,3 +202,28 @@ def test_stores_stand_below_root_and_dir(make: object, folder: str, tmp_path: Pa
 def test_a_client_without_a_region_says_where_it_comes_from() -> None:
     with pytest.raises(ArgumentError, match="region=None: V4 signatures need it"):
         make_client("https://files.example.com", access_key_id="a", access_key_secret="b")
+
+
+@pytest.mark.parametrize("numbers", [[1, 2, 3], [2, 3], [1]])
+def test_the_part_size_of_an_upload_is_told_by_its_parts_the_last_one_included(
+    client: OssClient, oss: LocalOSS, tmp_path: Path, numbers: list[int]
+) -> None:
+    source, target = a_file(tmp_path, size=8 * PART), ObjectRef(BUCKET, "key")  # parts of 3, 3 and 2 times 100 KiB
+    upload_id = client.initiate(target)
+    for number in numbers:
+        part = source.read_bytes()[(number - 1) * 3 * PART : number * 3 * PART]
+        client.upload_part(target, upload_id, number, BytesBody(part))
+
+    rebuilt = rebuild_checkpoint(client, BUCKET, "key", upload_id, source, store=make_upload_store(tmp_path))
+
+    assert rebuilt.part_size == 3 * PART
+
+
+def test_a_last_part_alone_tells_no_part_size(client: OssClient, oss: LocalOSS, tmp_path: Path) -> None:
+    """Part 3 of 800 KiB with 200 KiB may be the third of four, or the last behind two of 300."""
+    source, target = a_file(tmp_path, size=8 * PART), ObjectRef(BUCKET, "key")
+    upload_id = client.initiate(target)
+    client.upload_part(target, upload_id, 3, BytesBody(source.read_bytes()[6 * PART :]))
+
+    with pytest.raises(ArgumentError, match="do not tell it"):
+        rebuild_checkpoint(client, BUCKET, "key", upload_id, source, store=make_upload_store(tmp_path))

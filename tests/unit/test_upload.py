@@ -621,6 +621,31 @@ def test_an_unknown_policy_is_refused_by_name(transfers: Transfers, tmp_path: Pa
         transfers.upload(a_file(tmp_path), **{argument: "perhaps"})
 
 
+def test_the_bytes_under_other_headers_are_not_what_an_upload_that_is_gone_had_made(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = a_file(tmp_path, size=5 * PART)
+    transfers.upload(source, headers={"x-oss-meta-v": "1"})
+    transfers.oss.fail("UploadPart", nth=3, fault=Fault("status", status=403, code="AccessDenied"))
+    with pytest.raises(AccessDenied):
+        transfers.upload(source, headers={"x-oss-meta-v": "2"})
+    transfers.oss.clear_faults()
+    [upload] = transfers.client.list_uploads(BUCKET)
+    transfers.client.abort(target_of("key"), upload.upload_id)  # as the lifecycle rule does
+
+    transfers.upload(source, headers={"x-oss-meta-v": "2"}, earlier_try=True)
+
+    assert transfers.client.head_object(target_of("key")).metadata == {"v": "2"}
+
+
+def test_blanks_that_http_takes_off_a_header_make_no_other_object(transfers: Transfers, tmp_path: Path) -> None:
+    source = a_file(tmp_path)
+    options: dict[str, Any] = {"headers": {"x-oss-meta-note": " nightly "}, "if_exists": "fail"}
+    transfers.upload(source, **options)
+
+    assert transfers.upload(source, earlier_try=True, **options).outcome == "already there"
+
+
 # --- stopping and tries that overlap ----------------------------------------------------------------------------------
 
 
