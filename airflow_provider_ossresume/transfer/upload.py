@@ -35,6 +35,7 @@ from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPl
 from airflow_provider_ossresume.model.resume import (
     Begin,
     Restart,
+    Resume,
     candidate_parts,
     decide_upload,
     is_upload_to,
@@ -183,7 +184,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             try:
                 checkpoint = self._checkpointer.load(watch=self._watch, is_ours=self._is_ours)
                 settled = self._settle(pool, source, checkpoint)
-                if settled or source.size < max(self._config.threshold_bytes, 1):
+                if settled or self._takes_one_request(source, checkpoint):
                     self._checkpointer.check_owner()  # to compare the bytes may have taken long
                     self._drop(pool, checkpoint)
                     return settled or self._put(pool, source)
@@ -238,6 +239,11 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
 
     # --- one request --------------------------------------------------------------------------------------------------
 
+    def _takes_one_request(self, source: SourceFile, checkpoint: Checkpoint | None) -> bool:
+        """True for a small file, unless parts of it may have been sent: with another threshold, or adopted."""
+        is_small = source.size < max(self._config.threshold_bytes, 1)
+        return is_small and not isinstance(self._decision(source, checkpoint), Resume)
+
     def _put(self, pool: Pool, source: SourceFile) -> Settled:
         self._progress.begin(total=source.size, parts=1)
         log.info("Uploading %s (%s) to %s in one request", source.path, format_size(source.size), self._target)
@@ -281,7 +287,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         self, pool: Pool, source: SourceFile, stored: Checkpoint | None
     ) -> tuple[UploadCheckpoint, list[UploadedPart]] | ObjectMeta | None:
         """Return the upload to go on with and its parts, or the object when it is finished, or None to begin."""
-        decision = decide_upload(stored, target=self._target, size=source.size, options=self._options.digest)
+        decision = self._decision(source, stored)
         if isinstance(decision, Begin):
             log.info("A new upload to %s: %s (%s)", self._target, decision.reason, self._checkpointer)
             return None
@@ -301,6 +307,11 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             self._target, checkpoint.owner.try_number, checkpoint.upload_id, self._checkpointer,
         )  # fmt: skip
         return checkpoint, listed
+
+    def _decision(
+        self, source: SourceFile, stored: Checkpoint | None
+    ) -> Begin | Resume[UploadCheckpoint] | Restart[UploadCheckpoint]:
+        return decide_upload(stored, target=self._target, size=source.size, options=self._options.digest)
 
     def _finished_object(self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
         meta = self._head(pool)

@@ -227,3 +227,15 @@ def test_a_last_part_alone_tells_no_part_size(client: OssClient, oss: LocalOSS, 
 
     with pytest.raises(ArgumentError, match="do not tell it"):
         rebuild_checkpoint(client, BUCKET, "key", upload_id, source, store=make_upload_store(tmp_path))
+
+
+def test_an_adopted_upload_of_a_small_file_is_gone_on_with(client: OssClient, oss: LocalOSS, tmp_path: Path) -> None:
+    source, target, store = a_file(tmp_path), ObjectRef(BUCKET, "key"), make_upload_store(tmp_path)
+    upload_id = client.initiate(target)
+    client.upload_part(target, upload_id, 1, BytesBody(source.read_bytes()[:PART]))
+    rebuild_checkpoint(client, BUCKET, "key", upload_id, source, store=store)
+
+    result = resumable_upload(client, BUCKET, "key", source, store=store)
+
+    assert result.parts_kept == 1
+    assert oss.object(BUCKET, "key") == source.read_bytes()
