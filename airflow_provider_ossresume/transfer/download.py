@@ -267,7 +267,10 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
 
     def _has_our_looks(self, path: Path, meta: ObjectMeta) -> bool:
         """True when the file has the permissions and the time of modification that this download gives it."""
-        found = path.stat()
+        try:
+            found = path.stat()
+        except OSError:  # it has gone
+            return False
         mtime = self._mtime(meta)
         return self._options.mode in (None, stat.S_IMODE(found.st_mode)) and (
             mtime is None or abs(found.st_mtime - mtime) < MTIME_STEP
@@ -477,6 +480,6 @@ def part_file_name(name: str, key: str) -> str:
     suffix = f".{hashlib.sha256(key.encode()).hexdigest()[:12]}.ossresume-part"
     room = MAX_NAME_BYTES - 1 - len(suffix)
     encoded = os.fsencode(name)
-    if len(encoded) > room:  # not within a character
-        name = encoded[:room].decode("utf-8", "ignore") if name.isprintable() else os.fsdecode(encoded[:room])
+    if len(encoded) > room:  # between two characters
+        name = encoded[:room].decode("utf-8", "ignore")
     return f".{name}{suffix}"
