@@ -18,7 +18,7 @@ MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
 MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
 MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
 MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
-MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TB
+MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TiB
 DEFAULT_PART_SIZES = {0: 8 * MIB, GIB: 16 * MIB, 4 * GIB: 32 * MIB}  # from an object's size on: docs/performance
 
 
@@ -82,7 +82,7 @@ def determine_part_size(total_size: int, preferred_size: int | None = None) -> i
     """
     if not 0 <= total_size <= MAX_OBJECT_SIZE:
         raise ArgumentError(
-            "total_size", total_size, f"OSS holds objects of 0 to {MAX_OBJECT_SIZE} bytes (48.8 TB); split the file"
+            "total_size", total_size, f"OSS holds objects of 0 to {MAX_OBJECT_SIZE} bytes (48.8 TiB); split the file"
         )
     default = max(size for least, size in DEFAULT_PART_SIZES.items() if total_size >= least)
     wanted = default if preferred_size is None else preferred_size

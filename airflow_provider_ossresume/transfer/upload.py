@@ -180,7 +180,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _upload(self, file: str | os.PathLike[str]) -> Settled:
         with SourceFile(file) as source, self._pool() as pool:
             if source.size > MAX_OBJECT_SIZE:
-                raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TB")
+                raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TiB")
             try:
                 checkpoint = self._checkpointer.load(watch=self._watch, is_ours=self._is_ours)
                 settled = self._settle(pool, source, checkpoint)

@@ -122,7 +122,7 @@ def test_the_preferred_part_size_is_raised_only_where_ten_thousand_parts_do_not_
 
 @pytest.mark.parametrize("total", [-1, MAX_OBJECT_SIZE + 1])
 def test_a_size_that_oss_cannot_hold_is_refused(total: int) -> None:
-    with pytest.raises(ArgumentError, match=rf"total_size={total}: .*48\.8 TB"):
+    with pytest.raises(ArgumentError, match=rf"total_size={total}: .*48\.8 TiB"):
         determine_part_size(total)
 
 
