@@ -76,6 +76,9 @@ class Service:
         class Handler(BaseHTTPRequestHandler):
             def serve(self) -> None:
                 parts = urlsplit(self.path)
+                if len(self.headers.get_all("Host", [])) != 1:
+                    self.send_error(400, "one Host header, as HTTP wants it")
+                    return
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 query = dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -247,7 +247,8 @@ def _headers(lines: list[str]) -> dict[str, str]:
             raise Refusal(400, "InvalidRequest", "A header of the request is malformed.")
         if name in headers and name in _SINGLE_HEADERS:
             raise Refusal(400, "InvalidRequest", f"The header {name} stands twice.")
-        headers[name] = f"{headers[name]},{value.strip()}" if name in headers else value.strip()
+        value = value.strip(" \t")  # HTTP's blanks, and no other ones
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
     if "transfer-encoding" in headers and (
         headers["transfer-encoding"].lower() != "chunked" or "content-length" in headers
     ):

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import socket
+import ssl
 import threading
 import time
 import weakref
@@ -247,7 +248,7 @@ def _send(sock: socket.socket, head: bytes, body: bytes | Iterable[Piece]) -> bo
         for start in range(0, len(view), SEND_SIZE):
             try:
                 sock.sendall(view[start : start + SEND_SIZE])
-            except (BrokenPipeError, ConnectionResetError):
+            except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 return False
     return True
 
@@ -318,7 +319,11 @@ class Answer(HTTPResponse):
         if self.fp is None or self.length == 0:
             return 0
         if self.chunked or self.length is None:
-            data = self.read1(len(buffer))
+            try:
+                data = self.read1(len(buffer))
+            except BaseException:
+                self.will_close = True  # http.client closes its file after a chunk without a size, as at the end
+                raise
             buffer[: len(data)] = data
             return len(data)
         size = self.fp.readinto1(buffer[: self.length])

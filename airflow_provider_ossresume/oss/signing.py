@@ -147,7 +147,7 @@ def v1_signature(string_to_sign: str, *, secret: str) -> str:
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value.strip() for name, value in headers.items()}
+    return {name.lower(): value.strip(" \t") for name, value in headers.items()}
 
 
 def _encode(text: str) -> str:

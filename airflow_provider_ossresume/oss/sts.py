@@ -265,7 +265,9 @@ def signed_headers(
     }
     if key.security_token:
         headers |= {"x-acs-accesskey-id": key.access_key_id, "x-acs-security-token": key.security_token}
-    return {**headers, "Authorization": authorization(method, query, headers, key=key)}
+    signature = authorization(method, query, headers, key=key)
+    del headers["host"]  # the connection sends it
+    return {**headers, "Authorization": signature}
 
 
 def authorization(method: str, query: str, headers: Mapping[str, str], *, key: Credentials) -> str:

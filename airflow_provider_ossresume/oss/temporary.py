@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -72,7 +73,10 @@ class RefreshedCredentials:
         self._source = source
         self._clock = clock
         self._state = _State()
-        self._flight = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._flight, self._process = threading.Lock(), os.getpid()
 
     def __repr__(self) -> str:
         return f"RefreshedCredentials({self._source})"
@@ -82,6 +86,7 @@ class RefreshedCredentials:
 
         :raises CredentialsError: when there are none that hold
         """
+        self._after_fork()
         state, now = self._state, self._clock()
         if state.credentials is None or now >= state.ends:
             return self._after_a_flight(state)
@@ -94,10 +99,15 @@ class RefreshedCredentials:
 
         :raises CredentialsError: when the source fails
         """
+        self._after_fork()
         state = self._state
         if state.credentials is not None and state.credentials != expired:
             return state.credentials  # another thread was quicker
         return self._after_a_flight(state)
+
+    def _after_fork(self) -> None:
+        if self._process != os.getpid():
+            self._begin()  # a flight of the parent's never ends here
 
     def _after_a_flight(self, seen: _State) -> Credentials:
         """Return what the flight brings that is under way; where there is none, begin one."""

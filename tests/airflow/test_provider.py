@@ -260,7 +260,8 @@ def test_the_command_line_tests_a_connection(command_line: CommandLine) -> None:
 
 
 def test_airflow_has_nothing_to_complain_of(command_line: CommandLine) -> None:
-    complaints = [line for line in command_line.log.splitlines() if "oss" in line.lower()]
+    log = command_line.log.replace(sys.prefix, "")  # a checkout's folder may have the package's name
+    complaints = [line for line in log.splitlines() if "oss" in line.lower()]
 
     assert complaints == []
 
