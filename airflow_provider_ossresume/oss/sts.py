@@ -249,14 +249,13 @@ def _read_token(path: str) -> str:
 def signed_headers(
     method: str, host: str, query: str, *, action: str, key: Credentials, now: float, nonce: str
 ) -> dict[str, str]:
-    """Return the headers of a signed request without a body.
+    """Return the headers of a signed request without a body; Host is signed, and the connection sends it.
 
     :param query: sorted and percent-encoded, as it stands in the URL
     :param now: seconds since 1970
     """
     headers = {
         "accept": "application/json",
-        "host": host,
         "x-acs-action": action,
         "x-acs-content-sha256": hashlib.sha256(b"").hexdigest(),
         "x-acs-date": _timestamp(now),
@@ -265,9 +264,7 @@ def signed_headers(
     }
     if key.security_token:
         headers |= {"x-acs-accesskey-id": key.access_key_id, "x-acs-security-token": key.security_token}
-    signature = authorization(method, query, headers, key=key)
-    del headers["host"]  # the connection sends it
-    return {**headers, "Authorization": signature}
+    return {**headers, "Authorization": authorization(method, query, {"host": host, **headers}, key=key)}
 
 
 def authorization(method: str, query: str, headers: Mapping[str, str], *, key: Credentials) -> str:

@@ -58,6 +58,7 @@ class Checkpointer:
     :param interval: least seconds between two saves that :meth:`tick` makes
     :param began: when the try began, in seconds since 1970; now by default. A checkpoint that was saved before is no
         newer try's, whatever its number: they begin anew where a run is deleted and made again under its name
+    :ivar is_ours: tells the checkpoints of this transfer from those of others; who transfers sets it before all else
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Checkpointer:
         self._sleep = sleep
         self._wall_clock = wall_clock
         self._began = wall_clock() if began is None else began
-        self._is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True
+        self.is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True
         self._current: Checkpoint | None = None
         self._is_saved = True
         self._is_stored = False  # something lies in the store, as far as this try knows
@@ -103,24 +104,17 @@ class Checkpointer:
         """True when the store has said that it keeps this try's checkpoint, or there is none."""
         return self._is_saved or self._current is None
 
-    def load(
-        self,
-        *,
-        watch: Callable[[], None] = lambda: None,
-        is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True,
-    ) -> Checkpoint | None:
+    def load(self, *, watch: Callable[[], None] = lambda: None) -> Checkpoint | None:
         """Return the checkpoint that an earlier try left, or None; one that cannot be used is logged and left.
 
         A transfer that restarts gets its own, saved or not.
 
         :param watch: called at least four times a second while a store that is down is waited for
-        :param is_ours: tells the checkpoints of this transfer from those of others
         :raises StoreUnavailable: on a second or later try, as beginning again would lose its finished parts
         :raises TrySuperseded: when it belongs to a newer try
         """
         if self._current is not None:
             return self._current
-        self._is_ours = is_ours
         try:
             text = self._load_patiently(watch)
         except StoreUnavailable as error:
@@ -230,7 +224,7 @@ class Checkpointer:
         except CheckpointUnreadable as error:
             log.warning("The checkpoint in %s cannot be used: %s", self, error)
             return None
-        if checkpoint and not self._is_ours(checkpoint):
+        if checkpoint and not self.is_ours(checkpoint):
             log.warning("The checkpoint in %s cannot be used: it is of another transfer (%s)", self, checkpoint.key)
             return None
         return checkpoint
@@ -257,14 +251,12 @@ class Checkpointer:
             return False
         return True
 
-    def claim(self, *, is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True) -> Checkpoint | None:
+    def claim(self) -> Checkpoint | None:
         """Return the checkpoint that is this try's to drop: its own, else the one that an earlier try left.
 
-        :param is_ours: as in :meth:`load`, which a try that ends early has not called
         :raises StoreUnavailable: when nobody can tell whose it is
         :raises TrySuperseded: when it is a newer try's
         """
-        self._is_ours = is_ours
         stored = self._look_up()
         checkpoint = self._current or stored
         if checkpoint is None:

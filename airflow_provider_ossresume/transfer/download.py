@@ -140,6 +140,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         """
         path = check_target_file(file, create_parents=self._options.create_parents)
         stopwatch = Stopwatch(self._target, str(path))
+        self._checkpointer.is_ours = partial(self._is_ours, self._part_path(path).name)
         self._fetched: dict[Part, int] = {}  # what workers have finished since the last beginning, with its CRC-64
         try:
             settled = self._download_or_restart(path)
@@ -170,7 +171,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
     def _download(self, path: Path, *, is_second: bool = False) -> Settled:
         part_path = self._part_path(path)
         stood = FileIdentity.at(path)
-        stored = self._checkpointer.load(watch=self._watch, is_ours=partial(self._is_ours, part_path))
+        stored = self._checkpointer.load(watch=self._watch)
         with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
             size = self._beginning_size(path, stored)
             meta, beginning = pool.call(lambda: self._look(pool, size))
@@ -437,8 +438,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 f"what came of {self._target} has the CRC-64 {crc}, OSS says {checkpoint.crc64}; it was thrown away"
             )
 
-    def _is_ours(self, part_path: Path, checkpoint: Checkpoint) -> bool:
-        return is_download_of(checkpoint, self._target, part_path.name) and checkpoint.is_possible
+    def _is_ours(self, part_file: str, checkpoint: Checkpoint) -> bool:
+        return is_download_of(checkpoint, self._target, part_file) and checkpoint.is_possible
 
     def _part_path(self, path: Path) -> Path:
         return path.with_name(part_file_name(path.name, self._checkpointer.key))
@@ -458,7 +459,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         """Remove the part file, and then forget the checkpoint; False when all is kept."""
         part_path = self._part_path(path)
         try:
-            checkpoint = self._checkpointer.claim(is_ours=partial(self._is_ours, part_path))
+            checkpoint = self._checkpointer.claim()
             self._remove(part_path)
             if checkpoint is not None:
                 self._checkpointer.delete()

@@ -147,6 +147,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         :raises RequestError: when OSS cannot be made to take it
         """
         stopwatch = Stopwatch(self._target, os.fspath(file))
+        self._checkpointer.is_ours = self._is_ours
         try:
             settled = self._upload_or_restart(file)
         except TrySuperseded:
@@ -182,7 +183,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             if source.size > MAX_OBJECT_SIZE:
                 raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TiB")
             try:
-                checkpoint = self._checkpointer.load(watch=self._watch, is_ours=self._is_ours)
+                checkpoint = self._checkpointer.load(watch=self._watch)
                 settled = self._settle(pool, source, checkpoint)
                 if settled or self._takes_one_request(source, checkpoint):
                     self._checkpointer.check_owner()  # to compare the bytes may have taken long
@@ -328,12 +329,10 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
 
     def _initiate(self, pool: Pool, plan: PartPlan, source: SourceFile) -> UploadCheckpoint:
         """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
+        answered: list[str] = []  # by the worker, as a signal may strike before this thread has the result
 
-        answered: list[str] = []  # a signal may strike between an answer and its use
-
-        def initiate(headers: Mapping[str, str]) -> str:
-            answered.append(self._oss.initiate(self._target, headers=headers))
-            return answered[0]
+        def initiate() -> None:
+            answered.append(self._oss.initiate(self._target, headers=self._options.initiate_headers))
 
         def begun(upload_id: str) -> UploadCheckpoint:
             checkpoint = UploadCheckpoint(
@@ -351,7 +350,8 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             return checkpoint
 
         try:
-            [checkpoint] = [begun(upload_id) for upload_id in pool.run(initiate, [self._options.initiate_headers])]
+            pool.call(initiate)
+            return begun(answered[0])
         except ServiceError:
             raise  # OSS began none
         except BaseException:
@@ -363,7 +363,6 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
                     "a lifecycle rule removes it", self._target,
                 )  # fmt: skip
             raise
-        return checkpoint
 
     def _send_and_complete(
         self,
@@ -486,7 +485,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _drop_all(self) -> bool:
         """Abort the upload of this try or an earlier one, then forget the checkpoint; False when all is kept."""
         try:
-            checkpoint = self._checkpointer.claim(is_ours=self._is_ours)
+            checkpoint = self._checkpointer.claim()
             if isinstance(checkpoint, UploadCheckpoint):
                 with Pool(workers=1, tick=Deadline(DROP_TIME)) as pool:
                     self._abort(pool, checkpoint)

@@ -210,8 +210,7 @@ class Client:
         digest = body.content_md5()
 
         def store(content: bytes) -> ObjectMeta:
-            if digest not in (None, content_md5([content])):
-                raise refusal(ServiceError, "put", 400, "InvalidDigest")
+            _check_digest("put", digest, content)
             found = self._oss.put(content, headers or {})
             self._ledger.object_published(self._try, found.content)
             return self._meta(found)
@@ -273,8 +272,7 @@ class Client:
         digest = body.content_md5() if refuse_damage else None
 
         def store(content: bytes) -> ObjectMeta:
-            if digest not in (None, content_md5([content])):
-                raise refusal(ServiceError, "part", 400, "InvalidDigest")
+            _check_digest("part", digest, content)
             self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts))
             part = self._oss.put_part(upload_id, number, content)
             return ObjectMeta(size=len(content), etag=part.etag, crc64=self._crc(part.crc64))
@@ -461,6 +459,11 @@ class _Answer:
         if self._error is not None:
             raise self._error
         return self._meta
+
+
+def _check_digest(operation: str, digest: str | None, content: bytes) -> None:
+    if digest not in (None, content_md5([content])):
+        raise refusal(ServiceError, operation, 400, "InvalidDigest")
 
 
 def _flipped(data: bytes) -> bytes:

@@ -210,9 +210,10 @@ def test_a_checkpoint_of_another_transfer_is_logged_and_left(
     store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(store, STATE)
+    checkpointer.is_ours = lambda checkpoint: checkpoint.key == "mine"
 
     with caplog.at_level(logging.WARNING):
-        assert checkpointer.load(is_ours=lambda checkpoint: checkpoint.key == "mine") is None
+        assert checkpointer.load() is None
 
     assert "cannot be used: it is of another transfer" in caplog.text
     assert stored(store) == STATE

@@ -203,13 +203,7 @@ def test_a_part_that_was_fetched_is_kept_though_a_signal_strikes_before_it_is_no
     transfers: Transfers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transfers.oss.put(BUCKET, "key", OLD)
-    with_part = DownloadCheckpoint.with_part
-
-    def struck(*arguments: Any) -> DownloadCheckpoint:
-        monkeypatch.setattr(DownloadCheckpoint, "with_part", with_part)
-        raise Alarm
-
-    monkeypatch.setattr(DownloadCheckpoint, "with_part", struck)
+    strike_once(monkeypatch, DownloadCheckpoint, "with_part")
     with pytest.raises(Alarm):
         transfers.download(tmp_path / "file")
 
@@ -220,13 +214,7 @@ def test_a_part_that_was_fetched_is_kept_though_a_signal_strikes_before_it_is_no
 def test_an_upload_that_was_begun_is_named_though_a_signal_strikes_before_it_is_noted(
     transfers: Transfers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update = Checkpointer.update
-
-    def struck(*arguments: Any) -> None:
-        monkeypatch.setattr(Checkpointer, "update", update)
-        raise Alarm
-
-    monkeypatch.setattr(Checkpointer, "update", struck)
+    strike_once(monkeypatch, Checkpointer, "update")
     with pytest.raises(Alarm):
         transfers.upload(a_file(tmp_path))
 
@@ -275,6 +263,17 @@ class Failing:
 
     def renew(self, used: Credentials) -> Credentials:
         return used
+
+
+def strike_once(monkeypatch: pytest.MonkeyPatch, kind: type, method: str) -> None:
+    """Let a signal strike the first call of a method."""
+    usual = getattr(kind, method)
+
+    def struck(*arguments: Any) -> None:
+        monkeypatch.setattr(kind, method, usual)
+        raise Alarm
+
+    monkeypatch.setattr(kind, method, struck)
 
 
 def interrupted(transfers: Transfers, file: Path) -> Path:
