@@ -20,7 +20,7 @@ from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.hooks.observing import observer_for
-from airflow_provider_ossresume.model.arguments import parse_truth
+from airflow_provider_ossresume.model.arguments import parse_flag
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, Staleness
 from airflow_provider_ossresume.model.object_options import (
@@ -229,7 +229,7 @@ class OSSResumeHook(BaseHook):
             watch=watch,
             drop_when=drop_when,
             progress_callback=progress_callback,
-            observer=observer_for(run.context, show_progress=parse_truth("show_progress", show_progress)),
+            observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
         )
         result = uploader.upload(file)
         report_lineage(self, run.context, result, makes_object=True)
@@ -299,7 +299,7 @@ class OSSResumeHook(BaseHook):
             watch=watch,
             drop_when=drop_when,
             progress_callback=progress_callback,
-            observer=observer_for(run.context, show_progress=parse_truth("show_progress", show_progress)),
+            observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
         )
         result = downloader.download(file)
         report_lineage(self, run.context, result, makes_object=False)

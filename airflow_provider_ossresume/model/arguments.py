@@ -1,7 +1,8 @@
-"""Arguments as DAG authors and templates give them: ages, whole numbers, truths, often as texts."""
+"""Arguments as DAG authors, templates and connections give them, often as texts: one rule for each kind of value."""
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections.abc import Iterable
@@ -10,22 +11,47 @@ from datetime import timedelta
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.parts import parse_number
 
-Age = timedelta | float | str
+Duration = timedelta | float | str
+Flag = bool | str
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
-_MOST = 100 * 365 * 86_400.0  # seconds; OSS is younger
+_LONGEST = 100 * 365 * 86_400.0  # seconds; OSS is younger
+SHORTEST = 0.001  # seconds
+MOST_PERMISSIONS = 0o777
 
 
-def parse_age(argument: str, value: Age) -> timedelta:
-    """Return an age: a timedelta, seconds, or a text such as ``"7d"`` (s, m, h, d, w; ``"1d12h"``), or of seconds.
+def parse_flag(argument: str, value: object) -> bool:
+    """Return True or False, or what the text ``"true"`` or ``"false"`` stands for, in upper or lower case.
+
+    The one rule for flags: of operators, sensors, the hook, ``transfer_config`` and connections.
+
+    :raises ArgumentError: for anything else, ``None``, ``""`` and ``1`` among it: what a template made of nothing must
+        not decide whether data is deleted
+    """
+    if isinstance(value, bool):
+        return value
+    flag = {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
+    if flag is None:
+        raise ArgumentError(argument, value, "give true or false")
+    return flag
+
+
+def parse_duration(argument: str, value: object, *, least: float = SHORTEST, most: float = _LONGEST) -> timedelta:
+    """Return a duration: a timedelta, seconds, or a text such as ``"5m"`` (s, m, h, d, w; ``"1d12h"``), or of seconds.
+
+    The one rule for durations: ages, timeouts and intervals.
 
     :param argument: what the error calls it
-    :raises ArgumentError: for anything else, and for an age that is not above zero
+    :param least: seconds; by default anything above zero
+    :param most: seconds
+    :raises ArgumentError: for anything else, and for a duration that is shorter or longer
     """
     seconds = _seconds(value)
-    if seconds is None or not 0 < seconds <= _MOST:
+    if seconds is None or not least <= seconds <= most:
+        is_open = (least, most) == (SHORTEST, _LONGEST)
+        limits = "above zero" if is_open else f"from {format_age(least)} to {format_age(most)}"
         raise ArgumentError(
-            argument, value, 'give an age above zero: a timedelta, seconds, or a text such as "7d", "36h" or "1d12h"'
+            argument, value, f'give a duration {limits}: seconds, a timedelta, or a text such as "90s", "5m" or "1d12h"'
         )
     return timedelta(seconds=seconds)
 
@@ -36,49 +62,94 @@ def _seconds(value: object) -> float | None:
     number = parse_number(value)
     if number is not None:
         return float(number) if math.isfinite(number) else None
-    if isinstance(value, str) and re.fullmatch(r"(?:\d{1,9}[smhdw])+", text := re.sub(r"\s", "", value.lower())):
-        return sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"(\d+)([smhdw])", text))
+    if isinstance(value, str) and re.fullmatch(r"(?:[0-9]{1,9}[smhdw])+", text := re.sub(r"\s", "", value.lower())):
+        return sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"([0-9]+)([smhdw])", text))
     return None
 
 
-def parse_whole(argument: str, value: object, *, most: int) -> int:
-    """Return a whole number from 1 on, or the one that a text stands for.
+def parse_whole_number(argument: str, value: object, *, least: int = 1, most: int) -> int:
+    """Return a whole number, or the one that a text such as ``"5"`` or ``"5.0"`` stands for.
 
-    :raises ArgumentError: for anything else
+    :raises ArgumentError: for anything else, and outside the limits
     """
     number = parse_number(value)
-    if number is None or not 1 <= number <= most or number != int(number):
-        raise ArgumentError(argument, value, f"give a whole number from 1 to {most}")
+    if number is None or not least <= number <= most or number != int(number):
+        raise ArgumentError(argument, value, f"give a whole number from {least} to {most}")
     return int(number)
 
 
-def parse_truth(argument: str, value: object) -> bool:
-    """Return True or False, or what the text ``"true"`` or ``"false"`` stands for, in upper or lower case.
+def parse_mode(argument: str, value: object, *, was_text: bool = False) -> int:
+    """Return a file's permissions: an int such as ``0o640``, or octal digits as a text: ``"640"``, ``"0o640"``.
 
-    :raises ArgumentError: for anything else: what a template made of nothing must not decide whether data is deleted
+    :param was_text: the value was a text until a template with ``render_template_as_native_obj`` made a number of it:
+        ``"440"`` becomes 440, and ``"0o440"`` becomes 288. Where only one of the two can be meant, that one is.
+    :raises ArgumentError: for anything else, for permissions above 0o777, and for a number that can be read both ways
     """
-    if isinstance(value, bool):
-        return value
-    truth = {"true": True, "false": False}.get(str(value).strip().lower())
-    if truth is None:
-        raise ArgumentError(argument, value, "give true or false")
-    return truth
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(?:0o)?([0-7]{1,6})\s*", value, re.IGNORECASE)):
+        bits, digits = int(match[1], 8), None
+    elif isinstance(value, int) and not isinstance(value, bool):
+        bits, digits = value, int(str(value), 8) if was_text and re.fullmatch("[0-7]+", str(value)) else None
+    else:
+        bits, digits = -1, None
+    readings = {reading for reading in (bits, digits) if reading is not None and 0 <= reading <= MOST_PERMISSIONS}
+    if len(readings) == 1:
+        return readings.pop()
+    if readings:
+        raise ArgumentError(
+            argument, value, f"a template made a number of a text, so this is {bits:#o} or {digits:#o}; begin the text "
+            f'with a zero, as in "{digits:04o}", which stays a text'
+        )  # fmt: skip
+    raise ArgumentError(argument, value, 'give permissions from 0 to 0o777, as 0o640 or as the text "640"')
 
 
 def parse_texts(argument: str, value: object) -> list[str]:
     """Return a list of texts from one of them or any iterable, as mapped tasks return lazy sequences.
 
-    :raises ArgumentError: when there is something else, or nothing, among them
+    :raises ArgumentError: when there is something else, or nothing, among them; and for the text of a list
     """
     texts = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else None
-    if texts is None or not all(isinstance(text, str) and text for text in texts):
+    if texts is None or not all(isinstance(text, str) for text in texts):
         raise ArgumentError(argument, value, "give a text, or a list of texts")
+    for text in texts:
+        refuse_empty(argument, text)
+        refuse_text_of_list(argument, text)
     return texts
 
 
-def format_age(age: timedelta) -> str:
-    """Return an age for people, in its two largest units: ``"7d"``, ``"1d12h"``, ``"90s"`` as ``"1m30s"``."""
-    left = max(0, int(age.total_seconds()))
+def refuse_empty(argument: str, value: object, *, instead: str = "correct the template") -> None:
+    """:raises ArgumentError: for a text without a character but spaces, as a template leaves that found nothing
+
+    :param instead: the next step
+    """
+    if isinstance(value, str) and not value.strip():
+        raise ArgumentError(argument, value, f"it is empty, perhaps a template found nothing; {instead}")
+
+
+def refuse_text_of_list(argument: str, value: str) -> None:
+    """:raises ArgumentError: for a text such as ``"['a', 'b']"``, which a template makes of a list"""
+    text = value.strip()
+    if not (text.startswith(("[", "(")) and text.endswith(("]", ")"))):
+        return
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return
+    if isinstance(found, (list, tuple)) and all(isinstance(each, str) for each in found):
+        raise ArgumentError(
+            argument, value, "this is the text of a list, which a template made; pass the list itself, as task.output "
+            "or XComArg, or set render_template_as_native_obj=True on the DAG"
+        )  # fmt: skip
+
+
+def format_age(age: timedelta | float) -> str:
+    """Return a duration for people, in its two largest units: ``"7d"``, ``"1d12h"``, ``"90s"`` as ``"1m30s"``.
+
+    :param age: a timedelta, or seconds
+    """
+    seconds = age.total_seconds() if isinstance(age, timedelta) else age
+    if 0 < seconds < 1:
+        return f"{seconds:g}s"
+    left = max(0, int(seconds))
     shown: list[str] = []
     for unit in ("d", "h", "m", "s"):
         count, left = divmod(left, _SECONDS[unit])

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import refuse_empty, refuse_text_of_list
 
 MAX_KEY_BYTES = 1_023  # OSS: "Object naming conventions", UTF-8 bytes
 
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """One object: a bucket and a key, and on download perhaps a version. Shown as ``oss://bucket/key``."""
+    """One object: a bucket and a key, and on download perhaps a version. Shown as ``oss://bucket/key``.
+
+    It is what a name has been resolved to, and is never read as a name again: the key may begin with ``oss://``.
+    """
 
     bucket: str
     key: str
@@ -26,6 +30,24 @@ class ObjectRef:
 
     def __str__(self) -> str:
         return self.uri
+
+
+@dataclass(frozen=True)
+class PrefixRef:
+    """All objects of a bucket whose keys begin with a prefix; with an empty one, the whole bucket.
+
+    Like :class:`ObjectRef` it is what a name has been resolved to, and is never read as a name again.
+    """
+
+    bucket: str
+    prefix: str = ""
+
+    @property
+    def is_whole_bucket(self) -> bool:
+        return not self.prefix
+
+    def __str__(self) -> str:
+        return f"oss://{self.bucket}/{self.prefix}"
 
 
 @dataclass(frozen=True)
@@ -111,17 +133,31 @@ def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:
 
 
 def check_key(key: str, *, argument: str = "key") -> str:
-    """Return the key when OSS allows it: 1 to 1,023 bytes of UTF-8, not starting with a slash or backslash."""
+    """Return the key when OSS may have it: 1 to 1,023 bytes of UTF-8, not starting with a slash or backslash."""
+    if not key:
+        raise ArgumentError(argument, key, "the key is empty, perhaps a template found nothing; name the object")
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
         raise ArgumentError(argument, key, "the key is not valid Unicode (a lone surrogate); rename it") from None
-    if not 1 <= size <= MAX_KEY_BYTES:
+    if size > MAX_KEY_BYTES:
         raise ArgumentError(argument, key, f"OSS keys have 1 to {MAX_KEY_BYTES} bytes in UTF-8, this one has {size}")
     if key[0] in "/\\":
         raise ArgumentError(argument, key, "OSS keys do not start with '/' or '\\'; drop it")
-    if bad := _NOT_FOR_XML.search(key):
+    return key
+
+
+def check_new_key(key: str, *, argument: str = "key") -> str:
+    """Return the key when an object may be made under it: no control characters, and no slash at its end.
+
+    OSS takes such keys and other tools have written some; they can be read, copied from and deleted.
+    """
+    if bad := _NOT_FOR_XML.search(check_key(key, argument=argument)):
         raise ArgumentError(argument, key, f"the character {bad[0]!r} cannot be sent in XML; rename the key")
+    if key.endswith("/"):
+        raise ArgumentError(
+            argument, key, f"consoles show such an object as an empty folder; name the object too, as in {key}name"
+        )
     return key
 
 
@@ -154,29 +190,54 @@ def resolve_target(
 ) -> ObjectRef:
     """Return the object that is meant: by an ``oss://`` URL, else by the bucket argument, else the connection's bucket.
 
-    :raises ArgumentError: when URL and argument disagree, no bucket is named, or OSS forbids a name
+    :raises ArgumentError: when URL and argument disagree, no bucket is named, one of them is empty, or OSS forbids a
+        name
     """
     bucket, key = resolve_names(key, bucket_name, default_bucket=default_bucket, argument=argument)
     return ObjectRef(check_bucket(bucket), check_key(key, argument=argument), version_id)
 
 
+def resolve_prefix(
+    prefix: str | None, bucket_name: str | None, *, default_bucket: str | None = None, argument: str = "prefix"
+) -> PrefixRef:
+    """Return the objects that are meant: by a prefix, an ``oss://bucket/prefix`` URL, or all of a bucket by None.
+
+    :raises ArgumentError: when URL and argument disagree, no bucket is named, one of them is ``""``, or no key can
+        begin so
+    """
+    if prefix is None:
+        return PrefixRef(check_bucket(_resolve_bucket(bucket_name, default_bucket)))
+    refuse_empty(argument, prefix, instead="leave it out to mean the whole bucket")
+    bucket, prefix = resolve_names(prefix, bucket_name, default_bucket=default_bucket, argument=argument)
+    return PrefixRef(check_bucket(bucket), check_key(prefix, argument=argument) if prefix else "")
+
+
 def resolve_names(
     key: str, bucket_name: str | None, *, default_bucket: str | None = None, argument: str = "key"
 ) -> tuple[str, str]:
-    """Return bucket and key as :func:`resolve_target` does, not yet checked; the key may be a pattern."""
+    """Return bucket and key as :func:`resolve_target` does, not yet checked; the key may be a pattern.
+
+    Only None leaves the bucket to the connection: ``""`` is what a template leaves that found nothing.
+    """
     check_text(argument, key)
+    refuse_text_of_list(argument, key)
+    if not key.startswith("oss://"):
+        return _resolve_bucket(bucket_name, default_bucket), key
+    bucket, key_of_url = parse_oss_url(key)
+    if _resolve_bucket(bucket_name, bucket) != bucket:
+        raise ArgumentError(
+            "bucket_name", bucket_name, f"the URL {key} names bucket {bucket!r}; leave one of the two out"
+        )
+    return bucket, key_of_url
+
+
+def _resolve_bucket(bucket_name: str | None, default: str | None) -> str:
     if bucket_name is not None:
         check_text("bucket_name", bucket_name)
-    if key.startswith("oss://"):
-        bucket, key_of_url = parse_oss_url(key)
-        if bucket_name and bucket_name != bucket:
-            raise ArgumentError(
-                "bucket_name", bucket_name, f"the URL {key} names bucket {bucket!r}; leave one of the two out"
-            )
-        return bucket, key_of_url
-    bucket = bucket_name or default_bucket or ""
-    if not bucket:
+        refuse_empty("bucket_name", bucket_name, instead="leave it out to mean the connection's bucket")
+        return bucket_name
+    if not default:
         raise ArgumentError(
             "bucket_name", bucket_name, "name a bucket: here, in an oss:// URL, or in the connection's Bucket field"
         )
-    return bucket, key
+    return default

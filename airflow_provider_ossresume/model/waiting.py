@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.arguments import parse_whole
+from airflow_provider_ossresume.model.arguments import parse_duration, parse_flag, parse_whole_number
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.model.parts import parse_number, parse_size
+from airflow_provider_ossresume.model.parts import parse_size
 from airflow_provider_ossresume.model.patterns import KeyPattern
 
 DEFAULT_MAX_MATCHES = 1_000  # one page of a listing; with keys of usual length some 100 KB of XCom
@@ -73,7 +73,7 @@ class Wanted:
         patterns: Sequence[KeyPattern],
         *,
         require: str = "all",
-        must_not_exist: bool = False,
+        must_not_exist: bool | str = False,
         min_size: int | str | None = None,
         modified_after: datetime | str | None = None,
         stable_for: float | str | timedelta | None = None,
@@ -85,6 +85,7 @@ class Wanted:
         """
         if require not in ("all", "any"):
             raise ArgumentError("require", require, "choose all or any")
+        must_not_exist = parse_flag("must_not_exist", must_not_exist)
         if must_not_exist and stable_for is not None:
             raise ArgumentError("stable_for", stable_for, "what must not exist cannot stay unchanged; leave one out")
         return cls(
@@ -93,8 +94,8 @@ class Wanted:
             must_not_exist=must_not_exist,
             min_size=0 if min_size is None else parse_size("min_size", min_size),
             modified_after=None if modified_after is None else _time(modified_after),
-            stable_for=0 if stable_for is None else _seconds(stable_for),
-            max_matches=parse_whole("max_matches", max_matches, most=MOST_MATCHES),
+            stable_for=0 if stable_for is None else parse_duration("stable_for", stable_for).total_seconds(),
+            max_matches=parse_whole_number("max_matches", max_matches, most=MOST_MATCHES),
         )
 
     def lacks(self, found: FoundObject) -> str | None:
@@ -150,13 +151,6 @@ def _time(value: object) -> datetime:
         raise ArgumentError("modified_after", value, 'give a datetime, or a text such as "2026-01-31T08:00:00+00:00"')
     # A plain datetime: Airflow's own kind is not for JSON.
     return datetime.fromisoformat((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).isoformat())
-
-
-def _seconds(value: object) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else parse_number(value)
-    if seconds is None or not 0 < seconds < float("inf"):
-        raise ArgumentError("stable_for", value, "give seconds above 0, or a timedelta")
-    return seconds
 
 
 def _shown(time: datetime | None) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.checkpoints import KEY, PREFIX
 from airflow_provider_ossresume.errors import ArgumentError, PartlyFailed
-from airflow_provider_ossresume.model.arguments import parse_age, parse_texts, parse_truth
+from airflow_provider_ossresume.model.arguments import parse_duration, parse_flag, parse_texts
 from airflow_provider_ossresume.model.cleaning import Staleness
 from airflow_provider_ossresume.operators._base import OSSOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.model.arguments import Age
+    from airflow_provider_ossresume.model.arguments import Duration
 
 
 class OSSAbortMultipartUploadsOperator(OSSOperator):
@@ -52,7 +52,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
     def __init__(
         self,
         *,
-        older_than: Age,
+        older_than: Duration,
         bucket_name: str | None = None,
         prefix: str = "",
         keep_upload_ids: str | Sequence[str] = (),
@@ -73,11 +73,11 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
             self.bucket_name,
             prefix=self.prefix,
             staleness=Staleness(
-                parse_age("older_than", self.older_than),
+                parse_duration("older_than", self.older_than),
                 frozenset(parse_texts("keep_upload_ids", self.keep_upload_ids)),
             ),
             count_bytes=self.count_bytes,
-            dry_run=parse_truth("dry_run", self.is_dry_run),
+            dry_run=parse_flag("dry_run", self.is_dry_run),
             watch=self._watch,
         )
         if report.errors:
@@ -116,7 +116,7 @@ class OSSCheckpointCleanupOperator(OSSOperator):
     def __init__(
         self,
         *,
-        older_than: Age,
+        older_than: Duration,
         checkpoint: str = "variable",
         names: str | Sequence[str] | None = None,
         gone_uploads: bool = False,
@@ -135,9 +135,9 @@ class OSSCheckpointCleanupOperator(OSSOperator):
             self.checkpoint,
             context=context,
             keys=None if self.names is None else [_key(name) for name in parse_texts("names", self.names)],
-            older_than=parse_age("older_than", self.older_than),
+            older_than=parse_duration("older_than", self.older_than),
             gone_uploads=self.gone_uploads,
-            dry_run=parse_truth("dry_run", self.is_dry_run),
+            dry_run=parse_flag("dry_run", self.is_dry_run),
             watch=self._watch,
         )
         if report.errors:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError, PartlyFailed
-from airflow_provider_ossresume.model.arguments import parse_texts, parse_truth, parse_whole
+from airflow_provider_ossresume.model.arguments import parse_flag, parse_texts, parse_whole_number
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, MOST_MATCHES
 from airflow_provider_ossresume.operators._base import OSSOperator
@@ -73,7 +73,7 @@ class OSSListOperator(OSSOperator):
         self.truncate = truncate
 
     def _work(self, context: Any) -> list[str]:
-        most = parse_whole("max_keys", self.max_keys, most=MOST_MATCHES)
+        most = parse_whole_number("max_keys", self.max_keys, most=MOST_MATCHES)
         keys = list(itertools.islice(self._watched(self._listed()), most + 1))
         if len(keys) > most and not self.truncate:
             raise ArgumentError(
@@ -144,7 +144,7 @@ class OSSDeleteObjectsOperator(OSSOperator):
 
     def _work(self, context: Any) -> dict[str, Any]:
         report = self.hook.delete_many(
-            self._targets(), dry_run=parse_truth("dry_run", self.is_dry_run), watch=self._watch
+            self._targets(), dry_run=parse_flag("dry_run", self.is_dry_run), watch=self._watch
         )
         if report.errors:
             raise PartlyFailed(f"{len(report.errors)} objects were not deleted", report.errors)

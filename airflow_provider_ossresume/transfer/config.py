@@ -7,11 +7,16 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import (
+    SHORTEST,
+    parse_duration,
+    parse_flag,
+    parse_whole_number,
+)
 from airflow_provider_ossresume.model.parts import (
     MAX_PUT_SIZE,
     MIB,
     check_part_size,
-    parse_number,
     parse_size,
 )
 
@@ -19,12 +24,14 @@ FIRST_WORKERS, MOST_WORKERS = 2, 32  # measured: docs/performance
 LIMITED_WORKERS = 16  # those that share a bandwidth have to be as many from the beginning
 LEAST_RATE = 8 * 1024  # bytes per second of one worker: 64 KiB have to move within stall_timeout
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
+LONGEST_TIME = 86_400.0  # seconds
 TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
 
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """How transfers are done. Sizes are an int of bytes or a text such as ``"64MiB"``; times are seconds.
+    """How transfers are done. Sizes are an int of bytes or a text such as ``"64MiB"``; durations are
+    seconds, a timedelta, or a text such as ``"5m"``.
 
     Numbers may be texts too, as templates give them.
 
@@ -67,22 +74,18 @@ class TransferConfig:
             self._set_size("part_size")
             check_part_size("part_size", int(self.part_size))
         self._set_size("multipart_threshold")
-        self._check("multipart_threshold", 0, MAX_PUT_SIZE)
+        self._set_whole("multipart_threshold", 0, MAX_PUT_SIZE)
         if self.max_concurrency is not None:
-            self._check("max_concurrency", 1, MAX_CONCURRENCY, whole=True)
-        self._check("part_retries", 0, 100, whole=True)
-        self._check("retry_max_time", 0.001, 86_400)
-        for name in self.timeouts:
-            self._check(name, 0.001, 86_400)
+            self._set_whole("max_concurrency", 1, MAX_CONCURRENCY)
+        self._set_whole("part_retries", 0, 100)
+        for name in ("retry_max_time", *self.timeouts):
+            self._set_seconds(name, least=SHORTEST)
         for name in ("checkpoint_interval", "progress_interval"):
-            self._check(name, 0, 86_400)
-        verify = {"true": True, "false": False}.get(str(self.verify).lower(), self.verify)
-        object.__setattr__(self, "verify", verify)
-        if not isinstance(verify, bool):
-            raise ArgumentError("verify", self.verify, "give True or False")
+            self._set_seconds(name, least=0)
+        object.__setattr__(self, "verify", parse_flag("verify", self.verify))
         if self.max_bandwidth is not None:
             self._set_size("max_bandwidth")
-            self._check("max_bandwidth", LEAST_RATE, 2**50)
+            self._set_whole("max_bandwidth", LEAST_RATE, 2**50)
 
     @property
     def part_bytes(self) -> int | None:
@@ -135,9 +138,9 @@ class TransferConfig:
     def _set_size(self, name: str) -> None:
         object.__setattr__(self, name, parse_size(name, getattr(self, name)))
 
-    def _check(self, name: str, least: float, most: float, *, whole: bool = False) -> None:
-        value = parse_number(getattr(self, name))
-        if value is None or not least <= value <= most or (whole and isinstance(value, float)):
-            kind = "a whole number" if whole else "a number"
-            raise ArgumentError(name, getattr(self, name), f"give {kind} from {least} to {most}")
-        object.__setattr__(self, name, value)
+    def _set_whole(self, name: str, least: int, most: int) -> None:
+        object.__setattr__(self, name, parse_whole_number(name, getattr(self, name), least=least, most=most))
+
+    def _set_seconds(self, name: str, *, least: float) -> None:
+        duration = parse_duration(name, getattr(self, name), least=least, most=LONGEST_TIME)
+        object.__setattr__(self, name, duration.total_seconds())

@@ -30,6 +30,7 @@ from airflow_provider_ossresume.errors import (
     StoreUnavailable,
     TrySuperseded,
 )
+from airflow_provider_ossresume.model.arguments import parse_flag, parse_mode
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Run
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
@@ -42,7 +43,6 @@ from airflow_provider_ossresume.transfer.local import (
     SourceFile,
     check_target_file,
     crc64_of_range,
-    parse_mode,
     remove_part_file,
 )
 from airflow_provider_ossresume.transfer.pool import TICK, Pool
@@ -100,7 +100,12 @@ class DownloadOptions:
     def __post_init__(self) -> None:
         check_choice("if_exists", self.if_exists, get_args(IfExists))
         check_choice("object_changed", self.object_changed, get_args(OnChange))
-        parse_mode("file_mode", self.file_mode)
+        for flag in ("create_parents", "preserve_mtime"):
+            object.__setattr__(self, flag, parse_flag(flag, getattr(self, flag)))
+        if self.file_mode == "":
+            object.__setattr__(self, "file_mode", None)
+        if self.file_mode is not None:
+            object.__setattr__(self, "file_mode", parse_mode("file_mode", self.file_mode))
         if self.slice and self.if_exists == "skip_if_same":
             raise ArgumentError(
                 "if_exists", self.if_exists, "OSS has no CRC-64 of a byte_range to compare; choose another"
@@ -112,7 +117,7 @@ class DownloadOptions:
 
     @property
     def mode(self) -> int | None:
-        return parse_mode("file_mode", self.file_mode)
+        return None if self.file_mode is None else int(self.file_mode)
 
 
 class _FileChanged(LocalFileError):

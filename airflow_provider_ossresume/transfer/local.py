@@ -6,7 +6,6 @@ import errno
 import fcntl
 import logging
 import os
-import re
 import secrets
 import stat
 import time
@@ -485,21 +484,6 @@ def _kind(path: Path, text: str) -> int | None:
         return None
     except OSError as error:  # too long a name, for one
         raise ArgumentError("file", text, f"no file can stand there: {_reason(error)}") from error
-
-
-def parse_mode(argument: str, value: int | str | None) -> int | None:
-    """Return a file's permissions from an int such as ``0o640`` or octal digits such as ``"640"``.
-
-    :raises ArgumentError: for anything else
-    """
-    if value is None or value == "":
-        return None
-    mode = value if isinstance(value, int) and not isinstance(value, bool) else -1
-    if isinstance(value, str) and (match := re.fullmatch("(?:0o?)?([0-7]{3})", value)):
-        mode = int(match[1], 8)
-    if not 0 <= mode <= 0o777:
-        raise ArgumentError(argument, value, 'give octal permissions, such as 0o640 or "640"')
-    return mode
 
 
 def remove_part_file(path: Path) -> None:

@@ -433,7 +433,7 @@ def test_the_file_may_keep_the_objects_time(transfers: Transfers, file: Path) ->
 
 @pytest.mark.parametrize("mode", ["rw-r--r--", "0888", 640, -1, 0o1777, "1777", True])
 def test_a_mode_that_is_none_is_refused(transfers: Transfers, file: Path, mode: int | str) -> None:
-    with pytest.raises(ArgumentError, match=r"file_mode=.*: give octal permissions, such as 0o640"):
+    with pytest.raises(ArgumentError, match=r"file_mode=.*: give permissions from 0 to 0o777"):
         transfers.download(file, file_mode=mode)
 
     assert transfers.oss.requests == []
