@@ -3,7 +3,7 @@
 When you want it: uploads of tasks that failed for good, or whose DAG is gone, keep their parts, and those cost storage
 until somebody aborts them. A lifecycle rule of the bucket does that by itself; this DAG is for buckets whose rules are
 not yours to set, for a report of what is there, and for the checkpoints that go with the uploads. It removes nothing
-before you run it with ``dry_run`` switched off.
+before you run it with ``is_dry_run`` switched off.
 
 On Airflow 3.0 to 3.2 no task can list Variables: give the parameter ``checkpoints`` a ``file:FOLDER`` there, or leave
 the second task out.
@@ -26,16 +26,15 @@ with DAG(
     schedule="@daily",
     catchup=False,
     max_active_runs=1,
-    params={"bucket": "my-bucket", "prefix": "", "checkpoints": "variable", "older_than": "7d", "dry_run": True},
+    params={"bucket": "my-bucket", "checkpoints": "variable", "older_than": "7d", "is_dry_run": True},
     tags=["oss", "example"],
 ) as dag:
     OSSAbortMultipartUploadsOperator(
         task_id="abort_stale_uploads",
         bucket_name="{{ params.bucket }}",
-        prefix="{{ params.prefix }}",
         older_than="{{ params.older_than }}",
         count_bytes=True,
-        dry_run="{{ params.dry_run }}",
+        is_dry_run="{{ params.is_dry_run }}",
         retries=2,
     )
     OSSCheckpointCleanupOperator(
@@ -43,6 +42,6 @@ with DAG(
         checkpoint="{{ params.checkpoints }}",
         older_than="{{ params.older_than }}",
         gone_uploads=True,
-        dry_run="{{ params.dry_run }}",
+        is_dry_run="{{ params.is_dry_run }}",
         retries=2,
     )

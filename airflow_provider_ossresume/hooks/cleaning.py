@@ -22,7 +22,7 @@ from airflow_provider_ossresume.model.cleaning import (
     describe_upload,
     judge_checkpoint,
 )
-from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef
+from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
@@ -34,15 +34,14 @@ MAX_BATCH = 1_000  # OSS: keys in one DeleteMultipleObjects
 
 def abort_uploads(
     oss: OssClient,
-    bucket: str,
+    where: PrefixRef,
     *,
-    prefix: str,
     staleness: Staleness,
     dry_run: bool,
     count_bytes: bool = False,
     watch: Callable[[], None] = lambda: None,
 ) -> AbortReport:
-    """Abort a bucket's stale uploads, or say which ones would be; an abort that fails does not stop the others.
+    """Abort the stale uploads of a prefix, or say which ones would be; an abort that fails does not stop the others.
 
     :param count_bytes: ask OSS for the parts of each stale upload, one request for every 1,000 of them
     :param watch: called before each upload; what it raises ends the work
@@ -50,15 +49,15 @@ def abort_uploads(
     """
 
     def fates() -> Iterator[UploadFate]:
-        for upload in oss.list_uploads(bucket, prefix=prefix):
+        for upload in oss.list_uploads(where.bucket, prefix=where.prefix):
             watch()
             spared = staleness.spares(upload)
-            yield UploadFate(upload, spared) if spared else _abort(oss, bucket, upload, dry_run, count_bytes)
+            yield UploadFate(upload, spared) if spared else _abort(oss, where.bucket, upload, dry_run, count_bytes)
 
-    report = AbortReport.of(_logged(fates()), bucket=bucket, prefix=prefix)
+    report = AbortReport.of(_logged(fates()), where=where)
     log.info("Looked through %s", report)
     for folder, count in itertools.islice(report.prefixes.items(), MOST_NAMED):
-        log.info("%s of the stale uploads are below oss://%s/%s", count, bucket, folder)
+        log.info("%s of the stale uploads are below %s", count, PrefixRef(where.bucket, folder))
     return report
 
 

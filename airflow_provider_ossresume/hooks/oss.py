@@ -20,7 +20,7 @@ from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.hooks.observing import observer_for
-from airflow_provider_ossresume.model.arguments import parse_flag
+from airflow_provider_ossresume.model.arguments import parse_flag, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, Staleness
 from airflow_provider_ossresume.model.object_options import (
@@ -33,11 +33,12 @@ from airflow_provider_ossresume.model.objects import (
     ListedUpload,
     ObjectMeta,
     ObjectRef,
-    check_bucket,
-    check_key,
+    PrefixRef,
+    check_new_key,
     check_text,
     parse_oss_url,
     resolve_names,
+    resolve_prefix,
     resolve_target,
 )
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
@@ -131,11 +132,15 @@ class OSSResumeHook(BaseHook):
         """Return the bucket and key of ``oss://bucket/key``."""
         return parse_oss_url(url)
 
-    def target(self, key: str, bucket_name: str | None = None, *, version_id: str | None = None) -> ObjectRef:
-        """Return the object that key and bucket name mean.
+    def target(
+        self, key: str | ObjectRef, bucket_name: str | None = None, *, version_id: str | None = None
+    ) -> ObjectRef:
+        """Return the object that key and bucket name mean; an ``ObjectRef`` means what it says.
 
-        :raises ArgumentError: when they disagree, no bucket is named, or OSS forbids a name
+        :raises ArgumentError: when they disagree, no bucket is named, one of them is empty, or OSS forbids a name
         """
+        if isinstance(key, ObjectRef):
+            return key
         return resolve_target(
             key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), version_id=version_id
         )
@@ -150,20 +155,21 @@ class OSSResumeHook(BaseHook):
         )
         return KeyPattern(bucket, text, kind)
 
-    def bucket_and_prefix(self, prefix: str, bucket_name: str | None = None) -> tuple[str, str]:
-        """Return the bucket and the prefix that are meant; the prefix may be an ``oss://bucket/prefix`` URL, or empty.
+    def prefix(self, prefix: str | PrefixRef | None = None, bucket_name: str | None = None) -> PrefixRef:
+        """Return the objects that a prefix and a bucket name mean; the prefix may be an ``oss://bucket/prefix`` URL.
 
-        :raises ArgumentError: when they disagree, no bucket is named, or no key can begin so
+        None means the whole bucket. A ``PrefixRef`` means what it says.
+
+        :raises ArgumentError: when they disagree, no bucket is named, one of them is ``""``, or no key can begin so
         """
-        bucket, prefix = resolve_names(
-            prefix, bucket_name, default_bucket=self._default_bucket(prefix, bucket_name), argument="prefix"
-        )
-        return check_bucket(bucket), check_key(prefix, argument="prefix") if prefix else ""
+        if isinstance(prefix, PrefixRef):
+            return prefix
+        return resolve_prefix(prefix, bucket_name, default_bucket=self._default_bucket(prefix, bucket_name))
 
-    def _default_bucket(self, key: object, bucket_name: str | None) -> str | None:
+    def _default_bucket(self, name: object, bucket_name: str | None) -> str | None:
         """Return the connection's bucket; without a look at the connection where it is not needed."""
-        is_named = bucket_name or not isinstance(key, str) or key.startswith("oss://")
-        return None if is_named else self.settings.bucket
+        is_url = isinstance(name, str) and name.startswith("oss://")
+        return None if bucket_name is not None or is_url else self.settings.bucket
 
     # --- transfers ----------------------------------------------------------------------------------------------------
 
@@ -331,8 +337,8 @@ class OSSResumeHook(BaseHook):
         *,
         older_than: timedelta,
         keys: Iterable[str] | None = None,
-        gone_uploads: bool = False,
-        dry_run: bool = True,
+        gone_uploads: bool | str = False,
+        dry_run: bool | str = True,
         context: Mapping[str, Any] | None = None,
         watch: Callable[[], None] = lambda: None,
     ) -> CheckpointReport:
@@ -352,8 +358,8 @@ class OSSResumeHook(BaseHook):
             store,
             keys=keys,
             older_than=older_than,
-            dry_run=dry_run,
-            oss=self.get_conn() if gone_uploads else None,
+            dry_run=parse_flag("dry_run", dry_run),
+            oss=self.get_conn() if parse_flag("gone_uploads", gone_uploads) else None,
             watch=watch,
         )
 
@@ -383,49 +389,55 @@ class OSSResumeHook(BaseHook):
         return look(self.get_conn(), wanted, check=check)
 
     def list_keys(
-        self, bucket_name: str | None = None, *, prefix: str = "", start_after: str = "", delimiter: str = ""
+        self, bucket_name: str | None = None, *, prefix: str | None = None, start_after: str = "", delimiter: str = ""
     ) -> list[str]:
         """Return the keys that begin with the prefix, in the order of their bytes; all pages are fetched.
 
+        What is returned, given back with the same bucket, names the same object: a key that itself begins with
+        ``oss://`` stands here as its URI.
+
+        :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; None for the whole bucket
         :param start_after: only keys behind this one
         :param delimiter: keys that hold it behind the prefix are left out, as those in sub-folders
+        :raises ArgumentError: as :meth:`prefix`
         """
-        objects = self.get_conn().list_objects(
-            self._bucket(bucket_name), prefix=prefix, start_after=start_after, delimiter=delimiter
-        )
-        return [listed.key for listed in objects]
+        where = self.prefix(prefix, bucket_name)
+        return [found.name for found in self.find_objects(where, start_after=start_after, delimiter=delimiter)]
 
-    def iterate_keys(
-        self, text: str = "", bucket_name: str | None = None, *, kind: PatternKind | None = None, delimiter: str = ""
-    ) -> Iterator[str]:
-        """Yield the keys that begin with a prefix, or match a pattern; further pages are fetched as they are asked for.
+    def find_objects(
+        self, where: PrefixRef | KeyPattern, *, start_after: str = "", delimiter: str = ""
+    ) -> Iterator[ObjectRef]:
+        """Yield the objects of a prefix, or that match a pattern; further pages are fetched as they are asked for.
 
-        :param text: the prefix, or the pattern, or an ``oss://`` URL of either
-        :param kind: ``wildcard`` or ``regex``; None for a prefix
+        :param where: what :meth:`prefix` or :meth:`key_pattern` returns
+        :param start_after: only keys behind this one
         :param delimiter: keys that hold it behind the prefix, or the pattern's literal beginning, are left out
-        :raises ArgumentError: as :meth:`key_pattern` and :meth:`bucket_and_prefix`
         """
         check_text("delimiter", delimiter)
-        pattern = self.key_pattern(text, bucket_name, kind=kind) if kind else None
-        bucket, prefix = (pattern.bucket, pattern.prefix) if pattern else self.bucket_and_prefix(text, bucket_name)
-        objects = self.get_conn().list_objects(bucket, prefix=prefix, delimiter=delimiter)
-        return (listed.key for listed in objects if pattern is None or pattern.matches(listed.key))
+        objects = self.get_conn().list_objects(
+            where.bucket, prefix=where.prefix, start_after=start_after, delimiter=delimiter
+        )
+        return (ObjectRef(where.bucket, listed.key) for listed in objects if where.matches(listed.key))
 
     def delete_many(
-        self, targets: Iterable[ObjectRef], *, dry_run: bool = False, watch: Callable[[], None] = lambda: None
+        self, targets: Iterable[ObjectRef], *, dry_run: bool | str = False, watch: Callable[[], None] = lambda: None
     ) -> DeleteReport:
         """Delete any number of objects as they come; see :func:`~airflow_provider_ossresume.hooks.cleaning`."""
-        return delete_objects(self.get_conn(), targets, dry_run=dry_run, watch=watch)
+        return delete_objects(self.get_conn(), targets, dry_run=parse_flag("dry_run", dry_run), watch=watch)
 
-    def delete_objects(self, keys: str | Sequence[str], bucket_name: str | None = None) -> list[str]:
-        """Delete objects and return the keys that are gone; a key that did not exist counts as gone.
+    def delete_objects(
+        self, keys: str | ObjectRef | Iterable[str | ObjectRef], bucket_name: str | None = None
+    ) -> list[str]:
+        """Delete objects and return the keys that are gone, as :meth:`list_keys` does; one that did not exist counts.
 
-        :raises ArgumentError: when a URL names another bucket than the others
+        :param keys: a key or keys, or ``oss://`` URLs; none of them is nothing to do
+        :raises ArgumentError: as :meth:`target`, before anything is deleted
         """
-        targets = [self.target(key, bucket_name) for key in ([keys] if isinstance(keys, str) else keys)]
+        targets = [self.target(key, bucket_name) for key in ([keys] if isinstance(keys, (str, ObjectRef)) else keys)]
         gone: list[str] = []
         for bucket in dict.fromkeys(target.bucket for target in targets):
-            gone += self.get_conn().delete_objects(bucket, [t.key for t in targets if t.bucket == bucket])
+            deleted = self.get_conn().delete_objects(bucket, [t.key for t in targets if t.bucket == bucket])
+            gone += [ObjectRef(bucket, key).name for key in deleted]
         return gone
 
     def copy_object(
@@ -439,17 +451,27 @@ class OSSResumeHook(BaseHook):
     ) -> str:
         """Copy an object of at most 1 GB within its region, and return the copy's ETag."""
         source, target = self.target(source_key, source_bucket_name), self.target(dest_key, dest_bucket_name)
+        check_new_key(target.key)
         return self.get_conn().copy_object(source, target, headers=headers)
 
-    def list_multipart_uploads(self, bucket_name: str | None = None, *, prefix: str = "") -> list[ListedUpload]:
-        """Return the bucket's unfinished multipart uploads, whoever began them."""
-        return list(self.get_conn().list_uploads(self._bucket(bucket_name), prefix=prefix))
+    def list_multipart_uploads(
+        self, bucket_name: str | None = None, *, prefix: str | None = None
+    ) -> list[ListedUpload]:
+        """Return the bucket's unfinished multipart uploads, whoever began them.
 
-    def abort_multipart_upload(self, key: str, upload_id: str, bucket_name: str | None = None) -> None:
+        :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; None for the whole bucket
+        """
+        where = self.prefix(prefix, bucket_name)
+        return list(self.get_conn().list_uploads(where.bucket, prefix=where.prefix))
+
+    def abort_multipart_upload(self, key: str | ObjectRef, upload_id: str, bucket_name: str | None = None) -> None:
         """Drop an unfinished upload and its parts.
 
         :raises NoSuchUpload: when it is over already
+        :raises ArgumentError: for an empty upload ID, too
         """
+        check_text("upload_id", upload_id)
+        refuse_empty("upload_id", upload_id)
         self.get_conn().abort(self.target(key, bucket_name), upload_id)
 
     def abort_stale_uploads(
@@ -457,25 +479,30 @@ class OSSResumeHook(BaseHook):
         bucket_name: str | None = None,
         *,
         staleness: Staleness,
-        prefix: str = "",
-        count_bytes: bool = False,
-        dry_run: bool = True,
+        prefix: str | None = None,
+        count_bytes: bool | str = False,
+        dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
     ) -> AbortReport:
         """Drop the bucket's unfinished uploads that are stale, whoever began them.
 
         See :func:`~airflow_provider_ossresume.hooks.cleaning.abort_uploads`.
 
-        :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL
+        :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; None for the whole bucket
+        :raises ArgumentError: as :meth:`prefix`, and for a URL without a prefix, as ``oss://bucket/``
         """
-        bucket, prefix = self.bucket_and_prefix(prefix, bucket_name)
+        where = self.prefix(prefix, bucket_name)
+        if prefix is not None and where.is_whole_bucket:
+            raise ArgumentError(
+                "prefix", prefix, "this URL names the whole bucket, perhaps a template found nothing; if you mean "
+                "that, set bucket_name and leave prefix out"
+            )  # fmt: skip
         return abort_uploads(
             self.get_conn(),
-            bucket,
-            prefix=prefix,
+            where,
             staleness=staleness,
-            count_bytes=count_bytes,
-            dry_run=dry_run,
+            count_bytes=parse_flag("count_bytes", count_bytes),
+            dry_run=parse_flag("dry_run", dry_run),
             watch=watch,
         )
 
@@ -488,9 +515,6 @@ class OSSResumeHook(BaseHook):
         :param expires: seconds; at most seven days with V4 signatures
         """
         return self.get_conn().presigned_url(method, self.target(key, bucket_name), expires=expires)
-
-    def _bucket(self, bucket_name: str | None) -> str:
-        return self.target("any-key", bucket_name).bucket
 
     # --- the connection form ------------------------------------------------------------------------------------------
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.parts import parse_number
@@ -107,7 +108,10 @@ def parse_texts(argument: str, value: object) -> list[str]:
 
     :raises ArgumentError: when there is something else, or nothing, among them; and for the text of a list
     """
-    texts = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else None
+    if isinstance(value, str):
+        texts: list[Any] | None = [value]
+    else:
+        texts = list(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else None
     if texts is None or not all(isinstance(text, str) for text in texts):
         raise ArgumentError(argument, value, "give a text, or a list of texts")
     for text in texts:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from airflow_provider_ossresume.errors import CheckpointUnreadable, OSSResumeError
 from airflow_provider_ossresume.model.arguments import format_age
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, decode, saved_at
-from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef
+from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.parts import format_size
 
 MOST_NAMED = 100  # of uploads, prefixes and errors in a report; an XCom is a row of Airflow's database
@@ -76,7 +76,7 @@ class AbortReport:
     errors: Mapping[str, OSSResumeError] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, fates: Iterable[UploadFate], *, bucket: str, prefix: str) -> AbortReport:
+    def of(cls, fates: Iterable[UploadFate], *, where: PrefixRef) -> AbortReport:
         """Return the report of all of them, as they come."""
         counts: Counter[Fate] = Counter()
         prefixes: Counter[str] = Counter()
@@ -91,12 +91,12 @@ class AbortReport:
             if each.error:
                 errors[each.upload.upload_id] = each.error
             if each.fate in ("aborted", "would abort", "failed"):
-                prefixes[first_folder(each.upload.key, prefix=prefix)] += 1
+                prefixes[first_folder(each.upload.key, prefix=where.prefix)] += 1
             if each.fate in ("aborted", "would abort"):
                 sizes += [] if each.size is None else [each.size]
                 stale += [each] if len(stale) < MOST_NAMED else []
         return cls(
-            uri=f"oss://{bucket}/{prefix}",
+            uri=str(where),
             fates=counts,
             size=sum(sizes) if sizes or not stale else None,
             oldest=oldest,

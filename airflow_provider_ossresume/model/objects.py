@@ -28,6 +28,11 @@ class ObjectRef:
     def uri(self) -> str:
         return f"oss://{self.bucket}/{self.key}"
 
+    @property
+    def name(self) -> str:
+        """What names the object beside its bucket: the key, or the URI of a key that itself begins with ``oss://``."""
+        return self.uri if self.key.startswith("oss://") else self.key
+
     def __str__(self) -> str:
         return self.uri
 
@@ -45,6 +50,9 @@ class PrefixRef:
     @property
     def is_whole_bucket(self) -> bool:
         return not self.prefix
+
+    def matches(self, key: str) -> bool:
+        return key.startswith(self.prefix)
 
     def __str__(self) -> str:
         return f"oss://{self.bucket}/{self.prefix}"
@@ -133,7 +141,7 @@ def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:
 
 
 def check_key(key: str, *, argument: str = "key") -> str:
-    """Return the key when OSS may have it: 1 to 1,023 bytes of UTF-8, not starting with a slash or backslash."""
+    """Return the key when OSS may have it: 1 to 1,023 bytes of UTF-8 without NUL, not starting with / or a backslash."""
     if not key:
         raise ArgumentError(argument, key, "the key is empty, perhaps a template found nothing; name the object")
     try:
@@ -142,6 +150,8 @@ def check_key(key: str, *, argument: str = "key") -> str:
         raise ArgumentError(argument, key, "the key is not valid Unicode (a lone surrogate); rename it") from None
     if size > MAX_KEY_BYTES:
         raise ArgumentError(argument, key, f"OSS keys have 1 to {MAX_KEY_BYTES} bytes in UTF-8, this one has {size}")
+    if "\0" in key:
+        raise ArgumentError(argument, key, "OSS keys hold no NUL character; rename the key")
     if key[0] in "/\\":
         raise ArgumentError(argument, key, "OSS keys do not start with '/' or '\\'; drop it")
     return key

@@ -13,7 +13,7 @@ from airflow_provider_ossresume.model.cleaning import Staleness
 from airflow_provider_ossresume.operators._base import OSSOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.model.arguments import Duration
+    from airflow_provider_ossresume.model.arguments import Duration, Flag
 
 
 class OSSAbortMultipartUploadsOperator(OSSOperator):
@@ -29,20 +29,21 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
 
     :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
     :param bucket_name: the bucket; by default the prefix's when that is a URL, else the connection's (templated)
-    :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; by default the whole bucket (templated)
+    :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; the whole bucket when it is left out. An
+        empty one, as a template leaves it that found nothing, is an error (templated)
     :param keep_upload_ids: upload IDs that are kept whatever their age (templated)
-    :param count_bytes: count the bytes of the stale uploads; takes one request for each
-    :param dry_run: abort nothing and report what would be (templated, as ``is_dry_run``)
+    :param count_bytes: count the bytes of the stale uploads; takes one request for each (templated)
+    :param is_dry_run: abort nothing and report what would be (templated)
     :param region: takes the place of the connection's (templated)
     :param oss_conn_id: the connection (templated)
     """
 
-    # BaseOperator has a method dry_run, for `airflow tasks test --dry-run`: an attribute would hide it.
     template_fields: Sequence[str] = (
         "older_than",
         "bucket_name",
         "prefix",
         "keep_upload_ids",
+        "count_bytes",
         "is_dry_run",
         "region",
         "oss_conn_id",
@@ -54,10 +55,10 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
         *,
         older_than: Duration,
         bucket_name: str | None = None,
-        prefix: str = "",
+        prefix: str | None = None,
         keep_upload_ids: str | Sequence[str] = (),
-        count_bytes: bool = False,
-        dry_run: bool | str = True,
+        count_bytes: Flag = False,
+        is_dry_run: Flag = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,7 +67,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
         self.prefix = prefix
         self.keep_upload_ids = keep_upload_ids
         self.count_bytes = count_bytes
-        self.is_dry_run = dry_run
+        self.is_dry_run = is_dry_run
 
     def _work(self, context: Any) -> dict[str, Any]:
         report = self.hook.abort_stale_uploads(
@@ -77,7 +78,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
                 frozenset(parse_texts("keep_upload_ids", self.keep_upload_ids)),
             ),
             count_bytes=self.count_bytes,
-            dry_run=parse_flag("dry_run", self.is_dry_run),
+            dry_run=parse_flag("is_dry_run", self.is_dry_run),
             watch=self._watch,
         )
         if report.errors:
@@ -104,13 +105,21 @@ class OSSCheckpointCleanupOperator(OSSOperator):
         (templated)
     :param names: the checkpoints that are looked at: names of Variables, or keys; by default all (templated)
     :param gone_uploads: delete, whatever their age, those too whose upload OSS does not know any more; takes one
-        request for each, by the connection
-    :param dry_run: delete nothing and report what would be (templated, as ``is_dry_run``)
+        request for each, by the connection (templated)
+    :param is_dry_run: delete nothing and report what would be (templated)
     :param region: takes the place of the connection's (templated)
     :param oss_conn_id: the connection, used with ``gone_uploads`` only (templated)
     """
 
-    template_fields: Sequence[str] = ("older_than", "checkpoint", "names", "is_dry_run", "region", "oss_conn_id")
+    template_fields: Sequence[str] = (
+        "older_than",
+        "checkpoint",
+        "names",
+        "gone_uploads",
+        "is_dry_run",
+        "region",
+        "oss_conn_id",
+    )
     ui_color = "#e8e0f2"
 
     def __init__(
@@ -119,8 +128,8 @@ class OSSCheckpointCleanupOperator(OSSOperator):
         older_than: Duration,
         checkpoint: str = "variable",
         names: str | Sequence[str] | None = None,
-        gone_uploads: bool = False,
-        dry_run: bool | str = True,
+        gone_uploads: Flag = False,
+        is_dry_run: Flag = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -128,7 +137,7 @@ class OSSCheckpointCleanupOperator(OSSOperator):
         self.checkpoint = checkpoint
         self.names = names
         self.gone_uploads = gone_uploads
-        self.is_dry_run = dry_run
+        self.is_dry_run = is_dry_run
 
     def _work(self, context: Any) -> dict[str, Any]:
         report = self.hook.clean_checkpoints(
@@ -137,7 +146,7 @@ class OSSCheckpointCleanupOperator(OSSOperator):
             keys=None if self.names is None else [_key(name) for name in parse_texts("names", self.names)],
             older_than=parse_duration("older_than", self.older_than),
             gone_uploads=self.gone_uploads,
-            dry_run=parse_flag("dry_run", self.is_dry_run),
+            dry_run=parse_flag("is_dry_run", self.is_dry_run),
             watch=self._watch,
         )
         if report.errors:

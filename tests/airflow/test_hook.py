@@ -102,7 +102,6 @@ def test_a_bucket_is_named_by_the_url_then_the_argument_then_the_connection(conn
     assert hook.target("oss://of-url/key", "of-url").uri == "oss://of-url/key"
     assert hook.target("key", "of-argument").uri == "oss://of-argument/key"
     assert hook.target("key").uri == "oss://of-connection/key"
-    assert hook.target("key", "").uri == "oss://of-connection/key"
 
 
 def test_a_bucket_that_is_named_needs_no_connection() -> None:
@@ -122,14 +121,15 @@ NAMES: list[tuple[str, str | None, str, str]] = [
     ("key", "bucket\n", "bucket_name", "3 to 63"),
     ("oss://Bucket/key", None, "bucket_name", "3 to 63"),
     ("oss:///key", None, "url", "reads oss://bucket/key"),
-    ("oss://bucket", None, "key", "1 to 1023 bytes"),
-    ("", BUCKET, "key", "1 to 1023 bytes"),
+    ("key", "", "bucket_name", "it is empty, perhaps a template found nothing"),
+    ("oss://bucket", None, "key", "the key is empty, perhaps a template found nothing"),
+    ("", BUCKET, "key", "the key is empty, perhaps a template found nothing"),
+    ("['a']", BUCKET, "key", "the text of a list"),
     ("k" * 1024, BUCKET, "key", "this one has 1024"),
     ("語" * 342, BUCKET, "key", "this one has 1026"),
     ("/key", BUCKET, "key", "do not start with '/'"),
     ("\\key", BUCKET, "key", "do not start with '/'"),
-    ("a\x00b", BUCKET, "key", "cannot be sent in XML"),
-    ("a\nb", BUCKET, "key", "cannot be sent in XML"),
+    ("a\x00b", BUCKET, "key", "OSS keys hold no NUL"),
     ("a\ud800b", BUCKET, "key", "not valid Unicode"),
 ]
 
@@ -241,6 +241,32 @@ def test_deleting_one_several_and_none(hook: OSSResumeHook, connected: LocalOSS)
     assert hook.delete_objects([], BUCKET) == []
 
     assert (connected.objects(BUCKET), connected.objects("other")) == (["stays"], [])
+
+
+def test_what_is_listed_is_what_is_deleted_also_where_a_key_looks_like_a_url(
+    hook: OSSResumeHook, connected: LocalOSS
+) -> None:
+    keys = ["a", f"oss://{BUCKET}/a", "oss://other/a"]
+    for key in keys:
+        connected.put(BUCKET, key, b"")
+    upload_id = hook.get_conn().initiate(ObjectRef(BUCKET, keys[1]))
+
+    assert hook.list_keys(BUCKET, prefix=f"oss://{BUCKET}/a") == ["a"]
+    assert [found.key for found in hook.find_objects(hook.prefix(f"oss://{BUCKET}/oss://"))] == keys[1:]
+    [listed] = hook.list_multipart_uploads(prefix=f"oss://{BUCKET}/oss://")
+    hook.abort_multipart_upload(ObjectRef(BUCKET, listed.key), listed.upload_id)
+    hook.delete_objects(hook.list_keys(prefix=f"oss://{BUCKET}/oss://"), BUCKET)
+
+    assert (upload_id, connected.uploads(BUCKET)) == (listed.upload_id, [])
+    assert connected.objects(BUCKET) == ["a"]
+
+
+@pytest.mark.parametrize("upload_id", ["", " ", None])
+def test_no_upload_is_aborted_without_an_upload_id(hook: OSSResumeHook, connected: LocalOSS, upload_id: Any) -> None:
+    connected.put(BUCKET, "key", b"")
+    with pytest.raises(ArgumentError, match="upload_id"):
+        hook.abort_multipart_upload("key", upload_id, BUCKET)
+    assert connected.objects(BUCKET) == ["key"]
 
 
 def test_a_copy_is_equal(hook: OSSResumeHook, connected: LocalOSS) -> None:
@@ -521,7 +547,7 @@ UPLOADS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({}, {"max_concurrency": 1.5}, "max_concurrency", "a whole number"),
     ({}, {"part_retries": -1}, "part_retries", "from 0 to 100"),
     ({}, {"connect_timeout": 0}, "connect_timeout", "from 0.001"),
-    ({}, {"verify": "yes"}, "verify", "True or False"),
+    ({}, {"verify": "yes"}, "verify", "give true or false"),
     ({}, {"chunk_size": 1}, "transfer_config", "no such field; there are checkpoint_interval"),
 ]
 

@@ -105,7 +105,7 @@ def test_stale_uploads_are_aborted_and_young_ones_kept(abort: Any, begin: Any, o
     begin("young", days_ago=6)
     begin("new")
 
-    done = abort(dry_run=False)
+    done = abort(is_dry_run=False)
 
     assert done.instance("abort") == ("success", 1)
     assert left(oss) == {"young", "new"}
@@ -138,7 +138,7 @@ def test_ages_are_told_by_the_servers_clock_whatever_the_workers_says(
     begin("old", days_ago=8)
     begin("young", days_ago=6)
 
-    abort(dry_run=False)
+    abort(is_dry_run=False)
 
     assert left(oss) == {"young"}
 
@@ -147,7 +147,7 @@ def test_an_upload_that_is_named_is_kept(abort: Any, begin: Any, oss: LocalOSS) 
     kept = [begin("a", days_ago=9), begin("b", days_ago=9)]
     begin("b", days_ago=10)  # another upload to the same key
 
-    report = abort(dry_run=False, keep_upload_ids=kept).xcom("abort")
+    report = abort(is_dry_run=False, keep_upload_ids=kept).xcom("abort")
 
     assert sorted(upload_id for _, upload_id in oss.uploads(BUCKET)) == sorted(kept)
     assert (report["aborted"], report["kept_named"]) == (1, 2)
@@ -157,7 +157,7 @@ def test_only_what_begins_with_the_prefix_is_looked_at(abort: Any, begin: Any, o
     for key in ("exports/1", "exports-2", "imports/3"):
         begin(key, days_ago=9)
 
-    report = abort(dry_run=False, prefix=f"oss://{BUCKET}/exports/", bucket_name=None).xcom("abort")
+    report = abort(is_dry_run=False, prefix=f"oss://{BUCKET}/exports/", bucket_name=None).xcom("abort")
 
     assert left(oss) == {"exports-2", "imports/3"}
     assert (report["uri"], report["found"]) == (f"oss://{BUCKET}/exports/", 1)
@@ -170,7 +170,7 @@ def test_every_page_of_the_listing_is_worked_on(abort: Any, oss: LocalOSS, clock
         client.initiate(ObjectRef(BUCKET, f"k{number:04}"))
     clock.ahead += 9 * DAY
 
-    report = abort(dry_run=False).xcom("abort")
+    report = abort(is_dry_run=False).xcom("abort")
 
     assert (report["aborted"], len(report["uploads"])) == (1_001, 100)
     assert left(oss) == set()
@@ -197,7 +197,7 @@ def test_every_argument_may_be_a_template(abort: Any, begin: Any, oss: LocalOSS)
         bucket_name="{{ dag_run.conf.bucket }}",
         prefix="{{ dag_run.conf.prefix }}",
         keep_upload_ids=["{{ dag_run.conf.keep }}"],
-        dry_run="{{ dag_run.conf.dry }}",
+        is_dry_run="{{ dag_run.conf.dry }}",
     )
 
     assert done.xcom("abort")["aborted"] == 1
@@ -216,7 +216,7 @@ def test_an_abort_that_fails_stops_no_other_and_is_named_at_the_end(
     oss.fail("AbortMultipartUpload", fault=DENIED, key="b")
 
     seen: list[BaseException] = []
-    done = abort(dry_run=False, retries=2, **endings(seen))
+    done = abort(is_dry_run=False, retries=2, **endings(seen))
 
     assert done.instance("abort") == ("failed", 1)  # a permission is mended by no retry
     assert left(oss) == {"b"}
@@ -245,7 +245,7 @@ def test_a_failure_that_may_pass_is_retried_and_only_the_rest_is_done_again(
     monkeypatch.setattr(OSSAbortMultipartUploadsOperator, "hook", impatient)
     oss.fail("AbortMultipartUpload", fault=Fault("status", status=503), key="a")
 
-    done = abort(dry_run=False, retries=1)
+    done = abort(is_dry_run=False, retries=1)
 
     assert done.instance("abort") == ("success", 2)
     assert done.xcom("abort")["aborted"] == 1
@@ -261,7 +261,7 @@ def test_an_upload_that_ends_meanwhile_counts_as_gone(abort: Any, begin: Any, os
             oss.abort(BUCKET, "a", upload_id)
 
     oss.after_request = end_it
-    done = abort(dry_run=False)
+    done = abort(is_dry_run=False)
 
     assert done.instance("abort") == ("success", 1)
     report = done.xcom("abort")
@@ -281,7 +281,7 @@ def test_an_upload_that_ends_while_its_parts_are_counted_counts_as_gone(abort: A
         ({"older_than": "soon"}, "older_than='soon'"),
         ({"older_than": "{{ '' }}"}, "older_than=''"),
         ({"older_than": 0}, "older_than=0"),
-        ({"dry_run": "{{ none }}"}, "dry_run='None'"),
+        ({"is_dry_run": "{{ none }}"}, "is_dry_run='None'"),
         ({"keep_upload_ids": [None]}, "keep_upload_ids"),
         ({"prefix": "/exports"}, "prefix='/exports'"),
         ({"bucket_name": "No"}, "bucket_name='No'"),
@@ -293,7 +293,7 @@ def test_a_wrong_argument_fails_at_once_and_nothing_is_sent(
     begin("old", days_ago=9)
 
     seen: list[BaseException] = []
-    done = abort(**{"dry_run": False, "retries": 3, **options, **endings(seen)})
+    done = abort(**{"is_dry_run": False, "retries": 3, **options, **endings(seen)})
 
     assert done.instance("abort") == ("failed", 1)
     assert str(seen[0]).startswith(named)
@@ -320,7 +320,7 @@ def test_a_task_that_is_stopped_ends_as_no_success(abort: Any, begin: Any, oss: 
             running[0].on_kill()
 
     oss.on_request = stop
-    done = abort(dry_run=False, pre_execute=lambda context: running.append(context["ti"].task), **endings(seen))
+    done = abort(is_dry_run=False, pre_execute=lambda context: running.append(context["ti"].task), **endings(seen))
 
     assert done.instance("abort") == ("failed", 1)
     assert [type(error).__name__ for error in seen] == ["TransferStopped"]
@@ -394,7 +394,7 @@ def test_old_checkpoints_are_deleted_and_young_ones_kept(clean: Any, home: Home)
     home.add(OLD, a_checkpoint(days_ago=31))
     home.add(YOUNG, a_checkpoint(days_ago=29))
 
-    done = clean(checkpoint=home.choice, dry_run=False)
+    done = clean(checkpoint=home.choice, is_dry_run=False)
 
     assert done.instance("clean") == ("success", 1)
     assert home.keys() == {YOUNG}
@@ -424,7 +424,7 @@ def test_what_is_no_checkpoint_of_ours_is_left_alone(clean: Any, home: Home) -> 
     home.add(OTHER, a_checkpoint(days_ago=99).replace("saved_at", "saved"))
     home.add("of-somebody", a_checkpoint(days_ago=99))
 
-    report = clean(checkpoint=home.choice, dry_run=False).xcom("clean")
+    report = clean(checkpoint=home.choice, is_dry_run=False).xcom("clean")
 
     assert home.keys() == {OLD, YOUNG, OTHER, "of-somebody"}
     assert (report["found"], report["kept_unreadable"], report["kept_undated"]) == (3, 2, 1)
@@ -434,7 +434,7 @@ def test_only_checkpoints_that_are_named_are_looked_at(clean: Any, home: Home) -
     named = home.add(OLD, a_checkpoint(days_ago=31))
     home.add(OTHER, a_checkpoint(days_ago=31))
 
-    report = clean(checkpoint=home.choice, names=[named, "d" * 40], dry_run=False).xcom("clean")
+    report = clean(checkpoint=home.choice, names=[named, "d" * 40], is_dry_run=False).xcom("clean")
 
     assert home.keys() == {OTHER}
     assert (report["deleted"], report["vanished"]) == (1, 1)
@@ -447,7 +447,7 @@ def test_checkpoints_of_uploads_that_are_gone_are_deleted_whatever_their_age(
     home.add(YOUNG, a_checkpoint(days_ago=0, upload_id=begin("key")))
     home.add(OTHER, a_checkpoint(days_ago=0, upload_id="0" * 32))
 
-    report = clean(checkpoint=home.choice, gone_uploads=True, dry_run=False).xcom("clean")
+    report = clean(checkpoint=home.choice, gone_uploads=True, is_dry_run=False).xcom("clean")
 
     assert home.keys() == {YOUNG}
     assert (report["deleted"], report["kept_young"]) == (1, 1)
@@ -461,7 +461,7 @@ def test_a_checkpoint_that_cannot_be_judged_is_kept_and_named_at_the_end(clean: 
     oss.fail("ListParts", fault=DENIED)
     seen: list[BaseException] = []
 
-    done = clean(checkpoint=home.choice, gone_uploads=True, dry_run=False, retries=2, **endings(seen))
+    done = clean(checkpoint=home.choice, gone_uploads=True, is_dry_run=False, retries=2, **endings(seen))
 
     assert done.instance("clean") == ("failed", 1)
     assert home.keys() == {YOUNG}
@@ -473,7 +473,7 @@ def test_a_checkpoint_that_cannot_be_judged_is_kept_and_named_at_the_end(clean: 
 def test_oss_is_asked_for_nothing_where_only_ages_count(clean: Any, home: Home, oss: LocalOSS) -> None:
     home.add(OLD, a_checkpoint(days_ago=31))
 
-    clean(checkpoint=home.choice, dry_run=False, oss_conn_id="no_such_connection")
+    clean(checkpoint=home.choice, is_dry_run=False, oss_conn_id="no_such_connection")
 
     assert home.keys() == set()
     assert oss.requests == []
@@ -493,12 +493,14 @@ def test_what_a_real_transfer_leaves_behind_tells_whose_it_is(dag: Any, oss: Loc
             transfer_config={"part_size": PART, "multipart_threshold": PART, "part_retries": 0},
             retries=0,
         )
-        young = OSSCheckpointCleanupOperator(task_id="young", older_than="1h", trigger_rule="all_done", dry_run=False)
+        young = OSSCheckpointCleanupOperator(
+            task_id="young", older_than="1h", trigger_rule="all_done", is_dry_run=False
+        )
         gone = OSSCheckpointCleanupOperator(
             task_id="gone",
             older_than="1h",
             gone_uploads=True,
-            dry_run=False,
+            is_dry_run=False,
             pre_execute=lambda context: [oss.abort(BUCKET, key, upload_id) for key, upload_id in oss.uploads(BUCKET)],
         )
         upload >> young >> gone
@@ -524,7 +526,7 @@ def test_what_a_real_transfer_leaves_behind_tells_whose_it_is(dag: Any, oss: Loc
         ({"names": ["my_variable"]}, "names='my_variable': a checkpoint's name is ossresume- and 40 hex digits"),
         ({"names": [f"other-{OLD}"]}, "names='other-"),
         ({"older_than": "x"}, "older_than='x'"),
-        ({"dry_run": ""}, "dry_run=''"),
+        ({"is_dry_run": ""}, "is_dry_run=''"),
     ],
 )
 def test_a_wrong_argument_of_the_cleanup_fails_at_once(clean: Any, options: dict[str, Any], named: str) -> None:
@@ -532,7 +534,7 @@ def test_a_wrong_argument_of_the_cleanup_fails_at_once(clean: Any, options: dict
     home.add(OLD, a_checkpoint(days_ago=99))
     seen: list[BaseException] = []
 
-    done = clean(**{"dry_run": False, "retries": 3, **options, **endings(seen)})
+    done = clean(**{"is_dry_run": False, "retries": 3, **options, **endings(seen)})
 
     assert done.instance("clean") == ("failed", 1)
     assert str(seen[0]).startswith(named)

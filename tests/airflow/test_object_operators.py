@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ pytestmark = pytest.mark.usefixtures("database", "connected")
 
 DENIED = Fault("status", status=403, code="AccessDenied")
 KEYS = ("a.csv", "in/1.csv", "in/2.csv", "in/2.txt", "in/old/3.csv", "inbox")
+
+
+def uris(keys: Iterable[str]) -> list[str]:
+    return [f"oss://{BUCKET}/{key}" for key in keys]
 
 
 @pytest.fixture
@@ -64,10 +69,10 @@ def run(dag: Any) -> Callable[..., Any]:
         ({"prefix": "nothing"}, ()),
     ],
 )
-def test_the_keys_that_are_meant_are_returned_in_order(
+def test_the_uris_of_what_is_meant_are_returned_in_order(
     run: Any, filled: LocalOSS, options: dict[str, Any], keys: tuple[str, ...]
 ) -> None:
-    assert run(OSSListOperator, **options).xcom("task") == list(keys)
+    assert run(OSSListOperator, **options).xcom("task") == uris(keys)
 
 
 def test_a_pattern_is_listed_by_its_literal_prefix(run: Any, filled: LocalOSS) -> None:
@@ -78,19 +83,19 @@ def test_a_pattern_is_listed_by_its_literal_prefix(run: Any, filled: LocalOSS) -
 def test_more_keys_than_may_be_returned_fail_the_task(run: Any, filled: LocalOSS) -> None:
     seen: list[BaseException] = []
     assert run(OSSListOperator, max_keys=5, retries=3, **endings(seen)).instance("task") == ("failed", 1)
-    assert "max_keys=5: there are more keys" in str(seen[0])
+    assert "max_keys=5: there are more objects" in str(seen[0])
 
 
 def test_exactly_as_many_keys_as_may_be_returned_are(run: Any, filled: LocalOSS) -> None:
-    assert run(OSSListOperator, max_keys=6).xcom("task") == list(KEYS)
+    assert run(OSSListOperator, max_keys=6).xcom("task") == uris(KEYS)
 
 
 def test_the_first_keys_are_returned_where_the_rest_may_be_missed(
     run: Any, filled: LocalOSS, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    assert run(OSSListOperator, max_keys="2", truncate=True).xcom("task") == list(KEYS[:2])
-    assert "There are more keys than the 2 that are returned" in caplog.messages
+    assert run(OSSListOperator, max_keys="2", truncate="{{ true }}").xcom("task") == uris(KEYS[:2])
+    assert "There are more objects than the 2 that are returned" in caplog.messages
 
 
 def test_no_more_pages_are_listed_than_are_needed(run: Any, connected: LocalOSS) -> None:
@@ -109,7 +114,10 @@ def test_no_more_pages_are_listed_than_are_needed(run: Any, connected: LocalOSS)
         ({"prefix": "a", "regex": "b"}, "prefix='a': give only one of prefix, wildcard and regex"),
         ({"wildcard": "a", "regex": "b"}, "prefix=None: give only one of prefix, wildcard and regex"),
         ({"regex": "("}, "regex='('"),
-        ({"wildcard": ""}, "wildcard=''"),
+        ({"wildcard": ""}, "wildcard='': the key is empty"),
+        ({"prefix": ""}, "prefix='': it is empty, perhaps a template found nothing"),
+        ({"bucket_name": ""}, "bucket_name='': it is empty, perhaps a template found nothing"),
+        ({"truncate": ""}, "truncate=''"),
         ({"prefix": "/a"}, "prefix='/a'"),
         ({"prefix": "oss://other/a"}, "bucket_name='bucket'"),
         ({"max_keys": 0}, "max_keys=0"),
@@ -145,7 +153,7 @@ def test_objects_are_deleted_by_a_prefix(run: Any, filled: LocalOSS) -> None:
 
 
 def test_a_dry_run_deletes_nothing(run: Any, filled: LocalOSS) -> None:
-    report = run(OSSDeleteObjectsOperator, prefix="in/", dry_run="{{ true }}").xcom("task")
+    report = run(OSSDeleteObjectsOperator, prefix="in/", is_dry_run="{{ true }}").xcom("task")
 
     assert (report["deleted"], report["would_delete"]) == (0, 4)
     assert filled.objects(BUCKET) == list(KEYS)
@@ -164,7 +172,7 @@ def test_mapped_tasks_delete_a_list_each(run: Any, filled: LocalOSS, dag: Any) -
     from tests.airflow import runs
 
     with dag:
-        OSSDeleteObjectsOperator.partial(task_id="task", bucket_name=BUCKET, dry_run="{{ false }}").expand(
+        OSSDeleteObjectsOperator.partial(task_id="task", bucket_name=BUCKET, is_dry_run="{{ false }}").expand(
             keys=[["a.csv", "inbox"], ["in/2.txt"]]
         )
     done = runs.run(dag)
@@ -218,18 +226,101 @@ def test_keys_that_xml_cannot_carry_are_deleted_too(run: Any, connected: LocalOS
     assert connected.objects(BUCKET) == []
 
 
-@pytest.mark.parametrize("empty", ["", "{{ '' }}", f"oss://{BUCKET}", f"oss://{BUCKET}/", None])
-def test_everything_is_deleted_only_where_that_is_said(run: Any, filled: LocalOSS, empty: str | None) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prefix": ""}, "prefix='': it is empty, perhaps a template found nothing"),
+        ({"prefix": "{{ '' }}"}, "prefix='': it is empty"),
+        ({"prefix": f"oss://{BUCKET}"}, "this URL names the whole bucket"),
+        ({"prefix": f"oss://{BUCKET}/{{{{ '' }}}}"}, "this URL names the whole bucket"),
+        ({"prefix": None}, "give keys, or a prefix, or whole_bucket=True"),
+        ({"whole_bucket": "{{ false }}"}, "give keys, or a prefix, or whole_bucket=True"),
+        ({"whole_bucket": "false"}, "give keys, or a prefix, or whole_bucket=True"),
+        ({"whole_bucket": ""}, "whole_bucket='': give true or false"),
+        ({"prefix": "", "whole_bucket": True}, "and only one of them"),
+        ({"keys": ""}, "keys='': it is empty"),
+        ({"keys": ["a.csv", ""]}, "it is empty"),
+        ({"keys": "{{ ['a.csv', 'inbox'] }}"}, "the text of a list"),
+        ({"keys": {"a.csv": 1}}, "give a text, or a list of texts"),
+    ],
+)
+def test_everything_is_deleted_only_where_that_is_said(
+    run: Any, filled: LocalOSS, options: dict[str, Any], said: str
+) -> None:
     seen: list[BaseException] = []
-    done = run(OSSDeleteObjectsOperator, prefix=empty, retries=2, **endings(seen))
+    done = run(OSSDeleteObjectsOperator, **options, retries=2, **endings(seen))
     assert done.instance("task") == ("failed", 1)
-    assert "this would delete every object" in str(seen[0])
+    assert said in str(seen[0])
+    assert filled.requests == []
+
+
+@pytest.mark.parametrize("whole_bucket", [True, "{{ true }}", "TRUE"])
+def test_a_whole_bucket_can_be_emptied(run: Any, filled: LocalOSS, whole_bucket: bool | str) -> None:
+    assert run(OSSDeleteObjectsOperator, whole_bucket=whole_bucket).xcom("task")["deleted"] == len(KEYS)
+    assert filled.objects(BUCKET) == []
+
+
+def test_flags_that_mapped_tasks_give_as_texts_are_read(run: Any, filled: LocalOSS, dag: Any) -> None:
+    from tests.airflow import runs
+
+    with dag:
+        OSSDeleteObjectsOperator.partial(task_id="task", bucket_name=BUCKET, retries=0).expand_kwargs(
+            [{"whole_bucket": "false"}, {"prefix": "in/", "is_dry_run": "true"}, {"whole_bucket": "false", "keys": []}]
+        )
+    done = runs.run(dag)
+
+    assert [done.instance("task", map_index=index)[0] for index in range(3)] == ["failed", "success", "success"]
     assert filled.objects(BUCKET) == list(KEYS)
 
 
-def test_a_whole_bucket_can_be_emptied(run: Any, filled: LocalOSS) -> None:
-    assert run(OSSDeleteObjectsOperator, whole_bucket=True).xcom("task")["deleted"] == len(KEYS)
-    assert filled.objects(BUCKET) == []
+@pytest.mark.parametrize("prefix", ["oss://bucket/", "oss://bucket", "oss://bucket/in/"])
+def test_a_prefix_that_looks_like_a_url_behind_the_bucket_is_no_url(run: Any, filled: LocalOSS, prefix: str) -> None:
+    """It is resolved once: what stands behind the bucket is the prefix, whatever it looks like."""
+    filled.put(BUCKET, f"{prefix}left", b"x")
+
+    report = run(OSSDeleteObjectsOperator, prefix=f"oss://{BUCKET}/{prefix}", bucket_name=None).xcom("task")
+
+    assert report["uris"] == uris([f"{prefix}left"])
+    assert filled.objects(BUCKET) == list(KEYS)
+
+
+def test_an_object_whose_key_looks_like_a_url_is_listed_and_deleted_as_itself(
+    run: Any, filled: LocalOSS, dag: Any
+) -> None:
+    odd = f"oss://{BUCKET}/a.csv"
+    filled.put(BUCKET, odd, b"x")
+    with dag:
+        listed = OSSListOperator(task_id="list", prefix=f"oss://{BUCKET}/oss://").output
+
+    assert run(OSSDeleteObjectsOperator, keys=listed, bucket_name=None).xcom("task")["uris"] == uris([odd])
+
+    assert filled.objects(BUCKET) == list(KEYS)
+
+
+def test_an_empty_bucket_name_is_not_the_connections_bucket(
+    run: Any, filled: LocalOSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = json.loads(filled.airflow_connection())
+    connection["extra"]["bucket"] = BUCKET
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", json.dumps(connection))
+    seen: list[BaseException] = []
+
+    done = run(OSSDeleteObjectsOperator, bucket_name="{{ dag_run.conf.get('b', '') }}", prefix="in/", **endings(seen))
+
+    assert done.instance("task") == ("failed", 1)
+    assert "bucket_name='': it is empty, perhaps a template found nothing" in str(seen[0])
+    assert filled.objects(BUCKET) == list(KEYS)
+
+
+def test_a_dry_run_that_another_task_decides_waits_for_that_task(dag: Any) -> None:
+    from airflow.providers.common.compat.sdk import task
+
+    with dag:
+        decide = task(task_id="decide")(lambda: "true")()
+        OSSDeleteObjectsOperator.partial(task_id="mapped", is_dry_run=decide).expand(keys=["a", "b"])
+        plain = OSSDeleteObjectsOperator(task_id="plain", is_dry_run=decide, keys="a")
+
+    assert dag.get_task("mapped").upstream_task_ids == plain.upstream_task_ids == {"decide"}
 
 
 @pytest.mark.parametrize(
@@ -240,7 +331,7 @@ def test_a_whole_bucket_can_be_emptied(run: Any, filled: LocalOSS) -> None:
         ({"keys": ["a", None]}, "keys=['a', None]"),
         ({"keys": ["a", "/b"]}, "key='/b'"),
         ({"keys": "oss://other/key"}, "bucket_name='bucket'"),
-        ({"prefix": "in/", "dry_run": "maybe"}, "dry_run='maybe'"),
+        ({"prefix": "in/", "is_dry_run": "maybe"}, "is_dry_run='maybe'"),
     ],
 )
 def test_a_wrong_argument_deletes_nothing(run: Any, filled: LocalOSS, options: dict[str, Any], named: str) -> None:

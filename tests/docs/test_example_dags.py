@@ -219,8 +219,8 @@ def test_janitor(airflow: DagRunner, oss: LocalOSS, clock: Clock, tmp_path: Path
     a_client(oss, clock=clock).initiate(ObjectRef(BUCKET, "left/behind.bin"))
     clock.ahead = 0
     looked, kept, aborted = (
-        airflow.run("example_janitor", bucket=BUCKET, checkpoints=checkpoints, older_than=age, dry_run=dry_run)
-        for age, dry_run in (("7d", True), ("9d", False), ("7d", False))
+        airflow.run("example_janitor", bucket=BUCKET, checkpoints=checkpoints, older_than=age, is_dry_run=is_dry_run)
+        for age, is_dry_run in (("7d", True), ("9d", False), ("7d", False))
     )
     assert {run.state for run in (looked, kept, aborted)} == {"success"}
     assert looked.xcom("abort_stale_uploads")["would_abort"] == 1

@@ -16,7 +16,7 @@ from airflow_provider_ossresume.model.cleaning import (
     UploadFate,
     first_folder,
 )
-from airflow_provider_ossresume.model.objects import ListedUpload
+from airflow_provider_ossresume.model.objects import ListedUpload, PrefixRef
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 WEEK = timedelta(days=7)
@@ -27,7 +27,7 @@ def an_upload(key: str = "key", *, age: timedelta | None = WEEK, upload_id: str 
 
 
 def a_report(*fates: UploadFate, prefix: str = "") -> AbortReport:
-    return AbortReport.of(iter(fates), bucket="b", prefix=prefix)
+    return AbortReport.of(iter(fates), where=PrefixRef("b", prefix))
 
 
 @pytest.mark.parametrize(

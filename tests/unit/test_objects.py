@@ -10,9 +10,12 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.objects import (
     ObjectMeta,
     ObjectRef,
+    PrefixRef,
     check_bucket,
     check_key,
+    check_new_key,
     parse_oss_url,
+    resolve_prefix,
     resolve_target,
 )
 
@@ -51,19 +54,13 @@ def test_a_key_that_oss_allows_is_returned_as_it_is(key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("", "this one has 0"),
+        ("", "the key is empty, perhaps a template found nothing"),
         ("x" * 1024, "this one has 1024"),
         ("ü" * 512, "this one has 1024"),
         ("/a", "do not start with '/'"),
         ("\\a", "do not start with '/'"),
         ("/", "do not start with '/'"),
-        ("a\nb", "the character '\\n' cannot be sent in XML"),
-        ("a\0b", "the character '\\x00' cannot be sent in XML"),
-        ("a\x7fb", "the character '\\x7f' cannot be sent in XML"),
-        ("a\rb", "the character '\\r' cannot be sent in XML"),
-        ("a\tb", "the character '\\t' cannot be sent in XML"),
-        ("a\ufffe", "the character '\\ufffe' cannot be sent in XML"),
-        ("\uffff", "the character '\\uffff' cannot be sent in XML"),
+        ("a\0b", "OSS keys hold no NUL"),
         ("a\ud800b", "lone surrogate"),
     ],
     ids=ascii,
@@ -75,6 +72,21 @@ def test_a_key_that_cannot_be_is_refused_with_the_reason(key: str, reason: str) 
     assert reason in str(refused.value)
     assert refused.value.argument == "prefix"
     str(refused.value).encode()  # it can be logged and sent
+
+
+@pytest.mark.parametrize("bad", ["\n", "\x01", "\x7f", "\r", "\t", "\ufffe", "\uffff"], ids=ascii)
+def test_no_object_is_made_under_a_key_that_xml_cannot_carry_but_one_that_exists_can_be_named(bad: str) -> None:
+    assert check_key(f"a{bad}b") == f"a{bad}b"
+    with pytest.raises(ArgumentError) as refused:
+        check_new_key(f"a{bad}b", argument="dest_key")
+
+    assert f"dest_key={f'a{bad}b'!r}: the character {bad!r} cannot be sent in XML" in str(refused.value)
+
+
+def test_no_object_is_made_that_consoles_show_as_a_folder_but_one_that_exists_can_be_named() -> None:
+    assert check_key("exports/") == "exports/"
+    with pytest.raises(ArgumentError, match="as an empty folder; name the object too, as in exports/name"):
+        check_new_key("exports/")
 
 
 @pytest.mark.parametrize("key", [None, 7, b"key", ["key"]])
@@ -119,7 +131,6 @@ def test_what_is_no_url_is_refused(url: str) -> None:
         ("key", "bucket", None, "oss://bucket/key"),
         ("key", "bucket", "default", "oss://bucket/key"),
         ("key", None, "default", "oss://default/key"),
-        ("key", "", "default", "oss://default/key"),
         ("oss://bucket/key", None, None, "oss://bucket/key"),
         ("oss://bucket/key", None, "default", "oss://bucket/key"),
         ("oss://bucket/key", "bucket", None, "oss://bucket/key"),
@@ -140,12 +151,17 @@ def test_a_target_is_told_by_url_then_argument_then_connection(
     [
         ("oss://bucket/key", "other", None, "bucket_name='other': the URL oss://bucket/key names bucket 'bucket'"),
         ("key", None, None, "bucket_name=None: name a bucket"),
-        ("key", "", "", "bucket_name='': name a bucket"),
+        ("key", "", "default", "bucket_name='': it is empty, perhaps a template found nothing"),
+        ("key", " ", "default", "bucket_name=' ': it is empty"),
+        ("", "bucket", None, "key='': the key is empty, perhaps a template found nothing"),
+        ("oss://bucket/key", "", None, "bucket_name='': it is empty"),
+        ("oss:///key", None, "default", "an OSS URL reads oss://bucket/key"),
+        ("['a', 'b']", "bucket", None, "this is the text of a list"),
         ("key", "Bad", None, "bucket_name='Bad'"),
         ("key", None, "Bad", "bucket_name='Bad'"),
         ("oss://Bad/key", None, None, "bucket_name='Bad'"),
-        ("oss://bucket", None, None, "key='': OSS keys have 1 to 1023"),
-        ("oss://bucket/", None, None, "key='': OSS keys have 1 to 1023"),
+        ("oss://bucket", None, None, "key='': the key is empty"),
+        ("oss://bucket/", None, None, "key='': the key is empty"),
         ("oss://bucket//key", None, None, "do not start with '/'"),
         ("oss://", "bucket", None, "an OSS URL reads"),
         ("/key", "bucket", None, "key='/key'"),
@@ -158,6 +174,53 @@ def test_a_target_that_is_not_clear_is_refused_before_anything_is_sent(
         resolve_target(key, bucket_name, default_bucket=default_bucket)
 
     assert error in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "bucket_name", "meant"),
+    [
+        ("in/", "bucket", PrefixRef("bucket", "in/")),
+        ("in/", None, PrefixRef("default", "in/")),
+        (None, "bucket", PrefixRef("bucket")),
+        (None, None, PrefixRef("default")),
+        ("oss://bucket/in/", None, PrefixRef("bucket", "in/")),
+        ("oss://bucket", None, PrefixRef("bucket")),
+        ("oss://bucket/", "bucket", PrefixRef("bucket")),
+        ("oss://bucket/oss://bucket/", None, PrefixRef("bucket", "oss://bucket/")),
+    ],
+)
+def test_a_prefix_is_told_by_url_then_argument_then_connection(
+    prefix: str | None, bucket_name: str | None, meant: PrefixRef
+) -> None:
+    assert resolve_prefix(prefix, bucket_name, default_bucket="default") == meant
+
+
+@pytest.mark.parametrize(
+    ("prefix", "bucket_name", "error"),
+    [
+        (
+            "",
+            "bucket",
+            "prefix='': it is empty, perhaps a template found nothing; leave it out to mean the whole bucket",
+        ),
+        (None, "", "bucket_name='': it is empty"),
+        ("oss://bucket/in/", "other", "names bucket 'bucket'"),
+        ("/in", "bucket", "do not start with '/'"),
+        (7, "bucket", "prefix=7: give a text"),
+    ],
+)
+def test_a_prefix_that_is_not_clear_is_refused(prefix: Any, bucket_name: str | None, error: str) -> None:
+    with pytest.raises(ArgumentError) as refused:
+        resolve_prefix(prefix, bucket_name, default_bucket="default")
+
+    assert error in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["a", "in/b", "oss://bucket/a", "oss://other/a", "oss://"])
+def test_the_name_of_an_object_means_that_object_beside_its_bucket(key: str) -> None:
+    found = ObjectRef("bucket", key)
+
+    assert resolve_target(found.name, "bucket") == resolve_target(found.uri, None) == found
 
 
 def test_a_target_may_name_a_version_and_an_error_another_argument() -> None:
