@@ -141,7 +141,7 @@ def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:
 
 
 def check_key(key: str, *, argument: str = "key") -> str:
-    """Return the key when OSS may have it: 1 to 1,023 bytes of UTF-8 without NUL, not starting with / or a backslash."""
+    """Return the key when OSS may have it: 1 to 1,023 bytes of UTF-8, without NUL, not starting with a slash."""
     if not key:
         raise ArgumentError(argument, key, "the key is empty, perhaps a template found nothing; name the object")
     try:

@@ -25,7 +25,7 @@ from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
 from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport
-from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.oss import answers
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
@@ -52,11 +52,7 @@ OF_DAG_AUTHORS = [
     for name in ("operators.oss", "operators.objects", "operators.janitor", "sensors.oss", "hooks.oss")
 ]
 NOT_TEMPLATED = {
-    "gone_uploads",
     "preserve_mtime",
-    "truncate",
-    "whole_bucket",
-    "count_bytes",
     "create_parents",
     "deferrable",
     "wildcard_match",
@@ -109,7 +105,7 @@ def test_every_key_of_the_report_is_listed() -> None:
 
 
 def test_every_key_of_the_janitors_reports_is_listed() -> None:
-    aborted = AbortReport.of([], bucket="b", prefix="")
+    aborted = AbortReport.of([], where=PrefixRef("b"))
     assert first_codes("janitor.md", "The report") == [*aborted.report()]
     cleaned = CheckpointReport("Variable", ())
     assert first_codes("janitor.md", "The cleanup's report") == [*cleaned.report()]
