@@ -20,7 +20,7 @@ from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.hooks.observing import observer_for
-from airflow_provider_ossresume.model.arguments import parse_flag, refuse_empty
+from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, Staleness
 from airflow_provider_ossresume.model.object_options import (
@@ -507,14 +507,15 @@ class OSSResumeHook(BaseHook):
         )
 
     def generate_presigned_url(
-        self, key: str, bucket_name: str | None = None, *, method: str = "GET", expires: int = 3600
+        self, key: str | ObjectRef, bucket_name: str | None = None, *, method: str = "GET", expires: Duration = 3600
     ) -> str:
         """Return a URL with which whoever has it may do one thing with the object. It is a secret: do not log it.
 
         :param method: GET, HEAD, PUT or DELETE; anything else is an ArgumentError
-        :param expires: seconds; at most seven days with V4 signatures
+        :param expires: seconds, a timedelta, or a text such as ``"1h"``; at most seven days with V4 signatures
         """
-        return self.get_conn().presigned_url(method, self.target(key, bucket_name), expires=expires)
+        seconds = int(parse_duration("expires", expires, least=1).total_seconds())
+        return self.get_conn().presigned_url(method, self.target(key, bucket_name), expires=seconds)
 
     # --- the connection form ------------------------------------------------------------------------------------------
 
