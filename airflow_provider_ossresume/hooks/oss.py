@@ -404,6 +404,23 @@ class OSSResumeHook(BaseHook):
         where = self.prefix(prefix, bucket_name)
         return [found.name for found in self.find_objects(where, start_after=start_after, delimiter=delimiter)]
 
+    def iterate_keys(
+        self,
+        text: str | None = None,
+        bucket_name: str | None = None,
+        *,
+        kind: PatternKind | None = None,
+        delimiter: str = "",
+    ) -> Iterator[str]:
+        """Yield the keys that begin with a prefix or match a pattern, as :meth:`list_keys` returns them, page by page.
+
+        :param text: the prefix, or the pattern, or an ``oss://`` URL of either; None for the whole bucket
+        :param kind: ``wildcard`` or ``regex``; None for a prefix
+        :raises ArgumentError: as :meth:`key_pattern` and :meth:`prefix`
+        """
+        where = self.key_pattern(text or "", bucket_name, kind=kind) if kind else self.prefix(text, bucket_name)
+        return (found.name for found in self.find_objects(where, delimiter=delimiter))
+
     def find_objects(
         self, where: PrefixRef | KeyPattern, *, start_after: str = "", delimiter: str = ""
     ) -> Iterator[ObjectRef]:

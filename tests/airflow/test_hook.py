@@ -252,6 +252,11 @@ def test_what_is_listed_is_what_is_deleted_also_where_a_key_looks_like_a_url(
     upload_id = hook.get_conn().initiate(ObjectRef(BUCKET, keys[1]))
 
     assert hook.list_keys(BUCKET, prefix=f"oss://{BUCKET}/a") == ["a"]
+    assert (
+        list(hook.iterate_keys(None, BUCKET))
+        == hook.list_keys(BUCKET)
+        == ["a", *(f"oss://{BUCKET}/{k}" for k in keys[1:])]
+    )
     assert [found.key for found in hook.find_objects(hook.prefix(f"oss://{BUCKET}/oss://"))] == keys[1:]
     [listed] = hook.list_multipart_uploads(prefix=f"oss://{BUCKET}/oss://")
     hook.abort_multipart_upload(ObjectRef(BUCKET, listed.key), listed.upload_id)
