@@ -78,7 +78,7 @@ def stored(conn_id: str) -> Any:
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        connection = session.query(Connection).filter_by(conn_id=conn_id).one()
+        connection = session.query(Connection).filter_by(conn_id=conn_id).one()  # noqa: AIR311  of the database
         session.expunge(connection)
         return connection
 
@@ -96,7 +96,7 @@ def form(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        session.query(Connection).delete()
+        session.query(Connection).delete()  # noqa: AIR311  as above
 
 
 def test_every_field_is_in_the_form_with_its_default(form: Form) -> None:
