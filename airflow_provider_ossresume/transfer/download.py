@@ -193,7 +193,14 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                     log.warning("%s is kept: %s", part_path, error)
                 return settled
             file = files.enter_context(PartFile(part_path))
-            self._lock(file, stored)
+            if self._lock(file, stored):
+                # What was seen before is out of date: whoever held the file may have published it, or saved more.
+                stood, beginning = FileIdentity.at(path), bytearray()
+                stored = self._checkpointer.load(watch=self._watch)
+                if file.is_new and (settled := self._settle(pool, path, meta, may_be_ours=True)):
+                    self._checkpointer.check_owner()
+                    remove_part_file(part_path)
+                    return settled
             if not file.is_new:
                 self._checkpointer.look()  # before anything in it is thrown away
             if (mode := self._options.mode) is not None:
@@ -297,10 +304,11 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
 
     # --- part by part -------------------------------------------------------------------------------------------------
 
-    def _lock(self, file: PartFile, stored: Checkpoint | None) -> None:
+    def _lock(self, file: PartFile, stored: Checkpoint | None) -> bool:
+        """Become the part file's writer; True when another process had to let go of it first."""
         deadline = time.monotonic() + LOCK_TIMEOUT
         if file.lock():
-            return
+            return False
         log.warning("%s is being written by another process; waiting up to %.0f s for it", file.path, LOCK_TIMEOUT)
         if stored is not None:
             self._checkpointer.save(stored)  # as this try's, which tells the older one to let go
@@ -313,6 +321,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 )
                 error.retryable = True
                 raise error
+        return True
 
     def _resume(self, pool: Pool, file: PartFile, meta: ObjectMeta, stored: Checkpoint | None) -> DownloadCheckpoint:
         """Return the checkpoint to go on from: the one that an earlier try left, as far as the disk bears it out."""
