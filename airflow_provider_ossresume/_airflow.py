@@ -120,11 +120,13 @@ def delete_variable(name: str) -> None:
     Variable.delete(name)
 
 
-def variable_names(prefix: str) -> list[str] | None:
-    """Return the names of all Variables in Airflow's database that begin so; None where no task can list them.
+def can_list_variables() -> bool:
+    """True where a task can: on 2.11, by the database, and from 3.3 on, by the Execution API."""
+    return not AIRFLOW_3 or hasattr(Variable, "keys")
 
-    A task can on 2.11, by the database, and from 3.3 on, by the Execution API.
-    """
+
+def variable_names(prefix: str) -> list[str] | None:
+    """Return the names of all Variables in Airflow's database that begin so; None where no task can list them."""
     if not AIRFLOW_3:
         from airflow.utils.session import create_session
 
@@ -132,7 +134,7 @@ def variable_names(prefix: str) -> list[str] | None:
         with create_session() as session:
             names = session.query(table.key).filter(table.key.startswith(prefix, autoescape=True))
             return [name for (name,) in names]
-    if not hasattr(Variable, "keys"):
+    if not can_list_variables():
         return None
     return [str(name) for name in Variable.keys(prefix=prefix)]
 

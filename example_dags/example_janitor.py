@@ -1,9 +1,11 @@
-"""Remove, once a day, what failed tasks have left in a bucket and nobody will go on with.
+"""Remove, once a day, what failed tasks have left in a bucket or on a disk and nobody will go on with.
 
 When you want it: uploads of tasks that failed for good, or whose DAG is gone, keep their parts, and those cost storage
 until somebody aborts them. A lifecycle rule of the bucket does that by itself; this DAG is for buckets whose rules are
-not yours to set, for a report of what is there, and for the checkpoints that go with the uploads. It removes nothing
-before you run it with ``is_dry_run`` switched off.
+not yours to set, for a report of what is there, for the checkpoints that go with the uploads, and for the hidden part
+files of downloads. It removes nothing before you run it with ``is_dry_run`` switched off.
+
+The third task runs on a worker that has the folder; with several workers give it a ``queue``.
 
 On Airflow 3.0 to 3.2 no task can list Variables: give the parameter ``checkpoints`` a ``file:FOLDER`` there, or leave
 the second task out.
@@ -18,6 +20,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_ossresume.operators.janitor import (
     OSSAbortMultipartUploadsOperator,
     OSSCheckpointCleanupOperator,
+    OSSPartFileCleanupOperator,
 )
 
 with DAG(
@@ -26,7 +29,13 @@ with DAG(
     schedule="@daily",
     catchup=False,
     max_active_runs=1,
-    params={"bucket": "my-bucket", "checkpoints": "variable", "older_than": "7d", "is_dry_run": True},
+    params={
+        "bucket": "my-bucket",
+        "checkpoints": "variable",
+        "folder": "/data/downloads",
+        "older_than": "7d",
+        "is_dry_run": True,
+    },
     tags=["oss", "example"],
 ) as dag:
     OSSAbortMultipartUploadsOperator(
@@ -42,6 +51,14 @@ with DAG(
         checkpoint="{{ params.checkpoints }}",
         older_than="{{ params.older_than }}",
         gone_uploads=True,
+        is_dry_run="{{ params.is_dry_run }}",
+        retries=2,
+    )
+    OSSPartFileCleanupOperator(
+        task_id="remove_part_files",
+        folder="{{ params.folder }}",
+        older_than="{{ params.older_than }}",
+        recursive=True,
         is_dry_run="{{ params.is_dry_run }}",
         retries=2,
     )

@@ -11,6 +11,8 @@ from pathlib import Path
 from airflow_provider_ossresume.checkpoints import KEY
 from airflow_provider_ossresume.errors import StoreUnavailable
 
+TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()  # as a regular expression: what a killed save leaves behind
+
 
 class FileCheckpointStore:
     """Keeps each checkpoint in a file of its own, readable by its owner only, written whole or not at all.

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_ossresume.errors import BadAnswer, NoSuchUpload, OSSResumeError, TrySuperseded
+from airflow_provider_ossresume import _airflow
+from airflow_provider_ossresume.checkpoints.file import TEMPORARY_FILE, FileCheckpointStore
+from airflow_provider_ossresume.checkpoints.select import select_store
+from airflow_provider_ossresume.checkpoints.variable import VariableCheckpointStore
+from airflow_provider_ossresume.errors import (
+    ArgumentError,
+    BadAnswer,
+    NoSuchUpload,
+    OSSResumeError,
+    StoreUnavailable,
+    TrySuperseded,
+)
+from airflow_provider_ossresume.model.arguments import parse_texts
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
 from airflow_provider_ossresume.model.cleaning import (
     MOST_NAMED,
@@ -21,8 +33,10 @@ from airflow_provider_ossresume.model.cleaning import (
     UploadFate,
     describe_upload,
     judge_checkpoint,
+    upload_ids_in,
 )
-from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef
+from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.transfer.left_files import clean_left_files
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
@@ -151,7 +165,17 @@ def clean_checkpoints(
         elif found.fate == "would delete":
             log.info("Would delete %s", found)
         left.append(found)
-    report = CheckpointReport(str(store), tuple(left))
+    temporary = None
+    if isinstance(store, FileCheckpointStore) and keys is None and store.folder.is_dir():
+        temporary = clean_left_files(
+            [store.folder],
+            name=TEMPORARY_FILE,
+            older_than=older_than,
+            dry_run=dry_run,
+            now=lambda: now().timestamp(),
+            watch=watch,
+        )
+    report = CheckpointReport(str(store), tuple(left), temporary)
     log.info("Looked through %s", report)
     return report
 
@@ -174,6 +198,22 @@ def _cleaned(
     return found
 
 
+def checkpointed_uploads(stores: Iterable[ListingStore], *, watch: Callable[[], None] = lambda: None) -> set[str]:
+    """Return the upload IDs that the checkpoints in some stores name.
+
+    :param watch: called before each checkpoint; what it raises ends the work
+    :raises CheckpointError: when one of them cannot be listed or read: nobody knows then which uploads are to be spared
+    """
+    found: set[str] = set()
+    for store in stores:
+        keys = store.keys()
+        for key in keys:
+            watch()
+            found |= upload_ids_in(store.load(key) or "")
+        log.info("Keeping the uploads that the %s checkpoints in %s name", len(keys), store)
+    return found
+
+
 def _is_gone(oss: OssClient, checkpoint: Checkpoint | None) -> bool:
     """True when the checkpoint is of an upload whose ID OSS does not know any more."""
     if not isinstance(checkpoint, UploadCheckpoint):
@@ -183,3 +223,60 @@ def _is_gone(oss: OssClient, checkpoint: Checkpoint | None) -> bool:
     except NoSuchUpload:
         return True
     return False
+
+
+_CANNOT_BE_LISTED = {
+    "auto": "name the store: variable, file or file:FOLDER",
+    "task_state": "a task sees its own entries of the task state store only; `airflow state-store clean` removes what "
+    "has expired, `airflow db clean` what goes with old runs",
+    "xcom": "a task finds an XCom only by its run and task; `airflow db clean` removes those of old runs",
+    "memory": "nothing is left of a process that has ended",
+}
+
+
+def listable_store(argument: str, choice: str, *, context: Mapping[str, Any] | None) -> ListingStore:
+    """Return the store of that name.
+
+    :raises ArgumentError: for one whose checkpoints no task can list
+    """
+    check_text(argument, choice)
+    if reason := _CANNOT_BE_LISTED.get(choice):
+        raise ArgumentError(argument, choice, reason)
+    store = select_store(choice, context=context)
+    if not isinstance(store, (FileCheckpointStore, VariableCheckpointStore)):
+        raise ArgumentError(argument, choice, "choose variable, file or file:FOLDER")
+    return store
+
+
+def stores_that_spare(choices: str | Sequence[str], *, context: Mapping[str, Any] | None) -> list[ListingStore]:
+    """Return the stores whose checkpoints keep the uploads that they name from being aborted.
+
+    :param choices: ``auto`` for what can be read from here: Variables in a task, but for Airflow 3.0 to 3.2; else
+        ``variable``, ``file`` or ``file:FOLDER``, or a list of them; none when it is empty
+    :raises ArgumentError: for one that no task can list
+    :raises StoreUnavailable: for a folder that is not on this worker: nobody knows then what lies in it
+    """
+    stores: list[ListingStore] = []
+    for choice in parse_texts("spare_checkpoints", choices):
+        if choice != "auto":
+            stores.append(_store_that_spares(choice, context))
+        elif context is not None and _airflow.can_list_variables():
+            stores.append(VariableCheckpointStore())
+    if stores:
+        read = ", ".join(map(str, stores))
+        log.info("Only older_than keeps uploads whose checkpoints are elsewhere than in %s", read)
+    else:
+        log.info("No checkpoints are read: only older_than keeps the uploads that a task may go on with")
+    return stores
+
+
+def _store_that_spares(choice: str, context: Mapping[str, Any] | None) -> ListingStore:
+    store = listable_store("spare_checkpoints", choice, context=context)
+    if isinstance(store, FileCheckpointStore) and not store.folder.is_dir():
+        raise StoreUnavailable(f"spare_checkpoints={choice!r}: there is no such folder on this worker")
+    if isinstance(store, VariableCheckpointStore) and not _airflow.can_list_variables():
+        raise ArgumentError(
+            "spare_checkpoints", choice, "this Airflow lets no task list Variables, as 3.0 to 3.2 do not; leave it "
+            "out, and choose older_than so long that it keeps every upload that a task may go on with"
+        )  # fmt: skip
+    return store

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import BaseHook, current_context
-from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
-from airflow_provider_ossresume.checkpoints.variable import VariableCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks import widgets
 from airflow_provider_ossresume.hooks.checkup import check_up
-from airflow_provider_ossresume.hooks.cleaning import abort_uploads, clean_checkpoints, delete_objects
+from airflow_provider_ossresume.hooks.cleaning import (
+    abort_uploads,
+    checkpointed_uploads,
+    clean_checkpoints,
+    delete_objects,
+    listable_store,
+    stores_that_spare,
+)
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.looking import Check, Look, look
 from airflow_provider_ossresume.hooks.observing import observer_for
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
-from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, Staleness
+from airflow_provider_ossresume.model.cleaning import (
+    AbortReport,
+    CheckpointReport,
+    DeleteReport,
+    LeftFilesReport,
+    Staleness,
+)
 from airflow_provider_ossresume.model.object_options import (
     ObjectOptions,
     RequestPayer,
@@ -46,6 +58,7 @@ from airflow_provider_ossresume.model.waiting import Wanted
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, this_process
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.left_files import clean_left_files
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import (
@@ -348,18 +361,35 @@ class OSSResumeHook(BaseHook):
         :param gone_uploads: those too whose upload OSS does not know any more, whatever their age
         :raises ArgumentError: for a store whose checkpoints no task can list
         """
-        check_text("checkpoint", checkpoint)
-        if reason := _CANNOT_BE_LISTED.get(checkpoint):
-            raise ArgumentError("checkpoint", checkpoint, reason)
-        store = select_store(checkpoint, context=context or current_context())
-        if not isinstance(store, (FileCheckpointStore, VariableCheckpointStore)):
-            raise ArgumentError("checkpoint", checkpoint, "choose variable, file or file:FOLDER")
         return clean_checkpoints(
-            store,
+            listable_store("checkpoint", checkpoint, context=context or current_context()),
             keys=keys,
             older_than=older_than,
             dry_run=parse_flag("dry_run", dry_run),
             oss=self.get_conn() if parse_flag("gone_uploads", gone_uploads) else None,
+            watch=watch,
+        )
+
+    def clean_part_files(
+        self,
+        folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        older_than: timedelta,
+        recursive: bool | str = False,
+        dry_run: bool | str = True,
+        watch: Callable[[], None] = lambda: None,
+    ) -> LeftFilesReport:
+        """Remove the part files that downloads have left on this worker; no connection is looked up.
+
+        See :func:`~airflow_provider_ossresume.transfer.left_files.clean_left_files`.
+
+        :param folder: one or more, as absolute paths
+        """
+        return clean_left_files(
+            [folder] if isinstance(folder, (str, os.PathLike)) else folder,
+            older_than=older_than,
+            recursive=parse_flag("recursive", recursive),
+            dry_run=parse_flag("dry_run", dry_run),
             watch=watch,
         )
 
@@ -498,7 +528,9 @@ class OSSResumeHook(BaseHook):
         staleness: Staleness,
         prefix: str | None = None,
         count_bytes: bool | str = False,
+        spare_checkpoints: str | Sequence[str] = "auto",
         dry_run: bool | str = True,
+        context: Mapping[str, Any] | None = None,
         watch: Callable[[], None] = lambda: None,
     ) -> AbortReport:
         """Drop the bucket's unfinished uploads that are stale, whoever began them.
@@ -506,6 +538,8 @@ class OSSResumeHook(BaseHook):
         See :func:`~airflow_provider_ossresume.hooks.cleaning.abort_uploads`.
 
         :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; None for the whole bucket
+        :param spare_checkpoints: stores whose checkpoints keep the uploads that they name; see
+            :func:`~airflow_provider_ossresume.hooks.cleaning.stores_that_spare`
         :raises ArgumentError: as :meth:`prefix`, and for a URL without a prefix, as ``oss://bucket/``
         """
         where = self.prefix(prefix, bucket_name)
@@ -514,6 +548,8 @@ class OSSResumeHook(BaseHook):
                 "prefix", prefix, "this URL names the whole bucket, perhaps a template found nothing; if you mean "
                 "that, set bucket_name and leave prefix out"
             )  # fmt: skip
+        stores = stores_that_spare(spare_checkpoints, context=context or current_context())
+        staleness = replace(staleness, checkpointed_ids=checkpointed_uploads(stores, watch=watch))
         return abort_uploads(
             self.get_conn(),
             where,
@@ -545,15 +581,6 @@ class OSSResumeHook(BaseHook):
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's own fields; Airflow 3.2 and later read the provider's metadata instead."""
         return widgets.connection_form_widgets()
-
-
-_CANNOT_BE_LISTED = {
-    "auto": "name the store: variable, file or file:FOLDER",
-    "task_state": "a task sees its own entries of the task state store only; `airflow state-store clean` removes what "
-    "has expired, `airflow db clean` what goes with old runs",
-    "xcom": "a task finds an XCom only by its run and task; `airflow db clean` removes those of old runs",
-    "memory": "nothing is left of a process that has ended",
-}
 
 
 class _Run:

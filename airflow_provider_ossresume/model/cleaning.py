@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from airflow_provider_ossresume.model.parts import format_size
 
 MOST_NAMED = 100  # of uploads, prefixes and errors in a report; an XCom is a row of Airflow's database
 
-Fate = Literal["aborted", "would abort", "gone", "failed", "young", "named", "undated"]
+Fate = Literal["aborted", "would abort", "gone", "failed", "young", "named", "undated", "checkpointed"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,12 @@ class Staleness:
 
     :ivar older_than: one that was begun more recently is young, by OSS's clock
     :ivar keep_upload_ids: those that are kept whatever their age
+    :ivar checkpointed_ids: those that a checkpoint names, so that a task may go on with them; kept too
     """
 
     older_than: timedelta
     keep_upload_ids: Set[str] = frozenset()
+    checkpointed_ids: Set[str] = frozenset()
 
     def spares(self, upload: ListedUpload) -> Fate | None:
         """Return why an upload is kept, or None for a stale one; one whose age OSS does not tell is kept."""
@@ -36,7 +39,9 @@ class Staleness:
             return "named"
         if upload.age is None:
             return "undated"
-        return None if upload.age > self.older_than else "young"
+        if upload.age <= self.older_than:
+            return "young"
+        return "checkpointed" if upload.upload_id in self.checkpointed_ids else None
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class UploadFate:
     """What became of one unfinished upload.
 
     :ivar fate: ``aborted``, ``would abort`` in a dry run, ``gone`` when it was over already, ``failed``, or why it was
-        kept: ``young``, ``named`` by the caller, ``undated`` as OSS did not tell its age
+        kept: ``young``, ``named`` by the caller, ``checkpointed``, ``undated`` as OSS did not tell its age
     :ivar size: bytes of its parts, where they were counted
     :ivar error: why the abort failed
     """
@@ -120,6 +125,7 @@ class AbortReport:
             "failed": self.fates.get("failed", 0),
             "kept_young": self.fates.get("young", 0),
             "kept_named": self.fates.get("named", 0),
+            "kept_checkpointed": self.fates.get("checkpointed", 0),
             "kept_undated": self.fates.get("undated", 0),
             "bytes": self.size,
             "oldest": self.oldest.isoformat() if self.oldest else None,
@@ -149,6 +155,7 @@ _SHOWN: Mapping[Fate, str] = {
     "failed": "failed to be aborted",
     "young": "kept as too young",
     "named": "kept as named",
+    "checkpointed": "kept as a checkpoint names them",
     "undated": "kept as OSS did not tell their age",
 }
 
@@ -202,6 +209,103 @@ class DeleteReport:
         return f"{self.deleted} objects {'would be ' if self.dry_run else ''}deleted{failed}"
 
 
+FileFate = Literal["removed", "would remove", "vanished", "failed", "young", "locked"]
+
+
+@dataclass(frozen=True)
+class LeftFile:
+    """A file that a try has left behind, and what became of it.
+
+    :ivar path: as text, also where the name is not UTF-8
+    :ivar fate: ``removed``, ``would remove`` in a dry run, ``vanished`` as its try was quicker, ``failed``, or why it
+        was kept: ``young``, or ``locked`` by a running try, or perhaps by one
+    :ivar age: since its last change
+    :ivar error: why the removal failed, or what locks it
+    """
+
+    path: str
+    fate: FileFate
+    size: int = 0
+    age: timedelta = timedelta()
+    error: OSSResumeError | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path} ({format_size(self.size)}, changed {format_age(self.age)} ago)"
+
+
+class LeftFilesReport:
+    """What became of the files that tries have left in some folders, as far as it has come.
+
+    :ivar size: bytes of those that were removed, or would be
+    :ivar unread: why, for each folder that could not be read
+    :ivar errors: why, for each file that could not be removed, and each folder that was named and could not be read
+    """
+
+    def __init__(self, dry_run: bool) -> None:
+        self.dry_run = dry_run
+        self.fates: Counter[FileFate] = Counter()
+        self.size = 0
+        self.unread: dict[str, OSSResumeError] = {}
+        self.errors: dict[str, OSSResumeError] = {}
+        self._first: list[str] = []
+
+    @property
+    def found(self) -> int:
+        return sum(self.fates.values())
+
+    @property
+    def cleaned(self) -> int:
+        """How many were removed, or would be."""
+        return self.fates["removed"] + self.fates["would remove"]
+
+    def add(self, file: LeftFile) -> None:
+        self.fates[file.fate] += 1
+        if file.fate == "failed" and file.error:
+            self.errors[file.path] = file.error
+        if file.fate in ("removed", "would remove"):
+            self.size += file.size
+            self._first += [file.path] if len(self._first) < MOST_NAMED else []
+
+    def add_unread(self, folder: str, error: OSSResumeError, *, is_named: bool) -> None:
+        """Take a folder that could not be read; a failure when the caller has named it."""
+        self.unread[folder] = error
+        if is_named:
+            self.errors[folder] = error
+
+    def report(self) -> dict[str, Any]:
+        """Return it as JSON; of files, folders and errors the first 100 each."""
+        return {
+            "found": self.found,
+            "removed": self.fates["removed"],
+            "would_remove": self.fates["would remove"],
+            "vanished": self.fates["vanished"],
+            "failed": self.fates["failed"],
+            "kept_young": self.fates["young"],
+            "kept_locked": self.fates["locked"],
+            "bytes": self.size,
+            "files": self._first,
+            "unread_folders": len(self.unread),
+            "unread": _first_errors(self.unread),
+            "errors": _first_errors(self.errors),
+        }
+
+    def __str__(self) -> str:
+        said = [f"{count} {shown}" for fate, shown in _SHOWN_FILES.items() if (count := self.fates[fate])]
+        unread = f"; {len(self.unread)} folders could not be read" if self.unread else ""
+        size = f", {format_size(self.size)}" if self._first else ""
+        return f"{self.found} left-over files: {', '.join(said) or 'nothing to do'}{size}{unread}"
+
+
+_SHOWN_FILES: Mapping[FileFate, str] = {
+    "removed": "removed",
+    "would remove": "would be removed",
+    "vanished": "gone meanwhile",
+    "failed": "failed to be removed",
+    "young": "kept as too young",
+    "locked": "kept as locked",
+}
+
+
 CheckpointFate = Literal["deleted", "would delete", "vanished", "failed", "young", "undated", "unreadable"]
 
 
@@ -253,17 +357,34 @@ def judge_checkpoint(place: str, text: str | None, *, now: datetime, older_than:
     return LeftCheckpoint(place, "would delete" if now - saved > older_than else "young", checkpoint, saved)
 
 
+def upload_ids_in(text: str) -> set[str]:
+    """Return the upload IDs that a checkpoint may name: its own; of one that this version cannot read, every word.
+
+    A checkpoint that is not understood spares too many uploads rather than one too few.
+    """
+    try:
+        checkpoint = decode(text)
+    except CheckpointUnreadable:
+        return set(re.findall(r'[^\s"\\]+', text))
+    return {checkpoint.upload_id} if isinstance(checkpoint, UploadCheckpoint) else set()
+
+
 @dataclass(frozen=True)
 class CheckpointReport:
-    """What became of the checkpoints of a store."""
+    """What became of the checkpoints of a store.
+
+    :ivar temporary: what became of the files of saves that were interrupted; None where there are none by nature
+    """
 
     store: str
     left: tuple[LeftCheckpoint, ...]
+    temporary: LeftFilesReport | None = None
 
     @property
     def errors(self) -> dict[str, OSSResumeError]:
         """Why, for each that could not be looked at or deleted, by its place."""
-        return {each.place: each.error for each in self.left if each.fate == "failed" and each.error}
+        errors = {each.place: each.error for each in self.left if each.fate == "failed" and each.error}
+        return {**errors, **(self.temporary.errors if self.temporary else {})}
 
     def count(self, fate: CheckpointFate) -> int:
         return sum(each.fate == fate for each in self.left)
@@ -281,6 +402,7 @@ class CheckpointReport:
             "kept_young": self.count("young"),
             "kept_undated": self.count("undated"),
             "kept_unreadable": self.count("unreadable"),
+            "temporary_files": self.temporary.cleaned if self.temporary else 0,
             "checkpoints": [each.report() for each in stale[:MOST_NAMED]],
             "errors": _first_errors(self.errors),
         }

@@ -15,22 +15,12 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.transfer.config import TransferConfig
 
 
-class OSSOperator(BaseOperator):
-    """Works on OSS through one connection; it stops when it is told to, and fails at once for what no retry mends."""
+class StoppableOperator(BaseOperator):
+    """Stops when it is told to, and fails at once for what no retry mends."""
 
-    transfer_config: TransferConfig | Mapping[str, Any] | None = None
-
-    def __init__(self, *, region: str | None = None, oss_conn_id: str = "oss_default", **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.region = region
-        self.oss_conn_id = oss_conn_id
         self._is_killed = False
-
-    @cached_property
-    def hook(self) -> OSSResumeHook:
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
-
-        return OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self.transfer_config)
 
     def execute(self, context: Any) -> Any:
         """Do the work and return what it leads to.
@@ -69,3 +59,20 @@ class OSSOperator(BaseOperator):
 
     def _left_to_next_try(self) -> str:
         return "what is done is done, and the next try does the rest"
+
+
+class OSSOperator(StoppableOperator):
+    """Works on OSS through one connection."""
+
+    transfer_config: TransferConfig | Mapping[str, Any] | None = None
+
+    def __init__(self, *, region: str | None = None, oss_conn_id: str = "oss_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.region = region
+        self.oss_conn_id = oss_conn_id
+
+    @cached_property
+    def hook(self) -> OSSResumeHook:
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
+
+        return OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self.transfer_config)

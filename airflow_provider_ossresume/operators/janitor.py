@@ -10,7 +10,7 @@ from airflow_provider_ossresume.checkpoints import KEY, PREFIX
 from airflow_provider_ossresume.errors import ArgumentError, PartlyFailed
 from airflow_provider_ossresume.model.arguments import parse_duration, parse_flag, parse_texts
 from airflow_provider_ossresume.model.cleaning import Staleness
-from airflow_provider_ossresume.operators._base import OSSOperator
+from airflow_provider_ossresume.operators._base import OSSOperator, StoppableOperator
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.model.arguments import Duration, Flag
@@ -24,14 +24,17 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
     its task. Ages are told by OSS's clock; an upload whose age OSS does not tell is kept.
 
     Returns a report, which the log shows too: found, aborted, would_abort, gone (over already), failed, kept_young,
-    kept_named, kept_undated, bytes, oldest, prefixes, uploads and errors, of these three at most 100 each. When single
-    aborts fail the others go on, and the task fails at its end and names them.
+    kept_named, kept_checkpointed, kept_undated, bytes, oldest, prefixes, uploads and errors, of these three at most
+    100 each. When single aborts fail the others go on, and the task fails at its end and names them.
 
     :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
     :param bucket_name: the bucket; by default the prefix's when that is a URL, else the connection's (templated)
     :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; the whole bucket when it is left out. An
         empty one, as a template leaves it that found nothing, is an error (templated)
     :param keep_upload_ids: upload IDs that are kept whatever their age (templated)
+    :param spare_checkpoints: stores whose checkpoints keep the uploads that they name: ``variable``, ``file`` or
+        ``file:FOLDER``, or a list of them; ``auto`` is what a task can read: Variables on 2.11 and from 3.3 on. Nothing
+        is aborted when one of them cannot be read (templated)
     :param count_bytes: count the bytes of the stale uploads; takes one request for each (templated)
     :param is_dry_run: abort nothing and report what would be (templated)
     :param region: takes the place of the connection's (templated)
@@ -43,6 +46,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
         "bucket_name",
         "prefix",
         "keep_upload_ids",
+        "spare_checkpoints",
         "count_bytes",
         "is_dry_run",
         "region",
@@ -57,6 +61,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
         bucket_name: str | None = None,
         prefix: str | None = None,
         keep_upload_ids: str | Sequence[str] = (),
+        spare_checkpoints: str | Sequence[str] = "auto",
         count_bytes: Flag = False,
         is_dry_run: Flag = True,
         **kwargs: Any,
@@ -66,6 +71,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
         self.bucket_name = bucket_name
         self.prefix = prefix
         self.keep_upload_ids = keep_upload_ids
+        self.spare_checkpoints = spare_checkpoints
         self.count_bytes = count_bytes
         self.is_dry_run = is_dry_run
 
@@ -77,6 +83,8 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
                 parse_duration("older_than", self.older_than),
                 frozenset(parse_texts("keep_upload_ids", self.keep_upload_ids)),
             ),
+            spare_checkpoints=self.spare_checkpoints,
+            context=context,
             count_bytes=self.count_bytes,
             dry_run=parse_flag("is_dry_run", self.is_dry_run),
             watch=self._watch,
@@ -159,3 +167,55 @@ def _key(name: str) -> str:
     if match := re.fullmatch(rf"(?:{PREFIX})?({KEY})(?:\.json)?", name.strip()):
         return match[1]
     raise ArgumentError("names", name, f"a checkpoint's name is {PREFIX} and 40 hex digits, or those alone")
+
+
+class OSSPartFileCleanupOperator(StoppableOperator):
+    """Remove the part files that failed downloads have left on this worker's disk, hidden beside their targets.
+
+    Run it on the worker that has the disk: choose it with ``queue=``. Only files with a part file's name are looked at,
+    and never behind a symbolic link. A part file that a running try has locked is kept, and so is one whose lock cannot
+    be tested. A task that waits for its retry holds no lock: ``older_than`` is what guards its part file. Choose more
+    than the longest wait between two tries, and the weekend before somebody clears the task. The age of a part file is
+    the time since its last change.
+
+    Returns a report, which the log shows too: found, removed, would_remove, vanished, failed, kept_young, kept_locked,
+    bytes, the first 100 files, unread_folders, unread and errors. When single removals fail the others go on, and the
+    task fails at its end and names them.
+
+    :param folder: the folder that downloads go to, or a list of them: absolute paths (templated)
+    :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
+    :param recursive: look into the folders below too (templated)
+    :param is_dry_run: remove nothing and report what would be (templated)
+    """
+
+    template_fields: Sequence[str] = ("folder", "older_than", "recursive", "is_dry_run")
+    ui_color = "#e8e0f2"
+
+    def __init__(
+        self,
+        *,
+        folder: str | Sequence[str],
+        older_than: Duration,
+        recursive: Flag = False,
+        is_dry_run: Flag = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.folder = folder
+        self.older_than = older_than
+        self.recursive = recursive
+        self.is_dry_run = is_dry_run
+
+    def _work(self, context: Any) -> dict[str, Any]:
+        from airflow_provider_ossresume.transfer.left_files import clean_left_files
+
+        report = clean_left_files(
+            parse_texts("folder", self.folder),
+            older_than=parse_duration("older_than", self.older_than),
+            recursive=parse_flag("recursive", self.recursive),
+            dry_run=parse_flag("is_dry_run", self.is_dry_run),
+            watch=self._watch,
+        )
+        if report.errors:
+            raise PartlyFailed(f"{len(report.errors)} part files or folders were not cleaned", report.errors)
+        return report.report()

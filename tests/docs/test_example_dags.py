@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.transfer.download import part_file_name
 from tests.installed.runs import DagRunner
 from tests.world import a_client
 
@@ -215,16 +216,22 @@ def test_checkpoint_stores(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) ->
 
 def test_janitor(airflow: DagRunner, oss: LocalOSS, clock: Clock, tmp_path: Path) -> None:
     checkpoints = f"file:{tmp_path}"  # on Airflow 3.0 to 3.2 no task can list Variables
+    (tmp_path / part_file_name("model.bin", "a key")).touch()
     clock.ahead = -8 * 86_400
     a_client(oss, clock=clock).initiate(ObjectRef(BUCKET, "left/behind.bin"))
     clock.ahead = 0
     looked, kept, aborted = (
-        airflow.run("example_janitor", bucket=BUCKET, checkpoints=checkpoints, older_than=age, is_dry_run=is_dry_run)
+        airflow.run(
+            "example_janitor",
+            **{"bucket": BUCKET, "checkpoints": checkpoints, "folder": str(tmp_path), "older_than": age},
+            is_dry_run=is_dry_run,
+        )
         for age, is_dry_run in (("7d", True), ("9d", False), ("7d", False))
     )
     assert {run.state for run in (looked, kept, aborted)} == {"success"}
     assert looked.xcom("abort_stale_uploads")["would_abort"] == 1
     assert looked.xcom("forget_checkpoints")["found"] == 0
+    assert looked.xcom("remove_part_files")["kept_young"] == 1
     assert kept.xcom("abort_stale_uploads")["kept_young"] == 1
     report = aborted.xcom("abort_stale_uploads")
     assert (report["aborted"], report["bytes"], report["prefixes"]) == (1, 0, {"left/": 1})

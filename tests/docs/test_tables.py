@@ -24,7 +24,7 @@ from airflow_provider_ossresume.hooks import observing
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
-from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport
+from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, LeftFilesReport
 from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.oss import answers
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
@@ -82,6 +82,7 @@ def arguments_of(operator: type) -> dict[str, Any]:
         ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
         ("operators.janitor", "OSSCheckpointCleanupOperator", "janitor.md", "Delete left-over checkpoints"),
+        ("operators.janitor", "OSSPartFileCleanupOperator", "janitor.md", "Remove left-over part files"),
         ("sensors.oss", "OSSObjectSensor", "sensor.md", "Sensor"),
     ],
 )
@@ -109,6 +110,7 @@ def test_every_key_of_the_janitors_reports_is_listed() -> None:
     assert first_codes("janitor.md", "The report") == [*aborted.report()]
     cleaned = CheckpointReport("Variable", ())
     assert first_codes("janitor.md", "The cleanup's report") == [*cleaned.report()]
+    assert first_codes("janitor.md", "The part files' report") == [*LeftFilesReport(False).report()]
     assert first_codes("list-and-delete.md", "The report") == [*DeleteReport(False).report()]
 
 

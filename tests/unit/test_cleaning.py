@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from airflow_provider_ossresume.errors import OSSResumeError
+from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, UploadCheckpoint, encode
 from airflow_provider_ossresume.model.cleaning import (
     MOST_NAMED,
     AbortReport,
@@ -15,6 +17,7 @@ from airflow_provider_ossresume.model.cleaning import (
     Staleness,
     UploadFate,
     first_folder,
+    upload_ids_in,
 )
 from airflow_provider_ossresume.model.objects import ListedUpload, PrefixRef
 
@@ -50,6 +53,34 @@ def test_an_upload_that_the_caller_names_is_kept_whatever_its_age() -> None:
     assert staleness.spares(an_upload(age=10 * WEEK, upload_id="id")) is None
 
 
+def test_an_upload_that_a_checkpoint_names_is_kept_whatever_its_age() -> None:
+    staleness = Staleness(WEEK, checkpointed_ids=frozenset({"ID"}))
+    assert staleness.spares(an_upload(age=10 * WEEK)) == "checkpointed"
+    assert staleness.spares(an_upload(age=timedelta(1))) == "young"
+    assert staleness.spares(an_upload(age=10 * WEEK, upload_id="id")) is None
+
+
+UPLOAD = UploadCheckpoint("b", "k", "ID-of.it~1", 10, 10, "0", Owner(1, "a try"))
+DOWNLOAD = DownloadCheckpoint("b", "k", None, "ETAG", 10, None, 10, ".f.ossresume-part", Owner(1, "a try"))
+
+
+@pytest.mark.parametrize(
+    ("text", "names_it"),
+    [
+        (encode(UPLOAD), True),
+        (encode(UPLOAD).replace('"ossresume": 1', '"ossresume": 2'), True),
+        (encode(UPLOAD).replace('"upload_id"', '"uploads"'), True),
+        (encode(UPLOAD)[:-1], True),
+        ("upload ID-of.it~1 of a text", True),
+        (encode(replace(UPLOAD, upload_id="ID-of.it~")), False),
+        (encode(DOWNLOAD), False),
+        ("", False),
+    ],
+)
+def test_a_checkpoint_spares_the_upload_that_it_names_or_may_name(text: str, names_it: bool) -> None:
+    assert (UPLOAD.upload_id in upload_ids_in(text)) == names_it
+
+
 def test_without_the_servers_clock_nothing_is_stale() -> None:
     assert Staleness(WEEK).spares(ListedUpload("key", "ID", NOW - 10 * WEEK, None)) == "undated"
 
@@ -64,16 +95,18 @@ def test_a_report_counts_each_fate_and_the_bytes_of_the_stale() -> None:
         UploadFate(an_upload("5", age=timedelta(1)), "young"),
         UploadFate(an_upload("6", age=None), "undated"),
         UploadFate(an_upload("7"), "named"),
+        UploadFate(an_upload("8"), "checkpointed"),
     )
     assert report.report() == {
         "uri": "oss://b/",
-        "found": 7,
+        "found": 8,
         "aborted": 2,
         "would_abort": 0,
         "gone": 1,
         "failed": 1,
         "kept_young": 1,
         "kept_named": 1,
+        "kept_checkpointed": 1,
         "kept_undated": 1,
         "bytes": 120,
         "oldest": "2026-11-04T12:00:00+00:00",
@@ -85,8 +118,9 @@ def test_a_report_counts_each_fate_and_the_bytes_of_the_stale() -> None:
         "errors": {"F": "AbortMultipartUpload answered 403"},
     }
     assert str(report) == (
-        "7 unfinished uploads below oss://b/: 2 aborted, 1 over already, 1 failed to be aborted, 1 kept as too young, "
-        "1 kept as named, 1 kept as OSS did not tell their age, 120 B; the oldest was begun 2026-11-04 12:00Z"
+        "8 unfinished uploads below oss://b/: 2 aborted, 1 over already, 1 failed to be aborted, 1 kept as too young, "
+        "1 kept as named, 1 kept as a checkpoint names them, 1 kept as OSS did not tell their age, 120 B; "
+        "the oldest was begun 2026-11-04 12:00Z"
     )
 
 
