@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ossresume._airflow import BaseHook, current_context
+from airflow_provider_ossresume._airflow import BaseHook, current_context, why_not_callable
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.checkpoints.variable import VariableCheckpointStore
@@ -100,7 +100,14 @@ class OSSResumeHook(BaseHook):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """What the connection says."""
+        """What the connection says.
+
+        :raises ArgumentError: in a thread or a process that must not call Airflow, where it was not looked up before
+        """
+        context = current_context()
+        if context is not None and (refusal := why_not_callable(context)):
+            reason = f"{refusal}; call get_conn() of the hook in the task's main thread first, before you start others"
+            raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
         return ConnectionSettings.of(self.get_connection(self.oss_conn_id))
 
     @cached_property
@@ -532,10 +539,11 @@ class OSSResumeHook(BaseHook):
 
 _CANNOT_BE_LISTED = {
     "auto": "name the store: variable, file or file:FOLDER",
-    "task_state": "a task sees its own entries of the task state store only; `airflow state-store clean` removes what "
-    "has expired, `airflow db clean` what goes with old runs",
+    "task_state": "a task sees its own entries of the task state store only; they go with their runs, which "
+    "`airflow db clean` removes",
     "xcom": "a task finds an XCom only by its run and task; `airflow db clean` removes those of old runs",
     "memory": "nothing is left of a process that has ended",
+    "configured": "a class of your own is not cleaned here; delete its old checkpoints where it keeps them",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
 
+from airflow.models import TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import inspect, text
 
@@ -98,7 +100,6 @@ def last_run(dag: Any) -> Run:
 
 def links(dag: Any, task_id: str, map_index: int = -1) -> dict[str, str]:
     """Return the extra links of the last run's task instance as Airflow's UI gets them: from the serialized DAG."""
-    from airflow.models import TaskInstance
     from airflow.serialization import serialized_objects
 
     serialization = getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG)  # new in 3.2
@@ -178,7 +179,13 @@ def forget_checkpoints() -> None:
 
 def rows(select: str, **values: Any) -> list[Any]:
     with create_session() as session:
-        return [tuple(row) for row in session.execute(text(select), values)]
+        return [tuple(row) for row in session.execute(text(_as_named_here(select)), values)]
+
+
+def _as_named_here(select: str) -> str:
+    """Return a query with the column's name of this Airflow: 3.4 calls the map index of these tables another name."""
+    is_renamed = hasattr(TaskInstance, "region_index") and re.search(r"FROM task_(instance|state_store)\b", select)
+    return re.sub(r"(?<!:)\bmap_index\b", "region_index", select) if is_renamed else select
 
 
 def present_stores() -> Iterator[tuple[str, str]]:
