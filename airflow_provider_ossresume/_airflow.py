@@ -340,7 +340,7 @@ def store_error(what: str, error: Exception) -> StoreUnavailable | TrySuperseded
     A broken connection may be that of a back end for XComs, secrets or task state. It is the supervisor's only when the
     supervisor has hung up. On 2.11 a task calls Airflow without one.
     """
-    what = f"{what}: {error or type(error).__name__}"
+    what = f"{what}: {str(error) or type(error).__name__}"
     return SupervisorGone(what) if _supervisor_has_hung_up() else StoreUnavailable(what)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import inspect, text
 
 from airflow_provider_ossresume._airflow import AIRFLOW_3, BaseOperator
+from tests.airflow_tables import as_3_4_has_it
 
 PREFIX = "ossresume-"
 _STORES = {"variable": "key", "xcom": "key", "task_state_store": "key"}
@@ -179,13 +179,8 @@ def forget_checkpoints() -> None:
 
 def rows(select: str, **values: Any) -> list[Any]:
     with create_session() as session:
-        return [tuple(row) for row in session.execute(text(_as_named_here(select)), values)]
-
-
-def _as_named_here(select: str) -> str:
-    """Return a query with the column's name of this Airflow: 3.4 calls the map index of these tables another name."""
-    is_renamed = hasattr(TaskInstance, "region_index") and re.search(r"FROM task_(instance|state_store)\b", select)
-    return re.sub(r"(?<!:)\bmap_index\b", "region_index", select) if is_renamed else select
+        query = as_3_4_has_it(select) if hasattr(TaskInstance, "region_index") else select
+        return [tuple(row) for row in session.execute(text(query), values)]
 
 
 def present_stores() -> Iterator[tuple[str, str]]:

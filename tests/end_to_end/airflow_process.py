@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 import psutil
 
+from tests.airflow_tables import NEW_IN_3_4, as_3_4_has_it
 from tests.end_to_end.metadata import SQLITE, Metadata, Row, as_utc
 from tests.end_to_end.processes import end_processes_of, processes_of, wait_until
 from tests.postgres import free_port
@@ -427,7 +428,7 @@ class RealAirflow:
         return rows[0]
 
     def _rows(self, query: str, *values: str | int) -> Sequence[Row]:
-        return self._metadata.rows(query, *values)
+        return self._metadata.rows(as_3_4_has_it(query) if self._metadata.has_table(NEW_IN_3_4) else query, *values)
 
     def _task_lines(self) -> list[str]:
         try:
