@@ -21,6 +21,7 @@ from tests.airflow_tables import as_3_4_has_it
 
 PREFIX = "ossresume-"
 _STORES = {"variable": "key", "xcom": "key", "task_state_store": "key"}
+_STORED_IN = {"xcom": "xcom_v2"} if hasattr(TaskInstance, "region_index") else {}  # from 3.4 on
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def checkpoints() -> list[str]:
 def forget_checkpoints() -> None:
     with create_session() as session:
         for table, column in present_stores():
-            session.execute(text(f"DELETE FROM {table} WHERE {column} LIKE '{PREFIX}%'"))
+            session.execute(text(f"DELETE FROM {_STORED_IN.get(table, table)} WHERE {column} LIKE '{PREFIX}%'"))
 
 
 def rows(select: str, **values: Any) -> list[Any]:
@@ -186,7 +187,7 @@ def rows(select: str, **values: Any) -> list[Any]:
 def present_stores() -> Iterator[tuple[str, str]]:
     with create_session() as session:
         tables = inspect(session.get_bind()).get_table_names()
-    return ((table, column) for table, column in _STORES.items() if table in tables)
+    return ((table, column) for table, column in _STORES.items() if _STORED_IN.get(table, table) in tables)
 
 
 def loaded(value: Any) -> Any:
