@@ -369,16 +369,19 @@ def _is_over(ti: Any, *, otherwise: bool) -> bool:
 
     :param otherwise: the answer when the database does not tell: whether a checkpoint names a newer try
     """
+    from airflow import settings
     from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
 
     table: Any = TaskInstance
+    scoped_session: Any = settings.Session
+    new_session = scoped_session.session_factory  # not the task's own session, which may hold an older view
     ids = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     try:
-        with create_session(scoped=False) as session:  # not the task's own session, which may hold an older view
+        with new_session() as session:
             query = session.query(table.state, table.try_number, table.job_id)
             row = query.filter_by(**ids).one_or_none()
     except Exception as error:  # whatever the database's driver raises
         logging.getLogger(__name__).warning("The database does not tell whether this try is over: %s", error)
         return otherwise
-    return row is None or tuple(row) != ("running", ti.try_number, ti.job_id)
+    # The job's number may be a text: it comes from a command line.
+    return row is None or list(map(str, row)) != ["running", str(ti.try_number), str(ti.job_id)]

@@ -283,9 +283,9 @@ def test_on_2_11_the_process_ends_at_once_only_when_airflow_says_that_the_try_is
 
     def leave(context: Mapping[str, Any]) -> int:
         ti = context["ti"]
-        ti.job_id = 7
-        with create_session(scoped=False) as session:
-            for column, value in {"job_id": 7, **row}.items():
+        ti.job_id = "7"  # as the command line gives it
+        with create_session() as session:
+            for column, value in {"job_id": 7, "state": "running", **row}.items():
                 change = text(f"UPDATE task_instance SET {column} = :value WHERE dag_id = :dag_id")
                 session.execute(change, {"value": value, "dag_id": ti.dag_id})
         if not (child := os.fork()):
@@ -298,7 +298,7 @@ def test_on_2_11_the_process_ends_at_once_only_when_airflow_says_that_the_try_is
         try:
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         finally:
-            with create_session(scoped=False) as session:
+            with create_session() as session:
                 session.execute(text("UPDATE task_instance SET try_number = 1, state = 'running'"))
 
     assert call_in_a_task(dag, leave) == (1 if is_over else 50)
