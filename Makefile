@@ -103,16 +103,17 @@ bench: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with every peer and 
 bench-quick: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with the main peers, in two minutes
 	$(BENCH)/bin/python -m tests.bench --quick
 
-# The pins hold for Python 3.10 to 3.13. uv resolves in seconds; pip installs. An Airflow that is no longer looked after
+# The pins hold for Python 3.10 to 3.13, those of Airflow 3.4 from 3.11 on. uv resolves in seconds; pip installs. An Airflow that is no longer looked after
 # gets what there was in its time, as it breaks with later releases, but for fastcrc, which is ours.
 pins: $(AF3)/ready  ## resolve the pinned environments anew
 	$(AF3)/bin/python -m pip install --quiet uv
 	compile() { \
-	  $(AF3)/bin/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
+	  $(AF3)/bin/uv pip compile --quiet --universal --python-version $${3:-3.10} --no-header --no-annotate \
 	    .ci/$$1.in --output-file .ci/$$1.txt $${2:+--exclude-newer $$2 --exclude-newer-package fastcrc=2026-10-01}; \
 	}; \
 	compile airflow-3.3; compile airflow-2.11; compile bench; \
-	compile airflow-3.0 2026-02-15; compile airflow-3.1 2026-03-15; compile airflow-3.2 2026-06-15
+	compile airflow-3.0 2026-02-15; compile airflow-3.1 2026-03-15; compile airflow-3.2 2026-06-15; \
+	compile airflow-3.4 "" 3.11
 
 clean:  ## remove the environments and everything generated
 	rm -rf $(AF3) $(AF2) $(BENCH) build dist docs/_build docs/_generated tests/conformance/node_modules .demo

@@ -1,14 +1,19 @@
-"""Everything that differs between the Airflow versions we run on: 2.11, and 3.0 to 3.3. Nothing else knows versions.
+"""Everything that differs between the Airflow versions we run on: 2.11, and 3.0 to 3.4. Nothing else knows versions.
 
-Only the task's own thread may call what is in here: Airflow 3.0 and 3.1 have no lock on their supervisor's socket.
+Where :func:`why_not_callable` gives a reason, nothing in here that asks Airflow may be called.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
+import multiprocessing
 import os
-from collections.abc import Iterable, Mapping
+import select
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow import __version__ as _version
@@ -32,7 +37,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_ossresume.errors import StoreUnavailable, TrySuperseded
+from airflow_provider_ossresume.errors import StoreUnavailable, SupervisorGone, TrySuperseded
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.retry_policy import RetryDecision as RetryDecision
@@ -58,7 +63,12 @@ __all__ = [
 
 _Side = tuple[str, Mapping[str, Any]]
 
-AIRFLOW_3 = int(_version.partition(".")[0]) >= 3
+_RELEASE = tuple(map(int, _version.split(".")[:2]))
+
+AIRFLOW_3 = _RELEASE >= (3,)
+
+# Before 3.3 there is no task state. From 3.4 on a person's Clear discards it, unless that person asks to keep it.
+CLEAR_KEEPS_TASK_STATE = _RELEASE == (3, 3)
 
 # What 2.11's connection form holds in the place of a secret that stays as it is (airflow/www/views.py).
 UNCHANGED_SECRET = "RATHER_LONG_SENSITIVE_FIELD_PLACEHOLDER"  # noqa: S105  none
@@ -246,18 +256,94 @@ def _kinds_of_assets() -> tuple[type, ...]:
     return Asset, AssetRef
 
 
+# --- who supervises this try, and who may call Airflow ----------------------------------------------------------------
+
+
+def watch_supervisor(context: Mapping[str, Any]) -> Callable[[], bool]:
+    """Return what tells whether the process that supervises this try is gone, so that a newer try may be running.
+
+    In ``dag.test()``, ``dags test`` and ``tasks test`` nobody supervises: the task runs in the process of who asked for
+    it, whose parent may be a shell that ends. There the answer is always False.
+    """
+    if AIRFLOW_3:
+        return _supervisor_has_hung_up
+    if not _has_local_task_job(context):
+        return lambda: False
+    parent = os.getppid()
+    return lambda: os.getppid() != parent
+
+
+def _supervisor_has_hung_up() -> bool:
+    """True when the other end of the supervisor's socket is closed. That happens when the supervisor dies."""
+    found = _supervisor_socket()
+    if found is None or found.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(found, 0)  # a hang-up is reported without being asked for, and no byte is read
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+def _supervisor_socket() -> socket.socket | None:
+    """Return the socket to the supervisor of a task on Airflow 3; None where the task runs without one."""
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    found = getattr(getattr(runner, "SUPERVISOR_COMMS", None), "socket", None)
+    return found if isinstance(found, socket.socket) else None
+
+
+def _has_local_task_job(context: Mapping[str, Any]) -> bool:
+    """True on 2.11 when the task's parent process is Airflow's LocalTaskJob, which gives its number to the task."""
+    return getattr(context.get("ti"), "job_id", None) is not None
+
+
+def why_not_callable(context: Mapping[str, Any]) -> str | None:
+    """Return why a running task must not call Airflow from this thread or process; None where it may.
+
+    A process that the task forked shares the task's connection to Airflow: two would read each other's answers. So
+    would two threads on Airflow 3.0 and 3.1, and on any 3.x where nobody supervises, as nothing there locks it.
+    """
+    if _is_forked_child(context):
+        return "A process that the task forked must not use the task's connection to Airflow"
+    if not AIRFLOW_3 or threading.current_thread() is threading.main_thread():
+        return None
+    if _supervisor_socket() is None:
+        return "Airflow can only be called from the task's main thread in dag.test(), dags test and tasks test"
+    if _RELEASE < (3, 2):
+        return f"Airflow {_version} can only be called from the task's main thread"
+    return None
+
+
+_was_forked_by_task = False
+
+
+def _note_fork() -> None:
+    global _was_forked_by_task
+    _was_forked_by_task = current_context() is not None  # Airflow itself forks before a task runs
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def _is_forked_child(context: Mapping[str, Any]) -> bool:
+    if _was_forked_by_task:
+        return True
+    # This module may be imported after the fork. Of a task itself multiprocessing is no parent, but perhaps of its
+    # supervisor.
+    parent = multiprocessing.parent_process()
+    is_supervised = _supervisor_socket() is not None if AIRFLOW_3 else _has_local_task_job(context)
+    return is_supervised and parent is not None and parent.pid == os.getppid()
+
+
 # --- failures of Airflow's own stores ---------------------------------------------------------------------------------
 
 
 def store_error(what: str, error: Exception) -> StoreUnavailable | TrySuperseded:
     """Return the error for a call to one of Airflow's stores that failed.
 
-    A broken socket means that the supervisor of this try is gone. A 404 for a write to the task state store (3.3) means
-    that this try is over: the store knows each try by an ID of its own.
+    A broken connection may be that of a back end for XComs, secrets or task state. It is the supervisor's only when the
+    supervisor has hung up. On 2.11 a task calls Airflow without one.
     """
-    if isinstance(error, (BrokenPipeError, EOFError, ConnectionResetError)):
-        return TrySuperseded(f"{what}: the supervisor of this try is gone ({type(error).__name__}); this try stops")
-    return StoreUnavailable(f"{what}: {error}")
+    what = f"{what}: {str(error) or type(error).__name__}"
+    return SupervisorGone(what) if _supervisor_has_hung_up() else StoreUnavailable(what)
 
 
 def is_not_found(error: Exception) -> bool:
@@ -266,14 +352,38 @@ def is_not_found(error: Exception) -> bool:
     return isinstance(detail, Mapping) and detail.get("status_code") == 404
 
 
-def leave_to_successor(error: TrySuperseded) -> NoReturn:
+def leave_to_successor(error: TrySuperseded, context: Mapping[str, Any]) -> NoReturn:
     """End a try that has been superseded, without touching the state of its successor.
 
     On 3.x whatever this try reports is refused by its ID. On 2.11 the task instance has one row for all tries, and an
-    exception would write this try's failure over the running successor's state: the process ends at once instead.
+    exception would write this try's failure over the running successor's state. So there the process, which is this
+    try's alone, ends at once when that row says that this try is over.
     """
-    if AIRFLOW_3:
-        raise AirflowFailException(str(error)) from error
-    logging.getLogger(__name__).error("%s", error)
-    logging.shutdown()
-    os._exit(1)
+    if not AIRFLOW_3 and _has_local_task_job(context) and _is_over(context["ti"], otherwise=not error.retryable):
+        logging.getLogger(__name__).error("%s", error)
+        logging.shutdown()
+        os._exit(1)
+    raise (AirflowException if error.retryable else AirflowFailException)(str(error)) from error
+
+
+def _is_over(ti: Any, *, otherwise: bool) -> bool:
+    """True on 2.11 when the row of the task instance is another try's, or no running one's.
+
+    :param otherwise: the answer when the database does not tell: whether a checkpoint names a newer try
+    """
+    from airflow import settings
+    from airflow.models.taskinstance import TaskInstance
+
+    table: Any = TaskInstance
+    scoped_session: Any = settings.Session
+    new_session = scoped_session.session_factory  # not the task's own session, which may hold an older view
+    ids = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    try:
+        with new_session() as session:
+            query = session.query(table.state, table.try_number, table.job_id)
+            row = query.filter_by(**ids).one_or_none()
+    except Exception as error:  # whatever the database's driver raises
+        logging.getLogger(__name__).warning("The database does not tell whether this try is over: %s", error)
+        return otherwise
+    # The job's number may be a text: it comes from a command line.
+    return row is None or list(map(str, row)) != ["running", str(ti.try_number), str(ti.job_id)]

@@ -17,6 +17,7 @@
     │   ├── LocalFileError                 the local disk refused
     │   ├── TransferStopped                somebody asked for the stop (on_kill, a progress callback)
     │   └── TrySuperseded                  a newer try has taken over
+    │       └── SupervisorGone             Airflow's process for this try is gone, so a newer try may come
     ├── PartlyFailed                       some of many like calls failed; the others are done
     └── CheckpointError
         ├── CheckpointUnreadable           what is stored is no checkpoint of ours
@@ -217,6 +218,16 @@ class TransferStopped(TransferError):
 
 class TrySuperseded(TransferError):
     """A newer try works on this transfer, so this one stopped and left everything to it."""
+
+
+class SupervisorGone(TrySuperseded):
+    """The process with which Airflow supervised this try is gone. A newer try may begin, so this one stopped."""
+
+    retryable = True
+
+    def __init__(self, what: str = "") -> None:
+        text = "Airflow's supervisor of this try is gone; this try stops, as a newer one may be running already"
+        super().__init__(f"{what}: {text}" if what else text)
 
 
 class PartlyFailed(OSSResumeError):

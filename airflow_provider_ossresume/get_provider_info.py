@@ -205,6 +205,15 @@ def get_provider_info() -> dict[str, Any]:
             "ossresume": {
                 "description": "Settings of airflow-provider-ossresume.",
                 "options": {
+                    "checkpoint_store": {
+                        "description": "The dotted path of a class that keeps checkpoints, for all tasks whose "
+                        "`checkpoint` is `auto` or `configured`. The class is made without arguments and has the "
+                        "methods load, save and delete. Empty means that no class of your own is used.",
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "my_company.checkpoints.SqliteCheckpointStore",
+                        "default": "",
+                    },
                     "console_url": {
                         "description": "The OSS console that tasks link to; that of international accounts is "
                         "https://oss.console.alibabacloud.com",
@@ -212,7 +221,7 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "https://oss.console.alibabacloud.com",
                         "default": "https://oss.console.aliyun.com",
-                    }
+                    },
                 },
             }
         },

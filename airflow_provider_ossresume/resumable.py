@@ -155,13 +155,13 @@ def resumable_download(
 def make_upload_store(root: str | os.PathLike[str] | None = None, dir: str | None = None) -> FileCheckpointStore:
     """Return the store of upload checkpoints: files in the folder ``dir`` (``.ossresume-upload``) below ``root`` (the
     user's home)."""
-    return FileCheckpointStore(Path(root or Path.home()) / (dir or UPLOAD_FOLDER))
+    return FileCheckpointStore(Path(root or "~") / (dir or UPLOAD_FOLDER))
 
 
 def make_download_store(root: str | os.PathLike[str] | None = None, dir: str | None = None) -> FileCheckpointStore:
     """Return the store of download checkpoints: files in ``dir`` (``.ossresume-download``) below ``root`` (the user's
     home)."""
-    return FileCheckpointStore(Path(root or Path.home()) / (dir or DOWNLOAD_FOLDER))
+    return FileCheckpointStore(Path(root or "~") / (dir or DOWNLOAD_FOLDER))
 
 
 def rebuild_checkpoint(

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from airflow_provider_ossresume.checkpoints import KEY
-from airflow_provider_ossresume.errors import StoreUnavailable
+from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
 
 TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()  # as a regular expression: what a killed save leaves behind
 
@@ -18,10 +18,11 @@ class FileCheckpointStore:
     """Keeps each checkpoint in a file of its own, readable by its owner only, written whole or not at all.
 
     :param folder: made at the first save; by default ``~/.ossresume``
+    :raises ArgumentError: when there is no such folder: ``~`` leads nowhere, or the name is impossible
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.folder = Path(folder).expanduser().absolute() if folder is not None else Path.home() / ".ossresume"
+        self.folder = _absolute("~/.ossresume" if folder is None else folder)
 
     def load(self, key: str) -> str | None:
         try:
@@ -73,3 +74,17 @@ class FileCheckpointStore:
 
     def __str__(self) -> str:
         return f"file {self.folder}"
+
+
+def _absolute(folder: str | os.PathLike[str]) -> Path:
+    try:
+        path = Path(folder).expanduser().absolute()
+        has_nul = b"\0" in os.fsencode(path)
+    except RuntimeError as error:  # pathlib's: no HOME, or a user that /etc/passwd does not name
+        reason = "no home folder is known; set HOME, or name a folder that this worker may write to"
+        raise ArgumentError("folder", str(folder), reason) from error
+    except (OSError, UnicodeError) as error:  # a working directory that is gone; a name that cannot be encoded
+        raise ArgumentError("folder", str(folder), f"no such folder can be: {error}") from error
+    if has_nul:
+        raise ArgumentError("folder", str(folder), "a folder's name holds no NUL")
+    return path

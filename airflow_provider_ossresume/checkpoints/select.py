@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
+from airflow_provider_ossresume import _airflow
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError
 
-CHOICES = ("auto", "task_state", "variable", "xcom", "file", "memory")
+CHOICES = ("auto", "task_state", "variable", "xcom", "file", "memory", "configured")
+
+_METHODS = ("load", "save", "delete")
+_OPTION = "[ossresume] checkpoint_store"
+
+log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -31,9 +39,13 @@ def select_store(
 ) -> CheckpointStore:
     """Return the store that ``checkpoint=`` asks for.
 
-    :param choice: ``task_state`` (Airflow 3.3 on), ``variable``, ``xcom``, ``file`` (``~/.ossresume``, or
-        ``file:FOLDER``), ``memory``, a dotted class path, or a store itself. ``auto`` is ``task_state`` where the
-        context offers it, else ``variable``, and ``file`` outside a task.
+    A text may come from a template, so it only chooses. It never names code.
+
+    :param choice: ``task_state`` (Airflow 3.3 and later), ``variable``, ``xcom``, ``file`` (``~/.ossresume``, or
+        ``file:FOLDER``), ``memory``, ``configured`` (the class that ``[ossresume] checkpoint_store`` names in Airflow's
+        configuration), or a store object. ``auto`` is the configured class if there is one, else what survives a retry
+        and a person's Clear on this Airflow: ``task_state`` on 3.3, ``variable`` on all others. Outside a task, and
+        where Airflow must not be called, it is ``file``.
     :param context: of the running task; None outside one
     :param description: shown beside a Variable: which transfer it is
     :raises ArgumentError: for an unknown choice, or one that this Airflow or this place does not have
@@ -44,24 +56,57 @@ def select_store(
     if choice == "memory":
         return MemoryCheckpointStore()
     if choice == "file" or choice.startswith("file:"):
-        return FileCheckpointStore(choice.removeprefix("file").removeprefix(":") or None)
+        return _file_store(choice)
+    if choice == "configured":
+        return _configured_store(choice)
+    if choice == "auto":
+        return _default_store(context, description)
     if choice in CHOICES:
         return _airflow_store(choice, context, description, xcom_holder_task_id)
     if "." in choice:
-        return _checked(_new(choice))
-    raise ArgumentError("checkpoint", choice, f"choose one of {', '.join(CHOICES)}, file:FOLDER, or a class path")
+        reason = (
+            "a text names no class here, as a template could then run any code; give a store object in Python, or set "
+            f"{_OPTION} in Airflow's configuration to the class and choose 'configured'"
+        )
+        raise ArgumentError("checkpoint", choice, reason)
+    raise ArgumentError("checkpoint", choice, f"choose one of {', '.join(CHOICES)}, or file:FOLDER")
+
+
+def _default_store(context: Mapping[str, Any] | None, description: str) -> CheckpointStore:
+    if _configured_path():
+        return _configured_store("auto")
+    if context is not None:
+        refusal = _airflow.why_not_callable(context)
+        if refusal is None:
+            choice = "task_state" if _airflow.CLEAR_KEEPS_TASK_STATE else "variable"
+            return _airflow_store(choice, context, description, None)
+        _warn_once(f"{refusal}. The checkpoint is a file on this worker instead: a retry resumes only here")
+    try:
+        return FileCheckpointStore()
+    except ArgumentError as error:
+        _warn_once(f"No checkpoint is kept, so a retry begins anew: {error.reason}")
+        return MemoryCheckpointStore()
+
+
+@cache
+def _warn_once(text: str) -> None:
+    log.warning("%s", text)
+
+
+def _file_store(choice: str) -> FileCheckpointStore:
+    try:
+        return FileCheckpointStore(choice.removeprefix("file").removeprefix(":") or None)
+    except ArgumentError as error:
+        raise ArgumentError("checkpoint", choice, error.reason) from error
 
 
 def _airflow_store(
     choice: str, context: Mapping[str, Any] | None, description: str, xcom_holder_task_id: str | None
 ) -> CheckpointStore:
     if context is None:
-        if choice == "auto":
-            return FileCheckpointStore()
         raise ArgumentError("checkpoint", choice, "there is no running task here; use file or memory")
-    task_state = context.get("task_state_store")
-    if choice == "auto":
-        choice = "variable" if task_state is None else "task_state"
+    if refusal := _airflow.why_not_callable(context):
+        raise ArgumentError("checkpoint", choice, f"{refusal}; use file or file:FOLDER here, or the task's own thread")
     if choice == "variable":
         from airflow_provider_ossresume.checkpoints.variable import VariableCheckpointStore
 
@@ -70,6 +115,7 @@ def _airflow_store(
         from airflow_provider_ossresume.checkpoints.xcom import XComCheckpointStore
 
         return XComCheckpointStore.of_context(context, holder_task_id=xcom_holder_task_id)
+    task_state = context.get("task_state_store")
     if task_state is None:
         raise ArgumentError("checkpoint", choice, "the task state store comes with Airflow 3.3; use variable or auto")
     from airflow_provider_ossresume.checkpoints.task_state import TaskStateCheckpointStore
@@ -77,24 +123,32 @@ def _airflow_store(
     return TaskStateCheckpointStore(task_state)
 
 
-def _new(path: str) -> object:
-    """Return an instance of the class at a dotted path, made without arguments."""
+def _configured_path() -> str:
+    return str(_airflow.conf.get("ossresume", "checkpoint_store", fallback="") or "").strip()
+
+
+def _configured_store(choice: str) -> CheckpointStore:
+    """Return an instance of the class that Airflow's configuration names. The admin wrote it there: it is trusted."""
+    path = _configured_path()
+    if not path:
+        reason = f"{_OPTION} in Airflow's configuration is empty; set it to the dotted path of a class"
+        raise ArgumentError("checkpoint", choice, reason)
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ArgumentError("checkpoint", path, f"this class cannot be imported: {error}") from error
-    if not callable(found):
-        raise ArgumentError("checkpoint", path, "this is no class: it is not callable")
+    except Exception as error:  # a module may raise anything
+        raise ArgumentError(_OPTION, path, f"this class cannot be imported: {error}") from error
+    if not isinstance(found, type) or not all(callable(getattr(found, method, None)) for method in _METHODS):
+        raise ArgumentError(_OPTION, path, "name a class that has the methods load, save and delete")
     try:
-        return found()
-    except TypeError as error:
-        raise ArgumentError("checkpoint", path, f"this class is made without arguments: {error}") from error
+        store = found()
+    except Exception as error:  # as above
+        raise ArgumentError(_OPTION, path, f"this class cannot be made without arguments: {error}") from error
+    return _checked(store)
 
 
 def _checked(store: object) -> CheckpointStore:
     if isinstance(store, type) or not isinstance(store, CheckpointStore):
-        raise ArgumentError(
-            "checkpoint", store, "give an instance of a class that has the methods load, save and delete"
-        )
+        reason = "give one of the known names, or an instance of a class that has the methods load, save and delete"
+        raise ArgumentError("checkpoint", store, reason)
     return store

@@ -10,6 +10,8 @@ from airflow_provider_ossresume import _airflow
 from airflow_provider_ossresume.checkpoints import PREFIX
 from airflow_provider_ossresume.errors import TrySuperseded
 
+NEVER_EXPIRES = timedelta.max  # what airflow.sdk.NEVER_EXPIRE is; Airflow looks for this very object
+
 
 class TaskStateStore(Protocol):
     """What Airflow puts into the context as ``task_state_store``."""
@@ -20,7 +22,10 @@ class TaskStateStore(Protocol):
 
 
 class TaskStateCheckpointStore:
-    """Keeps each checkpoint as JSON under ``ossresume-`` and the key's hash."""
+    """Keeps each checkpoint as JSON under ``ossresume-`` and the key's hash, until its run is deleted.
+
+    Airflow would let it expire after ``[state_store] default_retention_days``, while its task may still wait.
+    """
 
     def __init__(self, store: TaskStateStore) -> None:
         self._store = store
@@ -34,7 +39,7 @@ class TaskStateCheckpointStore:
 
     def save(self, key: str, text: str) -> None:
         try:
-            self._store.set(PREFIX + key, json.loads(text))
+            self._store.set(PREFIX + key, json.loads(text), retention=NEVER_EXPIRES)
         except Exception as error:  # as above
             raise _write_error(f"writing the {self.place(key)}", error) from error
 

@@ -227,10 +227,11 @@ def _is_gone(oss: OssClient, checkpoint: Checkpoint | None) -> bool:
 
 _CANNOT_BE_LISTED = {
     "auto": "name the store: variable, file or file:FOLDER",
-    "task_state": "a task sees its own entries of the task state store only; `airflow state-store clean` removes what "
-    "has expired, `airflow db clean` what goes with old runs",
+    "task_state": "a task sees its own entries of the task state store only; they go with their runs, which "
+    "`airflow db clean` removes",
     "xcom": "a task finds an XCom only by its run and task; `airflow db clean` removes those of old runs",
     "memory": "nothing is left of a process that has ended",
+    "configured": "a class of your own is not cleaned here; delete its old checkpoints where it keeps them",
 }
 
 

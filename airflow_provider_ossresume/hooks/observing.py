@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_ossresume._airflow import Stats, metric_tags
+from airflow_provider_ossresume._airflow import Stats, metric_tags, why_not_callable
 from airflow_provider_ossresume.transfer.checkpointing import SHARE_OF_TIME
 from airflow_provider_ossresume.transfer.progress import Observer, Snapshot
 
@@ -37,7 +37,8 @@ def observer_for(context: Mapping[str, Any] | None, *, show_progress: bool) -> O
         return None
     observers = [Spaced("metrics", Metrics(context["ti"]))]
     # Only the task's own thread may call Airflow; an author's thread that runs a transfer moves its bytes unseen.
-    if show_progress and threading.current_thread() is threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if show_progress and is_main and why_not_callable(context) is None:
         observers.append(Spaced("progress entry", Entry(context)))
 
     def observe(snapshot: Snapshot) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ossresume._airflow import BaseHook, current_context
+from airflow_provider_ossresume._airflow import BaseHook, current_context, why_not_callable
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks import widgets
@@ -113,7 +113,14 @@ class OSSResumeHook(BaseHook):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """What the connection says."""
+        """What the connection says.
+
+        :raises ArgumentError: in a thread or a process that must not call Airflow, where it was not looked up before
+        """
+        context = current_context()
+        if context is not None and (refusal := why_not_callable(context)):
+            reason = f"{refusal}; call get_conn() of the hook in the task's main thread first, before you start others"
+            raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
         return ConnectionSettings.of(self.get_connection(self.oss_conn_id))
 
     @cached_property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor
-from airflow_provider_ossresume.errors import OSSResumeError, TransferStopped, TrySuperseded
+from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor, watch_supervisor
+from airflow_provider_ossresume.errors import OSSResumeError, SupervisorGone, TransferStopped, TrySuperseded
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
@@ -27,12 +26,12 @@ class StoppableOperator(BaseOperator):
 
         :raises AirflowFailException: for what no retry mends: a wrong permission, bucket or argument
         """
-        self._parent = os.getppid()
+        self._supervisor_is_gone = watch_supervisor(context)
         try:
             done = self._work(context)
             self._watch()  # once killed it never returns: Airflow 3 would call that a success
         except TrySuperseded as error:
-            leave_to_successor(error)
+            leave_to_successor(error, context)
         except OSSResumeError as error:
             if error.retryable:
                 raise
@@ -46,8 +45,8 @@ class StoppableOperator(BaseOperator):
     def _watch(self) -> None:
         if self._is_killed:
             raise TransferStopped(f"Airflow stops this task; {self._left_to_next_try()}")
-        if os.getppid() != self._parent:
-            raise TrySuperseded("the supervisor of this try is gone; a newer try may be running already")
+        if self._supervisor_is_gone():
+            raise SupervisorGone
 
     def _work(self, context: Any) -> Any:
         """Do what the task is for; each operator has its own."""

@@ -120,7 +120,7 @@ class OSSResumableUploadOperator(_TransferOperator):
     :param region: takes the place of the connection's, such as ``cn-hangzhou`` (templated)
     :param oss_conn_id: the connection, of type ``oss_resume`` or the official provider's ``oss`` (templated)
     :param checkpoint: where the checkpoint is kept: ``auto`` (the task state store on Airflow 3.3, else a Variable),
-        ``task_state``, ``variable``, ``xcom``, ``file``, ``file:FOLDER``, ``memory``, or a dotted class path
+        ``task_state``, ``variable``, ``xcom``, ``file``, ``file:FOLDER``, ``memory``, ``configured``, or a store object
         (templated)
     :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig` or a dict of its
         fields (templated)

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
 
+from airflow.models import TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import inspect, text
 
 from airflow_provider_ossresume._airflow import AIRFLOW_3, BaseOperator
+from tests.airflow_tables import as_3_4_has_it
 
 PREFIX = "ossresume-"
 _STORES = {"variable": "key", "xcom": "key", "task_state_store": "key"}
+_STORED_IN = {"xcom": "xcom_v2"} if hasattr(TaskInstance, "region_index") else {}  # from 3.4 on
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,6 @@ def last_run(dag: Any) -> Run:
 
 def links(dag: Any, task_id: str, map_index: int = -1) -> dict[str, str]:
     """Return the extra links of the last run's task instance as Airflow's UI gets them: from the serialized DAG."""
-    from airflow.models import TaskInstance
     from airflow.serialization import serialized_objects
 
     serialization = getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG)  # new in 3.2
@@ -173,18 +175,19 @@ def checkpoints() -> list[str]:
 def forget_checkpoints() -> None:
     with create_session() as session:
         for table, column in present_stores():
-            session.execute(text(f"DELETE FROM {table} WHERE {column} LIKE '{PREFIX}%'"))
+            session.execute(text(f"DELETE FROM {_STORED_IN.get(table, table)} WHERE {column} LIKE '{PREFIX}%'"))
 
 
 def rows(select: str, **values: Any) -> list[Any]:
     with create_session() as session:
-        return [tuple(row) for row in session.execute(text(select), values)]
+        query = as_3_4_has_it(select) if hasattr(TaskInstance, "region_index") else select
+        return [tuple(row) for row in session.execute(text(query), values)]
 
 
 def present_stores() -> Iterator[tuple[str, str]]:
     with create_session() as session:
         tables = inspect(session.get_bind()).get_table_names()
-    return ((table, column) for table, column in _STORES.items() if table in tables)
+    return ((table, column) for table, column in _STORES.items() if _STORED_IN.get(table, table) in tables)
 
 
 def loaded(value: Any) -> Any:

@@ -14,7 +14,6 @@ import pytest
 
 from airflow_provider_ossresume._airflow import AIRFLOW_3
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
-from airflow_provider_ossresume.errors import TrySuperseded
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, checkpoint_key, encode
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
@@ -687,7 +686,6 @@ def test_sigterm_never_ends_in_a_success(dag: Any, transfer: Any, arrived: Any, 
     assert arrived("upload") == some_bytes(SIZE)
 
 
-@pytest.mark.skipif(not AIRFLOW_3, reason="on 2.11 a superseded try ends its process; see the test below")
 def test_a_superseded_try_leaves_everything_to_its_successor(
     dag: Any, transfer: Any, connected: LocalOSS, tmp_path: Path
 ) -> None:
@@ -716,19 +714,6 @@ def test_a_superseded_try_leaves_everything_to_its_successor(
     assert len(checkpoints()) == 1
     assert connected.uploads(BUCKET) == [("key", upload_id[0])]
     assert [request.operation for request in connected.requests] == ["InitiateMultipartUpload"]
-
-
-@pytest.mark.skipif(AIRFLOW_3, reason="Airflow 3 knows each try by an ID of its own, so that an exception does")
-def test_a_superseded_try_ends_its_process_where_an_exception_would_end_its_successor() -> None:
-    from airflow_provider_ossresume._airflow import leave_to_successor
-
-    if not (child := os.fork()):
-        try:
-            leave_to_successor(TrySuperseded("a newer try has taken over"))
-        finally:
-            os._exit(99)
-
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
 
 
 # --- old checkpoints --------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 import psutil
 
+from tests.airflow_tables import NEW_IN_3_4, as_3_4_has_it
 from tests.end_to_end.metadata import SQLITE, Metadata, Row, as_utc
 from tests.end_to_end.processes import end_processes_of, processes_of, wait_until
 from tests.postgres import free_port
@@ -224,9 +225,19 @@ class RealAirflow:
             update = "UPDATE task_instance SET state = 'failed' WHERE dag_id = ? AND run_id = ? AND task_id = ?"
             self._metadata.write(update, dag_id, run_id, task_id)
             return
-        token = json.loads(self._ask("GET", "/auth/token"))["access_token"]
         path = f"/api/v2/dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances/{quote(task_id)}"
-        self._ask("PATCH", path, token=token, new_state="failed")
+        self._ask("PATCH", path, token=self._token(), new_state="failed")
+
+    def clear_failed(self, dag_id: str, run_id: str) -> None:
+        """Do what the button "Clear" does to the failed task instances of a run, as it is set by default."""
+        if _FLAVOUR.health is None:  # as above
+            self.cli("tasks", "clear", dag_id, "--only-failed", "--yes")
+            return
+        path = f"/api/v2/dags/{quote(dag_id)}/clearTaskInstances"
+        self._ask("POST", path, token=self._token(), dry_run=False, dag_run_id=run_id, only_failed=True)
+
+    def _token(self) -> str:
+        return str(json.loads(self._ask("GET", "/auth/token"))["access_token"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return self._row("SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)["state"]
@@ -398,7 +409,7 @@ class RealAirflow:
             return False
         return True
 
-    def _ask(self, method: str, path: str, *, token: str | None = None, **body: str) -> bytes:
+    def _ask(self, method: str, path: str, *, token: str | None = None, **body: str | bool) -> bytes:
         """Return what the API server answers."""
         request = urllib.request.Request(
             f"{self.url}{path}",
@@ -427,7 +438,7 @@ class RealAirflow:
         return rows[0]
 
     def _rows(self, query: str, *values: str | int) -> Sequence[Row]:
-        return self._metadata.rows(query, *values)
+        return self._metadata.rows(as_3_4_has_it(query) if self._metadata.has_table(NEW_IN_3_4) else query, *values)
 
     def _task_lines(self) -> list[str]:
         try:

@@ -10,6 +10,7 @@ from airflow_provider_ossresume._airflow import AIRFLOW_3
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.parts import MIB
 from tests.end_to_end.airflow_process import RealAirflow
+from tests.end_to_end.holding import OF_A_PART, PARTS, assert_delivered, kept_parts, trigger
 from tests.end_to_end.killing import Task
 from tests.end_to_end.processes import wait_until
 from tests.world import some_bytes
@@ -49,6 +50,26 @@ def test_mapped_task_instances_at_once_never_share_a_checkpoint(tmp_path: Path, 
     for number in range(INSTANCES):
         assert airflow_oss.object("bucket", f"mapped/{number:02}") == some_bytes(3 * MIB, seed=number)
     assert [key for key, _ in airflow_oss.uploads("bucket") if key.startswith("mapped/")] == []
+
+
+@pytest.mark.parametrize("task_id", OF_A_PART)
+def test_a_failed_transfer_that_a_person_clears_goes_on_from_its_finished_parts(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, task_id: str
+) -> None:
+    """With the default store: from Airflow 3.4 on, the button "Clear" discards what the task state store has."""
+    task = Task("transfer", f"cleared-{task_id}", task_id)
+    denied = Fault("status", status=403, code="AccessDenied")
+    airflow_oss.fail(OF_A_PART[task_id], nth=PARTS // 2, times=None, key=task.run_id, fault=denied)
+    trigger(airflow, tmp_path, task)
+    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "failed", airflow.diagnosis()
+    airflow_oss.clear_faults()
+    kept = kept_parts(airflow, airflow_oss, task)
+
+    airflow.clear_failed(*task[:2])
+
+    wait_until(lambda: len(airflow.tries(*task)) > 1, timeout=180, what="the cleared task to begin")
+    assert_delivered(airflow, airflow_oss, tmp_path, task)
+    assert airflow.xcom(*task[:3], "report")["parts_kept"] >= len(kept) > 0
 
 
 def test_a_run_that_is_cleared_after_its_success_moves_nothing_again(

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.airflow_tables import NEW_IN_3_4, as_3_4_has_it
+
 
 @dataclass(frozen=True)
 class Run:
@@ -38,6 +40,8 @@ class Run:
     def _rows(self, select: str, task_id: str) -> list[Any]:
         with closing(sqlite3.connect(self.database)) as connection:
             query = f"{select} WHERE dag_id = ? AND run_id = ? AND task_id = ?"
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (NEW_IN_3_4,)).fetchall():
+                query = as_3_4_has_it(query)
             return connection.execute(query, (self.dag_id, self.run_id, task_id)).fetchall()
 
 

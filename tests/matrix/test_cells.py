@@ -15,6 +15,7 @@ from tests.matrix.cells import AIRFLOWS, PYTHONS, Airflow, Cell, Outcome, plan, 
 from tests.matrix.environments import find_pythons
 
 ROOT = Path(__file__).parents[2]
+RELEASED = [airflow for airflow in AIRFLOWS if not airflow.is_preview]
 SUBSETS = [found for size in range(1, 5) for found in itertools.combinations(PYTHONS, size)]
 
 
@@ -40,6 +41,7 @@ def test_with_all_pythons_there_is_one_cell_for_each_airflow() -> None:
         ("3.1", "3.13"),
         ("3.2", "3.10"),
         ("3.3", "3.13"),
+        ("3.4", "3.12"),
     ]
 
 
@@ -75,7 +77,7 @@ def test_what_was_not_asked_for_is_not_missed() -> None:
 
     chosen = plan(airflows, ["3.13"], every_pair=True)
 
-    assert [cell.airflow.minor for cell in chosen.cells] == ["3.1", "3.2", "3.3"]
+    assert [cell.airflow.minor for cell in chosen.cells] == ["3.1", "3.2", "3.3", "3.4"]
     assert chosen.left_out == ()
 
 
@@ -102,13 +104,13 @@ def test_each_airflow_has_its_pins(airflow: Airflow) -> None:
 def test_the_readme_names_each_airflow() -> None:
     [row] = re.findall(r"^\| Airflow \|.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
 
-    assert set(re.findall(r"\d\.\d+\.\d+", row)) == {airflow.version for airflow in AIRFLOWS}
+    assert set(re.findall(r"\d\.\d+\.\d+", row)) == {airflow.version for airflow in RELEASED}
 
 
 def test_the_docs_name_the_pythons_of_each_airflow() -> None:
     rows = {version: pythons for version, pythons, _ in table_under("index.md", "What it runs on")}
 
-    assert rows == {airflow.version: f"{airflow.pythons[0]} to {airflow.pythons[-1]}" for airflow in AIRFLOWS}
+    assert rows == {airflow.version: f"{airflow.pythons[0]} to {airflow.pythons[-1]}" for airflow in RELEASED}
 
 
 @pytest.mark.parametrize("artefact", ["wheel", "sdist"])
@@ -128,6 +130,15 @@ def test_the_python_of_these_tests_is_found_and_one_that_is_not_there_is_not() -
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_that_fails_is_shown_and_fails_nothing() -> None:
+    preview = next(airflow for airflow in AIRFLOWS if airflow.is_preview)
+    outcome = Outcome(Cell(preview, "3.12"), "", 3.0, failure="tests")
+
+    assert not outcome.is_bad
+    assert "failed, a preview: tests" in table([outcome], [])
+    assert Outcome(Cell(RELEASED[0], "3.12"), "", 3.0, failure="tests").is_bad
 
 
 def test_the_table_has_a_line_for_each_cell_and_for_all_that_was_not_tried() -> None:

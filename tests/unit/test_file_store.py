@@ -1,19 +1,21 @@
-"""Checkpoints as files, and which store ``checkpoint=`` gives."""
+"""Checkpoints as files."""
 
 from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from textwrap import dedent
 
 import pytest
 
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
-from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
 from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.transfer.checkpointing import CheckpointStore
 from tests.world import BUCKET, PART, Transfers, some_bytes
 
 KEY, OTHER = "a" * 40, "b" * 40
@@ -154,71 +156,40 @@ class TestFile(StoreContract):
         assert (tmp_path / ".ossresume" / f"{KEY}.json").exists()
 
 
-# --- which store ------------------------------------------------------------------------------------------------------
+# --- no such folder ---------------------------------------------------------------------------------------------------
 
 
-class CustomStore:
-    """A store of one's own, by its class path."""
+def test_a_worker_without_a_home_is_told_what_to_set() -> None:
+    """As a container has it whose user /etc/passwd does not name, and a service whose environment has no HOME."""
+    code = """
+        import os
+        from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
+        from airflow_provider_ossresume.errors import ArgumentError
+        from airflow_provider_ossresume.resumable import make_upload_store
+        os.setuid(54321)
+        for make in (FileCheckpointStore, make_upload_store):
+            try:
+                make()
+            except ArgumentError as error:
+                print(error.argument, "set HOME" in str(error))
+    """
+    env = {name: value for name, value in os.environ.items() if name != "HOME"}
 
-    def load(self, key: str) -> str | None:
-        return key
+    done = subprocess.run((sys.executable, "-c", dedent(code)), env=env, capture_output=True, text=True)
 
-    def save(self, key: str, text: str) -> None: ...
-    def delete(self, key: str) -> None: ...
-
-
-class StoreWithArguments(CustomStore):
-    def __init__(self, place: str) -> None: ...
-
-
-def test_a_store_stands_for_itself() -> None:
-    store = CustomStore()
-
-    assert select_store(store, context=None) is store
-
-
-def test_memory_and_file_need_no_airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert isinstance(select_store("memory", context=None), MemoryCheckpointStore)
-    for choice, folder in {
-        "file": tmp_path / ".ossresume",
-        "file:": tmp_path / ".ossresume",
-        f"file:{tmp_path}/x": tmp_path / "x",
-        "file:~/x": tmp_path / "x",
-        "auto": tmp_path / ".ossresume",
-    }.items():
-        store = select_store(choice, context=None)
-        assert isinstance(store, FileCheckpointStore)
-        assert store.folder == folder
+    assert done.stdout.split() == ["folder", "True"] * 2, done.stderr
 
 
-def test_a_class_path_makes_a_store() -> None:
-    store = select_store("tests.unit.test_file_store.CustomStore", context=None)
+@pytest.mark.parametrize("folder", ["~nobodyhere/x", "a\0b", "\ud800"])
+def test_a_folder_that_cannot_be_is_refused_by_name(folder: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^folder="):
+        FileCheckpointStore(folder)
 
-    assert store.load("x") == "x"
 
+def test_a_relative_folder_needs_a_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
 
-@pytest.mark.parametrize(
-    ("choice", "reason"),
-    [
-        ("disk", "choose one of auto, task_state, variable, xcom, file, memory, file:FOLDER, or a class path"),
-        ("", "choose one of"),
-        ("no.such.module.Store", "this class cannot be imported"),
-        ("tests.unit.test_file_store.NoSuchClass", "this class cannot be imported"),
-        (".", "this class cannot be imported"),
-        ("builtins.dict", "has the methods load, save and delete"),
-        ("os.sep", "this is no class"),
-        ("tests.unit.test_file_store.StoreWithArguments", "made without arguments"),
-        (CustomStore, "give an instance"),
-        ({}, "has the methods load, save and delete"),
-        (None, "has the methods load, save and delete"),
-        ("variable", "there is no running task here; use file or memory"),
-        ("xcom", "there is no running task here; use file or memory"),
-        ("task_state", "there is no running task here; use file or memory"),
-    ],
-)
-def test_what_gives_no_store_is_refused_with_the_next_step(choice: Any, reason: str) -> None:
-    with pytest.raises(ArgumentError, match=r"^checkpoint=") as refused:
-        select_store(choice, context=None)
-
-    assert reason in str(refused.value)
+    with pytest.raises(ArgumentError, match=r"^folder='relative'"):
+        FileCheckpointStore("relative")

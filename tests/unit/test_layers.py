@@ -40,7 +40,7 @@ LAYERS: dict[str, set[str]] = {
     "": set(),
 }
 KNOW_AIRFLOW = {"operators", "policies", "sensors", "triggers", "links", "hooks", "assets"}
-AIRFLOW_STORES = {"checkpoints.variable", "checkpoints.xcom", "checkpoints.task_state"}
+AIRFLOW_STORES = {f"checkpoints.{name}" for name in ("variable", "xcom", "task_state", "select")}
 HTTP = {"requests", "tenacity", "urllib3"}
 IMPURE = {"os", "io", "pathlib", "socket", "time", "threading", "logging", "random"}
 
