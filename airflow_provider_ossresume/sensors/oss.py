@@ -159,7 +159,7 @@ class OSSObjectSensor(BaseSensorOperator):
             # version the same.
             return super(BaseSensorOperator, self).resume_execution(next_method, kwargs, context)
 
-    def poke(self, context: Any) -> PokeReturnValue:
+    def poke(self, context: Any) -> bool | PokeReturnValue:
         """Look once.
 
         :raises OSSResumeError: for what another try may mend
@@ -245,12 +245,12 @@ class OSSObjectSensor(BaseSensorOperator):
         """Do what Airflow's own loop does with one poke, but wait for the next one in the triggerer."""
         answer = self._poke_guarded(context)
         if answer:
-            return answer.xcom_value
+            return answer.xcom_value if isinstance(answer, PokeReturnValue) else None
         if (left := deadline - time.time()) <= 0:
             raise AirflowSensorTimeout(f"Sensor has timed out after {self.timeout} s")
         self._defer(context, left, deadline=deadline, look_at_once=is_first)
 
-    def _poke_guarded(self, context: Any) -> PokeReturnValue:
+    def _poke_guarded(self, context: Any) -> bool | PokeReturnValue:
         try:
             return self.poke(context)
         except AirflowSkipException:
@@ -259,7 +259,7 @@ class OSSObjectSensor(BaseSensorOperator):
             if not self.silent_fail or isinstance(error, _FINAL):
                 self._fail(error)
             self.log.error("Looking again, as silent_fail asks: %s", traceback.format_exc())
-            return PokeReturnValue(False)
+            return False
 
     def _defer(self, context: Any, timeout: float, *, deadline: float, look_at_once: bool) -> NoReturn:
         from airflow_provider_ossresume.triggers.oss import OSSObjectTrigger

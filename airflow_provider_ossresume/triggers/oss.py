@@ -110,7 +110,7 @@ class OSSObjectTrigger(BaseTrigger):
             except Exception as error:
                 if not self._is_borne(error, patience):
                     raise
-                pause = max(pause, getattr(error, "retry_after", None) or 0)
+                pause = max(pause, min(_asked_wait(error), patience.longest))
                 self.log.warning("This look failed, the next one follows in %.0f s at most: %s", pause, error)
                 says = "the last look failed"
             else:
@@ -127,7 +127,7 @@ class OSSObjectTrigger(BaseTrigger):
             return False
         if self.silent_fail:
             return True
-        return isinstance(error, OSSResumeError) and self._left() > 0 and patience.bears_one_more()
+        return isinstance(error, OSSResumeError) and self._left() > 0 and patience.bears(error)
 
     def _timed_out(self, says: str) -> dict[str, Any]:
         return {"status": "timeout", "message": f"waiting for {self.wanted} timed out: {says}", "retryable": False}
@@ -177,16 +177,21 @@ class _Patience:
     """How often, and for how long, looks may fail in a row: as the client of a worker sends a request again."""
 
     def __init__(self) -> None:
-        self._config = TransferConfig.of(None)
+        config = TransferConfig.of(None)
+        self._most, self.longest = config.part_retries, config.retry_max_time
         self._failures = 0
-        self._began = time.monotonic()
+        self._began = 0.0
 
-    def bears_one_more(self) -> bool:
-        if not self._failures:
-            self._began = time.monotonic()
+    def bears(self, error: OSSResumeError) -> bool:
+        now = time.monotonic()
+        self._began = self._began if self._failures else now
         self._failures += 1
-        is_soon = time.monotonic() - self._began < self._config.retry_max_time
-        return self._failures <= self._config.part_retries and is_soon
+        return self._failures <= self._most and now - self._began + _asked_wait(error) < self.longest
+
+
+def _asked_wait(error: Exception) -> float:
+    """Return the seconds that OSS asks to wait."""
+    return getattr(error, "retry_after", None) or 0.0
 
 
 async def _in_a_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -602,7 +602,8 @@ def test_a_subclass_sees_what_poke_raises(connected: LocalOSS) -> None:
                 seen.append(error)
                 return True
 
-    assert Mine(task_id="wait", bucket_key="key", bucket_name="no-such-bucket").execute({}) is None
+    for mode in ("poke", "deferrable"):
+        assert Mine(task_id="wait", bucket_key="key", bucket_name="no-such-bucket", **MODES[mode]).execute({}) is None
 
     assert type(seen[0]) is AirflowFailException
     assert type(seen[0].__cause__) is NoSuchBucket
@@ -902,6 +903,15 @@ def test_a_trigger_waits_as_long_as_oss_asks_for(connected: LocalOSS, monkeypatc
     first_event(a_trigger("key"))
 
     assert pauses == [0, 99]
+
+
+def test_a_trigger_leaves_a_long_wait_that_oss_asks_for_to_airflow(connected: LocalOSS) -> None:
+    connected.fail("HeadObject", fault=Fault("status", status=503, retry_after=3_600))
+
+    error = error_from_data(first_event(a_trigger("key"))["error"])
+
+    assert isinstance(error, ServiceError)
+    assert error.retry_after == 3_600
 
 
 def test_a_trigger_has_the_deadline_itself(connected: LocalOSS) -> None:
