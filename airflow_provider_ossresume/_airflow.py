@@ -1,10 +1,12 @@
 """Everything that differs between the Airflow versions we run on: 2.11, and 3.0 to 3.4. Nothing else knows versions.
 
-Where :func:`why_not_callable` gives a reason, nothing in here that asks Airflow may be called.
+Where :func:`why_not_callable` gives a reason, nothing in here that asks Airflow may be called. A trigger may call
+:func:`read_connection` and nothing else.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import multiprocessing
@@ -14,7 +16,8 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow import __version__ as _version
 from airflow.providers.common.compat.sdk import (
@@ -22,6 +25,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     Asset,
     AssetAlias,
     BaseHook,
@@ -48,6 +52,7 @@ __all__ = [
     "AirflowFailException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "Asset",
     "BaseHook",
     "BaseOperator",
@@ -61,6 +66,7 @@ __all__ = [
     "current_context",
 ]
 
+T = TypeVar("T")
 _Side = tuple[str, Mapping[str, Any]]
 
 _RELEASE = tuple(map(int, _version.split(".")[:2]))
@@ -92,6 +98,33 @@ def is_last_try(context: Mapping[str, Any]) -> bool:
 def metric_tags(ti: Any) -> dict[str, str]:
     """Return what Airflow tags the metrics of a task instance with; some versions add the team."""
     return getattr(ti, "stats_tags", None) or {"dag_id": ti.dag_id, "task_id": ti.task_id}
+
+
+# --- connections in the triggerer ------------------------------------------------------------------------------------
+
+
+async def read_connection(conn_id: str, read: Callable[[Any], T], *, executor: Executor) -> T:
+    """Look a connection up in a trigger, and return what is read of it.
+
+    Reading talks to Airflow too: it masks the secrets. On 3.0 and 3.1 there is one socket for all triggers, whose
+    answers only the event loop may read. So whatever talks there runs in the loop, or in a thread that asgiref knows,
+    which asks the loop; from any other thread it ends the triggerer. So does an answer that nobody waits for any more:
+    what has begun goes on when the trigger is cancelled.
+
+    :param executor: its threads run what may block, such as a secrets backend; those of the loop are everybody's
+    """
+    return await asyncio.shield(_read_connection(conn_id, read, executor))
+
+
+async def _read_connection(conn_id: str, read: Callable[[Any], T], executor: Executor) -> T:
+    from asgiref.sync import SyncToAsync  # every Airflow brings it
+
+    options: Any = {"thread_sensitive": False, "executor": executor}
+    if hasattr(BaseHook, "aget_connection"):  # from 3.1 on
+        connection = await BaseHook.aget_connection(conn_id)
+    else:
+        connection = await SyncToAsync(BaseHook.get_connection, **options)(conn_id)
+    return await SyncToAsync(read, **options)(connection)
 
 
 # --- Variables --------------------------------------------------------------------------------------------------------

@@ -260,3 +260,36 @@ class StoreUnavailable(CheckpointError):
 
 class NoXComHolder(CheckpointError):
     """No other task of the run can hold the checkpoint, so ``checkpoint='xcom'`` cannot survive a retry."""
+
+
+# --- errors as data ---------------------------------------------------------------------------------------------------
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in list(globals().values())
+    if isinstance(kind, type) and issubclass(kind, OSSResumeError)
+}
+
+
+def error_to_data(error: OSSResumeError) -> dict[str, Any]:
+    """Return an error as values that JSON holds: the names of its class and of those above it, its message, its facts.
+
+    What caused it is left out, and each fact that is neither text, number nor truth value.
+    """
+    return {
+        "kinds": [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, OSSResumeError)],
+        "message": str(error),
+        "facts": {
+            "retryable": error.retryable,
+            **{name: fact for name, fact in vars(error).items() if fact is None or isinstance(fact, (str, int, float))},
+        },
+    }
+
+
+def error_from_data(data: Mapping[str, Any]) -> OSSResumeError:
+    """Return the error that :func:`error_to_data` wrote, perhaps in another version of this package.
+
+    It is of the nearest class that this version knows. No class is looked for anywhere but in this module.
+    """
+    kind = next((_KINDS[name] for name in data["kinds"] if name in _KINDS), OSSResumeError)
+    return _as_it_was(kind, (data["message"],), dict(data["facts"]))

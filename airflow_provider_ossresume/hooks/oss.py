@@ -24,7 +24,7 @@ from airflow_provider_ossresume.hooks.cleaning import (
 )
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
-from airflow_provider_ossresume.hooks.looking import Check, Look, look
+from airflow_provider_ossresume.hooks.object_lookup import Check, Look, look
 from airflow_provider_ossresume.hooks.observing import observer_for
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
@@ -422,7 +422,7 @@ class OSSResumeHook(BaseHook):
         return True
 
     def look(self, wanted: Wanted, *, check: Check | None = None) -> Look:
-        """Look once for what a sensor waits for; see :func:`~airflow_provider_ossresume.hooks.looking.look`."""
+        """Look once for what a sensor waits for; see :func:`~airflow_provider_ossresume.hooks.object_lookup.look`."""
         return look(self.get_conn(), wanted, check=check)
 
     def list_keys(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -41,6 +42,11 @@ class FoundObject:
     def target(self) -> ObjectRef:
         return ObjectRef(self.bucket, self.key)
 
+    @property
+    def is_folder_marker(self) -> bool:
+        """True for the empty object that consoles write to show a folder: its key ends with a slash."""
+        return self.size == 0 and self.key.endswith("/")
+
     def __str__(self) -> str:
         return f"{self.uri} ({self.size} bytes, last modified {_shown(self.last_modified)})"
 
@@ -57,6 +63,7 @@ class Wanted:
     :ivar modified_after: an object that is not younger does not count
     :ivar stable_for: seconds for which none of the objects may have changed
     :ivar max_matches: how many objects are named at most
+    :ivar count_folder_markers: what a pattern finds counts too when it only marks a folder
     """
 
     patterns: tuple[KeyPattern, ...]
@@ -66,6 +73,7 @@ class Wanted:
     modified_after: datetime | None = None
     stable_for: float = 0
     max_matches: int = DEFAULT_MAX_MATCHES
+    count_folder_markers: bool = False
 
     @classmethod
     def of(
@@ -78,6 +86,7 @@ class Wanted:
         modified_after: datetime | str | None = None,
         stable_for: float | str | timedelta | None = None,
         max_matches: int | str = DEFAULT_MAX_MATCHES,
+        count_folder_markers: bool | str = False,
     ) -> Wanted:
         """Return what a DAG author means, whose numbers and times may be texts, as templates give them.
 
@@ -95,11 +104,17 @@ class Wanted:
             min_size=0 if min_size is None else parse_size("min_size", min_size),
             modified_after=None if modified_after is None else _time(modified_after),
             stable_for=0 if stable_for is None else parse_duration("stable_for", stable_for).total_seconds(),
-            max_matches=parse_whole_number("max_matches", max_matches, most=MOST_MATCHES),
+            max_matches=parse_max_matches(max_matches),
+            count_folder_markers=parse_flag("count_folder_markers", count_folder_markers),
         )
 
-    def lacks(self, found: FoundObject) -> str | None:
-        """Return why an object does not count, or None when it does."""
+    def lacks(self, found: FoundObject, *, by_pattern: bool = False) -> str | None:
+        """Return why an object does not count, or None when it does.
+
+        :param by_pattern: a pattern has found it; who names a folder marker's key means it
+        """
+        if by_pattern and found.is_folder_marker and not self.count_folder_markers:
+            return f"{found.uri} only marks a folder, which counts with count_folder_markers=True"
         if found.size < self.min_size:
             return f"{found.uri} has {found.size} bytes, {self.min_size} are needed"
         if self.modified_after and not (found.last_modified and found.last_modified > self.modified_after):
@@ -115,7 +130,7 @@ class Wanted:
         if self.modified_after:
             facts.append(f"modified after {_shown(self.modified_after)}")
         if self.stable_for:
-            facts.append(f"unchanged for {self.stable_for} s")
+            facts.append(f"unchanged for {self.stable_for:g} s")
         several = ("any of " if self.any_key else "all of ") if len(self.patterns) > 1 else ""
         return ("the absence of " if self.must_not_exist else "") + several + ", ".join(facts)
 
@@ -129,14 +144,22 @@ class Wanted:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Wanted:
-        modified_after = values["modified_after"]
+        """Return what :meth:`to_json` wrote, perhaps in another version: what is unknown is ignored, what lacks has its
+        default."""
+        known = {name: values[name] for name in {field.name for field in fields(cls)} & values.keys()}
+        modified_after = known.get("modified_after")
         return cls(
             **{
-                **values,
-                "patterns": tuple(KeyPattern(*pattern) for pattern in values["patterns"]),
+                **known,
+                "patterns": tuple(KeyPattern(*pattern[:3]) for pattern in values["patterns"]),
                 "modified_after": modified_after and datetime.fromisoformat(modified_after),
             }
         )
+
+
+def parse_max_matches(value: object) -> int:
+    """:raises ArgumentError: unless it is a number, or the text of one, that an XCom can hold so many URIs of"""
+    return parse_whole_number("max_matches", value, most=MOST_MATCHES)
 
 
 def _time(value: object) -> datetime:
@@ -144,13 +167,20 @@ def _time(value: object) -> datetime:
     found = value
     if isinstance(value, str):
         try:
-            found = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))  # Python 3.10 does not know Z
+            found = datetime.fromisoformat(_with_separators(value.strip()))
         except ValueError:
             found = None
     if not isinstance(found, datetime):
         raise ArgumentError("modified_after", value, 'give a datetime, or a text such as "2026-01-31T08:00:00+00:00"')
     # A plain datetime: Airflow's own kind is not for JSON.
     return datetime.fromisoformat((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).isoformat())
+
+
+def _with_separators(text: str) -> str:
+    """Return an ISO time as Python 3.10 knows it, which takes neither Z nor Airflow's ts_nodash: 20260131T080000."""
+    text = re.sub(r"^([0-9]{4})([0-9]{2})([0-9]{2})(?![0-9])", r"\1-\2-\3", text.replace("Z", "+00:00"))
+    text = re.sub(r"T([0-9]{2})([0-9]{2})([0-9]{2})", r"T\1:\2:\3", text)
+    return re.sub(r"([+-][0-9]{2})([0-9]{2})$", r"\1:\2", text)
 
 
 def _shown(time: datetime | None) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -14,26 +15,26 @@ from airflow_provider_ossresume._airflow import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
-from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
-from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted
+from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError, error_from_data
+from airflow_provider_ossresume.model.arguments import parse_flag
+from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.hooks.looking import Check
+    from airflow_provider_ossresume.hooks.object_lookup import Check
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
     from airflow_provider_ossresume.model.patterns import PatternKind
 
 
-class _Settled(BaseException):
-    """Carries an error past Airflow's own handling, which skips a task that fails under soft_fail and goes on looking
-    under silent_fail, whatever the reason."""
+# The trigger has the deadline; Airflow's own timeout of a deferral is for a triggerer that is down, so it comes later.
+LATER = 60.0  # seconds; the trigger's last look takes 15 at most
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
+_AIRFLOWS_FLAGS = ("soft_fail", "silent_fail", "never_fail")
 
 
 class OSSObjectSensor(BaseSensorOperator):
@@ -41,25 +42,32 @@ class OSSObjectSensor(BaseSensorOperator):
 
     Returns the ``oss://`` URIs of what it found.
 
-    A wrong argument, a wrong permission or a missing bucket fails at the first look and burns no retry, ``soft_fail``
-    or not: only what may still come is waited for.
+    Only what may still come is waited for. A wrong argument, a wrong permission or a missing bucket ends the task at
+    the first look and burns no retry; ``permanent_errors`` says how.
 
     :param bucket_key: the key or keys, or ``oss://`` URLs, or patterns for them (templated)
     :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
     :param region: takes the place of the connection's (templated)
     :param oss_conn_id: the connection (templated)
     :param wildcard_match: ``bucket_key`` may hold ``*`` (any text, slashes included), ``?``, ``[ab]`` and ``[!ab]``
+        (templated)
     :param use_regex: ``bucket_key`` is a regular expression that the key must begin with, as in :func:`re.match`
+        (templated)
     :param require: ``all`` keys or patterns must be there, or ``any`` of them (templated)
     :param min_size: objects with fewer bytes do not count; an int or a text such as ``"64MiB"`` (templated)
     :param modified_after: objects that are not younger do not count; a datetime or an ISO text (templated)
     :param stable_for: wait until none of the objects has changed for so many seconds, by OSS's clock (templated)
-    :param must_not_exist: wait until the objects are absent
+    :param must_not_exist: wait until the objects are absent (templated)
+    :param count_folder_markers: empty objects whose keys end with ``/`` count too when a pattern finds them (templated)
     :param check_fn: called with the :class:`~airflow_provider_ossresume.model.waiting.FoundObject` of one key or
         pattern, and the context where it takes ``**kwargs``; True ends the wait. It runs in the worker in every mode.
     :param max_matches: how many URIs are returned at most (templated)
+    :param permanent_errors: how the task ends when waiting is in vain: ``fail``, whatever ``soft_fail``, ``never_fail``
+        and ``silent_fail`` say, or ``skip`` (templated)
     :param deferrable: wait in the triggerer, which holds no worker slot; by default Airflow's
-        ``[operators] default_deferrable``
+        ``[operators] default_deferrable`` (templated)
+
+    Airflow's own flags ``soft_fail``, ``never_fail`` and ``silent_fail`` are templated too.
     """
 
     template_fields: Sequence[str] = (
@@ -72,6 +80,13 @@ class OSSObjectSensor(BaseSensorOperator):
         "modified_after",
         "stable_for",
         "max_matches",
+        "wildcard_match",
+        "use_regex",
+        "must_not_exist",
+        "count_folder_markers",
+        "permanent_errors",
+        "deferrable",
+        *_AIRFLOWS_FLAGS,
     )
     ui_color = "#d8f0d0"
 
@@ -81,17 +96,19 @@ class OSSObjectSensor(BaseSensorOperator):
         bucket_key: str | Sequence[str],
         bucket_name: str | None = None,
         region: str | None = None,
-        oss_conn_id: str = "oss_default",
-        wildcard_match: bool = False,
-        use_regex: bool = False,
+        oss_conn_id: str | None = "oss_default",
+        wildcard_match: bool | str = False,
+        use_regex: bool | str = False,
         require: Literal["all", "any"] = "all",
         min_size: int | str | None = None,
         modified_after: datetime | str | None = None,
         stable_for: float | str | timedelta | None = None,
-        must_not_exist: bool = False,
+        must_not_exist: bool | str = False,
+        count_folder_markers: bool | str = False,
         check_fn: Callable[..., bool] | None = None,
         max_matches: int | str = DEFAULT_MAX_MATCHES,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        permanent_errors: Literal["fail", "skip"] = "fail",
+        deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -106,66 +123,75 @@ class OSSObjectSensor(BaseSensorOperator):
         self.modified_after = modified_after
         self.stable_for = stable_for
         self.must_not_exist = must_not_exist
+        self.count_folder_markers = count_folder_markers
         self.check_fn = check_fn
         self.max_matches = max_matches
+        self.permanent_errors = permanent_errors
         self.deferrable = deferrable
 
     @cached_property
     def hook(self) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
 
-        return OSSResumeHook(self.oss_conn_id, region=self.region)
+        return OSSResumeHook(self.oss_conn_id, region=self.region)  # type: ignore[arg-type,unused-ignore]
 
     def execute(self, context: Any) -> Any:
         """Wait, in the worker or in the triggerer; return the URIs of what was found.
 
-        :raises AirflowFailException: for what no waiting mends
+        :raises AirflowFailException: for what no waiting mends, unless ``permanent_errors`` is ``skip``
+        :raises AirflowSensorTimeout: when the time is over
         """
-        try:
-            if not self.deferrable:
+        with self._same_end_in_every_mode():
+            if not parse_flag("deferrable", self.deferrable):
                 return super().execute(context)
             return self._look_or_defer(context, deadline=time.time() + self.timeout, is_first=True)
-        except _Settled as settled:
-            raise settled.error from settled.__cause__
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        try:
-            if next_method == "__fail__" and "timeout" not in (next_kwargs or {}).get("error", ""):
-                self._fail(_trigger_failed(**(next_kwargs or {})))
-            return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSensorTimeout as error:
-            if self.soft_fail:  # which Airflow 3.0 forgets here
-                raise AirflowSkipException(str(error)) from error
-            raise
-        except _Settled as settled:
-            raise settled.error from settled.__cause__
+        """Go on after the triggerer; it ends as a worker's own loop would."""
+        kwargs = dict(next_kwargs or {})
+        with self._same_end_in_every_mode():
+            if next_method == "__fail__":
+                self._end_deferral(**kwargs)
+            if kwargs.pop("try_number", None) not in (None, _try_number(context)):
+                # Airflow 3.0 resumes a retry with the event that ended the try before it.
+                return self.execute(context)
+            # Not that of Airflow's sensors, which skips more under soft_fail than their loop does, and not on each
+            # version the same.
+            return super(BaseSensorOperator, self).resume_execution(next_method, kwargs, context)
 
-    def poke(self, context: Any) -> PokeReturnValue:
-        """Look once."""
+    def poke(self, context: Any) -> bool | PokeReturnValue:
+        """Look once.
+
+        :raises OSSResumeError: for what another try may mend
+        :raises AirflowFailException: from such an error, for what no waiting mends
+        """
         try:
             wanted = self._wanted()
             look = self.hook.look(wanted, check=self._check(context))
         except OSSResumeError as error:
             if error.retryable:
                 raise
-            raise _Settled(AirflowFailException(str(error))) from error
+            raise AirflowFailException(str(error)) from error
         if not look.is_done:
             self.log.info("Waiting for %s: %s", wanted, look)
             return PokeReturnValue(False)
         self.log.info("Done waiting: %s", look)
         return PokeReturnValue(True, self._reported(look.matches))
 
-    def execute_complete(self, context: Any, event: dict[str, Any], deadline: float | None = None) -> Any:
+    def execute_complete(
+        self, context: Any, event: Mapping[str, Any], deadline: float | None = None, **of_another_version: Any
+    ) -> Any:
         """Take the trigger's event; with a ``check_fn``, look once more in this worker.
 
-        :param deadline: when the sensor times out, in seconds since 1970
+        :param deadline: when the sensor times out, in seconds since 1970; the event has it too
         """
+        if event["status"] == "timeout":
+            raise AirflowSensorTimeout(event["message"])
         if event["status"] != "success":
-            if not event["retryable"]:
-                raise _Settled(AirflowFailException(event["message"]))
-            self._fail(OSSResumeError(event["message"]))
+            self._fail(_airflows(_error_of(event)))
         if self.check_fn:
-            return self._look_or_defer(context, deadline=deadline or time.time() + self.timeout, is_first=False)
+            deadline = event.get("deadline") or deadline or time.time() + self.timeout
+            return self._look_or_defer(context, deadline=deadline, is_first=False)
         self.log.info("Done waiting: %s objects", len(event["matches"]))
         return self._reported(event["matches"])
 
@@ -178,10 +204,9 @@ class OSSObjectSensor(BaseSensorOperator):
             raise ArgumentError("bucket_key", self.bucket_key, "give a key, or a list of keys")
         if self.check_fn is not None and not callable(self.check_fn):
             raise ArgumentError("check_fn", self.check_fn, "give a function")
-        if self.check_fn is not None and self.must_not_exist:
-            raise ArgumentError("check_fn", self.check_fn, "there is nothing to check of what must not exist")
+        check_choice("permanent_errors", self.permanent_errors, ("fail", "skip"))
         kind = self._kind()
-        return Wanted.of(
+        wanted = Wanted.of(
             [self.hook.key_pattern(key, self.bucket_name, kind=kind) for key in keys],
             require=self.require,
             must_not_exist=self.must_not_exist,
@@ -189,12 +214,18 @@ class OSSObjectSensor(BaseSensorOperator):
             modified_after=self.modified_after,
             stable_for=self.stable_for,
             max_matches=self.max_matches,
+            count_folder_markers=self.count_folder_markers,
         )
+        if self.check_fn is not None and wanted.must_not_exist:
+            raise ArgumentError("check_fn", self.check_fn, "there is nothing to check of what must not exist")
+        return wanted
 
     def _kind(self) -> PatternKind:
-        if self.wildcard_match and self.use_regex:
+        is_wildcard = parse_flag("wildcard_match", self.wildcard_match)
+        is_regex = parse_flag("use_regex", self.use_regex)
+        if is_wildcard and is_regex:
             raise ArgumentError("use_regex", True, "a key is a wildcard or a regular expression; leave one of them out")
-        return "wildcard" if self.wildcard_match else "regex" if self.use_regex else "key"
+        return "wildcard" if is_wildcard else "regex" if is_regex else "key"
 
     def _check(self, context: Any) -> Check | None:
         if self.check_fn is None:
@@ -204,7 +235,7 @@ class OSSObjectSensor(BaseSensorOperator):
         return partial(self.check_fn, **(context if takes_context else {}))
 
     def _reported(self, matches: list[str]) -> list[str]:
-        if len(matches) == int(self.max_matches):
+        if len(matches) == parse_max_matches(self.max_matches):
             self.log.info("%s URIs are returned, as many as max_matches allows; there may be more", len(matches))
         return matches
 
@@ -214,35 +245,28 @@ class OSSObjectSensor(BaseSensorOperator):
         """Do what Airflow's own loop does with one poke, but wait for the next one in the triggerer."""
         answer = self._poke_guarded(context)
         if answer:
-            return answer.xcom_value
+            return answer.xcom_value if isinstance(answer, PokeReturnValue) else None
         if (left := deadline - time.time()) <= 0:
-            message = f"Sensor has timed out after {self.timeout} s"
-            raise AirflowSkipException(message) if self.soft_fail else _Settled(AirflowSensorTimeout(message))
-        self._defer(left, deadline=deadline, look_at_once=is_first)
+            raise AirflowSensorTimeout(f"Sensor has timed out after {self.timeout} s")
+        self._defer(context, left, deadline=deadline, look_at_once=is_first)
 
-    def _poke_guarded(self, context: Any) -> PokeReturnValue:
+    def _poke_guarded(self, context: Any) -> bool | PokeReturnValue:
         try:
             return self.poke(context)
         except AirflowSkipException:
             raise
-        except Exception as error:  # what check_fn raises, too
-            if not self.silent_fail or isinstance(error, AirflowFailException):
+        except (Exception, AirflowTaskTimeout) as error:  # what check_fn raises, too
+            if not self.silent_fail or isinstance(error, _FINAL):
                 self._fail(error)
             self.log.error("Looking again, as silent_fail asks: %s", traceback.format_exc())
-            return PokeReturnValue(False)
+            return False
 
-    def _fail(self, error: Exception) -> NoReturn:
-        """Fail or skip, as Airflow's own loop does when a poke raises."""
-        if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
-            raise AirflowSkipException(str(error)) from error
-        raise _Settled(error) from error.__cause__
-
-    def _defer(self, timeout: float, *, deadline: float, look_at_once: bool) -> NoReturn:
+    def _defer(self, context: Any, timeout: float, *, deadline: float, look_at_once: bool) -> NoReturn:
         from airflow_provider_ossresume.triggers.oss import OSSObjectTrigger
 
         self.log.info("The triggerer looks every %s s from now on, for at most %.0f s", self.poke_interval, timeout)
         self.defer(
-            timeout=timedelta(seconds=timeout),
+            timeout=timedelta(seconds=timeout + LATER),
             trigger=OSSObjectTrigger(
                 wanted=self._wanted().to_json(),
                 oss_conn_id=self.oss_conn_id,
@@ -250,15 +274,82 @@ class OSSObjectSensor(BaseSensorOperator):
                 poke_interval=self.poke_interval,
                 look_at_once=look_at_once,
                 silent_fail=self.silent_fail,
+                deadline=deadline,
             ),
             method_name="execute_complete",
-            kwargs={"deadline": deadline},
+            kwargs={"deadline": deadline, "try_number": _try_number(context)},
         )
 
+    def _end_deferral(self, error: str = "", traceback: Sequence[str] | None = None, **_: object) -> NoReturn:
+        """Raise the error for a deferral that Airflow has ended itself."""
+        if "timeout" not in error:
+            failed = OSSResumeError(
+                f"the triggerer could not wait ({error}); is airflow-provider-ossresume installed there, in this "
+                f"version? {''.join(traceback or ())}"
+            )
+            failed.retryable = True  # as when the triggerer is just being upgraded
+            self._fail(failed)
+        limit = self.execution_timeout
+        if "execution" in error and limit and limit.total_seconds() < self.timeout + LATER:  # 2.11 counts it here too
+            raise AirflowTaskTimeout(f"Task has timed out after {limit}")
+        raise AirflowSensorTimeout(f"Sensor has timed out after {self.timeout} s, which no triggerer told")
 
-def _trigger_failed(error: object = None, traceback: Sequence[str] | None = None, **_: object) -> OSSResumeError:
-    """Return the error for a trigger that Airflow could not run, as where this package is absent."""
-    return OSSResumeError(
-        f"the triggerer could not wait ({error}); is airflow-provider-ossresume installed there, in this version? "
-        + "".join(traceback or ())
-    )
+    # --- how it ends --------------------------------------------------------------------------------------------------
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """Fail or skip, as Airflow's own loop does when a poke raises."""
+        if self.never_fail or (self.soft_fail and isinstance(error, _FINAL)):
+            raise AirflowSkipException(str(error)) from error
+        raise error
+
+    @contextmanager
+    def _same_end_in_every_mode(self) -> Iterator[None]:
+        """Settle what the modes and the versions of Airflow end differently: timeouts, and what no waiting mends."""
+        try:
+            for flag in _AIRFLOWS_FLAGS:
+                setattr(self, flag, parse_flag(flag, getattr(self, flag)))
+            yield
+        except AirflowSensorTimeout as error:
+            if self.soft_fail or self.never_fail:  # the latter is forgotten by Airflow's loop
+                raise AirflowSkipException(str(error)) from error
+            raise
+        except (AirflowFailException, AirflowSkipException, OSSResumeError) as end:
+            permanent = _permanent_error(end)
+            if permanent is None or (self.permanent_errors != "skip" and isinstance(end, AirflowFailException)):
+                raise
+            kind = AirflowSkipException if self.permanent_errors == "skip" else AirflowFailException
+            raise kind(str(permanent)) from permanent
+
+
+_FINAL = (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout)  # what Airflow skips under soft_fail
+
+
+def _try_number(context: Any) -> int | None:
+    return getattr(context.get("ti"), "try_number", None)  # in a user's unit test there may be none
+
+
+def _airflows(error: OSSResumeError) -> Exception:
+    """Return an error as poke raises it."""
+    if error.retryable:
+        return error
+    final = AirflowFailException(str(error))
+    final.__cause__ = error
+    return final
+
+
+def _permanent_error(end: BaseException) -> OSSResumeError | None:
+    """Return the error of ours that no retry mends, if it is that what a task ends with."""
+    if isinstance(end, AirflowSkipException):  # Airflow's loop skips under soft_fail and never_fail
+        end = end.__cause__ if isinstance(end.__cause__, AirflowFailException) else end
+    if isinstance(end, AirflowFailException) and end.__cause__ is not None:
+        end = end.__cause__
+    return end if isinstance(end, OSSResumeError) and not end.retryable else None
+
+
+def _error_of(event: Mapping[str, Any]) -> OSSResumeError:
+    """Return the error that a trigger has met; those of version 0.1 tell its message, and whether it may pass."""
+    if "error" in event:
+        return error_from_data(event["error"])
+    error = OSSResumeError(event["message"])
+    error.retryable = bool(event.get("retryable"))
+    return error

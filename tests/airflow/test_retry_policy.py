@@ -23,7 +23,9 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
 from tests.airflow.test_operators import has_task_state
+from tests.airflow.test_sensor import without_retries
 from tests.world import BUCKET
 
 needs_policies = pytest.mark.skipif(not has_task_state(), reason="retry policies come with Airflow 3.3")
@@ -172,6 +174,30 @@ def test_after_throttling_the_retry_comes_as_the_policy_says(run: Any, connected
     reasons = runs.rows("SELECT retry_reason FROM task_instance_history WHERE dag_id = :dag_id", dag_id=dag.dag_id)
     assert reasons
     assert reasons[0][0].startswith("OSS throttles: HeadObject")
+
+
+@needs_policies
+@pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+def test_a_sensor_is_tried_again_in_every_mode(
+    dag: Any, connected: LocalOSS, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    from tests.airflow import runs
+
+    without_retries(monkeypatch)
+    connected.fail("HeadObject", 2, Fault("status", status=503, code="ServiceUnavailable"), times=2)
+    connected.after_request = lambda _: len(connected.requests) == 3 and connected.put(BUCKET, "key", b"")
+    with dag:
+        OSSObjectSensor(
+            task_id="wait", bucket_key="key", bucket_name=BUCKET, poke_interval=0.01, deferrable=deferrable,
+            retries=3, retry_delay=9 * HOUR, retry_policy=a_policy(throttled_delay=timedelta(0)),
+        )  # fmt: skip
+
+    done = runs.run(dag)
+
+    assert done.instance("wait") == ("success", 3)
+    assert len(connected.requests) == 4
+    reasons = runs.rows("SELECT retry_reason FROM task_instance_history WHERE dag_id = :dag_id", dag_id=dag.dag_id)
+    assert [reason.partition(":")[0] for (reason,) in reasons] == ["OSS throttles"] * 2
 
 
 @needs_policies

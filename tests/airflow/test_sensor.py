@@ -21,15 +21,25 @@ from airflow_provider_ossresume._airflow import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
 )
-from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    ArgumentError,
+    ConnectionFailed,
+    NoSuchBucket,
+    OSSResumeError,
+    ServiceError,
+    error_from_data,
+    error_to_data,
+)
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.triggers.oss import OSSObjectTrigger
+from airflow_provider_ossresume.triggers.oss import MOST_LOOKS, ONE_LOOK, OSSObjectTrigger
 from tests.properties.test_values import steady
 from tests.world import BUCKET, a_file
 
@@ -40,6 +50,12 @@ MODES: Mapping[str, Mapping[str, Any]] = {
     "deferrable": {"deferrable": True},
 }
 SOON = 0.01  # poke_interval
+
+
+def without_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each request be sent once, as with ``part_retries=0`` throughout."""
+    of = TransferConfig.of
+    monkeypatch.setattr(TransferConfig, "of", lambda value: of({"part_retries": 0} if value is None else value))
 
 
 @pytest.fixture
@@ -102,13 +118,38 @@ def test_of_several_all_are_waited_for(wait: Any, connected: LocalOSS, mode: str
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_missing_key_is_waited_for_until_the_timeout(wait: Any, mode: str) -> None:
-    assert wait("key", timeout=0, **MODES[mode]).instance("wait") == ("failed", 1)
+@pytest.mark.parametrize("timeout", [0, 0.2])
+@pytest.mark.parametrize(
+    ("lenient", "state"),
+    [
+        ({}, "failed"),
+        ({"soft_fail": True}, "skipped"),
+        ({"never_fail": True}, "skipped"),
+        ({"silent_fail": True}, "failed"),
+        ({"permanent_errors": "skip"}, "failed"),
+    ],
+)
+def test_a_timeout_ends_every_mode_the_same_and_burns_no_retry(
+    wait: Any, mode: str, timeout: float, lenient: dict[str, Any], state: str
+) -> None:
+    """As `airflow dags test` has it: it runs a trigger without Airflow's own timeout of a deferral."""
+    seen: list[BaseException] = []
+
+    done = wait(
+        "key", timeout=timeout, **lenient, **MODES[mode],
+        on_failure_callback=lambda context: seen.append(context["exception"]),
+    )  # fmt: skip
+
+    assert done.instance("wait") == (state, 1)
+    assert [type(error) for error in seen] == ([AirflowSensorTimeout] if state == "failed" else [])
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_under_soft_fail_a_timeout_is_a_skip(wait: Any, mode: str) -> None:
-    assert wait("key", timeout=0, soft_fail=True, **MODES[mode]).instance("wait") == ("skipped", 1)
+def test_a_check_that_always_says_no_times_out_too(wait: Any, connected: LocalOSS) -> None:
+    connected.put(BUCKET, "key", b"")
+
+    done = wait("key", check_fn=lambda found: False, timeout=0.3, deferrable=True)
+
+    assert done.instance("wait") == ("failed", 1)
 
 
 def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected: LocalOSS) -> None:
@@ -122,7 +163,9 @@ def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected:
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute({})
 
-    assert timedelta(seconds=120) < deferred.value.timeout <= timedelta(seconds=123)
+    assert timedelta(seconds=180) < deferred.value.timeout <= timedelta(seconds=183)  # after the trigger's own
+    deadline = deferred.value.kwargs["deadline"]
+    assert 120 < deadline - time.time() <= 123
     assert deferred.value.method_name == "execute_complete"
     assert deferred.value.trigger.serialize() == (
         "airflow_provider_ossresume.triggers.oss.OSSObjectTrigger",
@@ -133,6 +176,7 @@ def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected:
             "poke_interval": 7,
             "look_at_once": True,
             "silent_fail": False,
+            "deadline": deadline,
         },
     )
 
@@ -147,6 +191,8 @@ def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected:
         ("in/b", {}, "in/b", ["in/b"]),
         (["in/a", "in/b"], {}, "in/b", ["in/a", "in/b"]),
         (["in/b", "in/c"], {"require": "any"}, "in/c", ["in/c"]),
+        ("in/b*", {"wildcard_match": "True", "use_regex": "false"}, "in/b/c", ["in/b/c"]),
+        ("in/*/", {"wildcard_match": True, "count_folder_markers": "true"}, "in/b/", ["in/b/"]),
         ("in/b*", {"wildcard_match": True}, "in/b/c", ["in/b/c"]),
         (r"in/\d", {"use_regex": True}, "in/1", ["in/1"]),
         ("in/*", {"wildcard_match": True, "min_size": "5"}, "in/b", ["in/b"]),
@@ -164,7 +210,19 @@ def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected:
             ["in/b"],
         ),
     ],
-    ids=["key", "all", "any", "wildcard", "regex", "min-size", "max-matches", "check", "check-with-context"],
+    ids=[
+        "key",
+        "all",
+        "any",
+        "flags-as-texts",
+        "folder-marker",
+        "wildcard",
+        "regex",
+        "min-size",
+        "max-matches",
+        "check",
+        "check-with-context",
+    ],
 )
 def test_what_is_waited_for_is_returned(
     wait: Any, connected: LocalOSS, mode: str, bucket_key: Any, options: dict[str, Any], comes: str, matches: list[str]
@@ -173,7 +231,7 @@ def test_what_is_waited_for_is_returned(
 
     def deliver(request: Any) -> None:
         if len(connected.requests) == 4:
-            connected.put(BUCKET, comes, b"12345")
+            connected.put(BUCKET, comes, b"" if comes.endswith("/") else b"12345")
 
     connected.after_request = deliver
 
@@ -196,6 +254,24 @@ def test_an_object_that_must_not_exist_is_waited_for_to_go(
     assert done.instance("wait") == ("success", 1)
     assert done.xcom("wait") == []
     assert len(connected.requests) == 4
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_folder_marker_is_no_object_that_a_pattern_waits_for(wait: Any, connected: LocalOSS, mode: str) -> None:
+    connected.put(BUCKET, "in/", b"")
+
+    there = wait("in/*", wildcard_match=True, timeout=0, **MODES[mode])
+
+    assert there.instance("wait") == ("failed", 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_folder_marker_does_not_keep_a_folder_from_being_empty(wait: Any, connected: LocalOSS, mode: str) -> None:
+    connected.put(BUCKET, "in/", b"")
+
+    gone = wait("in/*", wildcard_match=True, must_not_exist=True, timeout=0, **MODES[mode])
+
+    assert gone.instance("wait") == ("success", 1)
 
 
 @settings(steady, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -268,13 +344,11 @@ def the_answer_by_the_triggerer(sensor: OSSObjectSensor) -> Any:
 
     try:
         with pytest.raises(TaskDeferred) as deferred:
-            sensor._defer(100, deadline=time.time(), look_at_once=True)
+            sensor._defer({}, 0, deadline=time.time(), look_at_once=True)
     except ArgumentError:
         return the_answer(sensor)  # it never gets to a trigger
     arguments = json.loads(json.dumps(deferred.value.trigger.serialize()[1]))
-    event = OSSObjectTrigger(**arguments)._event()
-    if event is None:
-        return WAITS
+    event = first_event(OSSObjectTrigger(**arguments))
     return the_answer(sensor, "execute_complete", event=json.loads(json.dumps(event)), **deferred.value.kwargs)
 
 
@@ -353,9 +427,7 @@ def test_a_look_that_fails_for_now_ends_the_task_as_airflow_has_it(
     wait: Any, connected: LocalOSS, monkeypatch: pytest.MonkeyPatch, mode: str, first: int, lenient: str,
     state: tuple[str, int],
 ) -> None:  # fmt: skip
-    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
-
-    monkeypatch.setattr(OSSResumeHook, "transfer_config", TransferConfig(part_retries=0))
+    without_retries(monkeypatch)
     appear(connected, "key", after_looks=first + 2)
     connected.fail("HeadObject", first, Fault("status", status=503), times=None if lenient == "soft_fail" else 1)
 
@@ -380,11 +452,47 @@ def test_a_trigger_that_cannot_run_is_no_skip(connected: LocalOSS) -> None:
 
 
 @pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"])
-def test_a_deferral_that_times_out_is_a_skip_under_soft_fail(error: str) -> None:
-    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=True)
+@pytest.mark.parametrize(
+    ("lenient", "raised"),
+    [
+        ({}, AirflowSensorTimeout),
+        ({"soft_fail": True}, AirflowSkipException),
+        ({"never_fail": True}, AirflowSkipException),
+    ],
+)
+def test_a_deferral_that_airflow_ends_is_a_timeout_on_every_version(
+    error: str, lenient: dict[str, Any], raised: type[Exception]
+) -> None:
+    """As where no triggerer runs."""
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, **lenient)
 
-    with pytest.raises(AirflowSkipException):
+    with pytest.raises(raised):
         sensor.resume_execution("__fail__", {"error": error}, {})
+
+
+def test_an_execution_timeout_that_ends_a_deferral_is_left_to_the_next_try() -> None:
+    """2.11 counts it while a task is deferred."""
+    sensor = OSSObjectSensor(
+        task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=True,
+        timeout=600, execution_timeout=timedelta(seconds=60),
+    )  # fmt: skip
+
+    with pytest.raises(AirflowTaskTimeout):
+        sensor.resume_execution("__fail__", {"error": "Trigger/execution timeout"}, {})
+
+
+def test_a_retry_that_gets_the_event_of_the_try_before_looks_anew(connected: LocalOSS) -> None:
+    """As Airflow 3.0 gives it."""
+    connected.put(BUCKET, "key", b"")
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, deferrable=True)
+    arguments = {"event": {"status": "error", "message": "down", "retryable": True}, "try_number": 1}
+
+    with pytest.raises(OSSResumeError, match="down"):
+        sensor.resume_execution("execute_complete", arguments, {"ti": SimpleNamespace(try_number=1)})
+
+    assert sensor.resume_execution("execute_complete", arguments, {"ti": SimpleNamespace(try_number=2)}) == [
+        "oss://bucket/key"
+    ]
 
 
 def test_a_check_in_the_worker_does_not_begin_the_timeout_anew(connected: LocalOSS) -> None:
@@ -420,12 +528,26 @@ def test_a_check_in_the_worker_does_not_begin_the_timeout_anew(connected: LocalO
         ({}, True, "grant oss:GetObject"),
         ({"bucket_name": "no-such-bucket"}, False, "check the bucket's name"),
         ({"bucket_name": "Bad_Bucket"}, False, "3 to 63"),
-        ({"bucket_key": ""}, False, "1 to 1023 bytes"),
+        ({"bucket_key": ""}, False, "the key is empty"),
+        ({"bucket_key": "['a', 'b']"}, False, "render_template_as_native_obj"),
+        ({"wildcard_match": "yes"}, False, "wildcard_match='yes': give true or false"),
+        ({"permanent_errors": "hide"}, False, "choose one of 'fail', 'skip'"),
         ({"bucket_key": ["key", "oss://other/key"]}, False, "leave one of the two out"),
         ({"bucket_key": []}, False, "give a key, or a list of keys"),
         ({"oss_conn_id": "without_key"}, False, "the Access Key ID is missing"),
     ],
-    ids=["denied", "no-bucket", "bad-bucket", "bad-key", "two-buckets", "no-key", "no-credentials"],
+    ids=[
+        "denied",
+        "no-bucket",
+        "bad-bucket",
+        "bad-key",
+        "text-of-list",
+        "bad-flag",
+        "bad-choice",
+        "two-buckets",
+        "no-key",
+        "no-credentials",
+    ],
 )
 def test_what_no_waiting_mends_fails_at_the_first_look(
     wait: Any, connected: LocalOSS, connections: Any,
@@ -456,6 +578,37 @@ def test_no_leniency_hides_it(wait: Any, connected: LocalOSS, mode: str, lenient
     assert len(connected.requests) == 1
 
 
+@pytest.mark.parametrize("lenient", ["", "soft_fail", "silent_fail", "never_fail"])
+@pytest.mark.parametrize(("mode", "looks"), [("poke", 1), ("reschedule", 1), ("deferrable", 1), ("deferrable", 3)])
+def test_what_no_waiting_mends_can_end_as_skipped(
+    wait: Any, connected: LocalOSS, mode: str, looks: int, lenient: str
+) -> None:
+    connected.fail_after("HeadObject", looks - 1, DENIED)
+
+    done = wait("key", permanent_errors="skip", **({lenient: True} if lenient else {}), **MODES[mode])
+
+    assert done.instance("wait") == ("skipped", 1)
+    assert len(connected.requests) == looks
+
+
+def test_a_subclass_sees_what_poke_raises(connected: LocalOSS) -> None:
+    seen: list[Exception] = []
+
+    class Mine(OSSObjectSensor):
+        def poke(self, context: Any) -> Any:
+            try:
+                return super().poke(context)
+            except Exception as error:
+                seen.append(error)
+                return True
+
+    for mode in ("poke", "deferrable"):
+        assert Mine(task_id="wait", bucket_key="key", bucket_name="no-such-bucket", **MODES[mode]).execute({}) is None
+
+    assert type(seen[0]) is AirflowFailException
+    assert type(seen[0].__cause__) is NoSuchBucket
+
+
 @pytest.mark.parametrize("mode", ["poke", "deferrable"])
 @pytest.mark.parametrize(
     ("options", "says"),
@@ -468,7 +621,7 @@ def test_no_leniency_hides_it(wait: Any, connected: LocalOSS, mode: str, lenient
         ({"require": "some"}, "require='some': choose all or any"),
         ({"min_size": "big"}, "min_size='big': give bytes"),
         ({"modified_after": "soon"}, "modified_after='soon': give a datetime"),
-        ({"stable_for": "long"}, "stable_for='long': give seconds"),
+        ({"stable_for": "long"}, "stable_for='long': give a duration"),
         ({"max_matches": "0"}, "max_matches='0': give a whole number"),
     ],
 )
@@ -499,6 +652,9 @@ def test_what_goes_wrong_while_deferred_fails_too(wait: Any, connected: LocalOSS
     assert done.instance("wait") == ("failed", 1)
     assert type(seen[0]).__name__ == "AirflowFailException"
     assert says in str(seen[0])
+    cause = seen[0].__cause__
+    assert isinstance(cause, ServiceError)  # as in a worker
+    assert (type(cause).__name__, cause.status, cause.code) == (fault.code, fault.status, fault.code)
 
 
 def test_a_permission_that_is_lost_while_deferred_is_a_failure_under_soft_fail_too(
@@ -545,10 +701,23 @@ def test_a_missing_permission_is_a_failure_under_silent_fail_and_soft_fail_toget
 @pytest.mark.parametrize("soft_fail", [False, True], ids=["", "soft_fail"])
 def test_a_look_that_fails_for_now_is_left_to_the_next_try(connected: LocalOSS, soft_fail: bool) -> None:
     sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=soft_fail)
-    event = {"status": "error", "message": "down", "retryable": True}
+    event = {"status": "error", "message": "down", "retryable": True}  # of version 0.1
 
-    with pytest.raises(OSSResumeError, match="down"):
+    with pytest.raises(OSSResumeError, match="down") as raised:
         sensor.resume_execution("execute_complete", {"event": event}, {})
+
+    assert raised.value.retryable
+
+
+@pytest.mark.parametrize("permanent_errors", ["fail", "skip"])
+def test_an_event_of_version_0_1_that_no_retry_mends_is_understood(permanent_errors: Any) -> None:
+    sensor = OSSObjectSensor(
+        task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=True, permanent_errors=permanent_errors
+    )
+    event = {"status": "error", "message": "denied", "retryable": False}
+
+    with pytest.raises(AirflowFailException if permanent_errors == "fail" else AirflowSkipException, match="denied"):
+        sensor.resume_execution("execute_complete", {"event": event, "of_a_newer_version": 1}, {})
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------
@@ -567,7 +736,16 @@ def test_every_argument_is_templated(wait: Any, connected: LocalOSS) -> None:
         "min_size": "0",
         "modified_after": "2026-01-31T00:00:00+00:00",
         "stable_for": "0.001",
-        "max_matches": "1",
+        "max_matches": "1.0",
+        "wildcard_match": "False",
+        "use_regex": "false",
+        "must_not_exist": "FALSE",
+        "count_folder_markers": "True",
+        "permanent_errors": "skip",
+        "deferrable": "False",
+        "soft_fail": "True",
+        "silent_fail": "False",
+        "never_fail": "False",
     }
     assert values.keys() == set(OSSObjectSensor.template_fields)
     names = [name for name in values if name != "bucket_key"]
@@ -652,7 +830,9 @@ def test_a_trigger_fires_when_all_are_there(connected: LocalOSS) -> None:
     connected.put(BUCKET, "a", b"")
     appear(connected, "b", after_looks=4)
 
-    assert first_event(a_trigger("a", "b")) == {"status": "success", "matches": ["oss://bucket/a", "oss://bucket/b"]}
+    assert first_event(a_trigger("a", "b", deadline=9e9)) == {
+        "status": "success", "matches": ["oss://bucket/a", "oss://bucket/b"], "deadline": 9e9
+    }  # fmt: skip
 
 
 def test_a_trigger_may_wait_before_its_first_look(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -679,7 +859,127 @@ def test_a_trigger_fires_when_waiting_is_in_vain(connected: LocalOSS, fault: Fau
 
     assert (event["status"], event["retryable"]) == ("error", False)
     assert says in event["message"]
-    json.dumps(event)
+    error = error_from_data(json.loads(json.dumps(event))["error"])
+    assert isinstance(error, ServiceError)
+    assert (type(error).__name__, error.status, error.code, str(error)) == (
+        fault.code, fault.status, fault.code, event["message"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("silent_fail", [False, True])
+def test_a_trigger_leaves_a_passing_failure_to_its_next_look(connected: LocalOSS, silent_fail: bool) -> None:
+    connected.fail("HeadObject", 2, Fault("status", status=503), times=4)
+    connected.fail("HeadObject", 6, Fault("refuse"))
+    appear(connected, "key", after_looks=7)
+
+    event = first_event(a_trigger("key", silent_fail=silent_fail))
+
+    assert event["status"] == "success"
+    assert len(connected.calls("HeadObject")) == 8  # one request a look
+
+
+def test_a_trigger_looks_no_more_when_as_many_looks_have_failed_as_a_worker_sends_requests(
+    connected: LocalOSS,
+) -> None:
+    connected.fail("HeadObject", fault=Fault("status", status=503, code="ServiceUnavailable"), times=None)
+
+    event = first_event(a_trigger("key", deadline=time.time() + 600))
+
+    assert len(connected.requests) == TransferConfig().part_retries + 1
+    error = error_from_data(event["error"])
+    assert isinstance(error, ServiceError)
+    assert (error.status, error.code, error.retryable, event["retryable"]) == (503, "ServiceUnavailable", True, True)
+
+
+def test_a_trigger_waits_as_long_as_oss_asks_for(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
+    connected.put(BUCKET, "key", b"")
+    connected.fail("HeadObject", fault=Fault("status", status=503, retry_after=99))
+    pauses = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    first_event(a_trigger("key"))
+
+    assert pauses == [0, 99]
+
+
+def test_a_trigger_leaves_a_long_wait_that_oss_asks_for_to_airflow(connected: LocalOSS) -> None:
+    connected.fail("HeadObject", fault=Fault("status", status=503, retry_after=3_600))
+
+    error = error_from_data(first_event(a_trigger("key"))["error"])
+
+    assert isinstance(error, ServiceError)
+    assert error.retry_after == 3_600
+
+
+def test_a_trigger_has_the_deadline_itself(connected: LocalOSS) -> None:
+    deadline = time.time() + 2
+
+    event = first_event(a_trigger("key", poke_interval=60, deadline=deadline))
+
+    assert (event["status"], event["retryable"], event["deadline"]) == ("timeout", False, deadline)
+    assert "key does not exist" in event["message"]
+    assert len(connected.requests) == 2  # the last look is that of the deadline
+
+
+def test_a_last_look_that_fails_is_a_failure_and_under_silent_fail_a_timeout(connected: LocalOSS) -> None:
+    connected.fail("HeadObject", fault=Fault("refuse"), times=None)
+
+    failed = first_event(a_trigger("key", deadline=time.time()))
+    timed_out = first_event(a_trigger("key", deadline=time.time(), silent_fail=True))
+
+    assert type(error_from_data(failed["error"])) is ConnectionFailed
+    assert timed_out["status"] == "timeout"
+
+
+def test_a_trigger_looks_its_connection_up_once(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
+    appear(connected, "key", after_looks=3)
+    put = connected.after_request
+
+    def change_the_connection(request: Any) -> None:
+        put(request)
+        monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", "{}")
+
+    connected.after_request = change_the_connection
+
+    assert first_event(a_trigger("key"))["status"] == "success"
+
+
+def test_a_connection_that_airflow_does_not_find_is_left_to_the_next_try(connected: LocalOSS) -> None:
+    event = first_event(a_trigger("key", oss_conn_id="nowhere"))
+
+    assert (event["status"], event["retryable"]) == ("error", True)
+    assert "nowhere" in event["message"]
+    assert type(error_from_data(event["error"])) is OSSResumeError
+
+
+def test_sensors_on_a_silent_oss_delay_nobody_and_end_at_once_when_they_are_cancelled(connected: LocalOSS) -> None:
+    connected.fail("HeadObject", fault=Fault("stall"), times=None)
+
+    async def drain(trigger: OSSObjectTrigger) -> None:
+        async for _ in trigger.run():
+            pass
+
+    async def beside_them() -> tuple[float, int]:
+        waiting = [asyncio.create_task(drain(a_trigger(f"key{number}"))) for number in range(3 * MOST_LOOKS)]
+        while len(connected.requests) < MOST_LOOKS:
+            await asyncio.sleep(SOON)
+        began = time.monotonic()
+        await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+        await asyncio.to_thread(time.monotonic)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return time.monotonic() - began, len(connected.requests)
+
+    began = time.monotonic()
+    seconds, requests = asyncio.run(beside_them())
+
+    assert seconds < 5  # a silent look takes ten
+    assert time.monotonic() - began < ONE_LOOK["read_timeout"]  # the loop's end waits for no look
+    assert requests == MOST_LOOKS  # what had not begun never does
 
 
 def test_a_trigger_looks_at_its_connection_when_it_runs(connections: Any) -> None:
@@ -697,8 +997,9 @@ def test_a_trigger_looks_at_its_connection_when_it_runs(connections: Any) -> Non
         OSSObjectTrigger(wanted("key")),
         OSSObjectTrigger(
             wanted("日本 語*", require="any", min_size="1KiB", modified_after="2026-01-31", stable_for=60),
-            oss_conn_id="c", region="r", poke_interval=7, look_at_once=False, silent_fail=True,
+            oss_conn_id="c", region="r", poke_interval=7, look_at_once=False, silent_fail=True, deadline=9e9,
         ),
+        OSSObjectTrigger(wanted("key"), oss_conn_id=None),
     ],
 )  # fmt: skip
 def test_a_trigger_is_the_same_after_a_trip_through_the_database(trigger: OSSObjectTrigger) -> None:
@@ -709,3 +1010,29 @@ def test_a_trigger_is_the_same_after_a_trip_through_the_database(trigger: OSSObj
 
     assert again.serialize() == (path, arguments)
     assert vars(again) == vars(trigger)
+
+
+def test_a_trigger_that_another_version_has_stored_can_run(connected: LocalOSS) -> None:
+    connected.put(BUCKET, "key", b"")
+    of_0_1 = {
+        "wanted": {
+            "patterns": [[BUCKET, "key", "key"]], "any_key": False, "must_not_exist": False, "min_size": 0,
+            "modified_after": None, "stable_for": 0, "max_matches": 1000,
+        },
+        "oss_conn_id": "oss_default", "region": None, "poke_interval": 60.0, "look_at_once": True, "silent_fail": False,
+    }  # fmt: skip
+    newer: dict[str, Any] = {**of_0_1, "wanted": {**of_0_1["wanted"], "sort_by": "age"}, "priority": 1}
+
+    for arguments in (of_0_1, newer):
+        assert first_event(OSSObjectTrigger(**arguments))["matches"] == ["oss://bucket/key"]
+
+
+def test_an_event_names_a_class_that_this_version_does_not_know() -> None:
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET)
+    data = error_to_data(AccessDenied(operation="HeadObject", target="oss://b/k", status=403))
+    event = {"status": "error", "error": {**data, "kinds": ["os.system", "Newer", *data["kinds"][1:]]}}
+
+    with pytest.raises(AirflowFailException) as raised:
+        sensor.resume_execution("execute_complete", {"event": event}, {})
+
+    assert type(raised.value.__cause__) is ServiceError

@@ -82,6 +82,7 @@ _SETTINGS = {
 }
 
 _SCHEDULER = {"scheduler": ("scheduler", "--skip-serve-logs")}
+_OPTIONAL = {"triggerer": ("triggerer", "--skip-serve-logs")}
 
 _FLAVOURS = {
     "2": _Flavour(
@@ -101,6 +102,7 @@ _FLAVOURS = {
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API_AUTH__JWT_ISSUER": "tests",  # 3.0 makes None of none, which PyJWT refuses
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
@@ -142,7 +144,7 @@ class RealAirflow:
         self._dags = list(dags)
         self._tell = tell
         self._metadata = Metadata(database or f"{SQLITE}{self.home / 'airflow.db'}")
-        self._components = {**_FLAVOUR.components, **{name: (name,) for name in also}}
+        self._components = {**_FLAVOUR.components, **{name: _OPTIONAL.get(name, (name,)) for name in also}}
         self._fernet_key = _random_key()
         self._env = self._environment(connections or {}, env or {})
         self._running: dict[str, subprocess.Popen[bytes]] = {}

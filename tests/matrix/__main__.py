@@ -54,8 +54,9 @@ def try_out(cell: Cell, base_python: str, folder: Path, *, suites: bool) -> Outc
         try:
             environment.make(base_python, cell, package)
             tests.append(environment.ask())
+            tests.append(environment.run_triggerer(cell))
             if suites:
-                tests.append(environment.run_suites(cell))
+                tests.append(environment.run_suites())
         except StepFailed as error:
             failure = str(error)
             print(f"--- the end of the log of {cell} ---\n{log.read_text()[-8000:]}", flush=True)

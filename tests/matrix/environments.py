@@ -74,10 +74,14 @@ class Environment:
         tests = ("tests/installed", "tests/docs/test_example_dags.py")
         return self._pytest("tests", sys.executable, *tests, f"--airflow-python={self.python}")
 
-    def run_suites(self, cell: Cell) -> str:
-        """Bring the tools for tests, and run the tests of the package in it; return pytest's last line."""
+    def run_triggerer(self, cell: Cell) -> str:
+        """Bring the tools for tests, and let its scheduler and its triggerer run; return pytest's last line."""
         pins = ROOT / ".ci" / f"airflow-{cell.airflow.minor}.txt"
         self._uv_install("install tools for tests", pins, "--requirement", str(pins.with_suffix(".in")))
+        return self._pytest("triggerer", self.python, "tests/end_to_end/test_triggerer.py")
+
+    def run_suites(self) -> str:
+        """Run the tests of the package in it, with the same tools; return pytest's last line."""
         return self._pytest("suites", self.python, "tests/unit", "tests/airflow")
 
     def _pytest(self, step: str, python: str, *tests: str) -> str:

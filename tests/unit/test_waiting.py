@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -32,12 +33,20 @@ def an_object(size: int = 100, modified: datetime | None = NOON) -> FoundObject:
         ({"stable_for": "90"}, "stable_for", 90),
         ({"stable_for": 0.5}, "stable_for", 0.5),
         ({"stable_for": timedelta(minutes=2)}, "stable_for", 120),
+        ({"stable_for": "5m"}, "stable_for", 300),
         ({"max_matches": "7"}, "max_matches", 7),
+        ({"max_matches": "5.0"}, "max_matches", 5),
+        ({"must_not_exist": "False"}, "must_not_exist", False),
+        ({"must_not_exist": " true "}, "must_not_exist", True),
+        ({"count_folder_markers": "True"}, "count_folder_markers", True),
         ({"modified_after": NOON}, "modified_after", NOON),
         ({"modified_after": "2026-01-31T12:00:00Z"}, "modified_after", NOON),
         ({"modified_after": "2026-01-31 13:00:00+01:00"}, "modified_after", NOON),
         ({"modified_after": "2026-01-31T12:00:00"}, "modified_after", NOON),
         ({"modified_after": "2026-01-31"}, "modified_after", NOON.replace(hour=0)),
+        ({"modified_after": "20260131"}, "modified_after", NOON.replace(hour=0)),  # ds_nodash
+        ({"modified_after": "20260131T120000"}, "modified_after", NOON),  # ts_nodash
+        ({"modified_after": "20260131T130000+0100"}, "modified_after", NOON),  # ts_nodash_with_tz
         ({"modified_after": datetime(2026, 1, 31, 12)}, "modified_after", NOON),
     ],
 )
@@ -55,16 +64,19 @@ def test_values_are_taken_as_templates_give_them(given: dict[str, Any], field: s
         ({"modified_after": "yesterday"}, "modified_after", "give a datetime"),
         ({"modified_after": "None"}, "modified_after", "give a datetime"),
         ({"modified_after": 7}, "modified_after", "give a datetime"),
-        ({"stable_for": 0}, "stable_for", "seconds above 0"),
-        ({"stable_for": "soon"}, "stable_for", "seconds above 0"),
-        ({"stable_for": float("nan")}, "stable_for", "seconds above 0"),
-        ({"stable_for": float("inf")}, "stable_for", "seconds above 0"),
-        ({"stable_for": timedelta(0)}, "stable_for", "seconds above 0"),
+        ({"stable_for": 0}, "stable_for", "give a duration above zero"),
+        ({"stable_for": "soon"}, "stable_for", "give a duration above zero"),
+        ({"stable_for": float("nan")}, "stable_for", "give a duration above zero"),
+        ({"stable_for": float("inf")}, "stable_for", "give a duration above zero"),
+        ({"stable_for": timedelta(0)}, "stable_for", "give a duration above zero"),
         ({"max_matches": 0}, "max_matches", "from 1 to 100000"),
         ({"max_matches": 1.5}, "max_matches", "from 1 to 100000"),
         ({"max_matches": 100_001}, "max_matches", "from 1 to 100000"),
         ({"max_matches": None}, "max_matches", "from 1 to 100000"),
         ({"must_not_exist": True, "stable_for": 5}, "stable_for", "leave one out"),
+        ({"must_not_exist": "no"}, "must_not_exist", "give true or false"),
+        ({"must_not_exist": ""}, "must_not_exist", "give true or false"),
+        ({"count_folder_markers": None}, "count_folder_markers", "give true or false"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(given: dict[str, Any], argument: str, says: str) -> None:
@@ -99,6 +111,29 @@ def test_an_object_counts_or_lacks_something(given: dict[str, Any], found: Found
     assert Wanted.of([KEY], **given).lacks(found) == lacks
 
 
+MARKER = FoundObject("bucket", "in/", 0, "E", NOON)
+
+
+@pytest.mark.parametrize(
+    ("found", "by_pattern", "options", "counts"),
+    [
+        (MARKER, True, {}, False),
+        (MARKER, True, {"must_not_exist": True}, False),
+        (MARKER, True, {"count_folder_markers": True}, True),
+        (MARKER, False, {}, True),  # who names its key means it
+        (replace(MARKER, size=1), True, {}, True),
+        (replace(MARKER, key="in"), True, {}, True),
+    ],
+)
+def test_a_folder_marker_counts_when_it_is_named_or_asked_for(
+    found: FoundObject, by_pattern: bool, options: dict[str, Any], counts: bool
+) -> None:
+    lacks = Wanted.of([CSV], **options).lacks(found, by_pattern=by_pattern)
+
+    assert (lacks is None) == counts
+    assert lacks is None or "only marks a folder" in lacks
+
+
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
@@ -126,3 +161,10 @@ def test_what_is_wanted_can_be_read_in_the_log(given: dict[str, Any], shown: str
 )  # fmt: skip
 def test_what_is_wanted_survives_the_trip_to_the_triggerer(wanted: Wanted) -> None:
     assert Wanted.from_json(json.loads(json.dumps(wanted.to_json()))) == wanted
+
+
+def test_what_another_version_has_stored_can_be_read() -> None:
+    newer = {**Wanted.of([KEY], min_size=7).to_json(), "sort_by": "age", "patterns": [["bucket", "key", "key", "more"]]}
+
+    assert Wanted.from_json(newer) == Wanted.of([KEY], min_size=7)
+    assert Wanted.from_json({"patterns": [["bucket", "key", "key"]]}) == Wanted.of([KEY])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_ossresume.errors import AccessDenied, NoSuchBucket
-from airflow_provider_ossresume.hooks.looking import Look, look
+from airflow_provider_ossresume.hooks.object_lookup import Look, look
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted

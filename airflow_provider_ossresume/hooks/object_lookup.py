@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -70,10 +70,10 @@ def look(oss: OssClient, wanted: Wanted, *, check: Check | None = None) -> Look:
 
 def _find(oss: OssClient, pattern: KeyPattern, wanted: Wanted, check: Check | None) -> Finding:
     if wanted.must_not_exist:
-        counted, missing = _count(_objects(oss, pattern), wanted, most=1)
+        counted, missing = _count(oss, pattern, wanted, most=1)
         return Finding(False, f"{counted[0]} is there") if counted else Finding(True, missing or f"{pattern} is absent")
     needs_all = wanted.stable_for or check
-    counted, missing = _count(_objects(oss, pattern), wanted, most=None if needs_all else wanted.max_matches)
+    counted, missing = _count(oss, pattern, wanted, most=None if needs_all else wanted.max_matches)
     if not counted:
         return Finding(False, missing or f"{pattern} {'does not exist' if pattern.is_one_key else 'matches no key'}")
     if wanted.stable_for and (reason := _unstable(oss, counted, wanted.stable_for)):
@@ -84,17 +84,19 @@ def _find(oss: OssClient, pattern: KeyPattern, wanted: Wanted, check: Check | No
     return Finding(True, says, counted)
 
 
-def _count(objects: Iterable[FoundObject], wanted: Wanted, *, most: int | None) -> tuple[list[FoundObject], str | None]:
+def _count(
+    oss: OssClient, pattern: KeyPattern, wanted: Wanted, *, most: int | None
+) -> tuple[list[FoundObject], str | None]:
     """Return the objects that count, and why the first one does not when none does."""
     reasons: list[str] = []
 
     def counts(found: FoundObject) -> bool:
-        reason = wanted.lacks(found)
+        reason = wanted.lacks(found, by_pattern=not pattern.is_one_key)
         if reason and not reasons:
             reasons.append(reason)
         return reason is None
 
-    counted = list(itertools.islice(filter(counts, objects), most))
+    counted = list(itertools.islice(filter(counts, _objects(oss, pattern)), most))
     return counted, reasons[0] if reasons and not counted else None
 
 
@@ -132,4 +134,4 @@ def _unstable(oss: OssClient, objects: Sequence[FoundObject], seconds: float) ->
     age = ((told.answered_at or datetime.now(timezone.utc)) - told.last_modified).total_seconds()
     if age >= seconds:
         return None
-    return f"{youngest.uri} changed {age:.0f} s ago, it must be unchanged for {seconds} s"
+    return f"{youngest.uri} changed {age:.0f} s ago, it must be unchanged for {seconds:g} s"

@@ -1,0 +1,62 @@
+"""Threads for what blocks in a triggerer, apart from those that all of its triggers share."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import lru_cache, partial
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class DaemonThreads(Executor):
+    """Runs calls in a few threads, in the order in which they come; no thread holds up the end of the process.
+
+    The threads of :class:`~concurrent.futures.ThreadPoolExecutor` do: the interpreter waits for their last call. A call
+    that is cancelled before its turn is never begun. One event loop submits.
+
+    :param most: how many threads
+    """
+
+    def __init__(self, most: int, *, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._started = 0
+        self._idle = threading.Semaphore(0)
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Return what will have the function's answer. It sees the caller's context variables, by which logs are told
+        apart."""
+        future: Future[T] = Future()
+        self._calls.put((future, partial(contextvars.copy_context().run, function, *args, **kwargs)))
+        if not self._idle.acquire(blocking=False) and self._started < self._most:
+            self._started += 1
+            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, call = self._calls.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:  # as in any executor: whoever waits for the answer gets it
+                    future.set_exception(error)
+            del future, call  # else what they hold would live until the next call
+            self._idle.release()
+
+
+def threads(name: str, *, most: int) -> DaemonThreads:
+    """Return this process's threads of that name; a child that was forked begins without its parent's."""
+    return _threads(os.getpid(), name, most)
+
+
+@lru_cache
+def _threads(process: int, name: str, most: int) -> DaemonThreads:
+    return DaemonThreads(most, name=f"ossresume-{name}")

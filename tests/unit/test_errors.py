@@ -1,0 +1,92 @@
+"""Errors as data: what a triggerer tells a worker."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_ossresume import errors
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    ArgumentError,
+    BadAnswer,
+    ConnectionFailed,
+    CredentialsError,
+    CredentialsUnavailable,
+    NoSuchKey,
+    OSSResumeError,
+    RequestError,
+    ServiceError,
+    error_from_data,
+    error_to_data,
+)
+
+THROTTLED = ServiceError(
+    operation="HeadObject", target="oss://b/k", status=503, code="ServiceUnavailable", request_id="65", ec="0026",
+    retry_after=7.0, hint="ask less often",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSSResumeError("root"),
+        ArgumentError("key", ["a"], "give a text"),
+        CredentialsError("no key"),
+        CredentialsUnavailable("STS is down"),
+        ConnectionFailed("reset", operation="HeadObject", target="oss://b/k"),
+        BadAnswer("not OSS", operation="HeadObject", target="oss://b/k"),
+        THROTTLED,
+        AccessDenied(operation="HeadObject", target="oss://b/k", status=403, code="AccessDenied"),
+        NoSuchKey(operation="HeadObject", target="oss://b/k", status=404),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_comes_back_as_it_was(error: OSSResumeError) -> None:
+    again = error_from_data(json.loads(json.dumps(error_to_data(error))))
+
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert again.retryable == error.retryable
+    facts = {name: fact for name, fact in vars(error).items() if not isinstance(fact, list)}
+    assert facts.items() <= vars(again).items()
+
+
+def test_what_was_changed_on_an_error_comes_back() -> None:
+    error = OSSResumeError("root")
+    error.retryable = True
+
+    assert error_from_data(error_to_data(error)).retryable
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kind"),
+    [
+        (["Newer", "ServiceError", "RequestError", "OSSResumeError"], ServiceError),
+        (["Newer", "RequestError"], RequestError),
+        (["Newer"], OSSResumeError),
+        ([], OSSResumeError),
+        (["os.system", "Exception", "Mapping", "SystemExit"], OSSResumeError),  # nothing else is looked for
+    ],
+)
+def test_a_class_that_is_unknown_becomes_the_nearest_one(kinds: list[str], kind: type[OSSResumeError]) -> None:
+    again = error_from_data({**error_to_data(THROTTLED), "kinds": kinds})
+
+    assert type(again) is kind
+    assert (again.retryable, str(again)) == (True, str(THROTTLED))
+
+
+def test_a_class_of_somebody_else_comes_back_as_the_one_it_was_made_of() -> None:
+    class Mine(AccessDenied):
+        pass
+
+    assert type(error_from_data(error_to_data(Mine(operation="o", target="t", status=403)))) is AccessDenied
+
+
+def test_no_two_classes_of_the_tree_have_one_name() -> None:
+    def below(kind: type[OSSResumeError]) -> list[type[OSSResumeError]]:
+        return [kind, *(each for child in kind.__subclasses__() for each in below(child))]
+
+    ours = {kind for kind in below(OSSResumeError) if kind.__module__ == errors.__name__}
+    assert {kind.__name__ for kind in ours} == set(errors._KINDS)

@@ -1,0 +1,82 @@
+"""The threads of the triggerer: few, in turn, and nobody waits for them."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, wait
+
+import pytest
+
+from airflow_provider_ossresume.triggers.threads import DaemonThreads, threads
+
+SECONDS = 30
+
+
+def test_calls_are_answered_or_raise() -> None:
+    pool = DaemonThreads(2, name="test")
+
+    assert pool.submit(divmod, 7, 2).result(SECONDS) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(divmod, 7, 0).result(SECONDS)
+
+
+def test_no_more_calls_run_at_once_than_there_may_be_threads() -> None:
+    pool, running, go = DaemonThreads(3, name="test"), threading.Semaphore(0), threading.Event()
+
+    def stand() -> str:
+        running.release()
+        go.wait(SECONDS)
+        return threading.current_thread().name
+
+    calls = [pool.submit(stand) for _ in range(9)]
+    for _ in range(3):
+        assert running.acquire(timeout=SECONDS)
+    assert not running.acquire(blocking=False)
+    go.set()
+
+    assert {call.result(SECONDS) for call in calls} == {"test-1", "test-2", "test-3"}
+
+
+def test_a_call_that_is_cancelled_before_its_turn_is_never_begun() -> None:
+    pool, go, begun = DaemonThreads(1, name="test"), threading.Event(), []
+    first = pool.submit(go.wait, SECONDS)
+    second: Future[None] = pool.submit(begun.append, "second")
+    third = pool.submit(begun.append, "third")
+
+    assert second.cancel()
+    go.set()
+    wait([first, third], SECONDS)
+
+    assert begun == ["third"]
+
+
+def test_a_call_sees_the_context_of_who_asked_for_it() -> None:
+    whose: contextvars.ContextVar[str] = contextvars.ContextVar("whose")
+    whose.set("mine")
+
+    assert DaemonThreads(1, name="test").submit(whose.get).result(SECONDS) == "mine"
+
+
+def test_a_process_ends_without_waiting_for_a_call() -> None:
+    code = (
+        "import threading; from airflow_provider_ossresume.triggers.threads import threads\n"
+        "begun = threading.Event()\n"
+        "threads('test', most=1).submit(lambda: begun.set() or threading.Event().wait())\n"
+        "begun.wait()"
+    )
+    assert subprocess.run((sys.executable, "-c", code), timeout=SECONDS).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_child_that_was_forked_has_threads_of_its_own() -> None:
+    threads("test", most=1).submit(len, "").result(SECONDS)
+    assert threads("test", most=1) is threads("test", most=1)
+
+    if (child := os.fork()) == 0:
+        answer = threads("test", most=1).submit(len, "child").result(SECONDS)
+        os._exit(answer)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == len("child")
