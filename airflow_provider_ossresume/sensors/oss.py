@@ -81,7 +81,7 @@ class OSSObjectSensor(BaseSensorOperator):
         bucket_key: str | Sequence[str],
         bucket_name: str | None = None,
         region: str | None = None,
-        oss_conn_id: str = "oss_default",
+        oss_conn_id: str | None = "oss_default",
         wildcard_match: bool = False,
         use_regex: bool = False,
         require: Literal["all", "any"] = "all",

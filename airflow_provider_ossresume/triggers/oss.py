@@ -33,7 +33,7 @@ class OSSObjectTrigger(BaseTrigger):
     def __init__(
         self,
         wanted: Mapping[str, Any],
-        oss_conn_id: str = "oss_default",
+        oss_conn_id: str | None = "oss_default",
         region: str | None = None,
         poke_interval: float = 60.0,
         look_at_once: bool = True,
