@@ -47,7 +47,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
             "environment",
             "default",
             "anonymous",
-        ),  # fmt: skip
+        ),
         "description": "How the worker authenticates. default takes what the worker itself has.",
     },
     "security_token": {

@@ -100,7 +100,7 @@ class OssClient:
                 "region", region, f"V4 signatures need it and {endpoint} does not tell it; set it, as in cn-hangzhou"
             )
         if verify_tls is False:
-            log.warning("TLS is not verified for %s: whoever is on the way can read and change everything", endpoint)
+            log.warning("verify_tls is off: whoever is on the way to %s can read and change what is sent", endpoint)
         self.endpoint = endpoint
         self.region = region or ""
         self._credentials = credentials
@@ -417,7 +417,7 @@ class OssClient:
     def way_to(self, bucket: str | None) -> str:
         """Return which place is asked for a bucket, by which proxy, and the settings that decide it."""
         proxy = self._connections.proxy_to(self.endpoint.origin(bucket))
-        return self.endpoint.described(bucket) + (f"; by {proxy}" if proxy else "")
+        return self.endpoint.described(bucket) + (f", {proxy}" if proxy else "")
 
     def _send(self, call: Call, read: Callable[[Answer], T]) -> T:
         credentials, clock_offset = self._credentials.get(), self._clock_offset

@@ -56,16 +56,17 @@ class Endpoint:
 
     def described(self, bucket: str | None) -> str:
         """Return which place is asked for a bucket, and the settings that decide it."""
-        addressing = f"auto, here {self.addressing}" if self.is_guess else self.addressing
-        return f"asked {self.origin(bucket)}; the endpoint is set by {self.set_by}, addressing is {addressing}"
+        by_auto = " by auto" if self.is_guess else ""
+        return f"asked {self.origin(bucket)}, endpoint set by {self.set_by}, addressing {self.addressing}{by_auto}"
 
     def advice(self) -> str:
         """Return what to set when the host that is asked does not exist."""
         if self.addressing != "virtual" or _own(self):
             return "check endpoint and region"
+        name = self.host.partition(":")[0]
         return (
-            f"set addressing to cname if {self.host} is the bucket's own domain, or to path if buckets have no names "
-            "of their own there"
+            f"set addressing to cname if {name} is the bucket's own domain, or to path if buckets have no names of "
+            "their own there"
         )
 
     def url(self, bucket: str | None, key: str | None, query: Mapping[str, str]) -> str:

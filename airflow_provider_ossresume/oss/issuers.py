@@ -136,7 +136,7 @@ class Issuer:
 
     def _unreachable(self, what: str, error: Exception) -> CredentialsError:
         proxy = self._settings["proxies"].to(self.origin)
-        said = f"{what} at {self.origin}{f' by {proxy}' if proxy else ''}: {reason(error)}"
+        said = f"{what} at {self.origin}{f' ({proxy})' if proxy else ''}: {reason(error)}"
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return CredentialsError(said)
         return CredentialsUnavailable(f"{said}; is the service up, and does this worker reach it?")

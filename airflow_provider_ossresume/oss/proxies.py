@@ -30,7 +30,7 @@ class Proxy:
     set_by: str
 
     def __str__(self) -> str:
-        return f"the proxy {_without_password(self.url)}, set by {self.set_by}"
+        return f"proxy {_without_password(self.url)} set by {self.set_by}"
 
 
 class Proxies:
