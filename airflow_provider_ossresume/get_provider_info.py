@@ -22,25 +22,33 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "bucket": {
         "label": "Bucket",
         "schema": _TEXT,
-        "description": "Used where a task names none.",
+        "description": "The bucket to use where a task names none.",
     },
     "endpoint_kind": {
         "label": "Endpoint kind",
         "schema": _choice("public", "internal", "accelerate", "dual-stack", "custom"),
-        "description": "Which of the region's endpoints; internal is for workers inside Alibaba Cloud, "
-        "custom takes the field Endpoint.",
+        "description": "The region's endpoint to use. Choose internal for workers inside Alibaba Cloud, custom to use "
+        "the field Endpoint or Host.",
     },
     "endpoint": {
         "label": "Endpoint",
         "schema": _TEXT,
-        "description": "One of your own, beginning with https://; takes the place of region and endpoint kind.",
+        "description": "An endpoint of your own, such as https://oss.example.com. Host and port do the same.",
     },
     "auth_type": {
         "label": "Auth mode",
         "schema": _choice(
-            "access_key", "sts", "ram_role_arn", "ecs_ram_role", "oidc", "credentials_uri", "environment", "anonymous"
+            "access_key",
+            "sts",
+            "ram_role_arn",
+            "ecs_ram_role",
+            "oidc",
+            "credentials_uri",
+            "environment",
+            "default",
+            "anonymous",
         ),
-        "description": "Where the Access Key comes from: the fields above, with an STS token, a RAM role, the worker.",
+        "description": "How the worker authenticates. default takes what the worker itself has.",
     },
     "security_token": {
         "label": "STS token",
@@ -60,7 +68,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "role_session_duration": {
         "label": "Role session duration",
         "schema": _TEXT,
-        "description": "Seconds, 900 to 43200 at most the role's own maximum; 3600 by default.",
+        "description": "15m to 12h, or seconds, and no longer than the role allows; 1h by default.",
     },
     "role_policy": {
         "label": "Role policy",
@@ -105,7 +113,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "addressing": {
         "label": "Addressing",
         "schema": _choice("auto", "virtual", "path", "cname"),
-        "description": "How a bucket is addressed; auto suits OSS and servers with a bare IP address.",
+        "description": "How a bucket is addressed. Choose cname if the endpoint is the bucket's own domain.",
     },
     "signature_version": {
         "label": "Signature version",
@@ -115,7 +123,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "proxy": {
         "label": "Proxy",
         "schema": _SECRET,
-        "description": "Such as http://proxy:3128; by default the worker's HTTPS_PROXY and NO_PROXY count.",
+        "description": "Such as http://proxy:3128. By default the worker's HTTPS_PROXY, ALL_PROXY and NO_PROXY count.",
     },
     "ca_bundle": {
         "label": "CA bundle",
@@ -144,15 +152,23 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
-# The port is of no use to OSS. It is shown because the Test button of Airflow 3.3.1 and 3.3.2 refuses a connection that
-# is saved without one (apache/airflow#73298).
+# Without a host the port means nothing, but the Test button of Airflow 3.3.1 and 3.3.2 refuses a connection that is
+# saved without one (apache/airflow#73298).
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["host", "schema"],
-    "relabeling": {"login": "Access Key ID", "password": "Access Key Secret", "port": "Port (not used)"},
+    "hidden-fields": [],
+    "relabeling": {
+        "login": "Access Key ID",
+        "password": "Access Key Secret",
+        "host": "Host",
+        "port": "Port of the host",
+        "schema": "Bucket (schema)",
+    },
     "placeholders": {
         "login": "Access Key ID",
         "password": "Access Key Secret",
-        "port": "Any number, such as 443: the Test button of Airflow 3.3.1 and 3.3.2 needs one",
+        "host": "An endpoint of your own: https://oss.example.com. Or fill in Endpoint",
+        "port": "Without a host any number, such as 443: the Test button of Airflow 3.3.1 and 3.3.2 needs one",
+        "schema": "Or fill in Bucket",
     },
 }
 

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError
+from airflow_provider_ossresume.model.arguments import parse_duration
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.hooks.connection import ConnectionSettings
     from airflow_provider_ossresume.oss.credentials import CredentialsProvider
     from airflow_provider_ossresume.oss.issuers import Issuer
+    from airflow_provider_ossresume.oss.sources import CredentialsUri, EcsRamRole
     from airflow_provider_ossresume.oss.sts import Role
     from airflow_provider_ossresume.oss.temporary import CredentialsSource
 
 MAX_POLICY = 2_048  # characters; STS, AssumeRole: Policy
+MOST_SHARED = 10_000  # connections; a triggerer may have thousands, and each that is forgotten costs a request to STS
 
-# Of the worker's environment, behind ALIBABA_CLOUD_: as alibabacloud-credentials reads them, and RRSA sets them.
-_VARIABLES = ("ROLE_ARN", "ROLE_SESSION_NAME", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE", "CREDENTIALS_URI")
-
-# Regions of OSS whose names are not those of STS, such as cn-hzfinance, are left to sts.aliyuncs.com.
-_STS_REGION = re.compile(r"(?!.*(?:finance|jbp|gov))[a-z]{2}-[a-z]+(?:-[0-9])?")
+# Of the worker's environment, as alibabacloud-credentials reads them, and RRSA sets them.
+_VARIABLES = (
+    "OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_ROLE_SESSION_NAME", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+    "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_CREDENTIALS_URI", "ALIBABA_CLOUD_ECS_METADATA",
+    "ALIBABA_CLOUD_ECS_METADATA_DISABLED",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,36 @@ class AuthFields:
     sts_endpoint: str | None = None
     metadata_endpoint: str | None = None
 
-    @classmethod
-    def of(cls, extra: Mapping[str, Any]) -> AuthFields:
-        """Return the fields of a connection's extra."""
-        return cls(**{name: text_of(extra.get(name)) for name in cls.__dataclass_fields__})
+
+@dataclass(frozen=True)
+class AuthSettings:
+    """All that tells where an Access Key comes from. Two that are equal share their credentials.
+
+    :ivar conn_id: whose settings these are, for errors; None without a connection
+    :ivar sts_endpoint: the one to ask, whoever named it
+    """
+
+    conn_id: str | None = field(compare=False)
+    auth_type: str
+    access_key_id: str | None
+    access_key_secret: str | None = field(repr=False)
+    security_token: str | None = field(repr=False)
+    fields: AuthFields
+    sts_endpoint: str
+    proxy: str | None = field(repr=False)
+    verify: bool | str
+
+    @property
+    def whose(self) -> str:
+        return "this worker's environment" if self.conn_id is None else f"connection {self.conn_id!r}"
+
+    @property
+    def proxies(self) -> dict[str, str] | None:
+        return {"http": self.proxy, "https": self.proxy} if self.proxy else None
 
 
-def credentials_of(settings: ConnectionSettings) -> CredentialsProvider:
-    """Return where the connection's Access Key comes from. Nothing is asked for yet.
+def credentials_of(settings: AuthSettings) -> CredentialsProvider:
+    """Return where the Access Key comes from. Nothing is asked for yet.
 
     Who asks for the same gets the same, within one process: a triggerer has thousands of sensors, and STS answers an
     account so many times a minute.
@@ -59,26 +85,42 @@ def credentials_of(settings: ConnectionSettings) -> CredentialsProvider:
     :raises ArgumentError: for an unknown ``auth_type``, or a field that cannot be used
     :raises CredentialsError: when what the mode needs is missing
     """
-    return _shared(settings, tuple(_variable(name) for name in _VARIABLES))
+    with _making:  # or two threads that ask at once would each get one of their own
+        return _shared(settings, tuple(os.environ.get(name) for name in _VARIABLES))
 
 
-@lru_cache(maxsize=64)
-def _shared(settings: ConnectionSettings, _: tuple[str | None, ...]) -> CredentialsProvider:
-    said = (settings.auth_type or "access_key").lower()
-    mode = _MODES.get(_ALIASES.get(said, said))
+@lru_cache(maxsize=MOST_SHARED)
+def _shared(settings: AuthSettings, _: tuple[str | None, ...]) -> CredentialsProvider:
+    mode = _MODES.get(settings.auth_type.lower())
     if mode is None:
         raise ArgumentError("auth_type", settings.auth_type, f"choose one of {', '.join(AUTH_TYPES)}")
     return mode(settings)
 
 
-# A thread that asks for credentials just then would hold its lock in the child for ever.
-os.register_at_fork(after_in_child=_shared.cache_clear)
+_making = threading.Lock()
+
+
+def _forget() -> None:
+    """Forget what the parent process made: a thread that asks just then would hold its lock in the child for ever."""
+    global _making
+    _making = threading.Lock()
+    _shared.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def unused_fields(settings: AuthSettings) -> list[str]:
+    """Return the names of what is filled in and not used by the auth mode."""
+    key = {"access_key_id": settings.access_key_id, "security_token": settings.security_token}
+    used = _USED.get(settings.auth_type.lower(), ())
+    return [name for name, value in {**key, **vars(settings.fields)}.items() if value and name not in used]
 
 
 # --- an Access Key ----------------------------------------------------------------------------------------------------
 
 
-def _access_key(settings: ConnectionSettings) -> CredentialsProvider:
+def _access_key(settings: AuthSettings) -> CredentialsProvider:
     from airflow_provider_ossresume.oss.credentials import StaticCredentials
 
     try:
@@ -86,21 +128,21 @@ def _access_key(settings: ConnectionSettings) -> CredentialsProvider:
             settings.access_key_id or "", settings.access_key_secret or "", settings.security_token
         )
     except CredentialsError as error:
-        raise CredentialsError(f"connection {settings.conn_id!r}: {error}") from None
+        raise CredentialsError(f"{settings.whose}: {error}") from None
 
 
-def _sts(settings: ConnectionSettings) -> CredentialsProvider:
+def _sts(settings: AuthSettings) -> CredentialsProvider:
     _needed(settings, "security_token", settings.security_token)
     return _access_key(settings)
 
 
-def _environment(_: ConnectionSettings) -> CredentialsProvider:
+def _environment(_: AuthSettings) -> CredentialsProvider:
     from airflow_provider_ossresume.oss.credentials import EnvironmentCredentials
 
     return EnvironmentCredentials()
 
 
-def _anonymous(_: ConnectionSettings) -> CredentialsProvider:
+def _anonymous(_: AuthSettings) -> CredentialsProvider:
     from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
 
     return AnonymousCredentials()
@@ -109,19 +151,19 @@ def _anonymous(_: ConnectionSettings) -> CredentialsProvider:
 # --- temporary credentials --------------------------------------------------------------------------------------------
 
 
-def _ram_role_arn(settings: ConnectionSettings) -> CredentialsProvider:
+def _ram_role_arn(settings: AuthSettings) -> CredentialsProvider:
     from airflow_provider_ossresume.oss.sts import AssumedRole
 
     has_key = settings.access_key_id or settings.access_key_secret
     provider = _access_key(settings) if has_key else _environment(settings)
-    role = _role(settings, arn=settings.auth.role_arn, session_name=settings.auth.role_session_name)
-    return _refreshed(AssumedRole(role, provider, _sts_service(settings), external_id=settings.auth.external_id))
+    role = _role(settings, arn=settings.fields.role_arn, session_name=settings.fields.role_session_name)
+    return _refreshed(AssumedRole(role, provider, _sts_service(settings), external_id=settings.fields.external_id))
 
 
-def _oidc(settings: ConnectionSettings) -> CredentialsProvider:
+def _oidc(settings: AuthSettings) -> CredentialsProvider:
     from airflow_provider_ossresume.oss.sts import RoleWithOidc
 
-    auth = settings.auth
+    auth = settings.fields
     role = _role(
         settings,
         arn=auth.role_arn or _variable("ROLE_ARN"),
@@ -139,25 +181,54 @@ def _oidc(settings: ConnectionSettings) -> CredentialsProvider:
     )
 
 
-def _ecs_ram_role(settings: ConnectionSettings) -> CredentialsProvider:
+def _ecs_ram_role(settings: AuthSettings) -> CredentialsProvider:
+    return _refreshed(_ecs(settings, settings.fields.role_name))
+
+
+def _ecs(settings: AuthSettings, role_name: str | None) -> EcsRamRole:
     from airflow_provider_ossresume.oss.issuers import Issuer, check_origin
     from airflow_provider_ossresume.oss.sources import METADATA_ENDPOINT, EcsRamRole
 
-    endpoint = settings.auth.metadata_endpoint or METADATA_ENDPOINT
+    endpoint = settings.fields.metadata_endpoint or METADATA_ENDPOINT
     issuer = Issuer(check_origin("metadata_endpoint", endpoint, example=METADATA_ENDPOINT), direct=True)
-    return _refreshed(EcsRamRole(issuer, role_name=settings.auth.role_name))
+    return EcsRamRole(issuer, role_name=role_name)
 
 
-def _credentials_uri(settings: ConnectionSettings) -> CredentialsProvider:
+def _credentials_uri(settings: AuthSettings) -> CredentialsProvider:
+    uri = settings.fields.credentials_uri or _variable("CREDENTIALS_URI")
+    return _refreshed(_uri(settings, _needed(settings, "credentials_uri", uri)))
+
+
+def _uri(settings: AuthSettings, uri: str) -> CredentialsUri:
     from airflow_provider_ossresume.oss.issuers import Issuer
     from airflow_provider_ossresume.oss.sources import CredentialsUri, split_credentials_uri
 
-    uri = settings.auth.credentials_uri or _variable("CREDENTIALS_URI")
-    origin, path = split_credentials_uri(_needed(settings, "credentials_uri", uri))
-    return _refreshed(CredentialsUri(Issuer(origin, direct=True, verify_tls=settings.verify), path))
+    origin, path = split_credentials_uri(uri)
+    return CredentialsUri(Issuer(origin, direct=True, verify_tls=settings.verify), path)
 
 
-_MODES: Mapping[str, Callable[[ConnectionSettings], CredentialsProvider]] = {
+def _default(settings: AuthSettings) -> CredentialsProvider:
+    """The worker's own, in the order of Alibaba's default chain, without its files in the home folder.
+
+    What the environment names counts, and where it fails nothing else is tried: that would be another caller.
+    """
+    from airflow_provider_ossresume.oss.credentials import EnvironmentCredentials
+    from airflow_provider_ossresume.oss.sources import OfTheWorker
+
+    fields = settings.fields
+    if EnvironmentCredentials().is_set():
+        return _environment(settings)
+    of_oidc = {"ROLE_ARN": fields.role_arn, "OIDC_PROVIDER_ARN": fields.oidc_provider_arn}
+    of_oidc["OIDC_TOKEN_FILE"] = fields.oidc_token_file
+    if all(said or _variable(name) for name, said in of_oidc.items()):
+        return _oidc(settings)
+    uri = fields.credentials_uri or _variable("CREDENTIALS_URI")
+    has_ecs = (_variable("ECS_METADATA_DISABLED") or "").lower() != "true"
+    ecs = _ecs(settings, fields.role_name or _variable("ECS_METADATA")) if has_ecs else None
+    return _refreshed(OfTheWorker(ecs, _uri(settings, uri) if uri else None))
+
+
+_MODES: Mapping[str, Callable[[AuthSettings], CredentialsProvider]] = {
     "access_key": _access_key,
     "sts": _sts,
     "ram_role_arn": _ram_role_arn,
@@ -165,26 +236,33 @@ _MODES: Mapping[str, Callable[[ConnectionSettings], CredentialsProvider]] = {
     "oidc": _oidc,
     "credentials_uri": _credentials_uri,
     "environment": _environment,
+    "default": _default,
     "anonymous": _anonymous,
 }
 AUTH_TYPES = tuple(_MODES)
-_ALIASES = {"ak": "access_key"}  # as the official Alibaba provider calls it
+
+_KEY = ("access_key_id", "security_token")
+_ROLE = ("role_arn", "role_session_name", "role_session_duration", "role_policy", "sts_endpoint")
+_OIDC = (*_ROLE, "oidc_provider_arn", "oidc_token_file")
+_ECS = ("role_name", "metadata_endpoint")
+_USED: Mapping[str, tuple[str, ...]] = {
+    "access_key": _KEY,
+    "sts": _KEY,
+    "ram_role_arn": (*_KEY, *_ROLE, "external_id"),
+    "ecs_ram_role": _ECS,
+    "oidc": _OIDC,
+    "credentials_uri": ("credentials_uri",),
+    "default": (*_OIDC, *_ECS, "credentials_uri"),
+}
 
 
 # --- what they share --------------------------------------------------------------------------------------------------
 
 
-def text_of(value: object) -> str | None:
-    """Return a field as text: JSON may hold a number, or an object, where a text is meant."""
-    if isinstance(value, Mapping):
-        return json.dumps(value)
-    return str(value).strip() or None if value is not None else None
-
-
-def _needed(settings: ConnectionSettings, name: str, value: str | None) -> str:
+def _needed(settings: AuthSettings, name: str, value: str | None) -> str:
     if not value:
         said = f"auth_type {settings.auth_type!r} needs the field {name}"
-        raise CredentialsError(f"connection {settings.conn_id!r}: {said}")
+        raise CredentialsError(f"{settings.whose}: {said}")
     return value
 
 
@@ -198,17 +276,18 @@ def _refreshed(source: CredentialsSource) -> CredentialsProvider:
     return RefreshedCredentials(source)
 
 
-def _role(settings: ConnectionSettings, *, arn: str | None, session_name: str | None) -> Role:
+def _role(settings: AuthSettings, *, arn: str | None, session_name: str | None) -> Role:
     from airflow_provider_ossresume.oss.sts import DEFAULT_DURATION, DEFAULT_SESSION_NAME, Role
 
-    duration = settings.auth.role_session_duration or str(DEFAULT_DURATION)
-    if not re.fullmatch(r"[0-9]{1,9}", duration):
-        raise ArgumentError("role_session_duration", duration, "give whole seconds, as in 3600")
+    said = settings.fields.role_session_duration or DEFAULT_DURATION
+    seconds = parse_duration("role_session_duration", said).total_seconds()
+    if seconds != int(seconds):
+        raise ArgumentError("role_session_duration", said, "give whole seconds, as in 3600")
     return Role(
         _needed(settings, "role_arn", arn),
         session_name=session_name or DEFAULT_SESSION_NAME,
-        duration=int(duration),
-        policy=_policy(settings.auth.role_policy),
+        duration=int(seconds),
+        policy=_policy(settings.fields.role_policy),
     )
 
 
@@ -230,27 +309,13 @@ def _policy(text: str | None) -> str | None:
     return short
 
 
-def _sts_service(settings: ConnectionSettings) -> Issuer:
+def _sts_service(settings: AuthSettings) -> Issuer:
     from airflow_provider_ossresume.oss.issuers import Issuer, check_origin
 
-    endpoint = settings.auth.sts_endpoint or _sts_endpoint(settings)
+    endpoint = settings.sts_endpoint
     origin = check_origin(
         "sts_endpoint",
         endpoint if "://" in endpoint else f"https://{endpoint}",
         example="https://sts.cn-hangzhou.aliyuncs.com",
     )
     return Issuer(origin, proxies=settings.proxies, verify_tls=settings.verify)
-
-
-def _sts_endpoint(settings: ConnectionSettings) -> str:
-    """Return the STS of the connection's region; inside Alibaba Cloud the one that a VPC reaches without internet."""
-    from airflow_provider_ossresume.oss.endpoint import parse_endpoint, region_of
-
-    host = settings.endpoint or ""
-    region = (settings.region or "").removeprefix("oss-")
-    if host and not region:
-        region = region_of(parse_endpoint(host if "://" in host else f"https://{host}")) or ""
-    if not _STS_REGION.fullmatch(region):
-        return "sts.aliyuncs.com"
-    is_inside = settings.endpoint_kind == "internal" if not host else "-internal.aliyuncs.com" in host
-    return f"{'sts-vpc' if is_inside else 'sts'}.{region}.aliyuncs.com"

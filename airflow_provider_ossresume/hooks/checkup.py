@@ -51,8 +51,10 @@ def check_up(
 
         def tick() -> None:
             if time.monotonic() > deadline:
-                where = str(client.endpoint)
-                raise ConnectionFailed(NO_ANSWER.format(where, seconds), operation="test", target=where)
+                said = NO_ANSWER.format(client.endpoint.origin(bucket), seconds)
+                raise ConnectionFailed(
+                    f"{said} [{client.way_to(bucket)}]", operation="test", target=str(client.endpoint)
+                )
 
         # A worker asks: a name server, or where the key comes from, may keep silent for longer than any timeout here.
         with Pool(workers=1, tick=tick) as pool:

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.hooks.auth_modes import AuthFields, credentials_of, text_of
+from airflow_provider_ossresume.hooks.auth_modes import AuthFields, AuthSettings, credentials_of, unused_fields
+from airflow_provider_ossresume.hooks.connection_extra import ConnectionExtra
+from airflow_provider_ossresume.model.arguments import parse_whole_number
 from airflow_provider_ossresume.transfer.config import TIMEOUTS, TransferConfig
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
     from airflow_provider_ossresume.oss.credentials import CredentialsProvider
+    from airflow_provider_ossresume.oss.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+
+REGION_VARIABLES = ("OSS_REGION", "ALIBABA_CLOUD_REGION_ID")  # ossutil's, and that of Alibaba's command line
+ENDPOINT_VARIABLE = "OSS_ENDPOINT"  # ossutil's
+
+# Regions of OSS whose names are not those of STS, such as cn-hzfinance, are left to sts.aliyuncs.com.
+_STS_REGION = re.compile(r"(?!.*(?:finance|jbp|gov))[a-z]{2}-[a-z]+(?:-[0-9])?")
 
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """What a connection says, as it stands; a field that is empty there is None here. Secrets are not shown."""
+    """What a connection says, as it stands; a field that is empty there is None here. Secrets are not shown.
 
-    conn_id: str
+    :ivar conn_id: None when there is no connection, and the worker's own settings count
+    :ivar endpoint_set_by: the field that the endpoint comes from
+    """
+
+    conn_id: str | None
     conn_type: str = "oss_resume"
     access_key_id: str | None = None
     access_key_secret: str | None = field(default=None, repr=False)
@@ -29,6 +48,7 @@ class ConnectionSettings:
     region: str | None = None
     bucket: str | None = None
     endpoint: str | None = None
+    endpoint_set_by: str = "endpoint"
     endpoint_kind: str | None = None
     addressing: str | None = None
     signature_version: str | None = None
@@ -43,36 +63,66 @@ class ConnectionSettings:
     def of(cls, connection: Any) -> ConnectionSettings:
         """Return the settings of an Airflow ``Connection``.
 
-        :raises ArgumentError: when its extra is no JSON object, or ``verify_tls`` neither true nor false
+        :raises ArgumentError: for a field that cannot be used, or two that disagree
 
-        The bucket stands in the extra ``bucket`` or in the schema; the Access Key in login and password, or, as the
-        official provider has it, in the extras ``access_key_id`` and ``access_key_secret``.
+        The endpoint stands in host and port or in the extra ``endpoint``; the bucket in the schema, in the extra
+        ``bucket`` or in the endpoint; the Access Key in login and password, or, as the official provider has it, in the
+        extras ``access_key_id`` and ``access_key_secret``. A name that nobody reads is warned about, once.
         """
-        extra: Mapping[str, Any] = connection.extra_dejson
-        if not isinstance(extra, Mapping):
-            raise ArgumentError("extra", type(extra).__name__, "the connection's extra is a JSON object; correct it")
-
-        def text(name: str) -> str | None:
-            return text_of(extra.get(name))
-
-        return cls(
-            conn_id=connection.conn_id or "",
+        conn_id = connection.conn_id or ""
+        extra = ConnectionExtra(connection)
+        endpoint, set_by = _endpoint_of(_text(connection, "host"), _text(connection, "port"), extra.text("endpoint"))
+        settings = cls(
+            conn_id=conn_id,
             conn_type=connection.conn_type or "oss_resume",
-            access_key_id=text_of(connection.login) or text("access_key_id"),
-            access_key_secret=text_of(connection.password) or text("access_key_secret"),
-            security_token=text("security_token"),
-            auth_type=text("auth_type"),
-            auth=AuthFields.of(extra),
-            region=text("region"),
-            bucket=text("bucket") or text_of(connection.schema),
-            endpoint=text("endpoint"),
-            endpoint_kind=text("endpoint_kind"),
-            addressing=text("addressing"),
-            signature_version=text("signature_version"),
-            proxy=text("proxy"),
-            ca_bundle=text("ca_bundle"),
-            verify_tls=_truth("verify_tls", extra.get("verify_tls"), default=True),
-            **{name: text(name) for name in TIMEOUTS},
+            access_key_id=_agreed(
+                "login", {"login": _text(connection, "login"), "extra access_key_id": extra.text("access_key_id")}
+            ),
+            access_key_secret=_agreed(
+                "password",
+                {"password": _text(connection, "password"), "extra access_key_secret": extra.text("access_key_secret")},
+            ),
+            security_token=extra.text("security_token"),
+            auth_type=extra.choice("auth_type"),
+            auth=AuthFields(**{name: extra.text(name) for name in AuthFields.__dataclass_fields__}),
+            region=extra.text("region"),
+            bucket=_agreed(
+                "bucket",
+                {"extra bucket": extra.text("bucket"), "schema": _schema(connection), set_by: _bucket_in(endpoint)},
+            ),
+            endpoint=endpoint,
+            endpoint_set_by=set_by,
+            endpoint_kind=extra.choice("endpoint_kind"),
+            addressing=extra.choice("addressing"),
+            signature_version=extra.choice("signature_version"),
+            proxy=extra.text("proxy"),
+            ca_bundle=extra.text("ca_bundle"),
+            verify_tls=extra.flag("verify_tls", default=True),
+            **{name: extra.text(name) for name in TIMEOUTS},
+        )
+        if unknown := extra.unknown():
+            _warn(conn_id, f"nothing reads the extra {unknown}; correct or remove it")
+        if unused := unused_fields(settings._auth_settings("")):
+            mode = settings.auth_type or "access_key"
+            _warn(conn_id, f"auth_type {mode!r} does not use {', '.join(unused)}; is it the auth_type that you mean?")
+        return settings
+
+    @classmethod
+    def of_the_worker(cls, environment: Mapping[str, str] = os.environ) -> ConnectionSettings:
+        """Return the settings without a connection: the worker's own credentials, region and endpoint."""
+        from airflow_provider_ossresume.oss.endpoint import parse_place
+
+        regions = [environment.get(name, "").strip() for name in REGION_VARIABLES]
+        endpoint = environment.get(ENDPOINT_VARIABLE, "").strip() or None
+        if endpoint:
+            parse_place(endpoint, argument=ENDPOINT_VARIABLE)
+        return cls(
+            conn_id=None,
+            auth_type="default",
+            region=next(filter(None, regions), None),
+            endpoint=endpoint,
+            endpoint_set_by=f"{ENDPOINT_VARIABLE} in the environment",
+            bucket=_bucket_in(endpoint),
         )
 
     @property
@@ -91,27 +141,25 @@ class ConnectionSettings:
         :raises ArgumentError: for an unknown ``auth_type``, or a field that its mode cannot use
         :raises CredentialsError: when what it needs is missing
         """
-        return credentials_of(self)
+        return credentials_of(self._auth_settings(self._sts_endpoint()))
 
     def client(self, config: TransferConfig, *, region: str | None = None) -> OssClient:
         """Return a client for the connection.
 
         :param config: its timeouts take the place of the connection's
         :param region: takes the place of the connection's
-        :raises ArgumentError: for an endpoint, region, addressing or timeout that cannot be used; nothing is sent
+        :raises ArgumentError: for an endpoint, region, addressing, proxy or timeout that cannot be used
         """
         from airflow_provider_ossresume.oss.client import OssClient
-        from airflow_provider_ossresume.oss.endpoint import check_region, parse_endpoint
+        from airflow_provider_ossresume.oss.endpoint import check_region
         from airflow_provider_ossresume.oss.retry import RetryPolicy
 
-        endpoint = parse_endpoint(
-            self._endpoint(region or self.region),
-            addressing=self.addressing or "auto",  # type: ignore[arg-type]  # checked there
-        )
+        settings = replace(self, region=region or self.region)
+        endpoint = settings._endpoint()
         return OssClient(
             endpoint,
-            self.credentials(),
-            region=check_region(region or self.region, endpoint),
+            settings.credentials(),
+            region=check_region(settings.region, endpoint),
             signature_version=(self.signature_version or "v4").lower(),  # type: ignore[arg-type]  # checked there
             retry=RetryPolicy(attempts=config.part_retries + 1, total=config.retry_max_time),
             **self._timeouts(config),
@@ -124,27 +172,119 @@ class ConnectionSettings:
         said = TransferConfig.of({name: getattr(self, name) for name in TIMEOUTS})
         return {**said.timeouts, **config.timeouts}
 
-    def _endpoint(self, region: str | None) -> str:
-        from airflow_provider_ossresume.oss.endpoint import endpoint_for
+    def _auth_settings(self, sts_endpoint: str) -> AuthSettings:
+        return AuthSettings(
+            conn_id=self.conn_id,
+            auth_type=self.auth_type or "access_key",
+            access_key_id=self.access_key_id,
+            access_key_secret=self.access_key_secret,
+            security_token=self.security_token,
+            fields=self.auth,
+            sts_endpoint=self.auth.sts_endpoint or sts_endpoint,
+            proxy=self.proxy,
+            verify=self.verify,
+        )
 
-        if self.endpoint_kind == "custom" and not self.endpoint:
-            raise ArgumentError("endpoint", self.endpoint, "endpoint_kind 'custom' needs it; fill it in, with https://")
+    # --- where OSS and STS are ----------------------------------------------------------------------------------------
+
+    def _endpoint(self) -> Endpoint:
+        from airflow_provider_ossresume.oss.endpoint import endpoint_for, kind_of, parse_endpoint
+
+        kind = (self.endpoint_kind or "public").lower()
+        addressing: Any = (self.addressing or "auto").lower()  # checked there
         if self.endpoint:
-            # The official provider's connections hold a bare host.
-            return self.endpoint if "://" in self.endpoint or self.conn_type != "oss" else f"https://{self.endpoint}"
-        if not region:
-            raise ArgumentError(
-                "region", region, f"fill in Region or Endpoint in the connection {self.conn_id!r}, or pass region="
-            )
-        return endpoint_for(region.strip().removeprefix("oss-"), self.endpoint_kind or "public")  # type: ignore[arg-type]  # checked there
+            endpoint = parse_endpoint(self.endpoint, addressing=addressing, set_by=self.endpoint_set_by)
+            if kind not in ("public", "custom", kind_of(endpoint)):
+                raise ArgumentError(
+                    "endpoint_kind", self.endpoint_kind, f"the endpoint {endpoint}, set by {endpoint.set_by}, is "
+                    "another; leave one of the two out"
+                )  # fmt: skip
+            return endpoint
+        if kind == "custom":
+            raise ArgumentError("endpoint", self.endpoint, "endpoint_kind 'custom' needs it; fill in host or endpoint")
+        if not self.region:
+            raise ArgumentError("region", self.region, self._region_advice)
+        url = endpoint_for(self.region.strip().removeprefix("oss-"), kind)  # type: ignore[arg-type]  # checked there
+        return parse_endpoint(url, addressing=addressing, set_by=f"region {self.region!r} and endpoint_kind {kind!r}")
+
+    @property
+    def _region_advice(self) -> str:
+        if self.conn_id is None:
+            return f"without a connection pass region=, or set {REGION_VARIABLES[0]} in the worker's environment"
+        return f"fill in Region or Endpoint in the connection {self.conn_id!r}, or pass region="
+
+    def _sts_endpoint(self) -> str:
+        """Return the region's STS; inside Alibaba Cloud the one that a VPC reaches without internet."""
+        from airflow_provider_ossresume.oss.endpoint import kind_of, parse_endpoint, region_of
+
+        endpoint = parse_endpoint(self.endpoint) if self.endpoint else None
+        region = (self.region or "").strip().removeprefix("oss-") or (endpoint and region_of(endpoint)) or ""
+        if not _STS_REGION.fullmatch(region):
+            return "sts.aliyuncs.com"
+        kind = kind_of(endpoint) if endpoint else self.endpoint_kind
+        return f"{'sts-vpc' if kind == 'internal' else 'sts'}.{region}.aliyuncs.com"
 
 
-def _truth(argument: str, value: object, *, default: bool) -> bool:
-    if text_of(value) is None:
-        return default
-    if isinstance(value, bool):
-        return value
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if (truth := words.get(str(value).strip().lower())) is not None:
-        return truth
-    raise ArgumentError(argument, value, "give true or false")
+def _text(connection: Any, name: str) -> str | None:
+    """Return a standard field; None when it is absent or empty."""
+    value = getattr(connection, name, None)
+    return str(value).strip() or None if value is not None else None
+
+
+def _schema(connection: Any) -> str | None:
+    schema = _text(connection, "schema")
+    if schema and "//" in schema:  # what Airflow makes of oss_resume://id:secret@host/bucket
+        raise ArgumentError("schema", "…", "it is a URL; write a connection's URI with a hyphen: oss-resume://…")
+    return schema
+
+
+def _agreed(argument: str, said: Mapping[str, str | None]) -> str | None:
+    """Return what the fields say that say anything.
+
+    :raises ArgumentError: when they say different things
+    """
+    values = {where: value for where, value in said.items() if value}
+    if len(set(values.values())) > 1:
+        shown = values if argument == "bucket" else {}
+        each = " and ".join(f"{where} {value!r}" for where, value in shown.items()) or " and ".join(values)
+        raise ArgumentError(
+            argument, next(iter(shown.values()), "…"), f"{each} are both filled in and differ; leave one of them out"
+        )  # fmt: skip
+    return next(iter(values.values()), None)
+
+
+def _endpoint_of(host: str | None, port: str | None, endpoint: str | None) -> tuple[str | None, str]:
+    """Return the endpoint that the fields name, and which of them does. A port means nothing without a host.
+
+    :raises ArgumentError: when they disagree
+    """
+    from airflow_provider_ossresume.oss.endpoint import parse_place
+
+    if host is None:
+        return endpoint, "endpoint"
+    place = parse_place(host, argument="host")
+    if port is not None:
+        number = parse_whole_number("port", port, most=65_535)
+        if place.port not in (None, number):
+            raise ArgumentError("port", number, f"the host {host!r} names another one; leave one of the two out")
+        place = replace(place, port=number)
+    if endpoint is not None:
+        other = parse_place(endpoint)
+        pairs = ((place.scheme, other.scheme), (place.hostname, other.hostname), (place.port, other.port))
+        if any(one is not None and another is not None and one != another for one, another in pairs):
+            both = f"host is {place.host!r}" if place.scheme is None else f"host is {place!s}"
+            raise ArgumentError("endpoint", endpoint, f"the {both}; leave one of the two out")
+        place = replace(place, scheme=place.scheme or other.scheme, port=place.port or other.port)
+    return str(place), "host"
+
+
+def _bucket_in(endpoint: str | None) -> str | None:
+    from airflow_provider_ossresume.oss.endpoint import parse_endpoint
+
+    return parse_endpoint(endpoint).bucket if endpoint else None
+
+
+@lru_cache(maxsize=10_000)
+def _warn(conn_id: str, what: str) -> None:
+    """Warn about a connection, once a process: a triggerer reads it for each of its sensors."""
+    log.warning("Connection %r: %s", conn_id, what)

@@ -84,7 +84,8 @@ class OSSResumeHook(BaseHook):
     A bucket is named by an ``oss://`` URL in place of a key, else by ``bucket_name``, else by the connection; a URL and
     an argument that disagree are an error.
 
-    :param oss_conn_id: the Airflow connection
+    :param oss_conn_id: the Airflow connection; None takes the worker's own credentials, as the auth mode ``default``
+        of a connection does, with ``region`` or ``OSS_REGION`` and perhaps ``OSS_ENDPOINT`` of its environment
     :param region: takes the place of the connection's, such as ``cn-hangzhou``
     :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig`, or a dict of its
         fields
@@ -97,7 +98,7 @@ class OSSResumeHook(BaseHook):
 
     def __init__(
         self,
-        oss_conn_id: str = "oss_default",
+        oss_conn_id: str | None = "oss_default",
         region: str | None = None,
         transfer_config: TransferConfig | Mapping[str, Any] | None = None,
         **kwargs: Any,
@@ -113,10 +114,15 @@ class OSSResumeHook(BaseHook):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """What the connection says.
+        """What the connection says, or without one the worker's environment.
 
-        :raises ArgumentError: in a thread or a process that must not call Airflow, where it was not looked up before
+        :raises ArgumentError: when a field cannot be used, or the connection's name is empty; and in a thread or a
+            process that must not call Airflow, where it was not looked up before
         """
+        if self.oss_conn_id is None:
+            return ConnectionSettings.of_the_worker()
+        instead = "name a connection, or pass None for the worker's own credentials"
+        refuse_empty("oss_conn_id", self.oss_conn_id, instead=instead)
         context = current_context()
         if context is not None and (refusal := why_not_callable(context)):
             reason = f"{refusal}; call get_conn() of the hook in the task's main thread first, before you start others"

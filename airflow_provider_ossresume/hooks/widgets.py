@@ -13,9 +13,8 @@ from airflow_provider_ossresume.get_provider_info import CONN_FIELDS, UI_FIELD_B
 
 
 def field_behaviour() -> dict[str, Any]:
-    """Return how the form shows the standard fields; without the port, which only the Test button of 3.3 asks for."""
-    behaviour = {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
-    return {**behaviour, "hidden_fields": [*behaviour["hidden_fields"], "port"]}
+    """Return how the form shows the standard fields."""
+    return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
 
 def connection_form_widgets() -> dict[str, Any]:

@@ -65,7 +65,7 @@ class OSSOperator(StoppableOperator):
 
     transfer_config: TransferConfig | Mapping[str, Any] | None = None
 
-    def __init__(self, *, region: str | None = None, oss_conn_id: str = "oss_default", **kwargs: Any) -> None:
+    def __init__(self, *, region: str | None = None, oss_conn_id: str | None = "oss_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.region = region
         self.oss_conn_id = oss_conn_id

@@ -30,6 +30,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.connections import Answer
+from airflow_provider_ossresume.oss.endpoint import Endpoint
 from airflow_provider_ossresume.oss.messages import MalformedXML
 
 T = TypeVar("T")
@@ -192,9 +193,9 @@ def read_error(call: Call, answer: Answer, pieces: Iterable[bytes]) -> ServiceEr
     return _service_error(call, answer, messages.read_error(_error_body(answer, pieces)), status=answer.status)
 
 
-def connection_failed(call: Call, error: Exception) -> ConnectionFailed:
+def connection_failed(call: Call, error: Exception, endpoint: Endpoint) -> ConnectionFailed:
     """Return the error for an exception of requests or urllib3."""
-    failed = call.failed(reason(error))
+    failed = call.failed(reason(error, advice=endpoint.advice()))
     # A wrong certificate stays wrong; every other failure of a connection may pass.
     failed.retryable = "CERTIFICATE_VERIFY_FAILED" not in str(error)
     return failed
@@ -318,7 +319,6 @@ _NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
         ssl.SSLCertVerificationError,
         "set the connection's CA bundle when the certificate is your own authority's",
     ),
-    (socket.gaierror, "no name server knows this host; check endpoint and region"),
     (ConnectionRefusedError, "nothing listens there; check host and port of the endpoint"),
     (
         ConnectTimeoutError,
@@ -327,17 +327,26 @@ _NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 # What OpenSSL says, by its version, when it is answered without TLS, and Python when it is not answered at all.
+_OF_ANOTHER_HOST = ("Hostname mismatch", "IP address mismatch", "doesn't match")
 _NO_TLS = ("WRONG_VERSION_NUMBER", "record layer failure", "handshake operation timed out")
 
 
-def reason(error: BaseException) -> str:
-    """The innermost reason, without the URL, which may hold a signature, and the next step."""
+def reason(error: BaseException, *, advice: str = "check endpoint and region") -> str:
+    """The innermost reason, without the URL, which may hold a signature, and the next step.
+
+    :param advice: the next step when there is no such host
+    """
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
     text = shown(str(chain[-1])) or type(chain[-1]).__name__
     if any(words in text for words in _NO_TLS):
         return f"{text}; what is there speaks no TLS: begin the endpoint with http://, or correct its port"
+    is_proxys = any(isinstance(each, ProxyError) for each in chain)
+    if not is_proxys and isinstance(chain[-1], socket.gaierror):
+        return f"{text}; no name server knows this host; {advice}"
+    if not is_proxys and any(words in text for words in _OF_ANOTHER_HOST):
+        return f"{text}; the certificate is another host's; {advice}"
     for kind, step in _NEXT_STEPS:
         if any(isinstance(each, kind) for each in chain):
             return f"{text}; {step}"

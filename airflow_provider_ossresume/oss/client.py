@@ -17,7 +17,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from airflow_provider_ossresume import __version__
-from airflow_provider_ossresume.errors import ArgumentError, ServiceError
+from airflow_provider_ossresume.errors import ArgumentError, RequestError, ServiceError
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import (
     ListedObject,
@@ -99,6 +99,8 @@ class OssClient:
             raise ArgumentError(
                 "region", region, f"V4 signatures need it and {endpoint} does not tell it; set it, as in cn-hangzhou"
             )
+        if verify_tls is False:
+            log.warning("verify_tls is off: whoever is on the way to %s can read and change what is sent", endpoint)
         self.endpoint = endpoint
         self.region = region or ""
         self._credentials = credentials
@@ -405,6 +407,19 @@ class OssClient:
         return answers.read_xml(call, answer, self._pieces(call, answer), parse)
 
     def _attempt(self, call: Call, read: Callable[[Answer], T]) -> T:
+        try:
+            return self._send(call, read)
+        except RequestError as error:
+            if not getattr(error, "code", ""):  # perhaps not OSS answered, if anybody did
+                error.args = (f"{error} [{self.way_to(call.bucket)}]",)
+            raise
+
+    def way_to(self, bucket: str | None) -> str:
+        """Return which place is asked for a bucket, by which proxy, and the settings that decide it."""
+        proxy = self._connections.proxy_to(self.endpoint.origin(bucket))
+        return self.endpoint.described(bucket) + (f", {proxy}" if proxy else "")
+
+    def _send(self, call: Call, read: Callable[[Answer], T]) -> T:
         credentials, clock_offset = self._credentials.get(), self._clock_offset
         headers = self._headers_of(call, credentials)
         body = call.body if isinstance(call.body, bytes) else self._sent(call, call.body.open()) if call.body else b""
@@ -412,7 +427,7 @@ class OssClient:
         try:
             answer = self._connections.exchange(call.method, origin, path, headers, body)
         except ERRORS as error:
-            raise answers.connection_failed(call, error) from error
+            raise answers.connection_failed(call, error, self.endpoint) from error
         with answer:
             log.debug(
                 "%s: %s %s [request id %s]", call, answer.status, answer.reason, answer.fields.get("x-oss-request-id")
@@ -477,7 +492,7 @@ class OssClient:
                     yield buffer
                     filled = 0
         except ERRORS as error:
-            raise answers.connection_failed(call, error) from error
+            raise answers.connection_failed(call, error, self.endpoint) from error
         yield buffer[:filled]
 
     # --- errors -------------------------------------------------------------------------------------------------------

@@ -26,13 +26,12 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest
-from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError, ProxyError
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.oss.endpoint import check_proxy
+from airflow_provider_ossresume.oss.proxies import Proxies, Proxy
 
 ERRORS = (OSError, HTTPException, HTTPError, CertificateError)  # what goes wrong in an exchange; requests' are OSErrors
 SEND_SIZE = 256 * 1024  # what has to be sent within the send timeout
@@ -41,22 +40,31 @@ Piece = bytes | memoryview
 
 
 def environment_settings(url: str, *, proxies: Mapping[str, str] | None, verify_tls: bool | str) -> dict[str, Any]:
-    """Return proxies, verify and cert for every request to the URL; the environment is read once, here.
+    """Return proxies, verify and cert for requests to the URL and what lies below it; the environment is read here.
 
-    :raises ArgumentError: when the CA bundle is not there, or the proxy is none
+    :raises ArgumentError: when the CA bundle cannot be read, or the proxy to the URL cannot be used
     """
+    found = Proxies(proxies)
+    found.to(url)
     with requests.Session() as session:
-        settings = session.merge_environment_settings(url, dict(proxies or {}), None, verify_tls, None)
-    if proxy := select_proxy(url, settings["proxies"]):
-        check_proxy(proxy)
-    if isinstance(settings["verify"], str) and not os.path.exists(settings["verify"]):
-        raise ArgumentError(
-            "ca_bundle",
-            settings["verify"],
-            "there is no such file on this worker; correct the connection's CA bundle, "
-            "or the environment's REQUESTS_CA_BUNDLE",
-        )
-    return {name: settings[name] for name in ("proxies", "verify", "cert")}
+        settings = session.merge_environment_settings(url, {}, None, verify_tls, None)
+    verify = settings["verify"]
+    if isinstance(verify, str):
+        _check_bundle(verify, is_given=verify == verify_tls)
+    return {"proxies": found, "verify": verify, "cert": settings["cert"]}
+
+
+def _check_bundle(path: str, *, is_given: bool) -> None:
+    variable = "REQUESTS_CA_BUNDLE" if os.environ.get("REQUESTS_CA_BUNDLE") else "CURL_CA_BUNDLE"
+    argument = "ca_bundle" if is_given else variable
+    step = "correct it" if is_given else "the environment of this worker holds it; correct it"
+    if not os.path.exists(path):
+        raise ArgumentError(argument, path, f"there is no such file on this worker; {step}")
+    try:
+        _bundle(path)
+    except (OSError, ssl.SSLError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ArgumentError(argument, path, f"no certificates can be read there ({why}); {step}") from None
 
 
 class Connections:
@@ -143,6 +151,11 @@ class Connections:
             raise
         return answer
 
+    def proxy_to(self, origin: str) -> Proxy | None:
+        """Return the proxy by which an origin is asked."""
+        proxies: Proxies = self._settings["proxies"]
+        return proxies.to(origin)
+
     def _way_to(self, origin: str) -> _Way:
         ways = self._ways
         with self._finding:
@@ -153,7 +166,8 @@ class Connections:
     def _find_way(self, origin: str) -> _Way:
         request = PreparedRequest()
         request.method, request.url = "GET", f"{origin}/"
-        verify, cert, proxies = self._settings["verify"], self._settings["cert"], self._settings["proxies"]
+        verify, cert, proxy = self._settings["verify"], self._settings["cert"], self.proxy_to(origin)
+        proxies = {"http": proxy.url, "https": proxy.url} if proxy else {}
         pool: Any = self._adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         self._adapter.cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
         if pool.proxy is None or pool.proxy.scheme == "http":  # to a proxy by TLS urllib3 wants the bundle itself
@@ -165,11 +179,15 @@ class Connections:
 def _read_bundle(pool: Any) -> None:
     """Read the CA bundle once for all connections of a pool; each would read it for itself, which takes 16 ms."""
     file, folder = getattr(pool, "ca_certs", None), getattr(pool, "ca_cert_dir", None)
-    if file or folder:  # else there is nothing to verify
-        context = create_urllib3_context()
-        context.load_verify_locations(file, folder)
-        pool.conn_kw["ssl_context"] = context
+    if path := file or folder:  # else there is nothing to verify
+        pool.conn_kw["ssl_context"] = _bundle(path)
         pool.ca_certs = pool.ca_cert_dir = None
+
+
+def _bundle(path: str) -> ssl.SSLContext:
+    context = create_urllib3_context()
+    context.load_verify_locations(*((None, path) if os.path.isdir(path) else (path, None)))
+    return context
 
 
 class _Way:

@@ -91,15 +91,20 @@ class EnvironmentCredentials:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment
 
+    def is_set(self) -> bool:
+        """Return whether there is an Access Key, or a part of one."""
+        return any(self._value(name) for names in self._NAMES for name in names[:2])
+
     def get(self) -> Credentials:
         for key_id, secret, token in self._NAMES:
-            if self._environment.get(key_id) and self._environment.get(secret):
-                return Credentials(
-                    self._environment[key_id], self._environment[secret], self._environment.get(token) or None
-                )
+            if self._value(key_id) and self._value(secret):
+                return Credentials(self._value(key_id), self._value(secret), self._value(token) or None)
         raise CredentialsError(
             "no credentials in the environment of this worker: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"
         )
+
+    def _value(self, name: str) -> str:
+        return self._environment.get(name, "").strip()
 
     def renew(self, expired: Credentials) -> Credentials:
         return self.get()

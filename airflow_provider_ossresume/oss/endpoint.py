@@ -5,18 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 from urllib.parse import quote, urlsplit
-
-from urllib3.util import Url, parse_url
 
 from airflow_provider_ossresume.errors import ArgumentError
 
 Addressing = Literal["auto", "virtual", "path", "cname"]
 EndpointKind = Literal["public", "internal", "accelerate", "dual-stack"]
-
-PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 _ENDPOINTS: Mapping[str, str] = {
     "public": "https://oss-{region}.aliyuncs.com",
@@ -25,20 +21,53 @@ _ENDPOINTS: Mapping[str, str] = {
     "dual-stack": "https://{region}.oss.aliyuncs.com",
 }
 
+# Alibaba's own hosts, perhaps with a bucket before them (OSS, "Regions and endpoints").
+_OWN = re.compile(
+    r"(?:(?P<bucket>[a-z0-9][a-z0-9-]{1,61}[a-z0-9])\.)?"
+    r"(?P<host>(?:oss-(?P<accelerate>accelerate(?:-overseas)?)"
+    r"|oss-(?!accelerate)(?P<region>[a-z0-9-]+?)(?P<internal>-internal)?"
+    r"|(?P<dual>[a-z0-9-]+?)(?P<dual_internal>-internal)?\.oss)\.aliyuncs\.com)"
+)
+
+# Names that have no names below them: of one label, as Docker Compose gives, and services of Kubernetes.
+_WITHOUT_SUBDOMAINS = re.compile(r"[^.]+|.+\.svc(?:\..+)?|.+\.docker\.internal")
+
 
 @dataclass(frozen=True)
 class Endpoint:
     """A scheme, a host with its port, and how a bucket is addressed there.
 
     virtual host: ``https://bucket.host/key``; path: ``https://host/bucket/key``; cname: the host is the bucket's own.
+
+    :ivar bucket: the bucket that the endpoint was written with: ``https://BUCKET.oss-cn-hangzhou.aliyuncs.com``
+    :ivar set_by: the setting that it comes from, for errors
+    :ivar is_guess: nobody chose the addressing
     """
 
     scheme: str
     host: str
     addressing: Literal["virtual", "path", "cname"]
+    bucket: str | None = None
+    set_by: str = field(default="endpoint", compare=False)
+    is_guess: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}"
+
+    def described(self, bucket: str | None) -> str:
+        """Return which place is asked for a bucket, and the settings that decide it."""
+        by_auto = " by auto" if self.is_guess else ""
+        return f"asked {self.origin(bucket)}, endpoint set by {self.set_by}, addressing {self.addressing}{by_auto}"
+
+    def advice(self) -> str:
+        """Return what to set when the host that is asked does not exist."""
+        if self.addressing != "virtual" or _own(self):
+            return "check endpoint and region"
+        name = self.host.partition(":")[0]
+        return (
+            f"set addressing to cname if {name} is the bucket's own domain, or to path if buckets have no names of "
+            "their own there"
+        )
 
     def url(self, bucket: str | None, key: str | None, query: Mapping[str, str]) -> str:
         """Return the URL, ready-quoted: nobody may normalise it, as ``a/../b`` and ``a//b`` are proper keys."""
@@ -74,57 +103,95 @@ def endpoint_for(region: str, kind: EndpointKind = "public") -> str:
     return _ENDPOINTS[kind].format(region=region)
 
 
-def parse_endpoint(url: str, *, addressing: Addressing = "auto") -> Endpoint:
-    """Read an endpoint such as ``https://oss-cn-hangzhou.aliyuncs.com``.
+@dataclass(frozen=True)
+class Place:
+    """What a text says of a place; a bare host says neither scheme nor port."""
 
-    ``auto`` takes the path style for IP addresses and localhost, which have no sub-domains, else the virtual host.
+    scheme: str | None
+    hostname: str
+    port: int | None
 
-    :raises ArgumentError: without http(s)://, with a path or a query, or for an unknown addressing
+    def __str__(self) -> str:
+        return f"{self.scheme or 'https'}://{self.host}"
+
+    @property
+    def host(self) -> str:
+        """The host name and, where it is told, the port."""
+        name = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
+        return name if self.port is None else f"{name}:{self.port}"
+
+
+def parse_place(text: str, *, argument: str = "endpoint") -> Place:
+    """Read a host such as ``oss-cn-hangzhou.aliyuncs.com`` or ``10.0.0.8:9000``, or a URL of nothing but such a host.
+
+    :raises ArgumentError: for anything else; a user name and a password are not shown
+    """
+    text = text.strip()
+    if "@" in text:
+        raise ArgumentError(argument, re.sub(r"[^/]*@", "…@", text), "an endpoint holds no user name or password")
+    try:
+        parts = urlsplit(text if "://" in text or text.startswith("/") else f"//{text}")
+        port = parts.port  # raises for a port that is no number
+    except ValueError as error:
+        raise ArgumentError(argument, text, f"it is no URL ({error})") from None
+    if parts.scheme not in ("http", "https", "") or not parts.hostname or text.startswith("/"):
+        raise ArgumentError(argument, text, "begin it with https://, as in https://oss-cn-hangzhou.aliyuncs.com")
+    if not text.isprintable() or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", parts.hostname):
+        raise ArgumentError(argument, text, "a host name has letters, digits, hyphens and dots")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ArgumentError(argument, text, "an endpoint ends after its host and port; the bucket is named apart")
+    return Place(parts.scheme or None, parts.hostname, port)
+
+
+def parse_endpoint(text: str, *, addressing: Addressing = "auto", set_by: str = "endpoint") -> Endpoint:
+    """Read an endpoint such as ``https://oss-cn-hangzhou.aliyuncs.com``; a bare host is asked by https.
+
+    ``auto`` takes the path style for hosts that have no sub-domains (IP addresses, names of one label such as
+    ``localhost``, services of Kubernetes), else the virtual host. A bucket before one of Alibaba's own hosts is taken
+    off it.
+
+    :param set_by: the setting that it comes from, for errors
+    :raises ArgumentError: when it is no endpoint, or its host cannot have that addressing
     """
     if addressing not in get_args(Addressing):
         raise ArgumentError("addressing", addressing, f"choose one of {', '.join(get_args(Addressing))}")
-    url = url.strip()
-    if "@" in url:
-        raise ArgumentError("endpoint", re.sub(r"[^/]*@", "…@", url), "an endpoint holds no user name or password")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises for a port that is no number
-    except ValueError as error:
-        raise ArgumentError("endpoint", url, f"it is no URL ({error})") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ArgumentError("endpoint", url, "begin it with https://, as in https://oss-cn-hangzhou.aliyuncs.com")
-    if not url.isprintable() or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", parts.hostname):
-        raise ArgumentError("endpoint", url, "a host name has letters, digits, hyphens and dots")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ArgumentError("endpoint", url, "an endpoint ends after its host and port; the bucket is named apart")
-    if addressing == "auto":
-        addressing = "path" if _has_no_subdomains(parts.hostname) else "virtual"
-    return Endpoint(parts.scheme, parts.netloc.lower(), addressing)
-
-
-def check_proxy(url: str) -> None:
-    """:raises ArgumentError: for a proxy that requests cannot use; none of it is shown, it may be the password"""
-    # Read as requests reads it: a "/" or "#" in a password ends the host, and the password would stand in its errors.
-    try:
-        parts = parse_url(url if "://" in url else f"http://{url}")
-    except ValueError:
-        parts = Url()
-    if not parts.host or parts.scheme not in PROXY_SCHEMES or parts.path not in (None, "", "/") or parts.query:
-        raise ArgumentError(
-            "proxy", "…", "write it as http://host:3128 or http://user:password@host:3128, other signs as in %2F"
-        )
+    place = parse_place(text)
+    own = _OWN.fullmatch(place.hostname)
+    if addressing == "virtual" and _is_ip(place.hostname):
+        raise ArgumentError("addressing", addressing, f"the address {place.hostname} has no sub-domains; choose path")
+    if own and (addressing == "path" or (addressing == "cname" and not own["bucket"])):
+        raise ArgumentError("addressing", addressing, f"OSS takes no such request at {own['host']}; choose auto")
+    if own:
+        place = replace(place, hostname=own["host"])
+    style = addressing
+    if own or addressing == "auto":
+        style = "path" if not own and _has_no_subdomains(place.hostname) else "virtual"
+    return Endpoint(
+        place.scheme or "https",
+        place.host,
+        style,  # type: ignore[arg-type]  # no longer "auto"
+        bucket=own["bucket"] if own else None,
+        set_by=set_by,
+        is_guess=addressing == "auto",
+    )
 
 
 def region_of(endpoint: Endpoint) -> str | None:
     """Return the region that one of Alibaba's own host names tells, or None."""
-    host = endpoint.host.partition(":")[0]
-    for pattern in (
-        r"oss-(?!accelerate)([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com",
-        r"([a-z0-9-]+?)(?:-internal)?\.oss\.aliyuncs\.com",
-    ):
-        if match := re.fullmatch(pattern, host):
-            return match[1]
-    return None
+    own = _own(endpoint)
+    return own["region"] or own["dual"] if own else None
+
+
+def kind_of(endpoint: Endpoint) -> EndpointKind | None:
+    """Return which of a region's endpoints it is; None for a host that is not Alibaba's."""
+    own = _own(endpoint)
+    if own is None:
+        return None
+    if own["accelerate"]:
+        return "accelerate"
+    if own["internal"] or own["dual_internal"]:
+        return "internal"
+    return "dual-stack" if own["dual"] else "public"
 
 
 def check_region(region: str | None, endpoint: Endpoint) -> str | None:
@@ -140,9 +207,17 @@ def check_region(region: str | None, endpoint: Endpoint) -> str | None:
     return region or told
 
 
+def _own(endpoint: Endpoint) -> re.Match[str] | None:
+    return _OWN.fullmatch(endpoint.host.partition(":")[0])
+
+
 def _has_no_subdomains(hostname: str) -> bool:
+    return _is_ip(hostname) or _WITHOUT_SUBDOMAINS.fullmatch(hostname) is not None
+
+
+def _is_ip(hostname: str) -> bool:
     try:
         ipaddress.ip_address(hostname)
     except ValueError:
-        return hostname == "localhost"
+        return False
     return True

@@ -7,6 +7,7 @@ sent taken out. No redirect is followed and no ~/.netrc read, and no answer take
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -22,9 +23,11 @@ from airflow_provider_ossresume.oss.answers import reason, shown
 from airflow_provider_ossresume.oss.connections import ERRORS, Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.messages import read_http_date
+from airflow_provider_ossresume.oss.proxies import NO_PROXY
 from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
 
 CONNECT_TIMEOUT = 5.0  # seconds; as alibabacloud-credentials
+LOOK_TIMEOUT = 2.0  # seconds, for whether a service is there at all
 READ_TIMEOUT = 10.0  # seconds of silence; as alibabacloud-credentials
 LONGEST = 20.0  # seconds for the head, and for the body, of an answer to come in, however they trickle
 MAX_ANSWER = 64 * 1024  # bytes; an answer of STS has about two thousand, most of them the token
@@ -84,9 +87,17 @@ class Issuer:
             "lines_timeout": longest,
         }
         self._longest = longest
-        self._settings = environment_settings(origin, proxies=proxies, verify_tls=verify_tls)
-        if direct:
-            self._settings["proxies"] = {}
+        self._settings = environment_settings(origin, proxies=NO_PROXY if direct else proxies, verify_tls=verify_tls)
+
+    def is_there(self) -> bool:
+        """Return whether something listens at the origin, within a second or two."""
+        parts = urlsplit(self.origin)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname or "", port), timeout=LOOK_TIMEOUT).close()
+        except OSError:
+            return False
+        return True
 
     def ask(
         self, what: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -124,7 +135,8 @@ class Issuer:
         return bytes(body)
 
     def _unreachable(self, what: str, error: Exception) -> CredentialsError:
-        said = f"{what} at {self.origin}: {reason(error)}"
+        proxy = self._settings["proxies"].to(self.origin)
+        said = f"{what} at {self.origin}{f' ({proxy})' if proxy else ''}: {reason(error)}"
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return CredentialsError(said)
         return CredentialsUnavailable(f"{said}; is the service up, and does this worker reach it?")

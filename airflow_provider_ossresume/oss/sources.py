@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.oss.issuers import Issuer, split_url
 from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
 
@@ -31,6 +31,7 @@ class EcsRamRole:
             raise ArgumentError("role_name", role_name, "give the role's name, as in the RAM console, not its ARN")
         self._issuer = issuer
         self._role_name = role_name
+        self.is_there = issuer.is_there
 
     def __str__(self) -> str:
         return f"the ECS instance's RAM role{f' {self._role_name}' if self._role_name else ''}"
@@ -80,6 +81,7 @@ class CredentialsUri:
     def __init__(self, issuer: Issuer, path: str) -> None:
         self._issuer = issuer
         self._path = path
+        self.is_there = issuer.is_there
 
     def __str__(self) -> str:
         return f"the credentials URI at {self._issuer.origin}"
@@ -93,6 +95,51 @@ class CredentialsUri:
             hint = "see what the service behind it says" if is_ours else "check credentials_uri"
             raise self._issuer.refused(what, answer, hint=hint, secrets=(self._path,), retryable=is_ours)
         return self._issuer.issued(what, answer, fields)
+
+
+class OfTheWorker:
+    """Credentials that the worker has without an Access Key: of its ECS instance's role, else of a credentials URI.
+
+    The first source that issues some is asked from then on, and no other: a transfer keeps its caller.
+
+    :param ecs: None when the environment forbids it
+    :param uri: None when the environment names none
+    """
+
+    def __init__(self, ecs: EcsRamRole | None, uri: CredentialsUri | None) -> None:
+        self._sources = [source for source in (ecs, uri) if source is not None]
+        self._taken: EcsRamRole | CredentialsUri | None = None
+
+    def __str__(self) -> str:
+        return str(self._taken or "this worker's own credentials")
+
+    def fetch(self) -> TemporaryCredentials:
+        """Ask for new ones.
+
+        :raises CredentialsUnavailable: when a source that is there cannot answer now: another one is another caller
+        :raises CredentialsError: when the worker has none
+        """
+        if self._taken is not None:
+            return self._taken.fetch()
+        reasons: list[str] = []
+        for source in self._sources:
+            if not source.is_there():
+                reasons.append(f"{source}: nothing answers")
+                continue
+            try:
+                issued = source.fetch()
+            except CredentialsUnavailable:
+                raise
+            except CredentialsError as error:
+                reasons.append(str(error))
+            else:
+                self._taken = source
+                return issued
+        raise CredentialsError(
+            "this worker has no credentials of its own: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET in its "
+            "environment, give its pod an OIDC token (RRSA) or its ECS instance a RAM role, or name a connection "
+            f"[{'; '.join(reasons) or 'ALIBABA_CLOUD_ECS_METADATA_DISABLED is true'}]"
+        )
 
 
 def split_credentials_uri(uri: str) -> tuple[str, str]:

@@ -183,7 +183,11 @@ def test_connections_of_other_types_are_saved_as_ever(form: Form) -> None:
     assert "oss_resume" not in str(stored("other").extra)
 
 
-def test_the_form_has_no_host_port_and_schema(form: Form) -> None:
-    behaviour = OSSResumeHook.get_ui_field_behaviour()
+def test_host_port_and_schema_are_filled_in_and_reach_the_hook(form: Form) -> None:
+    assert OSSResumeHook.get_ui_field_behaviour()["hidden_fields"] == []
+    place = {"host": "http://10.0.0.8", "port": "9000", "schema": "a-bucket"}
 
-    assert set(behaviour["hidden_fields"]) == {"host", "port", "schema"}
+    assert form.save("by_host", {**form.new(), **place}, region="cn-hangzhou") == ""
+
+    hook = OSSResumeHook("by_host")
+    assert (str(hook.get_conn().endpoint), hook.settings.bucket) == ("http://10.0.0.8:9000", "a-bucket")

@@ -145,7 +145,7 @@ def test_it_takes_no_connection_type_of_another_provider() -> None:
 
 
 def test_the_forms_fields_are_the_settings_that_the_hook_reads() -> None:
-    not_fields = {"conn_id", "conn_type", "access_key_id", "access_key_secret", "auth"}
+    not_fields = {"conn_id", "conn_type", "access_key_id", "access_key_secret", "auth", "endpoint_set_by"}
     read = [*dataclasses.fields(ConnectionSettings), *dataclasses.fields(AuthFields)]
 
     assert {field.name for field in read} - not_fields == set(CONN_FIELDS)
@@ -179,7 +179,7 @@ def test_every_choice_of_the_form_is_one_that_the_hook_takes(connections: Any) -
     for name, field in CONN_FIELDS.items():
         for choice in field["schema"].get("enum", ()):
             extra = {"region": "cn-hangzhou", **needed, name: choice}
-            if choice == "custom":
+            if choice in ("custom", "path", "cname"):  # none of Alibaba's own
                 extra["endpoint"] = "https://oss.example.com"
             connections.add(**fixed, extra=extra)
             assert OSSResumeHook().get_conn(), (name, choice)
@@ -266,13 +266,13 @@ def test_airflow_has_nothing_to_complain_of(command_line: CommandLine) -> None:
     assert complaints == []
 
 
-def test_the_form_hides_what_oss_has_not_and_names_what_it_has() -> None:
+def test_the_form_shows_every_field_that_counts() -> None:
     from airflow.providers_manager import ProvidersManager
 
     behaviour = ProvidersManager().field_behaviours["oss_resume"]
 
-    # The Test button of 3.3 wants a port.
-    assert set(behaviour["hidden_fields"]) == ({"host", "schema"} if READS_FORM else {"host", "port", "schema"})
+    assert behaviour["hidden_fields"] == []
+    assert behaviour["relabeling"]["schema"] == "Bucket (schema)"
     assert behaviour["relabeling"]["login"] == "Access Key ID"
     assert behaviour["relabeling"]["password"] == "Access Key Secret"
 
@@ -299,7 +299,7 @@ def test_the_form_of_airflow_3_has_labels_choices_and_defaults() -> None:
     form = json.loads(done.stdout.splitlines()[-1])
 
     assert form["standard_fields"]["login"]["title"] == "Access Key ID"
-    assert form["standard_fields"]["host"]["hidden"]
+    assert not any((form["standard_fields"].get(name) or {}).get("hidden") for name in ("host", "port", "url_schema"))
     assert list(form["extra_fields"]) == list(CONN_FIELDS)
     for name, field in CONN_FIELDS.items():
         shown = form["extra_fields"][name]

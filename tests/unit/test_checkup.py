@@ -152,7 +152,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no bucket at all": ({"bucket": "No_Bucket"}, "OSS bucket names have 3 to 63"),
     "a bucket's own domain": ({"bucket": None, "addressing": "cname"}, "answers for buckets only"),
     "acceleration": ({"bucket": None, "endpoint": None, "endpoint_kind": "accelerate"}, "answers for buckets only"),
-    "no endpoint": ({"endpoint": "oss.example.com"}, "begin it with https://"),
+    "no endpoint": ({"endpoint": "ftp://oss.example.com"}, "begin it with https://"),
 }
 
 
@@ -220,7 +220,10 @@ WAYS: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
         lambda: {"endpoint": f"http://127.0.0.1:{closed_port()}"},
         "nothing listens there; check host and port",
     ),
-    "no such host": (lambda: {"endpoint": "http://oss.invalid"}, "no name server knows this host; check endpoint and"),
+    "no such host": (
+        lambda: {"endpoint": "http://oss.invalid"},
+        "no name server knows this host; set addressing to cname if oss.invalid is the",
+    ),
     "no proxy": (
         lambda: {"endpoint": "http://oss.invalid", "proxy": f"http://u:hunter2@127.0.0.1:{closed_port()}"},
         "check the connection's Proxy, or HTTPS_PROXY and NO_PROXY of this machine",

@@ -605,10 +605,12 @@ def test_a_wrong_secret_is_told_from_a_missing_permission(oss: LocalOSS) -> None
 
 def test_an_answer_that_is_no_xml_is_an_error_by_its_status() -> None:
     with Scripted(an_answer(502, b"<html><h1>Bad Gateway")) as server:
+        url = server.url
         error = failure(ServiceError, lambda: server.client(attempts=2).list_parts(TARGET, "ID"))
 
     assert (error.status, error.code, error.request_id, error.retryable) == (502, "", "", True)
-    assert str(error) == "ListParts oss://bucket/key answered 502"
+    asked = f"{url}, endpoint set by endpoint, addressing path by auto"
+    assert str(error) == f"ListParts oss://bucket/key answered 502 [asked {asked}]"
     assert len(server.heads) == 2
 
 
@@ -1120,15 +1122,59 @@ def test_the_environments_proxy_is_taken_but_for_where_it_says_no(no_environment
     with Scripted(an_answer(200, **{"Content-Length": "7"})) as proxy:
         no_environment.setenv("HTTP_PROXY", proxy.url)
         no_environment.setenv("http_proxy", proxy.url)
-        through = a_scripted_client("http://oss.example.com")
+        assert a_scripted_client("http://oss.example.com").head_object(TARGET).size == 7
         no_environment.setenv("NO_PROXY", "example.com")
         no_environment.setenv("no_proxy", "example.com")
         around = a_scripted_client("http://oss.example.com", read_timeout=1, connect_timeout=1)
 
-        assert through.head_object(TARGET).size == 7
         failure(ConnectionFailed, lambda: around.head_object(TARGET))
 
     assert len(proxy.heads) == 1
+
+
+def test_the_host_of_a_bucket_may_be_past_the_proxy(oss: LocalOSS, no_environment: pytest.MonkeyPatch) -> None:
+    """As an administrator opens the way to one bucket, and no other."""
+    no_environment.setenv("http_proxy", oss.endpoint)  # the local server answers as a proxy would
+    no_environment.setenv("no_proxy", "bucket.oss.invalid")
+    key = StaticCredentials(oss.access_key_id, oss.access_key_secret)
+    client = a_scripted_client("http://oss.invalid", credentials=key)
+
+    error = failure(ConnectionFailed, lambda: client.head_object(ObjectRef("bucket", "key")))
+    assert "[asked http://bucket.oss.invalid, endpoint set by endpoint, addressing virtual by auto]" in str(error)
+    failure(NoSuchBucket, lambda: client.list_parts(ObjectRef("another-bucket", "key"), "ID"))
+    assert len(oss.requests) == 1
+
+
+def test_an_error_on_the_way_names_the_place_the_proxy_and_what_set_them(no_environment: pytest.MonkeyPatch) -> None:
+    port = closed_port()
+    no_environment.setenv("ALL_PROXY", f"somebody:proxy-password@127.0.0.1:{port}")
+
+    error = failure(ConnectionFailed, lambda: a_scripted_client("https://oss.example.com").head_object(TARGET))
+
+    assert str(error).endswith(
+        "[asked https://bucket.oss.example.com, endpoint set by endpoint, addressing virtual by auto, "
+        f"proxy http://127.0.0.1:{port} set by ALL_PROXY in the environment]"
+    )
+    assert "proxy-password" not in everything_about(error)
+
+
+def test_a_certificate_that_names_the_domain_and_not_the_bucket_below_it_leads_to_the_addressing(
+    tmp_path: Path, no_environment: pytest.MonkeyPatch
+) -> None:
+    certificate = a_certificate(tmp_path / "other.pem", address="127.0.0.2")
+    with Scripted(certificate=certificate) as server:
+        endpoint = server.url.replace("127.0.0.1", "oss.localhost")  # a name below localhost leads to loopback
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("socket.getaddrinfo", _to_loopback(socket.getaddrinfo))
+            client = a_scripted_client(endpoint, verify_tls=str(certificate))
+            error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
+
+    assert "the certificate is another host's; set addressing to cname if oss.localhost is the bucket's" in str(error)
+    assert not error.retryable
+
+
+def _to_loopback(real: Any) -> Any:
+    return lambda host, *rest, **more: real("127.0.0.1", *rest, **more)
 
 
 def test_a_proxy_of_the_connection_goes_before_the_environments(no_environment: pytest.MonkeyPatch) -> None:
@@ -1454,11 +1500,19 @@ def test_a_certificate_of_another_host_is_refused(tmp_path: Path, no_environment
     assert server.connections == 1
 
 
-@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_an_admin_may_switch_the_check_off(certificate: Path, no_environment: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("error:Unverified HTTPS request")
+def test_an_admin_may_switch_the_check_off_which_is_said_once(
+    certificate: Path, no_environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     no_environment.setenv("REQUESTS_CA_BUNDLE", "/of/no/use")
-    with Scripted(an_answer(200, **HEAD_OK), certificate=certificate) as server:
-        assert server.client(verify_tls=False).head_object(TARGET).size == 7
+    with Scripted(an_answer(200, **HEAD_OK), certificate=certificate) as server, caplog.at_level("WARNING"):
+        url, client = server.url, server.client(verify_tls=False)
+        for _ in range(2):
+            assert client.with_headers({}).head_object(TARGET).size == 7
+
+    assert [each.getMessage() for each in caplog.records] == [
+        f"verify_tls is off: whoever is on the way to {url} can read and change what is sent"
+    ]
 
 
 def test_a_ca_bundle_that_is_not_there_is_named_by_an_error_of_ours(tmp_path: Path) -> None:

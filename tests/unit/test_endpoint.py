@@ -9,6 +9,7 @@ from airflow_provider_ossresume.oss.endpoint import (
     Endpoint,
     check_region,
     endpoint_for,
+    kind_of,
     parse_endpoint,
     quote_key,
     region_of,
@@ -29,6 +30,15 @@ from airflow_provider_ossresume.oss.endpoint import (
         ("http://LOCALHOST", Endpoint("http", "localhost", "path")),
         ("http://[::1]:4000", Endpoint("http", "[::1]:4000", "path")),
         ("http://10.0.0.8", Endpoint("http", "10.0.0.8", "path")),
+        # Names that have no names below them: of Docker Compose, of Kubernetes.
+        ("http://local-oss:9000", Endpoint("http", "local-oss:9000", "path")),
+        ("http://oss.storage.svc", Endpoint("http", "oss.storage.svc", "path")),
+        ("http://oss.storage.svc.cluster.local:80", Endpoint("http", "oss.storage.svc.cluster.local:80", "path")),
+        ("http://host.docker.internal:9000", Endpoint("http", "host.docker.internal:9000", "path")),
+        # A bare host is asked by https.
+        ("oss-cn-hangzhou.aliyuncs.com", Endpoint("https", "oss-cn-hangzhou.aliyuncs.com", "virtual")),
+        ("oss.example.com:8443", Endpoint("https", "oss.example.com:8443", "virtual")),
+        ("[::1]:4000", Endpoint("https", "[::1]:4000", "path")),
     ],
 )
 def test_an_endpoint_is_read_with_the_addressing_that_its_host_allows(url: str, endpoint: Endpoint) -> None:
@@ -36,7 +46,7 @@ def test_an_endpoint_is_read_with_the_addressing_that_its_host_allows(url: str, 
 
 
 @pytest.mark.parametrize("addressing", ["virtual", "path", "cname"])
-@pytest.mark.parametrize("host", ["127.0.0.1:80", "oss.example.com"])
+@pytest.mark.parametrize("host", ["localhost:80", "oss.example.com"])
 def test_an_addressing_that_was_chosen_stands(host: str, addressing: str) -> None:
     assert parse_endpoint(f"http://{host}", addressing=addressing).addressing == addressing  # type: ignore[arg-type]
 
@@ -45,8 +55,6 @@ def test_an_addressing_that_was_chosen_stands(host: str, addressing: str) -> Non
     ("url", "reason"),
     [
         ("", "begin it with https://"),
-        ("oss-cn-hangzhou.aliyuncs.com", "begin it with https://"),
-        ("oss-cn-hangzhou.aliyuncs.com:443", "begin it with https://"),
         ("//oss-cn-hangzhou.aliyuncs.com", "begin it with https://"),
         ("ftp://oss-cn-hangzhou.aliyuncs.com", "begin it with https://"),
         ("https://", "begin it with https://"),
@@ -88,6 +96,53 @@ def test_a_password_is_refused_without_being_shown(url: str) -> None:
     assert "topsecret" not in f"{refused.value} {refused.value!r} {vars(refused.value)}"
 
 
+@pytest.mark.parametrize("addressing", ["auto", "virtual", "cname"])
+@pytest.mark.parametrize(
+    ("host", "bucket"),
+    [
+        ("oss-cn-hangzhou.aliyuncs.com", "my-bucket"),
+        ("oss-cn-hangzhou-internal.aliyuncs.com", "my-bucket"),
+        ("cn-hangzhou.oss.aliyuncs.com", "my-bucket"),
+        ("oss-accelerate.aliyuncs.com", "oss-bucket"),
+        ("oss-accelerate-overseas.aliyuncs.com:443", "123"),
+    ],
+)
+def test_a_bucket_before_one_of_alibabas_hosts_is_taken_off(host: str, bucket: str, addressing: str) -> None:
+    endpoint = parse_endpoint(f"https://{bucket}.{host}", addressing=addressing)  # type: ignore[arg-type]
+
+    assert endpoint == Endpoint("https", host, "virtual", bucket=bucket)
+    assert endpoint.url("another", "k", {}) == f"https://another.{host}/k"
+
+
+@pytest.mark.parametrize(
+    ("url", "addressing", "says"),
+    [
+        ("http://10.0.0.8:9000", "virtual", r"^addressing='virtual': the address 10\.0\.0\.8 has no sub-domains"),
+        ("http://[::1]", "virtual", r"^addressing='virtual': the address ::1 has no sub-domains; choose path"),
+        ("https://oss-cn-hangzhou.aliyuncs.com", "path", r"^addressing='path': OSS takes no such request at oss-cn-h"),
+        ("https://b-1.oss-cn-hangzhou.aliyuncs.com", "path", r"^addressing='path': .* choose auto$"),
+        ("https://oss-cn-hangzhou.aliyuncs.com", "cname", r"^addressing='cname': OSS takes no such request"),
+    ],
+)
+def test_an_addressing_that_a_host_cannot_have_is_refused(url: str, addressing: str, says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        parse_endpoint(url, addressing=addressing)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("oss-cn-hangzhou.aliyuncs.com", "public"),
+        ("b-1.oss-cn-hangzhou-internal.aliyuncs.com", "internal"),
+        ("cn-hangzhou.oss.aliyuncs.com", "dual-stack"),
+        ("oss-accelerate-overseas.aliyuncs.com", "accelerate"),
+        ("oss.example.com", None),
+    ],
+)
+def test_alibabas_host_names_tell_which_endpoint_it_is(url: str, kind: str | None) -> None:
+    assert kind_of(parse_endpoint(url)) == kind
+
+
 def test_an_unknown_addressing_is_refused() -> None:
     with pytest.raises(ArgumentError, match="addressing='subdomain': choose one of auto, virtual, path, cname"):
         parse_endpoint("https://host", addressing="subdomain")  # type: ignore[arg-type]
@@ -124,7 +179,7 @@ def test_alibabas_endpoints_are_made_from_the_region_and_mostly_tell_it(
         ("http://[::1]:4000", None),
         ("https://oss-cn-hangzhou.aliyuncs.com.evil.example", None),
         ("https://xoss-cn-hangzhou.aliyuncs.com", None),
-        ("https://oss-x.oss-cn-hangzhou.aliyuncs.com", None),  # a bucket's own host
+        ("https://oss-x.oss-cn-hangzhou.aliyuncs.com", "cn-hangzhou"),  # a bucket's own host
     ],
 )
 def test_only_alibabas_own_host_names_tell_a_region(url: str, region: str | None) -> None:

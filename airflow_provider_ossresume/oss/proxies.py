@@ -1,0 +1,109 @@
+"""Which proxy leads to which host: the one that is given, else the worker's environment, as requests reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from requests.utils import select_proxy, should_bypass_proxies
+from urllib3.util import Url, parse_url
+
+from airflow_provider_ossresume.errors import ArgumentError
+
+SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+NO_PROXY: Mapping[str, str] = {"all": ""}  # as what is given: whatever the environment says
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy, and the setting that names it. Its user name and password are not shown.
+
+    :ivar url: with its scheme
+    """
+
+    url: str = field(repr=False)
+    set_by: str
+
+    def __str__(self) -> str:
+        return f"proxy {_without_password(self.url)} set by {self.set_by}"
+
+
+class Proxies:
+    """The proxies of one client. Each host that is talked to is judged for itself, by NO_PROXY too.
+
+    :param given: as in requests: an URL by scheme, or by scheme and host; an empty URL is no proxy. NO_PROXY does not
+        concern these.
+    :raises ArgumentError: for one that cannot be used
+    """
+
+    def __init__(self, given: Mapping[str, str] | None) -> None:
+        said = dict(given or {})
+        self._no_proxy = said.pop("no_proxy", None)
+        self._given = {name: url and parse_proxy("proxy", url) for name, url in said.items()}
+        self._environment = getproxies()
+
+    def to(self, url: str) -> Proxy | None:
+        """Return the proxy to a URL; None when there is none.
+
+        :raises ArgumentError: when the environment holds one that cannot be used
+        """
+        if (given := select_proxy(url, self._given)) is not None:
+            return Proxy(given, "proxy") if given else None
+        found = select_proxy(url, self._environment)
+        if not found or should_bypass_proxies(url, no_proxy=self._no_proxy):
+            return None
+        variable = _variable(urlsplit(url).scheme, found)
+        return Proxy(parse_proxy(variable, found), f"{variable} in the environment")
+
+
+def parse_proxy(argument: str, url: str) -> str:
+    """Return a proxy's URL with its scheme: ``host:3128`` stands for ``http://host:3128``.
+
+    :param argument: the field, or the environment's variable
+    :raises ArgumentError: for what is no proxy; none of it is shown, as it may be the password
+    """
+    text = url.strip()
+    text = text if "://" in text else f"http://{text.removeprefix('//')}"
+    # Read as requests reads it: a "/" or "#" in a password ends the host, and the password would stand in its errors.
+    try:
+        parts = parse_url(text)
+    except ValueError:
+        parts = Url()
+    whose = "" if argument == "proxy" else "the environment of this worker holds it; "
+    if not parts.host or parts.scheme not in SCHEMES or parts.path not in (None, "", "/") or parts.query:
+        raise ArgumentError(
+            argument, "…", f"{whose}write it as http://host:3128 or http://user:password@host:3128, other signs as in "
+            "%2F"
+        )  # fmt: skip
+    if parts.scheme.startswith("socks") and not _has_socks():
+        raise ArgumentError(
+            argument, _without_password(text), f"{whose}a SOCKS proxy needs the package PySocks; install it on this "
+            "worker, or name an http:// proxy"
+        )  # fmt: skip
+    return text
+
+
+def _has_socks() -> bool:
+    try:
+        import_module("socks")
+    except ImportError:
+        return False
+    return True
+
+
+def _variable(scheme: str, proxy: str) -> str:
+    """Return the environment's variable that holds a proxy; in lower case it counts first."""
+    wanted = (f"{scheme}_proxy", "all_proxy")
+    names = [name for name, value in os.environ.items() if name.lower() in wanted and value == proxy]
+    # On macOS and Windows the system's settings count where there is none.
+    return min(names, key=lambda name: (wanted.index(name.lower()), name.isupper()), default=wanted[0])
+
+
+def _without_password(url: str) -> str:
+    parts = parse_url(url)
+    return str(parts._replace(auth=None, path=None, query=None, fragment=None))
