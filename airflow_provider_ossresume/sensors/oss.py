@@ -133,7 +133,7 @@ class OSSObjectSensor(BaseSensorOperator):
     def hook(self) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
 
-        return OSSResumeHook(self.oss_conn_id, region=self.region)  # type: ignore[arg-type,unused-ignore]
+        return OSSResumeHook(self.oss_conn_id, region=self.region)
 
     def execute(self, context: Any) -> Any:
         """Wait, in the worker or in the triggerer; return the URIs of what was found.

@@ -145,7 +145,7 @@ class OSSObjectTrigger(BaseTrigger):
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # in a thread: importing requests takes a while
 
         hook = OSSResumeHook(
-            self.oss_conn_id,  # type: ignore[arg-type,unused-ignore]
+            self.oss_conn_id,
             region=self.region,
             transfer_config=ONE_LOOK,
         )

@@ -51,15 +51,7 @@ OF_DAG_AUTHORS = [
     importlib.import_module(f"airflow_provider_ossresume.{name}")
     for name in ("operators.oss", "operators.objects", "operators.janitor", "sensors.oss", "hooks.oss")
 ]
-NOT_TEMPLATED = {
-    "preserve_mtime",
-    "create_parents",
-    "deferrable",
-    "wildcard_match",
-    "use_regex",
-    "must_not_exist",
-    "check_fn",
-}
+NOT_TEMPLATED = {"check_fn"}  # a function; every flag is templated
 
 
 def arguments_of(operator: type) -> dict[str, Any]:
