@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from airflow_provider_ossresume.errors import NoSuchKey
+from airflow_provider_ossresume.errors import NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.patterns import KeyPattern
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
+from airflow_provider_ossresume.transfer.config import TransferConfig
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
@@ -46,6 +48,33 @@ class Look:
         said = [finding.says for finding in self.findings if finding.is_met == self.is_done]
         more = f"; and {len(said) - MOST_SHOWN} more" if len(said) > MOST_SHOWN else ""
         return "; ".join(said[:MOST_SHOWN]) + more
+
+
+class Patience:
+    """How often, and for how long, looks that send each request once may fail in a row.
+
+    As a worker's client sends a request again: ``part_retries`` times, within ``retry_max_time``.
+
+    :ivar longest: seconds that a wait may last which OSS asks for
+    """
+
+    def __init__(self) -> None:
+        config = TransferConfig.of(None)
+        self._most, self.longest = config.part_retries, config.retry_max_time
+        self._failures = 0
+        self._began = 0.0
+
+    def bears(self, error: OSSResumeError) -> bool:
+        """Count a failure; True when another look may follow it."""
+        now = time.monotonic()
+        self._began = self._began if self._failures else now
+        self._failures += 1
+        return self._failures <= self._most and now - self._began + asked_wait(error) < self.longest
+
+
+def asked_wait(error: Exception) -> float:
+    """Return the seconds that OSS asks to wait; 0 when it does not ask."""
+    return getattr(error, "retry_after", None) or 0.0
 
 
 def look(oss: OssClient, wanted: Wanted, *, check: Check | None = None) -> Look:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_ossresume._airflow import BaseTrigger, TriggerEvent, read_connection
 from airflow_provider_ossresume.errors import OSSResumeError, error_to_data
+from airflow_provider_ossresume.hooks.object_lookup import Patience, asked_wait
 from airflow_provider_ossresume.model.waiting import Wanted
-from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.triggers.threads import threads
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class OSSObjectTrigger(BaseTrigger):
     async def _wait(self) -> dict[str, Any]:
         """Look until there is an event."""
         hook: OSSResumeHook | None = None
-        patience = _Patience()
+        patience = Patience()
         pause = 0.0 if self.look_at_once else self.poke_interval
         while True:
             await asyncio.sleep(min(pause, self._left()))
@@ -107,21 +107,21 @@ class OSSObjectTrigger(BaseTrigger):
                 look = await self._in_time(_in_a_thread(_look_once, hook, self.wanted))
             except _OutOfTime:
                 return self._timed_out("OSS did not answer in time")
-            except Exception as error:
+            except Exception as error:  # whatever it is, the next look may mend it or the task is told
                 if not self._is_borne(error, patience):
                     raise
-                pause = max(pause, min(_asked_wait(error), patience.longest))
+                pause = max(pause, min(asked_wait(error), patience.longest))
                 self.log.warning("This look failed, the next one follows in %.0f s at most: %s", pause, error)
                 says = "the last look failed"
             else:
                 if look.is_done:
                     return {"status": "success", "matches": look.matches}
                 self.log.info("Waiting for %s: %s", self.wanted, look)
-                patience, says = _Patience(), str(look)
+                patience, says = Patience(), str(look)
             if self._left() <= 0:
                 return self._timed_out(says)
 
-    def _is_borne(self, error: Exception, patience: _Patience) -> bool:
+    def _is_borne(self, error: Exception, patience: Patience) -> bool:
         """True when the next look may mend it. A failure of the last one is the task's, as in a worker."""
         if isinstance(error, OSSResumeError) and not error.retryable:
             return False
@@ -171,27 +171,6 @@ class OSSObjectTrigger(BaseTrigger):
 
 class _OutOfTime(Exception):
     """No answer came before the deadline, nor soon after it."""
-
-
-class _Patience:
-    """How often, and for how long, looks may fail in a row: as the client of a worker sends a request again."""
-
-    def __init__(self) -> None:
-        config = TransferConfig.of(None)
-        self._most, self.longest = config.part_retries, config.retry_max_time
-        self._failures = 0
-        self._began = 0.0
-
-    def bears(self, error: OSSResumeError) -> bool:
-        now = time.monotonic()
-        self._began = self._began if self._failures else now
-        self._failures += 1
-        return self._failures <= self._most and now - self._began + _asked_wait(error) < self.longest
-
-
-def _asked_wait(error: Exception) -> float:
-    """Return the seconds that OSS asks to wait."""
-    return getattr(error, "retry_after", None) or 0.0
 
 
 async def _in_a_thread(function: Callable[..., T], *arguments: Any) -> T:
