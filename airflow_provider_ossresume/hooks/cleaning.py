@@ -243,7 +243,8 @@ def listable_store(argument: str, choice: str, *, context: Mapping[str, Any] | N
     check_text(argument, choice)
     if reason := _CANNOT_BE_LISTED.get(choice):
         raise ArgumentError(argument, choice, reason)
-    store = select_store(choice, context=context)
+    is_listable = choice in ("variable", "file") or choice.startswith("file:")
+    store = select_store(choice, context=context) if is_listable else None
     if not isinstance(store, (FileCheckpointStore, VariableCheckpointStore)):
         raise ArgumentError(argument, choice, "choose variable, file or file:FOLDER")
     return store

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -16,7 +18,14 @@ import pytest
 
 from airflow_provider_ossresume import _airflow
 from airflow_provider_ossresume._airflow import AIRFLOW_3, AirflowException, AirflowFailException
-from airflow_provider_ossresume.errors import OSSResumeError, StoreUnavailable, SupervisorGone, TrySuperseded
+from airflow_provider_ossresume.checkpoints.select import select_store
+from airflow_provider_ossresume.errors import (
+    ArgumentError,
+    OSSResumeError,
+    StoreUnavailable,
+    SupervisorGone,
+    TrySuperseded,
+)
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from tests.world import some_bytes
 
@@ -241,6 +250,129 @@ def test_a_back_end_whose_connection_breaks_is_a_store_that_is_down(
     assert "The checkpoint could not be saved" in said
     assert connected.object("bucket", "key") == some_bytes(500_000)
     assert connected.uploads("bucket") == []
+
+
+# --- threads and processes of the author's own ------------------------------------------------------------------------
+
+
+def in_a_thread(function: Callable[[], str]) -> str:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+def in_a_forked_process(function: Callable[[], str]) -> str:
+    said, say = os.pipe()
+    if not (child := os.fork()):
+        try:
+            os.write(say, function().encode())
+        finally:
+            os._exit(0)
+    os.close(say)
+    with os.fdopen(said) as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return text
+
+
+def what_is_chosen(choice: str, context: Mapping[str, Any]) -> str:
+    try:
+        return type(select_store(choice, context=context)).__name__
+    except ArgumentError as error:
+        return str(error)
+
+
+REFUSED = ("variable", "xcom", "task_state")
+
+ELSEWHERE = pytest.mark.parametrize(
+    ("elsewhere", "refusal"),
+    [
+        pytest.param(
+            in_a_thread,
+            "can only be called from the task's main thread",
+            marks=pytest.mark.skipif(not AIRFLOW_3, reason="2.11 has a database session for each thread"),
+        ),
+        (in_a_forked_process, "A process that the task forked must not use the task's connection"),
+    ],
+    ids=["thread", "forked process"],
+)
+
+
+@ELSEWHERE
+def test_where_airflow_must_not_be_called_auto_is_a_file_and_its_stores_are_refused(
+    dag: Any, elsewhere: Callable[[Callable[[], str]], str], refusal: str
+) -> None:
+    from tests.airflow.runs import call_in_a_task
+
+    def choose(context: Mapping[str, Any]) -> list[str]:
+        return [elsewhere(partial(what_is_chosen, choice, context)) for choice in ("auto", "file", "memory", *REFUSED)]
+
+    auto, file, memory, *refused = call_in_a_task(dag, choose)
+
+    assert (auto, file, memory) == ("FileCheckpointStore", "FileCheckpointStore", "MemoryCheckpointStore")
+    for choice, said in zip(REFUSED, refused, strict=True):
+        assert said.startswith(f"checkpoint='{choice}'")
+        assert refusal in said
+        assert "use file or file:FOLDER" in said
+
+
+@ELSEWHERE
+def test_where_airflow_must_not_be_called_a_hook_needs_its_connection_looked_up_before(
+    dag: Any, connected: LocalOSS, tmp_path: Path, elsewhere: Callable[[Callable[[], str]], str], refusal: str
+) -> None:
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+    from tests.airflow.runs import call_in_a_task
+
+    (tmp_path / "source").write_bytes(b"some bytes")
+
+    def upload(hook: OSSResumeHook) -> str:
+        try:
+            return hook.upload_file(tmp_path / "source", "key", "bucket").outcome
+        except ArgumentError as error:
+            return str(error)
+
+    def upload_both_ways(context: Mapping[str, Any]) -> list[str]:
+        ready = OSSResumeHook()
+        ready.get_conn()
+        return [elsewhere(partial(upload, hook)) for hook in (ready, OSSResumeHook())]
+
+    with_connection, without = call_in_a_task(dag, upload_both_ways)
+
+    assert with_connection == "transferred"
+    assert without.startswith("oss_conn_id='oss_default'")
+    assert refusal in without
+    assert "get_conn()" in without
+
+
+def test_the_log_says_once_what_a_file_means_there(dag: Any, caplog: pytest.LogCaptureFixture) -> None:
+    from airflow_provider_ossresume.checkpoints import select
+    from tests.airflow.runs import call_in_a_task
+
+    select._warn_once.cache_clear()
+
+    def choose(context: Mapping[str, Any]) -> str:
+        def twice() -> str:
+            with caplog.at_level("WARNING"):
+                caplog.clear()
+                what_is_chosen("auto", context)
+                what_is_chosen("auto", context)
+                return caplog.text
+
+        return in_a_forked_process(twice)
+
+    assert call_in_a_task(dag, choose).count("The checkpoint is a file on this worker instead") == 1
+
+
+@pytest.mark.skipif(release() < (3, 2), reason="there nothing locks the socket")
+@ON_AIRFLOW_3
+def test_under_a_supervisor_with_a_locked_socket_threads_may_call_airflow(supervisor: socket.socket) -> None:
+    assert in_a_thread(lambda: str(_airflow.why_not_callable({}))) == "None"
+
+
+@pytest.mark.skipif(release() >= (3, 2), reason="there the socket has a lock")
+@ON_AIRFLOW_3
+def test_under_a_supervisor_without_a_lock_only_the_main_thread_may_call_airflow(supervisor: socket.socket) -> None:
+    assert "main thread" in in_a_thread(lambda: str(_airflow.why_not_callable({})))
+    assert _airflow.why_not_callable({}) is None
 
 
 # --- the end of a try that is over ------------------------------------------------------------------------------------

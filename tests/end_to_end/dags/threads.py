@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, Context
 
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
-UPLOADS = 200
+UPLOADS = 40
 PROCESSES = 3
 
 
