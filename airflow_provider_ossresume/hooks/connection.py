@@ -101,10 +101,9 @@ class ConnectionSettings:
             **{name: extra.text(name) for name in TIMEOUTS},
         )
         if unknown := extra.unknown():
-            _warn(conn_id, f"nothing reads the extra {unknown}; correct or remove it")
+            _warn_of_unknown(conn_id, unknown)
         if unused := unused_fields(settings._auth_settings("")):
-            mode = settings.auth_type or "access_key"
-            _warn(conn_id, f"auth_type {mode!r} does not use {', '.join(unused)}; is it the auth_type that you mean?")
+            _warn_of_unused(conn_id, settings.auth_type or "access_key", ", ".join(unused))
         return settings
 
     @classmethod
@@ -284,7 +283,14 @@ def _bucket_in(endpoint: str | None) -> str | None:
     return parse_endpoint(endpoint).bucket if endpoint else None
 
 
+# Once a process: a triggerer reads a connection for each of its sensors.
+
+
 @lru_cache(maxsize=10_000)
-def _warn(conn_id: str, what: str) -> None:
-    """Warn about a connection, once a process: a triggerer reads it for each of its sensors."""
-    log.warning("Connection %r: %s", conn_id, what)
+def _warn_of_unknown(conn_id: str, names: str) -> None:
+    log.warning("Connection %r: nothing reads the extra %s; correct or remove it", conn_id, names)
+
+
+@lru_cache(maxsize=10_000)
+def _warn_of_unused(conn_id: str, auth_type: str, names: str) -> None:
+    log.warning("Connection %r: auth_type %r does not use %s; is it the one that you mean?", conn_id, auth_type, names)

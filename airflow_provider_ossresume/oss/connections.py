@@ -18,7 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from itertools import chain
 from typing import Any
@@ -58,11 +58,11 @@ def _check_bundle(path: str, *, is_given: bool) -> None:
     variable = "REQUESTS_CA_BUNDLE" if os.environ.get("REQUESTS_CA_BUNDLE") else "CURL_CA_BUNDLE"
     argument = "ca_bundle" if is_given else variable
     step = "correct it" if is_given else "the environment of this worker holds it; correct it"
-    if not os.path.exists(path):
-        raise ArgumentError(argument, path, f"there is no such file on this worker; {step}")
     try:
         _bundle(path)
-    except (OSError, ssl.SSLError) as error:
+    except FileNotFoundError:
+        raise ArgumentError(argument, path, f"there is no such file on this worker; {step}") from None
+    except OSError as error:  # an ssl.SSLError is one
         why = getattr(error, "strerror", None) or error
         raise ArgumentError(argument, path, f"no certificates can be read there ({why}); {step}") from None
 
@@ -177,7 +177,7 @@ class Connections:
 
 
 def _read_bundle(pool: Any) -> None:
-    """Read the CA bundle once for all connections of a pool; each would read it for itself, which takes 16 ms."""
+    """Read the CA bundle once for all connections; each would read it for itself, which takes 16 ms."""
     file, folder = getattr(pool, "ca_certs", None), getattr(pool, "ca_cert_dir", None)
     if path := file or folder:  # else there is nothing to verify
         pool.conn_kw["ssl_context"] = _bundle(path)
@@ -185,6 +185,12 @@ def _read_bundle(pool: Any) -> None:
 
 
 def _bundle(path: str) -> ssl.SSLContext:
+    found = os.stat(path)
+    return _read_at(path, (found.st_mtime_ns, found.st_size, found.st_ino))
+
+
+@lru_cache(maxsize=8)
+def _read_at(path: str, _: tuple[int, ...]) -> ssl.SSLContext:
     context = create_urllib3_context()
     context.load_verify_locations(*((None, path) if os.path.isdir(path) else (path, None)))
     return context

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,12 @@ from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from tests.airflow.conftest import Connections
 from tests.issuers import KEY_ID, KEY_SECRET, PROVIDER, ROLE, Metadata, Service, Sts, Told, Uri, refusal
+from tests.unit.test_client import closed_port
 from tests.world import BUCKET, PART, a_file
 
 OIDC_TOKEN = "the-OIDC-token-0af6"
 MODES = ("ram_role_arn", "ecs_ram_role", "oidc", "credentials_uri")
 CONFIG = {"part_size": PART, "multipart_threshold": PART, "max_concurrency": 4, "part_retries": 2}
-OF_THE_WORKER = (
-    "ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_ROLE_SESSION_NAME", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
-    "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_CREDENTIALS_URI",
-    "OSS_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID",
-)  # fmt: skip
 
 
 @dataclass
@@ -60,8 +58,9 @@ class Mode:
 
 @pytest.fixture(autouse=True)
 def _bare_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in OF_THE_WORKER:
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith(("OSS_", "ALIBABA_CLOUD_")):
+            monkeypatch.delenv(name)
     auth_modes._shared.cache_clear()  # a port may be the one of an earlier test
 
 
@@ -171,6 +170,50 @@ def test_a_connection_that_is_edited_gets_credentials_of_its_own(
 
     assert mode.hook(connections).settings.credentials() is first
     assert mode.hook(connections, role_session_name="another").settings.credentials() is not first
+
+
+def test_a_thousand_connections_ask_once_each(services: Callable[[str], Mode], connections: Connections) -> None:
+    """As the sensors of a triggerer do, each of them again and again."""
+    mode = services("ram_role_arn")
+    settings = mode.hook(connections).settings
+    sessions = [f"sensor-{number}" for number in range(1000)]
+
+    # Airflow itself would take minutes to look them all up: it masks each secret with a longer expression.
+    for _ in range(2):
+        for session in sessions:
+            its_own = replace(settings, auth=replace(settings.auth, role_session_name=session))
+            its_own.credentials().get()
+
+    assert [asked.query["RoleSessionName"] for asked in mode.service.asked] == sessions
+
+
+def test_connections_that_differ_in_other_fields_share_their_credentials(
+    services: Callable[[str], Mode], connections: Connections
+) -> None:
+    mode = services("ram_role_arn")
+    first = mode.hook(connections).settings.credentials()
+
+    assert mode.hook(connections, bucket="another-bucket", read_timeout=5).settings.credentials() is first
+
+
+def test_threads_that_come_at_once_share_their_credentials(
+    services: Callable[[str], Mode], connections: Connections
+) -> None:
+    settings = services("ram_role_arn").hook(connections).settings
+    start, found = threading.Barrier(8), []
+
+    def ask() -> None:
+        start.wait(30)
+        found.append(settings.credentials())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
 
 
 def test_a_process_that_is_forked_gets_credentials_of_its_own(
@@ -324,6 +367,143 @@ def test_sts_is_asked_in_the_connections_region(connections: Connections, extra:
     assert OSSResumeHook().get_conn()._credentials._source._issuer.origin == origin  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("said", [3600, 3600.0, "3600", "3600.0", "1h", "60m"])
+def test_the_duration_of_a_session_is_read_as_every_duration(
+    services: Callable[[str], Mode], connections: Connections, said: object
+) -> None:
+    mode = services("ram_role_arn")
+
+    assert mode.hook(connections, role_session_duration=said).test_connection()[0]
+    assert mode.service.asked[0].query["DurationSeconds"] == "3600"
+
+
+def test_the_hooks_region_chooses_the_sts_too(connections: Connections) -> None:
+    connections.add(login="id", password="secret", extra={"auth_type": "ram_role_arn", "role_arn": ROLE})
+
+    provider: Any = OSSResumeHook(region="cn-beijing").get_conn()._credentials
+    assert provider._source._issuer.origin == "https://sts.cn-beijing.aliyuncs.com"
+
+
+# --- the worker's own -------------------------------------------------------------------------------------------------
+
+
+def of_the_worker(mode: Mode, connections: Connections, **extra: Any) -> OSSResumeHook:
+    """A hook whose connection leaves all but the place of the services to the worker."""
+    said = {name: value for name, value in mode.fields["extra"].items() if name.endswith("_endpoint")}
+    mode.fields = {"extra": {}}
+    mode.name = "default"
+    return mode.hook(connections, **{**said, **extra})
+
+
+def test_an_access_key_in_the_environment_comes_first(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode = services("oidc")
+    as_rrsa_sets_it(mode, monkeypatch)
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", mode.oss.access_key_id)
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", mode.oss.access_key_secret)
+
+    assert of_the_worker(mode, connections).test_connection()[0]
+    assert mode.service.asked == []
+
+
+def test_half_an_access_key_in_the_environment_is_an_error_and_leads_to_nobody_else(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode = services("ecs_ram_role")
+    monkeypatch.setenv("OSS_ACCESS_KEY_ID", "an-id")
+
+    with pytest.raises(CredentialsError, match="set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"):
+        of_the_worker(mode, connections).object_exists("key")
+    assert mode.service.asked == []
+
+
+def as_rrsa_sets_it(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("role_arn", "oidc_provider_arn", "oidc_token_file"):
+        monkeypatch.setenv(f"ALIBABA_CLOUD_{name.upper()}", mode.fields["extra"][name])
+
+
+def test_the_role_of_a_pod_comes_next(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode, node = services("oidc"), services("ecs_ram_role")
+    as_rrsa_sets_it(mode, monkeypatch)
+    metadata_endpoint = node.fields["extra"]["metadata_endpoint"]
+
+    assert of_the_worker(mode, connections, metadata_endpoint=metadata_endpoint).test_connection()[0]
+    assert (mode.service.issued, node.service.asked) == (1, [])
+
+
+def test_a_pods_role_that_is_refused_is_not_replaced_by_the_nodes(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode, node = services("oidc"), services("ecs_ram_role")
+    as_rrsa_sets_it(mode, monkeypatch)
+    mode.service.instead = [refusal(403, "AuthenticationFail.NoPermission", "Not you.")]
+    metadata_endpoint = node.fields["extra"]["metadata_endpoint"]
+
+    with pytest.raises(CredentialsError, match="sts:AssumeRole"):
+        of_the_worker(mode, connections, metadata_endpoint=metadata_endpoint).object_exists("key")
+    assert node.service.asked == []
+
+
+def test_the_role_of_the_ecs_instance_comes_next(services: Callable[[str], Mode], connections: Connections) -> None:
+    mode = services("ecs_ram_role")
+
+    assert of_the_worker(mode, connections).test_connection()[0]
+    assert mode.service.issued == 1
+
+
+def test_the_credentials_uri_comes_last(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode, node = services("credentials_uri"), services("ecs_ram_role")
+    monkeypatch.setenv("ALIBABA_CLOUD_CREDENTIALS_URI", mode.fields["extra"]["credentials_uri"])
+    metadata_endpoint = node.fields["extra"]["metadata_endpoint"]
+    node.service.instead = [Told(200, "a-token"), Told(404)]  # the instance has no role
+
+    hook = of_the_worker(mode, connections, metadata_endpoint=metadata_endpoint)
+
+    assert hook.test_connection()[0]
+    assert mode.service.issued == 1
+    asked = len(node.service.asked)
+    hook.get_conn()._credentials.renew(hook.get_conn()._credentials.get())  # type: ignore[arg-type]
+    assert (mode.service.issued, len(node.service.asked)) == (2, asked)  # who has issued some is asked again, alone
+
+
+def test_an_instance_whose_service_is_down_for_a_moment_is_asked_again_and_nobody_else(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode, node = services("credentials_uri"), services("ecs_ram_role")
+    monkeypatch.setenv("ALIBABA_CLOUD_CREDENTIALS_URI", mode.fields["extra"]["credentials_uri"])
+    metadata_endpoint = node.fields["extra"]["metadata_endpoint"]
+    node.service.instead = [Told(503, "busy")]
+
+    with pytest.raises(CredentialsUnavailable):
+        of_the_worker(mode, connections, metadata_endpoint=metadata_endpoint).settings.credentials().get()
+    assert mode.service.asked == []
+
+
+@pytest.mark.parametrize("is_disabled", [True, False])
+def test_a_worker_without_any_is_told_at_once_what_to_give_it(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch, is_disabled: bool
+) -> None:
+    mode = services("ecs_ram_role")
+    metadata_endpoint = mode.fields["extra"]["metadata_endpoint"]
+    if is_disabled:
+        monkeypatch.setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")
+    else:
+        metadata_endpoint = f"http://127.0.0.1:{closed_port()}"
+
+    with pytest.raises(CredentialsError, match="this worker has no credentials of its own: set OSS_ACC") as error:
+        of_the_worker(mode, connections, metadata_endpoint=metadata_endpoint).object_exists("key")
+
+    why = "ALIBABA_CLOUD_ECS_METADATA_DISABLED is true" if is_disabled else "nothing answers"
+    assert why in str(error.value)
+    assert not error.value.retryable
+    assert mode.service.asked == mode.oss.requests == []
+
+
 @pytest.mark.parametrize(
     ("auth_type", "extra", "lacks"),
     [
@@ -348,7 +528,8 @@ def test_what_a_mode_lacks_is_named(
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        ({"role_session_duration": "1 h"}, "role_session_duration='1 h': give whole seconds, as in 3600"),
+        ({"role_session_duration": "1 year"}, "role_session_duration='1 year': give a duration above zero"),
+        ({"role_session_duration": 900.5}, "role_session_duration='900.5': give whole seconds, as in 3600"),
         ({"role_session_duration": 60}, "role_session_duration=60: give 900 to 43200 seconds"),
         ({"role_policy": "allow all"}, "role_policy='allow all': give a JSON object"),
         ({"role_policy": {"Statement": "x" * 2100}}, "STS takes 2048 characters, these are 2116"),

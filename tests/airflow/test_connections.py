@@ -394,7 +394,7 @@ def test_a_field_that_the_auth_mode_does_not_use_is_warned_about(
 
     OSSResumeHook(conn_id).get_conn()
 
-    assert "auth_type 'access_key' does not use role_arn, external_id; is it the auth_type" in caplog.text
+    assert "auth_type 'access_key' does not use role_arn, external_id; is it the one" in caplog.text
     assert "an-external-id" not in caplog.text
 
 

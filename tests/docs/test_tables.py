@@ -19,7 +19,7 @@ import pytest
 import airflow_provider_ossresume
 from airflow_provider_ossresume import errors, resumable
 from airflow_provider_ossresume.checkpoints.select import CHOICES
-from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
+from airflow_provider_ossresume.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_ossresume.hooks import observing
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
@@ -146,8 +146,8 @@ def test_every_metric_is_listed() -> None:
 
 def test_every_field_of_the_connection_is_listed() -> None:
     rows = {row[0]: codes(row[1])[0] for row in table_under("connection.md", "Fields")}
-    assert rows.pop("Access Key ID") == "login"
-    assert rows.pop("Access Key Secret") == "password"
+    standard = {label: rows.pop(label) for label in UI_FIELD_BEHAVIOUR["relabeling"].values()}
+    assert standard == {label: name for name, label in UI_FIELD_BEHAVIOUR["relabeling"].items()}
     assert rows == {field["label"]: name for name, field in CONN_FIELDS.items()}
 
 

@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,8 +33,9 @@ from airflow_provider_ossresume.model.objects import ObjectRef, resolve_target
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
-from airflow_provider_ossresume.oss.endpoint import check_proxy, check_region, endpoint_for, parse_endpoint, quote_key
+from airflow_provider_ossresume.oss.endpoint import check_region, endpoint_for, parse_endpoint, quote_key
 from airflow_provider_ossresume.oss.messages import MalformedXML
+from airflow_provider_ossresume.oss.proxies import parse_proxy
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.properties.test_protocol import READERS
@@ -82,7 +84,7 @@ def xml(data: bytes) -> None:
 
 def url(data: bytes) -> None:
     text = data.decode(errors="surrogateescape")
-    for read in (_endpoint, check_proxy, endpoint_for, _object):
+    for read in (_endpoint, partial(parse_proxy, "proxy"), endpoint_for, _object):
         try:
             read(text)
         except ArgumentError as error:

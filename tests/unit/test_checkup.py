@@ -244,6 +244,16 @@ def test_an_endpoint_that_cannot_be_reached_is_told_with_the_next_step(
     assert "hunter2" not in told
 
 
+def test_a_bucket_below_a_domain_of_its_own_is_told_with_the_field_that_mends_it(
+    no_environment: pytest.MonkeyPatch,
+) -> None:
+    works, told = check_up(elsewhere("https://files.invalid", endpoint_set_by="host"))
+
+    assert not works
+    assert "set addressing to cname if files.invalid is the bucket's own domain, or to path if" in told
+    assert told.endswith(f"[asked https://{BUCKET}.files.invalid, endpoint set by host, addressing virtual by auto]")
+
+
 def test_a_proxy_that_wants_a_password_is_told(no_environment: pytest.MonkeyPatch) -> None:
     with Scripted(an_answer(407)) as proxy:
         works, says = check_up(elsewhere("https://oss.invalid", proxy=proxy.url))
@@ -304,6 +314,7 @@ def test_it_waits_no_longer_than_it_says(oss: LocalOSS) -> None:
 
     assert not works
     assert f"no answer from {oss.endpoint} within 0.3 s; a name server, a firewall" in says
+    assert says.endswith(f"[asked {oss.endpoint}, endpoint set by endpoint, addressing path by auto]")
 
 
 @pytest.mark.parametrize(
