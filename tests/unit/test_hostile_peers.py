@@ -363,7 +363,6 @@ NO_PROXIES = [
     "http://user:{}@exa mple:80",
     "http://user:{}@127.0.0.1:1\r\nX: y",
     "ftp://user:{}@127.0.0.1:1",
-    "//user:{}@127.0.0.1:1",
     "user:{}:host:1",
 ]
 
