@@ -196,8 +196,9 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             if self._lock(file, stored):
                 # What was seen before is out of date: whoever held the file may have published it, or saved more.
                 stood, beginning = FileIdentity.at(path), bytearray()
+                may_be_ours = self._options.if_exists != "fail" or self._options.earlier_try or stored is not None
                 stored = self._checkpointer.load(watch=self._watch)
-                if file.is_new and (settled := self._settle(pool, path, meta, may_be_ours=True)):
+                if file.is_new and (settled := self._settle(pool, path, meta, may_be_ours=may_be_ours)):
                     self._checkpointer.check_owner()
                     remove_part_file(part_path)
                     return settled
@@ -311,7 +312,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             return False
         log.warning("%s is being written by another process; waiting up to %.0f s for it", file.path, LOCK_TIMEOUT)
         if stored is not None:
-            self._checkpointer.save(stored)  # as this try's, which tells the older one to let go
+            # As this try's, which tells the older one to let go. It may have saved more since this try has looked.
+            self._checkpointer.save(self._checkpointer.load(watch=self._watch) or stored)
         while not file.lock():
             self._tick()
             Event().wait(TICK)
