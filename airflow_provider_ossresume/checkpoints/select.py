@@ -52,13 +52,13 @@ def select_store(
     :raises NoXComHolder: see :mod:`~airflow_provider_ossresume.checkpoints.xcom`
     """
     if not isinstance(choice, str):
-        return _checked(choice)
+        return _checked(choice, context)
     if choice == "memory":
         return MemoryCheckpointStore()
     if choice == "file" or choice.startswith("file:"):
         return _file_store(choice)
     if choice == "configured":
-        return _configured_store(choice)
+        return _configured_store(choice, context)
     if choice == "auto":
         return _default_store(context, description)
     if choice in CHOICES:
@@ -74,11 +74,12 @@ def select_store(
 
 def _default_store(context: Mapping[str, Any] | None, description: str) -> CheckpointStore:
     if _configured_path():
-        return _configured_store("auto")
+        return _configured_store("auto", context)
     if context is not None:
         refusal = _airflow.why_not_callable(context)
         if refusal is None:
-            choice = "task_state" if _airflow.CLEAR_KEEPS_TASK_STATE else "variable"
+            has_task_state = _airflow.CLEAR_KEEPS_TASK_STATE and context.get("task_state_store") is not None
+            choice = "task_state" if has_task_state else "variable"
             return _airflow_store(choice, context, description, None)
         _warn_once(f"{refusal}. The checkpoint is a file on this worker instead: a retry resumes only here")
     try:
@@ -94,8 +95,11 @@ def _warn_once(text: str) -> None:
 
 
 def _file_store(choice: str) -> FileCheckpointStore:
+    _, has_folder, folder = choice.partition(":")
+    if has_folder and not folder.strip():
+        raise ArgumentError("checkpoint", choice, "name a folder behind file:, perhaps a template found nothing")
     try:
-        return FileCheckpointStore(choice.removeprefix("file").removeprefix(":") or None)
+        return FileCheckpointStore(folder if has_folder else None)
     except ArgumentError as error:
         raise ArgumentError("checkpoint", choice, error.reason) from error
 
@@ -105,8 +109,7 @@ def _airflow_store(
 ) -> CheckpointStore:
     if context is None:
         raise ArgumentError("checkpoint", choice, "there is no running task here; use file or memory")
-    if refusal := _airflow.why_not_callable(context):
-        raise ArgumentError("checkpoint", choice, f"{refusal}; use file or file:FOLDER here, or the task's own thread")
+    _check_callable(choice, context)
     if choice == "variable":
         from airflow_provider_ossresume.checkpoints.variable import VariableCheckpointStore
 
@@ -127,7 +130,7 @@ def _configured_path() -> str:
     return str(_airflow.conf.get("ossresume", "checkpoint_store", fallback="") or "").strip()
 
 
-def _configured_store(choice: str) -> CheckpointStore:
+def _configured_store(choice: str, context: Mapping[str, Any] | None) -> CheckpointStore:
     """Return an instance of the class that Airflow's configuration names. The admin wrote it there: it is trusted."""
     path = _configured_path()
     if not path:
@@ -144,11 +147,19 @@ def _configured_store(choice: str) -> CheckpointStore:
         store = found()
     except Exception as error:  # as above
         raise ArgumentError(_OPTION, path, f"this class cannot be made without arguments: {error}") from error
-    return _checked(store)
+    return _checked(store, context)
 
 
-def _checked(store: object) -> CheckpointStore:
+def _checked(store: object, context: Mapping[str, Any] | None) -> CheckpointStore:
     if isinstance(store, type) or not isinstance(store, CheckpointStore):
         reason = "give one of the known names, or an instance of a class that has the methods load, save and delete"
         raise ArgumentError("checkpoint", store, reason)
+    if context is not None and getattr(store, "calls_airflow", False):
+        _check_callable(store, context)
     return store
+
+
+def _check_callable(choice: object, context: Mapping[str, Any]) -> None:
+    """:raises ArgumentError: in a thread or a process that must not call Airflow"""
+    if refusal := _airflow.why_not_callable(context):
+        raise ArgumentError("checkpoint", choice, f"{refusal}; use file or file:FOLDER here, or the task's own thread")

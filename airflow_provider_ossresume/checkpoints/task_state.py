@@ -27,6 +27,8 @@ class TaskStateCheckpointStore:
     Airflow would let it expire after ``[state_store] default_retention_days``, while its task may still wait.
     """
 
+    calls_airflow = True  # so not from every thread and process; see _airflow.why_not_callable
+
     def __init__(self, store: TaskStateStore) -> None:
         self._store = store
 

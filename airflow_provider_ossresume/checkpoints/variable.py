@@ -17,6 +17,8 @@ class VariableCheckpointStore:
     :param description: what the Variables list shows beside the name: which transfer this is
     """
 
+    calls_airflow = True  # so not from every thread and process; see _airflow.why_not_callable
+
     def __init__(self, description: str = "") -> None:
         self._description = description
 

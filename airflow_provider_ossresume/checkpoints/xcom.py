@@ -22,6 +22,8 @@ class XComCheckpointStore:
     :param row: the holder's dag_id, run_id, task_id and map_index
     """
 
+    calls_airflow = True  # so not from every thread and process; see _airflow.why_not_callable
+
     def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row
 

@@ -111,7 +111,7 @@ def delete_objects(
     :raises RequestError: when a request fails; what went before it is deleted
     """
     report = DeleteReport(dry_run)
-    for bucket, group in itertools.groupby(targets, key=lambda target: target.bucket):
+    for bucket, group in itertools.groupby(map(current_version, targets), key=lambda target: target.bucket):
         while keys := [target.key for target in itertools.islice(group, MAX_BATCH)]:
             watch()
             gone = set(keys) if dry_run else set(oss.delete_objects(bucket, keys))
@@ -119,6 +119,15 @@ def delete_objects(
                 report.add(target, None if target.key in gone else _not_deleted(target))
             log.info("By now %s, the last of them %s", report, ObjectRef(bucket, keys[-1]))
     return report
+
+
+def current_version(target: ObjectRef) -> ObjectRef:
+    """:raises ArgumentError: when it names a version, as what is deleted or aborted has none"""
+    if target.version_id is not None:
+        raise ArgumentError(
+            "version_id", target.version_id, f"no version can be deleted here, only {target} as it is now; leave it out"
+        )
+    return target
 
 
 def _not_deleted(target: ObjectRef) -> BadAnswer:
@@ -244,6 +253,8 @@ def listable_store(argument: str, choice: str, *, context: Mapping[str, Any] | N
     if reason := _CANNOT_BE_LISTED.get(choice):
         raise ArgumentError(argument, choice, reason)
     is_listable = choice in ("variable", "file") or choice.startswith("file:")
+    if choice.startswith("file:") and not choice.startswith(("file:/", "file:~")):
+        raise ArgumentError(argument, choice, "give an absolute folder, as a task's working folder is not yours")
     store = select_store(choice, context=context) if is_listable else None
     if not isinstance(store, (FileCheckpointStore, VariableCheckpointStore)):
         raise ArgumentError(argument, choice, "choose variable, file or file:FOLDER")

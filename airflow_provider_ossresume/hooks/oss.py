@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from airflow_provider_ossresume.hooks.cleaning import (
     abort_uploads,
     checkpointed_uploads,
     clean_checkpoints,
+    current_version,
     delete_objects,
     listable_store,
     stores_that_spare,
@@ -166,7 +166,7 @@ class OSSResumeHook(BaseHook):
         :raises ArgumentError: when they disagree, no bucket is named, one of them is empty, or OSS forbids a name
         """
         if isinstance(key, ObjectRef):
-            return key
+            return resolve_target(key.uri, bucket_name, version_id=key.version_id if version_id is None else version_id)
         return resolve_target(
             key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), version_id=version_id
         )
@@ -189,7 +189,7 @@ class OSSResumeHook(BaseHook):
         :raises ArgumentError: when they disagree, no bucket is named, one of them is ``""``, or no key can begin so
         """
         if isinstance(prefix, PrefixRef):
-            return prefix
+            return resolve_prefix(str(prefix), bucket_name)
         return resolve_prefix(prefix, bucket_name, default_bucket=self._default_bucket(prefix, bucket_name))
 
     def _default_bucket(self, name: object, bucket_name: str | None) -> str | None:
@@ -361,7 +361,7 @@ class OSSResumeHook(BaseHook):
         self,
         checkpoint: str = "variable",
         *,
-        older_than: timedelta,
+        older_than: Duration,
         keys: Iterable[str] | None = None,
         gone_uploads: bool | str = False,
         dry_run: bool | str = True,
@@ -377,7 +377,7 @@ class OSSResumeHook(BaseHook):
         return clean_checkpoints(
             listable_store("checkpoint", checkpoint, context=context or current_context()),
             keys=keys,
-            older_than=older_than,
+            older_than=parse_duration("older_than", older_than),
             dry_run=parse_flag("dry_run", dry_run),
             oss=self.get_conn() if parse_flag("gone_uploads", gone_uploads) else None,
             watch=watch,
@@ -387,7 +387,7 @@ class OSSResumeHook(BaseHook):
         self,
         folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
-        older_than: timedelta,
+        older_than: Duration,
         recursive: bool | str = False,
         dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
@@ -400,7 +400,7 @@ class OSSResumeHook(BaseHook):
         """
         return clean_left_files(
             [folder] if isinstance(folder, (str, os.PathLike)) else folder,
-            older_than=older_than,
+            older_than=parse_duration("older_than", older_than),
             recursive=parse_flag("recursive", recursive),
             dry_run=parse_flag("dry_run", dry_run),
             watch=watch,
@@ -483,7 +483,9 @@ class OSSResumeHook(BaseHook):
         self, targets: Iterable[ObjectRef], *, dry_run: bool | str = False, watch: Callable[[], None] = lambda: None
     ) -> DeleteReport:
         """Delete any number of objects as they come; see :func:`~airflow_provider_ossresume.hooks.cleaning`."""
-        return delete_objects(self.get_conn(), targets, dry_run=parse_flag("dry_run", dry_run), watch=watch)
+        return delete_objects(
+            self.get_conn(), map(self.target, targets), dry_run=parse_flag("dry_run", dry_run), watch=watch
+        )
 
     def delete_objects(
         self, keys: str | ObjectRef | Iterable[str | ObjectRef], bucket_name: str | None = None
@@ -493,7 +495,10 @@ class OSSResumeHook(BaseHook):
         :param keys: a key or keys, or ``oss://`` URLs; none of them is nothing to do
         :raises ArgumentError: as :meth:`target`, before anything is deleted
         """
-        targets = [self.target(key, bucket_name) for key in ([keys] if isinstance(keys, (str, ObjectRef)) else keys)]
+        keys = [keys] if isinstance(keys, (str, ObjectRef)) else keys
+        if not isinstance(keys, Iterable):
+            raise ArgumentError("keys", keys, "give a key, or a list of keys")
+        targets = [current_version(self.target(key, bucket_name)) for key in keys]
         gone: list[str] = []
         for bucket in dict.fromkeys(target.bucket for target in targets):
             deleted = self.get_conn().delete_objects(bucket, [t.key for t in targets if t.bucket == bucket])
@@ -532,7 +537,7 @@ class OSSResumeHook(BaseHook):
         """
         check_text("upload_id", upload_id)
         refuse_empty("upload_id", upload_id)
-        self.get_conn().abort(self.target(key, bucket_name), upload_id)
+        self.get_conn().abort(current_version(self.target(key, bucket_name)), upload_id)
 
     def abort_stale_uploads(
         self,

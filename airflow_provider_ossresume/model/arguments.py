@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import math
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -62,8 +62,9 @@ def _seconds(value: object) -> float | None:
         return value.total_seconds()
     number = parse_number(value)
     if number is not None:
-        return float(number) if math.isfinite(number) else None
-    if isinstance(value, str) and re.fullmatch(r"(?:[0-9]{1,9}[smhdw])+", text := re.sub(r"\s", "", value.lower())):
+        return float(number) if abs(number) <= _LONGEST else None
+    # "1M" could be a month: the units are small letters.
+    if isinstance(value, str) and re.fullmatch(r"(?:[0-9]{1,9}[smhdw])+", text := re.sub(r"\s", "", value)):
         return sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"([0-9]+)([smhdw])", text))
     return None
 
@@ -131,18 +132,25 @@ def refuse_empty(argument: str, value: object, *, instead: str = "correct the te
 
 def refuse_text_of_list(argument: str, value: str) -> None:
     """:raises ArgumentError: for a text such as ``"['a', 'b']"``, which a template makes of a list"""
-    text = value.strip()
-    if not (text.startswith(("[", "(")) and text.endswith(("]", ")"))):
-        return
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return
-    if isinstance(found, (list, tuple)) and all(isinstance(each, str) for each in found):
+    if _is_text_of_list(value.strip()):
         raise ArgumentError(
             argument, value, "this is the text of a list, which a template made; pass the list itself, as task.output "
             "or XComArg, or set render_template_as_native_obj=True on the DAG"
         )  # fmt: skip
+
+
+def _is_text_of_list(text: str) -> bool:
+    if re.match(r"Lazy\w*Sequence\(", text):  # what mapped tasks have returned
+        return True
+    if not (text.startswith(("[", "(", "{")) and text.endswith(("]", ")", "}"))):
+        return False
+    for read in (ast.literal_eval, json.loads):
+        try:
+            if isinstance(read(text), (list, tuple, set, dict)):
+                return True
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return False
 
 
 def format_age(age: timedelta | float) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from airflow_provider_ossresume.errors import CheckpointUnreadable, OSSResumeError
-from airflow_provider_ossresume.model.arguments import format_age
+from airflow_provider_ossresume.errors import ArgumentError, CheckpointUnreadable, OSSResumeError
+from airflow_provider_ossresume.model.arguments import format_age, parse_duration, parse_texts
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, decode, saved_at
 from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.parts import format_size
@@ -32,6 +32,20 @@ class Staleness:
     older_than: timedelta
     keep_upload_ids: Set[str] = frozenset()
     checkpointed_ids: Set[str] = frozenset()
+
+    @classmethod
+    def of(cls, older_than: object, keep_upload_ids: object = ()) -> Staleness:
+        """Return what a DAG author means.
+
+        :param older_than: an age as :func:`~airflow_provider_ossresume.model.arguments.parse_duration` reads it
+        :param keep_upload_ids: an upload ID, or several
+        :raises ArgumentError: for anything else, and for what cannot be one upload ID, such as a joined list of them
+        """
+        ids = [text.strip() for text in parse_texts("keep_upload_ids", keep_upload_ids)]
+        for each in ids:
+            if not re.fullmatch(r"[^\s,;]+", each):
+                raise ArgumentError("keep_upload_ids", each, "this is no upload ID; give a list of them")
+        return cls(parse_duration("older_than", older_than), frozenset(ids))
 
     def spares(self, upload: ListedUpload) -> Fate | None:
         """Return why an upload is kept, or None for a stale one; one whose age OSS does not tell is kept."""

@@ -30,8 +30,12 @@ class ObjectRef:
 
     @property
     def name(self) -> str:
-        """What names the object beside its bucket: the key, or the URI of a key that itself begins with ``oss://``."""
-        return self.uri if self.key.startswith("oss://") else self.key
+        """What names the object beside its bucket: the key, or the URI of a key that looks like a URL or a list."""
+        try:
+            _, key = resolve_names(self.key, self.bucket)
+        except ArgumentError:
+            return self.uri
+        return self.key if key == self.key else self.uri
 
     def __str__(self) -> str:
         return self.uri
@@ -105,6 +109,7 @@ class ListedObject:
 class ListedUpload:
     """An unfinished multipart upload of the bucket.
 
+    :ivar bucket: empty in what a listing's page says, which names it once
     :ivar answered_at: OSS's clock as it told with the listing
     """
 
@@ -112,6 +117,11 @@ class ListedUpload:
     upload_id: str
     initiated: datetime | None
     answered_at: datetime | None = field(default=None, compare=False)
+    bucket: str = field(default="", compare=False)
+
+    @property
+    def target(self) -> ObjectRef:
+        return ObjectRef(self.bucket, self.key)
 
     @property
     def age(self) -> timedelta | None:
@@ -179,14 +189,14 @@ def fits_xml(key: str) -> bool:
     return not _NOT_FOR_XML.search(key)
 
 
-def parse_oss_url(url: str) -> tuple[str, str]:
+def parse_oss_url(url: str, *, argument: str = "url") -> tuple[str, str]:
     """Return the bucket and the key of ``oss://bucket/key``; the key is taken as it stands, nothing is unquoted.
 
     :raises ArgumentError: when it is no such URL
     """
     match = re.fullmatch(r"oss://([^/]+)(?:/(.*))?", url, flags=re.DOTALL)
     if not match:
-        raise ArgumentError("url", url, "an OSS URL reads oss://bucket/key")
+        raise ArgumentError(argument, url, "an OSS URL reads oss://bucket/key")
     return match[1], match[2] or ""
 
 
@@ -204,6 +214,9 @@ def resolve_target(
         name
     """
     bucket, key = resolve_names(key, bucket_name, default_bucket=default_bucket, argument=argument)
+    if version_id is not None:
+        check_text("version_id", version_id)
+        refuse_empty("version_id", version_id, instead="leave it out to mean the current version")
     return ObjectRef(check_bucket(bucket), check_key(key, argument=argument), version_id)
 
 
@@ -232,13 +245,21 @@ def resolve_names(
     check_text(argument, key)
     refuse_text_of_list(argument, key)
     if not key.startswith("oss://"):
+        if _LIKE_A_URL.match(key):
+            raise ArgumentError(
+                argument, key, "it looks like a URL, and OSS's read oss://bucket/key; if this is the key, write it as "
+                "oss://bucket/ and the key"
+            )  # fmt: skip
         return _resolve_bucket(bucket_name, default_bucket), key
-    bucket, key_of_url = parse_oss_url(key)
+    bucket, key_of_url = parse_oss_url(key, argument=argument)
     if _resolve_bucket(bucket_name, bucket) != bucket:
         raise ArgumentError(
             "bucket_name", bucket_name, f"the URL {key} names bucket {bucket!r}; leave one of the two out"
         )
     return bucket, key_of_url
+
+
+_LIKE_A_URL = re.compile(r"\s*(?:oss:|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 
 
 def _resolve_bucket(bucket_name: str | None, default: str | None) -> str:

@@ -142,10 +142,9 @@ def parse_byte_range(argument: str, value: object) -> tuple[int, int] | None:
 def parse_number(value: object) -> float | None:
     """Return a number, or the one that a text such as ``"3"`` or ``"0.5"`` stands for, else None."""
     if isinstance(value, str):
-        try:
-            return float(value) if "." in value else int(value)
-        except ValueError:
-            return None
+        text = value.strip()
+        is_number = re.fullmatch(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?|[+-]?\.[0-9]{1,30}", text)
+        return None if is_number is None else float(text) if "." in text else int(text)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import check_bucket, check_key
+from airflow_provider_ossresume.model.objects import check_bucket, check_choice, check_key
 
 PatternKind = Literal["key", "wildcard", "regex"]
 
@@ -32,6 +32,7 @@ class KeyPattern:
 
     def __post_init__(self) -> None:
         check_bucket(self.bucket)
+        check_choice("kind", self.kind, get_args(PatternKind))
         if self.kind == "key" or not self.text:
             check_key(self.text, argument="bucket_key")
         if self.prefix:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor, watch_supervisor
 from airflow_provider_ossresume.errors import OSSResumeError, SupervisorGone, TransferStopped, TrySuperseded
+from airflow_provider_ossresume.model.named import NamesNothingByChance
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
     from airflow_provider_ossresume.transfer.config import TransferConfig
 
 
-class StoppableOperator(BaseOperator):
+class StoppableOperator(NamesNothingByChance, BaseOperator):
     """Stops when it is told to, and fails at once for what no retry mends."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -28,6 +29,7 @@ class StoppableOperator(BaseOperator):
         """
         self._supervisor_is_gone = watch_supervisor(context)
         try:
+            self._refuse_lost_names()
             done = self._work(context)
             self._watch()  # once killed it never returns: Airflow 3 would call that a success
         except TrySuperseded as error:

@@ -79,10 +79,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
         report = self.hook.abort_stale_uploads(
             self.bucket_name,
             prefix=self.prefix,
-            staleness=Staleness(
-                parse_duration("older_than", self.older_than),
-                frozenset(parse_texts("keep_upload_ids", self.keep_upload_ids)),
-            ),
+            staleness=Staleness.of(self.older_than, self.keep_upload_ids),
             spare_checkpoints=self.spare_checkpoints,
             context=context,
             count_bytes=self.count_bytes,

@@ -336,7 +336,7 @@ class OssClient:
             query |= {"key-marker": marker[0], "upload-id-marker": marker[1]}
             call = Call("ListMultipartUploads", "GET", bucket, query=_without_empty(query, keep="uploads"))
             page, answered_at = self._exchange(call, partial(self._read_uploads, call))
-            yield from (replace(upload, answered_at=answered_at) for upload in page.uploads)
+            yield from (replace(upload, bucket=bucket, answered_at=answered_at) for upload in page.uploads)
             marker = _advance(call, marker, page.next_marker)
 
     def _read_uploads(self, call: Call, answer: Answer) -> tuple[UploadsPage, datetime | None]:

@@ -22,6 +22,7 @@ from airflow_provider_ossresume._airflow import (
 )
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError, error_from_data
 from airflow_provider_ossresume.model.arguments import parse_flag
+from airflow_provider_ossresume.model.named import NamesNothingByChance
 from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
 
@@ -37,7 +38,7 @@ LATER = 60.0  # seconds; the trigger's last look takes 15 at most
 _AIRFLOWS_FLAGS = ("soft_fail", "silent_fail", "never_fail")
 
 
-class OSSObjectSensor(BaseSensorOperator):
+class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
     """Wait until objects exist, or until they exist no more. In every mode it gives the same answers.
 
     Returns the ``oss://`` URIs of what it found.
@@ -198,6 +199,7 @@ class OSSObjectSensor(BaseSensorOperator):
     # --- what to look for ---------------------------------------------------------------------------------------------
 
     def _wanted(self) -> Wanted:
+        self._refuse_lost_names()
         keys = [self.bucket_key] if isinstance(self.bucket_key, str) else self.bucket_key
         # Any iterable: what mapped tasks return comes as a lazy sequence.
         if not isinstance(keys, Iterable) or not (keys := list(keys)):

@@ -120,7 +120,7 @@ NAMES: list[tuple[str, str | None, str, str]] = [
     ("key", "buc.ket", "bucket_name", "3 to 63"),
     ("key", "bucket\n", "bucket_name", "3 to 63"),
     ("oss://Bucket/key", None, "bucket_name", "3 to 63"),
-    ("oss:///key", None, "url", "reads oss://bucket/key"),
+    ("oss:///key", None, "key", "reads oss://bucket/key"),
     ("key", "", "bucket_name", "it is empty, perhaps a template found nothing"),
     ("oss://bucket", None, "key", "the key is empty, perhaps a template found nothing"),
     ("", BUCKET, "key", "the key is empty, perhaps a template found nothing"),
@@ -259,11 +259,33 @@ def test_what_is_listed_is_what_is_deleted_also_where_a_key_looks_like_a_url(
     )
     assert [found.key for found in hook.find_objects(hook.prefix(f"oss://{BUCKET}/oss://"))] == keys[1:]
     [listed] = hook.list_multipart_uploads(prefix=f"oss://{BUCKET}/oss://")
-    hook.abort_multipart_upload(ObjectRef(BUCKET, listed.key), listed.upload_id)
+    hook.abort_multipart_upload(listed.target, listed.upload_id)
     hook.delete_objects(hook.list_keys(prefix=f"oss://{BUCKET}/oss://"), BUCKET)
 
     assert (upload_id, connected.uploads(BUCKET)) == (listed.upload_id, [])
     assert connected.objects(BUCKET) == ["a"]
+
+
+def test_what_is_resolved_is_checked_once_more_before_anything_is_deleted(
+    hook: OSSResumeHook, connected: LocalOSS
+) -> None:
+    connected.create_bucket("empty-bucket")
+    connected.put(BUCKET, "key", b"")
+    old = ObjectRef(BUCKET, "key", version_id="an-old-one")
+    for delete in (
+        lambda: hook.abort_multipart_upload(ObjectRef("empty-bucket", ""), "an-id"),
+        lambda: hook.generate_presigned_url(ObjectRef("empty-bucket", ""), method="DELETE"),
+        lambda: hook.delete_objects(ObjectRef(BUCKET, "key"), "empty-bucket"),
+        lambda: hook.delete_objects(old),
+        lambda: hook.delete_many([old]),
+        lambda: hook.abort_multipart_upload(old, "an-id"),
+        lambda: hook.delete_objects(None),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ArgumentError):
+            delete()
+
+    assert connected.objects(BUCKET) == ["key"]
+    assert connected.objects("empty-bucket") == []
 
 
 @pytest.mark.parametrize("upload_id", ["", " ", None])

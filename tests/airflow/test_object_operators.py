@@ -312,6 +312,39 @@ def test_an_empty_bucket_name_is_not_the_connections_bucket(
     assert filled.objects(BUCKET) == list(KEYS)
 
 
+@pytest.mark.parametrize("field", ["bucket_name", "prefix", "keys", "oss_conn_id", "region"])
+def test_a_name_that_a_native_template_made_none_is_not_left_out(
+    filled: LocalOSS, dag: Any, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    from tests.airflow import runs
+
+    connection = json.loads(filled.airflow_connection())
+    connection["extra"]["bucket"] = BUCKET
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", json.dumps(connection))
+    dag.render_template_as_native_obj = True
+    seen: list[BaseException] = []
+    named = {"prefix": "in/"} if field not in ("prefix", "keys") else {}
+    with dag:
+        OSSDeleteObjectsOperator(task_id="task", retries=2, **{**named, field: "{{ none }}"}, **endings(seen))
+
+    assert runs.run(dag).instance("task") == ("failed", 1)
+    assert str(seen[0]).startswith(f"{field}=None: its template or XCom is None")
+    assert filled.objects(BUCKET) == list(KEYS)
+
+
+def test_a_name_that_another_task_did_not_return_is_not_left_out(run: Any, filled: LocalOSS, dag: Any) -> None:
+    from airflow.providers.common.compat.sdk import task
+
+    with dag:
+        nothing = task(task_id="nothing")(lambda: None)()
+    seen: list[BaseException] = []
+
+    done = run(OSSDeleteObjectsOperator, prefix="in/", bucket_name=nothing, retries=2, **endings(seen))
+
+    assert done.instance("task") == ("failed", 1)
+    assert str(seen[0]).startswith("bucket_name=None: its template or XCom is None")
+
+
 def test_a_dry_run_that_another_task_decides_waits_for_that_task(dag: Any) -> None:
     from airflow.providers.common.compat.sdk import task
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -157,7 +158,9 @@ def test_no_folder_is_nothing_to_do(clean: Any) -> None:
 def test_the_hook_does_the_same_without_a_connection(tmp_path: Path) -> None:
     part_file = a_part_file(tmp_path)
     hook = OSSResumeHook("no_such_connection")
-    age = timedelta(seconds=-1)  # the file system's clock may lag behind
+    while time.time() < part_file.stat().st_ctime + 0.01:  # the file system's clock may lag behind
+        pass
+    age = timedelta(milliseconds=1)
 
     assert hook.clean_part_files(tmp_path, older_than=age).fates["would remove"] == 1
     assert hook.clean_part_files([str(tmp_path)], older_than=age, dry_run=False).fates["removed"] == 1

@@ -73,12 +73,17 @@ def test_file_is_the_users_home_or_the_folder_named(monkeypatch: pytest.MonkeyPa
 
     folders = {
         "file": tmp_path / ".ossresume",
-        "file:": tmp_path / ".ossresume",
         "file:/a b/c": Path("/a b/c"),
         "file:x:y": tmp_path / "x:y",
     }
 
     assert {choice: select_store(choice, context=None).folder for choice in folders} == folders
+
+
+@pytest.mark.parametrize("choice", ["file:", "file: "])
+def test_a_folder_that_a_template_did_not_find_is_not_the_users_home(choice: str) -> None:
+    with pytest.raises(ArgumentError, match="name a folder behind file:, perhaps a template found nothing"):
+        select_store(choice, context=None)
 
 
 def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from airflow_provider_ossresume.model.arguments import (
         ("30m", timedelta(minutes=30)),
         ("36h", timedelta(hours=36)),
         ("7d", timedelta(days=7)),
-        ("2W", timedelta(weeks=2)),
+        ("2w", timedelta(weeks=2)),
         (" 1d 12h ", timedelta(days=1, hours=12)),
     ],
 )
@@ -39,7 +39,8 @@ def test_an_age_is_read(value: object, age: timedelta) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        0, -1, "0d", "", "  ", None, "None", "seven days", "7 days", "d", "7x", "-7d", "1.5d", True, float("nan"),
+        0, -1, "0d", "", "  ", None, "None", "seven days", "7 days", "d", "7x", "1M", "1_0", "٧",
+        "9" * 400, 10**400, "-7d", "1.5d", True, float("nan"),
         float("inf"), "1e400", "999999999w", timedelta(0), timedelta(days=-1), [7],
     ],
 )  # fmt: skip
@@ -100,13 +101,22 @@ def test_an_empty_text_is_refused_as_what_a_template_made_of_nothing(value: obje
         parse_texts("keys", value)
 
 
-@pytest.mark.parametrize("value", ["['a', 'b']", ' ["a"] ', "[]", "('a', 'b')", ["a", "['b']"]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "['a', 'b']", ' ["a"] ', "[]", "('a', 'b')", ["a", "['b']"], "['a', None]",
+        '["a", null]', "[1, 2]", "{'a', 'b'}",
+        '{"a": 1}', "LazyXComSequence([2 items])",
+    ],
+)  # fmt: skip
 def test_the_text_of_a_list_is_refused_with_the_way_out(value: object) -> None:
     with pytest.raises(ArgumentError, match=r"the text of a list.*XComArg.*render_template_as_native_obj"):
         parse_texts("keys", value)
 
 
-@pytest.mark.parametrize("value", ["[draft].csv", "[a]", "(old)", "[1, 2]", "oss://b/['a']", "[" * 5000 + "]" * 5000])
+@pytest.mark.parametrize(
+    "value", ["[draft].csv", "[a]", "(old)", "{a}", "oss://b/['a']", "[" * 5000 + "a" + "]" * 5000]
+)
 def test_a_key_with_brackets_is_a_key(value: str) -> None:
     assert parse_texts("keys", value) == [value]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_ossresume.errors import OSSResumeError
+from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, UploadCheckpoint, encode
 from airflow_provider_ossresume.model.cleaning import (
     MOST_NAMED,
@@ -27,6 +27,16 @@ WEEK = timedelta(days=7)
 
 def an_upload(key: str = "key", *, age: timedelta | None = WEEK, upload_id: str = "ID") -> ListedUpload:
     return ListedUpload(key, upload_id, None if age is None else NOW - age, NOW)
+
+
+@pytest.mark.parametrize("ids", ["A,B", ["A B"], ["A", ""], "", None, 5])
+def test_what_is_no_upload_id_is_refused_as_it_would_keep_nothing(ids: object) -> None:
+    with pytest.raises(ArgumentError, match="keep_upload_ids="):
+        Staleness.of("7d", ids)
+
+
+def test_upload_ids_that_are_kept_are_read_without_the_spaces_around_them() -> None:
+    assert Staleness.of("7d", [" A ", "B\n"]) == Staleness(timedelta(days=7), frozenset({"A", "B"}))
 
 
 def a_report(*fates: UploadFate, prefix: str = "") -> AbortReport:

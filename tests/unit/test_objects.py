@@ -157,6 +157,10 @@ def test_a_target_is_told_by_url_then_argument_then_connection(
         ("oss://bucket/key", "", None, "bucket_name='': it is empty"),
         ("oss:///key", None, "default", "an OSS URL reads oss://bucket/key"),
         ("['a', 'b']", "bucket", None, "this is the text of a list"),
+        (" oss://bucket/key", "bucket", None, "it looks like a URL, and OSS's read oss://bucket/key"),
+        ("OSS://bucket/key", None, "default", "it looks like a URL"),
+        ("oss:/bucket/key", None, "default", "it looks like a URL"),
+        ("s3://bucket/key", None, "default", "it looks like a URL"),
         ("key", "Bad", None, "bucket_name='Bad'"),
         ("key", None, "Bad", "bucket_name='Bad'"),
         ("oss://Bad/key", None, None, "bucket_name='Bad'"),
@@ -216,11 +220,17 @@ def test_a_prefix_that_is_not_clear_is_refused(prefix: Any, bucket_name: str | N
     assert error in str(refused.value)
 
 
-@pytest.mark.parametrize("key", ["a", "in/b", "oss://bucket/a", "oss://other/a", "oss://"])
+@pytest.mark.parametrize("key", ["a", "in/b", "oss://bucket/a", "oss://other/a", "oss://", "s3://b/a", "['a']", " "])
 def test_the_name_of_an_object_means_that_object_beside_its_bucket(key: str) -> None:
     found = ObjectRef("bucket", key)
 
     assert resolve_target(found.name, "bucket") == resolve_target(found.uri, None) == found
+
+
+@pytest.mark.parametrize("version_id", ["", " ", 5])
+def test_a_version_that_a_template_did_not_find_is_refused(version_id: Any) -> None:
+    with pytest.raises(ArgumentError, match="version_id="):
+        resolve_target("k", "bucket", version_id=version_id)
 
 
 def test_a_target_may_name_a_version_and_an_error_another_argument() -> None:
