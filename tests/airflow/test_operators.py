@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ossresume._airflow import AIRFLOW_3
+from airflow_provider_ossresume._airflow import AIRFLOW_3, CLEAR_KEEPS_TASK_STATE
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, checkpoint_key, encode
@@ -123,7 +123,7 @@ def test_a_retry_goes_on_from_the_last_finished_part(
     assert len(connected.calls(OF_A_PART[direction])) == 7  # the failed one is sent twice, no other one
     [place] = {entry.split()[0] for entry in between}
     assert place == {
-        "auto": "task_state_store" if has_task_state() else "variable",
+        "auto": "task_state_store" if CLEAR_KEEPS_TASK_STATE else "variable",
         "task_state": "task_state_store",
     }.get(home, home)
     assert checkpoints() == []
