@@ -90,9 +90,9 @@ def current_context() -> Mapping[str, Any] | None:
 
 
 def is_last_try(context: Mapping[str, Any]) -> bool:
-    """True when Airflow starts no other try by itself if this one fails."""
-    ti = context["ti"]
-    return bool(ti.try_number > ti.max_tries)  # a clear raises max_tries: the retries count anew
+    """True when Airflow starts no other try by itself if this one fails; False where nobody knows, outside a task."""
+    ti = context.get("ti")
+    return ti is not None and bool(ti.try_number > ti.max_tries)  # a clear raises max_tries: the retries count anew
 
 
 def metric_tags(ti: Any) -> dict[str, str]:

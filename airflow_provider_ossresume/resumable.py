@@ -20,7 +20,7 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint, checkpoint_key
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart, check_bucket, check_key
+from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart, check_bucket, check_key, check_new_key
 from airflow_provider_ossresume.model.parts import determine_part_size
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
@@ -29,6 +29,7 @@ from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, Chec
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
 from airflow_provider_ossresume.transfer.local import SourceFile
+from airflow_provider_ossresume.transfer.paths import local_path
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import Fingerprint, Uploader, UploadOptions, split_headers
@@ -97,7 +98,8 @@ def resumable_upload(
         :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload`
     """
-    target = _target(bucket, key)
+    target, filename = _target(bucket, key), local_path(filename, argument="filename")
+    check_new_key(key)
     config = _config(multipart_threshold, part_size, max_concurrency)
     with_requests, with_object = split_headers(object_headers(key, object_options))
     return Uploader(
@@ -138,7 +140,7 @@ def resumable_download(
     :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; OSS has no CRC-64 of it to compare with
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.download.Downloader.download`
     """
-    target = _target(bucket, key, version_id)
+    target, filename = _target(bucket, key, version_id), local_path(filename, argument="filename")
     config = _config(multipart_threshold, part_size, max_concurrency)
     return Downloader(
         client.with_headers(headers or {}),
@@ -185,7 +187,7 @@ def rebuild_checkpoint(
     :raises NoSuchUpload: when the upload is over
     :raises ArgumentError: when the part size cannot be told, or does not fit the file
     """
-    target = _target(bucket, key)
+    target, filename = _target(bucket, key), local_path(filename, argument="filename")
     with SourceFile(filename, argument="filename") as source:
         size = source.size
     listed = client.list_parts(target, upload_id)

@@ -118,6 +118,7 @@ def delete_objects(
             for target in (ObjectRef(bucket, key) for key in keys):
                 report.add(target, None if target.key in gone else _not_deleted(target))
             log.info("By now %s, the last of them %s", report, ObjectRef(bucket, keys[-1]))
+    report.seal()
     return report
 
 

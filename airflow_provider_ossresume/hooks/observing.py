@@ -1,4 +1,4 @@
-"""Shows a transfer in Airflow while it runs: as the entry ``progress`` of its task, and as metrics.
+"""Shows a transfer in Airflow while it runs: as the entry ``ossresume-progress`` of its task, and as metrics.
 
 Neither holds up a transfer. Its workers move bytes meanwhile; calls are made every five seconds at most, and take a
 twentieth of the time at most; one that fails is a warning in the log, once.
@@ -6,7 +6,6 @@ twentieth of the time at most; one that fails is a warning in the log, once.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,12 +13,11 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_ossresume._airflow import Stats, metric_tags, why_not_callable
+from airflow_provider_ossresume.hooks.telling import may_push, task_instance, tell
 from airflow_provider_ossresume.transfer.checkpointing import SHARE_OF_TIME
 from airflow_provider_ossresume.transfer.progress import Observer, Snapshot
 
-log = logging.getLogger(__name__)
-
-ENTRY = "progress"
+ENTRY = "ossresume-progress"  # no checkpoint's name: those go on with 40 hexadecimal digits
 INTERVAL = 5.0  # seconds; Airflow's pages reload about as often
 
 COUNTERS = {
@@ -32,14 +30,18 @@ COUNTERS = {
 
 
 def observer_for(context: Mapping[str, Any] | None, *, show_progress: bool) -> Observer | None:
-    """Return what a transfer of that task is shown with; None outside a task."""
-    if context is None:
+    """Return what a transfer of that task is shown with; None outside a task.
+
+    :param show_progress: keep up the entry too, if the task pushes XComs at all
+    """
+    ti = task_instance(context)
+    if ti is None or context is None:
         return None
-    observers = [Spaced("metrics", Metrics(context["ti"]))]
+    observers = [Spaced("the transfer's metrics", Metrics(ti))]
     # Only the task's own thread may call Airflow; an author's thread that runs a transfer moves its bytes unseen.
     is_main = threading.current_thread() is threading.main_thread()
-    if show_progress and is_main and why_not_callable(context) is None:
-        observers.append(Spaced("progress entry", Entry(context)))
+    if show_progress and is_main and may_push(context) and why_not_callable(context) is None:
+        observers.append(Spaced("the transfer's progress", Entry(context)))
 
     def observe(snapshot: Snapshot) -> None:
         for observer in observers:
@@ -49,7 +51,7 @@ def observer_for(context: Mapping[str, Any] | None, *, show_progress: bool) -> O
 
 
 class Spaced:
-    """Calls an observer now and then and at the end, and holds back what it raises.
+    """Calls an observer now and then and at the end; what it raises is a warning, once.
 
     A try that fails does not ask one that is down for an answer: it may have few seconds left.
     """
@@ -66,20 +68,14 @@ class Spaced:
         is_last = snapshot.state == "finished" or (snapshot.state == "failed" and not self._is_down)
         if began < self._due and not is_last:
             return
-        try:
-            self._observer(snapshot)
-            self._is_down = False
-        except Exception as error:  # Airflow raises what its database or its API client raises
-            self._is_down = True
-            if not self._has_warned:
-                log.warning("The %s cannot be updated, the transfer goes on: %s", self._what, error)
-            self._has_warned = True
+        self._is_down = not tell(self._what, lambda: self._observer(snapshot), is_quiet=self._has_warned)
+        self._has_warned |= self._is_down
         now = self._clock()
         self._due = now + max(INTERVAL, SHARE_OF_TIME * (now - began))
 
 
 class Entry:
-    """The entry ``progress`` in the task's state store (Airflow 3.3), elsewhere the XCom ``progress``."""
+    """The entry ``ossresume-progress``: in the task's state store on Airflow 3.3, elsewhere among its XComs."""
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._task_state = context.get("task_state_store")

@@ -26,7 +26,8 @@ from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.object_lookup import Check, Look, look
 from airflow_provider_ossresume.hooks.observing import observer_for
-from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
+from airflow_provider_ossresume.hooks.telling import task_instance
+from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_duration, parse_flag, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
 from airflow_provider_ossresume.model.cleaning import (
     AbortReport,
@@ -59,6 +60,7 @@ from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, this
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
+from airflow_provider_ossresume.transfer.paths import local_path
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import (
@@ -211,7 +213,7 @@ class OSSResumeHook(BaseHook):
         fingerprint: Fingerprint = "content",
         xcom_holder_task_id: str | None = None,
         context: Mapping[str, Any] | None = None,
-        show_progress: bool | str = True,
+        show_progress: Flag = False,
         progress_callback: ProgressCallback | None = None,
         watch: Callable[[], None] = lambda: None,
         drop_when: Callable[[BaseException], bool] = lambda error: False,
@@ -219,8 +221,10 @@ class OSSResumeHook(BaseHook):
     ) -> TransferResult:
         """Upload a file, going on from what an earlier try of this task has sent.
 
-        :param file: the local file
-        :param key: the object's key, or an ``oss://`` URL
+        A task may return the result: the next one gets the dict that its ``report()`` returns.
+
+        :param file: the local file; ``~`` stands for the home folder
+        :param key: the object's key, or an ``oss://`` URL; one that ends with ``/``, or holds a line break, is refused
         :param checkpoint: where the checkpoint is kept; see
             :func:`~airflow_provider_ossresume.checkpoints.select.select_store`
         :param if_exists: ``overwrite``, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``, which OSS
@@ -230,8 +234,8 @@ class OSSResumeHook(BaseHook):
             or by the file's ``stat`` (device, inode, size and mtime are those of when it was sent)
         :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds it
         :param context: of the running task; found by itself inside one
-        :param show_progress: keep up the entry ``progress`` of the running task, in its task state store (Airflow 3.3)
-            or its XComs
+        :param show_progress: keep up the entry ``ossresume-progress`` of the running task, in its task state store
+            (Airflow 3.3) or its XComs; not for a task with ``do_xcom_push=False``
         :param progress_callback: called with (bytes done, bytes in total) from this thread
         :param watch: called from this thread at least four times a second; what it raises ends the try
         :param drop_when: called with what ends the try unfinished; True drops what it and earlier ones have done: the
@@ -241,8 +245,9 @@ class OSSResumeHook(BaseHook):
         :raises OSSResumeError: of the kinds that :meth:`target` and
             :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload` name
         """
-        _check_file(file)
+        file = local_path(file)
         target = self.target(key, bucket_name)
+        check_new_key(target.key)
         run = _Run(context or current_context())
         with_requests, with_object = split_headers(object_headers(target.key, object_options))
         options = UploadOptions(
@@ -277,15 +282,15 @@ class OSSResumeHook(BaseHook):
         if_exists: IfExists = "overwrite",
         object_changed: OnChange = "restart",
         version_id: str | None = None,
-        create_parents: bool = True,
+        create_parents: Flag = True,
         file_mode: int | str | None = None,
-        preserve_mtime: bool = False,
+        preserve_mtime: Flag = False,
         byte_range: Sequence[int | str] | None = None,
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
         context: Mapping[str, Any] | None = None,
-        show_progress: bool | str = True,
+        show_progress: Flag = False,
         progress_callback: ProgressCallback | None = None,
         watch: Callable[[], None] = lambda: None,
         drop_when: Callable[[BaseException], bool] = lambda error: False,
@@ -294,7 +299,7 @@ class OSSResumeHook(BaseHook):
 
         The file appears under its name at once and whole; until then a part file beside it holds what has come.
 
-        :param file: where the object goes
+        :param file: where the object goes; ``~`` stands for the home folder
         :param object_changed: ``restart`` once, or ``fail``, when the object changes under the download
         :param version_id: of the object; by default the current one
         :param create_parents: make the file's folder when it is absent
@@ -309,15 +314,15 @@ class OSSResumeHook(BaseHook):
 
         The other parameters are those of :meth:`upload_file`.
         """
-        _check_file(file)
+        file = local_path(file)
         target = self.target(key, bucket_name, version_id=version_id)
         run = _Run(context or current_context())
         options = DownloadOptions(
             if_exists=if_exists,
             object_changed=object_changed,
-            create_parents=create_parents,
+            create_parents=parse_flag("create_parents", create_parents),
             file_mode=file_mode,
-            preserve_mtime=preserve_mtime,
+            preserve_mtime=parse_flag("preserve_mtime", preserve_mtime),
             byte_range=byte_range,
             earlier_try=run.owner.try_number > 1,
         )
@@ -409,7 +414,7 @@ class OSSResumeHook(BaseHook):
     # --- objects ------------------------------------------------------------------------------------------------------
 
     def head_object(self, key: str, bucket_name: str | None = None) -> ObjectMeta:
-        """Return what OSS says of an object.
+        """Return what OSS says of an object. A task may return it: the next one gets a dict.
 
         :raises NoSuchKey: when it does not exist
         """
@@ -605,7 +610,7 @@ class _Run:
     """Which try of which task instance this is, or that it is none."""
 
     def __init__(self, context: Mapping[str, Any] | None) -> None:
-        self.context = context
+        self.context = context = context if task_instance(context) is not None else None
         self.began: float | None = None
         if context is None:
             self.owner = this_process()
@@ -621,8 +626,3 @@ class _Run:
     def identity(self, file: str | os.PathLike[str]) -> tuple[object, ...]:
         """Return what tells this transfer's checkpoint from others: the task instance, or outside one the file."""
         return (os.path.abspath(file),) if self.context is None else self._ids
-
-
-def _check_file(file: object) -> None:
-    if not isinstance(file, (str, os.PathLike)):
-        raise ArgumentError("file", file, f"give a path, not {type(file).__name__}")

@@ -1,7 +1,7 @@
 """Links from a transfer's task to the OSS console: its object, and the bucket's unfinished uploads.
 
-A task pushes each link as an XCom when its transfer begins, since Airflow shows links from XComs: those of 2.11 when
-somebody looks, those of 3.x from the start of the task on, as long as ``get_link`` answers the same at its end.
+A task pushes each link as an XCom when its transfer begins, since Airflow shows links from XComs. 2.11 calls
+``get_link`` when somebody looks; 3.x calls it in the task's own process, at its end, and pushes what it answers.
 
 The console's addresses are not documented. Alibaba's own services hand out links of the form
 ``https://oss.console.aliyun.com/bucket/oss-cn-beijing/BUCKET/object?path=FOLDER``, such as the field BucketPath of the
@@ -11,14 +11,11 @@ the page of objects, behind its button for parts (https://www.alibabacloud.com/h
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_ossresume._airflow import BaseOperatorLink, conf, get_xcom
 from airflow_provider_ossresume.model.objects import ObjectRef
-
-log = logging.getLogger(__name__)
 
 ALIBABA = ".aliyuncs.com"
 CONSOLE = "https://oss.console.aliyun.com"
@@ -28,7 +25,12 @@ class ConsoleLink(BaseOperatorLink):
     """A page of the OSS console, whose URL the task has pushed as an XCom."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the URL, empty where there is none."""
+        """Return the URL, empty where there is none.
+
+        An operator that has run knows its URLs. 3.x would log an ERROR for an XCom that was never pushed.
+        """
+        if (urls := getattr(operator, "console_urls", None)) is not None:
+            return str(urls.get(self.xcom_key, ""))
         names = ("dag_id", "run_id", "task_id", "map_index")
         url = get_xcom(self.xcom_key, {name: getattr(ti_key, name) for name in names})
         return str(url or "")
@@ -62,12 +64,3 @@ def console_urls(target: ObjectRef, *, host: str, region: str | None) -> dict[st
         OSSObjectLink.xcom_key: f"{bucket}?path={quote(folder, safe='')}",
         OSSUploadsLink.xcom_key: bucket,
     }
-
-
-def push_links(ti: Any, urls: dict[str, str]) -> None:
-    """Let the task show the links from now on; what Airflow's store answers harms nothing."""
-    try:
-        for key, url in urls.items():
-            ti.xcom_push(key=key, value=url)
-    except Exception as error:  # Airflow raises what its database or its API client raises
-        log.warning("The links to the OSS console cannot be shown, the transfer goes on: %s", error)

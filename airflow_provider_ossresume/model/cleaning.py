@@ -14,6 +14,7 @@ from airflow_provider_ossresume.model.arguments import format_age, parse_duratio
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, decode, saved_at
 from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.parts import format_size
+from airflow_provider_ossresume.model.record import Record
 
 MOST_NAMED = 100  # of uploads, prefixes and errors in a report; an XCom is a row of Airflow's database
 
@@ -75,7 +76,7 @@ class UploadFate:
 
 
 @dataclass(frozen=True)
-class AbortReport:
+class AbortReport(Record):
     """What became of the unfinished uploads of a bucket.
 
     :ivar fates: how many met which fate
@@ -187,7 +188,7 @@ def describe_upload(each: UploadFate) -> str:
     return f"{each.upload.key} (upload ID {each.upload.upload_id}{age}{size})"
 
 
-class DeleteReport:
+class DeleteReport(Record):
     """What became of objects that were to be deleted, as far as it has come.
 
     :ivar errors: of each object that OSS did not delete, by its ``oss://`` URI
@@ -247,7 +248,7 @@ class LeftFile:
         return f"{self.path} ({format_size(self.size)}, changed {format_age(self.age)} ago)"
 
 
-class LeftFilesReport:
+class LeftFilesReport(Record):
     """What became of the files that tries have left in some folders, as far as it has come.
 
     :ivar size: bytes of those that were removed, or would be
@@ -384,7 +385,7 @@ def upload_ids_in(text: str) -> set[str]:
 
 
 @dataclass(frozen=True)
-class CheckpointReport:
+class CheckpointReport(Record):
     """What became of the checkpoints of a store.
 
     :ivar temporary: what became of the files of saves that were interrupted; None where there are none by nature
@@ -398,7 +399,7 @@ class CheckpointReport:
     def errors(self) -> dict[str, OSSResumeError]:
         """Why, for each that could not be looked at or deleted, by its place."""
         errors = {each.place: each.error for each in self.left if each.fate == "failed" and each.error}
-        return {**errors, **(self.temporary.errors if self.temporary else {})}
+        return {**errors, **(self.temporary.errors if self.temporary is not None else {})}
 
     def count(self, fate: CheckpointFate) -> int:
         return sum(each.fate == fate for each in self.left)
@@ -416,7 +417,7 @@ class CheckpointReport:
             "kept_young": self.count("young"),
             "kept_undated": self.count("undated"),
             "kept_unreadable": self.count("unreadable"),
-            "temporary_files": self.temporary.cleaned if self.temporary else 0,
+            "temporary_files": self.temporary.cleaned if self.temporary is not None else 0,
             "checkpoints": [each.report() for each in stale[:MOST_NAMED]],
             "errors": _first_errors(self.errors),
         }

@@ -28,6 +28,7 @@ LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # bit/s; OSS: single-connect
 
 _TAG = re.compile(r"[A-Za-z0-9 +\-=._:/]*")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NATIVE = "with render_template_as_native_obj a template keeps it one by filters: {{ params.x | string | tojson }}"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -158,20 +159,27 @@ def _guessed_type(key: str) -> str:
 
 
 def _texts(argument: str, value: object) -> dict[str, str]:
-    """Return a mapping with texts for values."""
+    """Return a mapping of texts.
+
+    A number is refused: what a native template made of ``"1.50"`` is 1.5, and nobody knows what it was.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise ArgumentError(argument, value, f"give a dict, not {type(value).__name__}")
-    return {str(name): str(each) for name, each in value.items()}
+    return {_text(argument, name): _text(f"{argument}[{name!r}]", each) for name, each in value.items()}
+
+
+def _text(argument: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}; {_NATIVE}")
+    return value
 
 
 def _line(argument: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
-    if _CONTROL.search(value):
+    if _CONTROL.search(text := _text(argument, value)):
         raise ArgumentError(argument, value, "a header holds no control characters; remove them")
-    return value
+    return text
 
 
 def _one_of(choices: object) -> Callable[[str, object], str]:

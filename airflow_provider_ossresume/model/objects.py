@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import refuse_empty, refuse_text_of_list
+from airflow_provider_ossresume.model.record import Record, crc64_text
 
 MAX_KEY_BYTES = 1_023  # OSS: "Object naming conventions", UTF-8 bytes
 
@@ -63,8 +65,8 @@ class PrefixRef:
 
 
 @dataclass(frozen=True)
-class ObjectMeta:
-    """What OSS says of an object.
+class ObjectMeta(Record):
+    """What OSS says of an object; a task may return it.
 
     :ivar etag: without its quotes; an MD5 only for objects written by PutObject
     :ivar crc64: of all bytes, or None for objects that OSS has none for
@@ -82,6 +84,20 @@ class ObjectMeta:
     metadata: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     answered_at: datetime | None = field(default=None, compare=False)
+
+    def report(self) -> dict[str, Any]:
+        """Return it as JSON takes it: times in ISO 8601, the CRC-64 as text."""
+        return {
+            "size": self.size,
+            "etag": self.etag,
+            "crc64": crc64_text(self.crc64),
+            "last_modified": self.last_modified.isoformat() if self.last_modified else None,
+            "content_type": self.content_type,
+            "version_id": self.version_id,
+            "metadata": dict(self.metadata),
+            "headers": dict(self.headers),
+            "answered_at": self.answered_at.isoformat() if self.answered_at else None,
+        }
 
 
 @dataclass(frozen=True)
@@ -106,8 +122,8 @@ class ListedObject:
 
 
 @dataclass(frozen=True)
-class ListedUpload:
-    """An unfinished multipart upload of the bucket.
+class ListedUpload(Record):
+    """An unfinished multipart upload of the bucket; a task may return it.
 
     :ivar bucket: empty in what a listing's page says, which names it once
     :ivar answered_at: OSS's clock as it told with the listing
@@ -127,6 +143,15 @@ class ListedUpload:
     def age(self) -> timedelta | None:
         """How long ago it was begun, by OSS's clock alone; None when OSS did not tell."""
         return self.answered_at - self.initiated if self.answered_at and self.initiated else None
+
+    def report(self) -> dict[str, Any]:
+        """Return it as JSON takes it, with the age in seconds."""
+        return {
+            "key": self.key,
+            "upload_id": self.upload_id,
+            "initiated": self.initiated.isoformat() if self.initiated else None,
+            "age": self.age.total_seconds() if self.age is not None else None,
+        }
 
 
 def check_text(argument: str, value: object) -> None:

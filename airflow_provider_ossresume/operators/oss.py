@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from airflow_provider_ossresume._airflow import AirflowFailException, is_last_try
+from airflow_provider_ossresume._airflow import AirflowFailException, AirflowSkipException, is_last_try
 from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls, push_links
+from airflow_provider_ossresume.hooks.telling import may_push, tell
+from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls
+from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_mode
 from airflow_provider_ossresume.model.object_options import (
     Acl,
     DataEncryption,
@@ -20,6 +23,7 @@ from airflow_provider_ossresume.model.object_options import (
 from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.operators._base import OSSOperator
 from airflow_provider_ossresume.operators.lineage import TransferLineage
+from airflow_provider_ossresume.transfer.paths import printable_path
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.checkpoints.select import CheckpointStore
@@ -28,8 +32,12 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.transfer.upload import Fingerprint, IfExists, OnChange
 
 WhatIsDone = Literal["keep", "abort"]
+SkipAs = Literal["success", "skipped"]
+
+log = logging.getLogger(__name__)
 
 _OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
+_CHOICES: Mapping[str, Any] = {"on_kill_action": WhatIsDone, "on_final_failure": WhatIsDone, "skip_as": SkipAs}
 
 
 class _TransferOperator(TransferLineage, OSSOperator):
@@ -46,12 +54,14 @@ class _TransferOperator(TransferLineage, OSSOperator):
         checkpoint: str | CheckpointStore = "auto",
         transfer_config: TransferConfig | Mapping[str, Any] | None = None,
         if_exists: IfExists = "overwrite",
+        skip_as: SkipAs = "success",
+        event_if_skipped: Flag = False,
         on_kill_action: WhatIsDone = "keep",
         on_final_failure: WhatIsDone = "keep",
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
-        show_progress: bool | str = True,
+        show_progress: Flag = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -61,30 +71,49 @@ class _TransferOperator(TransferLineage, OSSOperator):
         self.checkpoint = checkpoint
         self.transfer_config = transfer_config
         self.if_exists = if_exists
+        self.skip_as = skip_as
+        self.event_if_skipped = event_if_skipped
         self.on_kill_action = on_kill_action
         self.on_final_failure = on_final_failure
         self.request_payer = request_payer
         self.traffic_limit = traffic_limit
         self.xcom_holder_task_id = xcom_holder_task_id
         self.show_progress = show_progress
+        self.console_urls: dict[str, str] = {}
 
     def _work(self, context: Any) -> TransferResult:
         self._is_last_try = is_last_try(context)
-        for argument in ("on_kill_action", "on_final_failure"):
-            check_choice(argument, getattr(self, argument), get_args(WhatIsDone))
-        self._push_links(context)
+        for argument, choices in _CHOICES.items():
+            check_choice(argument, getattr(self, argument), get_args(choices))
+        self.has_event_if_skipped = parse_flag("event_if_skipped", self.event_if_skipped)
+        self._find_links(context)
         return self._transfer(context)
 
     def _finish(self, context: Any, done: TransferResult) -> str:
-        """Tell what happened, also as the XCom ``report``, and return where it went."""
-        self._tell_outlets(context, done)
-        context["ti"].xcom_push(key="report", value={**done.report(), "tries": context["ti"].try_number})
-        return self._destination(done)
+        """Tell what happened, also as the XCom ``report``, and return where it went.
 
-    def _push_links(self, context: Any) -> None:
+        :raises AirflowSkipException: when nothing had to be done, and ``skip_as`` says so
+        """
+        self._result = done
+        self._tell_outlets(context, done)
+        if may_push(context):
+            report = {**done, "tries": context["ti"].try_number}
+            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value=report))
+        destination = self._destination(done)
+        if done.outcome == "skipped" and self.skip_as == "skipped":
+            raise AirflowSkipException(f"{destination} was left as it is, and skip_as='skipped'")
+        return destination
+
+    def _find_links(self, context: Any) -> None:
         client = self.hook.get_conn()
         target = self.hook.target(self.key, self.bucket_name)
-        push_links(context["ti"], console_urls(target, host=client.endpoint.host, region=client.region))
+
+        def push() -> None:
+            self.console_urls = console_urls(target, host=client.endpoint.host, region=client.region)
+            for key, url in self.console_urls.items() if may_push(context) else ():
+                context["ti"].xcom_push(key=key, value=url)
+
+        tell("the links to the OSS console", push)
 
     def _left_to_next_try(self) -> str:
         if self.on_kill_action == "abort":
@@ -126,6 +155,9 @@ class OSSResumableUploadOperator(_TransferOperator):
         fields (templated)
     :param if_exists: when the object exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (size and CRC-64), or
         ``fail``, which OSS itself guards (templated)
+    :param skip_as: how the task ends when ``if_exists`` let the transfer be skipped: as a ``success``, or ``skipped``
+        (templated)
+    :param event_if_skipped: a skipped transfer that ends as a success causes the events of the outlets too (templated)
     :param on_kill_action: when Airflow stops the task: ``keep`` what is done for the next try, or ``abort`` the upload
         and delete the checkpoint (templated)
     :param on_final_failure: the same, when the task fails and no retry is left (templated)
@@ -153,8 +185,8 @@ class OSSResumableUploadOperator(_TransferOperator):
         once have as much each (templated)
     :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint; by default found
         by itself (templated)
-    :param show_progress: keep up the task's entry ``progress``, in the task state store on Airflow 3.3, else as an
-        XCom (templated)
+    :param show_progress: keep up the task's entry ``ossresume-progress``, in the task state store on Airflow 3.3, else
+        as an XCom (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -167,6 +199,8 @@ class OSSResumableUploadOperator(_TransferOperator):
         "checkpoint",
         "transfer_config",
         "if_exists",
+        "skip_as",
+        "event_if_skipped",
         "on_kill_action",
         "on_final_failure",
         "source_changed",
@@ -255,21 +289,24 @@ class OSSResumableDownloadOperator(_TransferOperator):
         fields (templated)
     :param if_exists: when the file exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``
         (templated)
+    :param skip_as: how the task ends when ``if_exists`` let the transfer be skipped: as a ``success``, or ``skipped``
+        (templated)
+    :param event_if_skipped: a skipped transfer that ends as a success causes the events of the outlets too (templated)
     :param on_kill_action: when Airflow stops the task: ``keep`` what is done for the next try, or ``abort``: remove the
         part file and delete the checkpoint (templated)
     :param on_final_failure: the same, when the task fails and no retry is left (templated)
     :param object_changed: when the object changes under the download: ``restart`` once, or ``fail`` (templated)
     :param version_id: which version of the object; by default the current one (templated)
-    :param create_parents: make the file's folder when it is absent
+    :param create_parents: make the file's folder when it is absent (templated)
     :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the worker's umask has it by default
         (templated)
-    :param preserve_mtime: give the file the object's Last-Modified as its time of modification
+    :param preserve_mtime: give the file the object's Last-Modified as its time of modification (templated)
     :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; all of them by default. OSS has a CRC-64
         of whole objects only, so the file is not compared with one (templated)
     :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
     :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800 (templated)
     :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint (templated)
-    :param show_progress: keep up the task's entry ``progress``; see :class:`OSSResumableUploadOperator`
+    :param show_progress: keep up the task's entry ``ossresume-progress``; see :class:`OSSResumableUploadOperator`
         (templated)
     """
 
@@ -283,11 +320,15 @@ class OSSResumableDownloadOperator(_TransferOperator):
         "checkpoint",
         "transfer_config",
         "if_exists",
+        "skip_as",
+        "event_if_skipped",
         "on_kill_action",
         "on_final_failure",
         "object_changed",
         "version_id",
+        "create_parents",
         "file_mode",
+        "preserve_mtime",
         "byte_range",
         "request_payer",
         "traffic_limit",
@@ -303,9 +344,9 @@ class OSSResumableDownloadOperator(_TransferOperator):
         file: str,
         object_changed: OnChange = "restart",
         version_id: str | None = None,
-        create_parents: bool = True,
+        create_parents: Flag = True,
         file_mode: int | str | None = None,
-        preserve_mtime: bool = False,
+        preserve_mtime: Flag = False,
         byte_range: Sequence[int | str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -314,6 +355,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
         self.version_id = version_id
         self.create_parents = create_parents
         self.file_mode = file_mode
+        self._written_mode = file_mode  # a native template makes a number of a text
         self.preserve_mtime = preserve_mtime
         self.byte_range = byte_range
 
@@ -327,7 +369,7 @@ class OSSResumableDownloadOperator(_TransferOperator):
             object_changed=self.object_changed,
             version_id=self.version_id,
             create_parents=self.create_parents,
-            file_mode=self.file_mode,
+            file_mode=self._mode(),
             preserve_mtime=self.preserve_mtime,
             byte_range=self.byte_range,
             request_payer=self.request_payer,
@@ -339,5 +381,16 @@ class OSSResumableDownloadOperator(_TransferOperator):
             drop_when=self._drop_when,
         )
 
+    def _mode(self) -> int | None:
+        mode, written = self.file_mode, self._written_mode
+        if mode in (None, ""):
+            return None
+        if isinstance(mode, int) and isinstance(written, str) and "{" not in written:
+            mode = written  # no template: what the author typed is what is meant
+        return parse_mode("file_mode", mode, was_text=isinstance(written, str))
+
     def _destination(self, result: TransferResult) -> str:
-        return result.path
+        shown = printable_path(result.path)
+        if shown != result.path:
+            log.warning("The name of the file is not UTF-8, which no XCom takes; the task returns it as %s", shown)
+        return shown

@@ -193,6 +193,18 @@ def read_error(call: Call, answer: Answer, pieces: Iterable[bytes]) -> ServiceEr
     return _service_error(call, answer, messages.read_error(_error_body(answer, pieces)), status=answer.status)
 
 
+def not_what_was_asked_for(call: Call, answer: Answer) -> BadAnswer:
+    """Return the error for an answer that is a success, but not the one that was asked for."""
+    if answer.status != 200 or "Range" not in call.headers:
+        return call.bad_answer(f"was answered {answer.status}")
+    error = call.bad_answer(
+        f"asked for {call.headers['Range']}, was answered 200 with the whole object: who answered ignores Range, as "
+        "some CDNs and proxies do; set OSS's own endpoint, or switch ranges on there"
+    )
+    error.retryable = False  # who does not know ranges does not know them the next time
+    return error
+
+
 def connection_failed(call: Call, error: Exception, endpoint: Endpoint) -> ConnectionFailed:
     """Return the error for an exception of requests or urllib3."""
     failed = call.failed(reason(error, advice=endpoint.advice()))
@@ -203,7 +215,8 @@ def connection_failed(call: Call, error: Exception, endpoint: Endpoint) -> Conne
 
 def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, status: int) -> ServiceError:
     headers = answer.fields
-    code = said.code or ("NoSuchKey" if status == 404 and call.method == "HEAD" else "")
+    is_of_oss = bool(said.code) or any(name.startswith("x-oss-") for name in headers)
+    code = said.code or ("NoSuchKey" if status == 404 and call.method == "HEAD" and is_of_oss else "")
     date = messages.read_http_date(headers.get("date"))
     return _error_class(status, code)(
         operation=call.operation,
@@ -214,7 +227,7 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
         ec=shown(said.ec or headers.get("x-oss-ec", "")),
         request_id=shown(said.request_id or headers.get("x-oss-request-id", "")),
         host_id=shown(said.host_id),
-        hint=_hint(call, answer, said, code),
+        hint=_hint(call, answer, said, code) if is_of_oss else _hint_of_other(answer),
         server_time=date.timestamp() if date else None,
         retry_after=_retry_after(headers),
     )
@@ -269,14 +282,36 @@ _PERMISSIONS: Mapping[str, str] = {
     "GetBucketInfo": "oss:GetBucketInfo",
     "ListBuckets": "oss:ListBuckets",
 }
+_ACCOUNT = "the account that owns the bucket is suspended, most often for an unpaid bill; pay it, or ask its owner"
 _HINTS_BY_CODE: Mapping[str, str] = {
     "SignatureDoesNotMatch": "check the Access Key Secret and the region",
     "InvalidAccessKeyId": "check the Access Key ID; it is unknown to OSS, disabled, or the STS token's is over",
     "SecurityTokenExpired": "the STS token has expired; get a new one",
     "InvalidSecurityToken": "the STS token does not fit the Access Key ID",
+    "AccessKeyIdAndSecurityTokenNotMatch": "the STS token does not fit the Access Key ID",
     "RequestTimeTooSkewed": "set this worker's clock; it is over 15 minutes away from OSS's",
     "NoSuchBucket": "check the bucket's name and that the endpoint is of its region",
     "FileAlreadyExists": "the object exists and may not be overwritten",
+    "FileImmutable": "the bucket's retention policy (WORM) protects the object; choose another key",
+    "InvalidObjectState": "the object is archived: restore it first (RestoreObject, in the console or with ossutil), "
+    "and run the task again when that is done",
+    "UserDisable": _ACCOUNT,
+    "InDebt": _ACCOUNT,
+    "InDebtOverdue": _ACCOUNT,
+    "AbnormalBucketOwnerStatus": _ACCOUNT,
+    "BucketDisable": "OSS has disabled the bucket for security reasons; ask Alibaba's support",
+    "UbsmsInvalidBid": "the account has no Key Management Service; activate it, or choose another encryption",
+    "SecondLevelDomainForbidden": "set addressing to virtual in the connection: OSS wants the bucket in the host name",
+    "NonStandardHostForbidden": "OSS does not know this host; bind the domain to the bucket and set addressing to "
+    "cname, or set OSS's own endpoint",
+    "EntityTooLarge": "OSS takes up to 5 GiB in one request; lower multipart_threshold and part_size",
+}
+# What OSS says with AccessDenied when no RAM permission is missing (OSS, "HTTP 403 errors").
+_HINTS_BY_WORDS: Mapping[str, str] = {
+    "kms": "grant kms:GenerateDataKey and kms:Decrypt on the KMS key that encrypts the object",
+    "referer": "the bucket's hotlink protection refuses requests without Referer; allow an empty Referer there",
+    "vpc": "the policy of the VPC or of its endpoint forbids it; allow the bucket there",
+    "public object acl": "the bucket blocks public access; leave acl out or set it to private",
 }
 
 
@@ -287,12 +322,37 @@ def _hint(call: Call, answer: Answer, said: messages.ErrorAnswer, code: str) -> 
         return "check the region; it is not the endpoint's"
     if code in _HINTS_BY_CODE:
         return _HINTS_BY_CODE[code]
-    if answer.status == 403 and call.operation in _PERMISSIONS:
+    if "kms" in code.lower() or code == "AccessDenied":
+        for words, hint in _HINTS_BY_WORDS.items():
+            if re.search(rf"\b{words}\b", f"{code} {said.message}", re.IGNORECASE):
+                return hint
+    # Without a code, as HEAD is answered by some of OSS's servers, a permission is the likeliest.
+    if answer.status == 403 and code in ("AccessDenied", "") and call.operation in _PERMISSIONS:
         return f"grant {_PERMISSIONS[call.operation]}"
-    if location := answer.fields.get("location"):
-        where = shown(location.partition("?")[0])
-        return f"a redirect to {where} was not followed; set that as the endpoint if it is right"
-    return ""
+    return _hint_of_redirect(answer)
+
+
+def _hint_of_other(answer: Answer) -> str:
+    """Return the next step for an error that is not OSS's: it has neither a code nor a header of OSS's."""
+    if redirect := _hint_of_redirect(answer):
+        return redirect
+    if answer.status == 413:
+        return (
+            "a proxy answered, not OSS, and takes no request of this size: raise its limit, client_max_body_size of "
+            "nginx, or lower part_size and multipart_threshold"
+        )
+    return (
+        "this answer is not OSS's, it has no code and no request ID: a proxy, a CDN or another server answered; check "
+        "the connection's endpoint and proxy"
+    )
+
+
+def _hint_of_redirect(answer: Answer) -> str:
+    if not (location := answer.fields.get("location")):
+        return ""
+    return (
+        f"a redirect to {shown(location.partition('?')[0])} was not followed; set that as the endpoint if it is right"
+    )
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -433,7 +433,7 @@ class OssClient:
                 "%s: %s %s [request id %s]", call, answer.status, answer.reason, answer.fields.get("x-oss-request-id")
             )
             if answer.status not in call.success and answer.status < 300:
-                raise call.bad_answer(f"was answered {answer.status}")
+                raise answers.not_what_was_asked_for(call, answer)
             if answer.status not in call.success:
                 raise self._error(call, answer, credentials, clock_offset)
             result = read(answer)

@@ -387,11 +387,10 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         :param beginning: of the first part: what of it is here already
         """
         plan, start = checkpoint.plan, checkpoint.start
-        self._progress.begin(total=checkpoint.size, parts=len(plan), done=len(beginning))
         kept = {number for run in checkpoint.runs for number in range(run.first, run.last + 1)}
         missing = [part for part in plan if part.number not in kept]
-        for number in kept:
-            self._progress.keep(plan[number - 1].size)
+        sizes = (plan[number - 1].size for number in kept)
+        self._progress.begin(total=checkpoint.size, parts=len(plan), kept=sizes, done=len(beginning))
         log.info(
             "Downloading %s (%s): %s of %s parts of %s are kept, %s to fetch",
             self._target, format_size(checkpoint.size), len(kept), len(plan), format_size(plan.part_size), len(missing),

@@ -19,6 +19,7 @@ from datetime import timedelta
 
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError
 from airflow_provider_ossresume.model.cleaning import LeftFile, LeftFilesReport
+from airflow_provider_ossresume.transfer.paths import printable_path
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,10 @@ def clean_left_files(
                         report.add(left)
             except OSError as error:
                 reason = LocalFileError(f"the folder cannot be read on this worker: {error.strerror}")
-                log.warning("Could not look into %s: %s", _shown(path), reason)
-                report.add_unread(_shown(path), reason, is_named=path == top)
+                log.warning("Could not look into %s: %s", printable_path(path), reason)
+                report.add_unread(printable_path(path), reason, is_named=path == top)
     log.info("Looked through %s", report)
+    report.seal()
     return report
 
 
@@ -117,7 +119,7 @@ def _listed(folder: int, name: bytes) -> tuple[list[str], list[tuple[str, os.sta
 
 
 def _cleaned(folder: int, path: str, name: str, *, older_than: timedelta, dry_run: bool, now: float) -> LeftFile:
-    left = LeftFile(_shown(os.path.join(path, name)), "young")
+    left = LeftFile(printable_path(os.path.join(path, name)), "young")
     try:
         seen = _stat(folder, name)
         # A try that ended just before it published has given the part file its object's time of modification.
@@ -186,11 +188,6 @@ def _stat(folder: int, name: str) -> os.stat_result:
 
 def _stamp(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _shown(path: str) -> str:
-    """Return a path for people and for JSON, which take no bytes that are not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _log(left: LeftFile) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -137,13 +137,17 @@ class Progress:
         self._began = self._logged = clock()
         self._samples = deque([(self._began, 0)])  # when so many bytes had moved, for the rate
 
-    def begin(self, *, total: int, parts: int, done: int = 0) -> None:
-        """Set what there is to do; a transfer that restarts begins again.
+    def begin(self, *, total: int, parts: int, kept: Iterable[int] = (), done: int = 0) -> None:
+        """Set what there is to do, and what of it is there already; a transfer that restarts begins again.
 
+        :param kept: sizes of the parts that are kept
         :param done: bytes that have come already, of a part that is not finished
         """
-        self._total, self.parts, self._done = total, parts, done
-        self._finished = self._parts_done = self.parts_kept = 0
+        sizes = list(kept)
+        self._total, self.parts = total, parts
+        self._finished = sum(sizes)
+        self._done = self._finished + done
+        self._parts_done = self.parts_kept = len(sizes)
         self._moved.clear()
         self._logged = self._clock()
         self._samples = deque([(self._logged, self.bytes_moved)])
@@ -153,13 +157,6 @@ class Progress:
         self.beginning = "restarted"
         self.begin(total=0, parts=0)
         self._total = None
-
-    def keep(self, size: int) -> None:
-        """A part of that size was there already."""
-        self._done += size
-        self._finished += size
-        self._parts_done += 1
-        self.parts_kept += 1
 
     def finish_part(self, size: int) -> None:
         """A part of that size was sent or fetched by this try."""

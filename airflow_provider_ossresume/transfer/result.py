@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import format_size
+from airflow_provider_ossresume.model.record import Record, crc64_text
+from airflow_provider_ossresume.transfer.paths import printable_path
 from airflow_provider_ossresume.transfer.progress import Progress
 
 Outcome = Literal["transferred", "already there", "skipped"]
@@ -16,8 +18,10 @@ Settled = tuple[Outcome, ObjectMeta, int | None]  # how a transfer ended; with t
 
 
 @dataclass(frozen=True)
-class TransferResult:
-    """What a try did.
+class TransferResult(Record):
+    """What a try did. A task may return it: the next one gets the dict that :meth:`report` returns.
+
+    :ivar path: of the local file
 
     :ivar outcome: ``transferred``; ``already there`` when an earlier try had finished; ``skipped`` by ``if_exists``
     :ivar parts: of the whole transfer; one for a transfer in one request
@@ -42,14 +46,14 @@ class TransferResult:
     retries: int
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON takes it; the CRC-64 as text, as most JSON readers round numbers of that size."""
+        """Return it as JSON takes it: the CRC-64 as text, and bytes of the path that are not UTF-8 as ``\\xb1``."""
         return {
             "uri": self.target.uri,
-            "file": self.path,
+            "file": printable_path(self.path),
             "outcome": self.outcome,
             "size": self.size,
             "etag": self.etag,
-            "crc64": None if self.crc64 is None else str(self.crc64),
+            "crc64": crc64_text(self.crc64),
             "version_id": self.version_id,
             "parts": self.parts,
             "parts_kept": self.parts_kept,

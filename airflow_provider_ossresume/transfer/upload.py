@@ -173,7 +173,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             if error.operation != "UploadPart":
                 raise
             reason = error
-        self._progress.beginning = "restarted"
+        self._progress.restart()
         log.warning("Restarting the upload to %s, once: %s", self._target, reason)
         self._checkpointer.check_owner()
         return self._upload(file)
@@ -374,8 +374,10 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         is_trusted: bool,
     ) -> Settled:
         plan = checkpoint.plan
-        self._progress.begin(total=source.size, parts=len(plan))
         uploaded = self._keep(pool, source, plan, listed, is_trusted=is_trusted)
+        self._progress.begin(
+            total=source.size, parts=len(plan), kept=(plan[number - 1].size for number in uploaded)
+        )  # not before it is known what is kept: a resumed transfer would look like one that has nothing yet
         missing = [part for part in plan if part.number not in uploaded]
         log.info(
             "Uploading %s (%s) to %s: %s of %s parts of %s are kept, %s to send",
@@ -405,17 +407,13 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         """
         if not self._config.verify:
             return {}
-        kept: dict[int, UploadedPart] = {}
         candidates = candidate_parts(listed, plan)
         if is_trusted:
-            for part, uploaded in candidates:
-                kept[part.number] = uploaded
-                self._progress.keep(part.size)
-            return kept
+            return {part.number: uploaded for part, uploaded in candidates}
+        kept: dict[int, UploadedPart] = {}
         for part, uploaded, crc in pool.run(lambda pair: (*pair, source.crc64_of(pair[0], pool.stopped)), candidates):
             if crc == uploaded.crc64:
                 kept[part.number] = uploaded
-                self._progress.keep(part.size)
             else:
                 log.info("Part %s of %s holds other bytes than the file; it is sent again", part.number, self._target)
         return kept

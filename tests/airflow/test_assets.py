@@ -123,7 +123,10 @@ def test_a_collector_that_fails_costs_no_transfer(
         call_in_a_task(dag, lambda _: OSSResumeHook().upload_file(a_file(tmp_path), "key", BUCKET))
 
     assert connected.object(BUCKET, "key") == some_bytes(5 * PART)
-    assert f"The lineage of oss://{BUCKET}/key is not reported: this collector is out of order" in caplog.text
+    assert (
+        f"Airflow could not be told the lineage of oss://{BUCKET}/key; the transfer is not affected: this collector is "
+        "out of order" in caplog.text
+    )
 
 
 @pytest.mark.usefixtures("broken_collector")
@@ -172,7 +175,7 @@ def facts_of(key: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("key", ["exports/daily.csv", "a?b=1#c/"])
+@pytest.mark.parametrize("key", ["exports/daily.csv", "a?b=1#c/d"])
 def test_the_event_of_an_upload_carries_size_etag_and_crc64(
     dag: Any, connected: LocalOSS, events: Any, tmp_path: Path, key: str
 ) -> None:
@@ -283,7 +286,7 @@ def test_an_object_whose_uri_is_too_long_for_airflow_is_uploaded_all_the_same(
         assert events() == {}
 
     assert connected.object(BUCKET, key) == some_bytes(5 * PART)
-    assert "The events of the outlets go without size, ETag and CRC-64" in caplog.text
+    assert "could not be told the size, ETag and CRC-64 that the events of the outlets carry" in caplog.text
 
 
 def test_an_asset_that_is_known_by_its_name_gets_the_facts_too(
@@ -306,3 +309,65 @@ def test_an_asset_that_is_known_by_its_name_gets_the_facts_too(
         upload >> again
 
     assert events() == {asset.uri: facts_of("orders")}
+
+
+# --- a transfer that is skipped ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def skipped(dag: Any, connected: LocalOSS, tmp_path: Path) -> Callable[..., list[str]]:
+    """Adds a task whose transfer is skipped, with an asset and an alias among its outlets; returns the assets' URIs."""
+
+    def add(direction: str = "upload", if_exists: str = "skip", **options: Any) -> list[str]:
+        source = a_file(tmp_path, name="file")
+        connected.put(BUCKET, "key", source.read_bytes())
+        operator = OSSResumableUploadOperator if direction == "upload" else OSSResumableDownloadOperator
+        asset = Asset(uri=f"oss://{BUCKET}/exports")
+        outlets = [asset, Alias(f"exports of {dag.dag_id}")]
+        given = {"file": str(source), "key": "key", "bucket_name": BUCKET, "if_exists": if_exists, **options}
+        operator(task_id="transfer", outlets=outlets, dag=dag, **given)
+        return [asset.uri, *([asset_uri(BUCKET, "key")] if direction == "upload" else [])]
+
+    return add
+
+
+@pytest.mark.parametrize("if_exists", ["skip", "skip_if_same"])
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_a_skipped_transfer_causes_no_event(skipped: Any, events: Any, direction: str, if_exists: str) -> None:
+    skipped(direction, if_exists)
+
+    assert events() == {}
+
+
+@pytest.mark.parametrize("direction", ["upload", "download"])
+@pytest.mark.parametrize("flag", [True, "true", "{{ dag_run.conf.get('flag', 'True') }}"])
+def test_a_skipped_transfer_causes_its_events_where_it_is_asked_to(
+    skipped: Any, events: Any, direction: str, flag: Any
+) -> None:
+    uris = skipped(direction, event_if_skipped=flag)
+
+    assert {uri: extra["outcome"] for uri, extra in events().items()} == dict.fromkeys(uris, "skipped")
+
+
+def test_what_is_put_into_the_event_of_a_skipped_transfer_before_causes_none(skipped: Any, events: Any) -> None:
+    skipped(
+        pre_execute=lambda context: context["outlet_events"][Asset(uri=f"oss://{BUCKET}/exports")].extra.update(a=1)
+    )
+
+    assert events() == {}
+
+
+def test_a_transfer_that_an_earlier_try_had_finished_has_its_event(
+    dag: Any, connected: LocalOSS, events: Any, tmp_path: Path
+) -> None:
+    def fail_in_the_first_try(context: Any, result: Any = None) -> None:
+        if context["ti"].try_number == 1:
+            raise RuntimeError("the transfer was done, the task was not")
+
+    asset = create_asset(bucket=BUCKET, key="key")
+    OSSResumableUploadOperator(
+        task_id="upload", file=str(a_file(tmp_path)), key="key", bucket_name=BUCKET, outlets=[asset],
+        post_execute=fail_in_the_first_try, dag=dag,
+    )  # fmt: skip
+
+    assert {uri: extra["outcome"] for uri, extra in events().items()} == {asset.uri: "already there"}

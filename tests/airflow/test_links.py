@@ -104,6 +104,30 @@ def test_a_server_that_is_not_alibabas_has_no_console(dag: Any, transfer: Any, c
     assert links(dag) == NONE
 
 
+def test_a_transfer_without_links_logs_no_error_of_them(
+    dag: Any, transfer: Any, connected: LocalOSS, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    transfer(checkpoint="memory")  # 3.0 and 3.1 log an ERROR for a Variable that is not there
+
+    assert run(dag).state == "success"
+
+    said = capfd.readouterr()
+    shown = "\n".join((caplog.text, said.out, said.err))
+    assert "XCom not found" not in shown
+    assert [line for line in shown.splitlines() if "error" in line.lower()[:60]] == []
+
+
+def test_a_transfer_that_fails_before_its_links_are_known_has_none(
+    dag: Any, transfer: Any, connected: LocalOSS, capfd: pytest.CaptureFixture[str]
+) -> None:
+    transfer(bucket_name="Bad_Bucket", retries=0)
+
+    assert run(dag).state == "failed"
+
+    assert "XCom not found" not in capfd.readouterr().out
+    assert links(dag) == NONE
+
+
 def test_the_console_may_be_another_one(
     dag: Any, transfer: Any, of_alibaba: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:

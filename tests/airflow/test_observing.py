@@ -1,9 +1,10 @@
-"""What Airflow shows of a transfer while it runs: the entry ``progress``, and metrics on a StatsD listener."""
+"""What Airflow shows of a transfer while it runs: its progress entry, and metrics on a StatsD listener."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ossresume.hooks.observing import INTERVAL, Spaced, observer_for
+from airflow_provider_ossresume.checkpoints import KEY, PREFIX
+from airflow_provider_ossresume.errors import TransferStopped, TrySuperseded
+from airflow_provider_ossresume.hooks.observing import ENTRY, INTERVAL, Entry, Spaced, observer_for
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
@@ -49,7 +52,7 @@ def transfer(dag: Any, connected: LocalOSS, tmp_path: Path) -> Callable[..., Non
 
 @pytest.fixture
 def entries(dag: Any) -> Callable[..., list[tuple[str, Mapping[str, Any]]]]:
-    """Returns each entry ``progress`` of a task, with the table that it lies in."""
+    """Returns each progress entry of a task, with the table that it lies in."""
     from tests.airflow import runs
 
     def read(task_id: str = "transfer") -> list[tuple[str, Mapping[str, Any]]]:
@@ -61,7 +64,7 @@ def entries(dag: Any) -> Callable[..., list[tuple[str, Mapping[str, Any]]]]:
             for key, value in runs.rows(
                 f"SELECT {column}, value FROM {table} {where}", dag_id=dag.dag_id, task_id=task_id
             )
-            if key == "progress"
+            if key == ENTRY
         ]
 
     return read
@@ -163,7 +166,7 @@ def test_the_hook_in_a_python_task_shows_it_too_and_what_the_task_returns_is_lef
 
         @task(multiple_outputs=True)
         def work() -> dict[str, Any]:
-            result = OSSResumeHook(transfer_config=CONFIG).upload_file(source, "key", BUCKET)
+            result = OSSResumeHook(transfer_config=CONFIG).upload_file(source, "key", BUCKET, show_progress=True)
             return {"progress": "mine", "kept": result.parts_kept}
 
         work()
@@ -173,8 +176,47 @@ def test_the_hook_in_a_python_task_shows_it_too_and_what_the_task_returns_is_lef
     assert done.xcom("work") == {"progress": "mine", "kept": 3}
     assert done.xcom("work", "progress") == "mine"
     assert done.xcom("work", "kept") == 3
-    in_store = [(entry["state"], entry["parts_kept"]) for home, entry in entries("work") if home != "xcom"]
-    assert in_store == [("finished", 3)] * (the_home() != "xcom")
+    assert [(home, entry["state"], entry["parts_kept"]) for home, entry in entries("work")] == [
+        (the_home(), "finished", 3)
+    ]
+
+
+def test_the_hook_shows_nothing_unless_it_is_asked_to(
+    dag: Any, entries: Any, connected: LocalOSS, tmp_path: Path
+) -> None:
+    from tests.airflow.runs import call_in_a_task
+
+    source = a_file(tmp_path, size=SIZE)
+    call_in_a_task(dag, lambda _: str(OSSResumeHook(transfer_config=CONFIG).upload_file(source, "key", BUCKET)))
+
+    assert entries("task") == []
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_the_first_thing_it_shows_of_a_resumed_transfer_is_what_is_kept(
+    dag: Any, transfer: Any, connected: LocalOSS, monkeypatch: pytest.MonkeyPatch, direction: str
+) -> None:
+    from tests.airflow.runs import run
+
+    shown: list[tuple[int, int, int]] = []
+    entry = Entry.__call__
+
+    def look(self: Entry, snapshot: Snapshot) -> None:
+        shown.append((snapshot.parts_kept, snapshot.parts_done, snapshot.parts))
+        entry(self, snapshot)
+
+    monkeypatch.setattr(Entry, "__call__", look)
+    transfer(direction)
+    connected.fail(OF_A_PART[direction], nth=5, fault=DOWN)
+
+    assert run(dag).instance("transfer") == ("success", 2)
+
+    of_the_second_try = shown[[done for _, done, _ in shown].index(4) + 1 :]
+    assert of_the_second_try[0] == (4, 4, 6)
+
+
+def test_no_checkpoint_has_the_name_of_the_entry() -> None:
+    assert not re.fullmatch(f"{PREFIX}{KEY}", ENTRY)
 
 
 def test_each_mapped_task_has_an_entry_of_its_own(dag: Any, entries: Any, connected: LocalOSS, tmp_path: Path) -> None:
@@ -201,7 +243,9 @@ def test_a_thread_of_the_author_calls_nothing_of_airflow(
     def work(context: Mapping[str, Any]) -> None:
         hook = OSSResumeHook(transfer_config=CONFIG)
         hook.get_conn()
-        thread = threading.Thread(target=lambda: hook.upload_file(source, "key", BUCKET, checkpoint="memory"))
+        thread = threading.Thread(
+            target=lambda: hook.upload_file(source, "key", BUCKET, checkpoint="memory", show_progress=True)
+        )
         thread.start()
         thread.join()
 
@@ -228,7 +272,7 @@ class World:
         self.cost = 0.01
         self.error: Exception | None = None
         self.calls: list[tuple[float, str]] = []
-        self.spaced = Spaced("progress entry", self._observe, clock=lambda: self.now)
+        self.spaced = Spaced("the transfer's progress", self._observe, clock=lambda: self.now)
 
     def _observe(self, snapshot: Snapshot) -> None:
         self.calls.append((self.now, snapshot.state))
@@ -282,7 +326,9 @@ def test_a_store_that_is_down_is_warned_about_once_and_asked_again(caplog: pytes
 
     assert asked > 3
     assert len(world.calls) > asked
-    assert caplog.messages == ["The progress entry cannot be updated, the transfer goes on: no such table"]
+    assert caplog.messages == [
+        "Airflow could not be told the transfer's progress; the transfer is not affected: no such table"
+    ]
 
 
 @pytest.mark.parametrize(("state", "is_asked"), [("finished", True), ("failed", False)])
@@ -295,9 +341,10 @@ def test_a_try_that_fails_does_not_wait_for_a_store_that_is_down(state: str, is_
     assert (state in [said for _, said in world.calls]) == is_asked
 
 
-def test_what_ends_a_task_is_not_held_back() -> None:
-    def out_of_time(snapshot: Snapshot) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, TransferStopped, TrySuperseded])
+def test_what_ends_a_task_is_not_held_back(end: type[BaseException]) -> None:
+    def ends(snapshot: Snapshot) -> None:
+        raise end
 
-    with pytest.raises(KeyboardInterrupt):
-        Spaced("progress entry", out_of_time)(RUNNING)
+    with pytest.raises(end):
+        Spaced("the transfer's progress", ends)(RUNNING)

@@ -26,7 +26,7 @@ CET = timezone(timedelta(hours=1))
         ({"expires": "2030-01-31T12:00:00Z"}, {"Expires": "Thu, 31 Jan 2030 12:00:00 GMT"}),
         ({"expires": "2030-01-31 12:00:00+01:00"}, {"Expires": "Thu, 31 Jan 2030 11:00:00 GMT"}),
         ({"expires": "Thu, 31 Jan 2030 11:00:00 GMT"}, {"Expires": "Thu, 31 Jan 2030 11:00:00 GMT"}),
-        ({"metadata": {"Who": "wir äöü", "n": 1}}, {"x-oss-meta-Who": "wir äöü", "x-oss-meta-n": "1"}),
+        ({"metadata": {"Who": "wir äöü", "n": "1"}}, {"x-oss-meta-Who": "wir äöü", "x-oss-meta-n": "1"}),
         ({"tags": {"b": "x y", "a:a": "/+="}}, {"x-oss-tagging": "a%3Aa=%2F%2B%3D&b=x%20y"}),
         ({"storage_class": "DeepColdArchive"}, {"x-oss-storage-class": "DeepColdArchive"}),
         ({"acl": "public-read"}, {"x-oss-object-acl": "public-read"}),
@@ -51,6 +51,26 @@ def test_each_option_becomes_its_header(options: Any, headers: dict[str, str]) -
     has_type = any(name.lower() == "content-type" for name in headers)
 
     assert object_headers("key", options) == {**({} if has_type else TYPE), **headers}
+
+
+@pytest.mark.parametrize("value", [1, 1.5, True, False, None, ["a"], {"a": "b"}])
+@pytest.mark.parametrize("argument", ["metadata", "tags", "headers"])
+def test_what_a_native_template_made_of_a_text_is_refused_by_name(argument: str, value: object) -> None:
+    options: Any = {argument: {"kept": "1", "version": value}}
+
+    with pytest.raises(ArgumentError, match="give a text") as caught:
+        object_headers("key", options)
+
+    assert caught.value.argument == f"{argument}['version']"
+    assert "{{ params.x | string | tojson }}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [1, None, True])
+def test_a_name_that_is_no_text_is_refused(name: object) -> None:
+    options: Any = {"metadata": {name: "value"}}
+
+    with pytest.raises(ArgumentError, match="give a text"):
+        object_headers("key", options)
 
 
 def test_what_is_empty_is_left_to_oss() -> None:

@@ -82,9 +82,7 @@ def test_nothing_is_told_before_there_is_something_to_do(world: World) -> None:
 
 
 def test_parts_that_are_kept_count_as_done(world: World) -> None:
-    world.progress.begin(total=300, parts=3)
-    world.progress.keep(100)
-    world.progress.keep(100)
+    world.progress.begin(total=300, parts=3, kept=[100, 100])
     world.progress.tick()
 
     assert world.seen == [(200, 300)]
@@ -146,8 +144,7 @@ def test_what_the_callback_raises_comes_out_of_the_tick() -> None:
 
 
 def test_a_restart_begins_to_count_again_but_forgets_no_work(world: World) -> None:
-    world.progress.begin(total=300, parts=3)
-    world.progress.keep(100)
+    world.progress.begin(total=300, parts=3, kept=[100])
     world.move(100)
     world.progress.tick()
     world.progress.begin(total=200, parts=2)
@@ -174,9 +171,7 @@ def test_what_nobody_took_in_before_a_restart_does_not_count_as_done_after_it(wo
 
 
 def test_a_line_tells_parts_bytes_rate_and_time_left(world: World) -> None:
-    world.progress.begin(total=10 * PART, parts=10)
-    world.progress.keep(PART)
-    world.progress.keep(PART)
+    world.progress.begin(total=10 * PART, parts=10, kept=[PART, PART])
     world.move(PART, attempts=2)
     world.clock.now += 2
     world.progress.tick()
@@ -280,8 +275,7 @@ def test_nothing_is_logged_before_there_is_something_to_do(world: World, caplog:
 
 def test_a_try_that_fails_says_how_far_it_came(world: World, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        world.progress.begin(total=10 * PART, parts=10)
-        world.progress.keep(PART)
+        world.progress.begin(total=10 * PART, parts=10, kept=[PART])
         world.move(PART)
         meter = world.progress.meter()
         meter.begin()
@@ -309,8 +303,7 @@ def test_a_try_that_fails_before_there_was_something_to_do_leaves_that_to_the_er
 def test_the_observer_sees_the_whole_course_of_a_transfer(world: World) -> None:
     world.progress.tick()
     world.progress.beginning = "resumed"
-    world.progress.begin(total=4 * PART, parts=4)
-    world.progress.keep(PART)
+    world.progress.begin(total=4 * PART, parts=4, kept=[PART])
     world.progress.tick()
     world.clock.now += 1
     world.move(PART, attempts=2)
@@ -330,8 +323,7 @@ def test_the_observer_sees_the_whole_course_of_a_transfer(world: World) -> None:
 
 
 def test_a_report_is_small_json_for_people(world: World) -> None:
-    world.progress.begin(total=10 * PART, parts=10)
-    world.progress.keep(PART)
+    world.progress.begin(total=10 * PART, parts=10, kept=[PART])
     world.move(PART)
     world.clock.now += 4
     world.progress.tick()

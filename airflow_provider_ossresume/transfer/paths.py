@@ -1,0 +1,32 @@
+"""Names of local files as people write them, and as they can be shown."""
+
+from __future__ import annotations
+
+import os
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import refuse_empty
+
+
+def local_path(file: object, *, argument: str = "file") -> str:
+    """Return the path of a local file, with the home folder in the place of ``~`` or ``~user``.
+
+    :raises ArgumentError: for what is no path, an empty one, and a home folder that nobody knows
+    """
+    path = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
+    if not isinstance(path, str):
+        raise ArgumentError(argument, file, f"give a path, not {type(file).__name__}")
+    refuse_empty(argument, path)
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        home = path.partition("/")[0]
+        raise ArgumentError(
+            argument, path, f"this worker knows no home folder for {home}; give an absolute path, or ./{path} for a "
+            "file of that name here"
+        )  # fmt: skip
+    return expanded
+
+
+def printable_path(path: str) -> str:
+    """Return a path as any text can have it: bytes that are not UTF-8 as ``\\xb1``. It then names no file any more."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
