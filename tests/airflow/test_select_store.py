@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ossresume.checkpoints import select
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.checkpoints.select import select_store
@@ -250,6 +251,7 @@ def test_airflow_lists_the_option() -> None:
 def test_auto_goes_on_without_a_checkpoint_where_there_is_no_home(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    select._warn_once.cache_clear()  # another test may have been warned
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(os, "getuid", lambda: 54321)  # a user that /etc/passwd does not name
 
