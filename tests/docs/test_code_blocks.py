@@ -27,7 +27,7 @@ from airflow_provider_ossresume.local_oss.faults import load_rules
 from airflow_provider_ossresume.model.checkpoint import decode
 from tests.docs.pages import PAGES, Block, blocks_of
 
-LANGUAGES = {"python", "json", "xml", "bash", "log", "text"}
+LANGUAGES = {"python", "json", "xml", "bash", "log", "text", "ini"}
 DIRECTIVES = {"{toctree}", "{eval-rst}", "{include} ../CHANGELOG.md"}
 NOT_RUN = 1  # pip install
 FAULTS = "faults.json"
