@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow import __version__ as _version
@@ -95,6 +96,21 @@ def is_last_try(context: Mapping[str, Any]) -> bool:
     return ti is not None and bool(ti.try_number > ti.max_tries)  # a clear raises max_tries: the retries count anew
 
 
+def leave_failed_deferral_behind(context: Mapping[str, Any]) -> None:
+    """On Airflow 3.0, let a retry begin anew that was started with the failed deferral of the try before it.
+
+    3.0 keeps that for all later tries, and nothing in it says of which try it is. A reschedule removes it, and is
+    counted for each try. So a try does this once, and a failure of its own deferral afterwards is its failure.
+
+    :raises AirflowRescheduleException: which runs ``execute`` of the same try
+    """
+    if _RELEASE != (3, 0) or getattr(context.get("ti"), "try_number", 1) <= 1 or context.get("task_reschedule_count"):
+        return
+    from airflow.exceptions import AirflowRescheduleException
+
+    raise AirflowRescheduleException(datetime.now(tz=timezone.utc))
+
+
 def metric_tags(ti: Any) -> dict[str, str]:
     """Return what Airflow tags the metrics of a task instance with; some versions add the team."""
     return getattr(ti, "stats_tags", None) or {"dag_id": ti.dag_id, "task_id": ti.task_id}
@@ -111,7 +127,11 @@ async def read_connection(conn_id: str, read: Callable[[Any], T], *, executor: E
     which asks the loop; from any other thread it ends the triggerer. So does an answer that nobody waits for any more:
     what has begun goes on when the trigger is cancelled.
 
-    :param executor: its threads run what may block, such as a secrets backend; those of the loop are everybody's
+    On 2.11 and 3.0 the look-up runs in the executor, and so does ``read`` on every version. From 3.1 on Airflow itself
+    chooses the place of the look-up: a secrets backend without an asynchronous method is asked in the one thread that
+    asgiref shares among all triggers, so a slow backend delays theirs too.
+
+    :param executor: its threads run what may block; those of the loop are everybody's
     """
     return await asyncio.shield(_read_connection(conn_id, read, executor))
 

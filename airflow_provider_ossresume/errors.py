@@ -29,7 +29,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -51,6 +53,10 @@ def _as_it_was(kind: type[OSSResumeError], args: tuple[Any, ...], facts: dict[st
 
 class ArgumentError(OSSResumeError, ValueError):
     """An argument cannot be used. Names the argument, its value and the next step."""
+
+    argument: str = ""
+    value: object = None
+    reason: str = ""
 
     def __init__(self, argument: str, value: object, reason: str) -> None:
         super().__init__(f"{argument}={value!r}: {reason}")
@@ -75,6 +81,9 @@ class RequestError(OSSResumeError):
     :param operation: the OSS operation, such as ``UploadPart``
     :param target: what it was about, such as ``oss://bucket/key``
     """
+
+    operation: str = ""
+    target: str = ""
 
     def __init__(self, message: str, *, operation: str, target: str) -> None:
         super().__init__(message)
@@ -105,6 +114,17 @@ class ServiceError(RequestError):
     :ivar server_time: the answer's Date as seconds since 1970, or None
     :ivar retry_after: seconds that OSS asks to wait before the next attempt, or None
     """
+
+    # What an error has that another version has told without some of its facts.
+    status: int = 0
+    code: str = ""
+    detail: str = ""
+    ec: str = ""
+    request_id: str = ""
+    host_id: str = ""
+    hint: str = ""
+    server_time: float | None = None
+    retry_after: float | None = None
 
     def __init__(
         self,
@@ -236,6 +256,8 @@ class PartlyFailed(OSSResumeError):
     :ivar failures: what failed, and with what
     """
 
+    failures: Mapping[str, OSSResumeError] = MappingProxyType({})
+
     def __init__(self, what: str, failures: Mapping[str, OSSResumeError], *, most: int = 10) -> None:
         shown = "; ".join(f"{name}: {error}" for name, error in list(failures.items())[:most])
         more = f"; and {len(failures) - most} more" if len(failures) > most else ""
@@ -274,22 +296,45 @@ _KINDS = {
 def error_to_data(error: OSSResumeError) -> dict[str, Any]:
     """Return an error as values that JSON holds: the names of its class and of those above it, its message, its facts.
 
-    What caused it is left out, and each fact that is neither text, number nor truth value.
+    What caused it is left out, and each fact that is neither text, number nor truth value. So is an infinite number:
+    some databases refuse it in JSON.
     """
     return {
         "kinds": [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, OSSResumeError)],
         "message": str(error),
         "facts": {
             "retryable": error.retryable,
-            **{name: fact for name, fact in vars(error).items() if fact is None or isinstance(fact, (str, int, float))},
+            **{name: fact for name, fact in vars(error).items() if _is_plain(fact)},
         },
     }
 
 
-def error_from_data(data: Mapping[str, Any]) -> OSSResumeError:
+def _is_plain(fact: object) -> bool:
+    return fact is None or isinstance(fact, (str, int)) or (isinstance(fact, float) and math.isfinite(fact))
+
+
+def error_from_data(data: object) -> OSSResumeError:
     """Return the error that :func:`error_to_data` wrote, perhaps in another version of this package.
 
-    It is of the nearest class that this version knows. No class is looked for anywhere but in this module.
+    It is of the nearest class that this version knows. No class is looked for anywhere but in this module. A fact that
+    is missing or of another type is what its class has. Data that cannot be read is an error that a retry may mend.
     """
-    kind = next((_KINDS[name] for name in data["kinds"] if name in _KINDS), OSSResumeError)
-    return _as_it_was(kind, (data["message"],), dict(data["facts"]))
+    match data:
+        case {"kinds": [*names], "message": str(message), "facts": {**facts}}:
+            kind = next((_KINDS[name] for name in names if isinstance(name, str) and name in _KINDS), OSSResumeError)
+            told = {name: fact for name, fact in facts.items() if isinstance(name, str) and _fits(kind, name, fact)}
+            return _as_it_was(kind, (message,), told)
+        case {"message": str(message)}:
+            return _passing(message)
+    return _passing("the error that the triggerer told cannot be read; run the same version there as in the workers")
+
+
+def _fits(kind: type[OSSResumeError], name: str, fact: object) -> bool:
+    default = getattr(kind, name, None)
+    return default is None or isinstance(fact, type(default))
+
+
+def _passing(message: str) -> OSSResumeError:
+    error = OSSResumeError(message)
+    error.retryable = True
+    return error

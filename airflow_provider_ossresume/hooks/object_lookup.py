@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
 
 Check = Callable[[list[FoundObject]], bool]
+Ask = Callable[[], None]
 
 MOST_SHOWN = 10  # keys in one line of the log
 _FUTURE = datetime.max.replace(tzinfo=timezone.utc)
@@ -77,18 +78,20 @@ def asked_wait(error: Exception) -> float:
     return getattr(error, "retry_after", None) or 0.0
 
 
-def look(oss: OssClient, wanted: Wanted, *, check: Check | None = None) -> Look:
+def look(oss: OssClient, wanted: Wanted, *, check: Check | None = None, ask: Ask | None = None) -> Look:
     """Look once for everything that is wanted.
 
     One HEAD for each key. A pattern is listed by its literal prefix, and no further than its answer needs. With
     ``any_key``, the first one that is there ends the look.
 
     :param check: asked last, for each key or pattern, with all objects that count
+    :param ask: asked before each request; what it raises ends the look
     :raises RequestError: for whatever OSS answers but a missing key
     """
+    source = _Source(oss, ask)
     findings: list[Finding] = []
     for pattern in wanted.patterns:
-        findings.append(_find(oss, pattern, wanted, check))
+        findings.append(_find(source, pattern, wanted, check))
         if wanted.any_key and findings[-1].is_met:
             break
     are_met = [finding.is_met for finding in findings]
@@ -97,15 +100,39 @@ def look(oss: OssClient, wanted: Wanted, *, check: Check | None = None) -> Look:
     return Look(is_done, list(itertools.islice(uris, wanted.max_matches)) if is_done else [], findings)
 
 
-def _find(oss: OssClient, pattern: KeyPattern, wanted: Wanted, check: Check | None) -> Finding:
+class _Source:
+    """What a look asks of OSS, as long as it may go on."""
+
+    def __init__(self, oss: OssClient, ask: Ask | None) -> None:
+        self._oss = oss
+        self._ask = ask or (lambda: None)
+
+    def head(self, target: ObjectRef) -> FoundObject | None:
+        self._ask()
+        try:
+            meta = self._oss.head_object(target)
+        except NoSuchKey:
+            return None
+        return FoundObject(target.bucket, target.key, meta.size, meta.etag, meta.last_modified, meta.answered_at)
+
+    def listed(self, pattern: KeyPattern) -> Iterator[FoundObject]:
+        """Yield what matches; further pages of a listing are fetched only when they are asked for."""
+        self._ask()
+        for listed in self._oss.list_objects(pattern.bucket, prefix=pattern.prefix):
+            self._ask()  # for each key, as behind any of them the next page may begin
+            if pattern.matches(listed.key):
+                yield FoundObject(pattern.bucket, listed.key, listed.size, listed.etag, listed.last_modified)
+
+
+def _find(source: _Source, pattern: KeyPattern, wanted: Wanted, check: Check | None) -> Finding:
     if wanted.must_not_exist:
-        counted, missing = _count(oss, pattern, wanted, most=1)
+        counted, missing = _count(source, pattern, wanted, most=1)
         return Finding(False, f"{counted[0]} is there") if counted else Finding(True, missing or f"{pattern} is absent")
     needs_all = wanted.stable_for or check
-    counted, missing = _count(oss, pattern, wanted, most=None if needs_all else wanted.max_matches)
+    counted, missing = _count(source, pattern, wanted, most=None if needs_all else wanted.max_matches)
     if not counted:
         return Finding(False, missing or f"{pattern} {'does not exist' if pattern.is_one_key else 'matches no key'}")
-    if wanted.stable_for and (reason := _unstable(oss, counted, wanted.stable_for)):
+    if wanted.stable_for and (reason := _unstable(source, counted, wanted.stable_for)):
         return Finding(False, reason)
     says = str(counted[0]) if pattern.is_one_key else f"{len(counted)} for {pattern}, such as {counted[0]}"
     if check and not check(counted):
@@ -114,7 +141,7 @@ def _find(oss: OssClient, pattern: KeyPattern, wanted: Wanted, check: Check | No
 
 
 def _count(
-    oss: OssClient, pattern: KeyPattern, wanted: Wanted, *, most: int | None
+    source: _Source, pattern: KeyPattern, wanted: Wanted, *, most: int | None
 ) -> tuple[list[FoundObject], str | None]:
     """Return the objects that count, and why the first one does not when none does."""
     reasons: list[str] = []
@@ -125,37 +152,25 @@ def _count(
             reasons.append(reason)
         return reason is None
 
-    counted = list(itertools.islice(filter(counts, _objects(oss, pattern)), most))
+    counted = list(itertools.islice(filter(counts, _objects(source, pattern)), most))
     return counted, reasons[0] if reasons and not counted else None
 
 
-def _objects(oss: OssClient, pattern: KeyPattern) -> Iterator[FoundObject]:
-    """Yield what matches; further pages of a listing are fetched only when they are asked for."""
-    if pattern.is_one_key:
-        if found := _head(oss, ObjectRef(pattern.bucket, pattern.text)):
-            yield found
-        return
-    for listed in oss.list_objects(pattern.bucket, prefix=pattern.prefix):
-        if pattern.matches(listed.key):
-            yield FoundObject(pattern.bucket, listed.key, listed.size, listed.etag, listed.last_modified)
+def _objects(source: _Source, pattern: KeyPattern) -> Iterator[FoundObject]:
+    if not pattern.is_one_key:
+        yield from source.listed(pattern)
+    elif found := source.head(ObjectRef(pattern.bucket, pattern.text)):
+        yield found
 
 
-def _head(oss: OssClient, target: ObjectRef) -> FoundObject | None:
-    try:
-        meta = oss.head_object(target)
-    except NoSuchKey:
-        return None
-    return FoundObject(target.bucket, target.key, meta.size, meta.etag, meta.last_modified, meta.answered_at)
-
-
-def _unstable(oss: OssClient, objects: Sequence[FoundObject], seconds: float) -> str | None:
+def _unstable(source: _Source, objects: Sequence[FoundObject], seconds: float) -> str | None:
     """Return why the youngest object is not old enough, or None when it is.
 
     Its age is read off one answer, Date minus Last-Modified: both by OSS's clock, and nothing has to be remembered
     from look to look.
     """
     youngest = max(objects, key=lambda found: found.last_modified or _FUTURE)
-    told = youngest if youngest.answered_at else _head(oss, youngest.target)
+    told = youngest if youngest.answered_at else source.head(youngest.target)
     if told is None:
         return f"{youngest.uri} has just been deleted"
     if told.last_modified is None:

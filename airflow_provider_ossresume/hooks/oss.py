@@ -24,7 +24,7 @@ from airflow_provider_ossresume.hooks.cleaning import (
 )
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
-from airflow_provider_ossresume.hooks.object_lookup import Check, Look, look
+from airflow_provider_ossresume.hooks.object_lookup import Ask, Check, Look, look
 from airflow_provider_ossresume.hooks.observing import observer_for
 from airflow_provider_ossresume.hooks.telling import task_instance
 from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_duration, parse_flag, refuse_empty
@@ -432,9 +432,9 @@ class OSSResumeHook(BaseHook):
             return False
         return True
 
-    def look(self, wanted: Wanted, *, check: Check | None = None) -> Look:
+    def look(self, wanted: Wanted, *, check: Check | None = None, ask: Ask | None = None) -> Look:
         """Look once for what a sensor waits for; see :func:`~airflow_provider_ossresume.hooks.object_lookup.look`."""
-        return look(self.get_conn(), wanted, check=check)
+        return look(self.get_conn(), wanted, check=check, ask=ask)
 
     def list_keys(
         self, bucket_name: str | None = None, *, prefix: str | None = None, start_after: str = "", delimiter: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from airflow_provider_ossresume._airflow import (
     BaseSensorOperator,
     PokeReturnValue,
     conf,
+    leave_failed_deferral_behind,
 )
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError, error_from_data
 from airflow_provider_ossresume.model.arguments import parse_flag
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 
 
 # The trigger has the deadline; Airflow's own timeout of a deferral is for a triggerer that is down, so it comes later.
-LATER = 60.0  # seconds; the trigger's last look takes 15 at most
+LATER = 60.0  # seconds; the trigger's last look is over after 30
+LONGEST_WAIT = 5 * 365 * 86_400.0  # seconds; a timeout may be endless, but MySQL's times end in 2038
 
 _AIRFLOWS_FLAGS = ("soft_fail", "silent_fail", "never_fail")
 
@@ -145,14 +148,15 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
         with self._same_end_in_every_mode():
             if not parse_flag("deferrable", self.deferrable):
                 return super().execute(context)
-            return self._look_or_defer(context, deadline=time.time() + self.timeout, is_first=True)
+            return self._look_or_defer(context, deadline=self._deadline(), limit=self._limit(), is_first=True)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Go on after the triggerer; it ends as a worker's own loop would."""
         kwargs = dict(next_kwargs or {})
         with self._same_end_in_every_mode():
             if next_method == "__fail__":
-                self._end_deferral(**kwargs)
+                leave_failed_deferral_behind(context)
+                return self._end_deferral(context, **kwargs)
             if kwargs.pop("try_number", None) not in (None, _try_number(context)):
                 # Airflow 3.0 resumes a retry with the event that ended the try before it.
                 return self.execute(context)
@@ -180,21 +184,31 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
         return PokeReturnValue(True, self._reported(look.matches))
 
     def execute_complete(
-        self, context: Any, event: Mapping[str, Any], deadline: float | None = None, **of_another_version: Any
+        self,
+        context: Any,
+        event: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+        **of_another_version: Any,
     ) -> Any:
-        """Take the trigger's event; with a ``check_fn``, look once more in this worker.
+        """Take the trigger's event; with a ``check_fn``, or when no look was made in time, look once more here.
 
         :param deadline: when the sensor times out, in seconds since 1970; the event has it too
         """
-        if event["status"] == "timeout":
-            raise AirflowSensorTimeout(event["message"])
-        if event["status"] != "success":
-            self._fail(_airflows(_error_of(event)))
-        if self.check_fn:
-            deadline = event.get("deadline") or deadline or time.time() + self.timeout
-            return self._look_or_defer(context, deadline=deadline, is_first=False)
-        self.log.info("Done waiting: %s objects", len(event["matches"]))
-        return self._reported(event["matches"])
+        event = event if isinstance(event, Mapping) else {}
+        limit = event.get("limit") or self._limit()
+        match event:
+            case {"status": "timeout"}:
+                over = self._time_is_over(limit, str(event.get("message", "")))
+                if event.get("has_looked"):
+                    raise over
+                return self._look_or_raise(context, over)
+            case {"status": "success"} if self.check_fn:
+                deadline = event.get("deadline") or deadline or self._deadline()
+                return self._look_or_defer(context, deadline=deadline, limit=limit, is_first=False)
+            case {"status": "success", "matches": [*matches]}:
+                self.log.info("Done waiting: %s objects", len(matches))
+                return self._reported(matches)
+        self._fail(_airflows(_error_of(event)))
 
     # --- what to look for ---------------------------------------------------------------------------------------------
 
@@ -243,14 +257,40 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
 
     # --- deferral -----------------------------------------------------------------------------------------------------
 
-    def _look_or_defer(self, context: Any, *, deadline: float, is_first: bool) -> Any:
+    def _look_or_defer(self, context: Any, *, deadline: float, limit: str, is_first: bool) -> Any:
         """Do what Airflow's own loop does with one poke, but wait for the next one in the triggerer."""
         answer = self._poke_guarded(context)
         if answer:
-            return answer.xcom_value if isinstance(answer, PokeReturnValue) else None
+            return _value_of(answer)
         if (left := deadline - time.time()) <= 0:
-            raise AirflowSensorTimeout(f"Sensor has timed out after {self.timeout} s")
-        self._defer(context, left, deadline=deadline, look_at_once=is_first)
+            raise self._time_is_over(limit)
+        self._defer(context, left, deadline=deadline, limit=limit, look_at_once=is_first)
+
+    def _look_or_raise(self, context: Any, over: BaseException) -> Any:
+        """Look once where the triggerer could not, before the time is over."""
+        self.log.info("The triggerer could not look when the time was over, so this worker does")
+        answer = self._poke_guarded(context)
+        if answer:
+            return _value_of(answer)
+        raise over
+
+    def _limit(self) -> str:
+        """Return the argument that ends the wait. Airflow itself lets execution_timeout pass while a task is deferred,
+        but on 2.11."""
+        return "execution_timeout" if self._execution_seconds() < self.timeout else "timeout"
+
+    def _deadline(self) -> float:
+        return time.time() + min(self.timeout, self._execution_seconds(), LONGEST_WAIT)
+
+    def _execution_seconds(self) -> float:
+        return self.execution_timeout.total_seconds() if self.execution_timeout else math.inf
+
+    def _time_is_over(self, limit: str, says: str = "") -> BaseException:
+        """Return the error that Airflow raises in a worker for the same limit."""
+        if limit == "execution_timeout":
+            text = f"Task has timed out after {self.execution_timeout}, its execution_timeout"
+            return AirflowTaskTimeout(f"{text}: {says}" if says else text)
+        return AirflowSensorTimeout(says or f"Sensor has timed out after {self.timeout} s")
 
     def _poke_guarded(self, context: Any) -> bool | PokeReturnValue:
         try:
@@ -263,7 +303,7 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
             self.log.error("Looking again, as silent_fail asks: %s", traceback.format_exc())
             return False
 
-    def _defer(self, context: Any, timeout: float, *, deadline: float, look_at_once: bool) -> NoReturn:
+    def _defer(self, context: Any, timeout: float, *, deadline: float, limit: str, look_at_once: bool) -> NoReturn:
         from airflow_provider_ossresume.triggers.oss import OSSObjectTrigger
 
         self.log.info("The triggerer looks every %s s from now on, for at most %.0f s", self.poke_interval, timeout)
@@ -277,13 +317,14 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
                 look_at_once=look_at_once,
                 silent_fail=self.silent_fail,
                 deadline=deadline,
+                limit=limit,
             ),
             method_name="execute_complete",
             kwargs={"deadline": deadline, "try_number": _try_number(context)},
         )
 
-    def _end_deferral(self, error: str = "", traceback: Sequence[str] | None = None, **_: object) -> NoReturn:
-        """Raise the error for a deferral that Airflow has ended itself."""
+    def _end_deferral(self, context: Any, error: str = "", traceback: Sequence[str] | None = None, **_: object) -> Any:
+        """Look once more after a deferral that Airflow has ended as its time was over; else raise why it did."""
         if "timeout" not in error:
             failed = OSSResumeError(
                 f"the triggerer could not wait ({error}); is airflow-provider-ossresume installed there, in this "
@@ -291,10 +332,9 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
             )
             failed.retryable = True  # as when the triggerer is just being upgraded
             self._fail(failed)
-        limit = self.execution_timeout
-        if "execution" in error and limit and limit.total_seconds() < self.timeout + LATER:  # 2.11 counts it here too
-            raise AirflowTaskTimeout(f"Task has timed out after {limit}")
-        raise AirflowSensorTimeout(f"Sensor has timed out after {self.timeout} s, which no triggerer told")
+        return self._look_or_raise(
+            context, self._time_is_over(self._limit(), "no triggerer told that the time is over")
+        )
 
     # --- how it ends --------------------------------------------------------------------------------------------------
 
@@ -330,6 +370,10 @@ def _try_number(context: Any) -> int | None:
     return getattr(context.get("ti"), "try_number", None)  # in a user's unit test there may be none
 
 
+def _value_of(answer: bool | PokeReturnValue) -> Any:
+    return answer.xcom_value if isinstance(answer, PokeReturnValue) else None
+
+
 def _airflows(error: OSSResumeError) -> Exception:
     """Return an error as poke raises it."""
     if error.retryable:
@@ -350,8 +394,16 @@ def _permanent_error(end: BaseException) -> OSSResumeError | None:
 
 def _error_of(event: Mapping[str, Any]) -> OSSResumeError:
     """Return the error that a trigger has met; those of version 0.1 tell its message, and whether it may pass."""
-    if "error" in event:
-        return error_from_data(event["error"])
-    error = OSSResumeError(event["message"])
-    error.retryable = bool(event.get("retryable"))
+    match event:
+        case {"status": "error", "error": data}:
+            return error_from_data(data)
+        case {"status": "error", "message": str(message)}:
+            error = OSSResumeError(message)
+            error.retryable = bool(event.get("retryable", True))
+            return error
+    error = OSSResumeError(
+        f"the triggerer told what this worker cannot read (status {event.get('status')!r}); run the same version of "
+        "airflow-provider-ossresume in both"
+    )
+    error.retryable = True  # as while they are upgraded
     return error

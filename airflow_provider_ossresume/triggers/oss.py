@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_ossresume._airflow import BaseTrigger, TriggerEvent, read_connection
@@ -25,9 +25,11 @@ T = TypeVar("T")
 # One attempt: the next look is the retry. HEAD is answered in a fraction of a second and a page of a listing in a few;
 # 5 s let the first packet of a connection be sent three times.
 ONE_LOOK: Mapping[str, Any] = {"part_retries": 0, "connect_timeout": 5, "read_timeout": 10, "stall_timeout": 10}
-LAST_LOOK = 15.0  # seconds after the deadline for a look that has begun before: as long as one request takes
+LAST_LOOK = 15.0  # seconds for the look at the deadline once it has begun: as long as one request takes
+LAST_TURN = 15.0  # seconds after the deadline until it must have begun; the worker looks if it has not
+LONGEST_LOOK = 60.0  # seconds; a listing that takes longer keeps a thread from the other sensors
 
-MOST_LOOKS = 16  # at once, of all sensors in this triggerer; a hundred on a silent OSS are through in a minute or two
+MOST_LOOKS = 16  # at once, for each connection; a hundred sensors on a silent OSS are through in a minute or two
 MOST_CONNECTIONS = 4  # looked up at once where that takes a thread; apart, so that no silent OSS delays them
 
 
@@ -36,6 +38,8 @@ class OSSObjectTrigger(BaseTrigger):
 
     The event has a ``status``: ``success`` with ``matches``, a list of ``oss://`` URIs; ``timeout``; or ``error`` with
     the error as :func:`~airflow_provider_ossresume.errors.error_to_data` writes it. The latter two have a ``message``.
+    A ``timeout`` has ``has_looked``: whether a look has begun at the deadline or later, and has ended. Each event has
+    ``deadline`` and ``limit`` as they were given.
 
     The connection is looked up once, in the triggerer; what is stored of the trigger holds no secret. A look that fails
     for now is logged, and the next one is its retry: as often, and for as long, as a worker would send one request
@@ -48,6 +52,7 @@ class OSSObjectTrigger(BaseTrigger):
     :param look_at_once: False waits for that long before the first look, too
     :param silent_fail: whatever fails for now is logged, and the next look awaited
     :param deadline: when it times out, in seconds since 1970; None never does
+    :param limit: the sensor's argument that the deadline comes from, ``timeout`` or ``execution_timeout``
     :param of_another_version: what another version of this package has stored, and this one does not know
     """
 
@@ -60,6 +65,7 @@ class OSSObjectTrigger(BaseTrigger):
         look_at_once: bool = True,
         silent_fail: bool = False,
         deadline: float | None = None,
+        limit: str = "timeout",
         **of_another_version: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -70,6 +76,7 @@ class OSSObjectTrigger(BaseTrigger):
         self.look_at_once = look_at_once
         self.silent_fail = silent_fail
         self.deadline = deadline
+        self.limit = limit
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -82,6 +89,7 @@ class OSSObjectTrigger(BaseTrigger):
                 "look_at_once": self.look_at_once,
                 "silent_fail": self.silent_fail,
                 "deadline": self.deadline,
+                "limit": self.limit,
             },
         )
 
@@ -89,9 +97,9 @@ class OSSObjectTrigger(BaseTrigger):
         try:
             event = await self._wait()
         except Exception as error:  # else the task would fail without the reason
-            event = _event_of(error)
+            event = self._event_of(error)
         # `airflow dags test` hands the event on, and nothing else.
-        yield TriggerEvent({**event, "deadline": self.deadline})
+        yield TriggerEvent({**event, "deadline": self.deadline, "limit": self.limit})
 
     async def _wait(self) -> dict[str, Any]:
         """Look until there is an event."""
@@ -101,14 +109,15 @@ class OSSObjectTrigger(BaseTrigger):
         while True:
             await asyncio.sleep(min(pause, self._left()))
             pause = self.poke_interval
+            is_last = self._left() <= 0  # else it may miss what came while it went on
             try:
                 if hook is None:
                     hook = await self._in_time(self._open())
-                look = await self._in_time(_in_a_thread(_look_once, hook, self.wanted))
+                look = await self._look(hook)
             except _OutOfTime:
-                return self._timed_out("OSS did not answer in time")
+                return self._timed_out("OSS did not answer in time", has_looked=False)
             except Exception as error:  # whatever it is, the next look may mend it or the task is told
-                if not self._is_borne(error, patience):
+                if not self._is_borne(error, patience, is_last=is_last):
                     raise
                 pause = max(pause, min(asked_wait(error), patience.longest))
                 self.log.warning("This look failed, the next one follows in %.0f s at most: %s", pause, error)
@@ -118,25 +127,42 @@ class OSSObjectTrigger(BaseTrigger):
                     return {"status": "success", "matches": look.matches}
                 self.log.info("Waiting for %s: %s", self.wanted, look)
                 patience, says = Patience(), str(look)
-            if self._left() <= 0:
-                return self._timed_out(says)
+            if is_last:
+                return self._timed_out(says, has_looked=True)
 
-    def _is_borne(self, error: Exception, patience: Patience) -> bool:
+    def _is_borne(self, error: Exception, patience: Patience, *, is_last: bool) -> bool:
         """True when the next look may mend it. A failure of the last one is the task's, as in a worker."""
         if isinstance(error, OSSResumeError) and not error.retryable:
             return False
         if self.silent_fail:
             return True
-        return isinstance(error, OSSResumeError) and self._left() > 0 and patience.bears(error)
+        return isinstance(error, OSSResumeError) and not is_last and patience.bears(error)
 
-    def _timed_out(self, says: str) -> dict[str, Any]:
-        return {"status": "timeout", "message": f"waiting for {self.wanted} timed out: {says}", "retryable": False}
+    def _timed_out(self, says: str, *, has_looked: bool) -> dict[str, Any]:
+        message = f"waiting for {self.wanted} timed out: {says}"
+        return {"status": "timeout", "message": message, "retryable": False, "has_looked": has_looked}
+
+    def _event_of(self, error: Exception) -> dict[str, Any]:
+        """Return the event for an error. What is not ours becomes the root of our tree, and is left to the next try.
+
+        Its text stays here: that of a secrets backend may hold a secret.
+        """
+        if not isinstance(error, OSSResumeError):
+            self.log.error("The wait for %s failed", self.wanted, exc_info=error)
+            kind = type(error).__name__
+            error = OSSResumeError(
+                f"{kind} in the triggerer, with the connection {self.oss_conn_id!r}; the triggerer's log says more"
+            )
+            error.retryable = True
+        data = error_to_data(error)
+        # Version 0.1 reads message and retryable.
+        return {"status": "error", "message": str(error), "retryable": error.retryable, "error": data}
 
     # --- one look -----------------------------------------------------------------------------------------------------
 
     async def _open(self) -> OSSResumeHook:
         if self.oss_conn_id is None:
-            return await _in_a_thread(self._hook, None)
+            return await self._in_a_thread(lambda: self._hook(None))
         executor = threads("connections", most=MOST_CONNECTIONS)
         return await read_connection(self.oss_conn_id, self._hook, executor=executor)
 
@@ -153,42 +179,82 @@ class OSSObjectTrigger(BaseTrigger):
             hook.settings = ConnectionSettings.of(connection)  # so that no look asks Airflow for it
         return hook
 
+    async def _look(self, hook: OSSResumeHook) -> Look:
+        look = _OneLook(hook, self.wanted)
+        try:
+            return await self._in_time(self._in_a_thread(look), look)
+        finally:
+            look.stop()
+
+    async def _in_a_thread(self, function: Callable[[], T]) -> T:
+        """Not in one of the loop's own, which serve everybody's name look-ups; nor in one of another connection's."""
+        looks = threads(f"looks-{self.oss_conn_id}", most=MOST_LOOKS)
+        return await asyncio.get_running_loop().run_in_executor(looks, function)
+
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def _left(self) -> float:
         """Return the seconds until the deadline."""
         return math.inf if self.deadline is None else max(self.deadline - time.time(), 0)
 
-    async def _in_time(self, answer: Awaitable[T]) -> T:
-        """Wait for an answer; after the deadline only for as long as one that was asked for before it may take."""
+    async def _in_time(self, answer: Coroutine[Any, Any, T], look: _OneLook | None = None) -> T:
+        """Wait for an answer, at the deadline no longer than its turn and one request may take.
+
+        :raises _OutOfTime: when there is none by then
+        """
+        task = asyncio.ensure_future(answer)
         try:
-            return await asyncio.wait_for(answer, None if self.deadline is None else self._left() + LAST_LOOK)
-        except asyncio.TimeoutError:
-            if self._left() > 0:  # it is the answer's own
-                raise
-            raise _OutOfTime from None
+            await asyncio.wait({task}, timeout=self._limited(self._left() + LAST_TURN))
+            if look is not None and (began := look.began) is not None:
+                await asyncio.wait({task}, timeout=self._limited(began + LAST_LOOK - time.time()))
+            if not task.done():
+                raise _OutOfTime
+            return task.result()
+        finally:
+            task.cancel()
+
+    def _limited(self, seconds: float) -> float | None:
+        return None if self.deadline is None else max(seconds, 0)
 
 
 class _OutOfTime(Exception):
     """No answer came before the deadline, nor soon after it."""
 
 
-async def _in_a_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Not in one of the loop's own, which serve everybody's name look-ups."""
-    looks = threads("looks", most=MOST_LOOKS)
-    return await asyncio.get_running_loop().run_in_executor(looks, partial(function, *arguments))
+class _OneLook:
+    """A look that a thread makes. It ends after the request in flight once it is stopped, or has taken too long.
+
+    :ivar began: when its turn came, in seconds since 1970; None before
+    """
+
+    def __init__(self, hook: OSSResumeHook, wanted: Wanted, *, longest: float = LONGEST_LOOK) -> None:
+        self.began: float | None = None
+        self._hook = hook
+        self._wanted = wanted
+        self._longest = longest
+        self._ends = math.inf
+        self._is_stopped = threading.Event()
+
+    def __call__(self) -> Look:
+        self.began = time.time()
+        self._ends = time.monotonic() + self._longest
+        with closing(self._hook.get_conn()):  # until the next look a connection would go stale
+            return self._hook.look(self._wanted, ask=self._ask)
+
+    def stop(self) -> None:
+        self._is_stopped.set()
+
+    def _ask(self) -> None:
+        if self._is_stopped.is_set():
+            raise _Stopped
+        if time.monotonic() > self._ends:
+            error = OSSResumeError(
+                f"a look for {self._wanted} takes the triggerer longer than {self._longest:g} s; write more of the key "
+                "before the pattern's first special character, so that less is listed, or wait with deferrable=False"
+            )
+            error.retryable = True  # OSS may just be slow
+            raise error
 
 
-def _look_once(hook: OSSResumeHook, wanted: Wanted) -> Look:
-    with closing(hook.get_conn()):  # until the next look a connection would go stale
-        return hook.look(wanted)
-
-
-def _event_of(error: Exception) -> dict[str, Any]:
-    """Return the event for an error. What is not ours becomes the root of our tree, and is left to the next try."""
-    if not isinstance(error, OSSResumeError):
-        error = OSSResumeError(f"{type(error).__name__}: {error}")
-        error.retryable = True
-    data = error_to_data(error)
-    # Version 0.1 reads message and retryable.
-    return {"status": "error", "message": str(error), "retryable": error.retryable, "error": data}
+class _Stopped(Exception):
+    """Nobody waits for this look any more."""

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from functools import lru_cache, partial
+from functools import cache, partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -27,18 +27,33 @@ class DaemonThreads(Executor):
         self._most = most
         self._name = name
         self._started = 0
-        self._idle = threading.Semaphore(0)
+        self._unanswered = 0
+        self._lock = threading.Lock()
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Return what will have the function's answer. It sees the caller's context variables, by which logs are told
-        apart."""
+        apart.
+
+        :raises RuntimeError: when the process can start no thread, and none runs yet
+        """
         future: Future[T] = Future()
+        with self._lock:
+            if self._started < min(self._unanswered + 1, self._most):
+                self._start_thread()
+            self._unanswered += 1
         self._calls.put((future, partial(contextvars.copy_context().run, function, *args, **kwargs)))
-        if not self._idle.acquire(blocking=False) and self._started < self._most:
-            self._started += 1
-            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
         return future
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no more threads to give
+            if not self._started:
+                raise
+            return  # those that run take the call; the next call tries again
+        self._started += 1
 
     def _work(self) -> None:
         while True:
@@ -49,7 +64,8 @@ class DaemonThreads(Executor):
                 except BaseException as error:  # as in any executor: whoever waits for the answer gets it
                     future.set_exception(error)
             del future, call  # else what they hold would live until the next call
-            self._idle.release()
+            with self._lock:
+                self._unanswered -= 1
 
 
 def threads(name: str, *, most: int) -> DaemonThreads:
@@ -57,6 +73,6 @@ def threads(name: str, *, most: int) -> DaemonThreads:
     return _threads(os.getpid(), name, most)
 
 
-@lru_cache
+@cache  # what is forgotten would leave its threads behind
 def _threads(process: int, name: str, most: int) -> DaemonThreads:
     return DaemonThreads(most, name=f"ossresume-{name}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_ossresume import _airflow
 from airflow_provider_ossresume._airflow import (
     AirflowException,
     AirflowFailException,
@@ -33,13 +35,15 @@ from airflow_provider_ossresume.errors import (
     error_from_data,
     error_to_data,
 )
+from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.triggers.oss import MOST_LOOKS, ONE_LOOK, OSSObjectTrigger
+from airflow_provider_ossresume.triggers.oss import MOST_LOOKS, ONE_LOOK, OSSObjectTrigger, _OneLook
+from airflow_provider_ossresume.triggers.threads import threads
 from tests.properties.test_values import steady
 from tests.world import BUCKET, a_file
 
@@ -177,8 +181,25 @@ def test_a_deferral_has_the_sensors_timeout_and_its_trigger_no_secret(connected:
             "look_at_once": True,
             "silent_fail": False,
             "deadline": deadline,
+            "limit": "timeout",
         },
     )
+
+
+def test_an_endless_timeout_can_be_deferred(connected: LocalOSS) -> None:
+    deferred = the_deferral(OSSObjectSensor(task_id="wait", bucket_key="oss://bucket/a", timeout=timedelta.max))
+
+    assert datetime.now() + deferred.timeout < datetime(2038, 1, 1)  # MySQL's times end there
+    assert deferred.trigger.deadline < time.time() + deferred.timeout.total_seconds()
+
+
+def the_deferral(sensor: OSSObjectSensor, context: Mapping[str, Any] | None = None) -> Any:
+    from airflow.providers.common.compat.sdk import TaskDeferred
+
+    sensor.deferrable = True
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context or {})
+    return deferred.value
 
 
 # --- the same answers in every mode -----------------------------------------------------------------------------------
@@ -344,7 +365,7 @@ def the_answer_by_the_triggerer(sensor: OSSObjectSensor) -> Any:
 
     try:
         with pytest.raises(TaskDeferred) as deferred:
-            sensor._defer({}, 0, deadline=time.time(), look_at_once=True)
+            sensor._defer({}, 0, deadline=time.time(), limit="timeout", look_at_once=True)
     except ArgumentError:
         return the_answer(sensor)  # it never gets to a trigger
     arguments = json.loads(json.dumps(deferred.value.trigger.serialize()[1]))
@@ -461,7 +482,7 @@ def test_a_trigger_that_cannot_run_is_no_skip(connected: LocalOSS) -> None:
     ],
 )
 def test_a_deferral_that_airflow_ends_is_a_timeout_on_every_version(
-    error: str, lenient: dict[str, Any], raised: type[Exception]
+    connected: LocalOSS, error: str, lenient: dict[str, Any], raised: type[Exception]
 ) -> None:
     """As where no triggerer runs."""
     sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, **lenient)
@@ -470,7 +491,92 @@ def test_a_deferral_that_airflow_ends_is_a_timeout_on_every_version(
         sensor.resume_execution("__fail__", {"error": error}, {})
 
 
-def test_an_execution_timeout_that_ends_a_deferral_is_left_to_the_next_try() -> None:
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("__fail__", {"error": "Trigger timeout"}),
+        ("execute_complete", {"event": {"status": "timeout", "message": "OSS did not answer in time"}}),
+        ("execute_complete", {"event": {"status": "timeout", "message": "m", "has_looked": False}}),
+    ],
+)
+def test_no_deferral_times_out_without_a_last_look(connected: LocalOSS, method: str, arguments: Any) -> None:
+    """As where the triggerer is down, busy, or of an older version."""
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET)
+
+    with pytest.raises(AirflowSensorTimeout):
+        sensor.resume_execution(method, arguments, {})
+    connected.put(BUCKET, "key", b"")
+
+    assert sensor.resume_execution(method, arguments, {}) == ["oss://bucket/key"]
+    assert len(connected.requests) == 2
+
+
+def test_a_retry_on_airflow_3_0_forgets_the_failed_deferral_of_the_try_before_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.exceptions import AirflowRescheduleException
+
+    monkeypatch.setattr(_airflow, "_RELEASE", (3, 0))
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET)
+
+    def resume(try_number: int, reschedules: int) -> None:
+        context = {"ti": SimpleNamespace(try_number=try_number), "task_reschedule_count": reschedules}
+        sensor.resume_execution("__fail__", {"error": "Trigger failure"}, context)
+
+    with pytest.raises(AirflowRescheduleException):
+        resume(try_number=2, reschedules=0)
+    for try_number, reschedules in ((1, 0), (2, 1)):  # its own
+        with pytest.raises(OSSResumeError, match="the triggerer could not wait"):
+            resume(try_number, reschedules)
+
+
+def test_an_execution_timeout_counts_in_the_triggerer_on_every_version(connected: LocalOSS) -> None:
+    sensor = OSSObjectSensor(
+        task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=True,
+        timeout=600, execution_timeout=timedelta(seconds=60),
+    )  # fmt: skip
+
+    trigger = the_deferral(sensor).trigger
+    assert 55 < trigger.deadline - time.time() <= 60
+    trigger.deadline = time.time()
+    event = json.loads(json.dumps(first_event(trigger)))
+
+    with pytest.raises(AirflowTaskTimeout, match=r"0:01:00, its execution_timeout: .*key does not exist"):
+        sensor.resume_execution("execute_complete", {"event": event}, {})
+
+
+def test_a_timeout_that_is_shorter_than_the_execution_timeout_is_the_limit(connected: LocalOSS) -> None:
+    sensor = OSSObjectSensor(
+        task_id="wait", bucket_key="key", bucket_name=BUCKET, timeout=60, execution_timeout=timedelta(seconds=61)
+    )
+
+    assert the_deferral(sensor).trigger.limit == "timeout"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        "success",
+        {},
+        {"status": "running", "message": "m"},
+        {"status": "success"},
+        {"status": "error"},
+        {"status": "error", "error": None},
+        {"status": "error", "message": "m", "error": {"kinds": ["ServiceError"]}},
+        {"status": "error", "error": {"kinds": "x", "message": 1, "facts": []}},
+    ],
+)
+def test_an_event_that_cannot_be_read_is_left_to_the_next_try(event: Any) -> None:
+    sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET)
+
+    with pytest.raises(OSSResumeError, match="same version") as raised:
+        sensor.resume_execution("execute_complete", {"event": event}, {})
+
+    assert raised.value.retryable
+
+
+def test_an_execution_timeout_that_ends_a_deferral_is_left_to_the_next_try(connected: LocalOSS) -> None:
     """2.11 counts it while a task is deferred."""
     sensor = OSSObjectSensor(
         task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=True,
@@ -818,6 +924,11 @@ def first_event(trigger: OSSObjectTrigger) -> Any:
     return payload
 
 
+async def drain(trigger: OSSObjectTrigger) -> None:
+    async for _ in trigger.run():
+        pass
+
+
 def wanted(*keys: str, **options: Any) -> dict[str, Any]:
     return Wanted.of([KeyPattern(BUCKET, key, "wildcard") for key in keys], **options).to_json()
 
@@ -831,7 +942,7 @@ def test_a_trigger_fires_when_all_are_there(connected: LocalOSS) -> None:
     appear(connected, "b", after_looks=4)
 
     assert first_event(a_trigger("a", "b", deadline=9e9)) == {
-        "status": "success", "matches": ["oss://bucket/a", "oss://bucket/b"], "deadline": 9e9
+        "status": "success", "matches": ["oss://bucket/a", "oss://bucket/b"], "deadline": 9e9, "limit": "timeout"
     }  # fmt: skip
 
 
@@ -920,8 +1031,99 @@ def test_a_trigger_has_the_deadline_itself(connected: LocalOSS) -> None:
     event = first_event(a_trigger("key", poke_interval=60, deadline=deadline))
 
     assert (event["status"], event["retryable"], event["deadline"]) == ("timeout", False, deadline)
+    assert event["has_looked"]
     assert "key does not exist" in event["message"]
     assert len(connected.requests) == 2  # the last look is that of the deadline
+
+
+def test_what_comes_while_a_look_outlasts_the_deadline_is_seen(connected: LocalOSS) -> None:
+    trigger = a_trigger("key", deadline=9e9, poke_interval=60)
+
+    def let_the_time_be_over(_: Any) -> None:
+        trigger.deadline = 0.0
+        connected.put(BUCKET, "key", b"")
+
+    connected.after_request = let_the_time_be_over
+
+    assert first_event(trigger)["status"] == "success"
+
+
+def test_the_look_at_the_deadline_has_its_time_from_when_its_turn_comes(
+    connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 0.5)
+    connected.put(BUCKET, "key", b"")
+    connected.fail("HeadObject", fault=Fault("latency", seconds=1.5))
+
+    assert first_event(a_trigger("key", deadline=time.time() - 60))["status"] == "success"
+
+
+def test_a_look_whose_turn_does_not_come_is_left_to_the_worker_and_delays_no_other_connection(
+    connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.MOST_LOOKS", 1)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 0.5)
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", connected.airflow_connection())
+    connected.put(BUCKET, "key", b"")
+    go = threading.Event()
+    busy = threads("looks-oss_default", most=1).submit(go.wait, 30)
+
+    stuck = first_event(a_trigger("key", deadline=time.time()))
+    other = first_event(a_trigger("key", deadline=time.time() + 30, oss_conn_id="other"))
+    go.set()
+    busy.result(30)
+
+    assert (stuck["status"], stuck["has_looked"], other["status"]) == ("timeout", False, "success")
+
+
+def test_a_look_ends_after_the_request_in_flight_when_its_trigger_is_cancelled(
+    connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.MOST_LOOKS", 1)
+    for number in range(4_500):
+        connected.put(BUCKET, f"in/{number}", b"")
+    asked, go = threading.Event(), threading.Event()
+
+    def hold(_: Any) -> None:
+        asked.set()
+        go.wait(30)
+
+    connected.after_request = hold
+
+    async def cancel_amid() -> None:
+        waiting = asyncio.create_task(drain(a_trigger("in/*.done")))
+        await asyncio.to_thread(asked.wait, 30)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    asyncio.run(cancel_amid())
+    go.set()
+    threads("looks-oss_default", most=1).submit(len, "").result(30)  # its turn comes behind the look
+
+    assert len(connected.requests) <= 2  # of five pages: one was held, and one may have been asked for by then
+
+
+def test_a_look_that_takes_too_long_fails_for_now_and_says_what_to_do(connected: LocalOSS) -> None:
+    connected.put(BUCKET, "in/a", b"")
+    look = _OneLook(OSSResumeHook(), Wanted.from_json(wanted("in/*.done")), longest=0)
+
+    with pytest.raises(OSSResumeError, match="deferrable=False") as raised:
+        look()
+
+    assert raised.value.retryable
+
+
+def test_what_is_not_ours_tells_the_task_no_text(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leak(*_: Any, **__: Any) -> None:
+        raise ValueError("vault said s3cr3t")
+
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.read_connection", leak)
+
+    event = first_event(a_trigger("key"))
+
+    assert "s3cr3t" not in json.dumps(event)
+    assert event["retryable"]
+    assert "ValueError in the triggerer, with the connection 'oss_default'" in event["message"]
 
 
 def test_a_last_look_that_fails_is_a_failure_and_under_silent_fail_a_timeout(connected: LocalOSS) -> None:
@@ -957,10 +1159,6 @@ def test_a_connection_that_airflow_does_not_find_is_left_to_the_next_try(connect
 
 def test_sensors_on_a_silent_oss_delay_nobody_and_end_at_once_when_they_are_cancelled(connected: LocalOSS) -> None:
     connected.fail("HeadObject", fault=Fault("stall"), times=None)
-
-    async def drain(trigger: OSSObjectTrigger) -> None:
-        async for _ in trigger.run():
-            pass
 
     async def beside_them() -> tuple[float, int]:
         waiting = [asyncio.create_task(drain(a_trigger(f"key{number}"))) for number in range(3 * MOST_LOOKS)]
@@ -998,6 +1196,7 @@ def test_a_trigger_looks_at_its_connection_when_it_runs(connections: Any) -> Non
         OSSObjectTrigger(
             wanted("日本 語*", require="any", min_size="1KiB", modified_after="2026-01-31", stable_for=60),
             oss_conn_id="c", region="r", poke_interval=7, look_at_once=False, silent_fail=True, deadline=9e9,
+            limit="execution_timeout",
         ),
         OSSObjectTrigger(wanted("key"), oss_conn_id=None),
     ],

@@ -16,6 +16,7 @@ from airflow_provider_ossresume.errors import (
     CredentialsUnavailable,
     NoSuchKey,
     OSSResumeError,
+    PartlyFailed,
     RequestError,
     ServiceError,
     error_from_data,
@@ -90,3 +91,32 @@ def test_no_two_classes_of_the_tree_have_one_name() -> None:
 
     ours = {kind for kind in below(OSSResumeError) if kind.__module__ == errors.__name__}
     assert {kind.__name__ for kind in ours} == set(errors._KINDS)
+
+
+@pytest.mark.parametrize("kind", [kind.__name__ for kind in (ServiceError, PartlyFailed, ArgumentError, AccessDenied)])
+def test_a_fact_that_was_not_told_is_what_its_class_has(kind: str) -> None:
+    error = error_from_data({"kinds": [kind], "message": "m", "facts": {"status": "503", "retryable": 1}})
+
+    assert (type(error).__name__, str(error), error.retryable) == (kind, "m", False)
+    if isinstance(error, ServiceError):
+        assert (error.status, error.code, error.retry_after, error.target) == (0, "", None, "")
+    if isinstance(error, PartlyFailed):
+        assert error.failures == {}
+
+
+def test_a_number_that_json_does_not_have_is_left_out() -> None:
+    error = ServiceError(operation="o", target="t", status=503, retry_after=float("inf"))
+
+    again = error_from_data(json.loads(json.dumps(error_to_data(error), allow_nan=False)))
+
+    assert isinstance(again, ServiceError)
+    assert again.retry_after is None
+
+
+@pytest.mark.parametrize("data", [None, "text", {}, {"kinds": ["ServiceError"]}, {"message": 1}, {"message": "m"}])
+def test_data_that_cannot_be_read_is_an_error_that_a_retry_may_mend(data: object) -> None:
+    error = error_from_data(data)
+
+    assert type(error) is OSSResumeError
+    assert error.retryable
+    assert str(error)

@@ -80,3 +80,29 @@ def test_a_child_that_was_forked_has_threads_of_its_own() -> None:
         answer = threads("test", most=1).submit(len, "child").result(SECONDS)
         os._exit(answer)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == len("child")
+
+
+def test_a_thread_that_cannot_be_started_loses_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, may_start, go = threading.Thread.start, [False], threading.Event()
+
+    def start_if_it_may(thread: threading.Thread) -> None:
+        if not may_start[0]:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_it_may)
+    pool, made = DaemonThreads(2, name="test"), []
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            pool.submit(made.append, "refused")
+    may_start[0] = True
+    first = pool.submit(go.wait, SECONDS)
+    may_start[0] = False
+    second = pool.submit(made.append, "second")  # left to the thread that runs
+    may_start[0] = True
+    pool.submit(made.append, "third").result(SECONDS)  # in a thread of its own
+    go.set()
+    wait([first, second], SECONDS)
+
+    assert sorted(made) == ["second", "third"]
