@@ -112,8 +112,8 @@ class ConnectionNotFound(ArgumentError, AirflowNotFoundException):
 def find_connection(conn_id: str, get: Callable[[str], Any]) -> Any:
     """Return the connection that ``get`` finds by its name.
 
-    :raises ConnectionNotFound: when Airflow calls it not defined. Airflow says so too of one that it cannot read, as its
-        API server, its database or a secrets backend is down; where that may be so, the error is worth a retry.
+    :raises ConnectionNotFound: when Airflow calls it not defined. Airflow says so too when its API server, its database
+        or a secrets backend is down; where that may be so, the error is worth a retry.
     """
     try:
         return get(conn_id)
