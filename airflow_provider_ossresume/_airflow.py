@@ -24,6 +24,7 @@ from airflow import __version__ as _version
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
+    AirflowNotFoundException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -42,7 +43,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_ossresume.errors import StoreUnavailable, SupervisorGone, TrySuperseded
+from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable, SupervisorGone, TrySuperseded
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.retry_policy import RetryDecision as RetryDecision
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AirflowException",
     "AirflowFailException",
+    "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
@@ -116,6 +118,61 @@ def metric_tags(ti: Any) -> dict[str, str]:
     return getattr(ti, "stats_tags", None) or {"dag_id": ti.dag_id, "task_id": ti.task_id}
 
 
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+class ConnectionNotFound(ArgumentError, AirflowNotFoundException):
+    """There is no connection of that name; Airflow's own error too, for who waits for that one."""
+
+
+def find_connection(conn_id: str, get: Callable[[str], Any]) -> Any:
+    """Return the connection that ``get`` finds by its name.
+
+    :raises ConnectionNotFound: when Airflow calls it not defined. Airflow says so too when its API server, its database
+        or a secrets backend is down; where that may be so, the error is worth a retry.
+    """
+    try:
+        return get(conn_id)
+    except AirflowNotFoundException:
+        is_sure = _connections_can_be_read()
+    try:
+        return get(conn_id)  # it may have been out of reach for a moment
+    except AirflowNotFoundException as error:
+        advice = "create it, correct the name, or pass None for the worker's own credentials"
+        missing = ConnectionNotFound("oss_conn_id", conn_id, f"Airflow says: {error}; {advice}")
+        missing.retryable = not is_sure
+        raise missing from None
+
+
+def _connections_can_be_read() -> bool:
+    if conf.get("secrets", "backend", fallback="") or conf.get("workers", "secrets_backend", fallback=""):
+        return False  # Airflow keeps the backend's errors to itself
+    context = current_context()
+    if context is None:
+        return True  # no task, no retry
+    try:
+        if AIRFLOW_3:
+            _ask_api_server(context["ti"])
+        else:
+            _ask_database()
+    except Exception:  # whatever the driver, or the supervisor, raises
+        return False
+    return True
+
+
+def _ask_api_server(ti: Any) -> None:
+    """Ask for something that is always there; raises when the API server does not answer."""
+    ti.get_ti_count(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])
+
+
+def _ask_database() -> None:
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
+
+    with create_session() as session:
+        session.execute(text("SELECT 1"))
+
+
 # --- connections in the triggerer ------------------------------------------------------------------------------------
 
 
@@ -160,8 +217,7 @@ def get_variable(name: str) -> str | None:
         return _get_variable_from_database(name)
     value = Variable.get(name, default=None)
     if value is None:
-        ti = get_current_context()["ti"]
-        ti.get_ti_count(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])  # raises when all is down
+        _ask_api_server(get_current_context()["ti"])
         value = Variable.get(name, default=None)
     return None if value is None else str(value)
 

@@ -152,8 +152,8 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Without a host the port means nothing, but the Test button of Airflow 3.3.1 and 3.3.2 refuses a connection that is
-# saved without one (apache/airflow#73298).
+# The Test button of Airflow 3.3.1 and 3.3.2 refuses a connection that is saved without a port (apache/airflow#73298).
+# So without a host 443 is taken as none.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": [],
     "relabeling": {
@@ -167,7 +167,7 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
         "login": "Access Key ID",
         "password": "Access Key Secret",
         "host": "An endpoint of your own: https://oss.example.com. Or fill in Endpoint",
-        "port": "Without a host any number, such as 443: the Test button of Airflow 3.3.1 and 3.3.2 needs one",
+        "port": "Without a host 443 means none: the Test button of Airflow 3.3.1 and 3.3.2 needs one",
         "schema": "Or fill in Bucket",
     },
 }

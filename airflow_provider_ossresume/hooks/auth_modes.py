@@ -211,6 +211,8 @@ def _default(settings: AuthSettings) -> CredentialsProvider:
     """The worker's own, in the order of Alibaba's default chain, without its files in the home folder.
 
     What the environment names counts, and where it fails nothing else is tried: that would be another caller.
+
+    :raises CredentialsError: when the environment names a part of an Access Key or of an OIDC role
     """
     from airflow_provider_ossresume.oss.credentials import EnvironmentCredentials
     from airflow_provider_ossresume.oss.sources import OfTheWorker
@@ -220,8 +222,15 @@ def _default(settings: AuthSettings) -> CredentialsProvider:
         return _environment(settings)
     of_oidc = {"ROLE_ARN": fields.role_arn, "OIDC_PROVIDER_ARN": fields.oidc_provider_arn}
     of_oidc["OIDC_TOKEN_FILE"] = fields.oidc_token_file
-    if all(said or _variable(name) for name, said in of_oidc.items()):
+    missing = [f"ALIBABA_CLOUD_{name}" for name, said in of_oidc.items() if not (said or _variable(name))]
+    if not missing:
         return _oidc(settings)
+    # Others than OIDC read the variable ROLE_ARN too.
+    if fields.role_arn or not {f"ALIBABA_CLOUD_{name}" for name in list(of_oidc)[1:]} <= set(missing):
+        raise CredentialsError(
+            f"{settings.whose} names a part of an OIDC role, and not {' and '.join(missing)}; set all of "
+            f"{', '.join(f'ALIBABA_CLOUD_{name}' for name in of_oidc)}, or none"
+        )
     uri = fields.credentials_uri or _variable("CREDENTIALS_URI")
     has_ecs = (_variable("ECS_METADATA_DISABLED") or "").lower() != "true"
     ecs = _ecs(settings, fields.role_name or _variable("ECS_METADATA")) if has_ecs else None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.auth_modes import AuthFields, AuthSettings, credentials_of, unused_fields
 from airflow_provider_ossresume.hooks.connection_extra import ConnectionExtra
-from airflow_provider_ossresume.model.arguments import parse_whole_number
+from airflow_provider_ossresume.model.arguments import parse_whole_number, refuse_empty
+from airflow_provider_ossresume.model.objects import check_bucket, check_text
 from airflow_provider_ossresume.transfer.config import TIMEOUTS, TransferConfig
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 REGION_VARIABLES = ("OSS_REGION", "ALIBABA_CLOUD_REGION_ID")  # ossutil's, and that of Alibaba's command line
 ENDPOINT_VARIABLE = "OSS_ENDPOINT"  # ossutil's
+CONN_TYPES = ("oss_resume", "oss")
+PORT_OF_NOTHING = 443  # without a host: Airflow's Test button may want a port where none is meant
 
 # Regions of OSS whose names are not those of STS, such as cn-hzfinance, are left to sts.aliyuncs.com.
 _STS_REGION = re.compile(r"(?!.*(?:finance|jbp|gov))[a-z]{2}-[a-z]+(?:-[0-9])?")
@@ -70,11 +73,12 @@ class ConnectionSettings:
         extras ``access_key_id`` and ``access_key_secret``. A name that nobody reads is warned about, once.
         """
         conn_id = connection.conn_id or ""
+        conn_type = _conn_type(connection)
         extra = ConnectionExtra(connection)
         endpoint, set_by = _endpoint_of(_text(connection, "host"), _text(connection, "port"), extra.text("endpoint"))
         settings = cls(
             conn_id=conn_id,
-            conn_type=connection.conn_type or "oss_resume",
+            conn_type=conn_type,
             access_key_id=_agreed(
                 "login", {"login": _text(connection, "login"), "extra access_key_id": extra.text("access_key_id")}
             ),
@@ -88,7 +92,11 @@ class ConnectionSettings:
             region=extra.text("region"),
             bucket=_agreed(
                 "bucket",
-                {"extra bucket": extra.text("bucket"), "schema": _schema(connection), set_by: _bucket_in(endpoint)},
+                {
+                    "extra bucket": _bucket("bucket", extra.text("bucket")),
+                    "schema": _schema(connection),
+                    set_by: _bucket_in(endpoint),
+                },
             ),
             endpoint=endpoint,
             endpoint_set_by=set_by,
@@ -146,14 +154,17 @@ class ConnectionSettings:
         """Return a client for the connection.
 
         :param config: its timeouts take the place of the connection's
-        :param region: takes the place of the connection's
+        :param region: takes the place of the connection's; None does not
         :raises ArgumentError: for an endpoint, region, addressing, proxy or timeout that cannot be used
         """
         from airflow_provider_ossresume.oss.client import OssClient
         from airflow_provider_ossresume.oss.endpoint import check_region
         from airflow_provider_ossresume.oss.retry import RetryPolicy
 
-        settings = replace(self, region=region or self.region)
+        if region is not None:
+            check_text("region", region)
+            refuse_empty("region", region, instead="correct it, or pass None for the connection's region")
+        settings = replace(self, region=region if region is not None else self.region)
         endpoint = settings._endpoint()
         return OssClient(
             endpoint,
@@ -234,7 +245,26 @@ def _schema(connection: Any) -> str | None:
     schema = _text(connection, "schema")
     if schema and "//" in schema:  # what Airflow makes of oss_resume://id:secret@host/bucket
         raise ArgumentError("schema", "…", "it is a URL; write a connection's URI with a hyphen: oss-resume://…")
-    return schema
+    return _bucket("schema", schema)
+
+
+def _bucket(argument: str, name: str | None) -> str | None:
+    if name and "@" in name:  # what Airflow makes of oss-resume://id:sec/ret@host
+        advice = "a bucket's name has no @; in a connection's URI write a / of the secret as %2F"
+        raise ArgumentError(argument, "…", advice)
+    return check_bucket(name, argument=argument) if name else None
+
+
+def _conn_type(connection: Any) -> str:
+    """Return the connection's type; without one it is ours.
+
+    :raises ArgumentError: for another one: its host is no OSS, and must not be sent a key and data
+    """
+    said = _text(connection, "conn_type") or "oss_resume"
+    kind = said.lower().replace("-", "_")
+    if kind not in CONN_TYPES:
+        raise ArgumentError("conn_type", said, "this is the type of another service; choose oss_resume, or oss")
+    return kind
 
 
 def _agreed(argument: str, said: Mapping[str, str | None]) -> str | None:
@@ -253,28 +283,34 @@ def _agreed(argument: str, said: Mapping[str, str | None]) -> str | None:
 
 
 def _endpoint_of(host: str | None, port: str | None, endpoint: str | None) -> tuple[str | None, str]:
-    """Return the endpoint that the fields name, and which of them does. A port means nothing without a host.
+    """Return the endpoint that the fields name, and which of them does.
 
     :raises ArgumentError: when they disagree
     """
     from airflow_provider_ossresume.oss.endpoint import parse_place
 
-    if host is None:
-        return endpoint, "endpoint"
-    place = parse_place(host, argument="host")
-    if port is not None:
-        number = parse_whole_number("port", port, most=65_535)
+    number = parse_whole_number("port", port, most=65_535) if port is not None else None
+    set_by, said = ("endpoint", endpoint) if host is None else ("host", host)
+    if host is None and number == PORT_OF_NOTHING:
+        number = None
+    if said is None:
+        if number is not None:
+            advice = "fill in Host or Endpoint with it, or leave it out: a region's own endpoint has no other port"
+            raise ArgumentError("port", number, advice)
+        return None, set_by
+    place = parse_place(said, argument=set_by)
+    if number is not None:
         if place.port not in (None, number):
-            raise ArgumentError("port", number, f"the host {host!r} names another one; leave one of the two out")
+            raise ArgumentError("port", number, f"the {set_by} {said!r} names another one; leave one of the two out")
         place = replace(place, port=number)
-    if endpoint is not None:
+    if host is not None and endpoint is not None:
         other = parse_place(endpoint)
         pairs = ((place.scheme, other.scheme), (place.hostname, other.hostname), (place.port, other.port))
         if any(one is not None and another is not None and one != another for one, another in pairs):
             both = f"host is {place.host!r}" if place.scheme is None else f"host is {place!s}"
             raise ArgumentError("endpoint", endpoint, f"the {both}; leave one of the two out")
         place = replace(place, scheme=place.scheme or other.scheme, port=place.port or other.port)
-    return str(place), "host"
+    return str(place), set_by
 
 
 def _bucket_in(endpoint: str | None) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ossresume._airflow import BaseHook, current_context, why_not_callable
+from airflow_provider_ossresume._airflow import BaseHook, current_context, find_connection, why_not_callable
 from airflow_provider_ossresume.checkpoints.select import CheckpointStore, select_store
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks import widgets
@@ -118,18 +118,19 @@ class OSSResumeHook(BaseHook):
     def settings(self) -> ConnectionSettings:
         """What the connection says, or without one the worker's environment.
 
-        :raises ArgumentError: when a field cannot be used, or the connection's name is empty; and in a thread or a
-            process that must not call Airflow, where it was not looked up before
+        :raises ArgumentError: when a field cannot be used, or there is no connection of that name; and in a thread or
+            a process that must not call Airflow, where it was not looked up before
         """
         if self.oss_conn_id is None:
             return ConnectionSettings.of_the_worker()
         instead = "name a connection, or pass None for the worker's own credentials"
+        check_text("oss_conn_id", self.oss_conn_id)
         refuse_empty("oss_conn_id", self.oss_conn_id, instead=instead)
         context = current_context()
         if context is not None and (refusal := why_not_callable(context)):
             reason = f"{refusal}; call get_conn() of the hook in the task's main thread first, before you start others"
             raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
-        return ConnectionSettings.of(self.get_connection(self.oss_conn_id))
+        return ConnectionSettings.of(find_connection(self.oss_conn_id, self.get_connection))
 
     @cached_property
     def conn(self) -> OssClient:

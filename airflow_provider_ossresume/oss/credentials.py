@@ -80,7 +80,7 @@ class EnvironmentCredentials:
 
     The names are those of OSS's SDKs (``OSS_ACCESS_KEY_ID``, ``OSS_ACCESS_KEY_SECRET``, ``OSS_SESSION_TOKEN``) and,
     where those are absent, those of Alibaba's credentials library (``ALIBABA_CLOUD_ACCESS_KEY_ID``, ``…_SECRET``,
-    ``ALIBABA_CLOUD_SECURITY_TOKEN``).
+    ``ALIBABA_CLOUD_SECURITY_TOKEN``). Half a key is an error, as the other family's is another caller's.
     """
 
     _NAMES = (
@@ -97,7 +97,13 @@ class EnvironmentCredentials:
 
     def get(self) -> Credentials:
         for key_id, secret, token in self._NAMES:
-            if self._value(key_id) and self._value(secret):
+            missing = [name for name in (key_id, secret) if not self._value(name)]
+            if len(missing) == 1:
+                raise CredentialsError(
+                    f"half an Access Key in the environment of this worker: {missing[0]} is missing; set {key_id} and "
+                    f"{secret}, or none of them"
+                )
+            if not missing:
                 return Credentials(self._value(key_id), self._value(secret), self._value(token) or None)
         raise CredentialsError(
             "no credentials in the environment of this worker: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"

@@ -26,8 +26,9 @@ _OWN = re.compile(
     r"(?:(?P<bucket>[a-z0-9][a-z0-9-]{1,61}[a-z0-9])\.)?"
     r"(?P<host>(?:oss-(?P<accelerate>accelerate(?:-overseas)?)"
     r"|oss-(?!accelerate)(?P<region>[a-z0-9-]+?)(?P<internal>-internal)?"
-    r"|(?P<dual>[a-z0-9-]+?)(?P<dual_internal>-internal)?\.oss)\.aliyuncs\.com)"
+    r"|(?P<dual>(?:af|ap|cn|eu|me|na|rg|sa|us)-[a-z0-9-]+?)(?P<dual_internal>-internal)?\.oss)\.aliyuncs\.com)"
 )
+_WITHOUT_REGION = re.compile(r"(?P<name>[^.]+)\.oss\.aliyuncs\.com")
 
 # Names that have no names below them: of one label, as Docker Compose gives, and services of Kubernetes.
 _WITHOUT_SUBDOMAINS = re.compile(r"[^.]+|.+\.svc(?:\..+)?|.+\.docker\.internal")
@@ -127,8 +128,11 @@ def parse_place(text: str, *, argument: str = "endpoint") -> Place:
     :raises ArgumentError: for anything else; a user name and a password are not shown
     """
     text = text.strip()
-    if "@" in text:
-        raise ArgumentError(argument, re.sub(r"[^/]*@", "…@", text), "an endpoint holds no user name or password")
+    if "@" in text:  # wherever the password ends
+        raise ArgumentError(argument, "…", "an endpoint holds no user name or password")
+    bare = text.rpartition("://")[2].rstrip("/")
+    if ":" in bare and _is_ip(bare):
+        raise ArgumentError(argument, text, f"write an IPv6 address in brackets: [{bare}]")
     try:
         parts = urlsplit(text if "://" in text or text.startswith("/") else f"//{text}")
         port = parts.port  # raises for a port that is no number
@@ -140,7 +144,11 @@ def parse_place(text: str, *, argument: str = "endpoint") -> Place:
         raise ArgumentError(argument, text, "a host name has letters, digits, hyphens and dots")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ArgumentError(argument, text, "an endpoint ends after its host and port; the bucket is named apart")
-    return Place(parts.scheme or None, parts.hostname, port)
+    hostname = parts.hostname.removesuffix(".")
+    if (odd := _WITHOUT_REGION.fullmatch(hostname)) and not _OWN.fullmatch(hostname):
+        advice = f"{odd['name']} is no region; write one, as in https://my-bucket.oss-cn-hangzhou.aliyuncs.com"
+        raise ArgumentError(argument, text, advice)
+    return Place(parts.scheme or None, hostname, port)
 
 
 def parse_endpoint(text: str, *, addressing: Addressing = "auto", set_by: str = "endpoint") -> Endpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -74,8 +75,10 @@ def parse_proxy(argument: str, url: str) -> str:
         parts = parse_url(text)
     except ValueError:
         parts = Url()
+    # "none" and "direct" are no hosts; a name of one label is known by its scheme or its port.
+    is_word = "://" not in url and not parts.port and not re.search("[.:]", parts.host or "")
     whose = "" if argument == "proxy" else "the environment of this worker holds it; "
-    if not parts.host or parts.scheme not in SCHEMES or parts.path not in (None, "", "/") or parts.query:
+    if not parts.host or is_word or parts.scheme not in SCHEMES or parts.path not in (None, "", "/") or parts.query:
         raise ArgumentError(
             argument, "…", f"{whose}write it as http://host:3128 or http://user:password@host:3128, other signs as in "
             "%2F"

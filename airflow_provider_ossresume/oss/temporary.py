@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
@@ -73,10 +74,8 @@ class RefreshedCredentials:
         self._source = source
         self._clock = clock
         self._state = _State()
-        self._begin()
-
-    def _begin(self) -> None:
-        self._flight, self._process = threading.Lock(), os.getpid()
+        self._flight = threading.Lock()
+        _all.add(self)
 
     def __repr__(self) -> str:
         return f"RefreshedCredentials({self._source})"
@@ -86,7 +85,6 @@ class RefreshedCredentials:
 
         :raises CredentialsError: when there are none that hold
         """
-        self._after_fork()
         state, now = self._state, self._clock()
         if state.credentials is None or now >= state.ends:
             return self._after_a_flight(state)
@@ -99,15 +97,10 @@ class RefreshedCredentials:
 
         :raises CredentialsError: when the source fails
         """
-        self._after_fork()
         state = self._state
         if state.credentials is not None and state.credentials != expired:
             return state.credentials  # another thread was quicker
         return self._after_a_flight(state)
-
-    def _after_fork(self) -> None:
-        if self._process != os.getpid():
-            self._begin()  # a flight of the parent's never ends here
 
     def _after_a_flight(self, seen: _State) -> Credentials:
         """Return what the flight brings that is under way; where there is none, begin one."""
@@ -150,3 +143,14 @@ class RefreshedCredentials:
         ends = now + max(issued.lifetime, LEAST_LIFETIME)
         early = min(EARLY, issued.lifetime / 4)
         return _State(issued.credentials, refresh_at=max(ends - early, now + PAUSE), ends=ends)
+
+
+_all: weakref.WeakSet[RefreshedCredentials] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for each in _all:
+        each._flight = threading.Lock()  # a flight of the parent's never ends here
+
+
+os.register_at_fork(after_in_child=_begin_anew)

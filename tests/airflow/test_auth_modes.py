@@ -418,6 +418,41 @@ def test_half_an_access_key_in_the_environment_is_an_error_and_leads_to_nobody_e
     assert mode.service.asked == []
 
 
+def test_half_an_access_key_is_not_completed_by_the_other_familys(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode = services("ecs_ram_role")
+    monkeypatch.setenv("OSS_ACCESS_KEY_ID", "an-id")
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", mode.oss.access_key_id)
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", mode.oss.access_key_secret)
+
+    with pytest.raises(CredentialsError, match="OSS_ACCESS_KEY_SECRET is missing"):
+        of_the_worker(mode, connections).object_exists("key")
+    assert mode.oss.requests == []
+
+
+@pytest.mark.parametrize("missing", ["ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"])
+def test_a_part_of_an_oidc_role_is_an_error_and_leads_to_nobody_else(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    mode, node = services("oidc"), services("ecs_ram_role")
+    as_rrsa_sets_it(mode, monkeypatch)
+    monkeypatch.delenv(f"ALIBABA_CLOUD_{missing}")
+    hook = of_the_worker(mode, connections, metadata_endpoint=node.fields["extra"]["metadata_endpoint"])
+
+    with pytest.raises(CredentialsError, match=f"a part of an OIDC role, and not ALIBABA_CLOUD_{missing}; set all of"):
+        hook.object_exists("key")
+    assert node.service.asked == []
+
+
+def test_a_role_arn_alone_is_no_part_of_an_oidc_role(
+    services: Callable[[str], Mode], connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALIBABA_CLOUD_ROLE_ARN", ROLE)
+
+    assert of_the_worker(services("ecs_ram_role"), connections).test_connection()[0]
+
+
 def as_rrsa_sets_it(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("role_arn", "oidc_provider_arn", "oidc_token_file"):
         monkeypatch.setenv(f"ALIBABA_CLOUD_{name.upper()}", mode.fields["extra"][name])

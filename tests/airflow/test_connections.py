@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
+from types import SimpleNamespace
 from typing import Any
 
 import airflow
 import pytest
 
+from airflow_provider_ossresume import _airflow
+from airflow_provider_ossresume._airflow import AirflowFailException, AirflowNotFoundException
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, OSSResumeError
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.operators.objects import OSSListOperator
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.airflow.conftest import Connections
 from tests.world import BUCKET
@@ -232,6 +237,11 @@ def test_the_bucket_stands_in_the_schema_in_an_extra_or_in_the_endpoint(
             {"host": "minio", "port": 9000, "extra": {"endpoint": "http://minio:9001"}},
             "endpoint='http://minio:9001': the host is 'minio:9000'; leave one of the two out",
         ),
+        (
+            {"port": 9001, "extra": {"endpoint": "http://minio:9000"}},
+            "port=9001: the endpoint 'http://minio:9000' names another one; leave one of the two out",
+        ),
+        ({"port": 9000, "extra": {"region": "cn-hangzhou"}}, "port=9000: fill in Host or Endpoint with it, or leave"),
         ({"host": "http://minio:9000", "port": 443}, "port=443: the host 'http://minio:9000' names another one; leave"),
         (
             {"extra": {"endpoint": "https://oss-cn-hangzhou.aliyuncs.com", "endpoint_kind": "internal"}},
@@ -279,8 +289,11 @@ def test_two_fields_that_disagree_are_an_error_that_names_both(
         ({"host": "minio", "port": 9000, "extra": {"endpoint": "http://minio:9000"}}, "http://minio:9000"),
         ({"host": "http://minio", "extra": {"endpoint": "minio:9000"}}, "http://minio:9000"),
         ({"host": "minio", "extra": {"endpoint": "http://minio:9000"}}, "http://minio:9000"),
+        ({"port": 9000, "extra": {"endpoint": "http://minio.local"}}, "http://minio.local:9000"),
+        ({"port": 9000, "extra": {"endpoint": "minio.local:9000"}}, "https://minio.local:9000"),
         # The Test button of Airflow 3.3.1 wants a port, whatever the rest.
         ({"port": 443, "extra": {"endpoint": "http://10.0.0.8:9000"}}, "http://10.0.0.8:9000"),
+        ({"port": 443, "extra": {"endpoint": "http://minio.local"}}, "http://minio.local"),
         ({"port": 443}, "https://oss-cn-hangzhou.aliyuncs.com"),
         ({"host": "", "port": 443}, "https://oss-cn-hangzhou.aliyuncs.com"),
     ],
@@ -332,6 +345,7 @@ def test_a_request_goes_to_the_host(oss: LocalOSS, connections: Connections) -> 
     [
         ("ftp://10.0.0.8", "host='ftp://10.0.0.8': begin it with https://"),
         ("https://user:a-secret@h", "no user name or password"),
+        ("https://user:p/a-secret@h", "host='…': an endpoint holds no user name or password"),
         ("http://h/bucket", "host='http://h/bucket': an endpoint ends after its host and port"),
     ],
 )
@@ -506,6 +520,123 @@ def test_none_without_a_region_says_where_it_is_told(bare_worker: pytest.MonkeyP
 def test_an_empty_name_is_no_connection(empty: str) -> None:
     with pytest.raises(ArgumentError, match=r"oss_conn_id='.*': it is empty, .*None for the worker's own credentials"):
         OSSResumeHook(empty).get_conn()
+
+
+# --- which connection -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("name", ["None", "no_such_one"])
+def test_a_name_without_a_connection_is_an_error_that_no_retry_mends(name: str) -> None:
+    with pytest.raises(ArgumentError) as error:
+        OSSResumeHook(name).get_conn()
+
+    said = (
+        f"oss_conn_id={name!r}: Airflow says: The conn_id `{name}` isn't defined; create it, correct the name, or pass"
+    )
+    assert str(error.value).startswith(said)
+    assert not error.value.retryable
+    assert isinstance(error.value, AirflowNotFoundException)  # as before
+    assert pickle.loads(pickle.dumps(error.value)).argument == "oss_conn_id"
+    assert OSSResumeHook(name).test_connection() == (False, str(error.value))
+    with pytest.raises(AirflowFailException, match="isn't defined"):
+        OSSListOperator(task_id="t", bucket_name=BUCKET, oss_conn_id=name).execute({})
+
+
+def test_a_connection_that_a_secrets_backend_may_hold_is_worth_a_retry(
+    database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow says of a backend that is down that the connection is not defined."""
+    in_memory = "airflow.secrets.environment_variables.EnvironmentVariablesBackend"
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", in_memory)
+
+    with pytest.raises(ArgumentError, match="isn't defined") as error:
+        OSSResumeHook("no_such_one").get_conn()
+
+    assert error.value.retryable
+
+
+def unreachable(*_: Any, **__: Any) -> None:
+    raise OSError("down")
+
+
+def test_while_airflow_does_not_answer_a_connection_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", get_ti_count=unreachable)
+    monkeypatch.setattr(_airflow, "current_context", lambda: {"ti": ti})
+    monkeypatch.setattr(_airflow, "_ask_database", unreachable)
+    monkeypatch.setattr(_airflow.conf, "get", lambda *_, **__: "")
+
+    def get(conn_id: str) -> None:
+        raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+
+    with pytest.raises(ArgumentError, match="isn't defined") as error:
+        _airflow.find_connection("of_the_task", get)
+
+    assert error.value.retryable
+
+
+def test_a_connection_that_was_out_of_reach_for_a_moment_is_found() -> None:
+    answers: list[Any] = [AirflowNotFoundException("down"), "the connection"]
+
+    def get(conn_id: str) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert _airflow.find_connection("of_the_task", get) == "the connection"
+
+
+@pytest.mark.parametrize("name", [5, True, ["oss_default"]])
+def test_a_name_is_a_text(name: Any) -> None:
+    with pytest.raises(ArgumentError, match="give a text, not"):
+        OSSResumeHook(name).get_conn()
+
+
+@pytest.mark.parametrize("region", ["", " ", 5, False])
+def test_a_region_is_a_text_that_says_something(connected: LocalOSS, region: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"^region={region!r}: "):
+        OSSResumeHook(region=region).get_conn()
+    assert OSSResumeHook(region=region).test_connection()[0] is False
+    with pytest.raises(AirflowFailException, match=f"^region={region!r}: "):
+        OSSListOperator(task_id="t", bucket_name=BUCKET, region=region).execute({})
+    assert connected.requests == []
+
+
+@pytest.mark.parametrize("conn_type", ["aws", "http", "fs", "generic"])
+def test_a_connection_for_another_service_is_refused(connections: Connections, conn_type: str) -> None:
+    connections.add(**{**OURS, "conn_type": conn_type, "host": "api.example.com", "extra": {"region": "cn-hangzhou"}})
+
+    with pytest.raises(ArgumentError, match=f"^conn_type='{conn_type}': .*; choose oss_resume, or oss"):
+        OSSResumeHook().get_conn()
+
+
+@pytest.mark.parametrize("conn_type", ["", None, "oss-resume", "OSS", "oss_resume"])
+def test_a_type_may_be_missing_or_written_as_in_a_uri(connections: Connections, conn_type: str | None) -> None:
+    kind = settings_of(connections, **{**OURS, "conn_type": conn_type, "extra": {"region": "cn-hangzhou"}}).conn_type
+
+    assert kind == ("oss" if conn_type == "OSS" else "oss_resume")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"schema": "bkt/sub"}, "schema='bkt/sub': OSS bucket names have 3 to 63"),
+        ({"schema": "My_Bucket"}, "schema='My_Bucket': OSS bucket names have"),
+        ({"extra": {"bucket": "b"}}, "bucket='b': OSS bucket names have"),
+        ({"schema": "a-secret@host"}, "schema='…': a bucket's name has no @; in a connection's URI write a / of the"),
+    ],
+)
+def test_a_bucket_that_cannot_be_is_refused_by_its_field(
+    connections: Connections, fields: dict[str, Any], says: str
+) -> None:
+    connections.add(**OURS, **fields)
+
+    with pytest.raises(ArgumentError) as error:
+        _ = OSSResumeHook().settings
+
+    assert str(error.value).startswith(says)
+    assert "a-secret" not in str(error.value)
 
 
 # --- what the rest of a connection means ------------------------------------------------------------------------------

@@ -43,11 +43,9 @@ def hook(connected: LocalOSS) -> OSSResumeHook:
 
 @pytest.mark.usefixtures("database")
 def test_making_a_hook_looks_nothing_up() -> None:
-    from airflow.exceptions import AirflowNotFoundException
-
     hook = OSSResumeHook("no_such_connection", region="{{ region }}", transfer_config={"nonsense": 1})
 
-    with pytest.raises(AirflowNotFoundException, match="no_such_connection"):
+    with pytest.raises(ArgumentError, match="no_such_connection"):
         _ = hook.settings
 
 

@@ -118,7 +118,6 @@ def test_anonymous_requests_have_no_credentials() -> None:
         ({**ALIBABA_NAMES, **OSS_NAMES}, Credentials("id", "secret")),
         # A token belongs to the key of its own family.
         ({**ALIBABA_NAMES, "OSS_SESSION_TOKEN": "token"}, Credentials("other id", "other secret")),
-        ({**ALIBABA_NAMES, "OSS_ACCESS_KEY_ID": "id"}, Credentials("other id", "other secret")),
     ],
 )
 def test_the_environment_is_read_by_both_families_of_names(
@@ -131,6 +130,17 @@ def test_the_environment_is_read_by_both_families_of_names(
 def test_an_environment_without_a_whole_key_is_an_error_with_the_names_to_set(environment: dict[str, str]) -> None:
     with pytest.raises(CredentialsError, match="set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"):
         EnvironmentCredentials(environment).get()
+
+
+@pytest.mark.parametrize(("of_oss", "missing"), [
+    ({"OSS_ACCESS_KEY_ID": "id"}, "OSS_ACCESS_KEY_SECRET"),
+    ({"OSS_ACCESS_KEY_SECRET": "secret"}, "OSS_ACCESS_KEY_ID"),
+])  # fmt: skip
+def test_half_a_key_is_not_completed_by_another_callers(of_oss: dict[str, str], missing: str) -> None:
+    with pytest.raises(CredentialsError, match=f"{missing} is missing; set OSS_ACCESS_KEY_ID and OSS_ACC"):
+        EnvironmentCredentials({**ALIBABA_NAMES, **of_oss}).get()
+    with pytest.raises(CredentialsError, match="ALIBABA_CLOUD_ACCESS_KEY_SECRET is missing"):
+        EnvironmentCredentials({"ALIBABA_CLOUD_ACCESS_KEY_ID": "id"}).get()
 
 
 def test_the_environment_is_read_each_time() -> None:

@@ -113,6 +113,8 @@ def test_a_proxy_without_a_scheme_is_asked_by_http(text: str, url: str) -> None:
         "http://me:a/b@proxy:1",
         "http://me:a#b@proxy:1",
         "http://:3128",
+        "none",
+        " Direct ",
     ],
 )
 def test_what_is_no_proxy_is_refused_at_once_with_who_holds_it_and_nothing_of_it(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -203,6 +205,35 @@ def test_many_threads_begin_with_one_request() -> None:
 
     assert [future.result() for future in got] == [numbered(1)] * MANY
     assert world.source.asked == 1
+
+
+def test_many_threads_of_a_forked_process_begin_with_one_request() -> None:
+    world = World()
+
+    def count() -> None:
+        asked, go_on = blocked(world.source)
+        with ThreadPoolExecutor(MANY) as threads:
+            got = [threads.submit(world.provider.get) for _ in range(MANY)]
+            asked.wait(30)
+            go_on.set()
+        sys.exit(0 if [future.result() for future in got] == [numbered(1)] * MANY else 1)
+
+    with world.provider._flight:  # a thread of the parent's asks just then
+        child = multiprocessing.get_context("fork").Process(target=count)
+        child.start()
+        child.join(60)
+
+    assert child.exitcode == 0
+
+
+def test_a_fork_gives_each_provider_a_lock_of_its_own_before_any_thread_begins() -> None:
+    provider = World().provider
+    with provider._flight:
+        child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(int(provider._flight.locked())))
+        child.start()
+        child.join(60)
+
+    assert child.exitcode == 0
 
 
 def test_many_threads_renew_with_one_request() -> None:
