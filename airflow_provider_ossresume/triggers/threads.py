@@ -13,6 +13,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MOST_THREADS = 128  # of all pools of a process; a pool's first one comes on top
+_started: list[str] = []
+os.register_at_fork(after_in_child=_started.clear)
+
 
 class DaemonThreads(Executor):
     """Runs calls in a few threads, in the order in which they come; no thread holds up the end of the process.
@@ -20,7 +24,7 @@ class DaemonThreads(Executor):
     The threads of :class:`~concurrent.futures.ThreadPoolExecutor` do: the interpreter waits for their last call. A call
     that is cancelled before its turn is never begun. One event loop submits.
 
-    :param most: how many threads
+    :param most: how many threads, while all pools of the process together have no more than ``MOST_THREADS``
     """
 
     def __init__(self, most: int, *, name: str) -> None:
@@ -39,7 +43,8 @@ class DaemonThreads(Executor):
         """
         future: Future[T] = Future()
         with self._lock:
-            if self._started < min(self._unanswered + 1, self._most):
+            may_start = not self._started or len(_started) < MOST_THREADS
+            if may_start and self._started < min(self._unanswered + 1, self._most):
                 self._start_thread()
             self._unanswered += 1
         self._calls.put((future, partial(contextvars.copy_context().run, function, *args, **kwargs)))
@@ -54,6 +59,7 @@ class DaemonThreads(Executor):
                 raise
             return  # those that run take the call; the next call tries again
         self._started += 1
+        _started.append(thread.name)
 
     def _work(self) -> None:
         while True:

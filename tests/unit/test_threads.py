@@ -41,6 +41,31 @@ def test_no_more_calls_run_at_once_than_there_may_be_threads() -> None:
     assert {call.result(SECONDS) for call in calls} == {"test-1", "test-2", "test-3"}
 
 
+def test_all_pools_together_have_no_more_threads_than_a_process_may_but_each_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.threads.MOST_THREADS", 3)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.threads._started", [])
+    running, go = threading.Semaphore(0), threading.Event()
+
+    def stand() -> str:
+        running.release()
+        go.wait(SECONDS)
+        return threading.current_thread().name
+
+    first, second = DaemonThreads(2, name="first"), DaemonThreads(2, name="second")
+    calls = [pool.submit(stand) for pool in (first, first, second, second)]
+    third = DaemonThreads(2, name="third")
+    calls += [third.submit(stand), third.submit(stand)]
+    for _ in range(4):
+        assert running.acquire(timeout=SECONDS)
+    assert not running.acquire(blocking=False)
+    go.set()
+
+    names = {call.result(SECONDS) for call in calls}
+    assert names == {"first-1", "first-2", "second-1", "third-1"}
+
+
 def test_a_call_that_is_cancelled_before_its_turn_is_never_begun() -> None:
     pool, go, begun = DaemonThreads(1, name="test"), threading.Event(), []
     first = pool.submit(go.wait, SECONDS)
