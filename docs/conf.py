@@ -58,7 +58,10 @@ add_module_names = False
 # Every reference must lead somewhere. There is no network at build time, so what others document cannot be looked up.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(airflow|requests|tenacity|urllib3|ssl|pytest|os|queue|threading|pathlib|collections|concurrent|datetime)\..*"),
+    (
+        r"py:.*",
+        r"(airflow|requests|tenacity|urllib3|ssl|pytest|os|queue|threading|pathlib|collections|concurrent|datetime)\..*",
+    ),
     (r"py:.*", r"Airflow(Fail|Skip|NotFound)Exception|AirflowSensorTimeout|AirflowTaskTimeout"),
     (r"py:.*", r"PreparedRequest|HTTPException|re\.match"),  # of requests and of Python
     (r"py:class", r"Ask|Check"),
