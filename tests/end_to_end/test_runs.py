@@ -52,6 +52,27 @@ def test_mapped_task_instances_at_once_never_share_a_checkpoint(tmp_path: Path, 
     assert [key for key, _ in airflow_oss.uploads("bucket") if key.startswith("mapped/")] == []
 
 
+def test_a_run_that_is_cleared_after_its_success_moves_nothing_again(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path
+) -> None:
+    """Clears all runs of its DAG that there are, so it comes before the tests that leave some."""
+    task = Task("transfer", "cleared", "upload")
+    source = tmp_path / "source"
+    source.write_bytes(some_bytes(3 * MIB, seed=21))
+    conf = {"source": str(source), "target": str(tmp_path / "target"), "key": "cleared", "checkpoint": "auto"}
+    airflow.trigger(task.dag_id, run_id=task.run_id, conf=conf)
+    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
+    before = len(airflow_oss.requests)
+
+    airflow.cli("tasks", "clear", "transfer", "--yes")
+    wait_until(lambda: airflow.task_instance(*task).try_number == 2, timeout=180, what="the cleared task to run")
+    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
+
+    again = [each.operation for each in airflow_oss.requests[before:] if each.key == "cleared"]
+    assert set(again) == {"HeadObject"}
+    assert airflow.xcom(*task[:3], "report")["outcome"] == "already there"
+
+
 @pytest.mark.parametrize("task_id", OF_A_PART)
 def test_a_failed_transfer_that_a_person_clears_goes_on_from_its_finished_parts(
     airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, task_id: str
@@ -70,26 +91,6 @@ def test_a_failed_transfer_that_a_person_clears_goes_on_from_its_finished_parts(
     wait_until(lambda: len(airflow.tries(*task)) > 1, timeout=180, what="the cleared task to begin")
     assert_delivered(airflow, airflow_oss, tmp_path, task)
     assert airflow.xcom(*task[:3], "report")["parts_kept"] >= len(kept) > 0
-
-
-def test_a_run_that_is_cleared_after_its_success_moves_nothing_again(
-    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path
-) -> None:
-    task = Task("transfer", "cleared", "upload")
-    source = tmp_path / "source"
-    source.write_bytes(some_bytes(3 * MIB, seed=21))
-    conf = {"source": str(source), "target": str(tmp_path / "target"), "key": "cleared", "checkpoint": "auto"}
-    airflow.trigger(task.dag_id, run_id=task.run_id, conf=conf)
-    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
-    before = len(airflow_oss.requests)
-
-    airflow.cli("tasks", "clear", "transfer", "--yes")
-    wait_until(lambda: airflow.task_instance(*task).try_number == 2, timeout=180, what="the cleared task to run")
-    assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
-
-    again = [each.operation for each in airflow_oss.requests[before:] if each.key == "cleared"]
-    assert set(again) == {"HeadObject"}
-    assert airflow.xcom(*task[:3], "report")["outcome"] == "already there"
 
 
 def test_another_run_of_the_same_dag_has_its_own_checkpoint(
