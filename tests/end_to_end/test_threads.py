@@ -14,7 +14,7 @@ from tests.world import some_bytes
 
 pytestmark = pytest.mark.end_to_end
 
-RUN_SECONDS = 400
+RUN_SECONDS = 500
 RELEASE = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
 

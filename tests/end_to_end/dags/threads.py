@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, Context
 
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
-UPLOADS = 40
+UPLOADS = 24
 PROCESSES = 3
 
 
@@ -54,13 +54,13 @@ def in_forked_processes(upload: Callable[[int], str]) -> list[str]:
     processes = [fork.Process(target=lambda number=number: outcomes.put(upload(number))) for number in range(PROCESSES)]
     for process in processes:
         process.start()
-    found = [outcomes.get(timeout=60) for _ in processes]
+    found = [outcomes.get(timeout=240) for _ in processes]
     for process in processes:
         process.join()
     return found
 
 
 with DAG("threads", schedule=None, start_date=datetime(2024, 1, 1), catchup=False):
-    timeout = timedelta(minutes=3)
+    timeout = timedelta(minutes=8)
     UploadManyOperator(task_id="threads", how=in_threads, execution_timeout=timeout)
     UploadManyOperator(task_id="forks", how=in_forked_processes, execution_timeout=timeout)
