@@ -78,7 +78,7 @@ def test_a_failed_transfer_that_a_person_clears_goes_on_from_its_finished_parts(
     airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, task_id: str
 ) -> None:
     """With the default store: from Airflow 3.4 on, the button "Clear" discards what the task state store has."""
-    task = Task("transfer", f"cleared-{task_id}", task_id)
+    task = Task("transfer", f"denied-{task_id}", task_id)
     denied = Fault("status", status=403, code="AccessDenied")
     airflow_oss.fail(OF_A_PART[task_id], nth=PARTS // 2, times=None, key=task.run_id, fault=denied)
     trigger(airflow, tmp_path, task)
