@@ -46,15 +46,9 @@ demo: $(AF3)/ready  ## kill a worker in mid-transfer, twice, and watch the trans
 
 ON_AF2 := tests/unit tests/airflow tests/installed tests/docs/test_example_dags.py tests/end_to_end
 
-# Half of the time the tests wait for an Airflow to start or to notice something, so the two runs share the processors.
 test: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## run every test, on Airflow 3.3 and on 2.11
-	@echo "Running the tests on Airflow 3.3, and beside them those on 2.11, whose output follows at the end"
-	@beside=; log=$$(mktemp); trap 'kill $$beside 2> /dev/null || true; rm -f "$$log"' EXIT; \
-	$(AF2)/bin/python -m pytest $(ON_AF2) > "$$log" 2>&1 & beside=$$!; \
-	first=0; second=0; \
-	$(AF3)/bin/python -m pytest --cov --cov-report=term || first=$$?; \
-	wait $$beside || second=$$?; \
-	cat "$$log"; exit $$((first || second))
+	$(AF3)/bin/python -m pytest --cov --cov-report=term
+	$(AF2)/bin/python -m pytest $(ON_AF2)
 
 MATRIX ?=
 
