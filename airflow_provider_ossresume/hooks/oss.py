@@ -50,6 +50,7 @@ from airflow_provider_ossresume.model.objects import (
     check_new_key,
     check_text,
     parse_oss_url,
+    refuse_whole_bucket,
     resolve_names,
     resolve_prefix,
     resolve_target,
@@ -168,8 +169,6 @@ class OSSResumeHook(BaseHook):
 
         :raises ArgumentError: when they disagree, no bucket is named, one of them is empty, or OSS forbids a name
         """
-        if isinstance(key, ObjectRef):
-            return resolve_target(key.uri, bucket_name, version_id=key.version_id if version_id is None else version_id)
         return resolve_target(
             key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), version_id=version_id
         )
@@ -191,14 +190,12 @@ class OSSResumeHook(BaseHook):
 
         :raises ArgumentError: when they disagree, no bucket is named, one of them is ``""``, or no key can begin so
         """
-        if isinstance(prefix, PrefixRef):
-            return resolve_prefix(str(prefix), bucket_name)
         return resolve_prefix(prefix, bucket_name, default_bucket=self._default_bucket(prefix, bucket_name))
 
     def _default_bucket(self, name: object, bucket_name: str | None) -> str | None:
         """Return the connection's bucket; without a look at the connection where it is not needed."""
-        is_url = isinstance(name, str) and name.startswith("oss://")
-        return None if bucket_name is not None or is_url else self.settings.bucket
+        has_bucket = isinstance(name, (ObjectRef, PrefixRef)) or (isinstance(name, str) and name.startswith("oss://"))
+        return None if bucket_name is not None or has_bucket else self.settings.bucket
 
     # --- transfers ----------------------------------------------------------------------------------------------------
 
@@ -442,8 +439,8 @@ class OSSResumeHook(BaseHook):
     ) -> list[str]:
         """Return the keys that begin with the prefix, in the order of their bytes; all pages are fetched.
 
-        What is returned, given back with the same bucket, names the same object: a key that itself begins with
-        ``oss://`` stands here as its URI.
+        What is returned, given back with the same bucket, names the same object: a key that looks like a
+        URL, or like a list, stands here as its URI.
 
         :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; None for the whole bucket
         :param start_after: only keys behind this one
@@ -567,11 +564,7 @@ class OSSResumeHook(BaseHook):
         :raises ArgumentError: as :meth:`prefix`, and for a URL without a prefix, as ``oss://bucket/``
         """
         where = self.prefix(prefix, bucket_name)
-        if prefix is not None and where.is_whole_bucket:
-            raise ArgumentError(
-                "prefix", prefix, "this URL names the whole bucket, perhaps a template found nothing; if you mean "
-                "that, set bucket_name and leave prefix out"
-            )  # fmt: skip
+        refuse_whole_bucket(prefix, where, instead="set bucket_name and leave prefix out")
         stores = stores_that_spare(spare_checkpoints, context=context or current_context())
         staleness = replace(staleness, checkpointed_ids=checkpointed_uploads(stores, watch=watch))
         return abort_uploads(

@@ -226,7 +226,7 @@ def parse_oss_url(url: str, *, argument: str = "url") -> tuple[str, str]:
 
 
 def resolve_target(
-    key: str,
+    key: str | ObjectRef,
     bucket_name: str | None,
     *,
     default_bucket: str | None = None,
@@ -238,6 +238,8 @@ def resolve_target(
     :raises ArgumentError: when URL and argument disagree, no bucket is named, one of them is empty, or OSS forbids a
         name
     """
+    if version_id is None and isinstance(key, ObjectRef):
+        version_id = key.version_id
     bucket, key = resolve_names(key, bucket_name, default_bucket=default_bucket, argument=argument)
     if version_id is not None:
         check_text("version_id", version_id)
@@ -246,7 +248,11 @@ def resolve_target(
 
 
 def resolve_prefix(
-    prefix: str | None, bucket_name: str | None, *, default_bucket: str | None = None, argument: str = "prefix"
+    prefix: str | PrefixRef | None,
+    bucket_name: str | None,
+    *,
+    default_bucket: str | None = None,
+    argument: str = "prefix",
 ) -> PrefixRef:
     """Return the objects that are meant: by a prefix, an ``oss://bucket/prefix`` URL, or all of a bucket by None.
 
@@ -260,13 +266,34 @@ def resolve_prefix(
     return PrefixRef(check_bucket(bucket), check_key(prefix, argument=argument) if prefix else "")
 
 
+def refuse_whole_bucket(prefix: object, where: PrefixRef, *, instead: str) -> None:
+    """:raises ArgumentError: when a prefix that was given names all of a bucket, as ``oss://bucket/`` does
+
+    :param prefix: as it was given
+    :param instead: how to mean the whole bucket
+    """
+    if prefix is not None and where.is_whole_bucket:
+        raise ArgumentError(
+            "prefix", prefix, "this URL names the whole bucket, perhaps a template found nothing; if you mean that, "
+            f"{instead}"
+        )  # fmt: skip
+
+
 def resolve_names(
-    key: str, bucket_name: str | None, *, default_bucket: str | None = None, argument: str = "key"
+    key: str | ObjectRef | PrefixRef,
+    bucket_name: str | None,
+    *,
+    default_bucket: str | None = None,
+    argument: str = "key",
 ) -> tuple[str, str]:
     """Return bucket and key as :func:`resolve_target` does, not yet checked; the key may be a pattern.
 
-    Only None leaves the bucket to the connection: ``""`` is what a template leaves that found nothing.
+    What is resolved already is taken as it stands. Only None leaves the bucket to the connection: ``""`` is what a
+    template leaves that found nothing.
     """
+    if isinstance(key, (ObjectRef, PrefixRef)):
+        _agree(key, bucket_name, key.bucket)
+        return key.bucket, key.key if isinstance(key, ObjectRef) else key.prefix
     check_text(argument, key)
     refuse_text_of_list(argument, key)
     if not key.startswith("oss://"):
@@ -277,11 +304,15 @@ def resolve_names(
             )  # fmt: skip
         return _resolve_bucket(bucket_name, default_bucket), key
     bucket, key_of_url = parse_oss_url(key, argument=argument)
+    _agree(key, bucket_name, bucket)
+    return bucket, key_of_url
+
+
+def _agree(url: object, bucket_name: str | None, bucket: str) -> None:
     if _resolve_bucket(bucket_name, bucket) != bucket:
         raise ArgumentError(
-            "bucket_name", bucket_name, f"the URL {key} names bucket {bucket!r}; leave one of the two out"
+            "bucket_name", bucket_name, f"the URL {url} names bucket {bucket!r}; leave one of the two out"
         )
-    return bucket, key_of_url
 
 
 _LIKE_A_URL = re.compile(r"\s*(?:oss:|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)

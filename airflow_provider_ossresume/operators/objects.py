@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError, PartlyFailed
 from airflow_provider_ossresume.model.arguments import parse_flag, parse_texts, parse_whole_number
-from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
+from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef, refuse_whole_bucket
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, MOST_MATCHES
 from airflow_provider_ossresume.operators._base import OSSOperator
 
@@ -168,9 +168,5 @@ class OSSDeleteObjectsOperator(OSSOperator):
         if self.keys is not None:
             return [self.hook.target(key, self.bucket_name) for key in parse_texts("keys", self.keys)]
         where = self.hook.prefix(self.prefix, self.bucket_name)
-        if where.is_whole_bucket and not whole_bucket:
-            raise ArgumentError(
-                "prefix", self.prefix, "this URL names the whole bucket, perhaps a template found nothing; if you mean "
-                "that, set bucket_name and whole_bucket=True, and leave prefix out"
-            )  # fmt: skip
+        refuse_whole_bucket(self.prefix, where, instead="set bucket_name and whole_bucket=True, and leave prefix out")
         return self.hook.find_objects(where)
