@@ -44,11 +44,9 @@ tests/conformance/node_modules/ready: tests/conformance/package-lock.json
 demo: $(AF3)/ready  ## kill a worker in mid-transfer, twice, and watch the transfers resume
 	@$(AF3)/bin/python -m tests.end_to_end.demo
 
-ON_AF2 := tests/unit tests/airflow tests/installed tests/docs/test_example_dags.py tests/end_to_end
-
 test: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## run every test, on Airflow 3.3 and on 2.11
 	$(AF3)/bin/python -m pytest --cov --cov-report=term
-	$(AF2)/bin/python -m pytest $(ON_AF2)
+	$(AF2)/bin/python -m pytest tests/unit tests/airflow tests/installed tests/docs/test_example_dags.py tests/end_to_end
 
 MATRIX ?=
 

@@ -71,9 +71,10 @@ class AuthSettings:
     def whose(self) -> str:
         return "this worker's environment" if self.conn_id is None else f"connection {self.conn_id!r}"
 
-    @property
-    def proxies(self) -> dict[str, str] | None:
-        return {"http": self.proxy, "https": self.proxy} if self.proxy else None
+
+def proxies_of(proxy: str | None) -> dict[str, str] | None:
+    """Return a proxy as requests takes it; None leaves it to the environment."""
+    return {"http": proxy, "https": proxy} if proxy else None
 
 
 def credentials_of(settings: AuthSettings) -> CredentialsProvider:
@@ -327,4 +328,4 @@ def _sts_service(settings: AuthSettings) -> Issuer:
         endpoint if "://" in endpoint else f"https://{endpoint}",
         example="https://sts.cn-hangzhou.aliyuncs.com",
     )
-    return Issuer(origin, proxies=settings.proxies, verify_tls=settings.verify)
+    return Issuer(origin, proxies=proxies_of(settings.proxy), verify_tls=settings.verify)

@@ -11,7 +11,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.hooks.auth_modes import AuthFields, AuthSettings, credentials_of, unused_fields
+from airflow_provider_ossresume.hooks.auth_modes import (
+    AuthFields,
+    AuthSettings,
+    credentials_of,
+    proxies_of,
+    unused_fields,
+)
 from airflow_provider_ossresume.hooks.connection_extra import ConnectionExtra
 from airflow_provider_ossresume.model.arguments import parse_whole_number, refuse_empty
 from airflow_provider_ossresume.model.objects import check_bucket, check_text
@@ -133,11 +139,6 @@ class ConnectionSettings:
         )
 
     @property
-    def proxies(self) -> dict[str, str] | None:
-        """As requests takes them; None leaves them to the environment."""
-        return {"http": self.proxy, "https": self.proxy} if self.proxy else None
-
-    @property
     def verify(self) -> bool | str:
         """As requests takes it."""
         return self.ca_bundle or True if self.verify_tls else False
@@ -174,7 +175,7 @@ class ConnectionSettings:
             retry=RetryPolicy(attempts=config.part_retries + 1, total=config.retry_max_time),
             **self._timeouts(config),
             max_connections=config.most_workers,
-            proxies=self.proxies,
+            proxies=proxies_of(self.proxy),
             verify_tls=self.verify,
         )
 

@@ -107,3 +107,14 @@ class Connections:
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> Connections:
     return Connections(monkeypatch)
+
+
+@pytest.fixture
+def of_alibaba(oss: LocalOSS, connections: Connections) -> LocalOSS:
+    """The server behind a connection to Alibaba's own endpoint: it stands there as the connection's proxy."""
+    connections.add(
+        login=oss.access_key_id,
+        password=oss.access_key_secret,
+        extra={"endpoint": "http://oss-cn-hangzhou.aliyuncs.com", "proxy": oss.endpoint},
+    )
+    return oss

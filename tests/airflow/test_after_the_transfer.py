@@ -17,7 +17,6 @@ from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.hooks.telling import tell
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
-from tests.airflow.conftest import Connections
 from tests.world import BUCKET, PART, a_file, some_bytes
 
 CONFIG = {"part_size": PART, "multipart_threshold": PART, "max_concurrency": 1, "part_retries": 0}
@@ -38,17 +37,6 @@ def transfer(dag: Any, connected: LocalOSS, tmp_path: Path) -> Callable[..., Any
         return OSSResumableDownloadOperator(**{"file": str(tmp_path / "target"), "dag": dag, **given})
 
     return add
-
-
-@pytest.fixture
-def of_alibaba(oss: LocalOSS, connections: Connections) -> LocalOSS:
-    """The server behind a connection whose transfers have links to the console."""
-    connections.add(
-        login=oss.access_key_id,
-        password=oss.access_key_secret,
-        extra={"endpoint": "http://oss-cn-hangzhou.aliyuncs.com", "proxy": oss.endpoint},
-    )
-    return oss
 
 
 def run(dag: Any, **conf: Any) -> Any:

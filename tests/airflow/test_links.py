@@ -13,7 +13,6 @@ from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
-from tests.airflow.conftest import Connections
 from tests.world import BUCKET, PART, a_file, some_bytes
 
 OBJECT, UPLOADS = OSSObjectLink.name, OSSUploadsLink.name
@@ -23,17 +22,6 @@ CONFIG = {"part_size": PART, "multipart_threshold": PART, "max_concurrency": 1, 
 DENIED = Fault("status", status=403, code="AccessDenied")
 DIRECTIONS = ("upload", "download")
 OF_A_PART = {"upload": "UploadPart", "download": "GetObject"}
-
-
-@pytest.fixture
-def of_alibaba(oss: LocalOSS, connections: Connections) -> LocalOSS:
-    """The server behind a connection to Alibaba's own endpoint: it stands there as the connection's proxy."""
-    connections.add(
-        login=oss.access_key_id,
-        password=oss.access_key_secret,
-        extra={"endpoint": "http://oss-cn-hangzhou.aliyuncs.com", "proxy": oss.endpoint},
-    )
-    return oss
 
 
 @pytest.fixture
