@@ -96,7 +96,11 @@ def traces(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Traces:
         )
     assert done.returncode == 0, done.stdout
     last_line = [line for line in done.stdout.splitlines() if line.startswith('{"passes"')][-1]
-    return Traces(done.stdout, json.loads(last_line), Path(os.environ["AIRFLOW_HOME"]))
+    # A process of its own copies: to close a file of SQLite's takes the locks from the connections of this process, and
+    # another process may then write over what they write (SQLite, "How To Corrupt An SQLite Database File", 2.2).
+    home = tmp_path_factory.mktemp("traces") / "home"
+    subprocess.run(("cp", "-r", os.environ["AIRFLOW_HOME"], str(home)), check=True)
+    return Traces(done.stdout, json.loads(last_line), home)
 
 
 def of_mode(connection: dict[str, Any], auth_type: str, **fields: str) -> dict[str, Any]:

@@ -1051,9 +1051,9 @@ def test_what_comes_while_a_look_outlasts_the_deadline_is_seen(connected: LocalO
 def test_the_look_at_the_deadline_has_its_time_from_when_its_turn_comes(
     connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 0.5)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 3.0)
     connected.put(BUCKET, "key", b"")
-    connected.fail("HeadObject", fault=Fault("latency", seconds=1.5))
+    connected.fail("HeadObject", fault=Fault("latency", seconds=4.0))
 
     assert first_event(a_trigger("key", deadline=time.time() - 60))["status"] == "success"
 
