@@ -44,9 +44,19 @@ tests/conformance/node_modules/ready: tests/conformance/package-lock.json
 demo: $(AF3)/ready  ## kill a worker in mid-transfer, twice, and watch the transfers resume
 	@$(AF3)/bin/python -m tests.end_to_end.demo
 
+# Most tests are held up by the processor: a process for each core of a small machine, and a file's tests in one of them. The
+# end-to-end tests mostly wait for Airflow: both Airflows run beside each other.
+IN_TWO := -n 2 --dist loadfile
+END_TO_END := tests/end_to_end
+
 test: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## run every test, on Airflow 3.3 and on 2.11
-	$(AF3)/bin/python -m pytest --cov --cov-report=term
-	$(AF2)/bin/python -m pytest tests/unit tests/airflow tests/installed tests/docs/test_example_dags.py tests/end_to_end
+	$(AF3)/bin/python -m pytest $(IN_TWO) --cov --cov-report=term --ignore=$(END_TO_END)
+	$(AF2)/bin/python -m pytest $(IN_TWO) tests/unit tests/airflow tests/installed tests/docs/test_example_dags.py
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	  $(AF2)/bin/python -m pytest $(END_TO_END) > "$$log" 2>&1 & beside=$$!; \
+	  echo "$(AF3)/bin/python -m pytest $(END_TO_END), and beside it that of $(AF2)"; failed=0; \
+	  $(AF3)/bin/python -m pytest $(END_TO_END) || failed=1; \
+	  wait $$beside || failed=1; cat "$$log"; exit $$failed
 
 MATRIX ?=
 

@@ -29,14 +29,17 @@ _SETTINGS = {
 }
 
 
+_OURS = "OSSRESUME_TESTS_AIRFLOW_HOME"  # that of the process that starts workers; each of them needs its own
+
+
 def _set_up_home() -> None:
-    if "AIRFLOW_HOME" in os.environ:
+    if os.environ.get("AIRFLOW_HOME") != os.environ.get(_OURS):
         return
     if "airflow" in sys.modules:
         raise pytest.UsageError("airflow was imported before tests/airflow/conftest.py could set AIRFLOW_HOME")
     home = tempfile.mkdtemp(prefix="ossresume-airflow-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    os.environ.update(_SETTINGS, AIRFLOW_HOME=home, AIRFLOW__CORE__DAGS_FOLDER=f"{home}/dags")
+    os.environ.update(_SETTINGS, AIRFLOW_HOME=home, AIRFLOW__CORE__DAGS_FOLDER=f"{home}/dags", **{_OURS: home})
     Path(home, "dags").mkdir()
 
 
