@@ -1,49 +1,21 @@
-"""A throw-away Airflow for the tests of this folder: its home is set here, before anything imports airflow."""
+"""A throw-away Airflow for the tests of this folder."""
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
+from tests.airflow_home import have_airflow_home
 
-_SETTINGS = {
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__CORE__FERNET_KEY": "",  # so that whatever lies in the database can be read in it
-    "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    "NO_PROXY": "127.0.0.1",
-    "no_proxy": "127.0.0.1",
-}
-
-
-_OURS = "OSSRESUME_TESTS_AIRFLOW_HOME"  # that of the process that starts workers; each of them needs its own
-
-
-def _set_up_home() -> None:
-    if os.environ.get("AIRFLOW_HOME") != os.environ.get(_OURS):
-        return
-    if "airflow" in sys.modules:
-        raise pytest.UsageError("airflow was imported before tests/airflow/conftest.py could set AIRFLOW_HOME")
-    home = tempfile.mkdtemp(prefix="ossresume-airflow-")
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    os.environ.update(_SETTINGS, AIRFLOW_HOME=home, AIRFLOW__CORE__DAGS_FOLDER=f"{home}/dags", **{_OURS: home})
-    Path(home, "dags").mkdir()
-
-
-_set_up_home()
+have_airflow_home()
 pytest.register_assert_rewrite("tests.airflow.store_contract")
 
 _numbers = itertools.count(1)

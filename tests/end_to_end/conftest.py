@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
-from tests.end_to_end.airflow_process import RealAirflow
+from tests.airflow_home import have_airflow_home
+
+have_airflow_home()  # what is imported next imports airflow, on 2.11
+from tests.end_to_end.airflow_process import RealAirflow  # noqa: E402
 
 DAGS = Path(__file__).parent / "dags"
 
