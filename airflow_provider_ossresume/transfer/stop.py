@@ -37,7 +37,7 @@ class Stop:
             raise TransferStopped("the transfer was stopped")
 
     def wait(self, seconds: float) -> None:
-        """Wait; as :func:`time.sleep`, but for the stop.
+        """Wait, as a sleep does, but for the stop.
 
         :raises TransferStopped: as soon as the stop is given
         """
