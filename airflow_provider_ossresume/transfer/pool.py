@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import NoReturn, TypeVar
 
+from airflow_provider_ossresume.transfer.stop import Stop
 from airflow_provider_ossresume.transfer.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Pool:
         processor_time: Callable[[], float] = lambda: time.process_time(),
     ) -> None:
         self.stopped = threading.Event()
+        self.stop = Stop()  # the same, for those who wait
         self._workers = workers
         self._most = most or workers
         self._tick = tick
@@ -173,6 +175,7 @@ class Pool:
 
     def _stop(self) -> None:
         self.stopped.set()
+        self.stop.give()
         for _ in self._threads:
             self._work.put(lambda: None)  # wakes one that waits
 

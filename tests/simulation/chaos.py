@@ -20,7 +20,10 @@ OSS_OPERATIONS = {
     "download": ("head", "get"),
 }
 STORE_OPERATIONS = ("load", "save", "delete")
-DISK_OPERATIONS = {"upload": ("preadv",), "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace", "unlink")}
+DISK_OPERATIONS = {
+    "upload": ("preadv",),
+    "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace", "link", "unlink"),
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ AROUND = ("before", "after", "body")
 
 ACTIONS = [
     Action("crash", "crash", ("oss", "store", "disk"), AROUND),
-    Action("crash", "crash", ("part", "get", "complete", "replace", "delete", "save"), AROUND),
+    Action("crash", "crash", ("part", "get", "complete", "replace", "link", "delete", "save"), AROUND),
     Action("torn", "crash", ("pwrite",), ("before",)),
     Action("refused", "network", ("oss",), ("before",)),
     Action("stall", "network", ("oss",), ("before",)),

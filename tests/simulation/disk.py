@@ -1,4 +1,4 @@
-"""The operations on local files, with faults: stands in for ``os`` in ``transfer.local``.
+"""The operations on local files, with faults: stands in for ``os`` in the engine's modules for them.
 
 The files are real. What is simulated is a disk that is full or fails, a write that is short or torn by kill -9, and
 kill -9 between any two operations.
@@ -68,11 +68,17 @@ class Disk:
         self._after("fsync")
 
     def replace(self, source: Any, target: Any) -> None:
-        self._before("replace")
+        self._publish("replace", source, target)
+
+    def link(self, source: Any, target: Any) -> None:
+        self._publish("link", source, target)
+
+    def _publish(self, operation: str, source: Any, target: Any) -> None:
+        self._before(operation)
         is_synced = os.stat(source).st_ino not in self._unsynced
-        os.replace(source, target)
+        getattr(os, operation)(source, target)
         self._world.ledger.file_published(self._world.current_try, is_synced=is_synced)
-        self._after("replace")
+        self._after(operation)
 
     def _before(self, operation: str) -> str | None:
         action = self._world.point(operation, "before")

@@ -14,10 +14,11 @@ from pathlib import Path
 from airflow_provider_ossresume.errors import NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.resume import candidate_parts
-from airflow_provider_ossresume.transfer import download, local, upload
+from airflow_provider_ossresume.transfer import download, part_file, upload
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.download import Downloader
-from airflow_provider_ossresume.transfer.local import PartFile, SourceFile
+from airflow_provider_ossresume.transfer.local_file import LocalFile
+from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.simulation.seeds import Report, simulate
 from tests.simulation.world import Engine
@@ -70,9 +71,9 @@ class ComparesNoUpload(Uploader):
         return super()._complete(pool, checkpoint, parts)
 
 
-class SeesNoChange(SourceFile):
+class SeesNoChange(LocalFile):
     def check_unchanged(self):
-        pass
+        return self.identity
 
 
 class TrustsRuns(Downloader):
@@ -108,8 +109,9 @@ class _Without:
 
 class SyncsNothing(PartFile):
     def publish(self, final: Path, *, size: int, **times_and_modes: object) -> None:
-        local.os.ftruncate(self._file, size)
-        local.os.replace(self.path, final)
+        with self._file.use() as number:
+            part_file.os.ftruncate(number, size)
+        part_file.os.replace(self.path, final)
 
 
 # --- which upload -----------------------------------------------------------------------------------------------------
@@ -290,7 +292,7 @@ MUTANTS = (
     Mutant("sends again what OSS has", "3", Engine(uploader=KeepsNoPart)),
     Mutant("does not compare the whole of an upload", "16", Engine(uploader=ComparesNoUpload)),
     Mutant(
-        "never checks that the source is unchanged", "12", Engine(replacements=((upload, "SourceFile", SeesNoChange),))
+        "never checks that the source is unchanged", "12", Engine(replacements=((upload, "LocalFile", SeesNoChange),))
     ),
     Mutant(
         "takes an object of the same size for the same",

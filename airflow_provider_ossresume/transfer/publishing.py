@@ -1,0 +1,158 @@
+"""The last steps of a file that becomes another one's successor: permissions, the disk, the name."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from airflow_provider_ossresume.errors import LocalFileError
+from airflow_provider_ossresume.model.file_errors import REFUSED, reason
+from airflow_provider_ossresume.transfer.target_file import TargetChanged
+
+log = logging.getLogger(__name__)
+
+PRIVATE = 0o600
+NO_LINKS = REFUSED | {errno.EPERM, errno.EACCES, errno.EMLINK}  # FAT says EPERM
+
+RENAME_NOREPLACE = 1  # Linux: renameat2(2)
+AT_FDCWD = -100  # the same: paths are as the process sees them
+
+
+class FlushFailed(LocalFileError):
+    """What was written may not be on the disk, whatever is read of it now. The file has been thrown away."""
+
+
+def set_mode(number: int, path: Path, mode: int | None) -> None:
+    """Give an open file its permissions. Its owner may go on writing to it, should this try be killed.
+
+    :param mode: None for those that any new file gets there
+    :raises OSError: when it cannot have those that are asked for
+    """
+    wanted = new_file_mode(path.parent) if mode is None else mode
+    has = stat.S_IMODE(os.fstat(number).st_mode)
+    if has in (wanted, wanted | PRIVATE):
+        return
+    try:
+        os.fchmod(number, wanted | PRIVATE)
+    except OSError as error:
+        if mode is not None:
+            raise
+        log.warning("%s keeps the permissions %04o and cannot get %04o: %s", path, has, wanted, reason(error))
+
+
+def flush(number: int, path: Path) -> None:
+    """Put an open file on the disk. A file system that flushes no file is warned about.
+
+    :raises FlushFailed: when the disk fails; the file is removed then
+    """
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno in REFUSED:
+            log.warning("%s: this file system flushes no file (%s); a power cut may cost it", path, reason(error))
+            return
+        # Linux tells it once, and takes the pages for written from then on: to read them would prove nothing.
+        with suppress(OSError):
+            os.ftruncate(number, 0)
+        with suppress(OSError):
+            os.unlink(path)
+        raise FlushFailed(f"{path} did not get to the disk, so it was thrown away: {reason(error)}") from error
+
+
+def move_to_free_name(source: Path, target: Path) -> None:
+    """Rename a file, by an operation that cannot overwrite where the file system has one.
+
+    A hard link is such a one, everywhere but on FAT and some FUSE mounts; ``renameat2`` is the next. Where there is
+    neither, the name is taken by an empty file first: only who replaces that file within microseconds is overwritten.
+
+    :raises TargetChanged: when something has the name
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        _check_same(source, target)  # NFS: the link may have been made, and its answer lost
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _rename_to_free_name(source, target)
+        return
+    os.unlink(source)
+
+
+def new_file_mode(folder: Path) -> int:
+    """Return the permissions that a new file gets in a folder, by the umask, the folder's ACL and the mount's options.
+
+    Asked of a file, since the umask cannot be read without being changed for all threads.
+    """
+    try:
+        probe = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+    except (OSError, AttributeError):  # NFS and others have no nameless files, macOS has no such flag
+        name = folder / f".{os.urandom(8).hex()}.ossresume-part"  # if we are killed here, the janitor knows the name
+        probe = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        os.unlink(name)
+    try:
+        return stat.S_IMODE(os.fstat(probe).st_mode)
+    finally:
+        os.close(probe)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on the disk. Some network file systems cannot; the files themselves are there by then."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _check_same(source: Path, target: Path) -> None:
+    if not os.path.samestat(os.lstat(source), os.lstat(target)):
+        raise _taken(target)
+
+
+def _taken(target: Path) -> TargetChanged:
+    return TargetChanged(f"{target} was written while it was downloaded, and if_exists='fail' forbids to overwrite it")
+
+
+def _rename_to_free_name(source: Path, target: Path) -> None:
+    try:
+        _rename_without_replacing(source, target)
+    except FileExistsError as error:
+        raise _taken(target) from error
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        _take_and_replace(source, target)
+
+
+def _rename_without_replacing(source: Path, target: Path) -> None:
+    import ctypes  # here: nearly nobody needs it
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, "this system has no renameat2")
+    if rename(AT_FDCWD, os.fsencode(source), AT_FDCWD, os.fsencode(target), RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _take_and_replace(source: Path, target: Path) -> None:
+    try:
+        claim = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+    except FileExistsError as error:
+        raise _taken(target) from error
+    try:
+        if not os.path.samestat(os.fstat(claim), os.lstat(target)):
+            raise _taken(target)
+        os.replace(source, target)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(target)
+        raise
+    finally:
+        os.close(claim)
