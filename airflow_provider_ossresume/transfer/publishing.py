@@ -32,16 +32,15 @@ def set_mode(number: int, path: Path, mode: int | None) -> None:
     :param mode: None for those that any new file gets there
     :raises OSError: when it cannot have those that are asked for
     """
-    wanted = new_file_mode(path.parent) if mode is None else mode
     has = stat.S_IMODE(os.fstat(number).st_mode)
-    if has in (wanted, wanted | PRIVATE):
-        return
     try:
-        os.fchmod(number, wanted | PRIVATE)
+        wanted = new_file_mode(path.parent) if mode is None else mode
+        if has not in (wanted, wanted | PRIVATE):
+            os.fchmod(number, wanted | PRIVATE)
     except OSError as error:
         if mode is not None:
             raise
-        log.warning("%s keeps the permissions %04o and cannot get %04o: %s", path, has, wanted, reason(error))
+        log.warning("%s keeps the permissions %04o, as it can get no others: %s", path, has, reason(error))
 
 
 def flush(number: int, path: Path) -> None:
@@ -88,16 +87,18 @@ def new_file_mode(folder: Path) -> int:
 
     Asked of a file, since the umask cannot be read without being changed for all threads.
     """
+    name: Path | None = None
     try:
         probe = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
     except (OSError, AttributeError):  # NFS and others have no nameless files, macOS has no such flag
         name = folder / f".{os.urandom(8).hex()}.ossresume-part"  # if we are killed here, the janitor knows the name
         probe = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        os.unlink(name)
     try:
         return stat.S_IMODE(os.fstat(probe).st_mode)
     finally:
         os.close(probe)
+        if name:
+            os.unlink(name)
 
 
 def sync_folder(folder: Path) -> None:
