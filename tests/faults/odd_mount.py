@@ -6,6 +6,8 @@ It speaks the kernel's protocol (linux/fuse.h) and is run as a program of its ow
 - ``untold``: statfs answers zeros
 - ``name_max``: bytes that a name may have
 - ``fsync``, ``link``, ``chmod``: the errno that these answer
+- ``rename_flags``: rename takes flags; the kernel itself sees to it that nothing is replaced
+- ``mode``: the permissions of every file, whatever is asked for
 - ``in_order``: the errno of a write that does not begin at the end of the file
 - ``empty``: stat says 0 bytes of every file
 """
@@ -131,10 +133,13 @@ class Server:
         opened = self._files.get(node)
         found = os.fstat(opened[0]) if opened else os.lstat(self._paths[node])
         size = 0 if self._oddities.get("empty") and stat.S_ISREG(found.st_mode) else found.st_size
+        mode = found.st_mode
+        if "mode" in self._oddities and stat.S_ISREG(mode):
+            mode = stat.S_IFREG | self._oddities["mode"]
         times = (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
         return ATTRIBUTES.pack(
             node, size, found.st_blocks, *(time // 10**9 for time in times), *(time % 10**9 for time in times),
-            found.st_mode, found.st_nlink, found.st_uid, found.st_gid, 0, 4096, 0,
+            mode, found.st_nlink, found.st_uid, found.st_gid, 0, 4096, 0,
         )  # fmt: skip
 
     def _set_attributes(self, node: int, data: bytes) -> bytes:
@@ -155,7 +160,7 @@ class Server:
         return b""
 
     def _rename(self, node: int, data: bytes, head: int) -> bytes:
-        if head > 8 and struct.unpack_from("<QI", data)[1]:
+        if head > 8 and struct.unpack_from("<QI", data)[1] and not self._oddities.get("rename_flags"):
             raise OSError(errno.EINVAL, "flags")
         old, new = data[head:].split(b"\0")[:2]
         source, target = self._child(node, old), self._child(struct.unpack_from("<Q", data)[0], new)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airflow_provider_ossresume.errors import NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
+from airflow_provider_ossresume.errors import LocalFileError, NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.resume import candidate_parts
 from airflow_provider_ossresume.transfer import download, part_file, upload
@@ -74,6 +74,19 @@ class ComparesNoUpload(Uploader):
 class SeesNoChange(LocalFile):
     def check_unchanged(self):
         return self.identity
+
+
+class SeesNoCtime(LocalFile):
+    def check_unchanged(self):
+        super().check_unchanged()
+        return self.identity
+
+
+def believes_what_it_reads_after_a_failed_flush(number: int, path: Path) -> None:
+    try:
+        part_file.os.fsync(number)
+    except OSError as error:
+        raise LocalFileError(str(error)) from error
 
 
 class TrustsRuns(Downloader):
@@ -304,6 +317,14 @@ MUTANTS = (
     Mutant("publishes without comparing the whole", "2", Engine(downloader=ComparesNoDownload)),
     Mutant("does not send If-Match", "2", Engine(downloader=SendsNoIfMatch)),
     Mutant("publishes without a flush to the disk", "2", _a_downloader_with(SyncsNothing)),
+    Mutant(
+        "sees no write whose time stamp was set back", "12", Engine(replacements=((upload, "LocalFile", SeesNoCtime),))
+    ),
+    Mutant(
+        "believes what it reads after a failed flush",
+        "2",
+        Engine(replacements=((part_file, "flush", believes_what_it_reads_after_a_failed_flush),)),
+    ),
     Mutant("restarts without aborting", "4", Engine(uploader=AbortsNothing)),
     Mutant("takes an error of ListParts for a fresh start", "34", Engine(uploader=BeginsAnewAfterAnError)),
     Mutant("drops the upload ID that comes in the grace of a stop", "4", Engine(uploader=ForgetsWhatItBegan)),
