@@ -88,7 +88,7 @@ def resumable_upload(
 
     :param store: where the checkpoint is kept; by default :func:`make_upload_store`
     :param fingerprint: how a part that OSS has is known to be the file's: by its ``content``, which is read again, or
-        by the file's ``stat`` (device, inode, size, mtime and ctime are those of when it was sent)
+        by the file's ``stat`` (inode, size, mtime and ctime are those of when it was sent)
     :param multipart_threshold: bytes below which it is one request, default 16 MiB
     :param part_size: bytes of a part, by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB on 32 MiB
     :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is

@@ -93,7 +93,7 @@ class UploadOptions:
         size and CRC-64 are equal; ``fail``, which OSS itself guards
     :param source_changed: what to do when the file changes under the upload: ``restart`` once, or ``fail``
     :param fingerprint: how a part that OSS has is known to hold the file's bytes: by ``content``, for which they are
-        read again; or by ``stat``: device, inode, size and mtime of the file are those of when it was sent
+        read again; or by ``stat``: inode, size, mtime and ctime of the file are those of when it was sent
     :param headers: the object's headers and metadata, as OSS takes them
     :param earlier_try: an earlier try may have finished: an object with these very bytes then counts as this upload's
     """
