@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from airflow_provider_ossresume.errors import TransferStopped
 
@@ -18,47 +17,53 @@ class Descriptor:
     """
 
     def __init__(self, number: int, *, is_private: bool = False) -> None:
-        self._number = [number]  # its methods are atomic: whoever takes the number closes it
-        self._users: set[object] = set()
-        self._is_closing = False
+        self.number = [number]  # its methods are atomic: whoever takes the number closes it
+        self.users: set[Use] = set()
+        self.is_closing = False
         if is_private:
             _private.add(self)
 
-    @contextmanager
-    def use(self) -> Iterator[int]:
-        """Give the number to a block.
+    def use(self) -> Use:
+        """Give the number to a ``with`` block.
 
         :raises TransferStopped: when it is closed, or about to be
         """
-        mark = object()
-        self._users.add(mark)  # before the look: of a close that comes between the two, one of them knows
-        try:
-            if self._is_closing:
-                raise TransferStopped("the transfer has ended, its files are closed")
-            [number] = self._number
-            yield number
-        finally:
-            self._users.discard(mark)
-            self._close_unused()
+        return Use(self)
 
     def close(self) -> None:
         """Close it now, or by its last user; to say so again does no harm."""
-        self._is_closing = True
-        self._close_unused()
-
-    def _close_unused(self) -> None:
-        if self._is_closing and not self._users:
+        self.is_closing = True
+        if not self.users:
             self._close()
 
     def _close(self) -> None:
         _private.discard(self)
         with suppress(IndexError):
-            os.close(self._number.pop())
+            os.close(self.number.pop())
 
     def close_in_child(self) -> None:
         """Close it in a forked child, which has none of the threads that use it."""
-        self._is_closing = True
+        self.is_closing = True
         self._close()
+
+
+class Use:
+    """One use of a descriptor; a class, as it is made for each piece that is read or written."""
+
+    def __init__(self, descriptor: Descriptor) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> int:
+        self._descriptor.users.add(self)  # before the look: of a close that comes between the two, one of them knows
+        if self._descriptor.is_closing:
+            self.__exit__()
+            raise TransferStopped("the transfer has ended, its files are closed")
+        return self._descriptor.number[0]
+
+    def __exit__(self, *_: object) -> None:
+        self._descriptor.users.discard(self)
+        if self._descriptor.is_closing:
+            self._descriptor.close()
 
 
 _private: set[Descriptor] = set()

@@ -183,7 +183,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 except LocalFileError as error:
                     log.warning("%s is kept: %s", part_path, error)
                 return settled
-            check_replaceable(path)
+            if self._options.if_exists != "overwrite":  # else it has been looked at
+                check_replaceable(path)
             file = files.enter_context(PartFile(part_path))
             if self._lock(file, stored):
                 # What was seen before is out of date: whoever held the file may have published it, or saved more.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,8 @@ def set_mode(number: int, path: Path, mode: int | None) -> None:
     :raises OSError: when it cannot have those that are asked for
     """
     has = stat.S_IMODE(os.fstat(number).st_mode)
+    if mode is None and has != PRIVATE:
+        return  # a file system that gives all files the same
     try:
         wanted = new_file_mode(path.parent) if mode is None else mode
         if has not in (wanted, wanted | PRIVATE):
@@ -83,22 +86,32 @@ def move_to_free_name(source: Path, target: Path) -> None:
 
 
 def new_file_mode(folder: Path) -> int:
-    """Return the permissions that a new file gets in a folder, by the umask, the folder's ACL and the mount's options.
-
-    Asked of a file, since the umask cannot be read without being changed for all threads.
-    """
-    name: Path | None = None
+    """Return the permissions that a new file gets in a folder, by the umask or the folder's default ACL."""
+    umask = re.search(rb"\nUmask:\s*([0-7]+)", _read("/proc/self/status"))  # os.umask() changes it for all threads
+    if umask and not _has_default_acl(folder):
+        return 0o666 & ~int(umask[1], 8)
+    probe = folder / f".{os.urandom(8).hex()}.ossresume-part"  # if we are killed here, the janitor knows the name
+    number = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        probe = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
-    except (OSError, AttributeError):  # NFS and others have no nameless files, macOS has no such flag
-        name = folder / f".{os.urandom(8).hex()}.ossresume-part"  # if we are killed here, the janitor knows the name
-        probe = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        return stat.S_IMODE(os.fstat(probe).st_mode)
+        return stat.S_IMODE(os.fstat(number).st_mode)
     finally:
-        os.close(probe)
-        if name:
-            os.unlink(name)
+        os.close(number)
+        os.unlink(probe)
+
+
+def _has_default_acl(folder: Path) -> bool:
+    try:
+        return bool(os.getxattr(folder, "system.posix_acl_default"))
+    except (OSError, AttributeError):  # there is none, or it cannot be had; macOS has no such function
+        return False
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(4096)
+    except OSError:
+        return b""
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -75,10 +76,12 @@ def _mount(path: Path) -> object:
     number = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         try:
-            lines = Path(f"/proc/self/fdinfo/{number}").read_text().splitlines()
+            with open(f"/proc/self/fdinfo/{number}", "rb", buffering=0) as file:
+                facts = file.read(1024)
         except OSError:
-            lines = []
+            facts = b""
         # Not the device alone: a bind mount may be of the same one.
-        return next((line for line in lines if line.startswith("mnt_id:")), os.fstat(number).st_dev)
+        found = re.search(rb"mnt_id:\s*(\d+)", facts)
+        return int(found[1]) if found else os.fstat(number).st_dev
     finally:
         os.close(number)

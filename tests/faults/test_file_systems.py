@@ -338,9 +338,8 @@ def test_a_forked_child_does_not_hold_the_lock_when_the_try_is_killed(tmp_path: 
         from airflow_provider_ossresume.transfer.part_file import PartFile
         file = PartFile(Path(sys.argv[1]))
         assert file.lock()
-        child = os.fork()
-        if child:
-            print(child, flush=True)
+        if not os.fork():
+            print(os.getpid(), flush=True)
         time.sleep(60)
     """
     path = tmp_path / "part"

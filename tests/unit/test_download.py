@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -423,6 +424,24 @@ def test_a_file_has_the_mode_of_any_new_file(transfers: Transfers, file: Path) -
         os.umask(before)
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert os.listdir(file.parent) == [file.name]
+
+
+def test_a_file_has_the_mode_that_its_folders_default_acl_gives(transfers: Transfers, file: Path) -> None:
+    entries = ((0x01, 7), (0x04, 7), (0x20, 0))  # owner, group, others
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", tag, may, 2**32 - 1) for tag, may in entries)
+    try:
+        os.setxattr(file.parent, "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"no ACLs here: {error}")
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    before = os.umask(0o077)
+    try:
+        transfers.download(file)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o660
     assert os.listdir(file.parent) == [file.name]
 
 
