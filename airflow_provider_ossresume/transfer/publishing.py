@@ -68,21 +68,32 @@ def flush(number: int, path: Path) -> None:
 def move_to_free_name(source: Path, target: Path) -> None:
     """Rename a file, by an operation that cannot overwrite where the file system has one.
 
-    A hard link is such a one, everywhere but on FAT and some FUSE mounts; ``renameat2`` is the next. Where there is
-    neither, the name is taken by an empty file first: only who replaces that file within microseconds is overwritten.
+    ``renameat2`` is one on local disks, a hard link over NFS. Where there is neither, an empty file takes the name
+    first: only who replaces that file within microseconds is overwritten.
 
     :raises TargetChanged: when something has the name
     """
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        _check_same(source, target)  # NFS: the link may have been made, and its answer lost
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        _rename_to_free_name(source, target)
-        return
-    os.unlink(source)
+    for move, absent in ((rename_without_replacing, REFUSED), (_link, NO_LINKS)):
+        try:
+            return move(source, target)
+        except FileExistsError as error:
+            raise _taken(target) from error
+        except OSError as error:
+            if error.errno not in absent:
+                raise
+    _take_and_replace(source, target)
+
+
+def rename_without_replacing(source: Path, target: Path) -> None:
+    """As ``renameat2`` with ``RENAME_NOREPLACE``. Errors are OSErrors, ENOSYS where the system has no such call."""
+    import ctypes  # here: nearly nobody needs it
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if rename(AT_FDCWD, os.fsencode(source), AT_FDCWD, os.fsencode(target), RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def new_file_mode(folder: Path) -> int:
@@ -124,35 +135,17 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _check_same(source: Path, target: Path) -> None:
-    if not os.path.samestat(os.lstat(source), os.lstat(target)):
-        raise _taken(target)
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        if not os.path.samestat(os.lstat(source), os.lstat(target)):  # NFS: it may be made, and its answer lost
+            raise
+    os.unlink(source)
 
 
 def _taken(target: Path) -> TargetChanged:
     return TargetChanged(f"{target} was written while it was downloaded, and if_exists='fail' forbids to overwrite it")
-
-
-def _rename_to_free_name(source: Path, target: Path) -> None:
-    try:
-        _rename_without_replacing(source, target)
-    except FileExistsError as error:
-        raise _taken(target) from error
-    except OSError as error:
-        if error.errno not in REFUSED:
-            raise
-        _take_and_replace(source, target)
-
-
-def _rename_without_replacing(source: Path, target: Path) -> None:
-    import ctypes  # here: nearly nobody needs it
-
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is None:
-        raise OSError(errno.ENOSYS, "this system has no renameat2")
-    if rename(AT_FDCWD, os.fsencode(source), AT_FDCWD, os.fsencode(target), RENAME_NOREPLACE):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def _take_and_replace(source: Path, target: Path) -> None:

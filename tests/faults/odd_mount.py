@@ -6,7 +6,7 @@ It speaks the kernel's protocol (linux/fuse.h) and is run as a program of its ow
 - ``untold``: statfs answers zeros
 - ``name_max``: bytes that a name may have
 - ``fsync``, ``link``, ``chmod``: the errno that these answer
-- ``rename_flags``: rename takes flags; the kernel itself sees to it that nothing is replaced
+- none of them: as all older ones, it knows no rename that replaces nothing
 - ``mode``: the permissions of every file, whatever is asked for
 - ``in_order``: the errno of a write that does not begin at the end of the file
 - ``empty``: stat says 0 bytes of every file
@@ -160,7 +160,7 @@ class Server:
         return b""
 
     def _rename(self, node: int, data: bytes, head: int) -> bytes:
-        if head > 8 and struct.unpack_from("<QI", data)[1] and not self._oddities.get("rename_flags"):
+        if head > 8 and struct.unpack_from("<QI", data)[1]:
             raise OSError(errno.EINVAL, "flags")
         old, new = data[head:].split(b"\0")[:2]
         source, target = self._child(node, old), self._child(struct.unpack_from("<Q", data)[0], new)

@@ -289,15 +289,16 @@ def test_a_source_that_only_gets_a_link_or_other_permissions_has_not_changed(
 # --- if_exists="fail" -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["links", "renames", "neither"])
+@pytest.mark.parametrize("kind", ["renames", "links", "neither"])
 def test_what_comes_in_the_last_moment_is_never_overwritten(
     transfers: Transfers, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the last look at the final name and the publishing."""
     with contextlib.ExitStack() as mounts:
         folder = tmp_path
-        if kind != "links":
-            folder = mounts.enter_context(odd_mount(tmp_path, link=errno.EPERM, rename_flags=kind == "renames"))
+        if kind != "renames":
+            oddities = {"link": errno.EPERM} if kind == "neither" else {}
+            folder = mounts.enter_context(odd_mount(tmp_path, **oddities))
         file = folder / "file"
         publish = PartFile.publish
 

@@ -22,7 +22,7 @@ OSS_OPERATIONS = {
 STORE_OPERATIONS = ("load", "save", "delete")
 DISK_OPERATIONS = {
     "upload": ("preadv",),
-    "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace", "link", "unlink"),
+    "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace", "rename", "unlink"),
 }
 
 
@@ -63,7 +63,7 @@ AROUND = ("before", "after", "body")
 
 ACTIONS = [
     Action("crash", "crash", ("oss", "store", "disk"), AROUND),
-    Action("crash", "crash", ("part", "get", "complete", "replace", "link", "delete", "save"), AROUND),
+    Action("crash", "crash", ("part", "get", "complete", "replace", "rename", "delete", "save"), AROUND),
     Action("torn", "crash", ("pwrite",), ("before",)),
     Action("refused", "network", ("oss",), ("before",)),
     Action("stall", "network", ("oss",), ("before",)),

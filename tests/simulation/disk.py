@@ -80,11 +80,13 @@ class Disk:
     def replace(self, source: Any, target: Any) -> None:
         self._publish("replace", source, target)
 
-    def link(self, source: Any, target: Any) -> None:
-        self._publish("link", source, target)
+    def rename_without_replacing(self, source: Any, target: Any) -> None:
+        self._publish("rename", source, target)
 
     def _publish(self, operation: str, source: Any, target: Any) -> None:
         self._before(operation)
+        if operation == "rename" and os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         is_synced = os.stat(source).st_ino not in self._unsynced | self._lost
         getattr(os, operation)(source, target)
         self._world.ledger.file_published(self._world.current_try, is_synced=is_synced)

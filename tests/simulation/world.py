@@ -504,7 +504,7 @@ class World:
         return self.chaos.is_calm and isinstance(error, (AlreadyExists, ArgumentError))
 
 
-LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "link", "unlink", "watch", "wait"})
+LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "rename", "unlink", "watch", "wait"})
 
 
 @contextlib.contextmanager
@@ -533,6 +533,7 @@ def virtual_engine(world: World) -> Iterator[None]:
         (config, "FIRST_WORKERS", 1),  # so that they become more even where there are few parts
         *((module, "os", world.disk) for module in (local_file, part_file, publishing)),
         *((module, "READ_SIZE", STEP) for module in (local_file, part_file, part_body)),
+        (publishing, "rename_without_replacing", world.disk.rename_without_replacing),
         (part_sink, "WRITE_SIZE", STEP),
         (file_crc64, "SPAN", 3 * STEP),
         *world.engine.replacements,
