@@ -12,7 +12,7 @@ from airflow_provider_ossresume.errors import AccessDenied, ArgumentError, Conne
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.pool import Pool
+from airflow_provider_ossresume.transfer.crew import Crew
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
@@ -57,8 +57,8 @@ def check_up(
                 )
 
         # A worker asks: a name server, or where the key comes from, may keep silent for longer than any timeout here.
-        with Pool(workers=1, tick=tick) as pool:
-            found = pool.call(lambda: _ask(client, bucket, is_anonymous=is_anonymous))
+        with Crew(workers=1, tick=tick) as crew:
+            found = crew.call(lambda: _ask(client, bucket, is_anonymous=is_anonymous))
     except OSSResumeError as error:
         return False, _advice(error)
     return (

@@ -2,7 +2,7 @@
 
 A link tells nobody what it can do. One that carries a gigabyte per second wants dozens of connections. One of a
 megabit, or one that many tasks share, breaks down under them: each gets so little that its attempt times out. So the
-number grows by evidence, by and by in the end, and is halved when attempts fail.
+number grows by evidence, and is halved when attempts fail.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ PLENTY = 2**20  # bytes per second; a worker that keeps as much, even if nothing
 LEAP = 4  # times as many workers, while each keeps plenty
 STEP = 2  # times as many, where only the outcome can tell
 SAMPLE = 2**20  # bytes of each worker until a number is judged: more than a socket's buffer takes in before it sends
-SHORTEST = 0.1  # seconds; the same for fast links
+SHORTEST = 0.05  # seconds; the same for fast links
 SETTLED = 1.1  # times the throughput; less is no gain, and the former number did
 WORTHWHILE = 0.5  # of what would be proportional; with less the link is nearly full
 PAUSE = 30.0  # seconds until a number is put to the test again
@@ -24,51 +24,56 @@ class Concurrency:
     """The number of workers of one transfer. It knows no clock and no thread; it is told what has happened.
 
     :param first: to begin with
-    :param most: never more
+    :ivar most: never more
     :ivar wanted: the number now, at least 1
     """
 
     def __init__(self, first: int, most: int) -> None:
         self.wanted = first
-        self._most = most
-        self._before: tuple[int, float] | None = None  # the number before the last growth, and its bytes per second
-        self._begin(0.0, 0, 0.0)
-        self._is_settling = True  # connections begin slowly, and fill buffers
-        self._retries = 0
+        self.most = most
+        self._failed = 0
         self._grows_from = self._recovers_at = 0.0
+        self.begin(0.0, used=0.0)
 
-    def look(self, now: float, *, moved: int, retries: int, used: float) -> int:
-        """Return the number of workers that is wanted from now on; to be called several times a second.
+    def begin(self, now: float, *, used: float) -> None:
+        """Something else is moved from now on, and counted from 0; the number stays. Arguments as in :meth:`look`."""
+        self._before: tuple[int, float] | None = None  # the number before the last growth, and its bytes per second
+        self._is_settling = True  # connections begin slowly, and fill buffers
+        self._sample_from(now, 0, used)
+
+    def limit(self, most: int) -> None:
+        """There cannot be more."""
+        self.most, self.wanted = most, min(self.wanted, most)
+
+    def shrink(self, now: float, *, failed: int) -> None:
+        """Want half as many, if attempts have failed since the last call.
+
+        :param failed: attempts that have ever failed
+        """
+        if failed > self._failed and now >= self._recovers_at:
+            self._set(max(1, self.wanted // 2))
+            self._before = None
+            self._grows_from, self._recovers_at = now + PAUSE, now + RECOVERY
+        self._failed = failed
+
+    def look(self, now: float, *, moved: int, used: float) -> None:
+        """Judge the number, when enough was moved; to be called several times a second while all workers are busy.
 
         :param now: seconds of any clock that never goes back
-        :param moved: bytes that have been moved until now
-        :param retries: attempts that have failed until now
+        :param moved: bytes that have been moved since the beginning
         :param used: seconds of the processor that this process has used until now
         """
-        if not self._began:
-            self._begin(now, moved, used)
-        if retries > self._retries:
-            self._retries = retries
-            if now >= self._recovers_at:
-                self._shrink(now, moved, used)
         seconds, size = now - self._began, moved - self._moved
         if seconds < SHORTEST or size < self.wanted * SAMPLE:
-            return self.wanted
+            return
         if self._is_settling:
             self._is_settling = False
         else:
             self._judge(now, size / seconds, is_busy=used - self._used >= BUSY * seconds)
-        self._begin(now, moved, used)
-        return self.wanted
+        self._sample_from(now, moved, used)
 
-    def _begin(self, now: float, moved: int, used: float) -> None:
+    def _sample_from(self, now: float, moved: int, used: float) -> None:
         self._began, self._moved, self._used = now, moved, used
-
-    def _shrink(self, now: float, moved: int, used: float) -> None:
-        self._set(max(1, self.wanted // 2))
-        self._before = None
-        self._grows_from, self._recovers_at = now + PAUSE, now + RECOVERY
-        self._begin(now, moved, used)
 
     def _judge(self, now: float, rate: float, *, is_busy: bool) -> None:
         before, self._before = self._before, None
@@ -89,7 +94,7 @@ class Concurrency:
             more = self.wanted + max(1, self.wanted // 4)
         else:
             more = STEP * self.wanted
-        if (more := min(more, self._most)) > self.wanted:
+        if (more := min(more, self.most)) > self.wanted:
             self._before = (self.wanted, rate)
             self._set(more)
 

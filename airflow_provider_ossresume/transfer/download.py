@@ -34,12 +34,13 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadChec
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
+from airflow_provider_ossresume.transfer.crew import TICK
+from airflow_provider_ossresume.transfer.crew import Crew as Pool
 from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
 from airflow_provider_ossresume.transfer.local_file import FileIdentity, LocalFile
 from airflow_provider_ossresume.transfer.part_file import PartFile, remove_part_file
 from airflow_provider_ossresume.transfer.part_names import part_file_path
 from airflow_provider_ossresume.transfer.part_sink import Beginning, PartSink
-from airflow_provider_ossresume.transfer.pool import TICK, Pool
 from airflow_provider_ossresume.transfer.publishing import FlushFailed
 from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
 from airflow_provider_ossresume.transfer.target_file import TargetChanged, check_replaceable, check_target_file

@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, TypeVar
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.pool import Pool
+from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.progress import Direction, Observer, Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
 
@@ -60,8 +60,8 @@ class Transfer(Generic[Client, Options]):
             saves=lambda: checkpointer.saves,
         )
 
-    def _pool(self) -> Pool:
-        return Pool(
+    def _pool(self) -> Crew:
+        return Crew(
             workers=self._config.first_workers,
             most=self._config.most_workers,
             tick=self._tick,

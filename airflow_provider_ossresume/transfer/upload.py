@@ -42,10 +42,11 @@ from airflow_provider_ossresume.model.resume import (
     same_content,
 )
 from airflow_provider_ossresume.transfer.checkpointing import DROP_TIME
+from airflow_provider_ossresume.transfer.crew import Crew as Pool
+from airflow_provider_ossresume.transfer.crew import Deadline
 from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
 from airflow_provider_ossresume.transfer.local_file import LocalFile
 from airflow_provider_ossresume.transfer.part_body import PartBody
-from airflow_provider_ossresume.transfer.pool import Deadline, Pool
 from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
 from airflow_provider_ossresume.transfer.transfer import Transfer
 

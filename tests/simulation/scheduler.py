@@ -1,6 +1,6 @@
 """Threads that run one at a time, and a clock that only they move.
 
-Every thread of a run, those of the engine's pools too, waits at a gate of its own. Whoever comes to a switch point
+Every thread of a run, those of the engine's crews too, waits at a gate of its own. Whoever comes to a switch point
 chooses the next one and opens its gate, so which thread runs when is a matter of the seed alone. When all of them wait
 for time to pass, the clock jumps to the first deadline.
 """
@@ -39,7 +39,7 @@ class Process:
 
 
 class Thread:
-    """One thread; has as much of ``Worker`` as the engine's pool uses."""
+    """One thread; has as much of ``threading.Thread`` as the engine's crew uses."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Scheduler:
 
 
 class Queue:
-    """``queue.SimpleQueue``, as far as the engine's pool uses it."""
+    """``queue.SimpleQueue``, as far as the engine's crew uses it."""
 
     def __init__(self, scheduler: Scheduler, interrupt: Callable[[], None]) -> None:
         self._scheduler = scheduler
@@ -220,7 +220,7 @@ class Runtime:
         self._interrupt = interrupt
         self.Event = type("Event", (Event,), {"scheduler": scheduler})
 
-    def Worker(self, *, target: Callable[[], Any], name: str) -> Thread:
+    def Thread(self, *, target: Callable[[], Any], name: str, daemon: bool) -> Thread:
         return Thread(self._scheduler, self._scheduler.process, target, is_worker=True)
 
     def SimpleQueue(self) -> Queue:
@@ -230,4 +230,4 @@ class Runtime:
         return self._scheduler.now
 
     def process_time(self) -> float:
-        return 0.0  # the processor idles, so a pool grows as far as it may
+        return 0.0  # the processor idles, so a crew may grow

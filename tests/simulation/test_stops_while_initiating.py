@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_ossresume.transfer.pool import GRACE
+from airflow_provider_ossresume.transfer.crew import GRACE
 from tests.simulation.scripts import UPLOAD, is_sound, succeeded
 from tests.simulation.world import a_world
 

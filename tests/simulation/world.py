@@ -25,15 +25,17 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, checkpoint_key
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer import (
+    concurrency,
     config,
+    crew,
     download,
     file_crc64,
     local_file,
     part_body,
     part_file,
     part_sink,
-    pool,
     publishing,
+    stop,
 )
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -139,7 +141,7 @@ class Try(Process):
 
     def is_in_time(self, now: float) -> bool:
         """True unless the try has been stopped, and the grace is over."""
-        return self.stopped_at is None or now < self.stopped_at + pool.GRACE
+        return self.stopped_at is None or now < self.stopped_at + crew.GRACE
 
 
 class World:
@@ -523,14 +525,16 @@ def virtual_engine(world: World) -> Iterator[None]:
     """Give the engine's modules the run's threads, clock and disk for as long as the run takes."""
     runtime = Runtime(world.scheduler, interrupt=world.interrupt)
     replacements: list[tuple[Any, str, Any]] = [
-        (pool, "threading", runtime),
-        (pool, "Worker", runtime.Worker),
-        (pool, "time", runtime),
-        (pool, "SimpleQueue", runtime.SimpleQueue),
+        (crew, "threading", runtime),
+        (crew, "time", runtime),
+        (crew, "SimpleQueue", runtime.SimpleQueue),
+        (stop, "Event", runtime.Event),
+        (concurrency, "SAMPLE", 1),  # so that there come to be more and fewer, even where there are few parts
+        (concurrency, "SHORTEST", 0.001),
         (download, "BEGINNING_SIZE", BEGINNING),
         (download, "time", runtime),
         (download, "Event", runtime.Event),
-        (config, "FIRST_WORKERS", 1),  # so that they become more even where there are few parts
+        (config, "FIRST_WORKERS", 1),
         *((module, "os", world.disk) for module in (local_file, part_file, publishing)),
         *((module, "READ_SIZE", STEP) for module in (local_file, part_file, part_body)),
         (publishing, "rename_without_replacing", world.disk.rename_without_replacing),

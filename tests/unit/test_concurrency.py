@@ -46,7 +46,9 @@ class Link:
         return (self.moved - moved) / max(self.now - began, TICK)
 
     def step(self, concurrency: Concurrency) -> None:
-        wanted = concurrency.look(self.now, moved=int(self.moved), retries=self.retries, used=self.used)
+        concurrency.shrink(self.now, failed=self.retries)
+        concurrency.look(self.now, moved=int(self.moved), used=self.used)
+        wanted = concurrency.wanted
         while len(self.since) < wanted:
             self.since.append(self.now)
             self.moved += self.buffer
@@ -58,7 +60,7 @@ class Link:
 
 
 def test_it_begins_with_the_first_number() -> None:
-    assert Concurrency(2, 32).look(5.0, moved=0, retries=0, used=0.0) == 2
+    assert Concurrency(2, 32).wanted == 2
 
 
 @given(rate=st.floats(0.25 * MBIT, 100 * MBIT), ramp=st.floats(0.05, 1.5))

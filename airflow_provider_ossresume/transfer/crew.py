@@ -10,16 +10,16 @@ import logging
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import NoReturn, TypeVar
 
-from airflow_provider_ossresume.transfer.concurrency import Concurrency
+from airflow_provider_ossresume.transfer.concurrency import SAMPLE, Concurrency
 from airflow_provider_ossresume.transfer.stop import Stop
-from airflow_provider_ossresume.transfer.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +34,25 @@ GRACE = 0.5  # seconds that a stop leaves to what is under way
 FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs not be moved again by the next try
 
 
-class Pool:
+class Crew:
     """``workers`` threads, or up to ``most`` where that brings throughput, for the time of a ``with`` block.
 
-    Leaving the block tells them to stop and gives them half a second; one that hangs in a socket ends with its
-    timeout. The threads are daemons, so they never hold the interpreter either.
+    Leaving the block gives the stop and waits half a second for the workers. The threads are daemons, so one that hangs
+    holds the interpreter as little as it holds the caller.
+
+    Each worker needs a turn to be at work. There are as many turns as workers are wanted; when they become fewer, a
+    worker ends what it has in hand, and then waits until it gets a turn again. :class:`Concurrency` tells how many are
+    wanted.
+
+    A client may take the crew for its stop. A worker whose request failed then lends its turn to another one until it
+    tries again.
 
     :param most: see :class:`~airflow_provider_ossresume.transfer.concurrency.Concurrency`; ``workers`` by default
-    :param traffic: how many bytes the workers have moved until now, and how many of their attempts have failed
     :param tick: called by the iterating thread at least four times a second; what it raises ends the iteration
+    :param stop: ends the workers and, within a tick, the iteration; one for each crew
+    :param traffic: bytes that the workers have moved until now, and how many of their attempts have failed; it is asked
+        after each tick
     :param processor_time: seconds of the processor that this process has used
-    :ivar wanted: the number of workers now; one with a higher number ends when it has done what it has in hand
-    :ivar stopped: set when the block is left; functions look at it before each piece that they read or write
     """
 
     def __init__(
@@ -54,23 +61,25 @@ class Pool:
         workers: int,
         most: int | None = None,
         tick: Callable[[], None],
+        stop: Stop | None = None,
         traffic: Callable[[], tuple[int, int]] = lambda: (0, 0),
         processor_time: Callable[[], float] = lambda: time.process_time(),
     ) -> None:
-        self.stopped = threading.Event()
-        self.stop = Stop()  # the same, for those who wait
-        self._workers = workers
-        self._most = most or workers
-        self._concurrency = Concurrency(workers, self._most)
+        self.stop = stop or Stop()
         self._tick = tick
         self._traffic = traffic
         self._processor_time = processor_time
-        self.wanted = 0
-        self._threads: dict[int, Worker] = {}
-        self._grace_ends: float | None = None
+        self._concurrency = Concurrency(workers, most or workers)
+        self._threads: list[threading.Thread] = []
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._turns: SimpleQueue[None] = SimpleQueue()
+        self._turn_count = 0
+        self._withdrawn: deque[None] = deque()  # turns that end when they are given back; its methods are atomic
+        self._overloads: deque[None] = deque()
+        self._moved_before = self._finished = 0
+        self._grace_ends: float | None = None
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Crew:
         return self
 
     def __exit__(
@@ -79,13 +88,18 @@ class Pool:
         # A worker that is about to write has written by then, so whoever closes the file next does no harm.
         self._wind_up()
 
+    @property
+    def wanted(self) -> int:
+        """How many workers may be at work now."""
+        return self._concurrency.wanted
+
     def run(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Yield ``function(item)`` of each item as it is done, in any order; raise the first error.
 
         All items are queued at once and begun in their order, so the workers go on while this thread waits for a store;
         after a failure none is begun any more, and what is under way has five seconds to finish. What ends the
-        iteration from outside, a tick or a signal, is raised after the grace, when all that got finished within it has
-        been yielded.
+        iteration from outside, a tick, a signal or the stop, is raised after the grace, when all that got finished
+        within it has been yielded.
         """
         done: SimpleQueue[Outcome[R] | None] = SimpleQueue()  # None for an item that was not begun
         failed = threading.Event()
@@ -95,14 +109,15 @@ class Pool:
         for item in items:
             self._work.put(partial(_work, function, item, done, failed))
             under_way += 1
-        self._adapt(under_way)
+        self._begin(under_way)
         while under_way and time.monotonic() < give_up_at:
-            may_grow = self.wanted < min(under_way, self._most)  # then a look is due sooner
             taken: list[Outcome[R] | None] = []
             try:
                 with suppress(Empty):
-                    taken.append(done.get(timeout=LOOK if may_grow else TICK))
+                    taken.append(done.get(timeout=LOOK if self._may_grow(under_way) else TICK))
                 self._tick()
+                if not taken:
+                    self.stop.check()
                 self._adapt(under_way)
             except BaseException as error:  # raised when what is finished has been taken
                 self._wind_up()
@@ -110,6 +125,7 @@ class Pool:
                 yield from _finished([end, *taken, *_rest_of(done)])
             for outcome in taken:
                 under_way -= 1
+                self._finished += 1
                 try:
                     results = [outcome()] if outcome else []
                 except BaseException as error:  # raised below
@@ -129,53 +145,106 @@ class Pool:
     def join(self) -> None:
         """Stop the workers and wait until each has let go of what it had in hand, still ticking."""
         self._stop()
-        for thread in self._threads.values():
+        for thread in self._threads:
             while thread.is_alive():
                 self._tick()
                 thread.join(TICK)
 
-    def _adapt(self, under_way: int) -> None:
-        """Have as many workers as are wanted now, but start none that has nothing to do."""
-        moved, retries = self._traffic()
-        self.wanted = self._concurrency.look(
-            time.monotonic(), moved=moved, retries=retries, used=self._processor_time()
-        )
-        for number in range(min(self.wanted, under_way, self._most)):
-            if number not in self._threads or not self._threads[number].is_alive():
-                self._start(number)
+    # --- what a client needs of a stop --------------------------------------------------------------------------------
 
-    def _start(self, number: int) -> None:
-        thread = Worker(target=partial(self._serve, number), name=f"ossresume-{number}")
-        self._threads[number] = thread
+    def check(self) -> None:
+        """:raises TransferStopped: when the stop is given"""
+        self.stop.check()
+
+    def guard(self, shut: Callable[[], None]) -> AbstractContextManager[None]:
+        """See :meth:`Stop.guard`."""
+        return self.stop.guard(shut)
+
+    def wait(self, seconds: float) -> None:
+        """Let a worker wait before it tries again, and until it has a turn.
+
+        :raises TransferStopped: as soon as the stop is given
+        """
+        self._give_back_turn()
         try:
-            thread.start()
-        except RuntimeError as error:  # a container's limit; those that there are can do all the work
-            del self._threads[number]
-            if not self._threads:
-                raise
-            log.warning("No further worker can be started (%s), going on with %s", error, number)
-            self._most = number
+            self.stop.wait(seconds)
+        finally:
+            self._turns.get()
 
-    def _serve(self, number: int) -> None:
-        while number < self.wanted or self.stopped.is_set():
+    def slow_down(self) -> None:
+        """OSS delays requests or refuses them as too many: want fewer workers. Any thread may say so."""
+        self._overloads.append(None)
+
+    # --- how many -----------------------------------------------------------------------------------------------------
+
+    def _may_grow(self, under_way: int) -> bool:
+        return self.wanted < min(under_way, self._concurrency.most)
+
+    def _begin(self, under_way: int) -> None:
+        self._moved_before, self._finished = self._traffic()[0], 0
+        self._concurrency.begin(time.monotonic(), used=self._processor_time())
+        self._provide(under_way)
+
+    def _adapt(self, under_way: int) -> None:
+        now = time.monotonic()
+        moved, failed = self._traffic()
+        self._concurrency.shrink(now, failed=failed + len(self._overloads))
+        if under_way >= self.wanted:  # else some have nothing to do, and the others cannot tell what the link can
+            # Where no bytes are counted, as when OSS copies, the finished items tell.
+            moved = moved - self._moved_before or self._finished * SAMPLE
+            self._concurrency.look(now, moved=moved, used=self._processor_time())
+        self._provide(under_way)
+
+    def _provide(self, under_way: int) -> None:
+        """Have as many turns as workers are wanted, and a thread for each, unless it had nothing to do."""
+        for number in range(len(self._threads), min(self.wanted, under_way)):
+            thread = threading.Thread(target=self._serve, name=f"ossresume-{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # a container's limit; those that there are can do all the work
+                if not self._threads:
+                    raise
+                log.warning("No further worker can be started (%s), going on with %s", error, number)
+                self._concurrency.limit(number)
+                break
+            self._threads.append(thread)
+        for _ in range(self._turn_count, self.wanted):
+            self._add_turn()
+        self._withdrawn.extend([None] * (self._turn_count - self.wanted))
+        self._turn_count = self.wanted
+
+    def _add_turn(self) -> None:
+        try:
+            self._withdrawn.pop()
+        except IndexError:
+            self._turns.put(None)
+
+    _give_back_turn = _add_turn  # one that was withdrawn ends with it
+
+    def _serve(self) -> None:
+        while True:
             work = self._work.get()
-            if self.stopped.is_set():  # nothing is begun any more
+            self._turns.get()
+            if self.stop.is_given:  # nothing is begun any more
                 return
             work()
+            self._give_back_turn()
+
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     def _wind_up(self) -> None:
         """Stop the workers, and wait for them until the grace is over; there is one, however often it is asked."""
         self._stop()
         if self._grace_ends is None:
             self._grace_ends = time.monotonic() + GRACE
-        for thread in self._threads.values():
+        for thread in self._threads:
             thread.join(max(0.0, self._grace_ends - time.monotonic()))
 
     def _stop(self) -> None:
-        self.stopped.set()
         self.stop.give()
-        for _ in self._threads:
-            self._work.put(lambda: None)  # wakes one that waits
+        for _ in self._threads:  # wakes those that wait
+            self._work.put(lambda: None)
+            self._turns.put(None)
 
 
 class Deadline:

@@ -1,4 +1,4 @@
-"""The pool: results, errors and a prompt stop, whatever its workers wait for."""
+"""The crew: results, errors and a prompt stop, whatever its workers wait for."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from airflow_provider_ossresume.transfer.pool import Pool
-from airflow_provider_ossresume.transfer.worker import Worker
+from airflow_provider_ossresume.errors import TransferStopped
+from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.stop import Stop
 
 LONG = 30.0  # seconds; only a test that fails waits for them
 
 
-class Stop(Exception):
+class Ended(Exception):
     """What a tick raises."""
 
 
@@ -32,14 +34,14 @@ def no_thread_is_left() -> Iterator[None]:
 
 @pytest.mark.parametrize("size", [1, 2, 4, 64])
 def test_every_item_gives_its_result_once(size: int) -> None:
-    with a_pool(size) as pool:
-        assert sorted(pool.run(lambda number: number * number, range(50))) == [n * n for n in range(50)]
+    with a_crew(size) as crew:
+        assert sorted(crew.run(lambda number: number * number, range(50))) == [n * n for n in range(50)]
 
 
 def test_one_worker_goes_through_the_items_in_their_order() -> None:
     begun: list[int] = []
-    with a_pool(1) as pool:
-        results = list(pool.run(lambda number: begun.append(number) or number, iter(range(20))))
+    with a_crew(1) as crew:
+        results = list(crew.run(lambda number: begun.append(number) or number, iter(range(20))))
 
     assert begun == results == list(range(20))
 
@@ -52,8 +54,8 @@ def test_results_come_as_they_are_done_not_in_order() -> None:
             second_is_done.wait(LONG)
         return number
 
-    with a_pool(2) as pool:
-        results = pool.run(work, [1, 2])
+    with a_crew(2) as crew:
+        results = crew.run(work, [1, 2])
         first = next(results)
         second_is_done.set()
 
@@ -61,36 +63,36 @@ def test_results_come_as_they_are_done_not_in_order() -> None:
 
 
 def test_nothing_to_do_starts_no_thread() -> None:
-    with a_pool(8) as pool:
-        assert list(pool.run(str, [])) == []
+    with a_crew(8) as crew:
+        assert list(crew.run(str, [])) == []
         assert workers() == []
 
 
 def test_results_may_be_anything_even_errors() -> None:
     error = ValueError("a value here")
-    with a_pool(1) as pool:
-        assert list(pool.run(lambda item: item, [None, error, False])) == [None, error, False]
+    with a_crew(1) as crew:
+        assert list(crew.run(lambda item: item, [None, error, False])) == [None, error, False]
 
 
 @pytest.mark.parametrize(("size", "items", "threads"), [(8, 3, 3), (3, 8, 3), (1, 8, 1)])
 def test_there_are_never_more_threads_than_workers_or_items(size: int, items: int, threads: int) -> None:
-    with a_pool(size) as pool:
+    with a_crew(size) as crew:
         for _ in range(2):
-            list(pool.run(str, range(items)))
+            list(crew.run(str, range(items)))
             assert len(workers()) == threads
 
 
-def test_a_pool_serves_one_run_after_the_other() -> None:
-    with a_pool(2) as pool:
-        first = sorted(pool.run(lambda number: number + 1, range(10)))
-        second = sorted(pool.run(lambda number: number + 1, first))
+def test_a_crew_serves_one_run_after_the_other() -> None:
+    with a_crew(2) as crew:
+        first = sorted(crew.run(lambda number: number + 1, range(10)))
+        second = sorted(crew.run(lambda number: number + 1, first))
 
     assert second == list(range(2, 12))
 
 
 def test_work_is_done_in_daemon_threads_so_none_holds_the_interpreter() -> None:
-    with a_pool(2) as pool:
-        worker, name = pool.call(lambda: (threading.current_thread(), threading.current_thread().name))
+    with a_crew(2) as crew:
+        worker, name = crew.call(lambda: (threading.current_thread(), threading.current_thread().name))
 
     assert worker is not threading.current_thread()
     assert worker.daemon
@@ -98,11 +100,11 @@ def test_work_is_done_in_daemon_threads_so_none_holds_the_interpreter() -> None:
 
 
 def test_a_call_returns_or_raises_what_the_function_does() -> None:
-    with a_pool(2) as pool:
-        assert pool.call(lambda: 7) == 7
+    with a_crew(2) as crew:
+        assert crew.call(lambda: 7) == 7
         with pytest.raises(KeyError, match="x"):
-            pool.call(lambda: {}["x"])
-        assert pool.call(lambda: 8) == 8
+            crew.call(lambda: {}["x"])
+        assert crew.call(lambda: 8) == 8
 
 
 # --- how many ---------------------------------------------------------------------------------------------------------
@@ -139,77 +141,144 @@ def test_workers_become_more_while_that_brings_throughput_up_to_the_most_or_one_
         if number < threads:
             all_began.wait(LONG)
 
-    with Pool(workers=2, most=7, tick=lambda: None, traffic=Traffic(1e9), processor_time=lambda: 0.0) as pool:
-        list(pool.run(work, range(items)))
+    with Crew(workers=2, most=7, tick=lambda: None, traffic=Traffic(1e9), processor_time=lambda: 0.0) as crew:
+        list(crew.run(work, range(items)))
         assert len(workers()) == threads
 
 
 def test_workers_that_move_nothing_become_no_more() -> None:
     traffic = Traffic(0)
-    with Pool(workers=2, most=7, tick=lambda: None, traffic=traffic, processor_time=lambda: 0.0) as pool:
-        list(pool.run(lambda _: traffic.seen_often.wait(LONG), range(100)))
+    with Crew(workers=2, most=7, tick=lambda: None, traffic=traffic, processor_time=lambda: 0.0) as crew:
+        list(crew.run(lambda _: traffic.seen_often.wait(LONG), range(100)))
         assert len(workers()) == 2
 
 
-def test_after_a_failed_attempt_half_of_the_workers_end_when_they_have_done_what_they_have_in_hand() -> None:
-    traffic, all_began, is_fewer = Traffic(0), threading.Barrier(9), threading.Event()
-    done: list[int] = []
+def test_after_a_failed_attempt_no_more_than_half_are_at_work_when_those_have_done_what_they_have_in_hand() -> None:
+    traffic, all_began, go = Traffic(0), threading.Barrier(9), threading.Event()
+    at_work: list[int] = []
+    most_at_work = 0
 
-    def work(number: int) -> None:
+    def work(number: int) -> int:
+        nonlocal most_at_work
         if number < 8:
             all_began.wait(LONG)
-        is_fewer.wait(LONG)
-        done.append(number)
+            assert go.wait(LONG)
+        else:
+            at_work.append(number)
+            most_at_work = max(most_at_work, len(at_work))
+            at_work.remove(number)
+        return number
 
     def tick() -> None:
-        if len(done) < 8 and all_began.n_waiting == 8:
+        if not traffic.failed and all_began.n_waiting == 8:
             traffic.failed = 1
             all_began.wait(LONG)
-        elif traffic.failed and pool.wanted == 4:
-            is_fewer.set()
+        elif traffic.failed and crew.wanted == 4:
+            go.set()
 
-    with Pool(workers=8, tick=tick, traffic=traffic) as pool:
-        list(pool.run(work, range(100)))
-        assert len(workers()) <= 4
+    with Crew(workers=8, tick=tick, traffic=traffic) as crew:
+        assert sorted(crew.run(work, range(500))) == list(range(500))
 
-    assert sorted(done) == list(range(100))
+    assert most_at_work <= 4
+
+
+def test_a_worker_that_waits_to_try_again_lends_its_turn() -> None:
+    first_waits, second_is_done = threading.Event(), threading.Event()
+
+    def work(number: int) -> int:
+        if number == 1:
+            first_waits.set()
+            while not second_is_done.is_set():
+                crew.wait(0.001)
+        elif number == 2:
+            assert first_waits.wait(LONG)
+        elif number == 3:
+            second_is_done.set()
+        return number
+
+    traffic = Traffic(0)
+    traffic.failed = 1  # so that there is one turn for both workers
+    with Crew(workers=2, tick=lambda: None, traffic=traffic) as crew:
+        assert sorted(crew.run(work, [1, 2, 3])) == [1, 2, 3]
+        assert crew.wanted == 1
+
+
+def test_one_that_waits_for_its_turn_hears_the_stop() -> None:
+    waits, busy, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work(number: int) -> None:
+        if number == 1:
+            waits.set()
+            try:
+                crew.wait(0)
+            finally:
+                ended.set()
+        else:
+            busy.set()
+            wait_for_stop(crew)
+
+    def tick() -> None:
+        if waits.is_set() and busy.is_set():
+            raise Ended
+
+    traffic = Traffic(0)
+    traffic.failed = 1
+    with pytest.raises(Ended), Crew(workers=2, tick=tick, traffic=traffic) as crew:
+        list(crew.run(work, [1, 2]))
+
+    assert ended.wait(LONG)
+
+
+def test_an_overload_that_anybody_tells_halves_the_workers() -> None:
+    with Crew(workers=8, tick=lambda: None) as crew:
+        list(crew.run(lambda number: crew.slow_down() if number == 1 else None, range(100)))
+
+        assert crew.wanted == 4
+
+
+def test_where_no_bytes_are_counted_the_finished_items_tell_whether_more_workers_bring_more() -> None:
+    latency = threading.Event()
+    with Crew(workers=2, most=8, tick=lambda: None, processor_time=lambda: 0.0) as crew:
+        list(crew.run(lambda _: latency.wait(0.005), range(1_000)))
+
+        assert crew.wanted == 8
 
 
 def test_a_given_number_of_workers_begins_at_once_and_stays() -> None:
     all_began = threading.Barrier(3)
 
-    with Pool(workers=3, tick=lambda: None, traffic=Traffic(1e9)) as pool:
-        list(pool.run(lambda number: number < 3 and all_began.wait(LONG), range(100)))
+    with Crew(workers=3, tick=lambda: None, traffic=Traffic(1e9)) as crew:
+        list(crew.run(lambda number: number < 3 and all_began.wait(LONG), range(100)))
         assert len(workers()) == 3
 
 
 def test_a_machine_that_starts_no_further_thread_goes_on_with_those_that_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start = Worker.start
+    start = threading.Thread.start
     refused = threading.Event()
 
-    def start_two(worker: Worker) -> None:
+    def start_two(thread: threading.Thread) -> None:
         if len(workers()) == 2:
             refused.set()
             raise RuntimeError("can't start new thread")
-        start(worker)
+        start(thread)
 
-    monkeypatch.setattr(Worker, "start", start_two)
+    monkeypatch.setattr(threading.Thread, "start", start_two)
 
-    with Pool(workers=2, most=7, tick=lambda: None, traffic=Traffic(1e9), processor_time=lambda: 0.0) as pool:
-        results = pool.run(lambda number: (number, refused.wait(LONG)), range(100))
+    with Crew(workers=2, most=7, tick=lambda: None, traffic=Traffic(1e9), processor_time=lambda: 0.0) as crew:
+        results = crew.run(lambda number: (number, refused.wait(LONG)), range(100))
         assert sorted(results) == [(number, True) for number in range(100)]
 
 
 def test_one_that_starts_none_at_all_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Worker) -> None:
+    def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(Worker, "start", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
 
-    with a_pool(2) as pool, pytest.raises(RuntimeError, match="can't start new thread"):
-        pool.call(lambda: 7)
+    with a_crew(2) as crew, pytest.raises(RuntimeError, match="can't start new thread"):
+        crew.call(lambda: 7)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -220,8 +289,8 @@ def test_the_error_of_a_worker_is_raised_where_the_results_are_read(error: BaseE
     def work(_: int) -> None:
         raise error
 
-    with a_pool(2) as pool, pytest.raises(type(error)) as raised:
-        list(pool.run(work, range(3)))
+    with a_crew(2) as crew, pytest.raises(type(error)) as raised:
+        list(crew.run(work, range(3)))
 
     assert raised.value is error
 
@@ -234,8 +303,8 @@ def test_nothing_is_begun_after_a_failure() -> None:
         if number == 3:
             raise ValueError(number)
 
-    with a_pool(1) as pool, pytest.raises(ValueError, match="3"):
-        list(pool.run(work, range(1, 100)))
+    with a_crew(1) as crew, pytest.raises(ValueError, match="3"):
+        list(crew.run(work, range(1, 100)))
 
     assert begun == [1, 2, 3]
 
@@ -261,8 +330,8 @@ def test_what_is_under_way_at_a_failure_may_finish_and_nothing_more_is_begun() -
             failure_was_taken.set()
 
     results: list[int] = []
-    with Pool(workers=2, tick=tick) as pool, pytest.raises(ValueError, match="broken"):
-        results.extend(pool.run(work, range(1, 100)))
+    with Crew(workers=2, tick=tick) as crew, pytest.raises(ValueError, match="broken"):
+        results.extend(crew.run(work, range(1, 100)))
 
     assert (sorted(begun), results) == ([1, 2], [2])
 
@@ -278,9 +347,9 @@ def test_one_that_hangs_is_given_up_a_while_after_a_failure() -> None:
         return number
 
     results: list[int] = []
-    with a_pool(2) as pool:
+    with a_crew(2) as crew:
         with pytest.raises(ValueError, match="broken"):
-            results.extend(pool.run(work, [1, 2]))
+            results.extend(crew.run(work, [1, 2]))
         may_end.set()
 
     assert results == []
@@ -302,10 +371,10 @@ def test_a_stop_while_others_finish_is_what_is_raised() -> None:
         if failing.is_set():
             ticks_since.append(1)
         if len(ticks_since) == 3:
-            raise Stop
+            raise Ended
 
-    with Pool(workers=2, tick=tick) as pool, pytest.raises(Stop):
-        list(pool.run(work, [1, 2]))
+    with Crew(workers=2, tick=tick) as crew, pytest.raises(Ended):
+        list(crew.run(work, [1, 2]))
     stopped.set()
 
 
@@ -316,8 +385,8 @@ def test_results_that_were_ready_before_an_error_are_still_yielded() -> None:
         return number
 
     results: list[int] = []
-    with a_pool(1) as pool, pytest.raises(ValueError, match="broken"):
-        results.extend(pool.run(work, [1, 2, 3, 4]))
+    with a_crew(1) as crew, pytest.raises(ValueError, match="broken"):
+        results.extend(crew.run(work, [1, 2, 3, 4]))
 
     assert results == [1, 2]
 
@@ -333,11 +402,11 @@ def test_a_failure_drops_nothing_that_is_finished() -> None:
             raise ValueError("broken")
         return number
 
-    with a_pool(3) as pool:
-        finished = pool.run(work, [1, 2, 3])
+    with a_crew(3) as crew:
+        finished = crew.run(work, [1, 2, 3])
         results = [next(finished)]
         first_is_taken.set()
-        pool.join()  # until the others are done as well
+        crew.join()  # until the others are done as well
         with pytest.raises(ValueError, match="broken"):
             results.extend(finished)
 
@@ -355,15 +424,15 @@ def test_ticks_go_on_while_every_worker_is_busy() -> None:
         if ticks[0] == 4:
             enough.set()
 
-    with Pool(workers=1, tick=tick) as pool:
-        assert pool.call(lambda: enough.wait(LONG))
+    with Crew(workers=1, tick=tick) as crew:
+        assert crew.call(lambda: enough.wait(LONG))
 
 
 def test_ticks_run_in_the_thread_that_reads_the_results() -> None:
     threads = set()
 
-    with Pool(workers=2, tick=lambda: threads.add(threading.current_thread())) as pool:
-        list(pool.run(str, range(5)))
+    with Crew(workers=2, tick=lambda: threads.add(threading.current_thread())) as crew:
+        list(crew.run(str, range(5)))
 
     assert threads == {threading.current_thread()}
 
@@ -379,13 +448,13 @@ def test_a_tick_ends_the_iteration_while_a_worker_hangs() -> None:
 
     def tick() -> None:
         if hangs.is_set():
-            raise Stop
+            raise Ended
 
-    with pytest.raises(Stop), Pool(workers=1, tick=tick) as pool:
-        list(pool.run(work, range(100)))
+    with pytest.raises(Ended), Crew(workers=1, tick=tick) as crew:
+        list(crew.run(work, range(100)))
 
     assert not release.is_set()  # we came here before the worker did
-    assert pool.stopped.is_set()
+    assert crew.stop.is_given
     release.set()
     for thread in workers():
         thread.join(LONG)
@@ -398,14 +467,14 @@ def test_a_worker_that_waits_begins_nothing_after_a_stop() -> None:
 
     def tick() -> None:
         if is_over:
-            raise Stop
+            raise Ended
 
-    with Pool(workers=1, tick=tick) as pool:
-        pool.call(lambda: None)  # its worker waits for more
+    with Crew(workers=1, tick=tick) as crew:
+        crew.call(lambda: None)  # its worker waits for more
         is_over = True
-        pool.stopped.set()
-        with pytest.raises(Stop):
-            list(pool.run(begun.append, [1]))
+        crew.stop.give()
+        with pytest.raises(Ended):  # what the tick says comes before the bare fact of the stop
+            list(crew.run(begun.append, [1]))
 
     assert begun == []
 
@@ -415,16 +484,16 @@ def test_what_gets_finished_in_the_grace_of_a_stop_is_yielded_before_it_is_raise
 
     def work(number: int) -> int:
         began.set()
-        pool.stopped.wait(LONG)  # told to stop, and done all the same
+        wait_for_stop(crew)  # told to stop, and done all the same
         return number
 
     def tick() -> None:
         if began.is_set():
-            raise Stop
+            raise Ended
 
     results: list[int] = []
-    with Pool(workers=2, tick=tick) as pool, pytest.raises(Stop):
-        results.extend(pool.run(work, [1, 2]))
+    with Crew(workers=2, tick=tick) as crew, pytest.raises(Ended):
+        results.extend(crew.run(work, [1, 2]))
 
     assert sorted(results) == [1, 2]
 
@@ -436,44 +505,44 @@ def test_a_signal_that_strikes_the_waiting_thread_drops_nothing_either() -> None
     def work(number: int) -> int:
         ticking.wait(LONG)
         signal.pthread_kill(seen, signal.SIGUSR1)
-        pool.stopped.wait(LONG)
+        wait_for_stop(crew)
         return number
 
     def handler(*_: object) -> None:
-        raise Stop
+        raise Ended
 
     before = signal.signal(signal.SIGUSR1, handler)
     results: list[int] = []
     try:
-        with Pool(workers=1, tick=ticking.set) as pool, pytest.raises(Stop):
-            results.extend(pool.run(work, [1]))
+        with Crew(workers=1, tick=ticking.set) as crew, pytest.raises(Ended):
+            results.extend(crew.run(work, [1]))
     finally:
         signal.signal(signal.SIGUSR1, before)
 
     assert results == [1]
 
 
-def test_workers_that_look_at_stopped_end_with_the_pool() -> None:
+def test_workers_that_look_at_the_stop_end_with_the_crew() -> None:
     begun: list[int] = []
 
     def work(number: int) -> None:
         begun.append(number)
         if number:
-            pool.stopped.wait(LONG)
+            wait_for_stop(crew)
 
-    with a_pool(1) as pool:
-        next(pool.run(work, range(100)))
+    with a_crew(1) as crew:
+        next(crew.run(work, range(100)))
 
     assert begun in ([0], [0, 1])
     assert workers() == []
 
 
-def test_a_pool_that_is_left_without_an_error_stops_too() -> None:
-    with a_pool(3) as pool:
-        list(pool.run(str, range(3)))
-        assert not pool.stopped.is_set()
+def test_a_crew_that_is_left_without_an_error_stops_too() -> None:
+    with a_crew(3) as crew:
+        list(crew.run(str, range(3)))
+        assert not crew.stop.is_given
 
-    assert pool.stopped.is_set()
+    assert crew.stop.is_given
     assert workers() == []
 
 
@@ -488,17 +557,17 @@ def test_join_waits_for_what_the_workers_have_in_hand_and_ticks_meanwhile() -> N
             if len(ticks_while_joining) == 2:
                 release.set()
         elif began.is_set():
-            raise Stop
+            raise Ended
 
     def work(_: int) -> None:
         began.set()
         release.wait(LONG)
 
-    with Pool(workers=1, tick=tick) as pool:
-        with pytest.raises(Stop):
-            list(pool.run(work, range(2)))
+    with Crew(workers=1, tick=tick) as crew:
+        with pytest.raises(Ended):
+            list(crew.run(work, range(2)))
         joining = True
-        pool.join()
+        crew.join()
         assert workers() == []
 
     assert release.is_set()
@@ -509,25 +578,39 @@ def test_a_tick_may_end_a_join_as_well() -> None:
 
     def tick() -> None:
         if began.is_set():
-            raise Stop
+            raise Ended
 
     def work() -> None:
         began.set()
         release.wait(LONG)
 
-    with Pool(workers=1, tick=tick) as pool:
-        with pytest.raises(Stop):
-            pool.call(work)
-        with pytest.raises(Stop):
-            pool.join()
+    with Crew(workers=1, tick=tick) as crew:
+        with pytest.raises(Ended):
+            crew.call(work)
+        with pytest.raises(Ended):
+            crew.join()
         release.set()
+
+
+def test_a_stop_that_is_given_from_outside_ends_the_iteration_too() -> None:
+    stop = Stop()
+
+    with Crew(workers=1, tick=lambda: None, stop=stop) as crew:
+        assert crew.stop is stop
+        with pytest.raises(TransferStopped):
+            list(crew.run(lambda number: stop.give() if number == 3 else None, range(1, 100)))
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def a_pool(size: int) -> Pool:
-    return Pool(workers=size, tick=lambda: None)
+def a_crew(size: int) -> Crew:
+    return Crew(workers=size, tick=lambda: None)
+
+
+def wait_for_stop(crew: Crew) -> None:
+    with suppress(TransferStopped):
+        crew.stop.wait(LONG)
 
 
 def workers() -> list[threading.Thread]:
