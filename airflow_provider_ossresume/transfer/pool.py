@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import NoReturn, TypeVar
 
+from airflow_provider_ossresume.transfer.concurrency import Concurrency
 from airflow_provider_ossresume.transfer.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -27,23 +28,22 @@ R = TypeVar("R")
 Outcome = Callable[[], R]  # returns the result or raises the error
 
 TICK = 0.25  # seconds; on_kill must end a try in under 5
-LOOK = 0.05  # seconds between two looks whether the processor idles, while more workers are due
-IDLE = 0.5  # of one core: measured, as the next (docs/performance)
-GROWTH = 4
+LOOK = 0.05  # seconds between two looks while more workers may be due
 GRACE = 0.5  # seconds that a stop leaves to what is under way
 FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs not be moved again by the next try
 
 
 class Pool:
-    """Up to ``workers`` threads, or ``most`` where they leave the processor idle, for the time of a ``with`` block.
+    """``workers`` threads, or up to ``most`` where that brings throughput, for the time of a ``with`` block.
 
     Leaving the block tells them to stop and gives them half a second; one that hangs in a socket ends with its
     timeout. The threads are daemons, so they never hold the interpreter either.
 
-    :param most: as long as this process uses little of the processor, its workers wait for the link, and their number
-        grows up to this one. Where they keep it busy, more would move nothing more and only cost. By default it stays
+    :param most: see :class:`~airflow_provider_ossresume.transfer.concurrency.Concurrency`; ``workers`` by default
+    :param traffic: how many bytes the workers have moved until now, and how many of their attempts have failed
     :param tick: called by the iterating thread at least four times a second; what it raises ends the iteration
     :param processor_time: seconds of the processor that this process has used
+    :ivar wanted: the number of workers now; one with a higher number ends when it has done what it has in hand
     :ivar stopped: set when the block is left; functions look at it before each piece that they read or write
     """
 
@@ -53,15 +53,17 @@ class Pool:
         workers: int,
         most: int | None = None,
         tick: Callable[[], None],
+        traffic: Callable[[], tuple[int, int]] = lambda: (0, 0),
         processor_time: Callable[[], float] = lambda: time.process_time(),
     ) -> None:
         self.stopped = threading.Event()
-        self._workers = workers
         self._most = most or workers
+        self._concurrency = Concurrency(workers, self._most)
         self._tick = tick
+        self._traffic = traffic
         self._processor_time = processor_time
-        self._looked_at = self._used = self._next_look = 0.0
-        self._threads: list[Worker] = []
+        self.wanted = 0
+        self._threads: dict[int, Worker] = {}
         self._grace_ends: float | None = None
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
@@ -90,17 +92,15 @@ class Pool:
         for item in items:
             self._work.put(partial(_work, function, item, done, failed))
             under_way += 1
-        self._grow_to(min(under_way, self._workers))
-        self._look(LOOK)
+        self._adapt(under_way)
         while under_way and time.monotonic() < give_up_at:
-            may_grow = len(self._threads) < min(under_way, self._most)
+            may_grow = self.wanted < min(under_way, self._most)  # then a look is due sooner
             taken: list[Outcome[R] | None] = []
             try:
                 with suppress(Empty):
                     taken.append(done.get(timeout=LOOK if may_grow else TICK))
                 self._tick()
-                if may_grow and time.monotonic() >= self._next_look:
-                    self._grow_if_idle(min(under_way, self._most))
+                self._adapt(under_way)
             except BaseException as error:  # raised when what is finished has been taken
                 self._wind_up()
                 end: Outcome[R] = partial(_raise, error)
@@ -126,38 +126,35 @@ class Pool:
     def join(self) -> None:
         """Stop the workers and wait until each has let go of what it had in hand, still ticking."""
         self._stop()
-        for thread in self._threads:
+        for thread in self._threads.values():
             while thread.is_alive():
                 self._tick()
                 thread.join(TICK)
 
-    def _grow_if_idle(self, most: int) -> None:
-        before, used_before = self._looked_at, self._used
-        self._look(TICK)
-        if self._used - used_before < IDLE * (self._looked_at - before):
-            self._grow_to(min(GROWTH * len(self._threads), most))
-            self._next_look = self._looked_at + LOOK
+    def _adapt(self, under_way: int) -> None:
+        """Have as many workers as are wanted now, but start none that has nothing to do."""
+        moved, retries = self._traffic()
+        self.wanted = self._concurrency.look(
+            time.monotonic(), moved=moved, retries=retries, used=self._processor_time()
+        )
+        for number in range(min(self.wanted, under_way, self._most)):
+            if number not in self._threads or not self._threads[number].is_alive():
+                self._start(number)
 
-    def _look(self, next_in: float) -> None:
-        self._looked_at, self._used = time.monotonic(), self._processor_time()
-        self._next_look = self._looked_at + next_in
+    def _start(self, number: int) -> None:
+        thread = Worker(target=partial(self._serve, number), name=f"ossresume-{number}")
+        self._threads[number] = thread
+        try:
+            thread.start()
+        except RuntimeError as error:  # a container's limit; those that there are can do all the work
+            del self._threads[number]
+            if not self._threads:
+                raise
+            log.warning("No further worker can be started (%s), going on with %s", error, number)
+            self._most = number
 
-    def _grow_to(self, workers: int) -> None:
-        for number in range(len(self._threads), workers):
-            thread = Worker(target=self._serve, name=f"ossresume-{number}")
-            self._threads.append(thread)
-            try:
-                thread.start()
-            except RuntimeError as error:  # a container's limit; those that there are can do all the work
-                self._threads.pop()
-                if not self._threads:
-                    raise
-                log.warning("No further worker can be started (%s), going on with %s", error, number)
-                self._most = number
-                break
-
-    def _serve(self) -> None:
-        while True:
+    def _serve(self, number: int) -> None:
+        while number < self.wanted or self.stopped.is_set():
             work = self._work.get()
             if self.stopped.is_set():  # nothing is begun any more
                 return
@@ -168,7 +165,7 @@ class Pool:
         self._stop()
         if self._grace_ends is None:
             self._grace_ends = time.monotonic() + GRACE
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join(max(0.0, self._grace_ends - time.monotonic()))
 
     def _stop(self) -> None:

@@ -61,7 +61,12 @@ class Transfer(Generic[Client, Options]):
         )
 
     def _pool(self) -> Pool:
-        return Pool(workers=self._config.first_workers, most=self._config.most_workers, tick=self._tick)
+        return Pool(
+            workers=self._config.first_workers,
+            most=self._config.most_workers,
+            tick=self._tick,
+            traffic=lambda: (self._progress.bytes_moved, self._progress.retries),
+        )
 
     def _tick(self) -> None:
         self._watch()

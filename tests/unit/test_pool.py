@@ -108,31 +108,29 @@ def test_a_call_returns_or_raises_what_the_function_does() -> None:
 # --- how many ---------------------------------------------------------------------------------------------------------
 
 
-class Processor:
-    """A clock of the processor time that the process has used, which is ``busy`` of the time that has passed.
+class Traffic:
+    """What workers seem to have moved: so many bytes per second for each that there is."""
 
-    :ivar looks: how often it was read
-    """
-
-    def __init__(self, busy: float) -> None:
-        self.busy = busy
+    def __init__(self, each: float) -> None:
+        self.each = each
+        self.failed = 0
         self.looks = 0
         self.seen_often = threading.Event()
-        self._used = 0.0
+        self._moved = 0.0
         self._before = time.monotonic()
 
-    def __call__(self) -> float:
+    def __call__(self) -> tuple[int, int]:
         now = time.monotonic()
-        self._used += self.busy * (now - self._before)
+        self._moved += self.each * len(workers()) * (now - self._before)
         self._before = now
         self.looks += 1
-        if self.looks >= 4:
+        if self.looks >= 8:
             self.seen_often.set()
-        return self._used
+        return int(self._moved), self.failed
 
 
 @pytest.mark.parametrize(("items", "threads"), [(100, 7), (7, 7), (5, 5), (2, 2), (1, 1)])
-def test_workers_become_more_while_the_processor_idles_up_to_the_most_or_one_for_each_item(
+def test_workers_become_more_while_that_brings_throughput_up_to_the_most_or_one_for_each_item(
     items: int, threads: int
 ) -> None:
     all_began = threading.Barrier(threads)  # nobody gets on until there are so many
@@ -141,38 +139,46 @@ def test_workers_become_more_while_the_processor_idles_up_to_the_most_or_one_for
         if number < threads:
             all_began.wait(LONG)
 
-    with Pool(workers=2, most=7, tick=lambda: None, processor_time=Processor(0.1)) as pool:
+    with Pool(workers=2, most=7, tick=lambda: None, traffic=Traffic(1e9), processor_time=lambda: 0.0) as pool:
         list(pool.run(work, range(items)))
         assert len(workers()) == threads
 
 
-def test_a_processor_that_is_busy_gets_no_more_workers() -> None:
-    processor = Processor(1.0)
-    with Pool(workers=2, most=7, tick=lambda: None, processor_time=processor) as pool:
-        list(pool.run(lambda _: processor.seen_often.wait(LONG), range(100)))
+def test_workers_that_move_nothing_become_no_more() -> None:
+    traffic = Traffic(0)
+    with Pool(workers=2, most=7, tick=lambda: None, traffic=traffic, processor_time=lambda: 0.0) as pool:
+        list(pool.run(lambda _: traffic.seen_often.wait(LONG), range(100)))
         assert len(workers()) == 2
 
 
-def test_workers_become_more_when_the_processor_is_busy_no_longer() -> None:
-    processor = Processor(1.0)
-    all_began = threading.Barrier(7)
+def test_after_a_failed_attempt_half_of_the_workers_end_when_they_have_done_what_they_have_in_hand() -> None:
+    traffic, all_began, is_fewer = Traffic(0), threading.Barrier(9), threading.Event()
+    done: list[int] = []
 
-    def work(number: int) -> int:
-        processor.seen_often.wait(LONG)
-        processor.busy = 0.1
-        if number < 7:
+    def work(number: int) -> None:
+        if number < 8:
             all_began.wait(LONG)
-        return len(workers())
+        is_fewer.wait(LONG)
+        done.append(number)
 
-    with Pool(workers=2, most=7, tick=lambda: None, processor_time=processor) as pool:
-        assert max(pool.run(work, range(100))) == 7
+    def tick() -> None:
+        if len(done) < 8 and all_began.n_waiting == 8:
+            traffic.failed = 1
+            all_began.wait(LONG)
+        elif traffic.failed and pool.wanted == 4:
+            is_fewer.set()
+
+    with Pool(workers=8, tick=tick, traffic=traffic) as pool:
+        list(pool.run(work, range(100)))
+        assert len(workers()) <= 4
+
+    assert sorted(done) == list(range(100))
 
 
 def test_a_given_number_of_workers_begins_at_once_and_stays() -> None:
     all_began = threading.Barrier(3)
-    processor = Processor(0.0)
 
-    with Pool(workers=3, tick=lambda: None, processor_time=processor) as pool:
+    with Pool(workers=3, tick=lambda: None, traffic=Traffic(1e9)) as pool:
         list(pool.run(lambda number: number < 3 and all_began.wait(LONG), range(100)))
         assert len(workers()) == 3
 
@@ -191,7 +197,7 @@ def test_a_machine_that_starts_no_further_thread_goes_on_with_those_that_there_a
 
     monkeypatch.setattr(Worker, "start", start_two)
 
-    with Pool(workers=2, most=7, tick=lambda: None, processor_time=Processor(0.1)) as pool:
+    with Pool(workers=2, most=7, tick=lambda: None, traffic=Traffic(1e9), processor_time=lambda: 0.0) as pool:
         results = pool.run(lambda number: (number, refused.wait(LONG)), range(100))
         assert sorted(results) == [(number, True) for number in range(100)]
 
