@@ -28,7 +28,7 @@ from airflow_provider_ossresume.oss.endpoint import check_region, parse_endpoint
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, CheckpointStore, this_process
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
-from airflow_provider_ossresume.transfer.local import SourceFile
+from airflow_provider_ossresume.transfer.local_file import LocalFile
 from airflow_provider_ossresume.transfer.paths import local_path
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
@@ -88,7 +88,7 @@ def resumable_upload(
 
     :param store: where the checkpoint is kept; by default :func:`make_upload_store`
     :param fingerprint: how a part that OSS has is known to be the file's: by its ``content``, which is read again, or
-        by the file's ``stat`` (device, inode, size and mtime are those of when it was sent)
+        by the file's ``stat`` (inode, size, mtime and ctime are those of when it was sent)
     :param multipart_threshold: bytes below which it is one request, default 16 MiB
     :param part_size: bytes of a part, by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB on 32 MiB
     :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is
@@ -188,7 +188,7 @@ def rebuild_checkpoint(
     :raises ArgumentError: when the part size cannot be told, or does not fit the file
     """
     target, filename = _target(bucket, key), local_path(filename, argument="filename")
-    with SourceFile(filename, argument="filename") as source:
+    with LocalFile(filename, argument="filename") as source:
         size = source.size
     listed = client.list_parts(target, upload_id)
     config = _config(None, part_size if part_size is not None else _part_size_of(listed, size), None)

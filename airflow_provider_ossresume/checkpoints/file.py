@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import fcntl
 import os
 import re
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from airflow_provider_ossresume.checkpoints import KEY
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
+from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED
 
-TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()  # as a regular expression: what a killed save leaves behind
+TEMPORARY_FILE = (
+    rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()
+)  # as a regular expression: what a killed save leaves, 0.1's under random names
 
 
 class FileCheckpointStore:
@@ -35,25 +39,30 @@ class FileCheckpointStore:
             raise StoreUnavailable(f"{self._path(key)} cannot be read: {error.strerror}") from error
 
     def save(self, key: str, text: str) -> None:
+        temporary = self._temporary_path(key)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=f".{key}.")
+            _remove_left(temporary)
+            file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(name, self._path(key))
+                _lock(file)  # so that another try sees that this is no left one
+                _write(file, text.encode())
+                if not os.path.samestat(os.fstat(file), os.lstat(temporary)):
+                    raise BlockingIOError(errno.EAGAIN, "another process saves it at this moment")
+                os.replace(temporary, self._path(key))
             except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
+                with suppress(OSError):
+                    os.unlink(temporary)
                 raise
+            finally:
+                os.close(file)
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be written: {error.strerror}") from error
 
     def delete(self, key: str) -> None:
         try:
             self._path(key).unlink(missing_ok=True)
+            self._temporary_path(key).unlink(missing_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be removed: {error.strerror}") from error
 
@@ -68,12 +77,52 @@ class FileCheckpointStore:
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 
+    def _temporary_path(self, key: str) -> Path:
+        return self.folder / f".{key}.new_save"  # one name for all, so the next save removes it
+
     def place(self, key: str) -> str:
         """Return what to look for on the disk."""
         return f"file {self._path(key)}"
 
     def __str__(self) -> str:
         return f"file {self.folder}"
+
+
+def _remove_left(temporary: Path) -> None:
+    """Remove the temporary file that a killed save has left.
+
+    :raises BlockingIOError: when another process is saving at this moment
+    """
+    try:
+        file = os.open(temporary, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError:  # another user's, or no file at all
+        os.unlink(temporary)
+        return
+    try:
+        _lock(file)
+        os.unlink(temporary)
+    finally:
+        os.close(file)
+
+
+def _lock(file: int) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+
+
+def _write(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in REFUSED:  # a share that flushes no file keeps checkpoints all the same
+            raise
 
 
 def _absolute(folder: str | os.PathLike[str]) -> Path:

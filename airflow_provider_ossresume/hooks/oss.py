@@ -229,7 +229,7 @@ class OSSResumeHook(BaseHook):
             itself guards
         :param source_changed: ``restart`` once, or ``fail``, when the file changes under the upload
         :param fingerprint: how a part that OSS has is known to be the file's: by its ``content``, which is read again,
-            or by the file's ``stat`` (device, inode, size and mtime are those of when it was sent)
+            or by the file's ``stat`` (inode, size, mtime and ctime are those of when it was sent)
         :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds it
         :param context: of the running task; found by itself inside one
         :param show_progress: keep up the entry ``ossresume-progress`` of the running task, in its task state store

@@ -49,7 +49,7 @@ class Owner:
 class UploadCheckpoint:
     """An unfinished upload.
 
-    :ivar source: the file as it stood while every part was sent (device, inode, size, mtime), each such that OSS would
+    :ivar source: the file as it stood while every part was sent (inode, size, mtime, ctime), each such that OSS would
         have refused other bytes. Else empty: parts were sent by content, or of more than one file
     :ivar options: a digest of the object options that Initiate fixed; others mean a restart
     """

@@ -163,7 +163,7 @@ class OSSResumableUploadOperator(_TransferOperator):
     :param on_final_failure: the same, when the task fails and no retry is left (templated)
     :param source_changed: when the file changes under the upload: ``restart`` once, or ``fail`` (templated)
     :param fingerprint: how a retry knows that a part which OSS has is the file's: by its ``content``, which is read
-        again, or by the file's ``stat`` (device, inode, size and mtime are those of when it was sent) (templated)
+        again, or by the file's ``stat`` (inode, size, mtime and ctime are those of when it was sent) (templated)
     :param content_type: of the object; guessed from the key by default (templated)
     :param content_encoding: such as ``gzip``; OSS gives it back with each download, as the next three (templated)
     :param content_disposition: such as ``attachment; filename="a.csv"`` (templated)

@@ -7,7 +7,6 @@ the checkpoint. What stood under the final name stays until the rename.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import stat
@@ -35,18 +34,15 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadChec
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
-from airflow_provider_ossresume.transfer.local import (
-    Beginning,
-    FileIdentity,
-    PartFile,
-    PartSink,
-    SourceFile,
-    check_target_file,
-    crc64_of_range,
-    remove_part_file,
-)
+from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
+from airflow_provider_ossresume.transfer.local_file import FileIdentity, LocalFile
+from airflow_provider_ossresume.transfer.part_file import PartFile, remove_part_file
+from airflow_provider_ossresume.transfer.part_names import part_file_path
+from airflow_provider_ossresume.transfer.part_sink import Beginning, PartSink
 from airflow_provider_ossresume.transfer.pool import TICK, Pool
+from airflow_provider_ossresume.transfer.publishing import FlushFailed
 from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
+from airflow_provider_ossresume.transfer.target_file import TargetChanged, check_replaceable, check_target_file
 from airflow_provider_ossresume.transfer.transfer import Transfer
 from airflow_provider_ossresume.transfer.upload import IfExists, OnChange
 
@@ -55,7 +51,6 @@ log = logging.getLogger(__name__)
 BEGINNING_SIZE = 2**18  # bytes that are asked for before anything is known of the object
 MTIME_STEP = 2.0  # seconds; FAT's
 LOCK_TIMEOUT = 30.0  # seconds; a superseded try lets go of the part file within ten
-MAX_NAME_BYTES = 255  # of one file name on the file systems that workers have
 
 
 class DownloadClient(Protocol):
@@ -120,12 +115,6 @@ class DownloadOptions:
         return None if self.file_mode is None else int(self.file_mode)
 
 
-class _FileChanged(LocalFileError):
-    """What stands under the final name is not what stood there when the download began."""
-
-    retryable = True
-
-
 class Downloader(Transfer[DownloadClient, DownloadOptions]):
     """One download of one object, by one try; dropped, its part file is removed.
 
@@ -144,6 +133,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         :raises RequestError: when OSS cannot be made to give it
         """
         path = check_target_file(file, create_parents=self._options.create_parents)
+        if self._options.if_exists == "overwrite":
+            check_replaceable(path)  # before anything is asked of OSS
         stopwatch = Stopwatch(self._target, str(path))
         self._checkpointer.is_ours = partial(self._is_ours, self._part_path(path).name)
         self._fetched: dict[Part, int] = {}  # what workers have finished since the last beginning, with its CRC-64
@@ -166,7 +157,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             if self._options.object_changed == "fail":
                 raise
             reason: Exception = error
-        except (IntegrityError, _FileChanged) as error:
+        except (IntegrityError, TargetChanged) as error:
             reason = error
         self._progress.restart()
         log.warning("Restarting the download of %s, once: %s", self._target, reason)
@@ -192,6 +183,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 except LocalFileError as error:
                     log.warning("%s is kept: %s", part_path, error)
                 return settled
+            if self._options.if_exists != "overwrite":  # else it has been looked at
+                check_replaceable(path)
             file = files.enter_context(PartFile(part_path))
             if self._lock(file, stored):
                 # What was seen before is out of date: whoever held the file may have published it, or saved more.
@@ -205,7 +198,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             if not file.is_new:
                 self._checkpointer.look()  # before anything in it is thrown away
             if (mode := self._options.mode) is not None:
-                file.set_mode(mode)
+                file.check_mode(mode)
             try:
                 checkpoint = self._fetch(pool, file, self._resume(pool, file, meta, stored), beginning)
             except (PreconditionFailed, InvalidRange) as error:
@@ -215,8 +208,13 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             self._compare(file, checkpoint, crc)
             self._checkpointer.check_owner()
             if FileIdentity.at(path) != stood and not (is_second and self._options.if_exists == "overwrite"):
-                raise _FileChanged(f"{path} was written, or removed, while it was downloaded")
-            file.publish(path, size=meta.size, mode=mode, mtime=self._mtime(meta))
+                raise TargetChanged(f"{path} was written, or removed, while it was downloaded")
+            replaces = self._options.if_exists != "fail"
+            try:
+                file.publish(path, size=meta.size, mode=mode, mtime=self._mtime(meta), replaces=replaces)
+            except FlushFailed:
+                self._forget_runs(checkpoint)
+                raise
         return "transferred", meta, crc
 
     def _beginning_size(self, path: Path, stored: Checkpoint | None) -> int:
@@ -239,7 +237,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 Part(1, 0, size),
                 meter=self._progress.meter(),
                 rate=self._config.rate_per_worker(1),
-                stopped=pool.stopped,
+                stop=pool.stop,
             )
             with suppress(InvalidRange):  # an empty object has no first bytes
                 return self._oss.get_object(self._target, sink, stop=size, may_end_before=True), beginning.data
@@ -298,8 +296,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         try:
             if path.stat().st_size != meta.size:
                 return None
-            with SourceFile(path) as existing:
-                return crc64_of_range(pool, existing, 0, meta.size)
+            with LocalFile(path) as existing:
+                return crc64_of_range(pool, existing.crc64, 0, meta.size)
         except (ArgumentError, OSError):
             return None
 
@@ -373,7 +371,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         """Return the runs whose bytes are on the disk."""
         plan, kept = checkpoint.plan, []
         for run in checkpoint.runs:
-            if crc64_of_range(pool, file, plan[run.first - 1].start, plan[run.last - 1].stop) == run.crc64:
+            if crc64_of_range(pool, file.crc64_of, plan[run.first - 1].start, plan[run.last - 1].stop) == run.crc64:
                 kept.append(run)
             else:
                 log.warning("Parts %s to %s are not in %s any more; fetched again", run.first, run.last, file.path)
@@ -396,6 +394,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             self._target, format_size(checkpoint.size), len(kept), len(plan), format_size(plan.part_size), len(missing),
         )  # fmt: skip
         file.check_space(checkpoint.size)
+        if len(plan) > 1 and self._config.most_workers != 1:
+            file.check_any_order()
         if len(plan) > 1:
             self._checkpointer.update(checkpoint)  # saved at the first tick, while the workers fetch
 
@@ -407,7 +407,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 part,
                 meter=self._progress.meter(),
                 rate=self._config.rate_per_worker(len(missing)),
-                stopped=pool.stopped,
+                stop=pool.stop,
                 beginning=beginning if part.number == 1 else bytearray(),
             )
             first, stop = sink.missing
@@ -445,19 +445,22 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         elif checkpoint.crc64 is None:
             log.warning("OSS has no CRC-64 of %s, so the download cannot be compared with it", self._target)
         elif crc != checkpoint.crc64:
-            self._fetched = {}
             file.reset()
-            if len(checkpoint.plan) > 1:
-                self._checkpointer.update(replace(checkpoint, runs=()))
+            self._forget_runs(checkpoint)
             raise IntegrityError(
                 f"what came of {self._target} has the CRC-64 {crc}, OSS says {checkpoint.crc64}; it was thrown away"
             )
+
+    def _forget_runs(self, checkpoint: DownloadCheckpoint) -> None:
+        self._fetched = {}
+        if len(checkpoint.plan) > 1:
+            self._checkpointer.update(replace(checkpoint, runs=()))
 
     def _is_ours(self, part_file: str, checkpoint: Checkpoint) -> bool:
         return is_download_of(checkpoint, self._target, part_file) and checkpoint.is_possible
 
     def _part_path(self, path: Path) -> Path:
-        return path.with_name(part_file_name(path.name, self._checkpointer.key))
+        return part_file_path(path, self._checkpointer.key)
 
     def _remove(self, part_path: Path) -> None:
         """Remove the part file, if there is one.
@@ -486,16 +489,3 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         else:
             log.warning("Nothing is kept of the download of %s: its part file is removed", self._target)
         return True
-
-
-def part_file_name(name: str, key: str) -> str:
-    """Return the part file's name: hidden, beside the final file, and of this transfer alone.
-
-    :param key: the checkpoint's key
-    """
-    suffix = f".{hashlib.sha256(key.encode()).hexdigest()[:12]}.ossresume-part"
-    room = MAX_NAME_BYTES - 1 - len(suffix)
-    encoded = os.fsencode(name)
-    if len(encoded) > room:  # between two characters
-        name = encoded[:room].decode("utf-8", "ignore")
-    return f".{name}{suffix}"

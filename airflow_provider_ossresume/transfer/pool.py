@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import NoReturn, TypeVar
 
 from airflow_provider_ossresume.transfer.concurrency import Concurrency
+from airflow_provider_ossresume.transfer.stop import Stop
 from airflow_provider_ossresume.transfer.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Pool:
         processor_time: Callable[[], float] = lambda: time.process_time(),
     ) -> None:
         self.stopped = threading.Event()
+        self.stop = Stop()  # the same, for those who wait
         self._most = most or workers
         self._concurrency = Concurrency(workers, self._most)
         self._tick = tick
@@ -170,6 +172,7 @@ class Pool:
 
     def _stop(self) -> None:
         self.stopped.set()
+        self.stop.give()
         for _ in self._threads:
             self._work.put(lambda: None)  # wakes one that waits
 

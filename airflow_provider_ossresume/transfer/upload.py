@@ -42,7 +42,9 @@ from airflow_provider_ossresume.model.resume import (
     same_content,
 )
 from airflow_provider_ossresume.transfer.checkpointing import DROP_TIME
-from airflow_provider_ossresume.transfer.local import PartBody, SourceFile, crc64_of_range
+from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
+from airflow_provider_ossresume.transfer.local_file import LocalFile
+from airflow_provider_ossresume.transfer.part_body import PartBody
 from airflow_provider_ossresume.transfer.pool import Deadline, Pool
 from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
 from airflow_provider_ossresume.transfer.transfer import Transfer
@@ -56,6 +58,7 @@ Fingerprint = Literal["content", "stat"]
 REQUEST_HEADERS = frozenset({"x-oss-request-payer", "x-oss-traffic-limit"})  # they count for one request each
 COMPLETE_HEADERS = frozenset({"x-oss-object-acl", "x-oss-callback", "x-oss-callback-var"})
 ABORTS = 3  # OSS: "abort it again" when parts were on their way; the last answer is that there is no such upload
+LOOKS = 3  # at a source whose ctime changes while its bytes are compared
 FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS wants it on Put, or on both Initiate and Complete
 
 
@@ -90,7 +93,7 @@ class UploadOptions:
         size and CRC-64 are equal; ``fail``, which OSS itself guards
     :param source_changed: what to do when the file changes under the upload: ``restart`` once, or ``fail``
     :param fingerprint: how a part that OSS has is known to hold the file's bytes: by ``content``, for which they are
-        read again; or by ``stat``: device, inode, size and mtime of the file are those of when it was sent
+        read again; or by ``stat``: inode, size, mtime and ctime of the file are those of when it was sent
     :param headers: the object's headers and metadata, as OSS takes them
     :param earlier_try: an earlier try may have finished: an object with these very bytes then counts as this upload's
     """
@@ -179,7 +182,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         return self._upload(file)
 
     def _upload(self, file: str | os.PathLike[str]) -> Settled:
-        with SourceFile(file) as source, self._pool() as pool:
+        with LocalFile(file) as source, self._pool() as pool:
             if source.size > MAX_OBJECT_SIZE:
                 raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TiB")
             try:
@@ -196,7 +199,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
 
     # --- what may already be there ------------------------------------------------------------------------------------
 
-    def _settle(self, pool: Pool, source: SourceFile, checkpoint: Checkpoint | None) -> Settled | None:
+    def _settle(self, pool: Pool, source: LocalFile, checkpoint: Checkpoint | None) -> Settled | None:
         """Return how the transfer ends when the object that is there decides it; None when bytes have to move."""
         policy = self._options.if_exists
         # A finished try has deleted its checkpoint; one that could not is found out when it is resumed.
@@ -210,7 +213,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         if policy == "skip":
             log.info("%s exists, skipped", self._target)
             return "skipped", meta, meta.crc64
-        crc = crc64_of_range(pool, source, 0, source.size) if wants_same and meta.size == source.size else None
+        crc = crc64_of_range(pool, source.crc64, 0, source.size) if wants_same and meta.size == source.size else None
         if crc is not None and self._is_what_we_send(meta, size=source.size, crc64=crc):
             if may_be_ours:
                 log.info("%s holds these bytes already: an earlier try had finished", self._target)
@@ -240,12 +243,12 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
 
     # --- one request --------------------------------------------------------------------------------------------------
 
-    def _takes_one_request(self, source: SourceFile, checkpoint: Checkpoint | None) -> bool:
+    def _takes_one_request(self, source: LocalFile, checkpoint: Checkpoint | None) -> bool:
         """True for a small file, unless parts of it may have been sent: with another threshold, or adopted."""
         is_small = source.size < max(self._config.threshold_bytes, 1)
         return is_small and not isinstance(self._decision(source, checkpoint), Resume)
 
-    def _put(self, pool: Pool, source: SourceFile) -> Settled:
+    def _put(self, pool: Pool, source: LocalFile) -> Settled:
         self._progress.begin(total=source.size, parts=1)
         log.info("Uploading %s (%s) to %s in one request", source.path, format_size(source.size), self._target)
         body = self._body(pool, source, Part(1, 0, source.size), parts=1)
@@ -260,7 +263,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
 
     # --- part by part -------------------------------------------------------------------------------------------------
 
-    def _multipart(self, pool: Pool, source: SourceFile, stored: Checkpoint | None) -> Settled:
+    def _multipart(self, pool: Pool, source: LocalFile, stored: Checkpoint | None) -> Settled:
         plan = plan_parts(source.size, part_size=self._config.part_bytes)
         resumed = self._resume(pool, source, stored)
         if isinstance(resumed, ObjectMeta):
@@ -270,9 +273,9 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         except AlreadyExists as error:
             if not self._options.earlier_try:
                 raise
-            crc = crc64_of_range(pool, source, 0, source.size)
+            crc = crc64_of_range(pool, source.crc64, 0, source.size)
             return "already there", self._head_if_ours(pool, error, size=source.size, crc64=crc), crc
-        is_trusted = self._goes_by_stat and checkpoint.source == source.identity.text
+        is_trusted = self._goes_by_stat and source.confirms(checkpoint.source)
         if not is_trusted:
             checkpoint = replace(checkpoint, source="")  # from here on there are parts that its stat does not prove
         self._checkpointer.save(checkpoint)
@@ -285,7 +288,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             return self._send_and_complete(pool, source, checkpoint, listed, is_trusted=False)
 
     def _resume(
-        self, pool: Pool, source: SourceFile, stored: Checkpoint | None
+        self, pool: Pool, source: LocalFile, stored: Checkpoint | None
     ) -> tuple[UploadCheckpoint, list[UploadedPart]] | ObjectMeta | None:
         """Return the upload to go on with and its parts, or the object when it is finished, or None to begin."""
         decision = self._decision(source, stored)
@@ -310,13 +313,13 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         return checkpoint, listed
 
     def _decision(
-        self, source: SourceFile, stored: Checkpoint | None
+        self, source: LocalFile, stored: Checkpoint | None
     ) -> Begin | Resume[UploadCheckpoint] | Restart[UploadCheckpoint]:
         return decide_upload(stored, target=self._target, size=source.size, options=self._options.digest)
 
-    def _finished_object(self, pool: Pool, source: SourceFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
+    def _finished_object(self, pool: Pool, source: LocalFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
         meta = self._head(pool)
-        crc = crc64_of_range(pool, source, 0, source.size) if meta and meta.size == source.size else None
+        crc = crc64_of_range(pool, source.crc64, 0, source.size) if meta and meta.size == source.size else None
         if meta and crc is not None and self._is_what_we_send(meta, size=source.size, crc64=crc):
             log.info("%s holds these bytes already: the last try had finished it", self._target)
             return meta
@@ -327,7 +330,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         )  # fmt: skip
         return None
 
-    def _initiate(self, pool: Pool, plan: PartPlan, source: SourceFile) -> UploadCheckpoint:
+    def _initiate(self, pool: Pool, plan: PartPlan, source: LocalFile) -> UploadCheckpoint:
         """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
         answered: list[str] = []  # by the worker, as a signal may strike before this thread has the result
 
@@ -343,7 +346,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
                 part_size=plan.part_size,
                 options=self._options.digest,
                 owner=self._checkpointer.owner,
-                source=source.identity.text if self._goes_by_stat else "",
+                source=source.fingerprint if self._goes_by_stat else "",
             )
             self._checkpointer.update(checkpoint)
             self._is_unnamed = True
@@ -367,7 +370,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _send_and_complete(
         self,
         pool: Pool,
-        source: SourceFile,
+        source: LocalFile,
         checkpoint: UploadCheckpoint,
         listed: list[UploadedPart],
         *,
@@ -395,11 +398,27 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             uploaded[sent.number] = sent
             self._progress.finish_part(plan[sent.number - 1].size)
         self._progress.tick()
-        source.check_unchanged()
+        self._check_source(pool, source, plan, uploaded)
         return self._complete(pool, checkpoint, [uploaded[part.number] for part in plan])
 
+    def _check_source(self, pool: Pool, source: LocalFile, plan: PartPlan, uploaded: dict[int, UploadedPart]) -> None:
+        """:raises SourceChanged: when the file is another one by now; when only its ctime is, its bytes decide"""
+
+        def check(part: Part) -> None:
+            source.check_bytes(part, pool.stop, expected=uploaded[part.number].crc64)
+
+        for _ in range(LOOKS):
+            now = source.check_unchanged()
+            if now == source.identity:
+                return
+            log.info("%s was written, or got a link or other permissions; comparing its bytes again", source.path)
+            for _ in pool.run(check, plan):
+                pass
+            source.identity = now
+        raise SourceChanged(f"{source.path} is changed all the time; upload a file that nobody works on")
+
     def _keep(
-        self, pool: Pool, source: SourceFile, plan: PartPlan, listed: list[UploadedPart], *, is_trusted: bool
+        self, pool: Pool, source: LocalFile, plan: PartPlan, listed: list[UploadedPart], *, is_trusted: bool
     ) -> dict[int, UploadedPart]:
         """Return the listed parts that hold the local bytes, by number.
 
@@ -411,7 +430,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         if is_trusted:
             return {part.number: uploaded for part, uploaded in candidates}
         kept: dict[int, UploadedPart] = {}
-        for part, uploaded, crc in pool.run(lambda pair: (*pair, source.crc64_of(pair[0], pool.stopped)), candidates):
+        for part, uploaded, crc in pool.run(lambda pair: (*pair, source.crc64(pair[0], pool.stop)), candidates):
             if crc == uploaded.crc64:
                 kept[part.number] = uploaded
             else:
@@ -540,13 +559,13 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         """True when nothing but the file's bytes can have come to OSS as a part, so that its stat proves them."""
         return self._options.fingerprint == "stat" and self._config.verify and content_md5(()) is not None
 
-    def _body(self, pool: Pool, source: SourceFile, part: Part, *, parts: int) -> PartBody:
+    def _body(self, pool: Pool, source: LocalFile, part: Part, *, parts: int) -> PartBody:
         return PartBody(
             source,
             part,
             meter=self._progress.meter(),
             rate=self._config.rate_per_worker(parts),
-            stopped=pool.stopped,
+            stop=pool.stop,
             verify=self._config.verify,
         )
 

@@ -16,8 +16,8 @@ from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.operators.janitor import OSSPartFileCleanupOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator
-from airflow_provider_ossresume.transfer.download import part_file_name
-from airflow_provider_ossresume.transfer.local import PartFile
+from airflow_provider_ossresume.transfer.part_file import PartFile
+from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.world import BUCKET, PART, some_bytes
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from airflow_provider_ossresume.transfer.local import PartBody
+from airflow_provider_ossresume.transfer.part_body import PartBody
 from tests.bench.compare import server
 from tests.bench.transfer import ours
 

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.transfer.download import part_file_name
+from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.installed.runs import DagRunner
 from tests.world import a_client
 

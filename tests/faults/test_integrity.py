@@ -21,7 +21,7 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.transfer.local import LEAST_PIECE_SIZE
+from airflow_provider_ossresume.transfer.pace import LEAST_PIECE_SIZE
 from tests.world import BUCKET, PART, Transfers, a_file, some_bytes
 
 CONTENT = some_bytes(4 * PART + 17)

@@ -20,7 +20,10 @@ OSS_OPERATIONS = {
     "download": ("head", "get"),
 }
 STORE_OPERATIONS = ("load", "save", "delete")
-DISK_OPERATIONS = {"upload": ("preadv",), "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace", "unlink")}
+DISK_OPERATIONS = {
+    "upload": ("preadv",),
+    "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace", "rename", "unlink"),
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ AROUND = ("before", "after", "body")
 
 ACTIONS = [
     Action("crash", "crash", ("oss", "store", "disk"), AROUND),
-    Action("crash", "crash", ("part", "get", "complete", "replace", "delete", "save"), AROUND),
+    Action("crash", "crash", ("part", "get", "complete", "replace", "rename", "delete", "save"), AROUND),
     Action("torn", "crash", ("pwrite",), ("before",)),
     Action("refused", "network", ("oss",), ("before",)),
     Action("stall", "network", ("oss",), ("before",)),
@@ -84,6 +87,7 @@ ACTIONS = [
     Action("short", "disk", ("pwrite",), ("before",)),
     Action("full", "disk", ("pwrite", "replace", "ftruncate"), ("before",)),
     Action("broken", "disk", ("disk",), ("before",)),
+    Action("broken", "disk", ("fsync",), ("before",)),
     Action("stop", "stop", ("watch",), ("before",)),
     Action("timeout", "stop", ("watch", "wait"), ("before",)),
     Action("timeout", "stop", ("store",), ("before", "after")),
@@ -97,7 +101,8 @@ ACTIONS = [
 RIVALS = {
     "upload": {
         "source": ("source rewritten", "source edited", "source swapped", "source grown", "source shrunk",
-                   "source touched", "source reverted", "source removed"),
+                   "source touched", "source reverted", "source removed", "source linked", "source rewritten unseen",
+                   "source edited unseen"),
         "rivals": ("part replaced", "upload removed", "upload completed", "object put", "object deleted"),
         "tamper": ("checkpoint deleted", "checkpoint torn", "checkpoint garbage", "checkpoint foreign",
                    "checkpoint edited"),
@@ -114,8 +119,7 @@ RIVALS = {
     },
 }  # fmt: skip
 BETWEEN_ONLY = {"damage", "options"}
-ONLY_BETWEEN = {"upload": ("source rewritten unseen", "source edited unseen")}  # same size, same time stamp
-UNNOTICED_BY_STAT = {*ONLY_BETWEEN["upload"], "part replaced"}  # as fingerprint="stat" compares no bytes
+UNNOTICED_BY_STAT = {"part replaced"}  # as fingerprint="stat" compares no bytes
 
 # What ends a try, or leaves it behind.
 FATAL = ("crash", "outage", "lost outage", "denied", "stop", "timeout", "orphan", "freeze", "overlap")
@@ -179,8 +183,6 @@ class Chaos:
         rivals = {group: names for group, names in RIVALS[direction].items() if group in self.groups}
         self._events = [name for group, names in rivals.items() if group not in BETWEEN_ONLY for name in names]
         self._between = [name for names in rivals.values() for name in names]
-        if "source" in self.groups:
-            self._between += ONLY_BETWEEN.get(direction, ())
         if profile.options.get("fingerprint") == "stat":
             self._events = [name for name in self._events if name not in UNNOTICED_BY_STAT]
             self._between = [name for name in self._between if name not in UNNOTICED_BY_STAT]

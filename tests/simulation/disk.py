@@ -1,4 +1,4 @@
-"""The operations on local files, with faults: stands in for ``os`` in ``transfer.local``.
+"""The operations on local files, with faults: stands in for ``os`` in the engine's modules for them.
 
 The files are real. What is simulated is a disk that is full or fails, a write that is short or torn by kill -9, and
 kill -9 between any two operations.
@@ -21,6 +21,7 @@ class Disk:
     def __init__(self, world: World) -> None:
         self._world = world
         self._unsynced: set[int] = set()  # inodes with bytes that a loss of power would lose
+        self._lost: set[int] = set()  # inodes with bytes that a failed flush has lost, whatever is read of them
         self._openings = itertools.count(1)
         self._opened: dict[int, int] = {}  # descriptors are used again, openings are not
 
@@ -52,27 +53,44 @@ class Disk:
     def ftruncate(self, descriptor: int, size: int) -> None:
         self._before("ftruncate")
         os.ftruncate(descriptor, size)
+        if not size:
+            self._lost.discard(os.fstat(descriptor).st_ino)
         self._unsynced.add(os.fstat(descriptor).st_ino)
         self._world.ledger.part_file_touched(self._world.current_try)
         self._after("ftruncate")
 
     def unlink(self, path: Any) -> None:
         self._before("unlink")
+        inode = os.lstat(path).st_ino
         os.unlink(path)
+        self._lost.discard(inode)  # the number may be another file's
         self._world.ledger.part_file_touched(self._world.current_try)
         self._after("unlink")
 
     def fsync(self, descriptor: int) -> None:
-        self._before("fsync")
+        try:
+            self._before("fsync")
+        except OSError:
+            self._lost.add(os.fstat(descriptor).st_ino)
+            self._world.current_try.part_file_touched = True  # what it has fetched is to be thrown away
+            raise
         self._unsynced.discard(os.fstat(descriptor).st_ino)  # tmpfs: nothing to wait for
         self._after("fsync")
 
     def replace(self, source: Any, target: Any) -> None:
-        self._before("replace")
-        is_synced = os.stat(source).st_ino not in self._unsynced
-        os.replace(source, target)
+        self._publish("replace", source, target)
+
+    def rename_without_replacing(self, source: Any, target: Any) -> None:
+        self._publish("rename", source, target)
+
+    def _publish(self, operation: str, source: Any, target: Any) -> None:
+        self._before(operation)
+        if operation == "rename" and os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        is_synced = os.stat(source).st_ino not in self._unsynced | self._lost
+        getattr(os, operation)(source, target)
         self._world.ledger.file_published(self._world.current_try, is_synced=is_synced)
-        self._after("replace")
+        self._after(operation)
 
     def _before(self, operation: str) -> str | None:
         action = self._world.point(operation, "before")

@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airflow_provider_ossresume.errors import NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
+from airflow_provider_ossresume.errors import LocalFileError, NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.resume import candidate_parts
-from airflow_provider_ossresume.transfer import download, local, upload
+from airflow_provider_ossresume.transfer import download, part_file, upload
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.download import Downloader
-from airflow_provider_ossresume.transfer.local import PartFile, SourceFile
+from airflow_provider_ossresume.transfer.local_file import LocalFile
+from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.simulation.seeds import Report, simulate
 from tests.simulation.world import Engine
@@ -70,9 +71,22 @@ class ComparesNoUpload(Uploader):
         return super()._complete(pool, checkpoint, parts)
 
 
-class SeesNoChange(SourceFile):
+class SeesNoChange(LocalFile):
     def check_unchanged(self):
-        pass
+        return self.identity
+
+
+class SeesNoCtime(LocalFile):
+    def check_unchanged(self):
+        super().check_unchanged()
+        return self.identity
+
+
+def believes_what_it_reads_after_a_failed_flush(number: int, path: Path) -> None:
+    try:
+        part_file.os.fsync(number)
+    except OSError as error:
+        raise LocalFileError(str(error)) from error
 
 
 class TrustsRuns(Downloader):
@@ -108,8 +122,9 @@ class _Without:
 
 class SyncsNothing(PartFile):
     def publish(self, final: Path, *, size: int, **times_and_modes: object) -> None:
-        local.os.ftruncate(self._file, size)
-        local.os.replace(self.path, final)
+        with self._file.use() as number:
+            part_file.os.ftruncate(number, size)
+        part_file.os.replace(self.path, final)
 
 
 # --- which upload -----------------------------------------------------------------------------------------------------
@@ -290,7 +305,7 @@ MUTANTS = (
     Mutant("sends again what OSS has", "3", Engine(uploader=KeepsNoPart)),
     Mutant("does not compare the whole of an upload", "16", Engine(uploader=ComparesNoUpload)),
     Mutant(
-        "never checks that the source is unchanged", "12", Engine(replacements=((upload, "SourceFile", SeesNoChange),))
+        "never checks that the source is unchanged", "12", Engine(replacements=((upload, "LocalFile", SeesNoChange),))
     ),
     Mutant(
         "takes an object of the same size for the same",
@@ -302,6 +317,14 @@ MUTANTS = (
     Mutant("publishes without comparing the whole", "2", Engine(downloader=ComparesNoDownload)),
     Mutant("does not send If-Match", "2", Engine(downloader=SendsNoIfMatch)),
     Mutant("publishes without a flush to the disk", "2", _a_downloader_with(SyncsNothing)),
+    Mutant(
+        "sees no write whose time stamp was set back", "12", Engine(replacements=((upload, "LocalFile", SeesNoCtime),))
+    ),
+    Mutant(
+        "believes what it reads after a failed flush",
+        "2",
+        Engine(replacements=((part_file, "flush", believes_what_it_reads_after_a_failed_flush),)),
+    ),
     Mutant("restarts without aborting", "4", Engine(uploader=AbortsNothing)),
     Mutant("takes an error of ListParts for a fresh start", "34", Engine(uploader=BeginsAnewAfterAnError)),
     Mutant("drops the upload ID that comes in the grace of a stop", "4", Engine(uploader=ForgetsWhatItBegan)),

@@ -32,6 +32,7 @@ class Rivals:
         self._rng = rng
         self._contents = 0
         self._time_stamp = _YEAR_2023
+        self._ctime = 0
 
     def do(self, name: str) -> None:
         """Do what the name says, where there is something to do it to; the log tells."""
@@ -55,9 +56,12 @@ class Rivals:
         self._world.ledger.truth_is(content)
 
     def _stamp(self, *, new: bool) -> None:
-        """Set the time stamp: files change within one tick of the kernel's clock here."""
+        """Set the time stamp, and wait for another ctime: files change within one tick of the kernel's clock here."""
         self._time_stamp += 1_000_000_000 * new
-        os.utime(self._world.source, ns=(self._time_stamp, self._time_stamp))
+        before = self._ctime
+        while self._ctime == before:
+            os.utime(self._world.source, ns=(self._time_stamp, self._time_stamp))
+            self._ctime = self._world.source.stat().st_ctime_ns
 
     def _source_rewritten(self) -> None:
         self.write_source(self.new_content(len(self._truth())))
@@ -91,11 +95,16 @@ class Rivals:
         self._world.ledger.truth_is(None)
 
     def _source_rewritten_unseen(self) -> None:
-        """Same size and time stamp; under a running try nobody could notice it, so it happens between two only."""
-        self.write_source(self.new_content(len(self._truth())), unseen=not self._world.living())
+        """Same size and time stamp, as ``cp -p`` and ``tar`` have it; the ctime alone tells."""
+        self.write_source(self.new_content(len(self._truth())), unseen=True)
 
     def _source_edited_unseen(self) -> None:
-        self.write_source(self._edited(self._truth()), unseen=not self._world.living())
+        self.write_source(self._edited(self._truth()), unseen=True)
+
+    def _source_linked(self) -> None:
+        """A change of the ctime, and of no byte."""
+        if self._world.source.exists():
+            self._stamp(new=False)
 
     # --- the object of a download -------------------------------------------------------------------------------------
 

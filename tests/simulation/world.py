@@ -24,10 +24,21 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, checkpoint_key
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.transfer import config, download, local, pool
+from airflow_provider_ossresume.transfer import (
+    config,
+    download,
+    file_crc64,
+    local_file,
+    part_body,
+    part_file,
+    part_sink,
+    pool,
+    publishing,
+)
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions, part_file_name
+from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.part_names import part_file_name
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
 from tests.simulation.chaos import Chaos
@@ -493,7 +504,7 @@ class World:
         return self.chaos.is_calm and isinstance(error, (AlreadyExists, ArgumentError))
 
 
-LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "unlink", "watch", "wait"})
+LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "rename", "unlink", "watch", "wait"})
 
 
 @contextlib.contextmanager
@@ -520,10 +531,11 @@ def virtual_engine(world: World) -> Iterator[None]:
         (download, "time", runtime),
         (download, "Event", runtime.Event),
         (config, "FIRST_WORKERS", 1),  # so that they become more even where there are few parts
-        (local, "os", world.disk),
-        (local, "READ_SIZE", STEP),
-        (local, "WRITE_SIZE", STEP),
-        (local, "SPAN", 3 * STEP),
+        *((module, "os", world.disk) for module in (local_file, part_file, publishing)),
+        *((module, "READ_SIZE", STEP) for module in (local_file, part_file, part_body)),
+        (publishing, "rename_without_replacing", world.disk.rename_without_replacing),
+        (part_sink, "WRITE_SIZE", STEP),
+        (file_crc64, "SPAN", 3 * STEP),
         *world.engine.replacements,
     ]
     real = [(module, name, getattr(module, name)) for module, name, _ in replacements]
@@ -540,5 +552,5 @@ def virtual_engine(world: World) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def part_file(world: World) -> Path:
+def part_file_of(world: World) -> Path:
     return world.folder / part_file_name(world.target.name, world.checkpoint_key)

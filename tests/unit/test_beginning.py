@@ -18,7 +18,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.local_oss import Fault, Request
 from airflow_provider_ossresume.transfer.download import BEGINNING_SIZE
-from airflow_provider_ossresume.transfer.local import PartFile
+from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.progress import Snapshot
 from tests.world import BUCKET, PART, StopInRequest, Transfers, some_bytes
 

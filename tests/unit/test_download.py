@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault
 from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, Run, decode, encode
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.transfer.local import PartFile
+from airflow_provider_ossresume.transfer.part_file import PartFile
 from tests.world import BUCKET, PART, Transfers, some_bytes
 
 BROKEN = Fault("status", status=403, code="AccessDenied")
@@ -393,19 +394,55 @@ def runs_of(first: int, last: int) -> tuple[Run, ...]:
 
 
 @pytest.mark.parametrize("mode", [0o640, "640", "0o640"])
-def test_the_file_has_the_mode_that_was_asked_for_from_its_first_byte_on(
-    transfers: Transfers, file: Path, mode: int | str
-) -> None:
+def test_the_file_has_the_mode_that_was_asked_for(transfers: Transfers, file: Path, mode: int | str) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+
+    transfers.download(file, file_mode=mode)
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("mode", [None, 0o644])
+def test_nobody_else_can_open_the_part_file(transfers: Transfers, file: Path, mode: int | None) -> None:
     transfers.oss.put(BUCKET, "key", CONTENT)
     seen: set[int] = set()
-    transfers.oss.after_request = lambda _: seen.update(
+    transfers.oss.on_request = lambda _: seen.update(
         stat.S_IMODE(part.stat().st_mode) for part in file.parent.glob(".*.ossresume-part")
     )
 
     transfers.download(file, file_mode=mode)
 
+    assert seen == {0o600}
+
+
+def test_a_file_has_the_mode_of_any_new_file(transfers: Transfers, file: Path) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    before = os.umask(0o027)
+    try:
+        transfers.download(file)
+    finally:
+        os.umask(before)
+
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    assert seen == {0o640}
+    assert os.listdir(file.parent) == [file.name]
+
+
+def test_a_file_has_the_mode_that_its_folders_default_acl_gives(transfers: Transfers, file: Path) -> None:
+    entries = ((0x01, 7), (0x04, 7), (0x20, 0))  # owner, group, others
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", tag, may, 2**32 - 1) for tag, may in entries)
+    try:
+        os.setxattr(file.parent, "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"no ACLs here: {error}")
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    before = os.umask(0o077)
+    try:
+        transfers.download(file)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o660
+    assert os.listdir(file.parent) == [file.name]
 
 
 def test_a_file_that_nobody_may_write_to_can_still_be_resumed(transfers: Transfers, file: Path) -> None:
@@ -413,12 +450,21 @@ def test_a_file_that_nobody_may_write_to_can_still_be_resumed(transfers: Transfe
     transfers.oss.fail_after("GetObject", 3, BROKEN)
     with pytest.raises(AccessDenied):
         transfers.download(file, file_mode=0o440)
-    [part_file] = file.parent.glob(".*.ossresume-part")
-    assert stat.S_IMODE(part_file.stat().st_mode) == 0o640
     transfers.oss.clear_faults()
 
     assert transfers.download(file, file_mode=0o440).parts_kept == 3
     assert stat.S_IMODE(file.stat().st_mode) == 0o440
+
+
+def test_a_part_file_that_others_may_read_becomes_private_when_it_is_resumed(transfers: Transfers, file: Path) -> None:
+    transfers.oss.put(BUCKET, "key", CONTENT)
+    transfers.oss.fail_after("GetObject", 3, BROKEN)
+    for _ in range(2):
+        with pytest.raises(AccessDenied):
+            transfers.download(file)
+        [part_file] = file.parent.glob(".*.ossresume-part")
+        assert stat.S_IMODE(part_file.stat().st_mode) == 0o600
+        part_file.chmod(0o644)  # as 0.1 left it
 
 
 def test_the_file_may_keep_the_objects_time(transfers: Transfers, file: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
+from airflow_provider_ossresume.checkpoints.file import TEMPORARY_FILE, FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
 from airflow_provider_ossresume.local_oss import LocalOSS
@@ -109,6 +111,56 @@ class TestFile(StoreContract):
 
         assert raised.value.retryable
         assert sorted(os.listdir(folder)) == [f"{KEY}.json", f"{OTHER}.json"]
+        assert store.load(KEY) == TEXT
+
+    @pytest.mark.parametrize("ends", ["save", "delete"])
+    def test_a_save_that_was_killed_leaves_nothing_behind_the_next_save(
+        self, store: FileCheckpointStore, folder: Path, ends: str
+    ) -> None:
+        store.save(KEY, TEXT)
+        code = """
+            import os, signal, sys
+            from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
+            os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            FileCheckpointStore(sys.argv[1]).save(sys.argv[2], "newer")
+        """
+        subprocess.run((sys.executable, "-c", dedent(code), str(folder), KEY), check=False)
+        assert len(os.listdir(folder)) == 2
+        assert store.load(KEY) == TEXT
+
+        if ends == "save":
+            store.save(KEY, "{}")
+        else:
+            store.delete(KEY)
+
+        assert os.listdir(folder) == ([f"{KEY}.json"] if ends == "save" else [])
+
+    def test_what_a_killed_save_leaves_is_known_to_the_janitor(self, store: FileCheckpointStore) -> None:
+        assert re.fullmatch(TEMPORARY_FILE, os.fsencode(store._temporary_path(KEY).name))
+
+    def test_a_save_beside_another_one_is_refused_and_breaks_neither(
+        self, store: FileCheckpointStore, folder: Path
+    ) -> None:
+        store.save(KEY, TEXT)
+        with store._temporary_path(KEY).open("w") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+
+            with pytest.raises(StoreUnavailable):
+                store.save(KEY, "{}")
+
+            assert store._temporary_path(KEY).exists()
+        assert store.load(KEY) == TEXT
+
+    def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(
+        self, store: FileCheckpointStore, folder: Path, tmp_path: Path
+    ) -> None:
+        folder.mkdir(parents=True)
+        (tmp_path / "precious").write_text("precious")
+        store._temporary_path(KEY).symlink_to(tmp_path / "precious")
+
+        store.save(KEY, TEXT)
+
+        assert (tmp_path / "precious").read_text() == "precious"
         assert store.load(KEY) == TEXT
 
     def test_what_stands_in_the_way_makes_the_store_unavailable_and_is_named(self, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "hooks": {"transfer", "checkpoints", "oss", "assets", "model", "errors", "_airflow", "get_provider_info"},
     "resumable": {"transfer", "checkpoints", "oss", "model", "errors"},
     "transfer": {"model", "errors"},
-    "checkpoints": {"errors", "_airflow"},
+    "checkpoints": {"model", "errors", "_airflow"},
     "assets": {"model", "errors", "_airflow"},
     "oss": {"model", "errors", ""},  # "" is the package itself, whose __version__ goes into User-Agent
     "model": {"errors"},

@@ -17,9 +17,9 @@ import pytest
 from airflow_provider_ossresume.errors import AccessDenied, ArgumentError
 from airflow_provider_ossresume.local_oss import Fault
 from airflow_provider_ossresume.model.cleaning import MOST_NAMED, LeftFilesReport
-from airflow_provider_ossresume.transfer.download import part_file_name
 from airflow_provider_ossresume.transfer.left_files import PART_FILE, clean_left_files
-from airflow_provider_ossresume.transfer.local import PartFile
+from airflow_provider_ossresume.transfer.part_file import PartFile
+from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.world import BUCKET, PART, Transfers, some_bytes
 
 DAY = 86_400.0

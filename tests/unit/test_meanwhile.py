@@ -22,9 +22,9 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, Request
 from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, UploadCheckpoint, decode
 from airflow_provider_ossresume.oss.credentials import Credentials, StaticCredentials
-from airflow_provider_ossresume.transfer import download
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
-from airflow_provider_ossresume.transfer.local import PartFile
+from airflow_provider_ossresume.transfer.part_file import PartFile
+from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.world import BUCKET, PART, Transfers, a_client, a_file, some_bytes
 
 OLD, NEW = some_bytes(3 * PART, seed=1), some_bytes(3 * PART, seed=2)
@@ -105,9 +105,9 @@ def test_permissions_that_a_file_has_not_are_given_to_it_by_a_retry_that_finds_t
 
 
 def test_a_long_name_is_cut_between_two_characters() -> None:
-    name = download.part_file_name("数" * 84 + "x", "key")
+    name = part_file_name("数" * 84 + "x", "key")
 
-    assert len(name.encode()) <= 255
+    assert len(name.encode()) <= 143
     assert name.startswith(".数")
 
 

@@ -19,7 +19,7 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, Run, checkpoint_key, encode
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
 from airflow_provider_ossresume.resumable import resumable_download
-from airflow_provider_ossresume.transfer.download import part_file_name
+from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.world import BUCKET, PART, Transfers, a_client, some_bytes
 
 CONTENT = some_bytes(3 * PART)

@@ -30,9 +30,8 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, decode, encode
-from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.oss.credentials import Credentials, StaticCredentials
-from airflow_provider_ossresume.transfer.local import READ_SIZE
+from airflow_provider_ossresume.transfer.local_file import READ_SIZE, FileIdentity, LocalFile
 from tests.world import BUCKET, PART, BytesBody, StopInRequest, Transfers, a_client, a_file, some_bytes, touch
 
 BROKEN = Fault("status", status=403, code="AccessDenied")
@@ -394,15 +393,16 @@ def test_a_file_of_several_pieces_that_changes_unseen_behind_its_digest_is_refus
     assert transfers.oss.object(BUCKET, "key") == changed
 
 
-def test_a_file_of_one_piece_is_sent_as_it_was_digested(transfers: Transfers, tmp_path: Path) -> None:
+def test_a_file_of_one_piece_that_changes_unseen_behind_its_digest_is_sent_anew(
+    transfers: Transfers, tmp_path: Path
+) -> None:
     source = a_file(tmp_path, size=PART - 1)
-    digested, changed = source.read_bytes(), some_bytes(PART - 1, seed=2)
+    changed = some_bytes(PART - 1, seed=2)
     transfers.client = a_client(transfers.oss, credentials=RewritesOnce(transfers.oss, unseen(source, changed)))
 
-    result = transfers.upload(source)
+    transfers.upload(source)
 
-    assert transfers.oss.object(BUCKET, "key") == digested
-    assert result.crc64 == crc64(digested)
+    assert transfers.oss.object(BUCKET, "key") == changed
 
 
 def unseen(source: Path, content: bytes) -> Callable[[], None]:
@@ -411,6 +411,8 @@ def unseen(source: Path, content: bytes) -> Callable[[], None]:
 
     def rewrite() -> None:
         source.write_bytes(content)
+        while source.stat().st_ctime_ns == before.st_ctime_ns:  # the kernel's clock ticks every few milliseconds
+            os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
         os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     return rewrite
@@ -787,19 +789,53 @@ def test_an_exception_in_the_progress_callback_ends_the_transfer_cleanly(transfe
 
 
 def test_a_file_whose_stat_is_the_same_is_not_read_again_for_the_parts_that_oss_has(
-    transfers: Transfers, tmp_path: Path
+    transfers: Transfers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = interrupted_upload(transfers, tmp_path, parts_sent=3, fingerprint="stat")
-    found = source.stat()
-    with source.open("r+b") as file:
-        file.seek(PART + 5)
-        file.write(b"unseen")  # in part 2
-    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
+    read: list[int] = []
+    crc64_of = LocalFile.crc64
+    monkeypatch.setattr(
+        LocalFile, "crc64", lambda file, part, stop: (read.append(part.number), crc64_of(file, part, stop))[1]
+    )
 
     result = transfers.upload(source, fingerprint="stat")
 
-    assert (result.parts_kept, result.parts_sent) == (3, 2)
-    assert transfers.oss.object(BUCKET, "key") == some_bytes(5 * PART)  # what it held when it was sent: not noticed
+    assert (result.parts_kept, result.parts_sent, read) == (3, 2, [])
+    assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
+
+
+def test_a_file_that_was_rewritten_and_got_its_old_time_stamp_back_is_compared_by_its_content(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3, fingerprint="stat")
+    changed = bytearray(source.read_bytes())
+    changed[PART + 5 : PART + 9] = b"seen"  # in part 2
+    unseen(source, bytes(changed))()
+
+    transfers.upload(source, fingerprint="stat")
+
+    assert transfers.part_numbers() == [2, 4, 5]
+    assert transfers.oss.object(BUCKET, "key") == changed
+
+
+def test_a_worker_that_mounts_the_share_under_another_device_number_trusts_the_stat() -> None:
+    there = FileIdentity(os.makedev(0, 45), 7, 100, 1, 2)
+    here = replace(there, device=os.makedev(0, 51))
+
+    assert here.text == there.text
+    assert replace(there, device=os.makedev(8, 1)).text != replace(there, device=os.makedev(8, 2)).text
+
+
+def test_the_stat_that_an_earlier_version_wrote_is_no_proof_and_no_parts_are_lost(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    source = interrupted_upload(transfers, tmp_path, parts_sent=3, fingerprint="stat")
+    [(key, text)] = transfers.store.texts.items()
+    found = source.stat()
+    earlier = f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
+    transfers.store.texts[key] = json.dumps({**json.loads(text), "source": earlier})
+
+    assert transfers.upload(source, fingerprint="stat").parts_kept == 3
 
 
 @pytest.mark.parametrize("change", [touch, lambda path: moved_away_and_back(path)], ids=["touched", "another inode"])

@@ -1,0 +1,77 @@
+"""An open file's number, which stays that file's as long as anybody uses it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from airflow_provider_ossresume.errors import TransferStopped
+
+
+class Descriptor:
+    """Closed when it is told to and its last user is done.
+
+    A worker that was held up on its way to a write would else write into whatever file has the number by then.
+
+    :param is_private: a forked child closes its copy at once; else it would hold the file's lock as long as it lives
+    """
+
+    def __init__(self, number: int, *, is_private: bool = False) -> None:
+        self.number = [number]  # its methods are atomic: whoever takes the number closes it
+        self.users: set[Use] = set()
+        self.is_closing = False
+        if is_private:
+            _private.add(self)
+
+    def use(self) -> Use:
+        """Give the number to a ``with`` block.
+
+        :raises TransferStopped: when it is closed, or about to be
+        """
+        return Use(self)
+
+    def close(self) -> None:
+        """Close it now, or by its last user; to say so again does no harm."""
+        self.is_closing = True
+        if not self.users:
+            self._close()
+
+    def _close(self) -> None:
+        _private.discard(self)
+        with suppress(IndexError):
+            os.close(self.number.pop())
+
+    def close_in_child(self) -> None:
+        """Close it in a forked child, which has none of the threads that use it."""
+        self.is_closing = True
+        self._close()
+
+
+class Use:
+    """One use of a descriptor; a class, as it is made for each piece that is read or written."""
+
+    def __init__(self, descriptor: Descriptor) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> int:
+        self._descriptor.users.add(self)  # before the look: of a close that comes between the two, one of them knows
+        if self._descriptor.is_closing:
+            self.__exit__()
+            raise TransferStopped("the transfer has ended, its files are closed")
+        return self._descriptor.number[0]
+
+    def __exit__(self, *_: object) -> None:
+        self._descriptor.users.discard(self)
+        if self._descriptor.is_closing:
+            self._descriptor.close()
+
+
+_private: set[Descriptor] = set()
+
+
+def _close_private() -> None:
+    for each in list(_private):
+        each.close_in_child()
+
+
+os.register_at_fork(after_in_child=_close_private)

@@ -1,0 +1,78 @@
+"""A part of a local file as the body of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.md5 import content_md5
+from airflow_provider_ossresume.model.parts import Part
+from airflow_provider_ossresume.transfer.local_file import READ_SIZE, LocalFile
+from airflow_provider_ossresume.transfer.pace import Pace, piece_size
+from airflow_provider_ossresume.transfer.progress import Meter
+from airflow_provider_ossresume.transfer.stop import Stop
+
+
+class PartBody:
+    """One part of the source as the body of a request; opened anew at each attempt."""
+
+    def __init__(
+        self, source: LocalFile, part: Part, *, meter: Meter, rate: float | None, stop: Stop, verify: bool
+    ) -> None:
+        self._source = source
+        self._part = part
+        self._meter = meter
+        self._rate = rate
+        self._stop = stop
+        self._verify = verify
+        self._crc64: int | None = None
+        self._kept: list[bytes] = []
+
+    @property
+    def size(self) -> int:
+        return self._part.size
+
+    def open(self) -> Iterator[bytes | memoryview]:
+        """Yield the bytes; errors as in :meth:`LocalFile.read`, and SourceChanged after any other change.
+
+        :raises TransferStopped: at once, so that nothing of a request is sent after a stop
+        """
+        self._stop.check()
+        return self._opened()
+
+    def _opened(self) -> Iterator[bytes | memoryview]:
+        self._meter.begin()
+        pace = Pace(self._rate, self._stop)
+        crc = 0
+        left = self._part.size
+        if not left:
+            self._source.check_unchanged()
+        for piece in self._kept or self._pieces():
+            if self._verify:
+                crc = crc64(piece, crc)
+            left -= len(piece)
+            # OSS stores nothing of a body whose last piece does not come.
+            if not left and self._source.check_unchanged() != self._source.identity:
+                self._source.check_bytes(self._part, self._stop, expected=crc if self._verify else None)
+            yield piece
+            self._meter.add(len(piece))
+            pace.moved(len(piece))
+        self._crc64 = crc if self._verify else None
+
+    def content_md5(self) -> str | None:
+        """Read the bytes for their Content-MD5; errors as in :meth:`LocalFile.read`.
+
+        What is sent in one piece is kept until then, so it is read once, and each attempt sends what was digested.
+        """
+        if not self._verify:
+            return None
+        pieces: Iterable[bytes | memoryview] = self._pieces()
+        if self._part.size <= piece_size(READ_SIZE, self._rate):
+            pieces = self._kept = [b"".join(pieces)]
+        return content_md5(pieces)
+
+    def crc64(self) -> int | None:
+        return self._crc64
+
+    def _pieces(self) -> Iterator[memoryview]:
+        return self._source.read(self._part, self._stop, most=piece_size(READ_SIZE, self._rate))

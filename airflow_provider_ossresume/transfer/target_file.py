@@ -1,0 +1,87 @@
+"""The final name of a download, and what can be refused before a byte moves."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from airflow_provider_ossresume.errors import ArgumentError, LocalFileError
+from airflow_provider_ossresume.model.file_errors import is_passing, reason
+
+
+class TargetChanged(LocalFileError):
+    """What stands under the final name is not what stood there when the download began."""
+
+
+def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> Path:
+    """Return the path that a download will appear under.
+
+    :raises ArgumentError: when it is a folder, or its folder is absent or not writable
+    :raises LocalFileError: when its mount has crashed, or does not answer now
+    """
+    path = Path(file).absolute()
+    text = os.fspath(file)
+    if "\0" in text:
+        raise ArgumentError("file", text, "a path holds no NUL")
+    if _found(path.parent, text) is None and create_parents:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArgumentError("file", text, f"its folder cannot be made: {reason(error)}") from error
+    kind = _found(path, text)
+    if text.endswith(os.sep) or kind == stat.S_IFDIR:
+        raise ArgumentError("file", text, "it is a folder; name the file that the object becomes")
+    if kind not in (None, stat.S_IFREG):
+        raise ArgumentError("file", text, "it is no regular file, and a download would take its place; name another")
+    folder = _found(path.parent, text)
+    if folder is None:
+        raise ArgumentError("file", text, f"the folder {path.parent} does not exist; make it or set create_parents")
+    if folder != stat.S_IFDIR:
+        raise ArgumentError("file", text, f"its folder cannot be made: {path.parent} is no folder")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ArgumentError("file", text, f"the folder {path.parent} is not writable for this worker's user")
+    return path
+
+
+def check_replaceable(path: Path) -> None:
+    """:raises ArgumentError: when a file that stands there is a mount of its own, which no other file can replace"""
+    try:
+        is_mounted = _mount(path) != _mount(path.parent)
+    except OSError:  # nothing stands there, or it cannot be told
+        return
+    if is_mounted:
+        raise ArgumentError(
+            "file", str(path), "this file is mounted by itself (a bind mount, a Docker or Kubernetes subPath), so no "
+            "download can take its place; mount its folder, or download to another path and copy the bytes",
+        )  # fmt: skip
+
+
+def _found(path: Path, text: str) -> int | None:
+    """Return the kind of file that stands there, as :mod:`stat` names them; None for none."""
+    try:
+        return stat.S_IFMT(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if is_passing(error):
+            raise LocalFileError(f"{path} cannot be looked at now: {reason(error)}") from error
+        # too long a name, for one
+        raise ArgumentError("file", text, f"no file can stand there: {reason(error)}") from error
+
+
+def _mount(path: Path) -> object:
+    """Return what tells the mount of a file, not followed, from others: its ID on Linux, else the device."""
+    number = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        try:
+            with open(f"/proc/self/fdinfo/{number}", "rb", buffering=0) as file:
+                facts = file.read(1024)
+        except OSError:
+            facts = b""
+        # Not the device alone: a bind mount may be of the same one.
+        found = re.search(rb"mnt_id:\s*(\d+)", facts)
+        return int(found[1]) if found else os.fstat(number).st_dev
+    finally:
+        os.close(number)
