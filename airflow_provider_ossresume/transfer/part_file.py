@@ -19,13 +19,7 @@ from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED, reas
 from airflow_provider_ossresume.model.parts import Part, format_size
 from airflow_provider_ossresume.transfer.descriptor import Descriptor
 from airflow_provider_ossresume.transfer.local_file import READ_SIZE
-from airflow_provider_ossresume.transfer.publishing import (
-    PRIVATE,
-    flush,
-    move_to_free_name,
-    set_mode,
-    sync_folder,
-)
+from airflow_provider_ossresume.transfer.publishing import PRIVATE, flush, move_to_free_name, set_mode, sync_folder
 from airflow_provider_ossresume.transfer.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -75,8 +69,7 @@ class PartFile:
                 else:
                     self._make_private(number)
                     return True
-        # The former writer published or removed it while we waited: what we locked is not the part file any more. A
-        # third one may have begun another.
+        # The former writer published or removed it meanwhile, and a third one may have begun another.
         self._reopen()
         return self.lock()
 
