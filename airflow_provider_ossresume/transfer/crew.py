@@ -37,8 +37,8 @@ FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs
 class Crew:
     """``workers`` threads, or up to ``most`` where that brings throughput, for the time of a ``with`` block.
 
-    Leaving the block gives the stop and waits half a second for the workers. The threads are daemons, so one that hangs
-    holds the interpreter as little as it holds the caller.
+    A thread ends when nothing is left for it to begin. Leaving the block gives the stop and waits half a second for
+    those that are at work. They are daemons, so one that hangs holds the interpreter as little as the caller.
 
     Each worker needs a turn to be at work. There are as many turns as workers are wanted; when they become fewer, a
     worker ends what it has in hand, and then waits until it gets a turn again. :class:`Concurrency` tells how many are
@@ -76,7 +76,7 @@ class Crew:
         self._turn_count = 0
         self._withdrawn: deque[None] = deque()  # turns that end when they are given back; its methods are atomic
         self._overloads: deque[None] = deque()
-        self._moved_before = self._finished = 0
+        self._started = self._finished = self._moved_before = 0  # in the present run
         self._grace_ends: float | None = None
 
     def __enter__(self) -> Crew:
@@ -181,7 +181,9 @@ class Crew:
         return self.wanted < min(under_way, self._concurrency.most)
 
     def _begin(self, under_way: int) -> None:
-        self._moved_before, self._finished = self._traffic()[0], 0
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._started = self._finished = 0
+        self._moved_before, _ = self._traffic()
         self._concurrency.begin(time.monotonic(), used=self._processor_time())
         self._provide(under_way)
 
@@ -197,21 +199,22 @@ class Crew:
 
     def _provide(self, under_way: int) -> None:
         """Have as many turns as workers are wanted, and a thread for each, unless it had nothing to do."""
-        for number in range(len(self._threads), min(self.wanted, under_way)):
-            thread = threading.Thread(target=self._serve, name=f"ossresume-{number}", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:  # a container's limit; those that there are can do all the work
-                if not self._threads:
-                    raise
-                log.warning("No further worker can be started (%s), going on with %s", error, number)
-                self._concurrency.limit(number)
-                break
-            self._threads.append(thread)
         for _ in range(self._turn_count, self.wanted):
             self._add_turn()
         self._withdrawn.extend([None] * (self._turn_count - self.wanted))
         self._turn_count = self.wanted
+        while self._started < min(self.wanted, under_way):
+            thread = threading.Thread(target=self._serve, name=f"ossresume-{self._started}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # a container's limit; those that there are can do all the work
+                if not self._started:
+                    raise
+                log.warning("No further worker can be started (%s), going on with %s", error, self._started)
+                self._concurrency.limit(self._started)  # the turns follow at the next look
+                return
+            self._threads.append(thread)
+            self._started += 1
 
     def _add_turn(self) -> None:
         try:
@@ -222,13 +225,15 @@ class Crew:
     _give_back_turn = _add_turn  # one that was withdrawn ends with it
 
     def _serve(self) -> None:
-        while True:
-            work = self._work.get()
-            self._turns.get()
-            if self.stop.is_given:  # nothing is begun any more
-                return
-            work()
-            self._give_back_turn()
+        """Do what is queued until nothing is left, which is never queued later."""
+        with suppress(Empty):
+            while True:
+                work = self._work.get_nowait()
+                self._turns.get()
+                if self.stop.is_given:  # nothing is begun any more
+                    return
+                work()
+                self._give_back_turn()
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -243,7 +248,6 @@ class Crew:
     def _stop(self) -> None:
         self.stop.give()
         for _ in self._threads:  # wakes those that wait
-            self._work.put(lambda: None)
             self._turns.put(None)
 
 

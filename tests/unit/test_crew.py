@@ -78,8 +78,14 @@ def test_results_may_be_anything_even_errors() -> None:
 def test_there_are_never_more_threads_than_workers_or_items(size: int, items: int, threads: int) -> None:
     with a_crew(size) as crew:
         for _ in range(2):
-            list(crew.run(str, range(items)))
-            assert len(workers()) == threads
+            all_began = threading.Barrier(threads)
+
+            def work(number: int, all_began: threading.Barrier = all_began) -> threading.Thread:
+                if number < threads:
+                    all_began.wait(LONG)
+                return threading.current_thread()
+
+            assert len(set(crew.run(work, range(items)))) == threads
 
 
 def test_a_crew_serves_one_run_after_the_other() -> None:
@@ -137,20 +143,20 @@ def test_workers_become_more_while_that_brings_throughput_up_to_the_most_or_one_
 ) -> None:
     all_began = threading.Barrier(threads)  # nobody gets on until there are so many
 
-    def work(number: int) -> None:
+    def work(number: int) -> threading.Thread:
         if number < threads:
             all_began.wait(LONG)
+        return threading.current_thread()
 
     with Crew(workers=2, most=7, tick=lambda: None, traffic=Traffic(1e9), processor_time=lambda: 0.0) as crew:
-        list(crew.run(work, range(items)))
-        assert len(workers()) == threads
+        assert len(set(crew.run(work, range(items)))) == threads
 
 
 def test_workers_that_move_nothing_become_no_more() -> None:
     traffic = Traffic(0)
     with Crew(workers=2, most=7, tick=lambda: None, traffic=traffic, processor_time=lambda: 0.0) as crew:
         list(crew.run(lambda _: traffic.seen_often.wait(LONG), range(100)))
-        assert len(workers()) == 2
+        assert crew.wanted == 2
 
 
 def test_after_a_failed_attempt_no_more_than_half_are_at_work_when_those_have_done_what_they_have_in_hand() -> None:
@@ -247,9 +253,13 @@ def test_where_no_bytes_are_counted_the_finished_items_tell_whether_more_workers
 def test_a_given_number_of_workers_begins_at_once_and_stays() -> None:
     all_began = threading.Barrier(3)
 
+    def work(number: int) -> threading.Thread:
+        if number < 3:
+            all_began.wait(LONG)
+        return threading.current_thread()
+
     with Crew(workers=3, tick=lambda: None, traffic=Traffic(1e9)) as crew:
-        list(crew.run(lambda number: number < 3 and all_began.wait(LONG), range(100)))
-        assert len(workers()) == 3
+        assert len(set(crew.run(work, range(100)))) == 3
 
 
 def test_a_machine_that_starts_no_further_thread_goes_on_with_those_that_there_are(
