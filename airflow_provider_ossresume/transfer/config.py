@@ -21,8 +21,9 @@ from airflow_provider_ossresume.model.parts import (
 )
 
 FIRST_WORKERS, MOST_WORKERS = 2, 32  # measured: docs/performance
+STALL_SIZE = 64 * 1024  # bytes that have to move within stall_timeout
 LIMITED_WORKERS = 16  # those that share a bandwidth have to be as many from the beginning
-LEAST_RATE = 8 * 1024  # bytes per second of one worker: 64 KiB have to move within stall_timeout
+LEAST_RATE = 8 * 1024  # bytes per second of one worker; STALL_SIZE moves in time, with much to spare
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
 LONGEST_TIME = 86_400.0  # seconds
 TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
@@ -38,8 +39,9 @@ class TransferConfig:
     :param part_size: wanted size of a part, 100 KiB to 5 GiB; by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB
         on 32 MiB. Raised so that 10,000 parts suffice. A resumed transfer keeps the part size that it began with.
     :param multipart_threshold: files and objects below it go in one request, default 16 MiB, at most 5 GiB
-    :param max_concurrency: parts in flight at once, 1 to 64. By default they begin with 2, and become more, up to 32,
-        as long as the processor idles; with ``max_bandwidth`` they are 16
+    :param max_concurrency: most parts in flight at once, 1 to 64, and so many to begin with. By default they begin
+        with 2, and become more, up to 32, while that brings throughput; with ``max_bandwidth`` they are 16. Either way
+        they become fewer when requests time out or OSS refuses them as too many
     :param part_retries: how often one request is sent again after a passing failure, 0 to 100, default 7
     :param retry_max_time: seconds from a request's first attempt after which it is not sent again, default 300
     :param connect_timeout: seconds for a connection to be made; by default the connection's, else 10
@@ -52,7 +54,8 @@ class TransferConfig:
     :param verify: compare CRC-64s of parts and of the whole with OSS's, default True. Without it, resumed uploads send
         every part again, since nothing proves the ones that are there.
     :param max_bandwidth: bytes per second for the whole transfer, at least 8 KiB, shared evenly by its workers, with at
-        most one for each 8 KiB; None is unlimited
+        most one for each 8 KiB; None is unlimited. A ``stall_timeout`` under 16 seconds raises these 8 KiB, so that
+        no worker is slow enough to run into it
     :raises ArgumentError: for a value out of range, named
     """
 
@@ -86,6 +89,11 @@ class TransferConfig:
         if self.max_bandwidth is not None:
             self._set_size("max_bandwidth")
             self._set_whole("max_bandwidth", LEAST_RATE, 2**50)
+            if int(self.max_bandwidth) < self._least_rate:
+                raise ArgumentError(
+                    "max_bandwidth", self.max_bandwidth, f"with stall_timeout={self.stall_timeout:g} give at least "
+                    f"{self._least_rate} bytes per second, or set a longer stall_timeout"
+                )  # fmt: skip
 
     @property
     def part_bytes(self) -> int | None:
@@ -111,7 +119,7 @@ class TransferConfig:
         """How many parts may be in flight at once."""
         if self.max_bandwidth is None:
             return self.max_concurrency or MOST_WORKERS
-        return min(self.max_concurrency or LIMITED_WORKERS, int(self.max_bandwidth) // LEAST_RATE)
+        return min(self.max_concurrency or LIMITED_WORKERS, int(self.max_bandwidth) // self._least_rate)
 
     def rate_per_worker(self, parts: int) -> float | None:
         """Return the bytes per second that each worker may move when so many parts are to be moved."""
@@ -134,6 +142,11 @@ class TransferConfig:
         if unknown := sorted(set(value) - known):
             raise ArgumentError("transfer_config", unknown[0], f"no such field; there are {', '.join(sorted(known))}")
         return cls(**value)
+
+    @property
+    def _least_rate(self) -> int:
+        """Bytes per second that one worker needs, so that STALL_SIZE moves in half of the stall_timeout."""
+        return LEAST_RATE if self.stall_timeout is None else max(LEAST_RATE, int(2 * STALL_SIZE / self.stall_timeout))
 
     def _set_size(self, name: str) -> None:
         object.__setattr__(self, name, parse_size(name, getattr(self, name)))

@@ -13,6 +13,9 @@ KIB, GIB = 2**10, 2**30
 PARTS = 10_000 * 100 * KIB - 1  # one byte less than whole, as oss-v2 doubles its parts when they come to 10,000
 SLOW = Link(rate=30_000_000, delay=20)
 TLS = Link(tls=True)
+MBIT = 125_000  # bytes a second
+DELAYS = (20, 200)  # milliseconds
+SHARED = {1: 17, 10: 32, 100: 128}  # Mbit/s of all connections, and MiB to move: several parts each
 
 ALL = tuple(CONTESTANTS.values())
 OFFICIAL = tuple(CONTESTANTS[name] for name in ("oss2", "oss2-tuned", "oss-v2", "oss-v2-tuned"))
@@ -71,6 +74,7 @@ PART_SIZES = tuple(
 RESUMED = (OURS, *OFFICIAL, ours("fresh", fresh=True))
 SLOWED = (OURS, *DEFAULTS)
 WORKERS = tuple(ours(f"c{count}", max_concurrency=count) for count in CONCURRENCIES)
+FIXED = tuple(ours(f"c{count}", max_concurrency=count) for count in (1, 2, 4, 8))
 AT_4 = (ours("c4", max_concurrency=4),)
 SMALL = tuple(contestant for contestant in ALL if contestant is not RAW and contestant.settings is not TUNED)
 FOR_PARTS = (OURS, *(CONTESTANTS[name] for name in ("oss2", "oss-v2", "oss-v2-tuned")), RAW)
@@ -89,6 +93,13 @@ CASES: list[Case] = [
     *both("10k-parts-store", "10,000 parts with a slow checkpoint store", PARTS, STORES, part_size=100 * KIB),
     *both("part-sizes", "1 GiB with parts of other sizes", GIB, PART_SIZES),
 ]
+for mbit, size in SHARED.items():
+    for delay in DELAYS:
+        CASES += both(
+            f"shared-{mbit}m-{delay}ms", f"{size} MiB over {mbit} Mbit/s that all connections share", size * MIB,
+            (OURS, *(FIXED[1:2] if mbit == 1 else FIXED)), link=Link(shared=mbit * MBIT, delay=delay),
+            part_size=MIB if mbit == 1 else None,
+        )  # fmt: skip
 CASES += both("256m", "256 MiB", 256 * MIB, ALL)  # for --quick
 for size in (1, 16, 256, 1024, 4096, 8192, 16384):
     text = f"{size} MiB, sparse, 4 workers"

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bench.cases import CASES, CONCURRENCIES, GIB, SLOW, Case
+from tests.bench.cases import CASES, CONCURRENCIES, DELAYS, FIXED, GIB, SHARED, SLOW, Case
 
 OFFICIAL = ("oss2", "oss2-tuned", "oss-v2", "oss-v2-tuned")
 PEERS = (*OFFICIAL, "boto3", "boto3-tuned", "awscrt", "obstore")
+BY_NUMBER = tuple(contestant.name for contestant in FIXED)
 DIRECTIONS = ("upload", "download")
 
 
@@ -160,9 +161,13 @@ def all_bars() -> list[Bar]:
             bars.append(Bar(title, _share_of_link(f"{way}-4g-slow", count), 0.95, at_least=True))
         slow = f"{way} slow link, defaults: wall, of awscrt's"
         bars.append(_against(f"{way}-1g-slow", ("awscrt",), "wall", 1.0, slow))
-        for case in (f"{way}-2k-files", f"{way}-2k-files-8"):
+        for mbit in SHARED:
+            for delay in DELAYS:
+                title = f"{way} over {mbit} Mbit/s for all, {delay} ms: wall, of the best fixed number's"
+                bars.append(_against(f"{way}-shared-{mbit}m-{delay}ms", BY_NUMBER, "wall", 1.1, title))
+        for case, times in ((f"{way}-2k-files", 1.4), (f"{way}-2k-files-8", 3)):
             title = f"{case}: times as fast as the better official SDK"
-            bars.append(Bar(title, _times_as_fast(case), 3, at_least=True))
+            bars.append(Bar(title, _times_as_fast(case), times, at_least=True))
         for curve in ("size", "parts"):
             title = f"{way}: time against {'file size' if curve == 'size' else 'parts'}, R²"
             bars.append(Bar(title, _straightness(way, curve), 0.98, at_least=True))

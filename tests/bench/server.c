@@ -1,6 +1,6 @@
 /* An OSS, and S3, that is not the bottleneck: what the contestants of the benchmark talk to.
  *
- *     server [--rate BYTES_PER_SECOND] [--delay MILLISECONDS] [--certificate PEM --key PEM]
+ *     server [--rate BYTES_PER_SECOND] [--shared BYTES_PER_SECOND] [--delay MILLISECONDS] [--certificate PEM --key PEM]
  *
  * Prints its port on loopback. One thread for each connection. The body of a PUT is received into one small buffer,
  * its CRC-64 is computed, and it is dropped: keeping it would measure the memory of the machine. A GET is sent by
@@ -59,7 +59,8 @@ static unsigned last_id;
 static unsigned long long requests[OPERATIONS], refused, moved, limit; /* bytes; 0 is no limit */
 static int connections, most_connections;
 
-static double rate; /* bytes a second for each connection; 0 is no limit */
+static double rate;   /* bytes a second for each connection; 0 is no limit */
+static double shared; /* for all of them together */
 static double delay; /* seconds of a round trip */
 
 typedef struct {
@@ -87,16 +88,35 @@ static void wait_for(double seconds) {
 
 static void round_trip(void) { wait_for(delay); }
 
-/* Waits until the link has moved that many bytes more. What a late wake-up lost is caught up, up to 10 ms of it. */
-static void pace(Connection *connection, size_t size) {
-    if (!rate) return;
-    double time = now();
-    if (connection->ready < time - 0.01) connection->ready = time - 0.01;
-    connection->ready += (double)size / rate;
-    wait_for(connection->ready - time);
+static int is_link(void) { return rate > 0 || shared > 0; }
+
+/* When the bytes will have passed, at that rate; what a late wake-up lost is caught up, up to 10 ms of it. */
+static double passed(double *ready, double time, size_t size, double bytes_a_second) {
+    if (*ready < time - 0.01) *ready = time - 0.01;
+    return *ready += (double)size / bytes_a_second;
 }
 
-static size_t step(void) { return rate ? SHAPED_STEP : BUFFER; }
+/* Waits until the link has moved that many bytes more. */
+static void pace(Connection *connection, size_t size) {
+    static pthread_mutex_t link = PTHREAD_MUTEX_INITIALIZER;
+    static double all_ready;
+    double time = now(), ready = time;
+    if (rate > 0) ready = passed(&connection->ready, time, size, rate);
+    if (shared > 0) {
+        pthread_mutex_lock(&link);
+        double all = passed(&all_ready, time, size, shared);
+        pthread_mutex_unlock(&link);
+        if (all > ready) ready = all;
+    }
+    wait_for(ready - time);
+}
+
+/* As little at once as passes in 20 ms where all share the link, so that it is shared evenly. */
+static size_t step(void) {
+    if (!is_link()) return BUFFER;
+    double most = shared > 0 ? shared / 50 : SHAPED_STEP;
+    return most > SHAPED_STEP ? SHAPED_STEP : most < 1024 ? 1024 : (size_t)most;
+}
 
 /* --- bodies ------------------------------------------------------------------------------------------------------- */
 
@@ -412,7 +432,7 @@ static int send_file(Connection *connection, const char *name, uint64_t start, u
     off_t offset = (off_t)start;
     while (!sent && (uint64_t)offset < stop) {
         size_t most = stop - (uint64_t)offset;
-        if (most > (rate ? SHAPED_STEP : 1 << 20)) most = rate ? SHAPED_STEP : 1 << 20;
+        if (most > (is_link() ? step() : 1 << 20)) most = is_link() ? step() : 1 << 20;
         if (connection->stream.tls) {
             if (most > BUFFER) most = BUFFER;
             ssize_t got = pread(file, connection->buffer, most, offset);
@@ -599,10 +619,13 @@ static void *serve(void *given) {
 static int listen_on_loopback(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0), room = 128 * 1024;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), room = shared > 0 ? 16 * 1024 : 128 * 1024;
     /* A link holds little: what the kernel would take in ahead of the pace would count as sent. */
-    if (rate && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room)) fail("SO_RCVBUF");
-    if (rate && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room)) fail("SO_SNDBUF");
+    if (is_link() && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room)) fail("SO_RCVBUF");
+    if (is_link() && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room)) fail("SO_SNDBUF");
+    /* And its packets are small, so that the client's socket takes in no more than over a real one. */
+    int packet = 1460;
+    if (shared > 0 && setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &packet, sizeof packet)) fail("TCP_MAXSEG");
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) || listen(fd, 512)) fail("listen");
     if (getsockname(fd, (struct sockaddr *)&address, &size)) fail("getsockname");
     printf("%d\n", ntohs(address.sin_port));
@@ -614,6 +637,7 @@ int main(int count_of_options, char **options) {
     const char *certificate = NULL, *key = NULL;
     for (int i = 1; i + 1 < count_of_options; i += 2) {
         if (!strcmp(options[i], "--rate")) rate = atof(options[i + 1]);
+        if (!strcmp(options[i], "--shared")) shared = atof(options[i + 1]);
         if (!strcmp(options[i], "--delay")) delay = atof(options[i + 1]) / 1000;
         if (!strcmp(options[i], "--certificate")) certificate = options[i + 1];
         if (!strcmp(options[i], "--key")) key = options[i + 1];

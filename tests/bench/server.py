@@ -21,15 +21,19 @@ class Link:
     """The way between a contestant and the server.
 
     :param rate: bytes a second for each connection; 0 is loopback as it is
+    :param shared: bytes a second for all connections together; 0 is no limit
     :param delay: milliseconds of a round trip
     """
 
     tls: bool = False
     rate: int = 0
     delay: int = 0
+    shared: int = 0
 
     def __str__(self) -> str:
         way = f"{self.delay} ms and {self.rate / 1e6:g} MB/s a connection" if self.rate else "loopback"
+        if self.shared:
+            way = f"{self.delay} ms and {self.shared / 125_000:g} Mbit/s for all connections"
         return way + (", TLS" if self.tls else "")
 
 
@@ -93,6 +97,7 @@ class Server:
 
     def __init__(self, programs: Programs, link: Link, folder: Path) -> None:
         self._command = [str(programs.server), "--rate", str(link.rate), "--delay", str(link.delay)]
+        self._command += ["--shared", str(link.shared)]
         self.link = link
         self.authority: Path | None = None
         if link.tls:

@@ -117,6 +117,19 @@ def test_ours_and_the_raw_client_move_the_same_bytes(
 
 
 @pytest.mark.parametrize("direction", ["upload", "download"])
+def test_a_link_that_connections_share_moves_no_more_when_they_are_many(
+    programs: Programs, tmp_path: Path, direction: str
+) -> None:
+    link = Link(shared=20 * MIB, delay=5)
+    contestants = tuple(ours(f"c{count}", max_concurrency=count) for count in (2, 8))
+    case = replace(SMALL, direction=direction, contestants=contestants, link=link, size=20 * MIB)
+
+    for run in runs_of(case, programs, tmp_path):
+        assert 0.9 < run["wall"] < 3
+        assert run["moved"] == 20 * MIB
+
+
+@pytest.mark.parametrize("direction", ["upload", "download"])
 def test_a_resumed_transfer_moves_the_other_half_and_a_fresh_one_all(
     programs: Programs, tmp_path: Path, direction: str
 ) -> None:

@@ -63,10 +63,10 @@ def test_it_begins_with_the_first_number() -> None:
     assert Concurrency(2, 32).wanted == 2
 
 
-@given(rate=st.floats(0.25 * MBIT, 100 * MBIT), ramp=st.floats(0.05, 1.5))
-@settings(deadline=None, max_examples=20)
+@given(rate=st.floats(-2, 13.3).map(lambda power: 2**power * MBIT), ramp=st.floats(0.05, 1.5))
+@settings(deadline=None, max_examples=30)
 def test_on_a_link_that_one_connection_fills_none_gets_too_little_to_go_on(rate: float, ramp: float) -> None:
-    """Whatever the link carries, each connection sends what the wire wants to see sent before it times out."""
+    """From 0.25 Mbit/s to 10 Gbit/s, each connection sends what the wire wants to see sent before it times out."""
     link, concurrency = Link(rate, ramp=ramp), Concurrency(FIRST, MOST)
     most = 0
 
@@ -167,3 +167,60 @@ def test_a_number_that_was_given_is_never_exceeded_and_is_there_at_once() -> Non
     link.run(concurrency, 60)
 
     assert concurrency.wanted == 16
+
+
+@given(tasks=st.integers(2, 16), each=st.floats(1.1 * MBIT, 20 * MBIT))
+@settings(deadline=None, max_examples=10)
+def test_tasks_that_share_a_link_leave_each_other_enough_to_go_on(tasks: int, each: float) -> None:
+    """Mapped tasks know nothing of each other; what 1.1 Mbit/s carries for one, 18 carry for 16."""
+    links = [Link(0, now=1.0 + number / 7) for number in range(tasks)]
+    crews = [Concurrency(FIRST, MOST) for _ in range(tasks)]
+
+    for _ in range(int(600 / TICK)):
+        connections = sum(crew.wanted for crew in crews)
+        for link, crew in zip(links, crews, strict=True):
+            link.rate = tasks * each * crew.wanted / connections
+            link.step(crew)
+        assert tasks * each / connections * SEND_TIMEOUT > SENT_AT_ONCE
+
+    assert sum(link.moved for link in links) >= 0.9 * tasks * each * 600
+
+
+@pytest.mark.parametrize("enough", [1, 4, 12, 25])
+def test_where_more_than_so_many_are_refused_it_stays_near_that_number(enough: int) -> None:
+    link, concurrency = Link(1e12, each=2_000_000), Concurrency(FIRST, MOST)
+    numbers: list[int] = []
+
+    def refuse() -> bool:
+        link.retries += concurrency.wanted > enough
+        numbers.append(concurrency.wanted)
+        return False
+
+    link.run(concurrency, 120, until=refuse)
+    numbers.clear()
+    link.run(concurrency, 1_200, until=refuse)
+
+    assert sum(number > enough for number in numbers) < 0.05 * len(numbers)
+    assert sum(numbers) / len(numbers) >= 0.5 * enough
+
+
+def test_what_begins_anew_is_not_compared_with_what_was_before() -> None:
+    link, concurrency = Link(1e12, each=500_000), Concurrency(FIRST, MOST)
+    link.run(concurrency, 12)
+    number = concurrency.wanted
+    assert FIRST < number < MOST
+
+    concurrency.begin(link.now, used=link.used)
+    concurrency.look(link.now + 5, moved=0, used=link.used)
+
+    assert concurrency.wanted == number
+
+
+def test_no_more_are_wanted_than_the_machine_can_start() -> None:
+    link, concurrency = Link(1e12, each=30e6), Concurrency(FIRST, MOST)
+    link.run(concurrency, 5)
+
+    concurrency.limit(9)
+    link.run(concurrency, 5)
+
+    assert concurrency.wanted == 9

@@ -167,6 +167,18 @@ def test_workers_become_more_only_where_no_number_and_no_bandwidth_is_given(
     assert (config.first_workers, config.most_workers) == (first, most)
 
 
+def test_a_stall_timeout_that_is_short_leaves_fewer_workers_to_share_the_bandwidth() -> None:
+    config = TransferConfig(max_bandwidth="100KiB", stall_timeout=4)
+
+    assert config.most_workers == 3
+    assert (config.rate_per_worker(100) or 0) * 4 >= 2 * 64 * KIB
+
+
+def test_a_bandwidth_that_would_stall_is_refused_with_the_least_one_that_does_not() -> None:
+    with pytest.raises(ArgumentError, match=r"max_bandwidth=8192: with stall_timeout=5 give at least 26214 bytes"):
+        TransferConfig(max_bandwidth="8KiB", stall_timeout=5)
+
+
 def test_a_config_is_a_value() -> None:
     config = TransferConfig()
 
