@@ -16,17 +16,17 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from airflow_provider_ossresume.transfer.concurrency import SAMPLE, Concurrency
+from airflow_provider_ossresume.transfer.outcomes import Outcome, finished, raising, rest_of, work
 from airflow_provider_ossresume.transfer.stop import Stop
+from airflow_provider_ossresume.transfer.turns import Turns
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-Outcome = Callable[[], R]  # returns the result or raises the error
 
 TICK = 0.25  # seconds; on_kill must end a try in under 5
 LOOK = 0.05  # seconds between two looks while more workers may be due
@@ -72,11 +72,10 @@ class Crew:
         self._concurrency = Concurrency(workers, most or workers)
         self._threads: list[threading.Thread] = []
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._turns: SimpleQueue[None] = SimpleQueue()
-        self._turn_count = 0
-        self._withdrawn: deque[None] = deque()  # turns that end when they are given back; its methods are atomic
-        self._overloads: deque[None] = deque()
+        self._turns = Turns()
+        self._overloads: deque[None] = deque()  # its methods are atomic
         self._started = self._finished = self._moved_before = 0  # in the present run
+        _, self._failed_before = traffic()
         self._grace_ends: float | None = None
 
     def __enter__(self) -> Crew:
@@ -107,7 +106,7 @@ class Crew:
         give_up_at = math.inf
         under_way = 0
         for item in items:
-            self._work.put(partial(_work, function, item, done, failed))
+            self._work.put(partial(work, function, item, done, failed))
             under_way += 1
         self._begin(under_way)
         while under_way and time.monotonic() < give_up_at:
@@ -121,8 +120,8 @@ class Crew:
                 self._adapt(under_way)
             except BaseException as error:  # raised when what is finished has been taken
                 self._wind_up()
-                end: Outcome[R] = partial(_raise, error)
-                yield from _finished([end, *taken, *_rest_of(done)])
+                end: Outcome[R] = partial(raising, error)
+                yield from finished([end, *taken, *rest_of(done)])
             for outcome in taken:
                 under_way -= 1
                 self._finished += 1
@@ -131,11 +130,11 @@ class Crew:
                 except BaseException as error:  # raised below
                     results = []
                     if not failure:
-                        failure = partial(_raise, error)
+                        failure = partial(raising, error)
                         give_up_at = time.monotonic() + FINISHING
                 yield from results
         if failure:
-            yield from _finished([failure, *_rest_of(done)])
+            yield from finished([failure, *rest_of(done)])
 
     def call(self, function: Callable[[], R]) -> R:
         """Return ``function()``, called in a worker."""
@@ -165,11 +164,11 @@ class Crew:
 
         :raises TransferStopped: as soon as the stop is given
         """
-        self._give_back_turn()
+        self._turns.give_back()
         try:
             self.stop.wait(seconds)
         finally:
-            self._turns.get()
+            self._turns.take()
 
     def slow_down(self) -> None:
         """OSS delays requests or refuses them as too many: want fewer workers. Any thread may say so."""
@@ -190,7 +189,7 @@ class Crew:
     def _adapt(self, under_way: int) -> None:
         now = time.monotonic()
         moved, failed = self._traffic()
-        self._concurrency.shrink(now, failed=failed + len(self._overloads))
+        self._concurrency.shrink(now, failed=failed - self._failed_before + len(self._overloads))
         if under_way >= self.wanted:  # else some have nothing to do, and the others cannot tell what the link can
             # Where no bytes are counted, as when OSS copies, the finished items tell.
             moved = moved - self._moved_before or self._finished * SAMPLE
@@ -199,10 +198,7 @@ class Crew:
 
     def _provide(self, under_way: int) -> None:
         """Have as many turns as workers are wanted, and a thread for each, unless it had nothing to do."""
-        for _ in range(self._turn_count, self.wanted):
-            self._add_turn()
-        self._withdrawn.extend([None] * (self._turn_count - self.wanted))
-        self._turn_count = self.wanted
+        self._turns.provide(self.wanted)
         while self._started < min(self.wanted, under_way):
             thread = threading.Thread(target=self._serve, name=f"ossresume-{self._started}", daemon=True)
             try:
@@ -216,24 +212,16 @@ class Crew:
             self._threads.append(thread)
             self._started += 1
 
-    def _add_turn(self) -> None:
-        try:
-            self._withdrawn.pop()
-        except IndexError:
-            self._turns.put(None)
-
-    _give_back_turn = _add_turn  # one that was withdrawn ends with it
-
     def _serve(self) -> None:
         """Do what is queued until nothing is left, which is never queued later."""
         with suppress(Empty):
             while True:
-                work = self._work.get_nowait()
-                self._turns.get()
+                do = self._work.get_nowait()
+                self._turns.take()
                 if self.stop.is_given:  # nothing is begun any more
                     return
-                work()
-                self._give_back_turn()
+                do()
+                self._turns.give_back()
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -247,8 +235,7 @@ class Crew:
 
     def _stop(self) -> None:
         self.stop.give()
-        for _ in self._threads:  # wakes those that wait
-            self._turns.put(None)
+        self._turns.wake(len(self._threads))
 
 
 class Deadline:
@@ -260,40 +247,3 @@ class Deadline:
     def __call__(self) -> None:
         if time.monotonic() > self._ends:
             raise TimeoutError("it took too long")
-
-
-def _finished(outcomes: Iterable[Outcome[R] | None]) -> Iterator[R]:
-    """Yield what is finished, so that a failure or a stop drops nothing of it; then raise the first error."""
-    errors = []
-    for outcome in filter(None, outcomes):
-        try:
-            result = outcome()
-        except BaseException as error:  # raised below, when what is finished has been taken
-            errors.append(error)
-        else:
-            yield result
-    if errors:
-        raise errors[0]
-
-
-def _rest_of(done: SimpleQueue[Outcome[R] | None]) -> Iterator[Outcome[R] | None]:
-    with suppress(Empty):
-        while True:
-            yield done.get_nowait()
-
-
-def _work(function: Callable[[T], R], item: T, done: SimpleQueue[Outcome[R] | None], failed: threading.Event) -> None:
-    if failed.is_set():
-        done.put(None)
-        return
-    try:
-        result = function(item)
-    except BaseException as error:  # whatever it is, the iterating thread raises it
-        failed.set()
-        done.put(partial(_raise, error))
-    else:
-        done.put(lambda: result)
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error

@@ -203,8 +203,8 @@ def test_a_worker_that_waits_to_try_again_lends_its_turn() -> None:
         return number
 
     traffic = Traffic(0)
-    traffic.failed = 1  # so that there is one turn for both workers
     with Crew(workers=2, tick=lambda: None, traffic=traffic) as crew:
+        traffic.failed = 1  # so that there is one turn for both workers
         assert sorted(crew.run(work, [1, 2, 3])) == [1, 2, 3]
         assert crew.wanted == 1
 
@@ -228,11 +228,21 @@ def test_one_that_waits_for_its_turn_hears_the_stop() -> None:
             raise Ended
 
     traffic = Traffic(0)
-    traffic.failed = 1
-    with pytest.raises(Ended), Crew(workers=2, tick=tick, traffic=traffic) as crew:
-        list(crew.run(work, [1, 2]))
+    with Crew(workers=2, tick=tick, traffic=traffic) as crew:
+        traffic.failed = 1
+        with pytest.raises(Ended):
+            list(crew.run(work, [1, 2]))
 
     assert ended.wait(LONG)
+
+
+def test_attempts_that_failed_before_a_crew_was_made_are_not_its_own() -> None:
+    traffic = Traffic(0)
+    traffic.failed = 3
+    with Crew(workers=2, tick=lambda: None, traffic=traffic) as crew:
+        list(crew.run(str, range(10)))
+
+        assert crew.wanted == 2
 
 
 def test_an_overload_that_anybody_tells_halves_the_workers() -> None:
