@@ -273,7 +273,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 if policy == "skip_if_same":
                     log.info("%s holds the object's bytes already, skipped", path)
                     return "skipped", meta, crc
-        if policy == "fail":
+        if policy == "fail" and os.path.lexists(path):  # it may have gone meanwhile
             raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids to overwrite it")
         return None
 
