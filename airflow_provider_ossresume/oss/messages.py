@@ -165,7 +165,8 @@ def read_objects(body: bytes) -> ObjectsPage:
         for node in root.all("Contents")
     ]
     prefixes = [root.decoded(node.required("Prefix")) for node in root.all("CommonPrefixes")]
-    return ObjectsPage(objects, prefixes, root.required("NextContinuationToken") if root.is_truncated else None)
+    token = root.decoded(root.required("NextContinuationToken")) if root.is_truncated else None
+    return ObjectsPage(objects, prefixes, token)
 
 
 def read_deleted(body: bytes) -> list[str]:
@@ -240,7 +241,7 @@ class _Node:
         return int(text) if text else None
 
     def decoded(self, text: str) -> str:
-        """Return a key or prefix as it really is: OSS percent-encodes it where ``encoding-type=url`` was asked for."""
+        """Return a key, prefix or token as it really is: with ``encoding-type=url`` OSS percent-encodes them."""
         return unquote(text) if self.text("EncodingType") == "url" else text
 
     @property
