@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, UploadCheckpoint
+from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
 from airflow_provider_ossresume.model.parts import Part, PartPlan
 
@@ -90,7 +91,7 @@ def decide_download(
         return Begin("there is no checkpoint")
     if not isinstance(checkpoint, DownloadCheckpoint) or not is_download_of(checkpoint, target, part_file):
         return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
-    if checkpoint.etag != meta.etag:
+    if not same_etag(checkpoint.etag, meta.etag):
         return Restart(f"the object on OSS changed: its ETag was {checkpoint.etag}, is {meta.etag}", checkpoint)
     if checkpoint.start != start:
         return Restart(f"the range that is wanted began at byte {checkpoint.start}, begins at {start}", checkpoint)

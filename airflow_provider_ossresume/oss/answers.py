@@ -7,8 +7,8 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from urllib3.exceptions import ConnectTimeoutError, ProxyError
@@ -27,6 +27,7 @@ from airflow_provider_ossresume.errors import (
     PreconditionFailed,
     ServiceError,
 )
+from airflow_provider_ossresume.model.etags import read_etag, same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.connections import Answer
@@ -37,6 +38,7 @@ T = TypeVar("T")
 
 MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
 MAX_XML_BYTES = 8 * 2**20  # a page of 1,000 keys of 1,023 bytes, percent-encoded, has under 5 MiB
+MAX_SKIPPED = 16 * 2**20  # bytes read in vain of an object that came whole; what comes by one request by default
 MAX_SHOWN = 1_000  # characters of one text of an answer that an error shows
 
 
@@ -120,11 +122,19 @@ def nothing(answer: Answer) -> None:
     """That it is a success is all that such an answer says."""
 
 
-def object_meta(answer: Answer, *, size: int, etag: str | None = None) -> ObjectMeta:
+def object_meta(call: Call, answer: Answer, *, size: int, etag: str = "") -> ObjectMeta:
+    """Return what the headers say of an object.
+
+    :param etag: where the answer's body tells it
+    :raises BadAnswer: when there is none: such an answer is not OSS's, or half of one
+    """
     headers = {name: _decoded(value) for name, value in answer.fields.items()}
+    etag = etag or read_etag(headers.get("etag"))
+    if not etag:
+        raise call.bad_answer("the answer has no ETag")
     return ObjectMeta(
         size=size,
-        etag=etag or headers.get("etag", "").strip('"'),
+        etag=etag,
         crc64=_number(headers.get("x-oss-hash-crc64ecma")),
         last_modified=messages.read_http_date(headers.get("last-modified")),
         content_type=headers.get("content-type"),
@@ -148,29 +158,106 @@ def _decoded(value: str) -> str:
 
 
 def stored_object(call: Call, answer: Answer, body: Body) -> ObjectMeta:
-    stored = object_meta(answer, size=body.size)
+    stored = object_meta(call, answer, size=body.size)
     sent = body.crc64()
     if sent is not None and stored.crc64 is not None and sent != stored.crc64:
         raise IntegrityError(f"{call}: OSS stored bytes with CRC-64 {stored.crc64}, sent were {sent}")
-    if not stored.etag:
-        raise call.bad_answer("the answer has no ETag")
     return stored
 
 
-def check_content_range(call: Call, answer: Answer, start: int, stop: int, *, may_end_before: bool) -> int:
-    """Return where the bytes stop that an answer to a range brings: at ``stop``, or before it at the object's end."""
+@dataclass(frozen=True)
+class Delivery:
+    """What the answer to a GET brings: of its body, the bytes ``[start, stop)`` are those that were asked for.
+
+    :ivar meta: of the whole object
+    """
+
+    meta: ObjectMeta
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+    def wanted(self, pieces: Iterable[memoryview]) -> Iterator[memoryview]:
+        """Yield of the body's pieces what was asked for; the rest behind it is not read."""
+        at = 0
+        for piece in pieces:
+            if data := piece[max(0, self.start - at) : max(0, self.stop - at)]:
+                yield data
+            at += len(piece)
+            if at >= self.stop:
+                break
+
+
+def delivery(
+    call: Call,
+    answer: Answer,
+    start: int,
+    stop: int | None,
+    *,
+    may_end_before: bool = False,
+    etag: str | None = None,
+    total: int | None = None,
+) -> Delivery:
+    """Return what an answer to a GET brings of the bytes ``[start, stop)``, or of the whole object without a stop.
+
+    A peer that ignores ranges sends the object whole. That is taken where it costs little: few bytes stand before
+    those that are wanted, and what follows them is not read.
+
+    :param etag, total: those that the object must still have; who answers may have dropped If-Match
+    :raises PreconditionFailed: when it has others, so that bytes of two objects never get mixed
+    :raises BadAnswer: when it is about other bytes
+    """
+    if stop is None:
+        found = Delivery(object_meta(call, answer, size=content_length(call, answer)), start, 0)
+        found = replace(found, stop=found.meta.size)
+    elif answer.status == 200:
+        size = content_length(call, answer)
+        end = min(stop, size) if may_end_before else stop
+        if start > MAX_SKIPPED or not start < end <= size:
+            raise _ignores_ranges(call, size)
+        found = Delivery(object_meta(call, answer, size=size), start, end)
+    else:
+        first, end, size = _content_range(call, answer, start, stop, may_end_before=may_end_before)
+        found = Delivery(object_meta(call, answer, size=size), 0, end - first)
+    if etag is not None and not same_etag(found.meta.etag, etag):
+        raise _changed(call, answer, f"its ETag was {etag}, is {found.meta.etag}")
+    if total is not None and found.meta.size != total:
+        raise _changed(call, answer, f"it had {total} bytes, has {found.meta.size}")
+    return found
+
+
+def _content_range(call: Call, answer: Answer, start: int, stop: int, *, may_end_before: bool) -> tuple[int, int, int]:
     said = answer.fields.get("content-range", "")
     match = re.fullmatch(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20})", said.strip())
-    if match and may_end_before:
-        stop = min(stop, int(match[3]))
-    if not match or (int(match[1]), int(match[2])) != (start, stop - 1):
+    first, last, size = map(int, match.groups()) if match else (0, 0, 0)
+    end = min(stop, size) if may_end_before else stop
+    if not match or (first, last) != (start, end - 1) or last >= size:
         raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, was answered Content-Range {shown(said)!r}")
-    return stop
+    return first, end, size
 
 
-def total_size(answer: Answer) -> int:
-    total = answer.fields.get("content-range", "").rpartition("/")[2] or answer.fields.get("content-length", "")
-    return _number(total) or 0
+def _changed(call: Call, answer: Answer, what: str) -> PreconditionFailed:
+    return PreconditionFailed(
+        operation=call.operation,
+        target=call.target,
+        status=412,
+        code="PreconditionFailed",
+        detail=shown(f"the object changed: {what}"),
+        request_id=shown(answer.fields.get("x-oss-request-id", "")),
+    )
+
+
+def _ignores_ranges(call: Call, size: int) -> BadAnswer:
+    error = call.bad_answer(
+        f"asked for {call.headers['Range']}, was answered 200 with the whole object of {size} bytes: who answered "
+        "ignores Range, as some CDNs and proxies do; set OSS's own endpoint, switch ranges on there, or raise "
+        "multipart_threshold above the object's size, so that it comes by one request"
+    )
+    error.retryable = False  # who does not know ranges does not know them the next time
+    return error
 
 
 def content_length(call: Call, answer: Answer) -> int:
@@ -195,14 +282,7 @@ def read_error(call: Call, answer: Answer, pieces: Iterable[bytes]) -> ServiceEr
 
 def not_what_was_asked_for(call: Call, answer: Answer) -> BadAnswer:
     """Return the error for an answer that is a success, but not the one that was asked for."""
-    if answer.status != 200 or "Range" not in call.headers:
-        return call.bad_answer(f"was answered {answer.status}")
-    error = call.bad_answer(
-        f"asked for {call.headers['Range']}, was answered 200 with the whole object: who answered ignores Range, as "
-        "some CDNs and proxies do; set OSS's own endpoint, or switch ranges on there"
-    )
-    error.retryable = False  # who does not know ranges does not know them the next time
-    return error
+    return call.bad_answer(f"was answered {answer.status}")
 
 
 def connection_failed(call: Call, error: Exception, endpoint: Endpoint) -> ConnectionFailed:

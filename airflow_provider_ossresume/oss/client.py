@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, RequestError, ServiceError
+from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import (
     ListedObject,
@@ -155,39 +156,41 @@ class OssClient:
         stop: int | None = None,
         may_end_before: bool = False,
         if_match: str | None = None,
+        total: int | None = None,
     ) -> ObjectMeta:
         """Write the object's bytes ``[start, stop)`` to the sink; the whole object when ``stop`` is None.
 
         :param may_end_before: the object may have less than ``stop`` bytes; then those that it has are written
-        :param if_match: the ETag that the object must still have
-        :raises PreconditionFailed: when it has another one
+        :param if_match, total: the ETag and the size that the object must still have
+        :raises PreconditionFailed: when it has others
         :raises InvalidRange: when it has no more than ``start`` bytes
         """
         headers: dict[str, str] = {}
         if stop is not None:
             # Without "standard" OSS answers a range that ends behind the object with the whole object.
             headers |= {"Range": f"bytes={start}-{stop - 1}", "x-oss-range-behavior": "standard"}
-        if if_match is not None:
-            headers["If-Match"] = f'"{if_match}"'
+        if if_match is not None and (condition := etags.if_match(if_match)):
+            headers["If-Match"] = condition
         call = Call(
             "GetObject", "GET", target.bucket, target.key, _version_query(target), headers,
-            success=(200,) if stop is None else (206,),
+            success=(200,) if stop is None else (200, 206),
         )  # fmt: skip
 
         def read(answer: Answer) -> ObjectMeta:
-            size = None
-            if stop is not None:
-                size = answers.check_content_range(call, answer, start, stop, may_end_before=may_end_before) - start
+            found = answers.delivery(
+                call, answer, start, stop, may_end_before=may_end_before, etag=if_match, total=total
+            )
             sink.open()
             received = 0
-            for data in self._object_pieces(call, answer, sink.piece_size):
+            pieces = self._object_pieces(call, answer, sink.piece_size)
+            for data in found.wanted(pieces) if answer.status == 200 else pieces:
                 received += len(data)
-                if size is not None and received > size:
-                    raise call.bad_answer(f"asked for {size} bytes, more came")
+                if received > found.size:
+                    raise call.bad_answer(f"asked for {found.size} bytes, more came")
                 sink.write(data)
-            if size is not None and received < size:
-                raise call.failed(f"asked for {size} bytes, {received} came")
-            return answers.object_meta(answer, size=answers.total_size(answer))
+            if received < found.size:
+                raise call.failed(f"asked for {found.size} bytes, {received} came")
+            return found.meta
 
         return self._exchange(call, read)
 
@@ -195,7 +198,7 @@ class OssClient:
         """:raises NoSuchKey: when there is no such object"""
         call = Call("HeadObject", "HEAD", target.bucket, target.key, _version_query(target))
         return self._exchange(
-            call, lambda answer: answers.object_meta(answer, size=answers.content_length(call, answer))
+            call, lambda answer: answers.object_meta(call, answer, size=answers.content_length(call, answer))
         )
 
     def delete_object(self, target: ObjectRef) -> None:
@@ -255,7 +258,7 @@ class OssClient:
 
         def read(answer: Answer) -> UploadedPart:
             stored = answers.stored_object(call, answer, body)
-            return UploadedPart(number, stored.etag, body.size, body.crc64())
+            return UploadedPart(number, etags.opaque(stored.etag), body.size, body.crc64())
 
         return self._exchange(call, read)
 
@@ -312,7 +315,7 @@ class OssClient:
 
         def read(answer: Answer) -> ObjectMeta:
             etag = self._read_xml(call, answer, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
-            return answers.object_meta(answer, size=sum(part.size for part in parts), etag=etag)
+            return answers.object_meta(call, answer, size=sum(part.size for part in parts), etag=etag)
 
         return self._exchange(call, read)
 

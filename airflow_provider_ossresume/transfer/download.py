@@ -66,6 +66,7 @@ class DownloadClient(Protocol):
         stop: int | None = None,
         may_end_before: bool = False,
         if_match: str | None = None,
+        total: int | None = None,
     ) -> ObjectMeta: ...
 
 
@@ -137,6 +138,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             check_replaceable(path)  # before anything is asked of OSS
         stopwatch = Stopwatch(self._target, str(path))
         self._checkpointer.is_ours = partial(self._is_ours, self._part_path(path).name)
+        self._total: int | None = None  # the whole object's size
         self._fetched: dict[Part, int] = {}  # what workers have finished since the last beginning, with its CRC-64
         try:
             settled = self._download_or_restart(path)
@@ -171,6 +173,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
             size = self._beginning_size(path, stored)
             meta, beginning = pool.call(lambda: self._look(pool, size))
+            self._total = meta.size
             meta = self._slice_of(meta)
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
             may_be_ours = self._options.earlier_try if stored is None else not part_path.exists()
@@ -413,7 +416,12 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             first, stop = sink.missing
             if first < stop:
                 self._oss.get_object(
-                    self._target, sink, start=start + first, stop=start + stop, if_match=checkpoint.etag
+                    self._target,
+                    sink,
+                    start=start + first,
+                    stop=start + stop,
+                    if_match=checkpoint.etag,
+                    total=self._total,
                 )
             else:
                 sink.open()

@@ -227,6 +227,7 @@ class Client:
         stop: int | None = None,
         may_end_before: bool = False,
         if_match: str | None = None,
+        total: int | None = None,
     ) -> ObjectMeta:
         first_attempt = itertools.count(1)
 
