@@ -348,6 +348,8 @@ _PERMISSIONS: Mapping[str, str] = {
     "PutObject": "oss:PutObject",
     "GetObject": "oss:GetObject",
     "HeadObject": "oss:GetObject",
+    "GetObjectAcl": "oss:GetObjectAcl",
+    "GetObjectTagging": "oss:GetObjectTagging",
     "DeleteObject": "oss:DeleteObject",
     "DeleteMultipleObjects": "oss:DeleteObject",
     "CopyObject": "oss:GetObject on the source and oss:PutObject on the target",

@@ -201,6 +201,16 @@ class OssClient:
             call, lambda answer: answers.object_meta(call, answer, size=answers.content_length(call, answer))
         )
 
+    def get_object_acl(self, target: ObjectRef) -> str:
+        """Return the object's ACL, ``default`` for its bucket's."""
+        call = Call("GetObjectAcl", "GET", target.bucket, target.key, {"acl": "", **_version_query(target)})
+        return self._exchange_xml(call, messages.read_acl)
+
+    def get_object_tagging(self, target: ObjectRef) -> dict[str, str]:
+        """Return the object's tags."""
+        call = Call("GetObjectTagging", "GET", target.bucket, target.key, {"tagging": "", **_version_query(target)})
+        return self._exchange_xml(call, messages.read_tags)
+
     def delete_object(self, target: ObjectRef) -> None:
         """Delete an object; one that does not exist counts as deleted."""
         self._exchange(Call("DeleteObject", "DELETE", target.bucket, target.key, success=(204,)), answers.nothing)

@@ -174,6 +174,19 @@ def read_deleted(body: bytes) -> list[str]:
     return [root.decoded(node.required("Key")) for node in root.all("Deleted")]
 
 
+def read_acl(body: bytes) -> str:
+    """Return the ACL of an object; ``default`` stands for its bucket's."""
+    grants = [node.required("Grant") for node in _root(body, "AccessControlPolicy").all("AccessControlList")]
+    if len(grants) != 1:
+        raise MalformedXML("AccessControlPolicy has no AccessControlList")
+    return grants[0]
+
+
+def read_tags(body: bytes) -> dict[str, str]:
+    sets = _root(body, "Tagging").all("TagSet")
+    return {node.required("Key"): node.text("Value") for tags in sets for node in tags.all("Tag")}
+
+
 def read_bucket_info(body: bytes) -> BucketInfo:
     bucket = next(_root(body, "BucketInfo").all("Bucket"), None)
     if bucket is None:

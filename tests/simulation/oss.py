@@ -207,6 +207,12 @@ class Client:
 
         return self._exchange("head", effect)
 
+    def get_object_acl(self, target: ObjectRef) -> str:
+        return self._exchange("acl", lambda: "default")
+
+    def get_object_tagging(self, target: ObjectRef) -> dict[str, str]:
+        return self._exchange("tagging", dict[str, str])
+
     def put_object(self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None) -> ObjectMeta:
         digest = body.content_md5()
 
