@@ -9,7 +9,7 @@
     │   ├── BadAnswer                      an answer that is not OSS's protocol
     │   └── ServiceError                   OSS answered with an error
     │       └── AccessDenied, NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed,
-    │           AlreadyExists, InvalidPart, InvalidRange
+    │           AlreadyExists, InvalidPart, InvalidRange, CallbackFailed
     ├── TransferError                      the bytes could not be moved or proven
     │   ├── IntegrityError                 a CRC-64 or a size differs
     │   ├── SourceChanged                  the local file changed while it was read
@@ -200,6 +200,10 @@ class InvalidPart(ServiceError):
 
 class InvalidRange(ServiceError):
     """416: the object is shorter than what was asked for."""
+
+
+class CallbackFailed(ServiceError):
+    """203: the object is stored, but the callback that the upload asked for failed. OSS does not call again."""
 
 
 class TransferError(OSSResumeError):

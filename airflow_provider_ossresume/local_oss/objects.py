@@ -14,6 +14,7 @@ from airflow_provider_ossresume.local_oss.answers import (
     xml_answer,
     xml_date,
 )
+from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import (
@@ -59,11 +60,12 @@ def put_object(service: Service, request: Incoming) -> Answer:
             raise invalid_argument(name, request.query[name], message="uploadId and partNumber belong together.")
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
     service.storage.check_overwrite(bucket, key, forbidden=forbidden)  # before gigabytes are read
-    headers = kept_headers(request.headers)
+    headers, callback = kept_headers(request.headers), callback_of(request)
     content = receive(service, request)
     stored = StoredObject(key, content, content.md5, "Normal", headers, service.clock())
     service.storage.put(bucket, stored, forbid_overwrite=forbidden)
-    return Answer(200, {**_proof(stored), "Content-MD5": content_md5(content)})
+    answer = Answer(200, {**_proof(stored), "Content-MD5": content_md5(content)})
+    return called_back(callback, bucket, stored, answer)
 
 
 def get_object(service: Service, request: Incoming) -> Answer:

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from urllib3.exceptions import ConnectTimeoutError, ProxyError
@@ -17,6 +18,7 @@ from airflow_provider_ossresume.errors import (
     AccessDenied,
     AlreadyExists,
     BadAnswer,
+    CallbackFailed,
     ConnectionFailed,
     IntegrityError,
     InvalidPart,
@@ -25,6 +27,7 @@ from airflow_provider_ossresume.errors import (
     NoSuchKey,
     NoSuchUpload,
     PreconditionFailed,
+    RequestError,
     ServiceError,
 )
 from airflow_provider_ossresume.model.etags import read_etag, same_etag
@@ -79,6 +82,11 @@ class Call:
         part = self.query.get("partNumber")
         return ObjectRef(self.bucket, self.key).uri + (f" part {part}" if part else "")
 
+    @property
+    def has_callback(self) -> bool:
+        """True when OSS is to call an application's server, whose answer then takes the place of OSS's body."""
+        return any(name.lower() == "x-oss-callback" for name in self.headers)
+
     def __str__(self) -> str:
         return f"{self.operation} {self.target}"
 
@@ -130,7 +138,7 @@ def object_meta(call: Call, answer: Answer, *, size: int, etag: str = "") -> Obj
     """
     headers = {name: _decoded(value) for name, value in answer.fields.items()}
     etag = etag or read_etag(headers.get("etag"))
-    if not etag:
+    if not etag and not call.has_callback:  # which would be made once more
         raise call.bad_answer("the answer has no ETag")
     return ObjectMeta(
         size=size,
@@ -163,6 +171,17 @@ def stored_object(call: Call, answer: Answer, body: Body) -> ObjectMeta:
     if sent is not None and stored.crc64 is not None and sent != stored.crc64:
         raise IntegrityError(f"{call}: OSS stored bytes with CRC-64 {stored.crc64}, sent were {sent}")
     return stored
+
+
+def completed_object(call: Call, answer: Answer, pieces: Iterable[bytes], *, size: int) -> ObjectMeta:
+    """Return the object that a Complete has made."""
+    try:
+        etag = read_xml(call, answer, pieces, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
+    except BadAnswer:
+        if not call.has_callback:
+            raise
+        etag = ""  # these are the callback server's words; the ETag is in the headers
+    return object_meta(call, answer, size=size, etag=etag)
 
 
 @dataclass(frozen=True)
@@ -280,8 +299,10 @@ def read_error(call: Call, answer: Answer, pieces: Iterable[bytes]) -> ServiceEr
     return _service_error(call, answer, messages.read_error(_error_body(answer, pieces)), status=answer.status)
 
 
-def not_what_was_asked_for(call: Call, answer: Answer) -> BadAnswer:
+def not_what_was_asked_for(call: Call, answer: Answer, pieces: Iterable[bytes]) -> RequestError:
     """Return the error for an answer that is a success, but not the one that was asked for."""
+    if answer.status == 203 and call.has_callback:
+        return read_error(call, answer, pieces)
     return call.bad_answer(f"was answered {answer.status}")
 
 
@@ -330,8 +351,10 @@ _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
     "FileAlreadyExists": AlreadyExists,
     "InvalidPart": InvalidPart,
     "InvalidRange": InvalidRange,
+    "CallbackFailed": CallbackFailed,
 }
 _ERRORS_BY_STATUS: Mapping[int, type[ServiceError]] = {
+    203: CallbackFailed,
     401: AccessDenied,
     403: AccessDenied,
     412: PreconditionFailed,
@@ -373,6 +396,8 @@ _HINTS_BY_CODE: Mapping[str, str] = {
     "AccessKeyIdAndSecurityTokenNotMatch": "the STS token does not fit the Access Key ID",
     "RequestTimeTooSkewed": "set this worker's clock; it is over 15 minutes away from OSS's",
     "NoSuchBucket": "check the bucket's name and that the endpoint is of its region",
+    "CallbackFailed": "the object is stored, and OSS does not call again: tell the callback server of it yourself, and "
+    "see why it did not answer 200 with JSON within 5 seconds",
     "FileAlreadyExists": "the object exists and may not be overwritten",
     "FileImmutable": "the bucket's retention policy (WORM) protects the object; choose another key",
     "InvalidObjectState": "the object is archived: restore it first (RestoreObject, in the console or with ossutil), "

@@ -324,8 +324,8 @@ class OssClient:
         )  # fmt: skip
 
         def read(answer: Answer) -> ObjectMeta:
-            etag = self._read_xml(call, answer, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
-            return answers.object_meta(call, answer, size=sum(part.size for part in parts), etag=etag)
+            size = sum(part.size for part in parts)
+            return answers.completed_object(call, answer, self._pieces(call, answer), size=size)
 
         return self._exchange(call, read)
 
@@ -446,7 +446,7 @@ class OssClient:
                 "%s: %s %s [request id %s]", call, answer.status, answer.reason, answer.fields.get("x-oss-request-id")
             )
             if answer.status not in call.success and answer.status < 300:
-                raise answers.not_what_was_asked_for(call, answer)
+                raise answers.not_what_was_asked_for(call, answer, self._pieces(call, answer))
             if answer.status not in call.success:
                 raise self._error(call, answer, credentials, clock_offset)
             result = read(answer)
