@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
+from urllib.parse import unquote
 
 from urllib3.exceptions import ConnectTimeoutError, ProxyError
 
@@ -81,6 +82,12 @@ class Call:
             return f"oss://{self.bucket}"
         part = self.query.get("partNumber")
         return ObjectRef(self.bucket, self.key).uri + (f" part {part}" if part else "")
+
+    @property
+    def copy_source(self) -> str:
+        """What a copy is made of; empty for anything else."""
+        path = next((value for name, value in self.headers.items() if name.lower() == "x-oss-copy-source"), "")
+        return f"oss:/{unquote(path.partition('?')[0])}" if path else ""
 
     @property
     def has_callback(self) -> bool:
@@ -319,9 +326,10 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
     is_of_oss = bool(said.code) or any(name.startswith("x-oss-") for name in headers)
     code = said.code or ("NoSuchKey" if status == 404 and call.method == "HEAD" and is_of_oss else "")
     date = messages.read_http_date(headers.get("date"))
-    return _error_class(status, code)(
+    kind = _error_class(status, code)
+    return kind(
         operation=call.operation,
-        target=call.target,
+        target=call.copy_source if kind is NoSuchKey and call.copy_source else call.target,
         status=status,
         code=shown(code),
         detail=shown(said.message),
@@ -331,6 +339,7 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
         hint=_hint(call, answer, said, code) if is_of_oss else _hint_of_other(answer),
         server_time=date.timestamp() if date else None,
         retry_after=_retry_after(headers),
+        qos_delay=_qos_delay(headers),
     )
 
 
@@ -433,9 +442,10 @@ def _hint(call: Call, answer: Answer, said: messages.ErrorAnswer, code: str) -> 
         for words, hint in _HINTS_BY_WORDS.items():
             if re.search(rf"\b{words}\b", f"{code} {said.message}", re.IGNORECASE):
                 return hint
-    # Without a code, as HEAD is answered by some of OSS's servers, a permission is the likeliest.
-    if answer.status == 403 and code in ("AccessDenied", "") and call.operation in _PERMISSIONS:
+    if code == "AccessDenied" and call.operation in _PERMISSIONS:
         return f"grant {_PERMISSIONS[call.operation]}"
+    if answer.status == 403 and not code:  # as HEAD is answered by some of OSS's servers
+        return "OSS did not say why; ask its support with the request ID"
     return _hint_of_redirect(answer)
 
 
@@ -463,14 +473,20 @@ def _hint_of_redirect(answer: Answer) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from Retry-After or OSS's own throttling header in milliseconds."""
-    if (delay := _number(headers.get("x-oss-qos-delay-time"))) is not None:
-        return delay / 1000
+    """Seconds, from Retry-After or OSS's own throttling header."""
+    if (delay := _qos_delay(headers)) is not None:
+        return delay
     said = headers.get("retry-after", "")
     if (seconds := _number(said)) is not None:
         return float(seconds)
     when = messages.read_http_date(said)
     return max(0.0, when.timestamp() - time.time()) if when else None
+
+
+def _qos_delay(headers: Mapping[str, str]) -> float | None:
+    """Seconds, of the milliseconds that OSS tells."""
+    delay = _number(headers.get("x-oss-qos-delay-time"))
+    return None if delay is None else delay / 1000
 
 
 def shown(text: str) -> str:

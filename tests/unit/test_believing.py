@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ossresume.errors import BadAnswer, ObjectChanged, PreconditionFailed
+from airflow_provider_ossresume.errors import BadAnswer, NoSuchKey, ObjectChanged, PreconditionFailed, ServiceError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.answers import MAX_SKIPPED
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from tests.unit.relay import Passing, Relay
@@ -145,3 +146,26 @@ def test_a_file_is_downloaded_by_a_cdn_that_ignores_ranges(oss: LocalOSS, tmp_pa
 
     assert (tmp_path / "file").read_bytes() == data
     assert len(oss.calls("GetObject")) <= 2
+
+
+# --- what errors tell -------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_whose_source_is_missing_names_the_source(oss: LocalOSS) -> None:
+    source, client = ObjectRef(BUCKET, "missing 键/source"), a_client(oss)
+    for call in (
+        lambda: client.copy_object(source, TARGET),
+        lambda: client.upload_part_copy(source, TARGET, client.initiate(TARGET), 1, start=0, stop=1, if_match="E"),
+    ):
+        error = failure(NoSuchKey, call)
+        assert error.target == source.uri
+        assert f"{error.operation} {source.uri} answered 404" in str(error)
+
+
+@pytest.mark.parametrize(("status", "delay", "told"), [(503, "1500", 1.5), (429, "0", 0.0), (503, None, None)])
+def test_an_error_tells_by_how_much_oss_throttles(status: int, delay: str | None, told: float | None) -> None:
+    headers = {"x-oss-qos-delay-time": delay} if delay else {}
+    with Scripted(an_answer(status, b"", **headers)) as server:
+        error = failure(ServiceError, lambda: server.client().head_object(TARGET))
+
+    assert (error.qos_delay, error.retry_after) == (told, told)

@@ -461,9 +461,16 @@ def test_an_expiry_that_oss_takes_is_taken(oss: LocalOSS, version: str, expires:
     assert expires == 1 or plainly("HEAD", url).status_code == 200
 
 
-@pytest.mark.parametrize(("version", "expires"), [("v4", 0), ("v4", -1), ("v4", 604_801), ("v1", 0)])
+@pytest.mark.parametrize(
+    ("expires", "seconds"), [("60", 60), ("1m", 60), (1.5, 1), (datetime.timedelta(hours=1), 3600)]
+)
+def test_an_expiry_is_read_as_every_duration_is(client: OssClient, expires: Any, seconds: int) -> None:
+    assert f"x-oss-expires={seconds}&" in client.presigned_url("GET", TARGET, expires=expires)
+
+
+@pytest.mark.parametrize(("version", "expires"), [("v4", 0), ("v4", -1), ("v4", 604_801), ("v1", 0), ("v4", True)])
 def test_an_expiry_that_oss_would_refuse_is_refused_here(oss: LocalOSS, version: str, expires: int) -> None:
-    with pytest.raises(ArgumentError, match=rf"^expires={expires}: give 1 to 604800 seconds"):
+    with pytest.raises(ArgumentError, match=rf"^expires={expires}: give a duration from 1s to "):
         a_client(oss, signature_version=version).presigned_url("GET", TARGET, expires=expires)
 
 

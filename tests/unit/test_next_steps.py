@@ -97,8 +97,11 @@ def test_a_missing_permission_is_named() -> None:
     assert "grant oss:GetObject" in str(error)
 
 
-def test_a_head_that_oss_denies_without_a_word_asks_for_the_permission() -> None:
-    assert "grant oss:GetObject" in str(error_of(403, b"", head, **OF_OSS))
+def test_a_permission_is_advised_only_where_oss_says_that_access_is_denied() -> None:
+    assert "grant oss:GetObject" in str(error_of(403, said("AccessDenied"), get, **OF_OSS))
+    silent = str(error_of(403, b"", head, **OF_OSS))
+    assert "grant" not in silent
+    assert "did not say why" in silent
 
 
 @pytest.mark.parametrize("call", [head, get, put])
