@@ -85,6 +85,11 @@ class ObjectMeta(Record):
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     answered_at: datetime | None = field(default=None, compare=False)
 
+    @property
+    def is_link(self) -> bool:
+        """True for a symbolic link: size and ETag are its target's, the CRC-64 is left out, as it may be the link's."""
+        return self.headers.get("x-oss-object-type") == "Symlink"
+
     def report(self) -> dict[str, Any]:
         """Return it as JSON takes it: times in ISO 8601, the CRC-64 as text."""
         return {

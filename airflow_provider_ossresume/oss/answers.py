@@ -145,12 +145,14 @@ def object_meta(call: Call, answer: Answer, *, size: int, etag: str = "") -> Obj
     """
     headers = {name: _decoded(value) for name, value in answer.fields.items()}
     etag = etag or read_etag(headers.get("etag"))
+    is_link = headers.get("x-oss-object-type") == "Symlink"
     if not etag and not call.has_callback:  # which would be made once more
         raise call.bad_answer("the answer has no ETag")
     return ObjectMeta(
         size=size,
         etag=etag,
-        crc64=_number(headers.get("x-oss-hash-crc64ecma")),
+        # OSS, HeadObject: of a link all but size, ETag, MD5 and storage class may be its own, not its target's.
+        crc64=None if is_link else _number(headers.get("x-oss-hash-crc64ecma")),
         last_modified=messages.read_http_date(headers.get("last-modified")),
         content_type=headers.get("content-type"),
         version_id=headers.get("x-oss-version-id"),
@@ -355,6 +357,7 @@ def _error_body(answer: Answer, pieces: Iterable[bytes]) -> bytes:
 _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
     "NoSuchBucket": NoSuchBucket,
     "NoSuchKey": NoSuchKey,
+    "SymlinkTargetNotExist": NoSuchKey,
     "NoSuchUpload": NoSuchUpload,
     "PreconditionFailed": PreconditionFailed,
     "FileAlreadyExists": AlreadyExists,
@@ -382,6 +385,7 @@ _PERMISSIONS: Mapping[str, str] = {
     "HeadObject": "oss:GetObject",
     "GetObjectAcl": "oss:GetObjectAcl",
     "GetObjectTagging": "oss:GetObjectTagging",
+    "GetSymlink": "oss:GetObject",
     "DeleteObject": "oss:DeleteObject",
     "DeleteMultipleObjects": "oss:DeleteObject",
     "CopyObject": "oss:GetObject on the source and oss:PutObject on the target",
@@ -407,6 +411,8 @@ _HINTS_BY_CODE: Mapping[str, str] = {
     "NoSuchBucket": "check the bucket's name and that the endpoint is of its region",
     "CallbackFailed": "the object is stored, and OSS does not call again: tell the callback server of it yourself, and "
     "see why it did not answer 200 with JSON within 5 seconds",
+    "SymlinkTargetNotExist": "it is a symbolic link to an object that does not exist",
+    "InvalidTargetType": "it is a symbolic link to another link; name the object itself",
     "FileAlreadyExists": "the object exists and may not be overwritten",
     "FileImmutable": "the bucket's retention policy (WORM) protects the object; choose another key",
     "InvalidObjectState": "the object is archived: restore it first (RestoreObject, in the console or with ossutil), "

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeVar
+from urllib.parse import unquote
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, RequestError, ServiceError
@@ -207,6 +208,17 @@ class OssClient:
         return self._exchange(
             call, lambda answer: answers.object_meta(call, answer, size=answers.content_length(call, answer))
         )
+
+    def get_symlink(self, target: ObjectRef) -> ObjectRef:
+        """Return the object that a symbolic link leads to."""
+        call = Call("GetSymlink", "GET", target.bucket, target.key, {"symlink": "", **_version_query(target)})
+
+        def read(answer: Answer) -> ObjectRef:
+            if not (key := answer.fields.get("x-oss-symlink-target")):
+                raise call.bad_answer("the answer has no x-oss-symlink-target")
+            return ObjectRef(target.bucket, unquote(key))
+
+        return self._exchange(call, read)
 
     def get_object_acl(self, target: ObjectRef) -> str:
         """Return the object's ACL, ``default`` for its bucket's."""

@@ -26,11 +26,13 @@ from airflow_provider_ossresume.errors import (
     LocalFileError,
     ObjectChanged,
     PreconditionFailed,
+    ServiceError,
     StoreUnavailable,
     TrySuperseded,
 )
 from airflow_provider_ossresume.model.arguments import parse_flag, parse_mode
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Run
+from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
@@ -57,6 +59,7 @@ class DownloadClient(Protocol):
     """What a download needs of OSS; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
+    def get_symlink(self, target: ObjectRef) -> ObjectRef: ...
     def get_object(
         self,
         target: ObjectRef,
@@ -173,6 +176,8 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
             size = self._beginning_size(path, stored)
             meta, beginning = pool.call(lambda: self._look(pool, size))
+            if meta.is_link:
+                meta = replace(meta, crc64=pool.call(lambda: self._crc64_behind(meta)))
             self._total = meta.size
             meta = self._slice_of(meta)
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
@@ -245,6 +250,18 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             with suppress(InvalidRange):  # an empty object has no first bytes
                 return self._oss.get_object(self._target, sink, stop=size, may_end_before=True), beginning.data
         return self._oss.head_object(self._target), bytearray()
+
+    def _crc64_behind(self, link: ObjectMeta) -> int | None:
+        """Return the CRC-64 of what a symbolic link leads to; None when that cannot be told."""
+        try:
+            found = self._oss.head_object(self._oss.get_symlink(self._target))
+        except ServiceError as error:
+            if error.retryable:
+                raise
+            log.info("%s is a symbolic link, and its target cannot be asked for: %s", self._target, error)
+            return None
+        is_same = found.size == link.size and same_etag(found.etag, link.etag)
+        return found.crc64 if is_same else None
 
     def _slice_of(self, meta: ObjectMeta) -> ObjectMeta:
         """Return what is known of the bytes that are wanted, as of an object of their own."""
@@ -451,7 +468,10 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         if self._options.slice and checkpoint.crc64 is None:
             log.info("A range of %s: OSS has no CRC-64 of it to compare the file with", self._target)
         elif checkpoint.crc64 is None:
-            log.warning("OSS has no CRC-64 of %s, so the download cannot be compared with it", self._target)
+            log.warning(
+                "OSS has no CRC-64 of %s, so the download is compared by its size and the object's ETag only",
+                self._target,
+            )
         elif crc != checkpoint.crc64:
             file.reset()
             self._forget_runs(checkpoint)

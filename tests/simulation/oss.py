@@ -207,6 +207,9 @@ class Client:
 
         return self._exchange("head", effect)
 
+    def get_symlink(self, target: ObjectRef) -> ObjectRef:
+        raise AssertionError("the simulation has no symbolic links")
+
     def get_object_acl(self, target: ObjectRef) -> str:
         return self._exchange("acl", lambda: "default")
 

@@ -841,7 +841,7 @@ def test_buckets_come_and_go(client: Client) -> None:
         ("PATCH", "key", {}, 405, "MethodNotAllowed"),
         ("POST", "key", {}, 405, "MethodNotAllowed"),
         ("PUT", "key", {"acl": ""}, 501, "NotImplemented"),
-        ("GET", "key", {"symlink": ""}, 501, "NotImplemented"),
+        ("GET", "key", {"restore": ""}, 501, "NotImplemented"),
         ("GET", None, {"acl": ""}, 501, "NotImplemented"),
         ("GET", None, {"lifecycle": ""}, 501, "NotImplemented"),
     ],
