@@ -18,6 +18,7 @@ from airflow_provider_ossresume.local_oss.answers import (
 )
 from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
+from airflow_provider_ossresume.local_oss.contents import Contents
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
@@ -131,12 +132,17 @@ def put_symlink(service: Service, request: Incoming) -> Answer:
         raise invalid_argument(SYMLINK_TARGET, target)
     check_key(target)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
-    headers = {**kept_headers(request.headers), SYMLINK_TARGET: quote(target)}
     service.storage.check_overwrite(bucket, key, forbidden=forbidden)
-    content = service.storage.contents.receive([memoryview(target.encode())])
-    stored = StoredObject(key, content, content.md5, SYMLINK, headers, service.clock())
+    stored = symlink(key, target, request.headers, service.storage.contents, now=service.clock())
     service.storage.put(bucket, stored, forbid_overwrite=forbidden)
     return Answer(200, {"ETag": f'"{stored.etag}"'})
+
+
+def symlink(key: str, target: str, headers: Mapping[str, str], contents: Contents, *, now: float) -> StoredObject:
+    """Return a symbolic link, not yet visible; its own bytes are its target's name."""
+    content = contents.receive([memoryview(target.encode())])
+    kept = {**kept_headers(headers), SYMLINK_TARGET: quote(target)}
+    return StoredObject(key, content, content.md5, SYMLINK, kept, now)
 
 
 def get_symlink(service: Service, request: Incoming) -> Answer:

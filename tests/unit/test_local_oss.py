@@ -440,6 +440,8 @@ CONDITIONS = [
     ("If-Match", f'"other", "{ETAG}"', 200),
     ("If-Match", "*", 200),
     ("If-Match", '"other"', 412),
+    ("If-Match", f'W/"{ETAG}"', 412),
+    ("If-None-Match", f'W/"{ETAG}"', 304),
     ("If-None-Match", '"other"', 200),
     ("If-None-Match", f'"{ETAG}"', 304),
     ("If-None-Match", ETAG, 304),
