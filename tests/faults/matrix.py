@@ -161,7 +161,8 @@ Exceptions = dict[tuple[str, bool], Outcome]
 
 def work_was_done(attempts: int = ATTEMPTS, *, error: str = "ConnectionFailed") -> Exceptions:
     """OSS did the work and the answer got lost: each initiate begins an upload that nobody knows. The second Complete
-    finds its upload gone, so HEAD and GetObjectAcl tell that all is there; when no answer to it can be read, ListParts tells first."""
+    finds its upload gone, so HEAD and GetObjectAcl tell that all is there; when no answer to it can be read, ListParts
+    tells first."""
     return {
         (INITIATE, False): Outcome(calls=1, uploads_left=1),
         (INITIATE, True): Outcome(error, True, attempts, next_moves=3, uploads_left=attempts),
