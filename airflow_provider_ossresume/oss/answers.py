@@ -357,7 +357,6 @@ def _error_body(answer: Answer, pieces: Iterable[bytes]) -> bytes:
 _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
     "NoSuchBucket": NoSuchBucket,
     "NoSuchKey": NoSuchKey,
-    "SymlinkTargetNotExist": NoSuchKey,
     "NoSuchUpload": NoSuchUpload,
     "PreconditionFailed": PreconditionFailed,
     "FileAlreadyExists": AlreadyExists,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ossresume.errors import IntegrityError, NoSuchKey, ServiceError
+from airflow_provider_ossresume.errors import IntegrityError, ServiceError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.objects import ObjectRef
@@ -78,10 +78,10 @@ def test_where_the_target_may_not_be_asked_for_the_size_has_to_do_and_the_log_sa
     assert "its target cannot be asked for" in caplog.text
 
 
-def test_a_link_to_nothing_is_an_object_that_is_not_there(oss: LocalOSS) -> None:
+def test_a_link_to_nothing_is_an_error_that_says_so(oss: LocalOSS) -> None:
     a_link(oss)
 
-    error = failure(NoSuchKey, lambda: a_client(oss).head_object(LINK))
+    error = failure(ServiceError, lambda: a_client(oss).head_object(LINK))
 
     assert (error.code, error.retryable) == ("SymlinkTargetNotExist", False)
     assert "an object that does not exist" in str(error)
