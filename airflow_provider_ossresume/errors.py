@@ -9,7 +9,7 @@
     │   ├── BadAnswer                      an answer that is not OSS's protocol
     │   └── ServiceError                   OSS answered with an error
     │       └── AccessDenied, NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed,
-    │           AlreadyExists, InvalidPart, InvalidRange
+    │           AlreadyExists, InvalidPart, InvalidRange, CallbackFailed
     ├── TransferError                      the bytes could not be moved or proven
     │   ├── IntegrityError                 a CRC-64 or a size differs
     │   ├── SourceChanged                  the local file changed while it was read
@@ -113,6 +113,7 @@ class ServiceError(RequestError):
     :ivar host_id: the host that answered
     :ivar server_time: the answer's Date as seconds since 1970, or None
     :ivar retry_after: seconds that OSS asks to wait before the next attempt, or None
+    :ivar qos_delay: seconds by which OSS says that it throttles (``x-oss-qos-delay-time``), or None
     """
 
     # What an error has that another version has told without some of its facts.
@@ -125,6 +126,7 @@ class ServiceError(RequestError):
     hint: str = ""
     server_time: float | None = None
     retry_after: float | None = None
+    qos_delay: float | None = None
 
     def __init__(
         self,
@@ -140,6 +142,7 @@ class ServiceError(RequestError):
         hint: str = "",
         server_time: float | None = None,
         retry_after: float | None = None,
+        qos_delay: float | None = None,
     ) -> None:
         said = " ".join(part for part in (str(status), code) if part)
         text = f"{operation} {target} answered {said}"
@@ -160,6 +163,7 @@ class ServiceError(RequestError):
         self.hint = hint
         self.server_time = server_time
         self.retry_after = retry_after
+        self.qos_delay = qos_delay
         # What OSS's SDKs retry too: 408, 429, 5xx, and a body that arrived damaged.
         self.retryable = status in (408, 429) or status >= 500 or code in RETRYABLE_CODES
 
@@ -200,6 +204,10 @@ class InvalidPart(ServiceError):
 
 class InvalidRange(ServiceError):
     """416: the object is shorter than what was asked for."""
+
+
+class CallbackFailed(ServiceError):
+    """203: the object is stored, but the callback that the upload asked for failed. OSS does not call again."""
 
 
 class TransferError(OSSResumeError):

@@ -46,7 +46,7 @@ def touch(path: Path) -> None:
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1_000_000_000))
 
 
-def a_client(oss: LocalOSS, **options: Any) -> OssClient:
+def a_client(oss: LocalOSS | Any, **options: Any) -> OssClient:
     """A client whose retries wait for nothing."""
     settings: dict[str, Any] = {
         "region": oss.region,

@@ -102,9 +102,9 @@ def list_objects_v2(service: Service, request: Incoming) -> Answer:
         ("KeyCount", len(page.names) + len(page.prefixes)),
     ]
     if token:
-        facts.append(("ContinuationToken", token))
+        facts.append(("ContinuationToken", encode(token)))
     if page.next_marker is not None:
-        facts.append(("NextContinuationToken", _to_token(page.next_marker)))
+        facts.append(("NextContinuationToken", encode(_to_token(page.next_marker))))
     owner = query.get("fetch-owner", "").lower() == "true"
     contents = [_contents(objects[name], encode, owner=owner) for name in page.names]
     return xml_answer("ListBucketResult", [*facts, *contents, *_common_prefixes(page, encode)])

@@ -22,8 +22,9 @@ def check_conditions(stored: StoredObject, headers: Mapping[str, str], *, prefix
 
 def _holds(name: str, value: str, stored: StoredObject) -> bool:
     if name.endswith("-match"):
-        # Clients send ETags with and without quotes.
-        named = {etag.strip().removeprefix("W/").strip('"') for etag in value.split(",")}
+        # Clients send ETags with and without quotes. A weak one never matches in If-Match (RFC 9110, 13.1.1).
+        etags = [etag.strip() for etag in value.split(",")]
+        named = {etag.removeprefix("W/").strip('"') for etag in etags if name != "if-match" or etag[:2] != "W/"}
         return bool({"*", stored.etag} & named) == (name == "if-match")
     moment = parse_http_date(value)
     if moment is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import quote, unquote
 
 from airflow_provider_ossresume.local_oss.answers import (
     Answer,
@@ -14,7 +16,9 @@ from airflow_provider_ossresume.local_oss.answers import (
     xml_answer,
     xml_date,
 )
+from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
+from airflow_provider_ossresume.local_oss.contents import Contents
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
@@ -35,6 +39,7 @@ from airflow_provider_ossresume.local_oss.service import (
 )
 from airflow_provider_ossresume.local_oss.storage import StoredObject, check_key
 
+SYMLINK, SYMLINK_TARGET = "Symlink", "x-oss-symlink-target"
 MAX_COPY_SIZE = 1024**3  # OSS: CopyObject takes up to 1 GB, UploadPartCopy any size
 MAX_DELETE_COUNT = 1000  # OSS: keys in one DeleteMultipleObjects
 
@@ -59,17 +64,19 @@ def put_object(service: Service, request: Incoming) -> Answer:
             raise invalid_argument(name, request.query[name], message="uploadId and partNumber belong together.")
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
     service.storage.check_overwrite(bucket, key, forbidden=forbidden)  # before gigabytes are read
-    headers = kept_headers(request.headers)
+    headers, callback = kept_headers(request.headers), callback_of(request)
     content = receive(service, request)
     stored = StoredObject(key, content, content.md5, "Normal", headers, service.clock())
     service.storage.put(bucket, stored, forbid_overwrite=forbidden)
-    return Answer(200, {**_proof(stored), "Content-MD5": content_md5(content)})
+    answer = Answer(200, {**_proof(stored), "Content-MD5": content_md5(content)})
+    return called_back(callback, bucket, stored, answer)
 
 
 def get_object(service: Service, request: Incoming) -> Answer:
     """Send an object's bytes, or a range of them."""
     check_version(request.query.get("versionId"))
-    stored, file = service.storage.open(*request.target)
+    stored, file = service.storage.open(*_followed(service, request))
+    stored = _as_seen(service, request, stored)
     try:
         check_conditions(stored, request.headers)
         standard = request.headers.get("x-oss-range-behavior") == "standard"
@@ -88,7 +95,7 @@ def get_object(service: Service, request: Incoming) -> Answer:
 def head_object(service: Service, request: Incoming) -> Answer:
     """Say what GetObject would, without the bytes."""
     check_version(request.query.get("versionId"))
-    stored = service.storage.object(*request.target)
+    stored = _as_seen(service, request, service.storage.object(*_followed(service, request)))
     check_conditions(stored, request.headers)
     return Answer(200, {**object_headers(stored), "Content-Length": str(stored.content.size)})
 
@@ -115,6 +122,68 @@ def get_object_tagging(service: Service, request: Incoming) -> Answer:
     tagging = service.storage.object(*request.target).headers.get("x-oss-tagging", "")
     tags: Children = [("Tag", [("Key", key), ("Value", value)]) for key, value in tags_of(tagging)]
     return xml_answer("Tagging", [("TagSet", tags)])
+
+
+def put_symlink(service: Service, request: Incoming) -> Answer:
+    """Make an object that leads to another one, which need not be there."""
+    bucket, key = request.target
+    target = unquote(request.headers.get(SYMLINK_TARGET, ""))
+    if not target:
+        raise invalid_argument(SYMLINK_TARGET, target)
+    check_key(target)
+    forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
+    service.storage.check_overwrite(bucket, key, forbidden=forbidden)
+    stored = symlink(key, target, request.headers, service.storage.contents, now=service.clock())
+    service.storage.put(bucket, stored, forbid_overwrite=forbidden)
+    return Answer(200, {"ETag": f'"{stored.etag}"'})
+
+
+def symlink(key: str, target: str, headers: Mapping[str, str], contents: Contents, *, now: float) -> StoredObject:
+    """Return a symbolic link, not yet visible; its own bytes are its target's name."""
+    content = contents.receive([memoryview(target.encode())])
+    kept = {**kept_headers(headers), SYMLINK_TARGET: quote(target)}
+    return StoredObject(key, content, content.md5, SYMLINK, kept, now)
+
+
+def get_symlink(service: Service, request: Incoming) -> Answer:
+    """Say where a symbolic link leads."""
+    check_version(request.query.get("versionId"))
+    stored = service.storage.object(*request.target)
+    if stored.kind != SYMLINK:
+        raise Refusal(400, "NotSymlink", "The object is not a symbolic link.")
+    facts = {"Last-Modified": http_date(stored.modified), SYMLINK_TARGET: stored.headers[SYMLINK_TARGET]}
+    return Answer(200, {"ETag": f'"{stored.etag}"', **facts})
+
+
+def _followed(service: Service, request: Incoming) -> tuple[str, str]:
+    """Return where a key leads: to itself, or to the target of the symbolic link that it is."""
+    bucket, key = request.target
+    stored = service.storage.object(bucket, key)
+    if stored.kind != SYMLINK:
+        return bucket, key
+    target = unquote(stored.headers[SYMLINK_TARGET])
+    try:
+        kind = service.storage.object(bucket, target).kind
+    except Refusal:
+        raise Refusal(404, "SymlinkTargetNotExist", "The symlink target object does not exist.") from None
+    if kind == SYMLINK:
+        raise Refusal(400, "InvalidTargetType", "The target of a symbolic link is one itself.")
+    return bucket, target
+
+
+def _as_seen(service: Service, request: Incoming, found: StoredObject) -> StoredObject:
+    """Return an object as it looks by a link: size, ETag, MD5 and storage class are the target's, the rest the link's.
+
+    So OSS's documents of GetObject and HeadObject say.
+    """
+    link = service.storage.object(*request.target)
+    if link.kind != SYMLINK:
+        return found
+    headers = {name: value for name, value in link.headers.items() if name != SYMLINK_TARGET}
+    headers["x-oss-storage-class"] = found.headers["x-oss-storage-class"]
+    content = replace(found.content, crc64=link.content.crc64)
+    modified = max(link.modified, found.modified)
+    return replace(link, content=content, etag=found.etag, headers=headers, modified=modified)
 
 
 def delete_object(service: Service, request: Incoming) -> Answer:
@@ -209,7 +278,7 @@ def object_headers(stored: StoredObject) -> dict[str, str]:
         "Accept-Ranges": "bytes",
         "x-oss-object-type": stored.kind,
     }
-    if stored.kind == "Normal" and stored.content.md5:
+    if stored.kind in ("Normal", SYMLINK) and stored.content.md5:
         headers["Content-MD5"] = content_md5(stored.content)
     if stored.kind == "Appendable":
         headers["x-oss-next-append-position"] = str(stored.content.size)

@@ -24,6 +24,7 @@ from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
 from airflow_provider_ossresume.local_oss.faults import Fault, Rule
 from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
+from airflow_provider_ossresume.local_oss.objects import symlink
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
 from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
 
@@ -220,6 +221,11 @@ class LocalOSS:
         content = self._storage.contents.receive([memoryview(data)])
         now = self._backend.service.clock()
         self._storage.put(bucket, StoredObject(key, content, content.md5, "Normal", kept_headers(given), now))
+
+    def link(self, bucket: str, key: str, target: str) -> None:
+        """Make a symbolic link to another object of the bucket, without a request."""
+        link = symlink(key, target, {}, self._storage.contents, now=self._backend.service.clock())
+        self._storage.put(bucket, link)
 
     def object(self, bucket: str, key: str) -> bytes:
         """Return an object's bytes. Raises KeyError when it is not there."""

@@ -15,6 +15,7 @@ from airflow_provider_ossresume.local_oss.answers import (
     xml_answer,
     xml_date,
 )
+from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.conditions import check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import STEP, Incoming
 from airflow_provider_ossresume.local_oss.service import (
@@ -119,7 +120,7 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
     upload = _upload(service, request)
-    headers = {**upload.headers, **acl_of(request.headers)}
+    headers, callback = {**upload.headers, **acl_of(request.headers)}, callback_of(request)
     data = whole_body(request)
     with upload.lock:
         _upload(service, request)  # another Complete or Abort may have won
@@ -136,7 +137,8 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
         ("ETag", f'"{stored.etag}"'),
     ]
     proof = {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(content.crc64)}
-    return xml_answer("CompleteMultipartUploadResult", facts, headers=proof)
+    answer = xml_answer("CompleteMultipartUploadResult", facts, headers=proof)
+    return called_back(callback, bucket, stored, answer)
 
 
 def _chosen_parts(upload: Upload, request: Incoming, data: bytes) -> list[StoredPart]:

@@ -8,7 +8,13 @@ from collections.abc import Iterable
 
 
 def content_md5(pieces: Iterable[bytes | memoryview]) -> str | None:
-    """Return the header Content-MD5 of a body that comes in pieces; None where Python is built without MD5.
+    """Return the header Content-MD5 of a body that comes in pieces; None where Python is built without MD5."""
+    digest = md5_hex(pieces)
+    return None if digest is None else base64.b64encode(bytes.fromhex(digest)).decode()
+
+
+def md5_hex(pieces: Iterable[bytes | memoryview]) -> str | None:
+    """Return the MD5 of what comes in pieces; None where Python is built without it.
 
     Releases the GIL for pieces over 2 KiB.
     """
@@ -18,4 +24,4 @@ def content_md5(pieces: Iterable[bytes | memoryview]) -> str | None:
         return None
     for piece in pieces:
         digest.update(piece)
-    return base64.b64encode(digest.digest()).decode()
+    return digest.hexdigest()

@@ -13,6 +13,7 @@ from typing import Literal, TypedDict, get_args
 from urllib.parse import quote
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.headers import check_given, check_header, check_line
 from airflow_provider_ossresume.model.objects import check_choice
 
 StorageClass = Literal["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"]
@@ -27,9 +28,8 @@ MAX_METADATA_BYTES = 8 * 1024  # OSS: names and values of all x-oss-meta-* toget
 LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # bit/s; OSS: single-connection bandwidth throttling
 
 _TAG = re.compile(r"[A-Za-z0-9 +\-=._:/]*")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NATIVE = "with render_template_as_native_obj a template keeps it one by filters: {{ params.x | string | tojson }}"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+FORBID_OVERWRITE = "x-oss-forbid-overwrite"
 
 
 class RequestOptions(TypedDict, total=False):
@@ -104,8 +104,10 @@ def object_headers(key: str, options: ObjectOptions) -> dict[str, str]:
     for argument, (header, text_of) in _HEADERS.items():
         if argument in given and (text := text_of(argument, given[argument])):
             headers.add(argument, header, text)
-    for name, value in _texts("headers", given.get("headers")).items():
-        headers.add("headers", name, _line(f"headers[{name!r}]", value))
+    for name, value in check_given(_texts("headers", given.get("headers"))).items():
+        if name.lower() == FORBID_OVERWRITE:
+            raise ArgumentError("headers", name, "set if_exists='fail' instead")
+        headers.add("headers", name, value)
     headers.add_default("Content-Type", _guessed_type(key))
     return headers.content
 
@@ -132,8 +134,7 @@ class _Headers:
 
     def add(self, argument: str, name: str, value: str) -> None:
         """:raises ArgumentError: when another argument, or another spelling, says it already"""
-        if not _NAME.fullmatch(name):
-            raise ArgumentError(argument, name, "the name of a header or of metadata has letters, digits and hyphens")
+        check_header(name, value, argument=argument)
         if other := self._said_by.get(name.lower()):
             raise ArgumentError(argument, name, f"{other} says this header already; leave one of the two out")
         self._said_by[name.lower()] = argument
@@ -151,7 +152,7 @@ def _python_types() -> mimetypes.MimeTypes:
 
 
 def _guessed_type(key: str) -> str:
-    guessed, encoding = _python_types().guess_type(key)
+    guessed, encoding = _python_types().guess_type(key.rpartition("/")[2])  # a whole key may look like a broken URL
     return "application/octet-stream" if encoding or not guessed else guessed  # key.csv.gz is not text/csv
 
 
@@ -177,9 +178,7 @@ def _text(argument: str, value: object) -> str:
 
 
 def _line(argument: str, value: object) -> str:
-    if _CONTROL.search(text := _text(argument, value)):
-        raise ArgumentError(argument, value, "a header holds no control characters; remove them")
-    return text
+    return check_line(argument, _text(argument, value))
 
 
 def _one_of(choices: object) -> Callable[[str, object], str]:
@@ -193,7 +192,7 @@ def _one_of(choices: object) -> Callable[[str, object], str]:
 def _metadata(value: object) -> dict[str, str]:
     metadata = _texts("metadata", value)
     for name, text in metadata.items():
-        _line(f"metadata[{name!r}]", text)
+        check_header(name, text, argument="metadata")
     size = sum(len(f"x-oss-meta-{name}".encode()) + len(text.encode()) for name, text in metadata.items())
     if size > MAX_METADATA_BYTES:
         raise ArgumentError("metadata", metadata, f"OSS takes {MAX_METADATA_BYTES} bytes of it, this has {size}")
@@ -220,7 +219,10 @@ def _http_date(argument: str, value: object) -> str:
     moment = value if isinstance(value, datetime) else _parsed_date(str(value))
     if moment is None or moment.tzinfo is None:
         raise ArgumentError(argument, value, "give a time and its zone, such as 2030-01-31T12:00:00Z")
-    return formatdate(moment.timestamp(), usegmt=True)
+    try:
+        return formatdate(moment.timestamp(), usegmt=True)
+    except (ValueError, OverflowError):  # a zone may carry it out of what a calendar has
+        raise ArgumentError(argument, value, "give a time between the years 1 and 9999") from None
 
 
 def _parsed_date(text: str) -> datetime | None:

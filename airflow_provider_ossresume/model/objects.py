@@ -85,6 +85,11 @@ class ObjectMeta(Record):
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     answered_at: datetime | None = field(default=None, compare=False)
 
+    @property
+    def is_link(self) -> bool:
+        """True for a symbolic link: size and ETag are its target's, the CRC-64 is left out, as it may be the link's."""
+        return self.headers.get("x-oss-object-type") == "Symlink"
+
     def report(self) -> dict[str, Any]:
         """Return it as JSON takes it: times in ISO 8601, the CRC-64 as text."""
         return {
@@ -160,6 +165,19 @@ def check_text(argument: str, value: object) -> None:
         raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
 
 
+def check_unicode(argument: str, value: object) -> str:
+    """Return a text that UTF-8 can hold.
+
+    :raises ArgumentError: for any other, and for what is no text
+    """
+    check_text(argument, value)
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(argument, value, "it is not valid Unicode (a lone surrogate); correct it") from None
+    return str(value)
+
+
 def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
     """:raises ArgumentError: when the value is none of the choices"""
     if value not in choices:
@@ -168,6 +186,7 @@ def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
 
 def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:
     """Return the bucket's name when OSS allows it (3 to 63 of a-z, 0-9 and inner hyphens)."""
+    check_text(argument, bucket)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket):
         raise ArgumentError(
             argument, bucket, "OSS bucket names have 3 to 63 of a-z, 0-9 and '-', and no '-' at either end"
@@ -177,6 +196,7 @@ def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:
 
 def check_key(key: str, *, argument: str = "key") -> str:
     """Return the key when OSS may have it: 1 to 1,023 bytes of UTF-8, without NUL, not starting with a slash."""
+    check_text(argument, key)
     if not key:
         raise ArgumentError(argument, key, "the key is empty, perhaps a template found nothing; name the object")
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, UploadCheckpoint
+from airflow_provider_ossresume.model.etags import md5_of, same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
 from airflow_provider_ossresume.model.parts import Part, PartPlan
 
@@ -90,7 +91,7 @@ def decide_download(
         return Begin("there is no checkpoint")
     if not isinstance(checkpoint, DownloadCheckpoint) or not is_download_of(checkpoint, target, part_file):
         return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
-    if checkpoint.etag != meta.etag:
+    if not same_etag(checkpoint.etag, meta.etag):
         return Restart(f"the object on OSS changed: its ETag was {checkpoint.etag}, is {meta.etag}", checkpoint)
     if checkpoint.start != start:
         return Restart(f"the range that is wanted began at byte {checkpoint.start}, begins at {start}", checkpoint)
@@ -106,15 +107,29 @@ def _target_of(checkpoint: Checkpoint) -> str:
 
 
 def candidate_parts(listed: Iterable[UploadedPart], plan: PartPlan) -> list[tuple[Part, UploadedPart]]:
-    """Return the listed parts that may hold the local bytes: of the plan, of the right size, with a CRC-64 to prove it.
+    """Return the listed parts that may hold the local bytes: of the plan, of the right size, with a digest to prove it.
 
-    Whoever keeps one compares its CRC-64 with the local bytes'; every other part is sent again under its number.
+    Whoever keeps one compares it with the local bytes by :func:`proven`; every other part is sent again.
     """
     return [
         (part, uploaded)
         for uploaded in listed
-        if (part := plan.numbered(uploaded.number)) and part.size == uploaded.size and uploaded.crc64 is not None
+        if (part := plan.numbered(uploaded.number))
+        and part.size == uploaded.size
+        and (uploaded.crc64 is not None or md5_of(uploaded.etag))
     ]
+
+
+def proven(uploaded: UploadedPart, *, crc64: int, md5: str | None) -> UploadedPart | None:
+    """Return a listed part with its CRC-64 when it holds the local bytes; None when it does not, or nobody can tell.
+
+    :param md5: of the local bytes, in hex; None where nothing has to be proven by it, or Python is built without MD5
+    """
+    if uploaded.crc64 is not None:
+        return uploaded if uploaded.crc64 == crc64 else None
+    # Some servers list no CRC-64; the ETag of a part is its MD5 then.
+    holds = md5 is not None and md5_of(uploaded.etag) == md5.upper()
+    return replace(uploaded, crc64=crc64) if holds else None
 
 
 def same_content(meta: ObjectMeta, *, size: int, crc64: int) -> bool:

@@ -7,9 +7,11 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, TypeVar
+from urllib.parse import unquote
 
 from urllib3.exceptions import ConnectTimeoutError, ProxyError
 
@@ -17,6 +19,7 @@ from airflow_provider_ossresume.errors import (
     AccessDenied,
     AlreadyExists,
     BadAnswer,
+    CallbackFailed,
     ConnectionFailed,
     IntegrityError,
     InvalidPart,
@@ -25,8 +28,10 @@ from airflow_provider_ossresume.errors import (
     NoSuchKey,
     NoSuchUpload,
     PreconditionFailed,
+    RequestError,
     ServiceError,
 )
+from airflow_provider_ossresume.model.etags import read_etag, same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.connections import Answer
@@ -37,6 +42,7 @@ T = TypeVar("T")
 
 MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
 MAX_XML_BYTES = 8 * 2**20  # a page of 1,000 keys of 1,023 bytes, percent-encoded, has under 5 MiB
+MAX_SKIPPED = 16 * 2**20  # bytes read in vain of an object that came whole; what comes by one request by default
 MAX_SHOWN = 1_000  # characters of one text of an answer that an error shows
 
 
@@ -76,6 +82,17 @@ class Call:
             return f"oss://{self.bucket}"
         part = self.query.get("partNumber")
         return ObjectRef(self.bucket, self.key).uri + (f" part {part}" if part else "")
+
+    @property
+    def copy_source(self) -> str:
+        """What a copy is made of; empty for anything else."""
+        path = next((value for name, value in self.headers.items() if name.lower() == "x-oss-copy-source"), "")
+        return f"oss:/{unquote(path.partition('?')[0])}" if path else ""
+
+    @property
+    def has_callback(self) -> bool:
+        """True when OSS is to call an application's server, whose answer then takes the place of OSS's body."""
+        return any(name.lower() == "x-oss-callback" for name in self.headers)
 
     def __str__(self) -> str:
         return f"{self.operation} {self.target}"
@@ -120,12 +137,22 @@ def nothing(answer: Answer) -> None:
     """That it is a success is all that such an answer says."""
 
 
-def object_meta(answer: Answer, *, size: int, etag: str | None = None) -> ObjectMeta:
+def object_meta(call: Call, answer: Answer, *, size: int, etag: str = "") -> ObjectMeta:
+    """Return what the headers say of an object.
+
+    :param etag: where the answer's body tells it
+    :raises BadAnswer: when there is none: such an answer is not OSS's, or half of one
+    """
     headers = {name: _decoded(value) for name, value in answer.fields.items()}
+    etag = etag or read_etag(headers.get("etag"))
+    is_link = headers.get("x-oss-object-type") == "Symlink"
+    if not etag and not call.has_callback:  # which would be made once more
+        raise call.bad_answer("the answer has no ETag")
     return ObjectMeta(
         size=size,
-        etag=etag or headers.get("etag", "").strip('"'),
-        crc64=_number(headers.get("x-oss-hash-crc64ecma")),
+        etag=etag,
+        # OSS, HeadObject: of a link all but size, ETag, MD5 and storage class may be its own, not its target's.
+        crc64=None if is_link else _number(headers.get("x-oss-hash-crc64ecma")),
         last_modified=messages.read_http_date(headers.get("last-modified")),
         content_type=headers.get("content-type"),
         version_id=headers.get("x-oss-version-id"),
@@ -148,29 +175,117 @@ def _decoded(value: str) -> str:
 
 
 def stored_object(call: Call, answer: Answer, body: Body) -> ObjectMeta:
-    stored = object_meta(answer, size=body.size)
+    stored = object_meta(call, answer, size=body.size)
     sent = body.crc64()
     if sent is not None and stored.crc64 is not None and sent != stored.crc64:
         raise IntegrityError(f"{call}: OSS stored bytes with CRC-64 {stored.crc64}, sent were {sent}")
-    if not stored.etag:
-        raise call.bad_answer("the answer has no ETag")
     return stored
 
 
-def check_content_range(call: Call, answer: Answer, start: int, stop: int, *, may_end_before: bool) -> int:
-    """Return where the bytes stop that an answer to a range brings: at ``stop``, or before it at the object's end."""
+def completed_object(call: Call, answer: Answer, pieces: Iterable[bytes], *, size: int) -> ObjectMeta:
+    """Return the object that a Complete has made."""
+    try:
+        etag = read_xml(call, answer, pieces, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
+    except BadAnswer:
+        if not call.has_callback:
+            raise
+        etag = ""  # these are the callback server's words; the ETag is in the headers
+    return object_meta(call, answer, size=size, etag=etag)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the answer to a GET brings: of its body, the bytes ``[start, stop)`` are those that were asked for.
+
+    :ivar meta: of the whole object
+    """
+
+    meta: ObjectMeta
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+    def wanted(self, pieces: Iterable[memoryview]) -> Iterator[memoryview]:
+        """Yield of the body's pieces what was asked for; the rest behind it is not read."""
+        at = 0
+        for piece in pieces:
+            if data := piece[max(0, self.start - at) : max(0, self.stop - at)]:
+                yield data
+            at += len(piece)
+            if at >= self.stop:
+                break
+
+
+def delivery(
+    call: Call,
+    answer: Answer,
+    start: int,
+    stop: int | None,
+    *,
+    may_end_before: bool = False,
+    etag: str | None = None,
+    total: int | None = None,
+) -> Delivery:
+    """Return what an answer to a GET brings of the bytes ``[start, stop)``, or of the whole object without a stop.
+
+    A peer that ignores ranges sends the object whole. That is taken where it costs little: few bytes stand before
+    those that are wanted, and what follows them is not read.
+
+    :param etag, total: those that the object must still have; who answers may have dropped If-Match
+    :raises PreconditionFailed: when it has others, so that bytes of two objects never get mixed
+    :raises BadAnswer: when it is about other bytes
+    """
+    if stop is None:
+        found = Delivery(object_meta(call, answer, size=content_length(call, answer)), start, 0)
+        found = replace(found, stop=found.meta.size)
+    elif answer.status == 200:
+        size = content_length(call, answer)
+        end = min(stop, size) if may_end_before else stop
+        if start > MAX_SKIPPED or not start < end <= size:
+            raise _ignores_ranges(call, size)
+        found = Delivery(object_meta(call, answer, size=size), start, end)
+    else:
+        first, end, size = _content_range(call, answer, start, stop, may_end_before=may_end_before)
+        found = Delivery(object_meta(call, answer, size=size), 0, end - first)
+    if etag is not None and not same_etag(found.meta.etag, etag):
+        raise _changed(call, answer, f"its ETag was {etag}, is {found.meta.etag}")
+    if total is not None and found.meta.size != total:
+        raise _changed(call, answer, f"it had {total} bytes, has {found.meta.size}")
+    return found
+
+
+def _content_range(call: Call, answer: Answer, start: int, stop: int, *, may_end_before: bool) -> tuple[int, int, int]:
     said = answer.fields.get("content-range", "")
     match = re.fullmatch(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20})", said.strip())
-    if match and may_end_before:
-        stop = min(stop, int(match[3]))
-    if not match or (int(match[1]), int(match[2])) != (start, stop - 1):
+    first, last, size = map(int, match.groups()) if match else (0, 0, 0)
+    end = min(stop, size) if may_end_before else stop
+    if not match or (first, last) != (start, end - 1) or last >= size:
         raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, was answered Content-Range {shown(said)!r}")
-    return stop
+    return first, end, size
 
 
-def total_size(answer: Answer) -> int:
-    total = answer.fields.get("content-range", "").rpartition("/")[2] or answer.fields.get("content-length", "")
-    return _number(total) or 0
+def _changed(call: Call, answer: Answer, what: str) -> PreconditionFailed:
+    return PreconditionFailed(
+        operation=call.operation,
+        target=call.target,
+        status=412,
+        code="PreconditionFailed",
+        detail=shown(f"the object changed: {what}"),
+        request_id=shown(answer.fields.get("x-oss-request-id", "")),
+    )
+
+
+def _ignores_ranges(call: Call, size: int) -> BadAnswer:
+    error = call.bad_answer(
+        f"asked for {call.headers['Range']}, was answered 200 with the whole object of {size} bytes: who answered "
+        "ignores Range, as some CDNs and proxies do; set OSS's own endpoint, switch ranges on there, or raise "
+        "multipart_threshold above the object's size, so that it comes by one request"
+    )
+    error.retryable = False  # who does not know ranges does not know them the next time
+    return error
 
 
 def content_length(call: Call, answer: Answer) -> int:
@@ -193,16 +308,11 @@ def read_error(call: Call, answer: Answer, pieces: Iterable[bytes]) -> ServiceEr
     return _service_error(call, answer, messages.read_error(_error_body(answer, pieces)), status=answer.status)
 
 
-def not_what_was_asked_for(call: Call, answer: Answer) -> BadAnswer:
+def not_what_was_asked_for(call: Call, answer: Answer, pieces: Iterable[bytes]) -> RequestError:
     """Return the error for an answer that is a success, but not the one that was asked for."""
-    if answer.status != 200 or "Range" not in call.headers:
-        return call.bad_answer(f"was answered {answer.status}")
-    error = call.bad_answer(
-        f"asked for {call.headers['Range']}, was answered 200 with the whole object: who answered ignores Range, as "
-        "some CDNs and proxies do; set OSS's own endpoint, or switch ranges on there"
-    )
-    error.retryable = False  # who does not know ranges does not know them the next time
-    return error
+    if answer.status == 203 and call.has_callback:
+        return read_error(call, answer, pieces)
+    return call.bad_answer(f"was answered {answer.status}")
 
 
 def connection_failed(call: Call, error: Exception, endpoint: Endpoint) -> ConnectionFailed:
@@ -218,9 +328,10 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
     is_of_oss = bool(said.code) or any(name.startswith("x-oss-") for name in headers)
     code = said.code or ("NoSuchKey" if status == 404 and call.method == "HEAD" and is_of_oss else "")
     date = messages.read_http_date(headers.get("date"))
-    return _error_class(status, code)(
+    kind = _error_class(status, code)
+    return kind(
         operation=call.operation,
-        target=call.target,
+        target=call.copy_source if kind is NoSuchKey and call.copy_source else call.target,
         status=status,
         code=shown(code),
         detail=shown(said.message),
@@ -230,6 +341,7 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
         hint=_hint(call, answer, said, code) if is_of_oss else _hint_of_other(answer),
         server_time=date.timestamp() if date else None,
         retry_after=_retry_after(headers),
+        qos_delay=_qos_delay(headers),
     )
 
 
@@ -250,8 +362,10 @@ _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
     "FileAlreadyExists": AlreadyExists,
     "InvalidPart": InvalidPart,
     "InvalidRange": InvalidRange,
+    "CallbackFailed": CallbackFailed,
 }
 _ERRORS_BY_STATUS: Mapping[int, type[ServiceError]] = {
+    203: CallbackFailed,
     401: AccessDenied,
     403: AccessDenied,
     412: PreconditionFailed,
@@ -268,6 +382,9 @@ _PERMISSIONS: Mapping[str, str] = {
     "PutObject": "oss:PutObject",
     "GetObject": "oss:GetObject",
     "HeadObject": "oss:GetObject",
+    "GetObjectAcl": "oss:GetObjectAcl",
+    "GetObjectTagging": "oss:GetObjectTagging",
+    "GetSymlink": "oss:GetObject",
     "DeleteObject": "oss:DeleteObject",
     "DeleteMultipleObjects": "oss:DeleteObject",
     "CopyObject": "oss:GetObject on the source and oss:PutObject on the target",
@@ -291,6 +408,10 @@ _HINTS_BY_CODE: Mapping[str, str] = {
     "AccessKeyIdAndSecurityTokenNotMatch": "the STS token does not fit the Access Key ID",
     "RequestTimeTooSkewed": "set this worker's clock; it is over 15 minutes away from OSS's",
     "NoSuchBucket": "check the bucket's name and that the endpoint is of its region",
+    "CallbackFailed": "the object is stored, and OSS does not call again: tell the callback server of it yourself, and "
+    "see why it did not answer 200 with JSON within 5 seconds",
+    "SymlinkTargetNotExist": "it is a symbolic link to an object that does not exist",
+    "InvalidTargetType": "it is a symbolic link to another link; name the object itself",
     "FileAlreadyExists": "the object exists and may not be overwritten",
     "FileImmutable": "the bucket's retention policy (WORM) protects the object; choose another key",
     "InvalidObjectState": "the object is archived: restore it first (RestoreObject, in the console or with ossutil), "
@@ -326,9 +447,10 @@ def _hint(call: Call, answer: Answer, said: messages.ErrorAnswer, code: str) -> 
         for words, hint in _HINTS_BY_WORDS.items():
             if re.search(rf"\b{words}\b", f"{code} {said.message}", re.IGNORECASE):
                 return hint
-    # Without a code, as HEAD is answered by some of OSS's servers, a permission is the likeliest.
-    if answer.status == 403 and code in ("AccessDenied", "") and call.operation in _PERMISSIONS:
+    if code == "AccessDenied" and call.operation in _PERMISSIONS:
         return f"grant {_PERMISSIONS[call.operation]}"
+    if answer.status == 403 and not code:  # as HEAD is answered by some of OSS's servers
+        return "OSS did not say why; ask its support with the request ID"
     return _hint_of_redirect(answer)
 
 
@@ -356,14 +478,20 @@ def _hint_of_redirect(answer: Answer) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from Retry-After or OSS's own throttling header in milliseconds."""
-    if (delay := _number(headers.get("x-oss-qos-delay-time"))) is not None:
-        return delay / 1000
+    """Seconds, from Retry-After or OSS's own throttling header."""
+    if (delay := _qos_delay(headers)) is not None:
+        return delay
     said = headers.get("retry-after", "")
     if (seconds := _number(said)) is not None:
         return float(seconds)
     when = messages.read_http_date(said)
     return max(0.0, when.timestamp() - time.time()) if when else None
+
+
+def _qos_delay(headers: Mapping[str, str]) -> float | None:
+    """Seconds, of the milliseconds that OSS tells."""
+    delay = _number(headers.get("x-oss-qos-delay-time"))
+    return None if delay is None else delay / 1000
 
 
 def shown(text: str) -> str:

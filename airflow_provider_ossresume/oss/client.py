@@ -15,9 +15,13 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeVar
+from urllib.parse import unquote
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, RequestError, ServiceError
+from airflow_provider_ossresume.model import etags
+from airflow_provider_ossresume.model.arguments import Duration
+from airflow_provider_ossresume.model.headers import check_given, check_header
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import (
     ListedObject,
@@ -25,15 +29,17 @@ from airflow_provider_ossresume.model.objects import (
     ObjectMeta,
     ObjectRef,
     UploadedPart,
+    check_bucket,
+    check_key,
     fits_xml,
 )
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
 from airflow_provider_ossresume.oss import answers, messages
 from airflow_provider_ossresume.oss.answers import Body, Call
-from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry, check_header
+from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry
 from airflow_provider_ossresume.oss.connections import ERRORS, Answer, Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
-from airflow_provider_ossresume.oss.endpoint import Endpoint, quote_key
+from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name, quote_key
 from airflow_provider_ossresume.oss.messages import BucketInfo, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.oss.signing import Signable
@@ -102,7 +108,7 @@ class OssClient:
         if verify_tls is False:
             log.warning("verify_tls is off: whoever is on the way to %s can read and change what is sent", endpoint)
         self.endpoint = endpoint
-        self.region = region or ""
+        self.region = check_region_name(region or "")
         self._credentials = credentials
         self._signature_version = signature_version
         self._retrying = (retry or RetryPolicy()).retrying()  # its state is each thread's own
@@ -124,9 +130,12 @@ class OssClient:
         self._connections.close()
 
     def with_headers(self, headers: Mapping[str, str]) -> OssClient:
-        """Return this client with headers that go with every request, such as ``x-oss-request-payer``."""
+        """Return this client with headers that go with every request, such as ``x-oss-request-payer``.
+
+        :raises ArgumentError: for one that the client sets itself
+        """
         client = copy.copy(self)
-        client._headers = {**self._headers, **headers}
+        client._headers = {**self._headers, **check_given(headers)}
         return client
 
     @property
@@ -142,7 +151,7 @@ class OssClient:
         :raises AlreadyExists: with the header ``x-oss-forbid-overwrite: true``, when the object exists
         :raises IntegrityError: when OSS stored other bytes than were sent
         """
-        sent = {**_digest(body.content_md5()), **(headers or {})}
+        sent = {**check_given(headers), **_digest(body.content_md5())}
         call = Call("PutObject", "PUT", target.bucket, target.key, headers=sent, body=body)
         return self._exchange(call, lambda answer: answers.stored_object(call, answer, body))
 
@@ -155,39 +164,41 @@ class OssClient:
         stop: int | None = None,
         may_end_before: bool = False,
         if_match: str | None = None,
+        total: int | None = None,
     ) -> ObjectMeta:
         """Write the object's bytes ``[start, stop)`` to the sink; the whole object when ``stop`` is None.
 
         :param may_end_before: the object may have less than ``stop`` bytes; then those that it has are written
-        :param if_match: the ETag that the object must still have
-        :raises PreconditionFailed: when it has another one
+        :param if_match, total: the ETag and the size that the object must still have
+        :raises PreconditionFailed: when it has others
         :raises InvalidRange: when it has no more than ``start`` bytes
         """
         headers: dict[str, str] = {}
         if stop is not None:
             # Without "standard" OSS answers a range that ends behind the object with the whole object.
             headers |= {"Range": f"bytes={start}-{stop - 1}", "x-oss-range-behavior": "standard"}
-        if if_match is not None:
-            headers["If-Match"] = f'"{if_match}"'
+        if if_match is not None and (condition := etags.if_match(if_match)):
+            headers["If-Match"] = condition
         call = Call(
             "GetObject", "GET", target.bucket, target.key, _version_query(target), headers,
-            success=(200,) if stop is None else (206,),
+            success=(200,) if stop is None else (200, 206),
         )  # fmt: skip
 
         def read(answer: Answer) -> ObjectMeta:
-            size = None
-            if stop is not None:
-                size = answers.check_content_range(call, answer, start, stop, may_end_before=may_end_before) - start
+            found = answers.delivery(
+                call, answer, start, stop, may_end_before=may_end_before, etag=if_match, total=total
+            )
             sink.open()
             received = 0
-            for data in self._object_pieces(call, answer, sink.piece_size):
+            pieces = self._object_pieces(call, answer, sink.piece_size)
+            for data in found.wanted(pieces) if answer.status == 200 else pieces:
                 received += len(data)
-                if size is not None and received > size:
-                    raise call.bad_answer(f"asked for {size} bytes, more came")
+                if received > found.size:
+                    raise call.bad_answer(f"asked for {found.size} bytes, more came")
                 sink.write(data)
-            if size is not None and received < size:
-                raise call.failed(f"asked for {size} bytes, {received} came")
-            return answers.object_meta(answer, size=answers.total_size(answer))
+            if received < found.size:
+                raise call.failed(f"asked for {found.size} bytes, {received} came")
+            return found.meta
 
         return self._exchange(call, read)
 
@@ -195,8 +206,29 @@ class OssClient:
         """:raises NoSuchKey: when there is no such object"""
         call = Call("HeadObject", "HEAD", target.bucket, target.key, _version_query(target))
         return self._exchange(
-            call, lambda answer: answers.object_meta(answer, size=answers.content_length(call, answer))
+            call, lambda answer: answers.object_meta(call, answer, size=answers.content_length(call, answer))
         )
+
+    def get_symlink(self, target: ObjectRef) -> ObjectRef:
+        """Return the object that a symbolic link leads to."""
+        call = Call("GetSymlink", "GET", target.bucket, target.key, {"symlink": "", **_version_query(target)})
+
+        def read(answer: Answer) -> ObjectRef:
+            if not (key := answer.fields.get("x-oss-symlink-target")):
+                raise call.bad_answer("the answer has no x-oss-symlink-target")
+            return ObjectRef(target.bucket, unquote(key))
+
+        return self._exchange(call, read)
+
+    def get_object_acl(self, target: ObjectRef) -> str:
+        """Return the object's ACL, ``default`` for its bucket's."""
+        call = Call("GetObjectAcl", "GET", target.bucket, target.key, {"acl": "", **_version_query(target)})
+        return self._exchange_xml(call, messages.read_acl)
+
+    def get_object_tagging(self, target: ObjectRef) -> dict[str, str]:
+        """Return the object's tags."""
+        call = Call("GetObjectTagging", "GET", target.bucket, target.key, {"tagging": "", **_version_query(target)})
+        return self._exchange_xml(call, messages.read_tags)
 
     def delete_object(self, target: ObjectRef) -> None:
         """Delete an object; one that does not exist counts as deleted."""
@@ -209,7 +241,7 @@ class OssClient:
         """
         gone: list[str] = []
         for key in keys:
-            if not fits_xml(key):
+            if not fits_xml(check_key(key)):
                 self.delete_object(ObjectRef(bucket, key))
                 gone.append(key)
         keys = [key for key in keys if fits_xml(key)]
@@ -226,7 +258,7 @@ class OssClient:
         """Copy an object of at most 1 GB within a region; return the copy's ETag. Larger ones: upload_part_copy."""
         call = Call(
             "CopyObject", "PUT", target.bucket, target.key,
-            headers={**(headers or {}), "x-oss-copy-source": _copy_source(source)},
+            headers={**check_given(headers), "x-oss-copy-source": _copy_source(source)},
         )  # fmt: skip
         return self._exchange_xml(call, partial(messages.read_etag, root="CopyObjectResult"))
 
@@ -237,7 +269,7 @@ class OssClient:
 
         An answer that is lost leaves an upload ID that nobody knows; the bucket's lifecycle rule removes it.
         """
-        call = Call("InitiateMultipartUpload", "POST", target.bucket, target.key, {"uploads": ""}, headers or {})
+        call = Call("InitiateMultipartUpload", "POST", target.bucket, target.key, {"uploads": ""}, check_given(headers))
         return self._exchange_xml(call, messages.read_upload_id)
 
     def upload_part(
@@ -255,7 +287,7 @@ class OssClient:
 
         def read(answer: Answer) -> UploadedPart:
             stored = answers.stored_object(call, answer, body)
-            return UploadedPart(number, stored.etag, body.size, body.crc64())
+            return UploadedPart(number, etags.opaque(stored.etag), body.size, body.crc64())
 
         return self._exchange(call, read)
 
@@ -307,12 +339,12 @@ class OssClient:
         body = messages.complete_body(parts)
         call = Call(
             "CompleteMultipartUpload", "POST", target.bucket, target.key, {"uploadId": upload_id},
-            {**_digest(content_md5([body])), **(headers or {})}, body,
+            {**check_given(headers), **_digest(content_md5([body]))}, body,
         )  # fmt: skip
 
         def read(answer: Answer) -> ObjectMeta:
-            etag = self._read_xml(call, answer, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
-            return answers.object_meta(answer, size=sum(part.size for part in parts), etag=etag)
+            size = sum(part.size for part in parts)
+            return answers.completed_object(call, answer, self._pieces(call, answer), size=size)
 
         return self._exchange(call, read)
 
@@ -367,19 +399,20 @@ class OssClient:
         return self._exchange_dated(call, messages.read_service_info)
 
     def presigned_url(
-        self, method: str, target: ObjectRef, *, expires: int, query: Mapping[str, str] | None = None
+        self, method: str, target: ObjectRef, *, expires: Duration, query: Mapping[str, str] | None = None
     ) -> str:
-        """Return a URL with which whoever has it may do one thing for ``expires`` seconds. It is a secret.
+        """Return a URL with which whoever has it may do one thing for so long. It is a secret.
 
         :raises ArgumentError: for another method than GET, HEAD, PUT or DELETE, or an expiry that OSS refuses
         """
-        if method.upper() not in ("GET", "HEAD", "PUT", "DELETE"):
+        if str(method).upper() not in ("GET", "HEAD", "PUT", "DELETE"):
             raise ArgumentError("method", method, "choose one of GET, HEAD, PUT or DELETE")
-        check_expiry(expires, self._signature_version)
+        seconds = check_expiry(expires, self._signature_version)
         resource = Signable(method.upper(), target.bucket, target.key, {**_version_query(target), **(query or {})})
-        credentials = self._credentials.get()
-        signed = self._signer(credentials).query(resource, expires=expires) if credentials else resource.query
-        return self.endpoint.url(target.bucket, target.key, signed)
+        plain = self.endpoint.url(target.bucket, target.key, resource.query)
+        if (credentials := self._credentials.get()) is None:
+            return plain
+        return self.endpoint.url(target.bucket, target.key, self._signer(credentials).query(resource, expires=seconds))
 
     # --- one exchange -------------------------------------------------------------------------------------------------
 
@@ -420,10 +453,11 @@ class OssClient:
         return self.endpoint.described(bucket) + (f", {proxy}" if proxy else "")
 
     def _send(self, call: Call, read: Callable[[Answer], T]) -> T:
+        # First of all: nothing is signed that no URL can hold.
+        origin, path = self.endpoint.origin(call.bucket), self.endpoint.path(call.bucket, call.key, call.query)
         credentials, clock_offset = self._credentials.get(), self._clock_offset
         headers = self._headers_of(call, credentials)
         body = call.body if isinstance(call.body, bytes) else self._sent(call, call.body.open()) if call.body else b""
-        origin, path = self.endpoint.origin(call.bucket), self.endpoint.path(call.bucket, call.key, call.query)
         try:
             answer = self._connections.exchange(call.method, origin, path, headers, body)
         except ERRORS as error:
@@ -433,7 +467,7 @@ class OssClient:
                 "%s: %s %s [request id %s]", call, answer.status, answer.reason, answer.fields.get("x-oss-request-id")
             )
             if answer.status not in call.success and answer.status < 300:
-                raise answers.not_what_was_asked_for(call, answer)
+                raise answers.not_what_was_asked_for(call, answer, self._pieces(call, answer))
             if answer.status not in call.success:
                 raise self._error(call, answer, credentials, clock_offset)
             result = read(answer)
@@ -562,7 +596,7 @@ def _part_query(upload_id: str, number: int) -> dict[str, str]:
 
 def _copy_source(source: ObjectRef) -> str:
     version = f"?versionId={source.version_id}" if source.version_id else ""
-    return f"/{source.bucket}/{quote_key(source.key)}{version}"
+    return f"/{check_bucket(source.bucket)}/{quote_key(check_key(source.key))}{version}"
 
 
 def _without_empty(query: Mapping[str, str], *, keep: str = "") -> dict[str, str]:

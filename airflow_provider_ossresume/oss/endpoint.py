@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.objects import check_bucket, check_key, check_text, check_unicode
 
 Addressing = Literal["auto", "virtual", "path", "cname"]
 EndpointKind = Literal["public", "internal", "accelerate", "dual-stack"]
@@ -75,15 +76,24 @@ class Endpoint:
         return self.origin(bucket) + self.path(bucket, key, query)
 
     def origin(self, bucket: str | None) -> str:
-        """Return the URL's scheme, host and port."""
+        """Return the URL's scheme, host and port.
+
+        :raises ArgumentError: for a bucket that OSS does not allow, which would lead to another host
+        """
+        if bucket is not None:
+            check_bucket(bucket)
         is_in_host = bucket is not None and self.addressing == "virtual"
         return f"{self.scheme}://{bucket}.{self.host}" if is_in_host else str(self)
 
     def path(self, bucket: str | None, key: str | None, query: Mapping[str, str]) -> str:
-        """Return the URL's path and query."""
-        path = f"/{bucket}/" if bucket is not None and self.addressing == "path" else "/"
-        path += quote_key(key or "")
-        pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
+        """Return the URL's path and query.
+
+        :raises ArgumentError: for a bucket or a key that OSS does not allow: without its key, a request to an object
+            would be one to its bucket; and for what no URL can hold
+        """
+        path = f"/{check_bucket(bucket)}/" if bucket is not None and self.addressing == "path" else "/"
+        path += "" if key is None else quote_key(check_key(key))
+        pairs = "&".join(f"{quote(name, safe='')}={_quoted(name, value)}" for name, value in query.items())
         return f"{path}?{pairs}" if pairs else path
 
 
@@ -93,6 +103,10 @@ def quote_key(key: str) -> str:
         return key.replace(".", "%2E")
     has_odd_segments = any(segment in ("", ".", "..") for segment in key.split("/"))
     return quote(key, safe="~" if has_odd_segments else "/~")
+
+
+def _quoted(name: str, value: str) -> str:
+    return quote(check_unicode(name.replace("-", "_"), value), safe="")
 
 
 def endpoint_for(region: str, kind: EndpointKind = "public") -> str:
@@ -127,6 +141,7 @@ def parse_place(text: str, *, argument: str = "endpoint") -> Place:
 
     :raises ArgumentError: for anything else; a user name and a password are not shown
     """
+    check_text(argument, text)
     text = text.strip()
     if "@" in text:  # wherever the password ends
         raise ArgumentError(argument, "…", "an endpoint holds no user name or password")
@@ -138,6 +153,8 @@ def parse_place(text: str, *, argument: str = "endpoint") -> Place:
         port = parts.port  # raises for a port that is no number
     except ValueError as error:
         raise ArgumentError(argument, text, f"it is no URL ({error})") from None
+    if port == 0:
+        raise ArgumentError(argument, text, "nothing listens on port 0; give a port from 1 to 65535")
     if parts.scheme not in ("http", "https", "") or not parts.hostname or text.startswith("/"):
         raise ArgumentError(argument, text, "begin it with https://, as in https://oss-cn-hangzhou.aliyuncs.com")
     if not text.isprintable() or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", parts.hostname):
@@ -145,6 +162,8 @@ def parse_place(text: str, *, argument: str = "endpoint") -> Place:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ArgumentError(argument, text, "an endpoint ends after its host and port; the bucket is named apart")
     hostname = parts.hostname.removesuffix(".")
+    if ":" not in hostname and not all(0 < len(label) < 64 for label in hostname.split(".")):
+        raise ArgumentError(argument, text, "between its dots a host name has 1 to 63 characters")
     if (odd := _WITHOUT_REGION.fullmatch(hostname)) and not _OWN.fullmatch(hostname):
         advice = f"{odd['name']} is no region; write one, as in https://my-bucket.oss-cn-hangzhou.aliyuncs.com"
         raise ArgumentError(argument, text, advice)
@@ -209,10 +228,21 @@ def check_region(region: str | None, endpoint: Endpoint) -> str | None:
     """
     told = region_of(endpoint)
     if region:
-        region = region.strip().removeprefix("oss-")
+        check_text("region", region)
+        region = check_region_name(region.strip().removeprefix("oss-"))
     if region and told and region != told:
         raise ArgumentError("region", region, f"the endpoint {endpoint} is in {told}; correct one of the two")
     return region or told
+
+
+def check_region_name(region: str) -> str:
+    """Return a region that a signature can name.
+
+    :raises ArgumentError: for any other, such as one with a line end
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", region):
+        raise ArgumentError("region", region, "a region has letters, digits and hyphens, as cn-hangzhou has")
+    return region
 
 
 def _own(endpoint: Endpoint) -> re.Match[str] | None:

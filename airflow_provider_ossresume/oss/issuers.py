@@ -199,7 +199,7 @@ def check_origin(argument: str, url: str, *, example: str) -> str:
 
 
 def split_url(url: str) -> tuple[str, str] | None:
-    """Return an http(s) URL's origin and the rest of it; None when it cannot be used."""
+    """Return an http(s) URL's origin and the rest of it, which is a path or nothing; None when it cannot be used."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises for a port that is no number
@@ -210,7 +210,8 @@ def split_url(url: str) -> tuple[str, str] | None:
     if not url.isascii() or not url.isprintable() or " " in url:
         return None
     origin = f"{parts.scheme}://{parts.netloc}"
-    return origin, url[url.index("://") + 3 + len(parts.netloc) :]
+    rest = url[url.index("://") + 3 + len(parts.netloc) :]
+    return origin, f"/{rest}" if rest.startswith("?") else rest
 
 
 def without(secrets: Iterable[str | None], text: str) -> str:

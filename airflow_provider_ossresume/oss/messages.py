@@ -165,12 +165,26 @@ def read_objects(body: bytes) -> ObjectsPage:
         for node in root.all("Contents")
     ]
     prefixes = [root.decoded(node.required("Prefix")) for node in root.all("CommonPrefixes")]
-    return ObjectsPage(objects, prefixes, root.required("NextContinuationToken") if root.is_truncated else None)
+    token = root.decoded(root.required("NextContinuationToken")) if root.is_truncated else None
+    return ObjectsPage(objects, prefixes, token)
 
 
 def read_deleted(body: bytes) -> list[str]:
     root = _root(body, "DeleteResult")
     return [root.decoded(node.required("Key")) for node in root.all("Deleted")]
+
+
+def read_acl(body: bytes) -> str:
+    """Return the ACL of an object; ``default`` stands for its bucket's."""
+    grants = [node.required("Grant") for node in _root(body, "AccessControlPolicy").all("AccessControlList")]
+    if len(grants) != 1:
+        raise MalformedXML("AccessControlPolicy has no AccessControlList")
+    return grants[0]
+
+
+def read_tags(body: bytes) -> dict[str, str]:
+    sets = _root(body, "Tagging").all("TagSet")
+    return {node.required("Key"): node.text("Value") for tags in sets for node in tags.all("Tag")}
 
 
 def read_bucket_info(body: bytes) -> BucketInfo:
@@ -240,7 +254,7 @@ class _Node:
         return int(text) if text else None
 
     def decoded(self, text: str) -> str:
-        """Return a key or prefix as it really is: OSS percent-encodes it where ``encoding-type=url`` was asked for."""
+        """Return a key, prefix or token as it really is: with ``encoding-type=url`` OSS percent-encodes them."""
         return unquote(text) if self.text("EncodingType") == "url" else text
 
     @property

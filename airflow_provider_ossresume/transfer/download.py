@@ -26,11 +26,13 @@ from airflow_provider_ossresume.errors import (
     LocalFileError,
     ObjectChanged,
     PreconditionFailed,
+    ServiceError,
     StoreUnavailable,
     TrySuperseded,
 )
 from airflow_provider_ossresume.model.arguments import parse_flag, parse_mode
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Run
+from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
@@ -58,6 +60,7 @@ class DownloadClient(Protocol):
     """What a download needs of OSS; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
+    def get_symlink(self, target: ObjectRef) -> ObjectRef: ...
     def get_object(
         self,
         target: ObjectRef,
@@ -67,6 +70,7 @@ class DownloadClient(Protocol):
         stop: int | None = None,
         may_end_before: bool = False,
         if_match: str | None = None,
+        total: int | None = None,
     ) -> ObjectMeta: ...
 
 
@@ -138,6 +142,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             check_replaceable(path)  # before anything is asked of OSS
         stopwatch = Stopwatch(self._target, str(path))
         self._checkpointer.is_ours = partial(self._is_ours, self._part_path(path).name)
+        self._total: int | None = None  # the whole object's size
         self._fetched: dict[Part, int] = {}  # what workers have finished since the last beginning, with its CRC-64
         try:
             settled = self._download_or_restart(path)
@@ -172,6 +177,9 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
             size = self._beginning_size(path, stored)
             meta, beginning = pool.call(lambda: self._look(pool, size))
+            if meta.is_link:
+                meta = replace(meta, crc64=pool.call(lambda: self._crc64_behind(meta)))
+            self._total = meta.size
             meta = self._slice_of(meta)
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
             may_be_ours = self._options.earlier_try if stored is None else not part_path.exists()
@@ -244,6 +252,18 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 return self._oss.get_object(self._target, sink, stop=size, may_end_before=True), beginning.data
         return self._oss.head_object(self._target), bytearray()
 
+    def _crc64_behind(self, link: ObjectMeta) -> int | None:
+        """Return the CRC-64 of what a symbolic link leads to; None when that cannot be told."""
+        try:
+            found = self._oss.head_object(self._oss.get_symlink(self._target))
+        except ServiceError as error:
+            if error.retryable:
+                raise
+            log.info("%s is a symbolic link, and its target cannot be asked for: %s", self._target, error)
+            return None
+        is_same = found.size == link.size and same_etag(found.etag, link.etag)
+        return found.crc64 if is_same else None
+
     def _slice_of(self, meta: ObjectMeta) -> ObjectMeta:
         """Return what is known of the bytes that are wanted, as of an object of their own."""
         start, stop = self._options.slice or (0, meta.size)
@@ -274,7 +294,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 if policy == "skip_if_same":
                     log.info("%s holds the object's bytes already, skipped", path)
                     return "skipped", meta, crc
-        if policy == "fail":
+        if policy == "fail" and os.path.lexists(path):  # it may have gone meanwhile
             raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids to overwrite it")
         return None
 
@@ -414,7 +434,12 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             first, stop = sink.missing
             if first < stop:
                 self._oss.get_object(
-                    self._target, sink, start=start + first, stop=start + stop, if_match=checkpoint.etag
+                    self._target,
+                    sink,
+                    start=start + first,
+                    stop=start + stop,
+                    if_match=checkpoint.etag,
+                    total=self._total,
                 )
             else:
                 sink.open()
@@ -444,7 +469,10 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         if self._options.slice and checkpoint.crc64 is None:
             log.info("A range of %s: OSS has no CRC-64 of it to compare the file with", self._target)
         elif checkpoint.crc64 is None:
-            log.warning("OSS has no CRC-64 of %s, so the download cannot be compared with it", self._target)
+            log.warning(
+                "OSS has no CRC-64 of %s, so the download is compared by its size and the object's ETag only",
+                self._target,
+            )
         elif crc != checkpoint.crc64:
             file.reset()
             self._forget_runs(checkpoint)

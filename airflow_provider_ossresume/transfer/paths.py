@@ -11,12 +11,17 @@ from airflow_provider_ossresume.model.arguments import refuse_empty
 def local_path(file: object, *, argument: str = "file") -> str:
     """Return the path of a local file, with the home folder in the place of ``~`` or ``~user``.
 
-    :raises ArgumentError: for what is no path, an empty one, and a home folder that nobody knows
+    :raises ArgumentError: for what is no path, an empty one, one that no file can have, and a home folder that nobody
+        knows
     """
     path = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
     if not isinstance(path, str):
         raise ArgumentError(argument, file, f"give a path, not {type(file).__name__}")
     refuse_empty(argument, path)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ArgumentError(argument, path, "no file has such a name (a lone surrogate); correct it") from None
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
         home = path.partition("/")[0]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, TypeVar, get_args
 
 from airflow_provider_ossresume.errors import (
     AlreadyExists,
@@ -29,7 +29,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, options_digest
 from airflow_provider_ossresume.model.crc64 import combine_all
-from airflow_provider_ossresume.model.md5 import content_md5
+from airflow_provider_ossresume.model.md5 import content_md5, md5_hex
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart, check_choice
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import (
@@ -39,8 +39,10 @@ from airflow_provider_ossresume.model.resume import (
     candidate_parts,
     decide_upload,
     is_upload_to,
+    proven,
     same_content,
 )
+from airflow_provider_ossresume.model.sameness import difference
 from airflow_provider_ossresume.transfer.checkpointing import DROP_TIME
 from airflow_provider_ossresume.transfer.crew import Crew as Pool
 from airflow_provider_ossresume.transfer.crew import Deadline
@@ -52,6 +54,7 @@ from airflow_provider_ossresume.transfer.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 IfExists = Literal["overwrite", "skip", "skip_if_same", "fail"]
 OnChange = Literal["restart", "fail"]
 Fingerprint = Literal["content", "stat"]
@@ -67,6 +70,8 @@ class UploadClient(Protocol):
     """What an upload needs of OSS; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
+    def get_object_acl(self, target: ObjectRef) -> str: ...
+    def get_object_tagging(self, target: ObjectRef) -> dict[str, str]: ...
     def put_object(
         self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None
     ) -> ObjectMeta: ...
@@ -215,7 +220,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             log.info("%s exists, skipped", self._target)
             return "skipped", meta, meta.crc64
         crc = crc64_of_range(pool, source.crc64, 0, source.size) if wants_same and meta.size == source.size else None
-        if crc is not None and self._is_what_we_send(meta, size=source.size, crc64=crc):
+        if crc is not None and self._is_what_we_send(pool, meta, size=source.size, crc64=crc):
             if may_be_ours:
                 log.info("%s holds these bytes already: an earlier try had finished", self._target)
                 return "already there", meta, crc
@@ -228,13 +233,29 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             )  # fmt: skip
         return None
 
-    def _is_what_we_send(self, meta: ObjectMeta, *, size: int, crc64: int) -> bool:
-        """True when the object has these bytes and, as far as HEAD shows them, the headers that this upload sets."""
-        return same_content(meta, size=size, crc64=crc64) and all(
-            meta.headers[name.lower()] == value.strip(" \t")  # as HTTP takes it
-            for name, value in self._options.headers.items()
-            if name.lower() in meta.headers
+    def _is_what_we_send(self, pool: Pool, meta: ObjectMeta, *, size: int, crc64: int) -> bool:
+        """True when the object has these bytes, and all that this upload sets and nothing else."""
+        if not same_content(meta, size=size, crc64=crc64):
+            return False
+
+        def ask(call: Callable[[ObjectRef], T]) -> T | None:
+            try:
+                return pool.call(lambda: call(self._target))
+            except ServiceError as error:
+                if error.retryable:
+                    raise
+                log.info("Not compared, %s: %s", self._target, error)
+                return None
+
+        differs = difference(
+            meta.headers,
+            self._options.headers,
+            acl=lambda: ask(self._oss.get_object_acl),
+            tags=lambda: ask(self._oss.get_object_tagging),
         )
+        if differs:
+            log.info("%s holds these bytes, but %s", self._target, differs)
+        return not differs
 
     def _head(self, pool: Pool) -> ObjectMeta | None:
         try:
@@ -321,7 +342,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _finished_object(self, pool: Pool, source: LocalFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
         meta = self._head(pool)
         crc = crc64_of_range(pool, source.crc64, 0, source.size) if meta and meta.size == source.size else None
-        if meta and crc is not None and self._is_what_we_send(meta, size=source.size, crc64=crc):
+        if meta and crc is not None and self._is_what_we_send(pool, meta, size=source.size, crc64=crc):
             log.info("%s holds these bytes already: the last try had finished it", self._target)
             return meta
         self._progress.beginning = "restarted"
@@ -431,9 +452,17 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         if is_trusted:
             return {part.number: uploaded for part, uploaded in candidates}
         kept: dict[int, UploadedPart] = {}
-        for part, uploaded, crc in pool.run(lambda pair: (*pair, source.crc64(pair[0], pool.stop)), candidates):
-            if crc == uploaded.crc64:
-                kept[part.number] = uploaded
+
+        def compare(pair: tuple[Part, UploadedPart]) -> tuple[Part, UploadedPart | None]:
+            part, uploaded = pair
+            crc = source.crc64(part, pool.stop)
+            is_needed = uploaded.crc64 is None
+            md5 = md5_hex(source.read(part, pool.stop)) if is_needed else None
+            return part, proven(uploaded, crc64=crc, md5=md5)
+
+        for part, found in pool.run(compare, candidates):
+            if found:
+                kept[part.number] = found
             else:
                 log.info("Part %s of %s holds other bytes than the file; it is sent again", part.number, self._target)
         return kept
@@ -480,7 +509,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     def _head_if_ours(self, pool: Pool, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
         """Return the object when it holds what was sent, as it does when an answer was lost; else raise the error."""
         meta = self._head(pool)
-        if meta and crc64 is not None and self._is_what_we_send(meta, size=size, crc64=crc64):
+        if meta and crc64 is not None and self._is_what_we_send(pool, meta, size=size, crc64=crc64):
             log.info("%s holds what was sent: an earlier attempt or try had finished it (%s)", self._target, error.code)
             return meta
         raise error

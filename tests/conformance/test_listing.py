@@ -72,6 +72,16 @@ def test_pages_with_a_delimiter_name_each_prefix_once(judge: Judge, page: int) -
     assert all(len(listed.keys) + len(listed.prefixes) <= page for listed in pages)
 
 
+@pytest.mark.usefixtures("full_bucket")
+def test_a_continuation_token_comes_percent_encoded_and_every_sdk_decodes_it(judge: Judge, oss: LocalOSS) -> None:
+    token = judge.list_objects(page=1).next_token
+    judge.list_objects(page=1, token=token)
+
+    assert token is not None
+    assert "=" in token
+    assert oss.requests[-1].query["continuation-token"] == token
+
+
 def test_the_listing_of_a_missing_bucket_is_no_such_bucket(judge: Judge) -> None:
     elsewhere = judge.with_access(bucket="nobody-made-this")
 

@@ -312,6 +312,21 @@ OPERATIONS = {
             found(["key"]), uploads_needed=1,
         ),
         Operation(
+            "GetObjectAcl", 1, "a call of the client", two_objects,
+            asks(lambda client: client.get_object_acl(A)),
+            found("default"),
+        ),
+        Operation(
+            "GetObjectTagging", 1, "a call of the client", two_objects,
+            asks(lambda client: client.get_object_tagging(A)),
+            found({}),
+        ),
+        Operation(
+            "GetSymlink", 1, "a call of the client", lambda world: world.oss.link(BUCKET, "a", "b"),
+            asks(lambda client: client.get_symlink(A).key),
+            found("b"),
+        ),
+        Operation(
             "GetBucketInfo", 1, "a call of the client", two_objects,
             asks(lambda client: client.get_bucket_info(BUCKET).region),
             found("cn-hangzhou"),

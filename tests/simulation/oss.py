@@ -207,6 +207,15 @@ class Client:
 
         return self._exchange("head", effect)
 
+    def get_symlink(self, target: ObjectRef) -> ObjectRef:
+        raise AssertionError("the simulation has no symbolic links")
+
+    def get_object_acl(self, target: ObjectRef) -> str:
+        return self._exchange("acl", lambda: "default")
+
+    def get_object_tagging(self, target: ObjectRef) -> dict[str, str]:
+        return self._exchange("tagging", dict[str, str])
+
     def put_object(self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None) -> ObjectMeta:
         digest = body.content_md5()
 
@@ -227,6 +236,7 @@ class Client:
         stop: int | None = None,
         may_end_before: bool = False,
         if_match: str | None = None,
+        total: int | None = None,
     ) -> ObjectMeta:
         first_attempt = itertools.count(1)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
 from airflow_provider_ossresume.oss.endpoint import (
     Endpoint,
     check_region,
@@ -241,14 +243,14 @@ def test_a_region_that_contradicts_the_endpoint_is_refused() -> None:
 @pytest.mark.parametrize(
     ("addressing", "bucket", "key", "url"),
     [
-        ("virtual", "b", "k", "https://b.host:1/k"),
-        ("virtual", "b", None, "https://b.host:1/"),
+        ("virtual", "bkt", "k", "https://bkt.host:1/k"),
+        ("virtual", "bkt", None, "https://bkt.host:1/"),
         ("virtual", None, None, "https://host:1/"),
-        ("path", "b", "k", "https://host:1/b/k"),
-        ("path", "b", None, "https://host:1/b/"),
+        ("path", "bkt", "k", "https://host:1/bkt/k"),
+        ("path", "bkt", None, "https://host:1/bkt/"),
         ("path", None, None, "https://host:1/"),
-        ("cname", "b", "k", "https://host:1/k"),
-        ("cname", "b", None, "https://host:1/"),
+        ("cname", "bkt", "k", "https://host:1/k"),
+        ("cname", "bkt", None, "https://host:1/"),
     ],
 )
 def test_a_url_names_bucket_and_key_as_the_addressing_wants(
@@ -260,13 +262,13 @@ def test_a_url_names_bucket_and_key_as_the_addressing_wants(
 
 
 def test_an_ipv6_host_keeps_its_brackets() -> None:
-    assert parse_endpoint("http://[::1]:4000").url("b", "k", {}) == "http://[::1]:4000/b/k"
+    assert parse_endpoint("http://[::1]:4000").url("bkt", "k", {}) == "http://[::1]:4000/bkt/k"
 
 
 def test_a_query_is_quoted_and_keeps_its_order() -> None:
-    url = HANGZHOU.url("b", "k", {"uploads": "", "prefix": "a/b c+d&e=ü", "x~y": "~"})
+    url = HANGZHOU.url("bkt", "k", {"uploads": "", "prefix": "a/b c+d&e=ü", "x~y": "~"})
 
-    assert url == "https://b.oss-cn-hangzhou.aliyuncs.com/k?uploads=&prefix=a%2Fb%20c%2Bd%26e%3D%C3%BC&x~y=~"
+    assert url == "https://bkt.oss-cn-hangzhou.aliyuncs.com/k?uploads=&prefix=a%2Fb%20c%2Bd%26e%3D%C3%BC&x~y=~"
 
 
 @pytest.mark.parametrize(
@@ -296,3 +298,43 @@ def test_a_key_is_quoted_so_that_nobody_finds_a_dot_segment_in_it(key: str, quot
 
 def test_an_endpoint_reads_like_its_url() -> None:
     assert str(parse_endpoint("http://LOCALHOST:4000/")) == "http://localhost:4000"
+
+
+@pytest.mark.parametrize("addressing", ["virtual", "path", "cname"])
+@pytest.mark.parametrize("bucket", ["", "b", "evil.example/", "a.b", "A-bucket", "my-bucket\r\nHost: x", "\udc80b"])
+def test_a_bucket_that_oss_does_not_allow_makes_no_url(addressing: str, bucket: str) -> None:
+    endpoint = parse_endpoint("https://host.example", addressing=addressing)  # type: ignore[arg-type]
+
+    with pytest.raises(ArgumentError, match="bucket"):
+        endpoint.url(bucket, "key", {})
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a\0b", "\udc80", "x" * 1024])
+def test_a_key_that_oss_does_not_allow_makes_no_url(key: str) -> None:
+    # An empty one would turn the deletion of an object into that of its bucket.
+    with pytest.raises(ArgumentError, match="key"):
+        HANGZHOU.url("bucket", key, {})
+
+
+def test_what_no_url_can_hold_is_refused_by_its_name() -> None:
+    with pytest.raises(ArgumentError, match="start_after="):
+        HANGZHOU.url("bucket", None, {"start-after": "\udc80"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://host:0", "https://" + "a" * 64 + ".example", "https://a..example", "https://.example", "https://h:99999"],
+)
+def test_a_host_or_a_port_that_cannot_be_is_no_endpoint(text: str) -> None:
+    with pytest.raises(ArgumentError, match="endpoint="):
+        parse_endpoint(text)
+
+
+@pytest.mark.parametrize("region", ["cn-x\r\nX-A: b", "cn x", "cn/x", "\udc80", "地区"])
+def test_a_region_that_no_signature_can_name_is_refused(region: str) -> None:
+    endpoint = parse_endpoint("https://oss.example.com")
+
+    with pytest.raises(ArgumentError, match="region="):
+        check_region(region, endpoint)
+    with pytest.raises(ArgumentError, match="region="):
+        OssClient(endpoint, AnonymousCredentials(), region=region)

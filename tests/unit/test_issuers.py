@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials, Credentials, StaticCredentials
-from airflow_provider_ossresume.oss.issuers import Issuer, check_origin
+from airflow_provider_ossresume.oss.issuers import Issuer, check_origin, split_url
 from airflow_provider_ossresume.oss.sources import CredentialsUri, EcsRamRole, split_credentials_uri
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc, authorization, signed_headers
 from airflow_provider_ossresume.oss.temporary import CredentialsSource
@@ -513,3 +513,10 @@ def test_an_answer_shows_nothing_of_its_body(uri: Uri) -> None:
 
     assert answer.status == 200
     assert "the-Secret" not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    ("url", "rest"), [("http://h:1?token=1", "/?token=1"), ("http://h:1/a?b", "/a?b"), ("http://h:1", "")]
+)
+def test_a_url_with_a_query_and_no_path_asks_for_the_root(url: str, rest: str) -> None:
+    assert split_url(url) == ("http://h:1", rest)

@@ -68,7 +68,7 @@ UPLOADS = """<ListMultipartUploadsResult><EncodingType>url</EncodingType><NextKe
 <Upload><Key>a%20b%2Bc</Key><UploadId>ID1</UploadId><Initiated>2026-11-23T08:30:15.000Z</Initiated></Upload>
 <Upload><Key>a%2Fb</Key><UploadId>ID2</UploadId></Upload></ListMultipartUploadsResult>"""
 OBJECTS = """<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
-<NextContinuationToken>a%2Fb==</NextContinuationToken>
+<NextContinuationToken>a%2Fb%3D%3D</NextContinuationToken>
 <Contents><Key>a%20b%2Bc%25</Key><LastModified>2026-11-23T08:30:15.000Z</LastModified><ETag>"A"</ETag>
 <Size>7</Size><StorageClass>IA</StorageClass></Contents>
 <Contents><Key>z</Key><Size>0</Size></Contents>
@@ -103,7 +103,7 @@ ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
     "list objects": (
         OBJECTS,
         messages.read_objects,
-        ObjectsPage([ListedObject("a b+c%", 7, "A", MOMENT, "IA"), ListedObject("z", 0, "", None)], ["p/"], "a%2Fb=="),
+        ObjectsPage([ListedObject("a b+c%", 7, "A", MOMENT, "IA"), ListedObject("z", 0, "", None)], ["p/"], "a/b=="),
     ),
     "delete objects": (DELETED, messages.read_deleted, ["a b", "c"]),
     "bucket info": (

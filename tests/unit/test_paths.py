@@ -20,6 +20,7 @@ from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owne
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
 from airflow_provider_ossresume.resumable import resumable_download
 from airflow_provider_ossresume.transfer.part_names import part_file_name
+from airflow_provider_ossresume.transfer.paths import local_path
 from tests.world import BUCKET, PART, Transfers, a_client, some_bytes
 
 CONTENT = some_bytes(3 * PART)
@@ -247,3 +248,9 @@ def test_a_key_that_oss_does_not_take_is_named_before_anything_moves(tmp_path: P
 
         assert oss.requests == []
     assert {path.name for path in tmp_path.iterdir()} == {"oss"}
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    assert local_path("\udc80") == "\udc80"  # a byte that is not UTF-8, as os.listdir returns it
+    with pytest.raises(ArgumentError, match="lone surrogate"):
+        local_path("\ud83d")

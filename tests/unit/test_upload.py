@@ -601,7 +601,7 @@ def test_a_retry_after_ones_own_success_moves_nothing(
         result = transfers.upload(source, if_exists=if_exists, earlier_try=True)
 
     assert (result.outcome, result.bytes_moved) == ("already there", 0)
-    assert [request.operation for request in transfers.oss.requests] == ["HeadObject"]
+    assert [request.operation for request in transfers.oss.requests] == ["HeadObject", "GetObjectAcl"]
     assert "an earlier try had finished" in caplog.text
 
 

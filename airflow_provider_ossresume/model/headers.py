@@ -1,0 +1,60 @@
+"""Headers that others may set: what HTTP can carry, and what is not theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from airflow_provider_ossresume.errors import ArgumentError
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# What the client sets itself, what belongs to one connection (RFC 9110, 7.6.1), and what would make another request.
+_OURS = re.compile(
+    r"host|date|authorization|content-(?:length|md5|range)|transfer-encoding|connection|keep-alive|expect|te|trailer"
+    r"|upgrade|http2-settings|accept-encoding|range|if-.*|proxy-.*"
+    r"|x-oss-(?:date|security-token|content-sha256|range-behavior|complete-all|copy-source(?:-range)?)"
+)
+
+
+def check_header(name: str, value: object, *, argument: str = "headers") -> str:
+    """Return a header's value.
+
+    :raises ArgumentError: for a name that HTTP does not know, and for a value that it cannot carry
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ArgumentError(argument, name, "the name of a header or of metadata has letters, digits and hyphens")
+    return check_line(f"{argument}[{name!r}]", value)
+
+
+def check_line(argument: str, value: object) -> str:
+    """Return a text that a header can carry: of one line, in Unicode.
+
+    :raises ArgumentError: for any other
+    """
+    if not isinstance(value, str):
+        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
+    if _CONTROL.search(value):
+        raise ArgumentError(argument, value, "a header holds no control characters; remove them")
+    try:
+        value.encode()  # OSS takes UTF-8
+    except UnicodeEncodeError:
+        raise ArgumentError(argument, value, "it is not valid Unicode (a lone surrogate); correct it") from None
+    return value
+
+
+def check_given(headers: Mapping[str, str] | None, *, argument: str = "headers") -> dict[str, str]:
+    """Return headers that somebody else may set.
+
+    :raises ArgumentError: for one that is the client's own or belongs to a connection, and as :func:`check_header`
+    """
+    for name, value in (headers or {}).items():
+        check_header(name, value, argument=argument)
+        refuse_ours(name, argument=argument)
+    return dict(headers or {})
+
+
+def refuse_ours(name: str, *, argument: str = "headers") -> None:
+    """:raises ArgumentError: for a header that the client sets itself, or that belongs to one connection"""
+    if _OURS.fullmatch(name.lower()):
+        raise ArgumentError(argument, name, "the client sets this header itself; leave it out")
