@@ -9,6 +9,7 @@ from __future__ import annotations
 
 # Measured on links of 1 Mbit/s to 10 Gbit/s (docs/performance).
 PLENTY = 2**20  # bytes per second; a worker that keeps as much, even if nothing is gained, is in no danger
+LEAST = 2**14  # bytes per second that each has to keep; the wire gives up 256 KiB that take a minute, a quarter of it
 LEAP = 4  # times as many workers, while each keeps plenty
 STEP = 2  # times as many, where only the outcome can tell
 SAMPLE = 2**20  # bytes of each worker until a number is judged: more than a socket's buffer takes in before it sends
@@ -94,7 +95,7 @@ class Concurrency:
             more = self.wanted + max(1, self.wanted // 4)
         else:
             more = STEP * self.wanted
-        if (more := min(more, self.most)) > self.wanted:
+        if (more := min(more, self.most, int(rate / LEAST))) > self.wanted:
             self._before = (self.wanted, rate)
             self._set(more)
 
