@@ -33,7 +33,8 @@ def difference(
 
     :param shown: the headers of a HEAD, their names in lower case
     :param asked: those that the upload sends
-    :param acl, tags: ask for what HEAD does not show, and are called where it matters; None when that may not be read
+    :param acl: asks for what HEAD does not show, and is called where it matters; None when that may not be read
+    :param tags: the same
     """
     asked = {name.lower(): value.strip(" \t") for name, value in asked.items()}  # as HTTP takes them
     if shown.get("x-oss-object-type", "Normal") not in ("Normal", "Multipart"):

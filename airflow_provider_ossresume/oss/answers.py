@@ -234,7 +234,8 @@ def delivery(
     A peer that ignores ranges sends the object whole. That is taken where it costs little: few bytes stand before
     those that are wanted, and what follows them is not read.
 
-    :param etag, total: those that the object must still have; who answers may have dropped If-Match
+    :param etag: the one that the object must still have; who answers may have dropped If-Match
+    :param total: the same, of its size
     :raises PreconditionFailed: when it has others, so that bytes of two objects never get mixed
     :raises BadAnswer: when it is about other bytes
     """

@@ -169,7 +169,8 @@ class OssClient:
         """Write the object's bytes ``[start, stop)`` to the sink; the whole object when ``stop`` is None.
 
         :param may_end_before: the object may have less than ``stop`` bytes; then those that it has are written
-        :param if_match, total: the ETag and the size that the object must still have
+        :param if_match: the ETag that the object must still have
+        :param total: the size that it must still have
         :raises PreconditionFailed: when it has others
         :raises InvalidRange: when it has no more than ``start`` bytes
         """

@@ -41,8 +41,7 @@ class Crew:
     those that are at work. They are daemons, so one that hangs holds the interpreter as little as the caller.
 
     Each worker needs a turn to be at work. There are as many turns as workers are wanted; when they become fewer, a
-    worker ends what it has in hand, and then waits until it gets a turn again. :class:`Concurrency` tells how many are
-    wanted.
+    worker ends what it has in hand, and then waits until it gets a turn again.
 
     A client may take the crew for its stop. A worker whose request failed then lends its turn to another one until it
     tries again.
@@ -156,7 +155,7 @@ class Crew:
         self.stop.check()
 
     def guard(self, shut: Callable[[], None]) -> AbstractContextManager[None]:
-        """See :meth:`Stop.guard`."""
+        """See :meth:`~airflow_provider_ossresume.transfer.stop.Stop.guard`."""
         return self.stop.guard(shut)
 
     def wait(self, seconds: float) -> None:

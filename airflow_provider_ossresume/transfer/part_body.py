@@ -33,7 +33,8 @@ class PartBody:
         return self._part.size
 
     def open(self) -> Iterator[bytes | memoryview]:
-        """Yield the bytes; errors as in :meth:`LocalFile.read`, and SourceChanged after any other change.
+        """Yield the bytes; SourceChanged after any other change than those of
+        :meth:`~airflow_provider_ossresume.transfer.local_file.LocalFile.read`, whose errors it raises.
 
         :raises TransferStopped: at once, so that nothing of a request is sent after a stop
         """
@@ -60,7 +61,8 @@ class PartBody:
         self._crc64 = crc if self._verify else None
 
     def content_md5(self) -> str | None:
-        """Read the bytes for their Content-MD5; errors as in :meth:`LocalFile.read`.
+        """Read the bytes for their Content-MD5; errors as in
+        :meth:`~airflow_provider_ossresume.transfer.local_file.LocalFile.read`.
 
         What is sent in one piece is kept until then, so it is read once, and each attempt sends what was digested.
         """
