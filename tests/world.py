@@ -132,6 +132,7 @@ class StopInRequest:
     def __init__(self, oss: LocalOSS, *, nth: int = 1) -> None:
         self._left = itertools.count(nth - 1, -1)
         self._is_asked, self._may_answer = threading.Event(), threading.Event()
+        self._others = set(threading.enumerate())  # such as those that tests of a triggerer leave waiting
         oss.on_request = self._hold
 
     def _hold(self, request: Request) -> None:
@@ -146,7 +147,8 @@ class StopInRequest:
 
     def let_go(self) -> None:
         """Let the server answer, and wait for the end of the workers that are left; there is one."""
-        stragglers = [thread for thread in threading.enumerate() if thread.name.startswith("ossresume-")]
+        begun = set(threading.enumerate()) - self._others
+        stragglers = [thread for thread in begun if thread.name.startswith("ossresume-")]
         self._may_answer.set()
         for thread in stragglers:
             thread.join(LONG)

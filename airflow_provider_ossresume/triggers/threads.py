@@ -81,4 +81,4 @@ def threads(name: str, *, most: int) -> DaemonThreads:
 
 @cache  # what is forgotten would leave its threads behind
 def _threads(process: int, name: str, most: int) -> DaemonThreads:
-    return DaemonThreads(most, name=f"ossresume-{name}")
+    return DaemonThreads(most, name=f"oss-{name}")
