@@ -431,7 +431,9 @@ class World:
             )
         if isinstance(error, AlreadyExists):
             can_tell = self.profile.crc_headers and self.profile.verify
-            is_ours = process.number > 1 and len(stood) == 1 and can_tell
+            # An object that an earlier try made with other headers is not the one that this try was asked for.
+            asks_the_same = all(other.options.headers == process.options.headers for other in self.tries)
+            is_ours = process.number > 1 and len(stood) == 1 and can_tell and asks_the_same
             return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
         if isinstance(error, ArgumentError):
             if TOO_SHORT in self.ledger.truths_of(process):
