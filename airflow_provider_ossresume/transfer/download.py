@@ -36,8 +36,7 @@ from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, check_choice
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, parse_byte_range, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
-from airflow_provider_ossresume.transfer.crew import TICK
-from airflow_provider_ossresume.transfer.crew import Crew as Pool
+from airflow_provider_ossresume.transfer.crew import TICK, Crew
 from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
 from airflow_provider_ossresume.transfer.local_file import FileIdentity, LocalFile
 from airflow_provider_ossresume.transfer.part_file import PartFile, remove_part_file
@@ -174,18 +173,18 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
         part_path = self._part_path(path)
         stood = FileIdentity.at(path)
         stored = self._checkpointer.load(watch=self._watch)
-        with ExitStack() as files, self._pool() as pool:  # its threads end before the file is closed
+        with ExitStack() as files, self._crew() as crew:  # its threads end before the file is closed
             size = self._beginning_size(path, stored)
-            meta, beginning = pool.call(lambda: self._look(pool, size))
+            meta, beginning = crew.call(lambda: self._look(crew, size))
             if meta.is_link:
-                meta = replace(meta, crc64=pool.call(lambda: self._crc64_behind(meta)))
+                meta = replace(meta, crc64=crew.call(lambda: self._crc64_behind(meta)))
             self._total = meta.size
             meta = self._slice_of(meta)
             # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
             may_be_ours = self._options.earlier_try if stored is None else not part_path.exists()
             if self._options.if_exists == "fail":
                 may_be_ours = self._options.earlier_try or stored is not None
-            if settled := self._settle(pool, path, meta, may_be_ours=may_be_ours):
+            if settled := self._settle(crew, path, meta, may_be_ours=may_be_ours):
                 self._checkpointer.check_owner()  # to compare the bytes may have taken long
                 try:
                     self._remove(part_path)
@@ -200,7 +199,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 stood, beginning = FileIdentity.at(path), bytearray()
                 may_be_ours = self._options.if_exists != "fail" or self._options.earlier_try or stored is not None
                 stored = self._checkpointer.load(watch=self._watch)
-                if file.is_new and (settled := self._settle(pool, path, meta, may_be_ours=may_be_ours)):
+                if file.is_new and (settled := self._settle(crew, path, meta, may_be_ours=may_be_ours)):
                     self._checkpointer.check_owner()
                     remove_part_file(part_path)
                     return settled
@@ -209,9 +208,9 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             if (mode := self._options.mode) is not None:
                 file.check_mode(mode)
             try:
-                checkpoint = self._fetch(pool, file, self._resume(pool, file, meta, stored), beginning)
+                checkpoint = self._fetch(crew, file, self._resume(crew, file, meta, stored), beginning)
             except (PreconditionFailed, InvalidRange) as error:
-                pool.join()
+                crew.join()
                 raise ObjectChanged(f"{self._target} changed while it was downloaded: {error}") from error
             crc = checkpoint.runs[0].crc64 if checkpoint.runs else 0
             self._compare(file, checkpoint, crc)
@@ -234,7 +233,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             return 0
         return min(BEGINNING_SIZE, self._config.threshold_bytes, self._config.part_bytes or BEGINNING_SIZE)
 
-    def _look(self, pool: Pool, size: int) -> tuple[ObjectMeta, bytearray]:
+    def _look(self, crew: Crew, size: int) -> tuple[ObjectMeta, bytearray]:
         """Return what OSS says of the object, and so many of its first bytes, or all that it has.
 
         They stay in memory, since the part file may be another try's, and nobody knows if there is room for the rest.
@@ -246,7 +245,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 Part(1, 0, size),
                 meter=self._progress.meter(),
                 rate=self._config.rate_per_worker(1),
-                stop=pool.stop,
+                stop=crew.stop,
             )
             with suppress(InvalidRange):  # an empty object has no first bytes
                 return self._oss.get_object(self._target, sink, stop=size, may_end_before=True), beginning.data
@@ -277,7 +276,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
 
     # --- what may already be there ------------------------------------------------------------------------------------
 
-    def _settle(self, pool: Pool, path: Path, meta: ObjectMeta, *, may_be_ours: bool) -> Settled | None:
+    def _settle(self, crew: Crew, path: Path, meta: ObjectMeta, *, may_be_ours: bool) -> Settled | None:
         """Return how the transfer ends when the file that is there decides it; None when bytes have to move."""
         if not path.exists():
             return None
@@ -286,7 +285,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             log.info("%s exists, skipped", path)
             return "skipped", meta, None
         if may_be_ours or policy == "skip_if_same":
-            crc = self._crc64_of(pool, path, meta)
+            crc = self._crc64_of(crew, path, meta)
             if crc is not None and same_content(meta, size=meta.size, crc64=crc):
                 if may_be_ours and self._has_our_looks(path, meta):
                     log.info("%s holds the object's bytes already: an earlier try had finished", path)
@@ -312,13 +311,13 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
     def _mtime(self, meta: ObjectMeta) -> float | None:
         return meta.last_modified.timestamp() if self._options.preserve_mtime and meta.last_modified else None
 
-    def _crc64_of(self, pool: Pool, path: Path, meta: ObjectMeta) -> int | None:
+    def _crc64_of(self, crew: Crew, path: Path, meta: ObjectMeta) -> int | None:
         """Return the CRC-64 of the file that is there; None when it is another one anyway, or cannot be read."""
         try:
             if path.stat().st_size != meta.size:
                 return None
             with LocalFile(path) as existing:
-                return crc64_of_range(pool, existing.crc64, 0, meta.size)
+                return crc64_of_range(crew, existing.crc64, 0, meta.size)
         except (ArgumentError, OSError):
             return None
 
@@ -344,7 +343,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 raise error
         return True
 
-    def _resume(self, pool: Pool, file: PartFile, meta: ObjectMeta, stored: Checkpoint | None) -> DownloadCheckpoint:
+    def _resume(self, crew: Crew, file: PartFile, meta: ObjectMeta, stored: Checkpoint | None) -> DownloadCheckpoint:
         """Return the checkpoint to go on from: the one that an earlier try left, as far as the disk bears it out."""
         decision = decide_download(
             stored,
@@ -361,7 +360,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 self._target, decision.checkpoint.owner.try_number, file.path, self._checkpointer,
             )  # fmt: skip
             # Compared with what OSS says now: the CRC-64 of an earlier answer may have been wrong or absent.
-            runs = self._keep(pool, file, decision.checkpoint)
+            runs = self._keep(crew, file, decision.checkpoint)
             return replace(decision.checkpoint, crc64=meta.crc64, runs=runs)
         if isinstance(decision, Restart):
             self._progress.beginning = "restarted"
@@ -388,18 +387,18 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             return PartPlan(size, max(size, 1))  # one request
         return plan_parts(size, part_size=self._config.part_bytes)
 
-    def _keep(self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint) -> tuple[Run, ...]:
+    def _keep(self, crew: Crew, file: PartFile, checkpoint: DownloadCheckpoint) -> tuple[Run, ...]:
         """Return the runs whose bytes are on the disk."""
         plan, kept = checkpoint.plan, []
         for run in checkpoint.runs:
-            if crc64_of_range(pool, file.crc64_of, plan[run.first - 1].start, plan[run.last - 1].stop) == run.crc64:
+            if crc64_of_range(crew, file.crc64_of, plan[run.first - 1].start, plan[run.last - 1].stop) == run.crc64:
                 kept.append(run)
             else:
                 log.warning("Parts %s to %s are not in %s any more; fetched again", run.first, run.last, file.path)
         return tuple(kept)
 
     def _fetch(
-        self, pool: Pool, file: PartFile, checkpoint: DownloadCheckpoint, beginning: bytearray
+        self, crew: Crew, file: PartFile, checkpoint: DownloadCheckpoint, beginning: bytearray
     ) -> DownloadCheckpoint:
         """Fetch the parts that are missing.
 
@@ -428,7 +427,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
                 part,
                 meter=self._progress.meter(),
                 rate=self._config.rate_per_worker(len(missing)),
-                stop=pool.stop,
+                stop=crew.stop,
                 beginning=beginning if part.number == 1 else bytearray(),
             )
             first, stop = sink.missing
@@ -447,7 +446,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions]):
             return part, sink.crc64
 
         is_here = len(beginning) == checkpoint.size
-        for part, crc in map(fetch, missing) if is_here else pool.run(fetch, missing):
+        for part, crc in map(fetch, missing) if is_here else crew.run(fetch, missing):
             checkpoint = checkpoint.with_part(part, crc)
             if len(plan) > 1:
                 self._checkpointer.update(checkpoint)

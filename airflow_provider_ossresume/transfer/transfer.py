@@ -60,7 +60,7 @@ class Transfer(Generic[Client, Options]):
             saves=lambda: checkpointer.saves,
         )
 
-    def _pool(self) -> Crew:
+    def _crew(self) -> Crew:
         return Crew(
             workers=self._config.first_workers,
             most=self._config.most_workers,

@@ -44,8 +44,7 @@ from airflow_provider_ossresume.model.resume import (
 )
 from airflow_provider_ossresume.model.sameness import difference
 from airflow_provider_ossresume.transfer.checkpointing import DROP_TIME
-from airflow_provider_ossresume.transfer.crew import Crew as Pool
-from airflow_provider_ossresume.transfer.crew import Deadline
+from airflow_provider_ossresume.transfer.crew import Crew, Deadline
 from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
 from airflow_provider_ossresume.transfer.local_file import LocalFile
 from airflow_provider_ossresume.transfer.part_body import PartBody
@@ -188,24 +187,24 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         return self._upload(file)
 
     def _upload(self, file: str | os.PathLike[str]) -> Settled:
-        with LocalFile(file) as source, self._pool() as pool:
+        with LocalFile(file) as source, self._crew() as crew:
             if source.size > MAX_OBJECT_SIZE:
                 raise ArgumentError("file", os.fspath(file), f"{source.size} bytes; OSS holds objects up to 48.8 TiB")
             try:
                 checkpoint = self._checkpointer.load(watch=self._watch)
-                settled = self._settle(pool, source, checkpoint)
+                settled = self._settle(crew, source, checkpoint)
                 if settled or self._takes_one_request(source, checkpoint):
                     self._checkpointer.check_owner()  # to compare the bytes may have taken long
-                    self._drop(pool, checkpoint)
-                    return settled or self._put(pool, source)
-                return self._multipart(pool, source, checkpoint)
+                    self._drop(crew, checkpoint)
+                    return settled or self._put(crew, source)
+                return self._multipart(crew, source, checkpoint)
             except (SourceChanged, NoSuchUpload):
-                pool.join()  # parts that are still on their way must not land behind those of the restart
+                crew.join()  # parts that are still on their way must not land behind those of the restart
                 raise
 
     # --- what may already be there ------------------------------------------------------------------------------------
 
-    def _settle(self, pool: Pool, source: LocalFile, checkpoint: Checkpoint | None) -> Settled | None:
+    def _settle(self, crew: Crew, source: LocalFile, checkpoint: Checkpoint | None) -> Settled | None:
         """Return how the transfer ends when the object that is there decides it; None when bytes have to move."""
         policy = self._options.if_exists
         # A finished try has deleted its checkpoint; one that could not is found out when it is resumed.
@@ -213,14 +212,14 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         wants_same = may_be_ours or policy == "skip_if_same"
         if policy == "overwrite" and not wants_same:
             return None
-        meta = self._head(pool)
+        meta = self._head(crew)
         if meta is None:
             return None
         if policy == "skip":
             log.info("%s exists, skipped", self._target)
             return "skipped", meta, meta.crc64
-        crc = crc64_of_range(pool, source.crc64, 0, source.size) if wants_same and meta.size == source.size else None
-        if crc is not None and self._is_what_we_send(pool, meta, size=source.size, crc64=crc):
+        crc = crc64_of_range(crew, source.crc64, 0, source.size) if wants_same and meta.size == source.size else None
+        if crc is not None and self._is_what_we_send(crew, meta, size=source.size, crc64=crc):
             if may_be_ours:
                 log.info("%s holds these bytes already: an earlier try had finished", self._target)
                 return "already there", meta, crc
@@ -233,14 +232,14 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             )  # fmt: skip
         return None
 
-    def _is_what_we_send(self, pool: Pool, meta: ObjectMeta, *, size: int, crc64: int) -> bool:
+    def _is_what_we_send(self, crew: Crew, meta: ObjectMeta, *, size: int, crc64: int) -> bool:
         """True when the object has these bytes, and all that this upload sets and nothing else."""
         if not same_content(meta, size=size, crc64=crc64):
             return False
 
         def ask(call: Callable[[ObjectRef], T]) -> T | None:
             try:
-                return pool.call(lambda: call(self._target))
+                return crew.call(lambda: call(self._target))
             except ServiceError as error:
                 if error.retryable:
                     raise
@@ -257,9 +256,9 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             log.info("%s holds these bytes, but %s", self._target, differs)
         return not differs
 
-    def _head(self, pool: Pool) -> ObjectMeta | None:
+    def _head(self, crew: Crew) -> ObjectMeta | None:
         try:
-            return pool.call(lambda: self._oss.head_object(self._target))
+            return crew.call(lambda: self._oss.head_object(self._target))
         except NoSuchKey:
             return None
 
@@ -270,47 +269,47 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         is_small = source.size < max(self._config.threshold_bytes, 1)
         return is_small and not isinstance(self._decision(source, checkpoint), Resume)
 
-    def _put(self, pool: Pool, source: LocalFile) -> Settled:
+    def _put(self, crew: Crew, source: LocalFile) -> Settled:
         self._progress.begin(total=source.size, parts=1)
         log.info("Uploading %s (%s) to %s in one request", source.path, format_size(source.size), self._target)
-        body = self._body(pool, source, Part(1, 0, source.size), parts=1)
+        body = self._body(crew, source, Part(1, 0, source.size), parts=1)
         headers = {**self._options.headers, **self._options.guard}
         try:
-            meta = pool.call(lambda: self._oss.put_object(self._target, body, headers=headers))
+            meta = crew.call(lambda: self._oss.put_object(self._target, body, headers=headers))
         except AlreadyExists as error:
-            meta = self._head_if_ours(pool, error, size=source.size, crc64=body.crc64())
+            meta = self._head_if_ours(crew, error, size=source.size, crc64=body.crc64())
         self._progress.finish_part(source.size)
         self._progress.tick()
         return "transferred", meta, body.crc64()
 
     # --- part by part -------------------------------------------------------------------------------------------------
 
-    def _multipart(self, pool: Pool, source: LocalFile, stored: Checkpoint | None) -> Settled:
+    def _multipart(self, crew: Crew, source: LocalFile, stored: Checkpoint | None) -> Settled:
         plan = plan_parts(source.size, part_size=self._config.part_bytes)
-        resumed = self._resume(pool, source, stored)
+        resumed = self._resume(crew, source, stored)
         if isinstance(resumed, ObjectMeta):
             return "already there", resumed, resumed.crc64
         try:
-            checkpoint, listed = resumed or (self._initiate(pool, plan, source), [])
+            checkpoint, listed = resumed or (self._initiate(crew, plan, source), [])
         except AlreadyExists as error:
             if not self._options.earlier_try:
                 raise
-            crc = crc64_of_range(pool, source.crc64, 0, source.size)
-            return "already there", self._head_if_ours(pool, error, size=source.size, crc64=crc), crc
+            crc = crc64_of_range(crew, source.crc64, 0, source.size)
+            return "already there", self._head_if_ours(crew, error, size=source.size, crc64=crc), crc
         is_trusted = self._goes_by_stat and source.confirms(checkpoint.source)
         if not is_trusted:
             checkpoint = replace(checkpoint, source="")  # from here on there are parts that its stat does not prove
         self._checkpointer.save(checkpoint)
         self._is_unnamed = False
         try:
-            return self._send_and_complete(pool, source, checkpoint, listed, is_trusted=is_trusted)
+            return self._send_and_complete(crew, source, checkpoint, listed, is_trusted=is_trusted)
         except InvalidPart as error:
             log.warning("Another writer replaced parts of %s; comparing them again, once: %s", self._target, error)
-            listed = pool.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
-            return self._send_and_complete(pool, source, checkpoint, listed, is_trusted=False)
+            listed = crew.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
+            return self._send_and_complete(crew, source, checkpoint, listed, is_trusted=False)
 
     def _resume(
-        self, pool: Pool, source: LocalFile, stored: Checkpoint | None
+        self, crew: Crew, source: LocalFile, stored: Checkpoint | None
     ) -> tuple[UploadCheckpoint, list[UploadedPart]] | ObjectMeta | None:
         """Return the upload to go on with and its parts, or the object when it is finished, or None to begin."""
         decision = self._decision(source, stored)
@@ -321,12 +320,12 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         if isinstance(decision, Restart):
             self._progress.beginning = "restarted"
             log.warning("Restarting the upload to %s: %s", self._target, decision.reason)
-            self._drop(pool, checkpoint)
+            self._drop(crew, checkpoint)
             return None
         try:
-            listed = pool.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
+            listed = crew.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
         except NoSuchUpload:
-            return self._finished_object(pool, source, checkpoint)
+            return self._finished_object(crew, source, checkpoint)
         self._progress.beginning = "resumed"
         log.info(
             "Resuming the upload to %s: the checkpoint of try %s names upload ID %s (%s)",
@@ -339,10 +338,10 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
     ) -> Begin | Resume[UploadCheckpoint] | Restart[UploadCheckpoint]:
         return decide_upload(stored, target=self._target, size=source.size, options=self._options.digest)
 
-    def _finished_object(self, pool: Pool, source: LocalFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
-        meta = self._head(pool)
-        crc = crc64_of_range(pool, source.crc64, 0, source.size) if meta and meta.size == source.size else None
-        if meta and crc is not None and self._is_what_we_send(pool, meta, size=source.size, crc64=crc):
+    def _finished_object(self, crew: Crew, source: LocalFile, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
+        meta = self._head(crew)
+        crc = crc64_of_range(crew, source.crc64, 0, source.size) if meta and meta.size == source.size else None
+        if meta and crc is not None and self._is_what_we_send(crew, meta, size=source.size, crc64=crc):
             log.info("%s holds these bytes already: the last try had finished it", self._target)
             return meta
         self._progress.beginning = "restarted"
@@ -352,7 +351,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         )  # fmt: skip
         return None
 
-    def _initiate(self, pool: Pool, plan: PartPlan, source: LocalFile) -> UploadCheckpoint:
+    def _initiate(self, crew: Crew, plan: PartPlan, source: LocalFile) -> UploadCheckpoint:
         """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
         answered: list[str] = []  # by the worker, as a signal may strike before this thread has the result
 
@@ -375,7 +374,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             return checkpoint
 
         try:
-            pool.call(initiate)
+            crew.call(initiate)
             return begun(answered[0])
         except ServiceError:
             raise  # OSS began none
@@ -391,7 +390,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
 
     def _send_and_complete(
         self,
-        pool: Pool,
+        crew: Crew,
         source: LocalFile,
         checkpoint: UploadCheckpoint,
         listed: list[UploadedPart],
@@ -399,7 +398,7 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         is_trusted: bool,
     ) -> Settled:
         plan = checkpoint.plan
-        uploaded = self._keep(pool, source, plan, listed, is_trusted=is_trusted)
+        uploaded = self._keep(crew, source, plan, listed, is_trusted=is_trusted)
         self._progress.begin(
             total=source.size, parts=len(plan), kept=(plan[number - 1].size for number in uploaded)
         )  # not before it is known what is kept: a resumed transfer would look like one that has nothing yet
@@ -411,36 +410,36 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         )  # fmt: skip
 
         def send(part: Part) -> UploadedPart:
-            body = self._body(pool, source, part, parts=len(missing))
+            body = self._body(crew, source, part, parts=len(missing))
             return self._oss.upload_part(
                 self._target, checkpoint.upload_id, part.number, body, refuse_damage=self._goes_by_stat
             )
 
-        for sent in pool.run(send, missing):
+        for sent in crew.run(send, missing):
             uploaded[sent.number] = sent
             self._progress.finish_part(plan[sent.number - 1].size)
         self._progress.tick()
-        self._check_source(pool, source, plan, uploaded)
-        return self._complete(pool, checkpoint, [uploaded[part.number] for part in plan])
+        self._check_source(crew, source, plan, uploaded)
+        return self._complete(crew, checkpoint, [uploaded[part.number] for part in plan])
 
-    def _check_source(self, pool: Pool, source: LocalFile, plan: PartPlan, uploaded: dict[int, UploadedPart]) -> None:
+    def _check_source(self, crew: Crew, source: LocalFile, plan: PartPlan, uploaded: dict[int, UploadedPart]) -> None:
         """:raises SourceChanged: when the file is another one by now; when only its ctime is, its bytes decide"""
 
         def check(part: Part) -> None:
-            source.check_bytes(part, pool.stop, expected=uploaded[part.number].crc64)
+            source.check_bytes(part, crew.stop, expected=uploaded[part.number].crc64)
 
         for _ in range(LOOKS):
             now = source.check_unchanged()
             if now == source.identity:
                 return
             log.info("%s was written, or got a link or other permissions; comparing its bytes again", source.path)
-            for _ in pool.run(check, plan):
+            for _ in crew.run(check, plan):
                 pass
             source.identity = now
         raise SourceChanged(f"{source.path} is changed all the time; upload a file that nobody works on")
 
     def _keep(
-        self, pool: Pool, source: LocalFile, plan: PartPlan, listed: list[UploadedPart], *, is_trusted: bool
+        self, crew: Crew, source: LocalFile, plan: PartPlan, listed: list[UploadedPart], *, is_trusted: bool
     ) -> dict[int, UploadedPart]:
         """Return the listed parts that hold the local bytes, by number.
 
@@ -455,28 +454,28 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
 
         def compare(pair: tuple[Part, UploadedPart]) -> tuple[Part, UploadedPart | None]:
             part, uploaded = pair
-            crc = source.crc64(part, pool.stop)
+            crc = source.crc64(part, crew.stop)
             is_needed = uploaded.crc64 is None
-            md5 = md5_hex(source.read(part, pool.stop)) if is_needed else None
+            md5 = md5_hex(source.read(part, crew.stop)) if is_needed else None
             return part, proven(uploaded, crc64=crc, md5=md5)
 
-        for part, found in pool.run(compare, candidates):
+        for part, found in crew.run(compare, candidates):
             if found:
                 kept[part.number] = found
             else:
                 log.info("Part %s of %s holds other bytes than the file; it is sent again", part.number, self._target)
         return kept
 
-    def _complete(self, pool: Pool, checkpoint: UploadCheckpoint, parts: list[UploadedPart]) -> Settled:
+    def _complete(self, crew: Crew, checkpoint: UploadCheckpoint, parts: list[UploadedPart]) -> Settled:
         crc = _whole_crc64(parts)
         self._checkpointer.check_owner()
         try:
-            meta = self._join(pool, checkpoint, parts)
+            meta = self._join(crew, checkpoint, parts)
         except NoSuchUpload as error:
-            meta = self._head_if_ours(pool, error, size=checkpoint.size, crc64=crc)
+            meta = self._head_if_ours(crew, error, size=checkpoint.size, crc64=crc)
         except AlreadyExists as error:
-            meta = self._head_if_ours(pool, error, size=checkpoint.size, crc64=crc)
-            self._drop(pool, checkpoint)  # another try made the object, of an upload of its own
+            meta = self._head_if_ours(crew, error, size=checkpoint.size, crc64=crc)
+            self._drop(crew, checkpoint)  # another try made the object, of an upload of its own
         if self._config.verify and meta.crc64 is None:
             log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
         elif self._config.verify and crc is not None and crc != meta.crc64:
@@ -486,41 +485,41 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             )
         return "transferred", meta, crc
 
-    def _join(self, pool: Pool, checkpoint: UploadCheckpoint, parts: list[UploadedPart]) -> ObjectMeta:
+    def _join(self, crew: Crew, checkpoint: UploadCheckpoint, parts: list[UploadedPart]) -> ObjectMeta:
         """Return what Complete answers.
 
         :raises NoSuchUpload: when the upload is over, also when only ListParts can tell so
         """
         upload_id, headers = checkpoint.upload_id, self._options.complete_headers
         try:
-            return pool.call(lambda: self._oss.complete(self._target, upload_id, parts, headers=headers))
+            return crew.call(lambda: self._oss.complete(self._target, upload_id, parts, headers=headers))
         except RequestError as error:
             if not _may_be_done(error):
                 raise
             try:
                 # Not HEAD alone: the same bytes may stand there from before, with this upload still open.
-                pool.call(lambda: self._oss.list_parts(self._target, upload_id))
+                crew.call(lambda: self._oss.list_parts(self._target, upload_id))
             except NoSuchUpload:
                 raise
             except RequestError:
                 error.retryable = True  # nobody can tell now; the next try can
             raise
 
-    def _head_if_ours(self, pool: Pool, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
+    def _head_if_ours(self, crew: Crew, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
         """Return the object when it holds what was sent, as it does when an answer was lost; else raise the error."""
-        meta = self._head(pool)
-        if meta and crc64 is not None and self._is_what_we_send(pool, meta, size=size, crc64=crc64):
+        meta = self._head(crew)
+        if meta and crc64 is not None and self._is_what_we_send(crew, meta, size=size, crc64=crc64):
             log.info("%s holds what was sent: an earlier attempt or try had finished it (%s)", self._target, error.code)
             return meta
         raise error
 
-    def _drop(self, pool: Pool, checkpoint: Checkpoint | None) -> None:
+    def _drop(self, crew: Crew, checkpoint: Checkpoint | None) -> None:
         """Abort the upload that a checkpoint names; what cannot be aborted is named in the log."""
         if not isinstance(checkpoint, UploadCheckpoint):
             return
         target = ObjectRef(checkpoint.bucket, checkpoint.key)
         try:
-            pool.call(lambda: self._oss.abort(target, checkpoint.upload_id))
+            crew.call(lambda: self._oss.abort(target, checkpoint.upload_id))
         except NoSuchUpload:
             pass
         except (RequestError, CredentialsError) as error:
@@ -534,8 +533,8 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         try:
             checkpoint = self._checkpointer.claim()
             if isinstance(checkpoint, UploadCheckpoint):
-                with Pool(workers=1, tick=Deadline(DROP_TIME)) as pool:
-                    self._abort(pool, checkpoint)
+                with Crew(workers=1, tick=Deadline(DROP_TIME)) as crew:
+                    self._abort(crew, checkpoint)
                 log.warning(
                     "Nothing is kept of the upload to %s: upload ID %s is aborted", self._target, checkpoint.upload_id
                 )
@@ -550,11 +549,11 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
             return False
         return True
 
-    def _abort(self, pool: Pool, checkpoint: UploadCheckpoint) -> None:
+    def _abort(self, crew: Crew, checkpoint: UploadCheckpoint) -> None:
         """Abort until OSS knows the upload no more: a part that was on its way may have come after the first time."""
         with suppress(NoSuchUpload):
             for _ in range(ABORTS):
-                pool.call(lambda: self._oss.abort(self._target, checkpoint.upload_id))
+                crew.call(lambda: self._oss.abort(self._target, checkpoint.upload_id))
 
     def _save_at_end(self) -> None:
         if not self._checkpointer.save_at_end():
@@ -579,8 +578,8 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
                 self._watch()
 
         if not is_named:
-            with Pool(workers=1, tick=tick) as pool:
-                self._drop(pool, ours)
+            with Crew(workers=1, tick=tick) as crew:
+                self._drop(crew, ours)
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
@@ -589,13 +588,13 @@ class Uploader(Transfer[UploadClient, UploadOptions]):
         """True when nothing but the file's bytes can have come to OSS as a part, so that its stat proves them."""
         return self._options.fingerprint == "stat" and self._config.verify and content_md5(()) is not None
 
-    def _body(self, pool: Pool, source: LocalFile, part: Part, *, parts: int) -> PartBody:
+    def _body(self, crew: Crew, source: LocalFile, part: Part, *, parts: int) -> PartBody:
         return PartBody(
             source,
             part,
             meter=self._progress.meter(),
             rate=self._config.rate_per_worker(parts),
-            stop=pool.stop,
+            stop=crew.stop,
             verify=self._config.verify,
         )
 

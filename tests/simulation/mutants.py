@@ -56,19 +56,19 @@ def first_catch(mutant: Mutant, seeds: Iterable[int]) -> Report | None:
 
 
 class KeepsPartsUnseen(Uploader):
-    def _keep(self, pool, source, plan, listed, *, is_trusted):
+    def _keep(self, crew, source, plan, listed, *, is_trusted):
         return {part.number: uploaded for part, uploaded in candidate_parts(listed, plan)}
 
 
 class KeepsNoPart(Uploader):
-    def _keep(self, pool, source, plan, listed, *, is_trusted):
+    def _keep(self, crew, source, plan, listed, *, is_trusted):
         return {}
 
 
 class ComparesNoUpload(Uploader):
-    def _complete(self, pool, checkpoint, parts):
+    def _complete(self, crew, checkpoint, parts):
         self._config = replace(self._config, verify=False)
-        return super()._complete(pool, checkpoint, parts)
+        return super()._complete(crew, checkpoint, parts)
 
 
 class SeesNoChange(LocalFile):
@@ -90,12 +90,12 @@ def believes_what_it_reads_after_a_failed_flush(number: int, path: Path) -> None
 
 
 class TrustsRuns(Downloader):
-    def _keep(self, pool, file, checkpoint):
+    def _keep(self, crew, file, checkpoint):
         return checkpoint.runs
 
 
 class KeepsNoRun(Downloader):
-    def _keep(self, pool, file, checkpoint):
+    def _keep(self, crew, file, checkpoint):
         return ()
 
 
@@ -131,16 +131,16 @@ class SyncsNothing(PartFile):
 
 
 class AbortsNothing(Uploader):
-    def _drop(self, pool, checkpoint):
+    def _drop(self, crew, checkpoint):
         pass
 
 
 class BeginsAnewAfterAnError(Uploader):
     """A server error on ListParts is taken for an upload that is gone."""
 
-    def _resume(self, pool, source, stored):
+    def _resume(self, crew, source, stored):
         try:
-            return super()._resume(pool, source, stored)
+            return super()._resume(crew, source, stored)
         except ServiceError:
             return None
 
@@ -148,10 +148,10 @@ class BeginsAnewAfterAnError(Uploader):
 class ForgetsWhatItBegan(Uploader):
     """The upload ID that comes in the grace of a stop is dropped."""
 
-    def _initiate(self, pool, plan, source):
+    def _initiate(self, crew, plan, source):
         update, self._checkpointer.update = self._checkpointer.update, lambda checkpoint: None
         try:
-            return super()._initiate(pool, plan, source)
+            return super()._initiate(crew, plan, source)
         finally:
             self._checkpointer.update = update
 
@@ -163,8 +163,8 @@ class BelievesAnyCheckpoint(Uploader):
 
 class AbortsWhatItsSuccessorHas(Uploader):
     def _drop_what_nobody_names(self):
-        with upload.Pool(workers=1, tick=lambda: None) as pool:
-            self._drop(pool, self._checkpointer.current)
+        with upload.Crew(workers=1, tick=lambda: None) as crew:
+            self._drop(crew, self._checkpointer.current)
 
 
 # --- in which order ---------------------------------------------------------------------------------------------------
@@ -177,9 +177,9 @@ class SavesAfterTheFirstPart(Checkpointer):
 
 
 class DeletesBeforeItCompletes(Uploader):
-    def _complete(self, pool, checkpoint, parts):
+    def _complete(self, crew, checkpoint, parts):
         self._checkpointer.delete()
-        return super()._complete(pool, checkpoint, parts)
+        return super()._complete(crew, checkpoint, parts)
 
 
 class LeavesItsCheckpoint(Checkpointer):
@@ -196,10 +196,10 @@ class SavesNothingAtTheEnd(Checkpointer):
 
 
 class CompletesUnseen(Uploader):
-    def _complete(self, pool, checkpoint, parts):
+    def _complete(self, crew, checkpoint, parts):
         self._checkpointer.check_owner = lambda: None
         try:
-            return super()._complete(pool, checkpoint, parts)
+            return super()._complete(crew, checkpoint, parts)
         finally:
             del self._checkpointer.check_owner
 
@@ -248,12 +248,12 @@ class AsksAllTheTime(Checkpointer):
 
 
 class ListsBeforeEachPart(Uploader):
-    def _body(self, pool, source, part, **options):
+    def _body(self, crew, source, part, **options):
         if self._checkpointer.current is not None:
             for _ in range(8):
                 with suppress(NoSuchUpload):
                     self._oss.list_parts(self._target, self._checkpointer.current.upload_id)
-        return super()._body(pool, source, part, **options)
+        return super()._body(crew, source, part, **options)
 
 
 class GivesUpForEver(Uploader):
@@ -266,14 +266,14 @@ class GivesUpForEver(Uploader):
 
 
 class ForgetsWhatItShouldAbort(Uploader):
-    def _abort(self, pool, checkpoint):
+    def _abort(self, crew, checkpoint):
         pass
 
 
 class ForgetsBeforeItAborts(Uploader):
-    def _abort(self, pool, checkpoint):
+    def _abort(self, crew, checkpoint):
         self._checkpointer.delete()
-        super()._abort(pool, checkpoint)
+        super()._abort(crew, checkpoint)
 
 
 class ClaimsUnseen(Checkpointer):  # so rare that a script has to bring it about: test_dropped_tries
