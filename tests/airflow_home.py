@@ -16,9 +16,8 @@ _SETTINGS = {
     "NO_PROXY": "127.0.0.1",
     "no_proxy": "127.0.0.1",
 }
-_MAKER = (
-    "OSSRESUME_TESTS_AIRFLOW_HOME_OF"  # the process that has made it: pytest's workers must not share their parent's
-)
+# The process that has made it: pytest's workers must not share their parent's.
+_MAKER = "OSSRESUME_TESTS_AIRFLOW_HOME_OF"
 
 
 def have_airflow_home() -> None:

@@ -13,9 +13,8 @@ from airflow_provider_ossresume.checkpoints import KEY
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
 from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED
 
-TEMPORARY_FILE = (
-    rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()
-)  # as a regular expression: what a killed save leaves, 0.1's under random names
+# As a regular expression: what a killed save leaves, 0.1's under random names.
+TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()
 
 
 class FileCheckpointStore:

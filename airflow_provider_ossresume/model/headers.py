@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.objects import check_unicode
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -32,15 +33,10 @@ def check_line(argument: str, value: object) -> str:
 
     :raises ArgumentError: for any other
     """
-    if not isinstance(value, str):
-        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
-    if _CONTROL.search(value):
-        raise ArgumentError(argument, value, "a header holds no control characters; remove them")
-    try:
-        value.encode()  # OSS takes UTF-8
-    except UnicodeEncodeError:
-        raise ArgumentError(argument, value, "it is not valid Unicode (a lone surrogate); correct it") from None
-    return value
+    text = check_unicode(argument, value)  # OSS takes UTF-8
+    if _CONTROL.search(text):
+        raise ArgumentError(argument, text, "a header holds no control characters; remove them")
+    return text
 
 
 def check_given(headers: Mapping[str, str] | None, *, argument: str = "headers") -> dict[str, str]:

@@ -29,7 +29,7 @@ LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # bit/s; OSS: single-connect
 
 _TAG = re.compile(r"[A-Za-z0-9 +\-=._:/]*")
 _NATIVE = "with render_template_as_native_obj a template keeps it one by filters: {{ params.x | string | tojson }}"
-FORBID_OVERWRITE = "x-oss-forbid-overwrite"
+FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS wants it on Put, or on both Initiate and Complete
 
 
 class RequestOptions(TypedDict, total=False):

@@ -18,6 +18,7 @@ MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
 MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
 MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
 MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
+STALL_SIZE = 64 * 1024  # bytes of a body that have to move within stall_timeout, or the attempt is given up
 MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TiB
 DEFAULT_PART_SIZES = {0: 8 * MIB, GIB: 16 * MIB, 4 * GIB: 32 * MIB}  # from an object's size on: docs/performance
 

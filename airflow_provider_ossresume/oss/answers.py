@@ -86,13 +86,16 @@ class Call:
     @property
     def copy_source(self) -> str:
         """What a copy is made of; empty for anything else."""
-        path = next((value for name, value in self.headers.items() if name.lower() == "x-oss-copy-source"), "")
+        path = self._header("x-oss-copy-source")
         return f"oss:/{unquote(path.partition('?')[0])}" if path else ""
 
     @property
     def has_callback(self) -> bool:
         """True when OSS is to call an application's server, whose answer then takes the place of OSS's body."""
-        return any(name.lower() == "x-oss-callback" for name in self.headers)
+        return self._header("x-oss-callback") is not None
+
+    def _header(self, wanted: str) -> str | None:
+        return next((value for name, value in self.headers.items() if name.lower() == wanted), None)
 
     def __str__(self) -> str:
         return f"{self.operation} {self.target}"
@@ -145,14 +148,12 @@ def object_meta(call: Call, answer: Answer, *, size: int, etag: str = "") -> Obj
     """
     headers = {name: _decoded(value) for name, value in answer.fields.items()}
     etag = etag or read_etag(headers.get("etag"))
-    is_link = headers.get("x-oss-object-type") == "Symlink"
     if not etag and not call.has_callback:  # which would be made once more
         raise call.bad_answer("the answer has no ETag")
-    return ObjectMeta(
+    meta = ObjectMeta(
         size=size,
         etag=etag,
-        # OSS, HeadObject: of a link all but size, ETag, MD5 and storage class may be its own, not its target's.
-        crc64=None if is_link else _number(headers.get("x-oss-hash-crc64ecma")),
+        crc64=_number(headers.get("x-oss-hash-crc64ecma")),
         last_modified=messages.read_http_date(headers.get("last-modified")),
         content_type=headers.get("content-type"),
         version_id=headers.get("x-oss-version-id"),
@@ -162,6 +163,8 @@ def object_meta(call: Call, answer: Answer, *, size: int, etag: str = "") -> Obj
         headers=headers,
         answered_at=messages.read_http_date(headers.get("date")),
     )
+    # OSS, HeadObject: of a link all but size, ETag, MD5 and storage class may be its own, not its target's.
+    return replace(meta, crc64=None) if meta.is_link else meta
 
 
 def _decoded(value: str) -> str:

@@ -33,7 +33,7 @@ from airflow_provider_ossresume.model.objects import (
     check_key,
     fits_xml,
 )
-from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
+from airflow_provider_ossresume.model.parts import MAX_PART_COUNT, STALL_SIZE
 from airflow_provider_ossresume.oss import answers, messages
 from airflow_provider_ossresume.oss.answers import Body, Call
 from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry
@@ -51,7 +51,6 @@ Dated = TypeVar("Dated", BucketInfo, ServiceInfo)
 
 USER_AGENT = f"airflow-provider-ossresume/{__version__}"
 XML_PIECE_SIZE = 64 * 1024  # what is asked of the socket at once; a page of a listing has some hundred KiB
-LEAST_PROGRESS = 64 * 1024  # bytes within stall_timeout, or the attempt is given up
 MAX_CLOCK_OFFSET = 100 * 365 * 24 * 3600  # seconds; a board without a battery begins in 1970, none is further off
 MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 
@@ -575,7 +574,7 @@ class _StallGuard:
         """:raises ConnectionFailed: when it stalls"""
         self._moved += size
         if (waited := time.monotonic() - self._began) > self._timeout:
-            if self._moved < LEAST_PROGRESS:
+            if self._moved < STALL_SIZE:
                 raise self._call.failed(f"stalled, {self._moved} bytes in {waited:.0f} s")
             self._began, self._moved = time.monotonic(), 0
 

@@ -16,12 +16,12 @@ from airflow_provider_ossresume.model.arguments import (
 from airflow_provider_ossresume.model.parts import (
     MAX_PUT_SIZE,
     MIB,
+    STALL_SIZE,
     check_part_size,
     parse_size,
 )
 
 FIRST_WORKERS, MOST_WORKERS = 2, 32  # measured: docs/performance
-STALL_SIZE = 64 * 1024  # bytes that have to move within stall_timeout
 LIMITED_WORKERS = 16  # those that share a bandwidth have to be as many from the beginning
 LEAST_RATE = 8 * 1024  # bytes per second of one worker; STALL_SIZE moves in time, with much to spare
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors

@@ -122,10 +122,6 @@ class LocalFile:
     ) -> None:
         self._file.close()
 
-    def reopen(self) -> LocalFile:
-        """Return the file that stands there now, under its present identity."""
-        return LocalFile(self.path)
-
     @property
     def fingerprint(self) -> str:
         """The identity as a checkpoint has it; nothing of a file that was read into memory, as it proves nothing."""

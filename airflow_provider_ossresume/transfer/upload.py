@@ -30,6 +30,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, options_digest
 from airflow_provider_ossresume.model.crc64 import combine_all
 from airflow_provider_ossresume.model.md5 import content_md5, md5_hex
+from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart, check_choice
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import (
@@ -62,7 +63,6 @@ REQUEST_HEADERS = frozenset({"x-oss-request-payer", "x-oss-traffic-limit"})  # t
 COMPLETE_HEADERS = frozenset({"x-oss-object-acl", "x-oss-callback", "x-oss-callback-var"})
 ABORTS = 3  # OSS: "abort it again" when parts were on their way; the last answer is that there is no such upload
 LOOKS = 3  # at a source whose ctime changes while its bytes are compared
-FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS wants it on Put, or on both Initiate and Complete
 
 
 class UploadClient(Protocol):

@@ -28,10 +28,10 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.crc64 import combine_all, crc64
 from airflow_provider_ossresume.model.md5 import content_md5
+from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
 from airflow_provider_ossresume.transfer.part_body import PartBody
 from airflow_provider_ossresume.transfer.part_sink import PartSink
-from airflow_provider_ossresume.transfer.upload import FORBID_OVERWRITE
 
 if TYPE_CHECKING:
     from tests.simulation.world import Try, World
