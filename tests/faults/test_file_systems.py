@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -24,7 +23,7 @@ from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.part_names import part_file_path
 from airflow_provider_ossresume.transfer.stop import Stop
 from tests.faults.odd_mount import odd_mount, serving
-from tests.faults.test_storage import DENIED, fill, interrupt_download, mounted, small_disk
+from tests.faults.test_storage import DENIED, disk_in_a_file, fill, interrupt_download, mounted
 from tests.world import BUCKET, PART, Transfers, a_file, some_bytes
 
 SIZE = 4 * PART + 17
@@ -178,27 +177,20 @@ def a_mounted_file(folder: Path) -> Iterator[Path]:
 
 def test_nothing_is_believed_after_a_failed_flush_however_right_it_reads(transfers: Transfers, tmp_path: Path) -> None:
     """The page cache holds the right bytes, and the disk has not taken them."""
-    if not shutil.which("mkfs.ext4"):
-        pytest.skip("there is no mkfs.ext4 here")
-    with small_disk(tmp_path / "backing", 12 * 2**20) as backing:
-        image = backing / "image"
-        with image.open("wb") as file:
-            file.truncate(8 * 2**20)
-        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", str(image)], check=True)
-        with mounted(tmp_path / "disk", "-o", "loop,errors=continue", str(image)) as disk:
-            (disk / "before").touch()
-            subprocess.run(["sync"], check=True)
-            fill(backing)
+    with disk_in_a_file(tmp_path) as (disk, image):
+        (disk / "before").touch()
+        subprocess.run(["sync"], check=True)
+        fill(image.parent)
 
-            with pytest.raises(LocalFileError, match="did not get to the disk"):
-                transfers.download(disk / "file")
-            assert not (disk / "file").exists()
-            (backing / "rubbish").unlink()
-            transfers.oss.clear_requests()
+        with pytest.raises(LocalFileError, match="did not get to the disk"):
+            transfers.download(disk / "file")
+        assert not (disk / "file").exists()
+        (image.parent / "rubbish").unlink()
+        transfers.oss.clear_requests()
 
-            assert transfers.download(disk / "file").parts_kept == 0
-            Path("/proc/sys/vm/drop_caches").write_text("3")
-            assert (disk / "file").read_bytes() == CONTENT
+        assert transfers.download(disk / "file").parts_kept == 0
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+        assert (disk / "file").read_bytes() == CONTENT
 
 
 # --- sources ----------------------------------------------------------------------------------------------------------

@@ -155,8 +155,8 @@ def a_job(direction: str, oss: LocalOSS, file: Path, folder: Path, **more: objec
 
 
 @contextlib.contextmanager
-def broken_disk(folder: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """Yield a folder on a loop device, and what makes the device fail: its backing file is cut off and cannot grow."""
+def disk_in_a_file(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield a folder on a loop device, and the device's backing file, which cannot grow when its folder is filled."""
     if not shutil.which("mkfs.ext4"):
         pytest.skip("there is no mkfs.ext4 here")
     with small_disk(folder / "backing", 12 * 2**20) as backing:
@@ -165,14 +165,21 @@ def broken_disk(folder: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
             file.truncate(8 * 2**20)
         subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", str(image)], check=True)
         with mounted(folder / "disk", "-o", "loop,errors=continue", str(image)) as disk:
+            yield disk, image
 
-            def cut() -> None:
-                subprocess.run(["sync"], check=True)
-                os.truncate(image, 2**20)
-                fill(backing)
-                Path("/proc/sys/vm/drop_caches").write_text("3")
 
-            yield disk, cut
+@contextlib.contextmanager
+def broken_disk(folder: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Yield a folder on a loop device, and what makes the device fail: its backing file is cut off and cannot grow."""
+    with disk_in_a_file(folder) as (disk, image):
+
+        def cut() -> None:
+            subprocess.run(["sync"], check=True)
+            os.truncate(image, 2**20)
+            fill(image.parent)
+            Path("/proc/sys/vm/drop_caches").write_text("3")
+
+        yield disk, cut
 
 
 def fill(folder: Path) -> None:

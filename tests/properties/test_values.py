@@ -24,7 +24,7 @@ from airflow_provider_ossresume.model.checkpoint import (
     encode,
 )
 from airflow_provider_ossresume.model.crc64 import combine, combine_all, crc64
-from airflow_provider_ossresume.model.objects import check_key, parse_oss_url
+from airflow_provider_ossresume.model.objects import check_key, check_new_key, parse_oss_url
 from airflow_provider_ossresume.model.parts import (
     MAX_OBJECT_SIZE,
     MAX_PART_COUNT,
@@ -166,6 +166,18 @@ def test_a_key_is_taken_as_it_is_or_refused(key: str) -> None:
         return
     assert checked == key
     assert 1 <= len(key.encode()) <= 1023
+
+
+@steady
+@given(key=st.text(max_size=30))
+def test_a_key_that_is_made_holds_no_control_character(key: str) -> None:
+    """Whatever is given as the key of a new object comes back unchanged and can be sent in XML, or is refused."""
+    try:
+        checked = check_new_key(key)
+    except ArgumentError:
+        return
+    assert checked == key
+    assert key.isprintable() or not any(character < " " for character in key)
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import json
 import os
 import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -375,6 +377,15 @@ def interrupted_download(transfers: Transfers, file: Path, *, parts_fetched: int
     transfers.oss.clear_requests()
 
 
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def fetched(transfers: Transfers) -> list[int]:
     """Which parts were asked for, counted from 0, in order."""
     return [
@@ -417,11 +428,8 @@ def test_nobody_else_can_open_the_part_file(transfers: Transfers, file: Path, mo
 
 def test_a_file_has_the_mode_of_any_new_file(transfers: Transfers, file: Path) -> None:
     transfers.oss.put(BUCKET, "key", CONTENT)
-    before = os.umask(0o027)
-    try:
+    with umask(0o027):
         transfers.download(file)
-    finally:
-        os.umask(before)
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert os.listdir(file.parent) == [file.name]
@@ -435,11 +443,8 @@ def test_a_file_has_the_mode_that_its_folders_default_acl_gives(transfers: Trans
     except OSError as error:
         pytest.skip(f"no ACLs here: {error}")
     transfers.oss.put(BUCKET, "key", CONTENT)
-    before = os.umask(0o077)
-    try:
+    with umask(0o077):
         transfers.download(file)
-    finally:
-        os.umask(before)
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o660
     assert os.listdir(file.parent) == [file.name]
