@@ -20,19 +20,21 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint, checkpoint_key
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart, check_bucket, check_key, check_new_key
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt, check_bucket, check_key, check_new_key
 from airflow_provider_ossresume.model.parts import determine_part_size
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import check_region, parse_endpoint
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, CheckpointStore, this_process
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.lease import CheckpointStore, this_process
 from airflow_provider_ossresume.transfer.local_file import LocalFile
+from airflow_provider_ossresume.transfer.options import DownloadOptions, Fingerprint, UploadOptions, split_headers
 from airflow_provider_ossresume.transfer.paths import local_path
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import Fingerprint, Uploader, UploadOptions, split_headers
+from airflow_provider_ossresume.transfer.upload import Uploader
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -210,7 +212,7 @@ def rebuild_checkpoint(
     return checkpoint
 
 
-def _part_size_of(listed: list[UploadedPart], size: int) -> int:
+def _part_size_of(listed: list[Receipt], size: int) -> int:
     """Return the size that all parts but the last of the file have."""
 
     def fits(part_size: int) -> bool:

@@ -19,11 +19,13 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, CheckpointStore
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.lease import CheckpointStore
+from airflow_provider_ossresume.transfer.options import DownloadOptions, UploadOptions
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
+from airflow_provider_ossresume.transfer.upload import Uploader
 
 PART = 100 * 1024  # the smallest part that OSS takes
 BUCKET = "bucket"

@@ -57,21 +57,23 @@ from airflow_provider_ossresume.model.objects import (
 )
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.model.waiting import Wanted
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, this_process
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.lease import this_process
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
-from airflow_provider_ossresume.transfer.paths import local_path
-from airflow_provider_ossresume.transfer.progress import ProgressCallback
-from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import (
+from airflow_provider_ossresume.transfer.options import (
+    DownloadOptions,
     Fingerprint,
     IfExists,
     OnChange,
-    Uploader,
     UploadOptions,
     split_headers,
 )
+from airflow_provider_ossresume.transfer.paths import local_path
+from airflow_provider_ossresume.transfer.progress import ProgressCallback
+from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.upload import Uploader
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -106,8 +106,12 @@ class ObjectMeta(Record):
 
 
 @dataclass(frozen=True)
-class UploadedPart:
-    """A part as OSS holds it."""
+class Receipt:
+    """The proof that one part is in its place: on OSS, or in a part file.
+
+    :ivar etag: OSS's of the part; empty for one in a part file
+    :ivar crc64: None when nothing tells it
+    """
 
     number: int
     etag: str

@@ -28,8 +28,8 @@ from airflow_provider_ossresume.transfer.paths import printable_path
 if TYPE_CHECKING:
     from airflow_provider_ossresume.checkpoints.select import CheckpointStore
     from airflow_provider_ossresume.transfer.config import TransferConfig
+    from airflow_provider_ossresume.transfer.options import Fingerprint, IfExists, OnChange
     from airflow_provider_ossresume.transfer.result import TransferResult
-    from airflow_provider_ossresume.transfer.upload import Fingerprint, IfExists, OnChange
 
 WhatIsDone = Literal["keep", "abort"]
 SkipAs = Literal["success", "skipped"]

@@ -28,7 +28,7 @@ from airflow_provider_ossresume.model.objects import (
     ListedUpload,
     ObjectMeta,
     ObjectRef,
-    UploadedPart,
+    Receipt,
     check_bucket,
     check_key,
     fits_xml,
@@ -274,7 +274,7 @@ class OssClient:
 
     def upload_part(
         self, target: ObjectRef, upload_id: str, number: int, body: Body, *, refuse_damage: bool = False
-    ) -> UploadedPart:
+    ) -> Receipt:
         """Send one part; sent again under its number it replaces the former one.
 
         :param refuse_damage: OSS is not to keep a body that is damaged on its way. By default it does and its answer
@@ -285,9 +285,9 @@ class OssClient:
         headers = _digest(body.content_md5()) if refuse_damage else {}
         call = Call("UploadPart", "PUT", target.bucket, target.key, _part_query(upload_id, number), headers, body=body)
 
-        def read(answer: Answer) -> UploadedPart:
+        def read(answer: Answer) -> Receipt:
             stored = answers.stored_object(call, answer, body)
-            return UploadedPart(number, etags.opaque(stored.etag), body.size, body.crc64())
+            return Receipt(number, etags.opaque(stored.etag), body.size, body.crc64())
 
         return self._exchange(call, read)
 
@@ -305,12 +305,12 @@ class OssClient:
         )  # fmt: skip
         return self._exchange_xml(call, partial(messages.read_etag, root="CopyPartResult"))
 
-    def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]:
+    def list_parts(self, target: ObjectRef, upload_id: str) -> list[Receipt]:
         """Return every part that OSS has of an upload, ascending.
 
         :raises NoSuchUpload: when the upload was completed, aborted or removed
         """
-        parts: list[UploadedPart] = []
+        parts: list[Receipt] = []
         marker: int | None = 0
         while marker is not None:
             query = {"uploadId": upload_id, "max-parts": "1000", "part-number-marker": str(marker)}
@@ -326,7 +326,7 @@ class OssClient:
         self,
         target: ObjectRef,
         upload_id: str,
-        parts: Iterable[UploadedPart],
+        parts: Iterable[Receipt],
         *,
         headers: Mapping[str, str] | None = None,
     ) -> ObjectMeta:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, UploadedPart
+from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, Receipt
 
 MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of it
 MAX_TAG_BYTES = 64 * 1024  # from one tag to the next; a percent-encoded key has 3 KiB
@@ -36,7 +36,7 @@ class ErrorAnswer:
 
 @dataclass(frozen=True)
 class PartsPage:
-    parts: list[UploadedPart]
+    parts: list[Receipt]
     next_marker: int | None
 
 
@@ -85,7 +85,7 @@ class ServiceInfo:
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
-def complete_body(parts: Iterable[UploadedPart]) -> bytes:
+def complete_body(parts: Iterable[Receipt]) -> bytes:
     """Return the body of CompleteMultipartUpload; the parts stand in ascending order, as OSS demands."""
     lines = "".join(
         f'<Part><PartNumber>{part.number}</PartNumber><ETag>"{escape(part.etag)}"</ETag></Part>'
@@ -131,7 +131,7 @@ def read_etag(body: bytes, *, root: str) -> str:
 def read_parts(body: bytes) -> PartsPage:
     root = _root(body, "ListPartsResult")
     parts = [
-        UploadedPart(
+        Receipt(
             number=node.number("PartNumber"),
             etag=node.required("ETag").strip('"'),
             size=node.number("Size"),

@@ -29,7 +29,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.crc64 import combine_all, crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.transfer.part_body import PartBody
 from airflow_provider_ossresume.transfer.part_sink import PartSink
 
@@ -278,7 +278,7 @@ class Client:
 
     def upload_part(
         self, target: ObjectRef, upload_id: str, number: int, body: PartBody, *, refuse_damage: bool = False
-    ) -> UploadedPart:
+    ) -> Receipt:
         attempts = itertools.count(1)
         digest = body.content_md5() if refuse_damage else None
 
@@ -289,9 +289,9 @@ class Client:
             return ObjectMeta(size=len(content), etag=part.etag, crc64=self._crc(part.crc64))
 
         stored = self._send("part", body, store, f"{upload_id}/{number}")
-        return UploadedPart(number, stored.etag, body.size, body.crc64())
+        return Receipt(number, stored.etag, body.size, body.crc64())
 
-    def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]:
+    def list_parts(self, target: ObjectRef, upload_id: str) -> list[Receipt]:
         listed: dict[int, StoredPart] = {}
         limit = self._world.page_size
 
@@ -302,15 +302,13 @@ class Client:
             listed.update(found)
         listed.update(found)
         self._ledger.listed(self._try, upload_id, listed)
-        return [
-            UploadedPart(number, part.etag, len(part.content), self._crc(part.crc64)) for number, part in listed.items()
-        ]
+        return [Receipt(number, part.etag, len(part.content), self._crc(part.crc64)) for number, part in listed.items()]
 
     def complete(
         self,
         target: ObjectRef,
         upload_id: str,
-        parts: Iterable[UploadedPart],
+        parts: Iterable[Receipt],
         *,
         headers: Mapping[str, str] | None = None,
     ) -> ObjectMeta:

@@ -40,10 +40,11 @@ from airflow_provider_ossresume.transfer import (
 )
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.options import DownloadOptions, UploadOptions
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
+from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.simulation.chaos import Chaos
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import FOREVER, TOO_SHORT, Ledger

@@ -17,8 +17,8 @@ from airflow_provider_ossresume.transfer.checkpointing import (
     OWNER_CHECK_INTERVAL,
     SHARE_OF_TIME,
     Checkpointer,
-    this_process,
 )
+from airflow_provider_ossresume.transfer.lease import this_process
 
 KEY = "0123456789" * 4
 INTERVAL = 5.0
@@ -210,7 +210,7 @@ def test_a_checkpoint_of_another_transfer_is_logged_and_left(
     store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(store, STATE)
-    checkpointer.is_ours = lambda checkpoint: checkpoint.key == "mine"
+    checkpointer.lease.is_ours = lambda checkpoint: checkpoint.key == "mine"
 
     with caplog.at_level(logging.WARNING):
         assert checkpointer.load() is None

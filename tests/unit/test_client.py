@@ -50,7 +50,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
-from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.oss.answers import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import (
@@ -576,7 +576,7 @@ RULES: dict[str, tuple[Callable[[OssClient], object], type[ServiceError], str]] 
         "0026-00000002",
     ),
     "no such part": (
-        lambda client: client.complete(TARGET, client.initiate(TARGET), [UploadedPart(1, "E" * 32, 1, None)]),
+        lambda client: client.complete(TARGET, client.initiate(TARGET), [Receipt(1, "E" * 32, 1, None)]),
         InvalidPart,
         "",
     ),
@@ -1356,7 +1356,7 @@ def test_xml_in_a_namespace_is_understood_and_crcs_may_be_absent() -> None:
     <IsTruncated>false</IsTruncated><Part><PartNumber>1</PartNumber><ETag>"e"</ETag><Size>7</Size></Part>
     </ListPartsResult>"""
     with Scripted(an_answer(200, body)) as server:
-        assert server.client().list_parts(TARGET, "ID") == [UploadedPart(1, "e", 7, None)]
+        assert server.client().list_parts(TARGET, "ID") == [Receipt(1, "e", 7, None)]
 
 
 # Each says that more follows, behind where it has just begun.

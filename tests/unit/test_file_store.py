@@ -17,7 +17,7 @@ from airflow_provider_ossresume.checkpoints.file import TEMPORARY_FILE, FileChec
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
 from airflow_provider_ossresume.local_oss import LocalOSS
-from airflow_provider_ossresume.transfer.checkpointing import CheckpointStore
+from airflow_provider_ossresume.transfer.lease import CheckpointStore
 from tests.world import BUCKET, PART, Transfers, some_bytes
 
 KEY, OTHER = "a" * 40, "b" * 40

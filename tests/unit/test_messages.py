@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, UploadedPart
+from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, Receipt
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.messages import (
     BucketInfo,
@@ -29,7 +29,7 @@ MOMENT = datetime(2026, 11, 23, 8, 30, 15, tzinfo=timezone.utc)
 
 
 def test_complete_names_the_parts_in_ascending_order_with_quoted_etags() -> None:
-    parts = [UploadedPart(10, "CC", 1, None), UploadedPart(2, "B<&>B", 1, None), UploadedPart(1, "AA", 1, None)]
+    parts = [Receipt(10, "CC", 1, None), Receipt(2, "B<&>B", 1, None), Receipt(1, "AA", 1, None)]
 
     root = ET.fromstring(messages.complete_body(parts))
 
@@ -93,7 +93,7 @@ ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
     "list parts": (
         PARTS,
         messages.read_parts,
-        PartsPage([UploadedPart(1, "A", 102_400, 2**64 - 1), UploadedPart(5, "B", 1, None)], None),
+        PartsPage([Receipt(1, "A", 102_400, 2**64 - 1), Receipt(5, "B", 1, None)], None),
     ),
     "list uploads": (
         UPLOADS,
