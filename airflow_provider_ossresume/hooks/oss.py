@@ -522,7 +522,7 @@ class OSSResumeHook(BaseHook):
         """Copy an object of at most 1 GB within its region, and return the copy's ETag."""
         source, target = self.target(source_key, source_bucket_name), self.target(dest_key, dest_bucket_name)
         check_new_key(target.key)
-        return self.get_conn().copy_object(source, target, headers=headers)
+        return self.get_conn().copy_object(source, target, headers=headers).etag
 
     def list_multipart_uploads(
         self, bucket_name: str | None = None, *, prefix: str | None = None

@@ -120,6 +120,20 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class CopiedObject:
+    """What OSS says of an object that it has made by a copy.
+
+    :ivar crc64: of all bytes, or None where OSS leaves it out
+    :ivar source_version_id: the version that was copied, in a bucket with versions
+    """
+
+    etag: str
+    crc64: int | None = None
+    version_id: str | None = None
+    source_version_id: str | None = None
+
+
+@dataclass(frozen=True)
 class ListedObject:
     """An object as a listing of the bucket shows it."""
 

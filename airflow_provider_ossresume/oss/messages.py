@@ -32,6 +32,7 @@ class ErrorAnswer:
     request_id: str = ""
     host_id: str = ""
     endpoint: str = ""  # where the bucket is, when it is elsewhere
+    bucket: str = ""  # which one does not exist
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def read_error(body: bytes) -> ErrorAnswer:
         request_id=root.text("RequestId"),
         host_id=root.text("HostId"),
         endpoint=root.text("Endpoint"),
+        bucket=root.text("BucketName"),
     )
 
 

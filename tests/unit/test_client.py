@@ -181,10 +181,46 @@ def test_deleting_no_objects_asks_nothing(client: OssClient, oss: LocalOSS) -> N
 def test_a_copy_is_another_object_with_the_same_bytes(signing: OssClient, oss: LocalOSS) -> None:
     oss.put(BUCKET, "键 ü/../+%", DATA)
 
-    etag = signing.copy_object(ObjectRef(BUCKET, "键 ü/../+%"), TARGET, headers={"x-oss-forbid-overwrite": "true"})
+    copied = signing.copy_object(ObjectRef(BUCKET, "键 ü/../+%"), TARGET, headers={"x-oss-forbid-overwrite": "true"})
 
     assert oss.object(BUCKET, "key") == DATA
-    assert signing.head_object(TARGET).etag == etag
+    assert (signing.head_object(TARGET).etag, copied.crc64) == (copied.etag, crc64(DATA))
+
+
+def test_a_copy_is_of_the_source_that_was_seen_or_of_none(signing: OssClient, oss: LocalOSS) -> None:
+    source = ObjectRef(BUCKET, "source")
+    oss.put(BUCKET, source.key, DATA)
+    etag = signing.head_object(source).etag
+
+    signing.copy_object(source, TARGET, if_match=etag)
+    oss.put(BUCKET, source.key, b"others")
+    with pytest.raises(PreconditionFailed) as refused:
+        signing.copy_object(source, TARGET, if_match=etag)
+
+    assert refused.value.target == "oss://bucket/source"
+    assert oss.object(BUCKET, "key") == DATA
+
+
+def test_a_weak_etag_of_a_source_is_no_condition(client: OssClient, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "source", DATA)
+    upload_id = client.initiate(TARGET)
+
+    client.copy_object(ObjectRef(BUCKET, "source"), ObjectRef(BUCKET, "copy"), if_match='W/"5D"')
+    client.upload_part_copy(ObjectRef(BUCKET, "source"), TARGET, upload_id, 1, start=0, stop=1, if_match='W/"5D"')
+
+    for request in (*oss.calls("CopyObject"), *oss.calls("UploadPartCopy")):
+        assert "x-oss-copy-source-if-match" not in request.headers
+
+
+def test_a_copy_between_buckets_names_the_one_that_is_missing(client: OssClient, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "source", DATA)
+
+    with pytest.raises(NoSuchBucket) as no_source:
+        client.copy_object(ObjectRef("missing", "source"), TARGET)
+    with pytest.raises(NoSuchBucket) as no_target:
+        client.copy_object(ObjectRef(BUCKET, "source"), ObjectRef("missing", "copy"))
+
+    assert (no_source.value.target, no_target.value.target) == ("oss://missing/source", "oss://missing/copy")
 
 
 def test_a_version_goes_with_the_request(client: OssClient, oss: LocalOSS) -> None:
@@ -257,9 +293,12 @@ def test_oss_may_copy_the_bytes_of_parts_itself(signing: OssClient, oss: LocalOS
     etag = signing.head_object(source).etag
     upload_id = signing.initiate(TARGET)
 
-    for number, (start, stop) in enumerate([(0, PART), (PART, len(DATA))], 1):
+    copied = [
         signing.upload_part_copy(source, TARGET, upload_id, number, start=start, stop=stop, if_match=etag)
-    signing.complete(TARGET, upload_id, signing.list_parts(TARGET, upload_id))
+        for number, (start, stop) in enumerate([(0, PART), (PART, len(DATA))], 1)
+    ]
+    assert copied == signing.list_parts(TARGET, upload_id)
+    signing.complete(TARGET, upload_id, copied)
 
     assert oss.object(BUCKET, "key") == DATA
     with pytest.raises(PreconditionFailed):
