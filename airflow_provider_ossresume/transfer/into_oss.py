@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol, TypeVar
 from airflow_provider_ossresume.errors import (
     AlreadyExists,
     NoSuchUpload,
+    ObjectChanged,
     OSSResumeError,
     ServiceError,
     SourceChanged,
@@ -22,7 +23,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
 from airflow_provider_ossresume.model.objects import ObjectMeta, Receipt
-from airflow_provider_ossresume.model.parts import Part, format_size, plan_parts
+from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, is_upload_to
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload
@@ -50,6 +51,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
     doing: ClassVar[str]  # for the log
     _is_unnamed = False  # this try has begun an upload, and has not offered it to the store yet
     _refuses_damage = False
+    _known_crc64: int | None = None  # of the whole, where it is known before anything is put
 
     # --- what each kind decides ---------------------------------------------------------------------------------------
 
@@ -64,6 +66,10 @@ class IntoOss(Transfer[Client, Options, AnySource]):
 
     @abstractmethod
     def _takes_one_request(self, source: AnySource) -> bool: ...
+
+    def _parts(self, source: AnySource) -> PartPlan:
+        """Return the parts of an upload that begins."""
+        return plan_parts(source.size, part_size=self._config.part_bytes)
 
     @abstractmethod
     def _whole(self, source: AnySource) -> Sink[AnySource]:
@@ -200,7 +206,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
 
     def _initiate(self, crew: Crew, source: AnySource) -> UploadCheckpoint:
         """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
-        plan = plan_parts(source.size, part_size=self._config.part_bytes)
+        plan = self._parts(source)
         answered: list[str] = []  # by the worker, as a signal may strike before this thread has the result
 
         def initiate() -> None:
@@ -241,7 +247,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
     def _restarts_after(self, error: OSSResumeError) -> bool:
         if isinstance(error, NoSuchUpload):
             return error.operation in ("UploadPart", "UploadPartCopy")
-        return isinstance(error, SourceChanged) and self._made_as.source_changed == "restart"
+        return isinstance(error, (SourceChanged, ObjectChanged)) and self._made_as.source_changed == "restart"
 
     def _discard(self, crew: Crew, checkpoint: Checkpoint | None) -> None:
         if isinstance(checkpoint, UploadCheckpoint):
@@ -289,8 +295,12 @@ class IntoOss(Transfer[Client, Options, AnySource]):
     def _there(self) -> TargetObject:
         return TargetObject(self._oss, self._target, self._made_as.headers)
 
+    @property
+    def _upload_type(self) -> type[MultipartUpload]:
+        return MultipartUpload
+
     def _upload_of(self, checkpoint: UploadCheckpoint) -> MultipartUpload:
-        return MultipartUpload(
+        return self._upload_type(
             self._oss,
             self._target,
             checkpoint.upload_id,
@@ -299,4 +309,5 @@ class IntoOss(Transfer[Client, Options, AnySource]):
             headers=self._made_as.complete_headers,
             verify=self._config.verify,
             refuses_damage=self._refuses_damage,
+            crc64=self._known_crc64,
         )

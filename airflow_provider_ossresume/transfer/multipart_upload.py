@@ -52,6 +52,7 @@ class MultipartUpload:
     :param headers: what OSS takes only when the object comes to be
     :param verify: compare CRC-64s of parts and of the whole; without it no part of an earlier try is kept
     :param refuses_damage: have OSS refuse a part that is damaged on its way
+    :param crc64: of the whole, where it is known before; else the parts' add up to it
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class MultipartUpload:
         headers: Mapping[str, str],
         verify: bool,
         refuses_damage: bool,
+        crc64: int | None = None,
     ) -> None:
         self._oss = oss
         self._target = target
@@ -74,6 +76,7 @@ class MultipartUpload:
         self._headers = headers
         self._verify = verify
         self._refuses_damage = refuses_damage
+        self._crc64 = crc64
 
     def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
         """See :class:`~airflow_provider_ossresume.transfer.ports.Sink`."""
@@ -126,7 +129,7 @@ class MultipartUpload:
         """Complete the upload and compare the whole."""
         source.check_unchanged(crew, self._plan, receipts)
         parts = [receipts[part.number] for part in self._plan]
-        crc, size = _whole_crc64(parts), self._plan.object_size
+        crc, size = _whole_crc64(parts) if self._crc64 is None else self._crc64, self._plan.object_size
         lease.check_owner()
         try:
             meta = crew.call(lambda: self._complete(parts))

@@ -9,6 +9,8 @@ from typing import Literal, get_args
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import parse_flag, parse_mode
 from airflow_provider_ossresume.model.checkpoint import options_digest
+from airflow_provider_ossresume.model.copy_options import Properties
+from airflow_provider_ossresume.model.copying import CopyMode
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
 from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.parts import parse_byte_range
@@ -65,6 +67,31 @@ class UploadOptions:
         """What OSS takes only when the object comes to be."""
         late = {name: value for name, value in self.headers.items() if name.lower() in COMPLETE_HEADERS}
         return {**late, **self.guard}
+
+
+@dataclass(frozen=True)
+class CopyTransferOptions:
+    """What a copy is to do besides moving bytes.
+
+    :param properties: what the copy has beside its bytes
+    :param mode: ``server``: OSS copies; ``stream``: the bytes pass through the worker
+    :param if_exists: as for an upload; ``skip_if_same`` compares the source's CRC-64, headers, tags and ACL
+    :param object_changed: what to do when the source changes under the copy: ``restart`` once, or ``fail``
+    :param regions: of the source's and the target's bucket, as far as they are known, else empty
+    :param earlier_try: an earlier try may have finished: an equal object then counts as this copy's
+    """
+
+    properties: Properties = field(default_factory=Properties)
+    mode: CopyMode = "server"
+    if_exists: IfExists = "overwrite"
+    object_changed: OnChange = "restart"
+    regions: tuple[str, str] = ("", "")
+    earlier_try: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("copy_mode", self.mode, get_args(CopyMode))
+        check_choice("if_exists", self.if_exists, get_args(IfExists))
+        check_choice("object_changed", self.object_changed, get_args(OnChange))
 
 
 @dataclass(frozen=True)

@@ -132,8 +132,12 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
 
     # --- one try ------------------------------------------------------------------------------------------------------
 
-    def _run(self, path: str) -> TransferResult:
-        stopwatch = Stopwatch(self._target, path)
+    def _run(self, other_end: str) -> TransferResult:
+        """Run the try.
+
+        :param other_end: where the bytes come from or go to, beside the target, for the result
+        """
+        stopwatch = Stopwatch(self._target, other_end, direction=self.direction)
         self._checkpointer.lease.is_ours = self._is_ours
         try:
             outcome, meta, crc = self._attempt_or_restart()
