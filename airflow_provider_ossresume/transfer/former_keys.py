@@ -86,7 +86,7 @@ class FormerKeyStore:
                 "The checkpoint of version 0.1 in %s is gone on with; from now on it is kept in %s",
                 self.place(self._keys.former), self.place(self._keys.present),
             )  # fmt: skip
-        self._read = checkpoint.owner
+            self._read = checkpoint.owner
         saved = saved_at(text)
         return encode(checkpoint, saved_at=saved.timestamp() if saved else None)
 
