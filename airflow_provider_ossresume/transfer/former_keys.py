@@ -66,7 +66,8 @@ class FormerKeyStore:
         self._forget_former()
 
     def delete(self, key: str) -> None:
-        self._store.delete(key)
+        if self._read is None or not self._may_lie_there:  # else nothing lies under the present key
+            self._store.delete(key)
         self._forget_former()
 
     def place(self, key: str) -> str:

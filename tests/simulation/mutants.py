@@ -11,7 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airflow_provider_ossresume.errors import LocalFileError, NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
+from airflow_provider_ossresume.errors import (
+    LocalFileError,
+    NoSuchUpload,
+    OSSResumeError,
+    ServiceError,
+    StoreUnavailable,
+    TrySuperseded,
+)
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.resume import candidate_parts
 from airflow_provider_ossresume.transfer import download, part_file, upload
@@ -218,11 +225,9 @@ class SavesUnseen(Checkpointer):
 
 class DeletesUnseen(Checkpointer):
     def delete(self):
-        self._look_up_or = lambda otherwise: otherwise
-        try:
-            super().delete()
-        finally:
-            del self._look_up_or
+        self._current = None
+        with suppress(StoreUnavailable, TrySuperseded):
+            self._store.delete(self.key)
 
 
 class GivesWayToAnybody(Checkpointer):
