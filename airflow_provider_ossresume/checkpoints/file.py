@@ -61,7 +61,8 @@ class FileCheckpointStore:
     def delete(self, key: str) -> None:
         try:
             self._path(key).unlink(missing_ok=True)
-            self._temporary_path(key).unlink(missing_ok=True)
+            with suppress(BlockingIOError):  # another try is saving its own at this moment
+                _remove_left(self._temporary_path(key))
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be removed: {error.strerror}") from error
 

@@ -28,7 +28,7 @@ from airflow_provider_ossresume.hooks.object_lookup import Ask, Check, Look, loo
 from airflow_provider_ossresume.hooks.observing import observer_for
 from airflow_provider_ossresume.hooks.telling import task_instance
 from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_duration, parse_flag, refuse_empty
-from airflow_provider_ossresume.model.checkpoint import checkpoint_key
+from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys, describe_transfer
 from airflow_provider_ossresume.model.cleaning import (
     AbortReport,
     CheckpointReport,
@@ -60,6 +60,7 @@ from airflow_provider_ossresume.model.waiting import Wanted
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
 from airflow_provider_ossresume.transfer.lease import this_process
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 from airflow_provider_ossresume.transfer.options import (
@@ -70,7 +71,7 @@ from airflow_provider_ossresume.transfer.options import (
     UploadOptions,
     split_headers,
 )
-from airflow_provider_ossresume.transfer.paths import local_path
+from airflow_provider_ossresume.transfer.paths import local_path, printable_path
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import Uploader
@@ -330,7 +331,9 @@ class OSSResumeHook(BaseHook):
         downloader = Downloader(
             self.get_conn().with_headers(headers),
             target,
-            self._checkpointer(run, "download", target, file, checkpoint, xcom_holder_task_id),
+            self._checkpointer(
+                run, "download", target, file, checkpoint, xcom_holder_task_id, byte_range=options.slice
+            ),
             config=self.transfer_config,
             options=options,
             watch=watch,
@@ -350,16 +353,22 @@ class OSSResumeHook(BaseHook):
         file: str | os.PathLike[str],
         checkpoint: str | CheckpointStore,
         xcom_holder_task_id: str | None,
+        byte_range: tuple[int, int] | None = None,
     ) -> Checkpointer:
+        path = os.path.abspath(file)
         store = select_store(
             checkpoint,
             context=run.context,
-            description=f"{direction} of {target} by {run.name}",
+            description=describe_transfer(direction, target, printable_path(path), by=run.name, byte_range=byte_range),
             xcom_holder_task_id=xcom_holder_task_id,
         )
-        key = checkpoint_key(direction, target.uri, *run.identity(file))
+        keys = checkpoint_keys(direction, target, path, task=run.task, byte_range=byte_range)
         return Checkpointer(
-            store, key, owner=run.owner, began=run.began, interval=self.transfer_config.checkpoint_interval
+            FormerKeyStore(store, keys, target=target, path=path, byte_range=byte_range),
+            keys.present,
+            owner=run.owner,
+            began=run.began,
+            interval=self.transfer_config.checkpoint_interval,
         )
 
     def clean_checkpoints(
@@ -608,17 +617,14 @@ class _Run:
     def __init__(self, context: Mapping[str, Any] | None) -> None:
         self.context = context = context if task_instance(context) is not None else None
         self.began: float | None = None
+        self.task: TaskIds | None = None
         if context is None:
             self.owner = this_process()
             self.name = self.owner.identity
         else:
             ti = context["ti"]
-            self._ids = (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
-            self.name = " ".join(map(str, self._ids))
+            self.task = TaskIds(ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
+            self.name = " ".join(map(str, self.task))
             self.owner = this_process(ti.try_number, task=self.name)
             start = getattr(ti, "start_date", None)
             self.began = start.timestamp() if start else None
-
-    def identity(self, file: str | os.PathLike[str]) -> tuple[object, ...]:
-        """Return what tells this transfer's checkpoint from others: the task instance, or outside one the file."""
-        return (os.path.abspath(file),) if self.context is None else self._ids

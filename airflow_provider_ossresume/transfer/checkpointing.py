@@ -198,13 +198,18 @@ class Checkpointer:
         return self._current
 
     def delete(self) -> None:
-        """Forget the checkpoint, but not another try's; a store that is down is warned about, which harms nothing, as
-        the next try validates what it finds."""
+        """Forget the checkpoint, but nothing that this try has not written, or read as its own.
+
+        A store that is down is warned about, which harms nothing, as the next try validates what it finds.
+        """
         self._current = None
         if not self._is_stored and self.lease.has_looked:
             return
         try:
-            if (stored := self._look_up_or(None)) and stored.owner not in (self.owner, self.lease.predecessor):
+            stored = self.lease.look_up()
+            if stored is None:  # nothing lies there, or nothing of this transfer: the log says so
+                return
+            if stored.owner not in (self.owner, self.lease.predecessor):
                 # What it leads to is not done with.
                 log.warning("The checkpoint in %s is not deleted: %s has written it", self, name_of(stored.owner))
                 return

@@ -11,7 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airflow_provider_ossresume.errors import LocalFileError, NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
+from airflow_provider_ossresume.errors import (
+    LocalFileError,
+    NoSuchUpload,
+    OSSResumeError,
+    ServiceError,
+    StoreUnavailable,
+    TrySuperseded,
+)
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.objects import Receipt
 from airflow_provider_ossresume.transfer import checkpointing, download, into_oss, part_file, target_object, upload
@@ -227,11 +234,9 @@ class SavesUnseen(Checkpointer):
 
 class DeletesUnseen(Checkpointer):
     def delete(self):
-        self._look_up_or = lambda otherwise: otherwise
-        try:
-            super().delete()
-        finally:
-            del self._look_up_or
+        self._current = None
+        with suppress(StoreUnavailable):
+            self._store.delete(self.key)
 
 
 class GivesWayToAnybody(Lease):

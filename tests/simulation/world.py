@@ -22,7 +22,8 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, checkpoint_key
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner
+from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer import (
     concurrency,
@@ -130,6 +131,7 @@ class Try(Process):
         self.calls = self.store_calls = self.sent = self.heads = self.saves = 0
         self.last_step = ("", False)
         self.has_acted = self.has_published = self.save_has_failed = self.delete_failed = False
+        self.last_look_failed = False
         self.loaded: Checkpoint | None = None
         self.predecessor: Owner | None = None  # whose checkpoint it found
         self.is_loaded_tampered = False
@@ -367,7 +369,9 @@ class World:
 
     @property
     def checkpoint_key(self) -> str:
-        return checkpoint_key(self.profile.direction, f"oss://{BUCKET}/{KEY}", "dag", "run", "task", -1)
+        direction, task = self.profile.direction, TaskIds("dag", "run", "task", -1)
+        path = str(self.source if direction == "upload" else self.target)
+        return checkpoint_keys(direction, ObjectRef(BUCKET, KEY), path, task=task, byte_range=self.byte_range).present
 
     def interrupt(self) -> None:
         """Let a signal strike the thread that waits: Airflow raises out of its handlers."""

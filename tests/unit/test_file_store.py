@@ -151,6 +151,16 @@ class TestFile(StoreContract):
             assert store._temporary_path(KEY).exists()
         assert store.load(KEY) == TEXT
 
+    def test_a_delete_leaves_what_another_try_is_saving_alone(self, store: FileCheckpointStore, folder: Path) -> None:
+        store.save(KEY, TEXT)
+        temporary = folder / f".{KEY}.new_save"
+        with temporary.open("w") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            store.delete(KEY)
+
+        assert store.load(KEY) is None
+        assert temporary.exists()
+
     def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(
         self, store: FileCheckpointStore, folder: Path, tmp_path: Path
     ) -> None:
