@@ -31,6 +31,11 @@ class ObjectRef:
         return f"oss://{self.bucket}/{self.key}"
 
     @property
+    def versioned_uri(self) -> str:
+        """The URI, with the version where there is one."""
+        return self.uri if self.version_id is None else f"{self.uri}?versionId={self.version_id}"
+
+    @property
     def name(self) -> str:
         """What names the object beside its bucket: the key, or the URI of a key that looks like a URL or a list."""
         try:

@@ -224,12 +224,11 @@ class Checkpointer:
             return
         began = self._clock()
         least = self._interval
-        self._is_stored = True  # even if it fails: only the answer may be lost
+        self._is_stored = self.lease.has_offered = True  # even if it fails: only the answer may be lost
         try:
             self._store.save(self.key, encode(self._current, saved_at=self._wall_clock()))
             self._is_saved = True
             self.saves += 1
-            self.lease.has_looked = True  # what lies there is this try's
             self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         except StoreUnavailable as error:
             log.warning("The checkpoint could not be saved in %s, the transfer goes on: %s", self, error)

@@ -32,13 +32,18 @@ from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
 from airflow_provider_ossresume.transfer.part_sink import Memory, PartSink
 from airflow_provider_ossresume.transfer.ports import Job, Sink
 from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.target_object import LooksClient
 from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 log = logging.getLogger(__name__)
 
 
-class CopyClient(IntoOssClient, WholeCopyClient, PartCopyClient, PutClient, ReadClient, Protocol):
-    """What a copy needs of OSS; see ``oss.client.OssClient``."""
+class CopySourceClient(LooksClient, ReadClient, Protocol):
+    """What a copy needs of OSS to read; see ``oss.client.OssClient``."""
+
+
+class CopyClient(CopySourceClient, IntoOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
+    """What a copy needs of OSS in all; see the same."""
 
 
 class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
@@ -53,9 +58,10 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
     _as = UploadOptions()
     _falls_back = False  # to parts: OSS has refused the one request, or not ended it
 
-    def copy(self, source: ObjectRef) -> TransferResult:
+    def copy(self, source: ObjectRef, *, oss: CopySourceClient | None = None) -> TransferResult:
         """Copy the object and return what was done; the target then holds exactly its bytes.
 
+        :param oss: what reads the source, where that takes another endpoint or other credentials
         :raises NoSuchKey: when there is no such source
         :raises NotCopyable: when OSS cannot copy it, before any byte moves; the message says the way out
         :raises ObjectChanged: when it changes again after a restart, or at all under ``object_changed="fail"``
@@ -63,7 +69,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         :raises IntegrityError: when the copy is not equal to the source
         :raises RequestError: when OSS cannot be made to copy it
         """
-        self._source = source
+        self._source, self._source_oss = source, oss or self._oss
         return self._run(source.uri)
 
     def _open(self, crew: Crew, opened: ExitStack) -> OssObject:
@@ -71,12 +77,12 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         self._plan, meta = plan, plan.meta
         if self._config.verify and meta.crc64 is None:
             log.warning("OSS has no CRC-64 of %s, so the copy is compared by its size only", self._source)
-        return OssObject(self._oss, plan.source, etag=meta.etag, start=0, size=meta.size, total=meta.size)
+        return OssObject(self._source_oss, plan.source, etag=meta.etag, start=0, size=meta.size, total=meta.size)
 
     def _look(self, crew: Crew) -> tuple[CopyPlan, UploadOptions]:
         """Return how the object is copied, and what the copy has."""
         options = self._options
-        meta = self._oss.head_object(self._source)
+        meta = self._source_oss.head_object(self._source)
         plan = plan_copy(
             self._source,
             meta,
@@ -91,11 +97,11 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             plan = replace(plan, way=Way.PARTS)
         is_compared = options.earlier_try or options.if_exists == "skip_if_same"
         wants_tags = plan.asks_for_tags or (is_compared and plan.properties.tagging is None)
-        self._tags = self._oss.get_object_tagging(plan.source) if wants_tags else None
-        self._acl = self._oss.get_object_acl(plan.source) if plan.asks_for_acl else None
+        self._tags = self._source_oss.get_object_tagging(plan.source) if wants_tags else None
+        self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None
         if plan.asks_for_a_byte and meta.size:
             job = Job(crew.stop, self._progress.meter, None)
-            self._oss.get_object(plan.source, PartSink(Memory(), Part(1, 0, 1), job), stop=1, if_match=meta.etag)
+            self._source_oss.get_object(plan.source, PartSink(Memory(), Part(1, 0, 1), job), stop=1, if_match=meta.etag)
         headers = {**plan.initiate_headers(tags=self._tags), **plan.complete_headers(acl=self._acl)}
         made_as = UploadOptions(
             if_exists=options.if_exists,

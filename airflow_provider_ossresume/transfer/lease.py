@@ -14,6 +14,7 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, decod
 log = logging.getLogger(__name__)
 
 CLOCK_SKEW = 60.0  # seconds that workers' clocks may differ
+SECOND = 1.0  # the time of a save is told in whole ones
 
 
 class CheckpointStore(Protocol):
@@ -54,6 +55,7 @@ class Lease:
     :ivar predecessor: whose checkpoint this try goes on from
     :ivar successor: the checkpoint that has taken the place of this try's
     :ivar has_looked: this try knows what lay in the store before it
+    :ivar has_offered: this try may have put its own checkpoint there
     """
 
     def __init__(self, store: CheckpointStore, key: str, *, owner: Owner, began: float) -> None:
@@ -62,7 +64,7 @@ class Lease:
         self.is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True
         self.predecessor: Owner | None = None
         self.successor: Checkpoint | None = None
-        self.has_looked = False
+        self.has_looked = self.has_offered = False
         self._store = store
         self._began = began
 
@@ -90,7 +92,7 @@ class Lease:
         text = self._store.load(self.key)
         stored = self._read(text)
         is_first_look, self.has_looked = not self.has_looked, True
-        if stored and is_first_look and stored.owner.try_number == 0:
+        if stored and is_first_look and stored.owner.try_number == 0 and not self.has_offered:
             # Outside Airflow tries have no numbers: what the first look finds was there before us.
             self.predecessor = stored.owner
         if stored and self._is_successor(stored.owner) and not self._is_older(text):
@@ -104,7 +106,8 @@ class Lease:
     def _is_older(self, text: str | None) -> bool:
         """True when a checkpoint was saved before this try began."""
         saved = saved_at(text) if text else None
-        return saved is not None and saved.timestamp() < self._began - CLOCK_SKEW
+        skew = CLOCK_SKEW if self.owner.try_number else SECOND  # outside Airflow it mostly is one machine
+        return saved is not None and saved.timestamp() < self._began - skew
 
     def _read(self, text: str | None) -> Checkpoint | None:
         """Return the checkpoint that a text is, or None for one that is none of this transfer's."""

@@ -106,6 +106,7 @@ class StoredObject:
     content: bytes
     etag: str
     crc64: int
+    headers: Mapping[str, str]
 
 
 class OSS:
@@ -127,7 +128,7 @@ class OSS:
     def put(self, content: bytes, headers: Mapping[str, str]) -> StoredObject:
         self._check_overwrite("put", headers)
         part = StoredPart.of(content)
-        self.object = StoredObject(content, part.etag, part.crc64)
+        self.object = StoredObject(content, part.etag, part.crc64, headers)
         return self.object
 
     def get(self, start: int, stop: int | None, if_match: str | None) -> bytes:
@@ -177,7 +178,7 @@ class OSS:
         upload.state = "completed"
         crc = combine_all((part.crc64, len(part.content)) for part in parts)
         content = b"".join(part.content for part in parts)
-        self.object = StoredObject(content, f"{crc:016X}-{len(parts)}", crc)
+        self.object = StoredObject(content, f"{crc:016X}-{len(parts)}", crc, upload.headers)
         return self.object
 
     def abort(self, upload_id: str) -> None:
@@ -448,7 +449,8 @@ class Client:
         return self._exchange(operation, effect, label)
 
     def _meta(self, found: StoredObject) -> ObjectMeta:
-        return ObjectMeta(size=len(found.content), etag=found.etag, crc64=self._crc(found.crc64))
+        shown = {name: value for name, value in found.headers.items() if name.startswith("x-oss-meta-")}
+        return ObjectMeta(size=len(found.content), etag=found.etag, crc64=self._crc(found.crc64), headers=shown)
 
     def _crc(self, value: int) -> int | None:
         return value if self._world.profile.crc_headers else None

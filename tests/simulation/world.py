@@ -347,6 +347,7 @@ class World:
             interval=profile.interval,
             clock=lambda: self.scheduler.now,
             sleep=self.scheduler.sleep,
+            wall_clock=lambda: self.scheduler.now,
         )
         client = Client(self, process)
         watch = {"watch": lambda: self._watch(process), "drop_when": lambda error: process.drops}
@@ -435,7 +436,8 @@ class World:
                 * (not self.profile.in_airflow)
             )
         if isinstance(error, AlreadyExists):
-            can_tell = self.profile.crc_headers and self.profile.verify
+            # Of no bytes every object holds the same, another's with other headers too.
+            can_tell = self.profile.crc_headers and self.profile.verify and self.profile.size > 0
             # An object that an earlier try made with other headers is not the one that this try was asked for.
             asks_the_same = all(other.options.headers == process.options.headers for other in self.tries)
             is_ours = process.number > 1 and len(stood) == 1 and can_tell and asks_the_same
