@@ -14,7 +14,7 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, decod
 log = logging.getLogger(__name__)
 
 CLOCK_SKEW = 60.0  # seconds that workers' clocks may differ
-SECOND = 1.0  # the time of a save is told in whole ones
+SECOND = 1.0  # a checkpoint tells the time of its save in whole ones
 
 
 class CheckpointStore(Protocol):
@@ -92,22 +92,25 @@ class Lease:
         text = self._store.load(self.key)
         stored = self._read(text)
         is_first_look, self.has_looked = not self.has_looked, True
-        if stored and is_first_look and stored.owner.try_number == 0 and not self.has_offered:
-            # Outside Airflow tries have no numbers: what the first look finds was there before us.
+        is_unclear = is_first_look and self.has_offered and not self._is_older(text, by=SECOND)
+        if stored and is_first_look and stored.owner.try_number == 0 and not is_unclear:
+            # Outside Airflow tries have no numbers: what the first look finds was there before us, unless it may have
+            # taken the place of ours.
             self.predecessor = stored.owner
         if stored and self._is_successor(stored.owner) and not self._is_older(text):
             self.successor = stored
-            raise _superseded(stored.owner)
+            error = _superseded(stored.owner)
+            error.retryable = is_unclear  # nobody can tell; a later try can
+            raise error
         return stored
 
     def _is_successor(self, owner: Owner) -> bool:
         return owner != self.predecessor and self.owner.is_superseded_by(owner)
 
-    def _is_older(self, text: str | None) -> bool:
-        """True when a checkpoint was saved before this try began."""
+    def _is_older(self, text: str | None, *, by: float = CLOCK_SKEW) -> bool:
+        """True when a checkpoint was saved so many seconds before this try began."""
         saved = saved_at(text) if text else None
-        skew = CLOCK_SKEW if self.owner.try_number else SECOND  # outside Airflow it mostly is one machine
-        return saved is not None and saved.timestamp() < self._began - skew
+        return saved is not None and saved.timestamp() < self._began - by
 
     def _read(self, text: str | None) -> Checkpoint | None:
         """Return the checkpoint that a text is, or None for one that is none of this transfer's."""
