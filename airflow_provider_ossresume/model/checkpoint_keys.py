@@ -59,7 +59,7 @@ def checkpoint_keys(
         "version": target.version_id,
         "range": byte_range,
         "path": path.rpartition("/")[2] if task and direction == "upload" else path,
-        "task": task,
+        "task": [*map(str, task)] if task else None,
     }
     present = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:40]
     return CheckpointKeys(present, checkpoint_key(direction, target.uri, *identity))
@@ -74,5 +74,5 @@ def describe_transfer(
     """
     version = f" version {target.version_id}" if target.version_id is not None else ""
     wanted = f" bytes [{byte_range[0]}, {byte_range[1]})" if byte_range else ""
-    preposition = "from" if direction == "upload" else "to"
+    preposition = "to" if direction == "download" else "from"
     return f"{direction} of {target}{version}{wanted} {preposition} {path} by {by}"
