@@ -517,7 +517,7 @@ class OSSResumeHook(BaseHook):
         dest_bucket_name: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """Copy an object of at most 1 GB within its region, and return the copy's ETag."""
+        """Copy an object within its bucket, or one of at most 5 GiB within its region; return the copy's ETag."""
         source, target = self.target(source_key, source_bucket_name), self.target(dest_key, dest_bucket_name)
         check_new_key(target.key)
         return self.get_conn().copy_object(source, target, headers=headers).etag

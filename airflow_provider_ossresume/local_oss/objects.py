@@ -14,7 +14,6 @@ from airflow_provider_ossresume.local_oss.answers import (
     http_date,
     invalid_argument,
     xml_answer,
-    xml_date,
 )
 from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
@@ -26,7 +25,6 @@ from airflow_provider_ossresume.local_oss.service import (
     Service,
     check_version,
     content_md5,
-    copy_source,
     encoder,
     encoding_element,
     is_true,
@@ -40,7 +38,8 @@ from airflow_provider_ossresume.local_oss.service import (
 from airflow_provider_ossresume.local_oss.storage import StoredObject, check_key
 
 SYMLINK, SYMLINK_TARGET = "Symlink", "x-oss-symlink-target"
-MAX_COPY_SIZE = 1024**3  # OSS: CopyObject takes up to 1 GB, UploadPartCopy any size
+RESTORE = "x-oss-restore"
+ARCHIVED = ("Archive", "ColdArchive", "DeepColdArchive")
 MAX_DELETE_COUNT = 1000  # OSS: keys in one DeleteMultipleObjects
 
 # OSS's query parameters that stand in for a header of the answer.
@@ -68,7 +67,7 @@ def put_object(service: Service, request: Incoming) -> Answer:
     content = receive(service, request)
     stored = StoredObject(key, content, content.md5, "Normal", headers, service.clock())
     service.storage.put(bucket, stored, forbid_overwrite=forbidden)
-    answer = Answer(200, {**_proof(stored), "Content-MD5": content_md5(content)})
+    answer = Answer(200, {**proof(stored), "Content-MD5": content_md5(content)})
     return called_back(callback, bucket, stored, answer)
 
 
@@ -76,8 +75,9 @@ def get_object(service: Service, request: Incoming) -> Answer:
     """Send an object's bytes, or a range of them."""
     check_version(request.query.get("versionId"))
     stored, file = service.storage.open(*_followed(service, request))
-    stored = _as_seen(service, request, stored)
     try:
+        check_readable(stored)
+        stored = _as_seen(service, request, stored)
         check_conditions(stored, request.headers)
         standard = request.headers.get("x-oss-range-behavior") == "standard"
         wanted = wanted_range(request.headers.get("range"), stored.content.size, standard=standard)
@@ -106,7 +106,7 @@ def get_object_meta(service: Service, request: Incoming) -> Answer:
     stored = service.storage.object(*request.target)
     check_conditions(stored, request.headers)
     facts = {"Content-Length": str(stored.content.size), "Last-Modified": http_date(stored.modified)}
-    return Answer(200, _proof(stored) | facts)
+    return Answer(200, proof(stored) | facts)
 
 
 def get_object_acl(service: Service, request: Incoming) -> Answer:
@@ -153,6 +153,13 @@ def get_symlink(service: Service, request: Incoming) -> Answer:
         raise Refusal(400, "NotSymlink", "The object is not a symbolic link.")
     facts = {"Last-Modified": http_date(stored.modified), SYMLINK_TARGET: stored.headers[SYMLINK_TARGET]}
     return Answer(200, {"ETag": f'"{stored.etag}"', **facts})
+
+
+def check_readable(stored: StoredObject) -> None:
+    """Refuse an archived object that is not restored."""
+    is_restored = 'ongoing-request="false"' in stored.headers.get(RESTORE, "")
+    if stored.headers["x-oss-storage-class"] in ARCHIVED and not is_restored:
+        raise Refusal(403, "InvalidObjectState", "The operation is not valid for the object's state")
 
 
 def _followed(service: Service, request: Incoming) -> tuple[str, str]:
@@ -214,41 +221,6 @@ def delete_multiple_objects(service: Service, request: Incoming) -> Answer:
     return xml_answer("DeleteResult", [*encoding_element(request.query), *deleted])
 
 
-def copy_object(service: Service, request: Incoming) -> Answer:
-    """Store a copy of another object, with its metadata or with the request's."""
-    bucket, key = request.target
-    forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
-    service.storage.check_overwrite(bucket, key, forbidden=forbidden)
-    source, file = service.storage.open(*copy_source(request))
-    with file:
-        check_conditions(source, request.headers, prefix="x-oss-copy-source-")
-        if source.content.size > MAX_COPY_SIZE:
-            raise Refusal(400, "EntityTooLarge", "The object to copy is too large; use UploadPartCopy.")
-        content = service.storage.contents.copy(file, source.content)
-    headers = _headers_of_copy(source, request.headers)
-    stored = StoredObject(key, content, source.etag, "Normal", headers, service.clock())
-    service.storage.put(bucket, stored, forbid_overwrite=forbidden)
-    facts = [("LastModified", xml_date(stored.modified)), ("ETag", f'"{stored.etag}"')]
-    return xml_answer("CopyObjectResult", facts, headers=_proof(stored))
-
-
-def _headers_of_copy(source: StoredObject, headers: Mapping[str, str]) -> dict[str, str]:
-    given = kept_headers(headers)
-    kept = given if _directive(headers, "x-oss-metadata-directive") == "REPLACE" else dict(source.headers)
-    tags = given if _directive(headers, "x-oss-tagging-directive") == "REPLACE" else source.headers
-    kept = {name: value for name, value in kept.items() if name != "x-oss-tagging"}
-    if "x-oss-tagging" in tags:
-        kept["x-oss-tagging"] = tags["x-oss-tagging"]
-    return kept
-
-
-def _directive(headers: Mapping[str, str], name: str) -> str:
-    value = headers.get(name, "COPY").upper()
-    if value not in ("COPY", "REPLACE"):
-        raise invalid_argument(name, value)
-    return value
-
-
 def append_object(service: Service, request: Incoming) -> Answer:
     """Lay the body behind an appendable object, or begin one."""
     bucket, key = request.target
@@ -263,7 +235,7 @@ def append_object(service: Service, request: Incoming) -> Answer:
     except Refusal:
         service.storage.contents.discard(content)
         raise
-    return Answer(200, {**_proof(stored), "x-oss-next-append-position": str(stored.content.size)})
+    return Answer(200, {**proof(stored), "x-oss-next-append-position": str(stored.content.size)})
 
 
 _ASKED_FOR_APART = ("x-oss-tagging", ACL)
@@ -272,7 +244,7 @@ _ASKED_FOR_APART = ("x-oss-tagging", ACL)
 def object_headers(stored: StoredObject) -> dict[str, str]:
     """Return what GetObject and HeadObject say of an object."""
     headers = {_title(name): value for name, value in stored.headers.items() if name not in _ASKED_FOR_APART}
-    headers |= _proof(stored)
+    headers |= proof(stored)
     headers |= {
         "Last-Modified": http_date(stored.modified),
         "Accept-Ranges": "bytes",
@@ -287,7 +259,8 @@ def object_headers(stored: StoredObject) -> dict[str, str]:
     return headers
 
 
-def _proof(stored: StoredObject) -> dict[str, str]:
+def proof(stored: StoredObject) -> dict[str, str]:
+    """Return what an answer says of an object's bytes."""
     return {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(stored.content.crc64)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow_provider_ossresume.local_oss import buckets, objects, uploads
+from airflow_provider_ossresume.local_oss import buckets, copies, objects, uploads
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import Service, check_traffic_limit
@@ -75,9 +75,9 @@ OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
     "PutBucket": buckets.put_bucket,
     "DeleteBucket": buckets.delete_bucket,
     "DeleteMultipleObjects": objects.delete_multiple_objects,
-    "UploadPartCopy": uploads.upload_part_copy,
+    "UploadPartCopy": copies.upload_part_copy,
     "UploadPart": uploads.upload_part,
-    "CopyObject": objects.copy_object,
+    "CopyObject": copies.copy_object,
     "PutObject": objects.put_object,
     "InitiateMultipartUpload": uploads.initiate_multipart_upload,
     "CompleteMultipartUpload": uploads.complete_multipart_upload,

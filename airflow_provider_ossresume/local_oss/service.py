@@ -194,7 +194,7 @@ def copy_source(request: Incoming) -> tuple[str, str]:
     bucket, slash, key = unquote(path).removeprefix("/").partition("/")
     if not slash or not bucket or not key:
         raise invalid_argument("x-oss-copy-source", text, message="Copy Source must mention the source bucket and key.")
-    check_version(version.removeprefix("versionId="))
+    check_version(unquote(version).removeprefix("versionId="))
     return bucket, key
 
 

@@ -74,10 +74,11 @@ class Upload:
 
 @dataclass
 class Bucket:
-    """A bucket and the index of what is in it."""
+    """A bucket and the index of what is in it. No object is overwritten or deleted before its retention is over."""
 
     name: str
     created: float
+    retention_days: int = 0
     objects: dict[str, StoredObject] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
 
@@ -109,8 +110,19 @@ class Storage:
                 bucket = Bucket(name, self._clock())
                 self._folder(name, "objects").mkdir(parents=True, exist_ok=True)
                 self._folder(name, "uploads").mkdir(exist_ok=True)
-                _write_json(self._folder(name) / "bucket.json", {"name": name, "created": bucket.created})
+                self._write_bucket(bucket)
                 self._buckets[name] = bucket
+
+    def retain(self, name: str, *, days: int) -> None:
+        """Protect each object of a bucket for so many days from its making."""
+        with self._lock:
+            bucket = self.bucket(name)
+            bucket.retention_days = days
+            self._write_bucket(bucket)
+
+    def _write_bucket(self, bucket: Bucket) -> None:
+        facts = {"name": bucket.name, "created": bucket.created, "retention_days": bucket.retention_days}
+        _write_json(self._folder(bucket.name) / "bucket.json", facts)
 
     def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket."""
@@ -167,6 +179,7 @@ class Storage:
         with self._lock:
             try:
                 self.check_overwrite(bucket, stored.key, forbidden=forbid_overwrite)
+                self._check_retention(bucket, stored.key)
             except Refusal:
                 self.contents.discard(stored.content)
                 raise
@@ -176,6 +189,19 @@ class Storage:
         if before and before.content.file != stored.content.file:
             self.contents.discard(before.content)
 
+    def _check_retention(self, bucket: str, key: str) -> None:
+        stored, days = self.bucket(bucket).objects.get(key), self.bucket(bucket).retention_days
+        if stored and days and stored.modified + days * 24 * 3600 > self._clock():
+            raise Refusal(409, "FileImmutable", "The object is protected by the retention policy of its bucket.")
+
+    def change_headers(self, bucket: str, key: str, headers: dict[str, str]) -> None:
+        """Let an object have these headers beside, or in place of, those that it has."""
+        with self._lock:
+            stored = self.object(bucket, key)
+            changed = replace(stored, headers=stored.headers | headers)
+            _write_json(self._object_file(bucket, key), asdict(changed))
+            self.bucket(bucket).objects[key] = changed
+
     def append(
         self, bucket: str, key: str, content: Content, *, position: int, headers: dict[str, str]
     ) -> StoredObject:
@@ -184,6 +210,7 @@ class Storage:
         Readers are not disturbed: they read no further than the size that they know.
         """
         with self._lock:
+            self._check_retention(bucket, key)
             stored = self.bucket(bucket).objects.get(key)
             _check_append(stored, position)
             if stored is None:
@@ -201,6 +228,7 @@ class Storage:
         """Remove an object; return False when it was not there."""
         check_key(key)
         with self._lock:
+            self._check_retention(bucket, key)
             stored = self.bucket(bucket).objects.pop(key, None)
             if stored:
                 self._object_file(bucket, key).unlink()
@@ -296,7 +324,7 @@ class Storage:
                 continue
             facts = _read_json(path)
             # Names that become paths are those of the folders, whatever the records say.
-            bucket = Bucket(path.parent.name, facts["created"])
+            bucket = Bucket(path.parent.name, facts["created"], facts.get("retention_days", 0))
             bucket.objects = {stored.key: stored for stored in map(_load_object, path.parent.glob("objects/*.json"))}
             bucket.uploads = {
                 upload.upload_id: upload for upload in map(_load_upload, path.parent.glob("uploads/*/upload.json"))

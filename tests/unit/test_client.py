@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -297,7 +298,8 @@ def test_oss_may_copy_the_bytes_of_parts_itself(signing: OssClient, oss: LocalOS
         signing.upload_part_copy(source, TARGET, upload_id, number, start=start, stop=stop, if_match=etag)
         for number, (start, stop) in enumerate([(0, PART), (PART, len(DATA))], 1)
     ]
-    assert copied == signing.list_parts(TARGET, upload_id)
+    listed = signing.list_parts(TARGET, upload_id)
+    assert copied == [replace(part, crc64=None) for part in listed]  # OSS tells it in the listing only
     signing.complete(TARGET, upload_id, copied)
 
     assert oss.object(BUCKET, "key") == DATA
