@@ -42,15 +42,18 @@ def copy_object(service: Service, request: Incoming) -> Answer:
     with file:
         check_conditions(source, request.headers, prefix="x-oss-copy-source-")
         check_readable(source)
-        headers = _headers_of_copy(source, request.headers, onto_itself=where == request.target)
+        if source.kind == "Appendable" and source.version:
+            raise Refusal(400, "OperationNotSupported", "An appendable object in a bucket with versions is not copied.")
+        onto_itself = where == (*request.target, "") and not service.storage.bucket(bucket).has_versions
+        headers = _headers_of_copy(source, request.headers, onto_itself=onto_itself)
         _check_size(source, headers, within_bucket=where[0] == bucket)
         content = service.storage.contents.copy(file, source.content)
     kind = SYMLINK if source.kind == SYMLINK else "Normal"
     stored = StoredObject(key, content, source.etag, kind, headers, service.clock())
-    service.storage.put(bucket, stored, forbid_overwrite=forbidden)
+    stored = service.storage.put(bucket, stored, forbid_overwrite=forbidden)
     facts = [("LastModified", xml_date(stored.modified)), ("ETag", f'"{stored.etag}"')]
     encryption = {name: value for name, value in headers.items() if name in _ENCRYPTION}
-    return xml_answer("CopyObjectResult", facts, headers={**proof(stored), **encryption})
+    return xml_answer("CopyObjectResult", facts, headers={**proof(stored), **encryption, **_version_of(source)})
 
 
 def _headers_of_copy(source: StoredObject, headers: Mapping[str, str], *, onto_itself: bool) -> dict[str, str]:
@@ -102,4 +105,9 @@ def upload_part_copy(service: Service, request: Incoming) -> Answer:
         contents = service.storage.contents
         content = contents.hole(file, start, stop) or contents.receive(FileRange(file, start, stop).steps(STEP))
     part = service.storage.put_part(request.target[0], upload, number, content)
-    return xml_answer("CopyPartResult", [("LastModified", xml_date(part.modified)), ("ETag", f'"{content.md5}"')])
+    facts = [("LastModified", xml_date(part.modified)), ("ETag", f'"{content.md5}"')]
+    return xml_answer("CopyPartResult", facts, headers=_version_of(source))
+
+
+def _version_of(source: StoredObject) -> dict[str, str]:
+    return {"x-oss-copy-source-version-id": source.version} if source.version else {}

@@ -29,6 +29,7 @@ from airflow_provider_ossresume.local_oss.service import (
     encoding_element,
     is_true,
     kept_headers,
+    named,
     parse_xml,
     receive,
     tags_of,
@@ -66,14 +67,13 @@ def put_object(service: Service, request: Incoming) -> Answer:
     headers, callback = kept_headers(request.headers), callback_of(request)
     content = receive(service, request)
     stored = StoredObject(key, content, content.md5, "Normal", headers, service.clock())
-    service.storage.put(bucket, stored, forbid_overwrite=forbidden)
+    stored = service.storage.put(bucket, stored, forbid_overwrite=forbidden)
     answer = Answer(200, {**proof(stored), "Content-MD5": content_md5(content)})
     return called_back(callback, bucket, stored, answer)
 
 
 def get_object(service: Service, request: Incoming) -> Answer:
     """Send an object's bytes, or a range of them."""
-    check_version(request.query.get("versionId"))
     stored, file = service.storage.open(*_followed(service, request))
     try:
         check_readable(stored)
@@ -94,7 +94,6 @@ def get_object(service: Service, request: Incoming) -> Answer:
 
 def head_object(service: Service, request: Incoming) -> Answer:
     """Say what GetObject would, without the bytes."""
-    check_version(request.query.get("versionId"))
     stored = _as_seen(service, request, service.storage.object(*_followed(service, request)))
     check_conditions(stored, request.headers)
     return Answer(200, {**object_headers(stored), "Content-Length": str(stored.content.size)})
@@ -102,8 +101,7 @@ def head_object(service: Service, request: Incoming) -> Answer:
 
 def get_object_meta(service: Service, request: Incoming) -> Answer:
     """Say an object's size, ETag, date and CRC-64."""
-    check_version(request.query.get("versionId"))
-    stored = service.storage.object(*request.target)
+    stored = service.storage.object(*named(request))
     check_conditions(stored, request.headers)
     facts = {"Content-Length": str(stored.content.size), "Last-Modified": http_date(stored.modified)}
     return Answer(200, proof(stored) | facts)
@@ -111,15 +109,13 @@ def get_object_meta(service: Service, request: Incoming) -> Answer:
 
 def get_object_acl(service: Service, request: Incoming) -> Answer:
     """Say who may read and write an object."""
-    check_version(request.query.get("versionId"))
-    acl = service.storage.object(*request.target).headers.get(ACL, "default")
+    acl = service.storage.object(*named(request)).headers.get(ACL, "default")
     return xml_answer("AccessControlPolicy", [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])])
 
 
 def get_object_tagging(service: Service, request: Incoming) -> Answer:
     """Say an object's tags."""
-    check_version(request.query.get("versionId"))
-    tagging = service.storage.object(*request.target).headers.get("x-oss-tagging", "")
+    tagging = service.storage.object(*named(request)).headers.get("x-oss-tagging", "")
     tags: Children = [("Tag", [("Key", key), ("Value", value)]) for key, value in tags_of(tagging)]
     return xml_answer("Tagging", [("TagSet", tags)])
 
@@ -147,8 +143,7 @@ def symlink(key: str, target: str, headers: Mapping[str, str], contents: Content
 
 def get_symlink(service: Service, request: Incoming) -> Answer:
     """Say where a symbolic link leads."""
-    check_version(request.query.get("versionId"))
-    stored = service.storage.object(*request.target)
+    stored = service.storage.object(*named(request))
     if stored.kind != SYMLINK:
         raise Refusal(400, "NotSymlink", "The object is not a symbolic link.")
     facts = {"Last-Modified": http_date(stored.modified), SYMLINK_TARGET: stored.headers[SYMLINK_TARGET]}
@@ -162,12 +157,12 @@ def check_readable(stored: StoredObject) -> None:
         raise Refusal(403, "InvalidObjectState", "The operation is not valid for the object's state")
 
 
-def _followed(service: Service, request: Incoming) -> tuple[str, str]:
+def _followed(service: Service, request: Incoming) -> tuple[str, str, str]:
     """Return where a key leads: to itself, or to the target of the symbolic link that it is."""
-    bucket, key = request.target
-    stored = service.storage.object(bucket, key)
+    bucket, key, version = named(request)
+    stored = service.storage.object(bucket, key, version)
     if stored.kind != SYMLINK:
-        return bucket, key
+        return bucket, key, version
     target = unquote(stored.headers[SYMLINK_TARGET])
     try:
         kind = service.storage.object(bucket, target).kind
@@ -175,7 +170,7 @@ def _followed(service: Service, request: Incoming) -> tuple[str, str]:
         raise Refusal(404, "SymlinkTargetNotExist", "The symlink target object does not exist.") from None
     if kind == SYMLINK:
         raise Refusal(400, "InvalidTargetType", "The target of a symbolic link is one itself.")
-    return bucket, target
+    return bucket, target, ""
 
 
 def _as_seen(service: Service, request: Incoming, found: StoredObject) -> StoredObject:
@@ -183,7 +178,7 @@ def _as_seen(service: Service, request: Incoming, found: StoredObject) -> Stored
 
     So OSS's documents of GetObject and HeadObject say.
     """
-    link = service.storage.object(*request.target)
+    link = service.storage.object(*named(request))
     if link.kind != SYMLINK:
         return found
     headers = {name: value for name, value in link.headers.items() if name != SYMLINK_TARGET}
@@ -261,7 +256,8 @@ def object_headers(stored: StoredObject) -> dict[str, str]:
 
 def proof(stored: StoredObject) -> dict[str, str]:
     """Return what an answer says of an object's bytes."""
-    return {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(stored.content.crc64)}
+    version = {"x-oss-version-id": stored.version} if stored.version else {}
+    return {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(stored.content.crc64), **version}
 
 
 def _title(name: str) -> str:

@@ -245,6 +245,10 @@ class LocalOSS:
         except Refusal as refusal:
             raise KeyError(key) from refusal
 
+    def keep_versions(self, bucket: str) -> None:
+        """Give a bucket versions: what is overwritten or deleted from now on can still be read by its version ID."""
+        self._storage.keep_versions(bucket)
+
     def retain(self, bucket: str, *, days: int) -> None:
         """Protect each object of a bucket for so many days from its making, as a retention policy (WORM) does."""
         self._storage.retain(bucket, days=days)

@@ -16,6 +16,7 @@ from airflow_provider_ossresume.local_oss.answers import (
 )
 from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.objects import proof
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
     Service,
@@ -108,7 +109,7 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
         service.storage.check_overwrite(bucket, key, forbidden=forbidden)
         content = service.storage.contents.join([part.content for part in parts])
         stored = StoredObject(key, content, _etag(parts), "Multipart", headers, service.clock())
-        service.storage.complete(bucket, upload, stored, forbid_overwrite=forbidden)
+        stored = service.storage.complete(bucket, upload, stored, forbid_overwrite=forbidden)
     facts = [
         *encoding_element(request.query),
         ("Location", f"http://{request.host}/{bucket}/{encode(key)}"),
@@ -116,8 +117,7 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
         ("Key", encode(key)),
         ("ETag", f'"{stored.etag}"'),
     ]
-    proof = {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(content.crc64)}
-    answer = xml_answer("CompleteMultipartUploadResult", facts, headers=proof)
+    answer = xml_answer("CompleteMultipartUploadResult", facts, headers=proof(stored))
     return called_back(callback, bucket, stored, answer)
 
 
