@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import alibabacloud_oss_v2 as oss_v2
+import oss2
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
@@ -120,6 +121,16 @@ def test_archived_and_retained_objects_are_refused_by_their_codes(judge: Judge, 
 
     assert (archived.value.status, archived.value.code) == (403, "InvalidObjectState")
     assert (retained.value.status, retained.value.code) == (409, "FileImmutable")
+
+
+def test_a_retention_policy_tells_its_days(bucket: oss2.Bucket, client: oss_v2.Client, oss: LocalOSS) -> None:
+    with pytest.raises(oss2.exceptions.NoSuchWORMConfiguration):
+        bucket.get_bucket_worm()
+    oss.retain(BUCKET, days=3)
+
+    found = client.get_bucket_worm(oss_v2.GetBucketWormRequest(bucket=BUCKET)).worm_configuration
+    assert (bucket.get_bucket_worm().retention_period_days, found.retention_period_in_days) == (3, 3)
+    assert (bucket.get_bucket_worm().state, found.state) == ("Locked", "Locked")
 
 
 def test_a_huge_object_is_copied_by_the_sdk_s_copier(client: oss_v2.Client, oss: LocalOSS) -> None:

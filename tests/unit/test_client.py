@@ -43,6 +43,7 @@ from airflow_provider_ossresume.errors import (
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
+    ObjectArchived,
     OSSResumeError,
     PreconditionFailed,
     RequestError,
@@ -234,6 +235,27 @@ def test_a_version_goes_with_the_request(client: OssClient, oss: LocalOSS) -> No
 
     assert [request.query.get("versionId") for request in oss.requests] == ["null", "null", None]
     assert oss.calls("CopyObject")[0].headers["x-oss-copy-source"] == "/bucket/key?versionId=null"
+
+
+def test_reading_a_byte_tells_whether_an_archived_object_can_be_read(client: OssClient, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "key", DATA, x_oss_storage_class="ColdArchive")
+    etag = client.head_object(TARGET).etag
+
+    with pytest.raises(ObjectArchived, match="restore it first"):
+        client.check_readable(TARGET, if_match=etag)
+    oss.restore(BUCKET, "key")
+    client.check_readable(TARGET, if_match=etag)
+
+    assert {request.range for request in oss.calls("GetObject")} == {"bytes=0-0"}
+    assert oss.calls("GetObject")[-1].bytes_sent == 1
+
+
+def test_a_retention_policy_tells_its_days(signing: OssClient, oss: LocalOSS) -> None:
+    assert signing.get_retention_days(BUCKET) == 0
+    oss.retain(BUCKET, days=30)
+    assert signing.get_retention_days(BUCKET) == 30
+    with pytest.raises(NoSuchBucket):
+        signing.get_retention_days("missing")
 
 
 # --- multipart uploads ------------------------------------------------------------------------------------------------
