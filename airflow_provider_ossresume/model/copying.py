@@ -82,7 +82,8 @@ class CopyPlan:
 
         HEAD does not show a bucket's real-time access of archived objects. CopyObject tells by itself.
         """
-        return self.way is not Way.WHOLE and self.meta.headers.get("x-oss-storage-class") in ARCHIVED_CLASSES
+        is_archived = self.meta.headers.get("x-oss-storage-class") in ARCHIVED_CLASSES
+        return is_archived and self.way is not Way.WHOLE and self.meta.size > 0
 
     def whole_headers(self, *, acl: str | None = None, tags: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the headers of CopyObject.

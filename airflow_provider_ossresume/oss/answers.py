@@ -125,7 +125,7 @@ def read_xml(call: Call, answer: Answer, pieces: Iterable[bytes], parse: Callabl
             said, problem = messages.read_error(body), str(error)
     del body  # an error may live for long, and so does what stands in its frames
     if said.code:
-        raise _service_error(call, answer, said, status=500)
+        raise _service_error(call, answer, said, status=_STATUSES.get(said.code, 500))
     raise call.bad_answer(problem)
 
 
@@ -394,6 +394,17 @@ _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
     "FileImmutable": ObjectImmutable,
     "EntityTooLarge": ObjectTooLarge,
 }
+# Of errors in the body of a 200, those that no further attempt mends, with the status that they have elsewhere.
+_STATUSES: Mapping[str, int] = {
+    "AccessDenied": 403,
+    "EntityTooLarge": 400,
+    "FileAlreadyExists": 409,
+    "FileImmutable": 409,
+    "InvalidObjectState": 403,
+    "NoSuchBucket": 404,
+    "NoSuchKey": 404,
+    "PreconditionFailed": 412,
+}
 # What a copy may be refused for by its source.
 _OF_SOURCES = frozenset({"NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidObjectState"})
 _ERRORS_BY_STATUS: Mapping[int, type[ServiceError]] = {
@@ -432,6 +443,7 @@ _PERMISSIONS: Mapping[str, str] = {
     "ListMultipartUploads": "oss:ListMultipartUploads",
     "ListObjectsV2": "oss:ListObjects",
     "GetBucketInfo": "oss:GetBucketInfo",
+    "GetBucketWorm": "oss:GetBucketWorm",
     "ListBuckets": "oss:ListBuckets",
 }
 _ACCOUNT = "the account that owns the bucket is suspended, most often for an unpaid bill; pay it, or ask its owner"

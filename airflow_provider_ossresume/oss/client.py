@@ -203,6 +203,13 @@ class OssClient:
 
         return self._exchange(call, read)
 
+    def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None:
+        """Read the object's first byte, which tells what HEAD does not: whether an archived object can be read.
+
+        :raises ObjectArchived: when it cannot
+        """
+        self.get_object(target, _Nowhere(), stop=1, if_match=if_match)
+
     def head_object(self, target: ObjectRef) -> ObjectMeta:
         """:raises NoSuchKey: when there is no such object"""
         call = Call("HeadObject", "HEAD", target.bucket, target.key, _version_query(target))
@@ -417,6 +424,16 @@ class OssClient:
         call = Call("GetBucketInfo", "GET", bucket, query={"bucketInfo": ""})
         return self._exchange_dated(call, messages.read_bucket_info)
 
+    def get_retention_days(self, bucket: str) -> int:
+        """Return for how many days the bucket's retention policy (WORM) protects each object; 0 without one."""
+        call = Call("GetBucketWorm", "GET", bucket, query={"worm": ""})
+        try:
+            return self._exchange_xml(call, messages.read_retention_days)
+        except ServiceError as error:
+            if error.code != "NoSuchWORMConfiguration":
+                raise
+            return 0
+
     def get_service_info(self) -> ServiceInfo:
         """Return whose the Access Key is, as ListBuckets tells it; the buckets are left out."""
         call = Call("ListBuckets", "GET", query={"max-keys": "1"})
@@ -580,6 +597,18 @@ class OssClient:
         if error.code not in ("SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"):
             return False
         return used is not None and self._credentials.renew(used) != used
+
+
+class _Nowhere:
+    """A sink for bytes that nobody wants."""
+
+    piece_size = 1
+
+    def open(self) -> None:
+        """There is nothing to forget."""
+
+    def write(self, data: memoryview) -> None:
+        """Nobody wants them."""
 
 
 class _StallGuard:

@@ -203,6 +203,12 @@ def read_bucket_info(body: bytes) -> BucketInfo:
     )
 
 
+def read_retention_days(body: bytes) -> int:
+    """Return for how many days a retention policy protects each object; 0 for one that was never locked."""
+    root = _root(body, "WormConfiguration")
+    return 0 if root.text("State") == "Expired" else root.number("RetentionPeriodInDays")
+
+
 def read_service_info(body: bytes) -> ServiceInfo:
     return ServiceInfo(_root(body, "ListAllMyBucketsResult").owner)
 

@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
-from airflow_provider_ossresume.errors import OSSResumeError
+from airflow_provider_ossresume.errors import AccessDenied, OSSResumeError
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.copying import CopyPlan, Way, plan_copy
+from airflow_provider_ossresume.model.copying import CopyPlan, Way, plan_copy, refuse_retained
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.model.parts import Part, PartPlan
+from airflow_provider_ossresume.model.parts import PartPlan
 from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, decide_upload
 from airflow_provider_ossresume.transfer.copied_object import (
     CopiedUpload,
@@ -29,10 +29,9 @@ from airflow_provider_ossresume.transfer.into_oss import IntoOss, IntoOssClient
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartUpload
 from airflow_provider_ossresume.transfer.options import CopyTransferOptions, UploadOptions
 from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
-from airflow_provider_ossresume.transfer.part_sink import Memory, PartSink
-from airflow_provider_ossresume.transfer.ports import Job, Sink
+from airflow_provider_ossresume.transfer.ports import Sink
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.target_object import LooksClient
+from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
 from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 log = logging.getLogger(__name__)
@@ -41,9 +40,13 @@ log = logging.getLogger(__name__)
 class CopySourceClient(LooksClient, ReadClient, Protocol):
     """What a copy needs of OSS to read; see ``oss.client.OssClient``."""
 
+    def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None: ...
+
 
 class CopyClient(CopySourceClient, IntoOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
     """What a copy needs of OSS in all; see the same."""
+
+    def get_retention_days(self, bucket: str) -> int: ...
 
 
 class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
@@ -73,13 +76,13 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         return self._run(source.uri)
 
     def _open(self, crew: Crew, opened: ExitStack) -> OssObject:
-        plan, self._as = crew.call(lambda: self._look(crew))
+        plan, self._as = crew.call(self._look)
         self._plan, meta = plan, plan.meta
         if self._config.verify and meta.crc64 is None:
             log.warning("OSS has no CRC-64 of %s, so the copy is compared by its size only", self._source)
         return OssObject(self._source_oss, plan.source, etag=meta.etag, start=0, size=meta.size, total=meta.size)
 
-    def _look(self, crew: Crew) -> tuple[CopyPlan, UploadOptions]:
+    def _look(self) -> tuple[CopyPlan, UploadOptions]:
         """Return how the object is copied, and what the copy has."""
         options = self._options
         meta = self._source_oss.head_object(self._source)
@@ -92,6 +95,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             source_region=options.regions[0],
             target_region=options.regions[1],
             part_size=self._config.part_bytes,
+            threshold=options.threshold,
         )
         if self._falls_back:
             plan = replace(plan, way=Way.PARTS)
@@ -99,9 +103,10 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         wants_tags = plan.asks_for_tags or (is_compared and plan.properties.tagging is None)
         self._tags = self._source_oss.get_object_tagging(plan.source) if wants_tags else None
         self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None
-        if plan.asks_for_a_byte and meta.size:
-            job = Job(crew.stop, self._progress.meter, None)
-            self._source_oss.get_object(plan.source, PartSink(Memory(), Part(1, 0, 1), job), stop=1, if_match=meta.etag)
+        if plan.asks_for_a_byte:
+            self._source_oss.check_readable(plan.source, if_match=meta.etag)
+        if plan.way is not Way.WHOLE:
+            self._check_retention()
         headers = {**plan.initiate_headers(tags=self._tags), **plan.complete_headers(acl=self._acl)}
         made_as = UploadOptions(
             if_exists=options.if_exists,
@@ -110,6 +115,18 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             earlier_try=options.earlier_try,
         )
         return plan, made_as
+
+    def _check_retention(self) -> None:
+        """:raises NotCopyable: when a retention policy protects what is there, which only Complete would tell"""
+        there = TargetObject(self._oss, self._target, {}).look()
+        if there is None:
+            return
+        try:
+            days = self._oss.get_retention_days(self._target.bucket)
+        except AccessDenied as error:
+            log.info("Whether a retention policy protects %s is not known: %s", self._target, error)
+            return
+        refuse_retained(self._target, there, days=days)
 
     @property
     def _known(self) -> CopyPlan:

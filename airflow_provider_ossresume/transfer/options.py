@@ -10,7 +10,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import parse_flag, parse_mode
 from airflow_provider_ossresume.model.checkpoint import options_digest
 from airflow_provider_ossresume.model.copy_options import Properties
-from airflow_provider_ossresume.model.copying import CopyMode
+from airflow_provider_ossresume.model.copying import DEFAULT_COPY_THRESHOLD, CopyMode
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
 from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.parts import parse_byte_range
@@ -77,6 +77,7 @@ class CopyTransferOptions:
     :param mode: ``server``: OSS copies; ``stream``: the bytes pass through the worker
     :param if_exists: as for an upload; ``skip_if_same`` compares the source's CRC-64, headers, tags and ACL
     :param object_changed: what to do when the source changes under the copy: ``restart`` once, or ``fail``
+    :param threshold: bytes above which OSS copies by parts where it has to move them
     :param regions: of the source's and the target's bucket, as far as they are known, else empty
     :param earlier_try: an earlier try may have finished: an equal object then counts as this copy's
     """
@@ -85,6 +86,7 @@ class CopyTransferOptions:
     mode: CopyMode = "server"
     if_exists: IfExists = "overwrite"
     object_changed: OnChange = "restart"
+    threshold: int = DEFAULT_COPY_THRESHOLD
     regions: tuple[str, str] = ("", "")
     earlier_try: bool = False
 

@@ -163,6 +163,7 @@ def test_an_archived_source_is_read_before_an_upload_is_begun() -> None:
     assert plan(archived, OTHER).asks_for_a_byte
     assert plan(archived, OTHER, how={"mode": "stream"}).asks_for_a_byte
     assert not plan(archived, NEXT).asks_for_a_byte  # CopyObject tells itself
+    assert not plan(meta(0, x_oss_storage_class="Archive"), OTHER, how={"mode": "stream"}).asks_for_a_byte
     assert not plan(meta(GIB), OTHER).asks_for_a_byte
 
 
