@@ -118,7 +118,7 @@ def _beside(function: Callable[[], R], *, within: float | None = None) -> R:
     def call() -> None:
         try:
             result = function()
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, the thread that waits raises it
             failure = error
 
             def fail() -> R:

@@ -57,8 +57,9 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
 
     direction = "copy"
     doing = "Copying"
-    _plan: CopyPlan | None = None  # known when the source has been asked
+    _plan: CopyPlan  # both known when the source has been asked
     _as = UploadOptions()
+    _is_planned = False
     _falls_back = False  # to parts: OSS has refused the one request, or not ended it
 
     def copy(self, source: ObjectRef, *, oss: CopySourceClient | None = None) -> TransferResult:
@@ -77,7 +78,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
 
     def _open(self, crew: Crew, opened: ExitStack) -> OssObject:
         plan, self._as = crew.call(self._look)
-        self._plan, meta = plan, plan.meta
+        self._plan, self._is_planned, meta = plan, True, plan.meta
         if self._config.verify and meta.crc64 is None:
             log.warning("OSS has no CRC-64 of %s, so the copy is compared by its size only", self._source)
         return OssObject(self._source_oss, plan.source, etag=meta.etag, start=0, size=meta.size, total=meta.size)
@@ -129,46 +130,40 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         refuse_retained(self._target, there, days=days)
 
     @property
-    def _known(self) -> CopyPlan:
-        """The plan, when the source has been asked."""
-        assert self._plan is not None
-        return self._plan
-
-    @property
     def _made_as(self) -> UploadOptions:
         return self._as
 
     def _takes_one_request(self, source: OssObject) -> bool:
-        if self._known.way is Way.STREAM:
+        if self._plan.way is Way.STREAM:
             return source.size < max(self._config.threshold_bytes, 1)
-        return self._known.way is Way.WHOLE
+        return self._plan.way is Way.WHOLE
 
     def _parts(self, source: OssObject) -> PartPlan:
-        return self._known.parts
+        return self._plan.parts
 
     def _whole(self, source: OssObject) -> Sink[OssObject]:
-        if self._known.way is Way.STREAM:
+        if self._plan.way is Way.STREAM:
             headers = {**self._made_as.headers, **self._made_as.guard}
             return WholeObject(self._oss, self._target, there=self._there, headers=headers, verify=self._config.verify)
         return WholeCopy(
             self._oss,
             self._target,
             there=self._there,
-            meta=self._known.meta,
-            headers={**self._known.whole_headers(acl=self._acl, tags=self._tags), **self._made_as.guard},
+            meta=self._plan.meta,
+            headers={**self._plan.whole_headers(acl=self._acl, tags=self._tags), **self._made_as.guard},
             verify=self._config.verify,
         )
 
     @property
     def _upload_type(self) -> type[MultipartUpload]:
-        return PinnedUpload if self._plan and self._plan.way is Way.STREAM else CopiedUpload
+        return PinnedUpload if self._is_planned and self._plan.way is Way.STREAM else CopiedUpload
 
     @property
     def _known_crc64(self) -> int | None:  # type: ignore[override]
-        return self._plan.meta.crc64 if self._plan else None
+        return self._plan.meta.crc64 if self._is_planned else None
 
     def _crc64(self, crew: Crew, source: OssObject) -> int | None:
-        return self._known.meta.crc64
+        return self._plan.meta.crc64
 
     def _fingerprint(self, source: OssObject) -> str:
         return source.fingerprint
@@ -182,7 +177,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         return decision
 
     def _restarts_after(self, error: OSSResumeError) -> bool:
-        if self._plan and self._plan.after(error):
+        if self._is_planned and self._plan.after(error):
             self._falls_back = True
             return True
         return super()._restarts_after(error)
