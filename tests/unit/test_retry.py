@@ -18,7 +18,7 @@ from airflow_provider_ossresume.errors import (
     SourceChanged,
     TransferStopped,
 )
-from airflow_provider_ossresume.oss.retry import LONGEST_WAIT, RetryPolicy
+from airflow_provider_ossresume.oss.retry import LONGEST_WAIT, Attempts, RetryPolicy
 
 WHAT = {"operation": "UploadPart", "target": "oss://b/k"}
 
@@ -34,7 +34,7 @@ class Function:
         self.errors = list(errors)
         self.calls = 0
 
-    def __call__(self) -> int:
+    def __call__(self, attempts: Attempts) -> int:
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
