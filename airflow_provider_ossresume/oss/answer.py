@@ -34,7 +34,7 @@ class Answer:
         self._response = head.response
         self._is_chunked = bool(head.response.chunked)
         self._is_last = bool(head.response.will_close)
-        self._is_at_end = False
+        self._is_at_end = self._is_broken = False
         self._wire = wire
         self._finish = finish
 
@@ -65,10 +65,12 @@ class Answer:
         """
         if self.is_read:
             return 0
+        if self._is_broken:
+            raise ExchangeFailed("the answer broke off before")
         try:
             size = self._read(buffer, limit)
         except BaseException:
-            self._is_last = True
+            self._is_broken = True
             self._finish(is_clean=False, is_broken=True)
             raise
         if not size:

@@ -208,7 +208,7 @@ def _told_of_the_proxy() -> Iterator[None]:
             yield
     except ExchangeFailed as error:
         cause = ProxyError("the proxy made no connection", error)
-        cause.__cause__ = error.__cause__
+        cause.__cause__ = error
         raise ExchangeFailed(str(error), is_timeout=error.is_timeout, is_lasting=error.is_lasting) from cause
 
 

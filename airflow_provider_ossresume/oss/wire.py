@@ -200,10 +200,10 @@ class Wire:
 
     def _within(self, limit: Limit, function: Callable[[Any], Any], argument: object) -> Any:
         timeout = limit.left()
-        if timeout != self._timeout:
-            self.sock.settimeout(timeout)
-            self._timeout = timeout
         try:
+            if timeout != self._timeout:
+                self.sock.settimeout(timeout)
+                self._timeout = timeout
             return function(argument)
         except TimeoutError as error:
             raise limit.over() from error

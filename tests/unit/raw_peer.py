@@ -32,12 +32,16 @@ class Connection:
     def request(self) -> str:
         """Return the next request's head, with its body read."""
         head = self.head()
+        self.finish(head)
+        return head
+
+    def finish(self, head: str) -> None:
+        """Read the body of the request that has this head."""
         length = re.search(r"(?im)^content-length: *([0-9]+)", head)
         left = int(length[1]) if length else 0
         while len(self._rest) < left:
             self._more()
         self._rest = self._rest[left:]
-        return head
 
     def _more(self) -> None:
         data = self.sock.recv(2**20)

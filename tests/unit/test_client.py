@@ -776,6 +776,15 @@ def test_oss_is_left_alone_for_as_long_as_it_asks(oss: LocalOSS) -> None:
         ({"x-oss-qos-delay-time": "31500"}, 31.5),
         ({"Retry-After": "31", "x-oss-qos-delay-time": "42000"}, 42.0),
         ({"Retry-After": "in half an hour"}, pytest.approx(1800, abs=300)),
+        # By the clock that says so, not by this machine's.
+        (
+            {"Date": "Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT"},
+            30.0,
+        ),
+        (
+            {"Date": "Thu, 01 Jan 2099 00:00:00 GMT", "Retry-After": "Thu, 01 Jan 2099 00:00:30 GMT"},
+            30.0,
+        ),
         ({"Retry-After": "Thu, 01 Jan 2026 00:00:00 GMT"}, pytest.approx(0.1, abs=0.1)),  # over: the random wait
         ({"Retry-After": "soon"}, pytest.approx(0.1, abs=0.1)),
     ],
