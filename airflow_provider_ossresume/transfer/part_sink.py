@@ -70,6 +70,9 @@ class PartSink:
         self.crc64 = 0
         self._put(self._beginning)
 
+    def go_on(self) -> None:
+        self._meter.go_on()
+
     def write(self, data: bytes | memoryview) -> None:
         if self._offset + len(data) > self._part.stop:
             raise LocalFileError(f"part {self._part.number} is {self._part.size} bytes, OSS sent more")

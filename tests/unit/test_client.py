@@ -1725,6 +1725,9 @@ class Collected:
         self.data = b""
         self.opened += 1
 
+    def go_on(self) -> None:
+        """What is there stays."""
+
     def write(self, data: memoryview) -> None:
         self.data += data
 

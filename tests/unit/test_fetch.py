@@ -175,6 +175,8 @@ class Parts:
     def open(self) -> None:
         self.parts: list[bytes] = []
 
+    def go_on(self) -> None: ...
+
     def write(self, data: memoryview) -> None:
         self.parts.append(bytes(data))
 
