@@ -9,11 +9,13 @@
     │   ├── BadAnswer                      an answer that is not OSS's protocol
     │   └── ServiceError                   OSS answered with an error
     │       └── AccessDenied, NoSuchBucket, NoSuchKey, NoSuchUpload, PreconditionFailed,
-    │           AlreadyExists, InvalidPart, InvalidRange, CallbackFailed
+    │           AlreadyExists, InvalidPart, InvalidRange, CallbackFailed, ObjectArchived,
+    │           ObjectImmutable, ObjectTooLarge
     ├── TransferError                      the bytes could not be moved or proven
     │   ├── IntegrityError                 a CRC-64 or a size differs
     │   ├── SourceChanged                  the local file changed while it was read
     │   ├── ObjectChanged                  the object changed while it was read
+    │   ├── NotCopyable                    OSS cannot make this copy by itself
     │   ├── LocalFileError                 the local disk refused
     │   ├── TransferStopped                somebody asked for the stop (on_kill, a progress callback)
     │   └── TrySuperseded                  a newer try has taken over
@@ -210,6 +212,18 @@ class CallbackFailed(ServiceError):
     """203: the object is stored, but the callback that the upload asked for failed. OSS does not call again."""
 
 
+class ObjectArchived(ServiceError):
+    """403 InvalidObjectState: the object is in an archive class and not restored, so nobody can read its bytes."""
+
+
+class ObjectImmutable(ServiceError):
+    """409 FileImmutable: a retention policy (WORM) protects the object that would be overwritten or deleted."""
+
+
+class ObjectTooLarge(ServiceError):
+    """400 EntityTooLarge: more bytes than OSS takes, or copies, in one request."""
+
+
 class TransferError(OSSResumeError):
     """The bytes could not be moved, or not be proven equal."""
 
@@ -230,6 +244,20 @@ class ObjectChanged(TransferError):
     """The object changed while it was downloaded."""
 
     retryable = True
+
+
+class NotCopyable(TransferError):
+    """OSS cannot make this copy by itself, or nothing is to change. No byte was copied; the message says the way out.
+
+    :ivar reason: ``link``, ``appendable``, ``restoring``, ``region``, ``itself`` or ``retained``
+    """
+
+    reason: str = ""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retryable = reason == "restoring"
 
 
 class LocalFileError(TransferError):

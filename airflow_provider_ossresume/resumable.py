@@ -18,21 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint, checkpoint_key
+from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
+from airflow_provider_ossresume.model.checkpoint_keys import checkpoint_keys
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart, check_bucket, check_key, check_new_key
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt, check_bucket, check_key, check_new_key
 from airflow_provider_ossresume.model.parts import determine_part_size
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import check_region, parse_endpoint
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, CheckpointStore, this_process
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
+from airflow_provider_ossresume.transfer.lease import CheckpointStore, this_process
 from airflow_provider_ossresume.transfer.local_file import LocalFile
+from airflow_provider_ossresume.transfer.options import DownloadOptions, Fingerprint, UploadOptions, split_headers
 from airflow_provider_ossresume.transfer.paths import local_path
 from airflow_provider_ossresume.transfer.progress import ProgressCallback
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import Fingerprint, Uploader, UploadOptions, split_headers
+from airflow_provider_ossresume.transfer.upload import Uploader
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -142,14 +146,16 @@ def resumable_download(
     """
     target, filename = _target(bucket, key, version_id), local_path(filename, argument="filename")
     config = _config(multipart_threshold, part_size, max_concurrency)
+    options = DownloadOptions(
+        create_parents=False, file_mode=file_mode, preserve_mtime=preserve_mtime, byte_range=byte_range
+    )
+    store = store or make_download_store()
     return Downloader(
         client.with_headers(headers or {}),
         target,
-        _checkpointer(store or make_download_store(), "download", target, filename, config),
+        _checkpointer(store, "download", target, filename, config, byte_range=options.slice),
         config=config,
-        options=DownloadOptions(
-            create_parents=False, file_mode=file_mode, preserve_mtime=preserve_mtime, byte_range=byte_range
-        ),
+        options=options,
         progress_callback=progress_callback,
     ).download(filename)
 
@@ -210,7 +216,7 @@ def rebuild_checkpoint(
     return checkpoint
 
 
-def _part_size_of(listed: list[UploadedPart], size: int) -> int:
+def _part_size_of(listed: list[Receipt], size: int) -> int:
     """Return the size that all parts but the last of the file have."""
 
     def fits(part_size: int) -> bool:
@@ -238,7 +244,15 @@ def _config(
 
 
 def _checkpointer(
-    store: CheckpointStore, direction: str, target: ObjectRef, filename: str | os.PathLike[str], config: TransferConfig
+    store: CheckpointStore,
+    direction: str,
+    target: ObjectRef,
+    filename: str | os.PathLike[str],
+    config: TransferConfig,
+    *,
+    byte_range: tuple[int, int] | None = None,
 ) -> Checkpointer:
-    key = checkpoint_key(direction, target.uri, os.path.abspath(filename))
-    return Checkpointer(store, key, owner=this_process(), interval=config.checkpoint_interval)
+    path = os.path.abspath(filename)
+    keys = checkpoint_keys(direction, target, path, byte_range=byte_range)
+    store = FormerKeyStore(store, keys, target=target, path=path, byte_range=byte_range)
+    return Checkpointer(store, keys.present, owner=this_process(), interval=config.checkpoint_interval)

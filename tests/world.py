@@ -19,11 +19,14 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, CheckpointStore
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.copy import Copier
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.lease import CheckpointStore
+from airflow_provider_ossresume.transfer.options import CopyTransferOptions, DownloadOptions, UploadOptions
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
+from airflow_provider_ossresume.transfer.upload import Uploader
 
 PART = 100 * 1024  # the smallest part that OSS takes
 BUCKET = "bucket"
@@ -93,6 +96,10 @@ class Transfers:
     def download(self, file: Path, key: str = "key", **options: Any) -> TransferResult:
         tools = self._tools("download", key, options)
         return Downloader(self.client, options=DownloadOptions(**options), **tools).download(file)
+
+    def copy(self, source: str, key: str = "copy", **options: Any) -> TransferResult:
+        tools = self._tools("copy", key, options)
+        return Copier(self.client, options=CopyTransferOptions(**options), **tools).copy(ObjectRef(BUCKET, source))
 
     def _tools(self, direction: str, key: str, options: dict[str, Any]) -> dict[str, Any]:
         number = options.pop("try_number", None) or next(self._tries)

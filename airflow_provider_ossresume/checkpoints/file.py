@@ -6,19 +6,29 @@ import errno
 import fcntl
 import os
 import re
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from airflow_provider_ossresume.checkpoints import KEY
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
 from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED
 
+R = TypeVar("R")
+
+SAVE_TIME = 2.0  # seconds; Airflow 3 kills a task that it stops after five
 # As a regular expression: what a killed save leaves, 0.1's under random names.
 TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()
 
 
 class FileCheckpointStore:
     """Keeps each checkpoint in a file of its own, readable by its owner only, written whole or not at all.
+
+    A disk may take its time, and a share may hang. So another thread asks it: the one that calls can be interrupted,
+    and a save or a delete that is not done after two seconds counts as one that failed, though it may get done yet.
 
     :param folder: made at the first save; by default ``~/.ossresume``
     :raises ArgumentError: when there is no such folder: ``~`` leads nowhere, or the name is impossible
@@ -28,6 +38,15 @@ class FileCheckpointStore:
         self.folder = _absolute("~/.ossresume" if folder is None else folder)
 
     def load(self, key: str) -> str | None:
+        return _beside(lambda: self._load(key))
+
+    def save(self, key: str, text: str) -> None:
+        _beside(lambda: self._save(key, text), within=SAVE_TIME)
+
+    def delete(self, key: str) -> None:
+        _beside(lambda: self._delete(key), within=SAVE_TIME)
+
+    def _load(self, key: str) -> str | None:
         try:
             return self._path(key).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -37,7 +56,7 @@ class FileCheckpointStore:
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be read: {error.strerror}") from error
 
-    def save(self, key: str, text: str) -> None:
+    def _save(self, key: str, text: str) -> None:
         temporary = self._temporary_path(key)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,10 +77,11 @@ class FileCheckpointStore:
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be written: {error.strerror}") from error
 
-    def delete(self, key: str) -> None:
+    def _delete(self, key: str) -> None:
         try:
             self._path(key).unlink(missing_ok=True)
-            self._temporary_path(key).unlink(missing_ok=True)
+            with suppress(BlockingIOError):  # another try is saving its own at this moment
+                _remove_left(self._temporary_path(key))
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be removed: {error.strerror}") from error
 
@@ -85,6 +105,35 @@ class FileCheckpointStore:
 
     def __str__(self) -> str:
         return f"file {self.folder}"
+
+
+def _beside(function: Callable[[], R], *, within: float | None = None) -> R:
+    """Return ``function()``, called by a thread of its own.
+
+    :param within: seconds to wait for it
+    :raises StoreUnavailable: when that is not enough
+    """
+    done: SimpleQueue[Callable[[], R]] = SimpleQueue()
+
+    def call() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # whatever it is, the thread that waits raises it
+            failure = error
+
+            def fail() -> R:
+                raise failure
+
+            done.put(fail)
+        else:
+            done.put(lambda: result)
+
+    threading.Thread(target=call, name="oss-checkpoint", daemon=True).start()
+    try:
+        outcome = done.get(timeout=within)
+    except Empty:
+        raise StoreUnavailable(f"the disk has not answered within {within:.0f} seconds") from None
+    return outcome()
 
 
 def _remove_left(temporary: Path) -> None:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class CheckpointStore(Protocol):
-    """What every home of checkpoints offers; see ``transfer.checkpointing.CheckpointStore`` for the promises."""
+    """What every home of checkpoints offers; see ``transfer.lease.CheckpointStore`` for the promises."""
 
     def load(self, key: str) -> str | None: ...
     def save(self, key: str, text: str) -> None: ...

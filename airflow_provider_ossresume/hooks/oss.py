@@ -28,7 +28,7 @@ from airflow_provider_ossresume.hooks.object_lookup import Ask, Check, Look, loo
 from airflow_provider_ossresume.hooks.observing import observer_for
 from airflow_provider_ossresume.hooks.telling import task_instance
 from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_duration, parse_flag, refuse_empty
-from airflow_provider_ossresume.model.checkpoint import checkpoint_key
+from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys, describe_transfer
 from airflow_provider_ossresume.model.cleaning import (
     AbortReport,
     CheckpointReport,
@@ -36,6 +36,8 @@ from airflow_provider_ossresume.model.cleaning import (
     LeftFilesReport,
     Staleness,
 )
+from airflow_provider_ossresume.model.copy_options import CopyOptions, copied_properties
+from airflow_provider_ossresume.model.copying import CopyMode
 from airflow_provider_ossresume.model.object_options import (
     ObjectOptions,
     RequestPayer,
@@ -57,21 +59,26 @@ from airflow_provider_ossresume.model.objects import (
 )
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.model.waiting import Wanted
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, this_process
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.copy import Copier
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
+from airflow_provider_ossresume.transfer.lease import this_process
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
-from airflow_provider_ossresume.transfer.paths import local_path
-from airflow_provider_ossresume.transfer.progress import ProgressCallback
-from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import (
+from airflow_provider_ossresume.transfer.options import (
+    CopyTransferOptions,
+    DownloadOptions,
     Fingerprint,
     IfExists,
     OnChange,
-    Uploader,
     UploadOptions,
     split_headers,
 )
+from airflow_provider_ossresume.transfer.paths import local_path, printable_path
+from airflow_provider_ossresume.transfer.progress import ProgressCallback
+from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.upload import Uploader
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -267,7 +274,7 @@ class OSSResumeHook(BaseHook):
             observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
         )
         result = uploader.upload(file)
-        report_lineage(self, run.context, result, makes_object=True)
+        report_lineage(self, run.context, result)
         return result
 
     def download_file(
@@ -328,7 +335,9 @@ class OSSResumeHook(BaseHook):
         downloader = Downloader(
             self.get_conn().with_headers(headers),
             target,
-            self._checkpointer(run, "download", target, file, checkpoint, xcom_holder_task_id),
+            self._checkpointer(
+                run, "download", target, file, checkpoint, xcom_holder_task_id, byte_range=options.slice
+            ),
             config=self.transfer_config,
             options=options,
             watch=watch,
@@ -337,7 +346,78 @@ class OSSResumeHook(BaseHook):
             observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
         )
         result = downloader.download(file)
-        report_lineage(self, run.context, result, makes_object=False)
+        report_lineage(self, run.context, result)
+        return result
+
+    def copy_object(
+        self,
+        source_key: str | ObjectRef,
+        dest_key: str | ObjectRef,
+        *,
+        source_bucket_name: str | None = None,
+        dest_bucket_name: str | None = None,
+        source_version_id: str | None = None,
+        source_hook: OSSResumeHook | None = None,
+        copy_mode: CopyMode = "server",
+        checkpoint: str | CheckpointStore = "auto",
+        if_exists: IfExists = "overwrite",
+        object_changed: OnChange = "restart",
+        xcom_holder_task_id: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        show_progress: Flag = False,
+        progress_callback: ProgressCallback | None = None,
+        watch: Callable[[], None] = lambda: None,
+        drop_when: Callable[[BaseException], bool] = lambda error: False,
+        **copy_options: Unpack[CopyOptions],
+    ) -> TransferResult:
+        """Copy an object of any size, going on from what an earlier try of this task has copied.
+
+        OSS copies within a region, and no byte passes the worker: by one request where it takes that, else part by
+        part.
+
+        :param source_key: the source's key, or an ``oss://`` URL
+        :param dest_key: the copy's; one that ends with ``/``, or holds a line break, is refused
+        :param source_version_id: which version of the source; by default the current one
+        :param source_hook: reads the source, where that takes another connection
+        :param copy_mode: ``server``, or ``stream``: this worker reads the source and writes the copy, for two regions
+            or two accounts
+        :param if_exists: ``overwrite``, ``skip``, ``skip_if_same`` (CRC-64, metadata, tags and ACL), or ``fail``, which
+            OSS itself guards
+        :param object_changed: ``restart`` once, or ``fail``, when the source changes under the copy
+        :param copy_options: ``metadata_directive``, ``tagging_directive``, ``storage_class``, ``acl`` and the others of
+            :class:`~airflow_provider_ossresume.model.copy_options.CopyOptions`
+        :raises OSSResumeError: of the kinds that :meth:`target` and
+            :meth:`~airflow_provider_ossresume.transfer.copy.Copier.copy` name
+
+        The other parameters are those of :meth:`upload_file`.
+        """
+        reader = source_hook or self
+        source = reader.target(source_key, source_bucket_name, version_id=source_version_id)
+        target = current_version(self.target(dest_key, dest_bucket_name))
+        check_new_key(target.key)
+        properties = copied_properties(target.key, copy_options)
+        client, source_client = self.get_conn(), reader.get_conn()
+        run = _Run(context or current_context())
+        copier = Copier(
+            client.with_headers(properties.with_requests),
+            target,
+            self._checkpointer(run, "copy", target, source, checkpoint, xcom_holder_task_id),
+            config=self.transfer_config,
+            options=CopyTransferOptions(
+                properties=properties,
+                mode=copy_mode,
+                if_exists=if_exists,
+                object_changed=object_changed,
+                regions=(source_client.region, client.region),
+                earlier_try=run.owner.try_number > 1,
+            ),
+            watch=watch,
+            drop_when=drop_when,
+            progress_callback=progress_callback,
+            observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
+        )
+        result = copier.copy(source, oss=source_client.with_headers(properties.with_requests))
+        report_lineage(self, run.context, result)
         return result
 
     def _checkpointer(
@@ -345,19 +425,25 @@ class OSSResumeHook(BaseHook):
         run: _Run,
         direction: str,
         target: ObjectRef,
-        file: str | os.PathLike[str],
+        other_end: str | ObjectRef,
         checkpoint: str | CheckpointStore,
         xcom_holder_task_id: str | None,
+        byte_range: tuple[int, int] | None = None,
     ) -> Checkpointer:
+        path = os.path.abspath(other_end) if isinstance(other_end, str) else other_end.versioned_uri
         store = select_store(
             checkpoint,
             context=run.context,
-            description=f"{direction} of {target} by {run.name}",
+            description=describe_transfer(direction, target, printable_path(path), by=run.name, byte_range=byte_range),
             xcom_holder_task_id=xcom_holder_task_id,
         )
-        key = checkpoint_key(direction, target.uri, *run.identity(file))
+        keys = checkpoint_keys(direction, target, path, task=run.task, byte_range=byte_range)
         return Checkpointer(
-            store, key, owner=run.owner, began=run.began, interval=self.transfer_config.checkpoint_interval
+            FormerKeyStore(store, keys, target=target, path=path, byte_range=byte_range),
+            keys.present,
+            owner=run.owner,
+            began=run.began,
+            interval=self.transfer_config.checkpoint_interval,
         )
 
     def clean_checkpoints(
@@ -508,20 +594,6 @@ class OSSResumeHook(BaseHook):
             gone += [ObjectRef(bucket, key).name for key in deleted]
         return gone
 
-    def copy_object(
-        self,
-        source_key: str,
-        dest_key: str,
-        *,
-        source_bucket_name: str | None = None,
-        dest_bucket_name: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> str:
-        """Copy an object of at most 1 GB within its region, and return the copy's ETag."""
-        source, target = self.target(source_key, source_bucket_name), self.target(dest_key, dest_bucket_name)
-        check_new_key(target.key)
-        return self.get_conn().copy_object(source, target, headers=headers)
-
     def list_multipart_uploads(
         self, bucket_name: str | None = None, *, prefix: str | None = None
     ) -> list[ListedUpload]:
@@ -606,17 +678,14 @@ class _Run:
     def __init__(self, context: Mapping[str, Any] | None) -> None:
         self.context = context = context if task_instance(context) is not None else None
         self.began: float | None = None
+        self.task: TaskIds | None = None
         if context is None:
             self.owner = this_process()
             self.name = self.owner.identity
         else:
             ti = context["ti"]
-            self._ids = (ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
-            self.name = " ".join(map(str, self._ids))
+            self.task = TaskIds(ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
+            self.name = " ".join(map(str, self.task))
             self.owner = this_process(ti.try_number, task=self.name)
             start = getattr(ti, "start_date", None)
             self.began = start.timestamp() if start else None
-
-    def identity(self, file: str | os.PathLike[str]) -> tuple[object, ...]:
-        """Return what tells this transfer's checkpoint from others: the task instance, or outside one the file."""
-        return (os.path.abspath(file),) if self.context is None else self._ids

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from airflow_provider_ossresume.local_oss.answers import (
     Answer,
     Children,
+    Refusal,
     document,
     invalid_argument,
     xml_answer,
@@ -235,6 +236,20 @@ def get_bucket_location(service: Service, request: Incoming) -> Answer:
     service.storage.bucket(request.bucket or "")
     body = document("LocationConstraint", f"oss-{service.region}")
     return Answer(200, {"Content-Type": "application/xml"}, body)
+
+
+def get_bucket_worm(service: Service, request: Incoming) -> Answer:
+    """Say for how long a bucket's objects are protected."""
+    bucket = service.storage.bucket(request.bucket or "")
+    if not bucket.retention_days:
+        raise Refusal(404, "NoSuchWORMConfiguration", "The WORM Configuration does not exist.")
+    facts: list[tuple[str, str | int | Children]] = [
+        ("WormId", "1666E2CFB2B3418****"),
+        ("State", "Locked"),
+        ("RetentionPeriodInDays", bucket.retention_days),
+        ("CreationDate", xml_date(bucket.created)),
+    ]
+    return xml_answer("WormConfiguration", facts)
 
 
 def put_bucket(service: Service, request: Incoming) -> Answer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_ossresume.local_oss.answers import Refusal, http_date
@@ -33,11 +35,15 @@ def _holds(name: str, value: str, stored: StoredObject) -> bool:
 
 
 def parse_http_date(text: str) -> float | None:
-    """Return the seconds since 1970 of an RFC 1123 date, or None for anything else."""
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
+    """Return the seconds since 1970 of an RFC 1123 date, or of one as XML has it; None for anything else."""
+    for parsed in (parsedate_to_datetime, _xml_date):
+        with suppress(TypeError, ValueError, OverflowError):
+            return parsed(text).timestamp()
+    return None
+
+
+def _xml_date(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
 
 
 def _failed(name: str) -> Refusal:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
 import shutil
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_ossresume.model.crc64 import combine_all, crc64
+from airflow_provider_ossresume.model.crc64 import combine, combine_all, crc64
 
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.data")
 _COPY_STEP = 8 * 1024 * 1024  # bytes a call
@@ -49,6 +51,19 @@ class Contents:
                 size += len(step)
                 _write_all(file, step)
         return Content(name, size, md5.hexdigest().upper(), crc)
+
+    def zeros(self, size: int) -> Content:
+        """Make a content of zeros, of any size: it takes no room on the disk, and neither do its copies."""
+        with self._new_file() as (name, file):
+            file.truncate(size)
+        return Content(name, size, "", _crc64_of_zeros(size))
+
+    def hole(self, source: BinaryIO, start: int, stop: int) -> Content | None:
+        """Return a content of its own for bytes that are zeros without any room on the disk, or None."""
+        source.seek(start)
+        if start == stop or _hole_at(source, stop - start) < stop - start:
+            return None
+        return replace(self.zeros(stop - start), md5=_md5_of_zeros(stop - start))
 
     def copy(self, source: BinaryIO, content: Content) -> Content:
         """Copy an opened content, inside the kernel where it can."""
@@ -125,6 +140,11 @@ def _write_all(file: BinaryIO, data: memoryview) -> None:
 
 def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
     while count:
+        if hole := _hole_at(source, count):
+            source.seek(hole, os.SEEK_CUR)
+            target.seek(hole, os.SEEK_CUR)
+            count -= hole
+            continue
         try:
             copied = os.copy_file_range(source.fileno(), target.fileno(), min(count, _COPY_STEP))
         except (AttributeError, OSError):  # macOS has no such call, and some file systems refuse it
@@ -132,3 +152,35 @@ def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
         if not copied:
             raise OSError("a data file is shorter than its record says")
         count -= copied
+    target.truncate()  # to where it is: a hole at the end has written nothing
+
+
+def _hole_at(file: BinaryIO, count: int) -> int:
+    """Return how many of the next bytes take no room on the disk; 0 where the file system does not tell."""
+    position, size = file.tell(), os.fstat(file.fileno()).st_size
+    try:
+        data = os.lseek(file.fileno(), position, os.SEEK_DATA)
+    except AttributeError:  # Python has it where the system has
+        return 0
+    except OSError as error:
+        data = size if error.errno == errno.ENXIO else position  # nothing but a hole is left
+    finally:
+        file.seek(position)
+    return max(0, min(data - position, count))
+
+
+@lru_cache(maxsize=64)
+def _md5_of_zeros(size: int) -> str:
+    md5, step = hashlib.md5(usedforsecurity=False), bytes(1024 * 1024)
+    for start in range(0, size, len(step)):
+        md5.update(step[: size - start])
+    return md5.hexdigest().upper()
+
+
+def _crc64_of_zeros(size: int) -> int:
+    total, crc, length = 0, crc64(b"\0"), 1
+    for bit in range(size.bit_length()):
+        if size >> bit & 1:
+            total = combine(total, crc, length)
+        crc, length = combine(crc, crc, length), length * 2
+    return total

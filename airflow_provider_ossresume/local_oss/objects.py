@@ -14,7 +14,6 @@ from airflow_provider_ossresume.local_oss.answers import (
     http_date,
     invalid_argument,
     xml_answer,
-    xml_date,
 )
 from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
@@ -26,11 +25,11 @@ from airflow_provider_ossresume.local_oss.service import (
     Service,
     check_version,
     content_md5,
-    copy_source,
     encoder,
     encoding_element,
     is_true,
     kept_headers,
+    named,
     parse_xml,
     receive,
     tags_of,
@@ -40,7 +39,8 @@ from airflow_provider_ossresume.local_oss.service import (
 from airflow_provider_ossresume.local_oss.storage import StoredObject, check_key
 
 SYMLINK, SYMLINK_TARGET = "Symlink", "x-oss-symlink-target"
-MAX_COPY_SIZE = 1024**3  # OSS: CopyObject takes up to 1 GB, UploadPartCopy any size
+RESTORE = "x-oss-restore"
+ARCHIVED = ("Archive", "ColdArchive", "DeepColdArchive")
 MAX_DELETE_COUNT = 1000  # OSS: keys in one DeleteMultipleObjects
 
 # OSS's query parameters that stand in for a header of the answer.
@@ -67,17 +67,17 @@ def put_object(service: Service, request: Incoming) -> Answer:
     headers, callback = kept_headers(request.headers), callback_of(request)
     content = receive(service, request)
     stored = StoredObject(key, content, content.md5, "Normal", headers, service.clock())
-    service.storage.put(bucket, stored, forbid_overwrite=forbidden)
-    answer = Answer(200, {**_proof(stored), "Content-MD5": content_md5(content)})
+    stored = service.storage.put(bucket, stored, forbid_overwrite=forbidden)
+    answer = Answer(200, {**proof(stored), "Content-MD5": content_md5(content)})
     return called_back(callback, bucket, stored, answer)
 
 
 def get_object(service: Service, request: Incoming) -> Answer:
     """Send an object's bytes, or a range of them."""
-    check_version(request.query.get("versionId"))
     stored, file = service.storage.open(*_followed(service, request))
-    stored = _as_seen(service, request, stored)
     try:
+        check_readable(stored)
+        stored = _as_seen(service, request, stored)
         check_conditions(stored, request.headers)
         standard = request.headers.get("x-oss-range-behavior") == "standard"
         wanted = wanted_range(request.headers.get("range"), stored.content.size, standard=standard)
@@ -94,7 +94,6 @@ def get_object(service: Service, request: Incoming) -> Answer:
 
 def head_object(service: Service, request: Incoming) -> Answer:
     """Say what GetObject would, without the bytes."""
-    check_version(request.query.get("versionId"))
     stored = _as_seen(service, request, service.storage.object(*_followed(service, request)))
     check_conditions(stored, request.headers)
     return Answer(200, {**object_headers(stored), "Content-Length": str(stored.content.size)})
@@ -102,24 +101,21 @@ def head_object(service: Service, request: Incoming) -> Answer:
 
 def get_object_meta(service: Service, request: Incoming) -> Answer:
     """Say an object's size, ETag, date and CRC-64."""
-    check_version(request.query.get("versionId"))
-    stored = service.storage.object(*request.target)
+    stored = service.storage.object(*named(request))
     check_conditions(stored, request.headers)
     facts = {"Content-Length": str(stored.content.size), "Last-Modified": http_date(stored.modified)}
-    return Answer(200, _proof(stored) | facts)
+    return Answer(200, proof(stored) | facts)
 
 
 def get_object_acl(service: Service, request: Incoming) -> Answer:
     """Say who may read and write an object."""
-    check_version(request.query.get("versionId"))
-    acl = service.storage.object(*request.target).headers.get(ACL, "default")
+    acl = service.storage.object(*named(request)).headers.get(ACL, "default")
     return xml_answer("AccessControlPolicy", [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])])
 
 
 def get_object_tagging(service: Service, request: Incoming) -> Answer:
     """Say an object's tags."""
-    check_version(request.query.get("versionId"))
-    tagging = service.storage.object(*request.target).headers.get("x-oss-tagging", "")
+    tagging = service.storage.object(*named(request)).headers.get("x-oss-tagging", "")
     tags: Children = [("Tag", [("Key", key), ("Value", value)]) for key, value in tags_of(tagging)]
     return xml_answer("Tagging", [("TagSet", tags)])
 
@@ -147,20 +143,26 @@ def symlink(key: str, target: str, headers: Mapping[str, str], contents: Content
 
 def get_symlink(service: Service, request: Incoming) -> Answer:
     """Say where a symbolic link leads."""
-    check_version(request.query.get("versionId"))
-    stored = service.storage.object(*request.target)
+    stored = service.storage.object(*named(request))
     if stored.kind != SYMLINK:
         raise Refusal(400, "NotSymlink", "The object is not a symbolic link.")
     facts = {"Last-Modified": http_date(stored.modified), SYMLINK_TARGET: stored.headers[SYMLINK_TARGET]}
     return Answer(200, {"ETag": f'"{stored.etag}"', **facts})
 
 
-def _followed(service: Service, request: Incoming) -> tuple[str, str]:
+def check_readable(stored: StoredObject) -> None:
+    """Refuse an archived object that is not restored."""
+    is_restored = 'ongoing-request="false"' in stored.headers.get(RESTORE, "")
+    if stored.headers["x-oss-storage-class"] in ARCHIVED and not is_restored:
+        raise Refusal(403, "InvalidObjectState", "The operation is not valid for the object's state")
+
+
+def _followed(service: Service, request: Incoming) -> tuple[str, str, str]:
     """Return where a key leads: to itself, or to the target of the symbolic link that it is."""
-    bucket, key = request.target
-    stored = service.storage.object(bucket, key)
+    bucket, key, version = named(request)
+    stored = service.storage.object(bucket, key, version)
     if stored.kind != SYMLINK:
-        return bucket, key
+        return bucket, key, version
     target = unquote(stored.headers[SYMLINK_TARGET])
     try:
         kind = service.storage.object(bucket, target).kind
@@ -168,7 +170,7 @@ def _followed(service: Service, request: Incoming) -> tuple[str, str]:
         raise Refusal(404, "SymlinkTargetNotExist", "The symlink target object does not exist.") from None
     if kind == SYMLINK:
         raise Refusal(400, "InvalidTargetType", "The target of a symbolic link is one itself.")
-    return bucket, target
+    return bucket, target, ""
 
 
 def _as_seen(service: Service, request: Incoming, found: StoredObject) -> StoredObject:
@@ -176,7 +178,7 @@ def _as_seen(service: Service, request: Incoming, found: StoredObject) -> Stored
 
     So OSS's documents of GetObject and HeadObject say.
     """
-    link = service.storage.object(*request.target)
+    link = service.storage.object(*named(request))
     if link.kind != SYMLINK:
         return found
     headers = {name: value for name, value in link.headers.items() if name != SYMLINK_TARGET}
@@ -214,41 +216,6 @@ def delete_multiple_objects(service: Service, request: Incoming) -> Answer:
     return xml_answer("DeleteResult", [*encoding_element(request.query), *deleted])
 
 
-def copy_object(service: Service, request: Incoming) -> Answer:
-    """Store a copy of another object, with its metadata or with the request's."""
-    bucket, key = request.target
-    forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
-    service.storage.check_overwrite(bucket, key, forbidden=forbidden)
-    source, file = service.storage.open(*copy_source(request))
-    with file:
-        check_conditions(source, request.headers, prefix="x-oss-copy-source-")
-        if source.content.size > MAX_COPY_SIZE:
-            raise Refusal(400, "EntityTooLarge", "The object to copy is too large; use UploadPartCopy.")
-        content = service.storage.contents.copy(file, source.content)
-    headers = _headers_of_copy(source, request.headers)
-    stored = StoredObject(key, content, source.etag, "Normal", headers, service.clock())
-    service.storage.put(bucket, stored, forbid_overwrite=forbidden)
-    facts = [("LastModified", xml_date(stored.modified)), ("ETag", f'"{stored.etag}"')]
-    return xml_answer("CopyObjectResult", facts, headers=_proof(stored))
-
-
-def _headers_of_copy(source: StoredObject, headers: Mapping[str, str]) -> dict[str, str]:
-    given = kept_headers(headers)
-    kept = given if _directive(headers, "x-oss-metadata-directive") == "REPLACE" else dict(source.headers)
-    tags = given if _directive(headers, "x-oss-tagging-directive") == "REPLACE" else source.headers
-    kept = {name: value for name, value in kept.items() if name != "x-oss-tagging"}
-    if "x-oss-tagging" in tags:
-        kept["x-oss-tagging"] = tags["x-oss-tagging"]
-    return kept
-
-
-def _directive(headers: Mapping[str, str], name: str) -> str:
-    value = headers.get(name, "COPY").upper()
-    if value not in ("COPY", "REPLACE"):
-        raise invalid_argument(name, value)
-    return value
-
-
 def append_object(service: Service, request: Incoming) -> Answer:
     """Lay the body behind an appendable object, or begin one."""
     bucket, key = request.target
@@ -263,7 +230,7 @@ def append_object(service: Service, request: Incoming) -> Answer:
     except Refusal:
         service.storage.contents.discard(content)
         raise
-    return Answer(200, {**_proof(stored), "x-oss-next-append-position": str(stored.content.size)})
+    return Answer(200, {**proof(stored), "x-oss-next-append-position": str(stored.content.size)})
 
 
 _ASKED_FOR_APART = ("x-oss-tagging", ACL)
@@ -272,7 +239,7 @@ _ASKED_FOR_APART = ("x-oss-tagging", ACL)
 def object_headers(stored: StoredObject) -> dict[str, str]:
     """Return what GetObject and HeadObject say of an object."""
     headers = {_title(name): value for name, value in stored.headers.items() if name not in _ASKED_FOR_APART}
-    headers |= _proof(stored)
+    headers |= proof(stored)
     headers |= {
         "Last-Modified": http_date(stored.modified),
         "Accept-Ranges": "bytes",
@@ -287,8 +254,10 @@ def object_headers(stored: StoredObject) -> dict[str, str]:
     return headers
 
 
-def _proof(stored: StoredObject) -> dict[str, str]:
-    return {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(stored.content.crc64)}
+def proof(stored: StoredObject) -> dict[str, str]:
+    """Return what an answer says of an object's bytes."""
+    version = {"x-oss-version-id": stored.version} if stored.version else {}
+    return {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(stored.content.crc64), **version}
 
 
 def _title(name: str) -> str:

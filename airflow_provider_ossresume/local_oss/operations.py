@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow_provider_ossresume.local_oss import buckets, objects, uploads
+from airflow_provider_ossresume.local_oss import buckets, copies, objects, uploads
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import Service, check_traffic_limit
@@ -15,6 +15,7 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("GET", "bucket", ("uploads",), "ListMultipartUploads"),
     ("GET", "bucket", ("bucketInfo",), "GetBucketInfo"),
     ("GET", "bucket", ("location",), "GetBucketLocation"),
+    ("GET", "bucket", ("worm",), "GetBucketWorm"),
     ("GET", "bucket", ("list-type",), "ListObjectsV2"),
     ("GET", "bucket", (), "ListObjects"),
     ("PUT", "bucket", (), "PutBucket"),
@@ -70,14 +71,15 @@ OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
     "ListMultipartUploads": buckets.list_multipart_uploads,
     "GetBucketInfo": buckets.get_bucket_info,
     "GetBucketLocation": buckets.get_bucket_location,
+    "GetBucketWorm": buckets.get_bucket_worm,
     "ListObjectsV2": buckets.list_objects_v2,
     "ListObjects": buckets.list_objects,
     "PutBucket": buckets.put_bucket,
     "DeleteBucket": buckets.delete_bucket,
     "DeleteMultipleObjects": objects.delete_multiple_objects,
-    "UploadPartCopy": uploads.upload_part_copy,
+    "UploadPartCopy": copies.upload_part_copy,
     "UploadPart": uploads.upload_part,
-    "CopyObject": objects.copy_object,
+    "CopyObject": copies.copy_object,
     "PutObject": objects.put_object,
     "InitiateMultipartUpload": uploads.initiate_multipart_upload,
     "CompleteMultipartUpload": uploads.complete_multipart_upload,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import ipaddress
 import json
 import shutil
@@ -17,14 +18,14 @@ from pathlib import Path
 from types import TracebackType
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
+from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal, http_date
 from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
 from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
 from airflow_provider_ossresume.local_oss.faults import Fault, Rule
 from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
-from airflow_provider_ossresume.local_oss.objects import symlink
+from airflow_provider_ossresume.local_oss.objects import RESTORE, symlink
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
 from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
 
@@ -221,6 +222,36 @@ class LocalOSS:
         content = self._storage.contents.receive([memoryview(data)])
         now = self._backend.service.clock()
         self._storage.put(bucket, StoredObject(key, content, content.md5, "Normal", kept_headers(given), now))
+
+    def put_zeros(self, bucket: str, key: str, size: int, **headers: str) -> None:
+        """Store an object of that many zeros, of any size, as if it had come by parts. It takes no room on the disk.
+
+        Neither do copies of it or of its parts, where the file system knows holes.
+        """
+        given = {name.lower().replace("_", "-"): value for name, value in headers.items()}
+        digest = hashlib.md5(str(size).encode(), usedforsecurity=False).hexdigest().upper()
+        stored = StoredObject(
+            key, self._storage.contents.zeros(size), f"{digest}-1", "Multipart", kept_headers(given),
+            self._backend.service.clock(),
+        )  # fmt: skip
+        self._storage.put(bucket, stored)
+
+    def restore(self, bucket: str, key: str, *, ongoing: bool = False) -> None:
+        """Let an archived object be restored, or about to be. Raises KeyError when it is not there."""
+        expiry = "" if ongoing else f', expiry-date="{http_date(self._backend.service.clock() + 24 * 3600)}"'
+        said = {RESTORE: f'ongoing-request="{str(ongoing).lower()}"{expiry}'}
+        try:
+            self._storage.change_headers(bucket, key, said)
+        except Refusal as refusal:
+            raise KeyError(key) from refusal
+
+    def keep_versions(self, bucket: str) -> None:
+        """Give a bucket versions: what is overwritten or deleted from now on can still be read by its version ID."""
+        self._storage.keep_versions(bucket)
+
+    def retain(self, bucket: str, *, days: int) -> None:
+        """Protect each object of a bucket for so many days from its making, as a retention policy (WORM) does."""
+        self._storage.retain(bucket, days=days)
 
     def link(self, bucket: str, key: str, target: str) -> None:
         """Make a symbolic link to another object of the bucket, without a request."""

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from airflow_provider_ossresume.local_oss.answers import Children, Refusal, invalid_argument
 from airflow_provider_ossresume.local_oss.contents import Content
 from airflow_provider_ossresume.local_oss.incoming import Incoming
-from airflow_provider_ossresume.local_oss.storage import Storage
+from airflow_provider_ossresume.local_oss.storage import NULL_VERSION, Storage
 
 MAX_BODY_SIZE = 5 * 1024**3  # OSS: PutObject, AppendObject and a part take up to 5 GB
 MAX_METADATA_SIZE = 8 * 1024  # OSS: all x-oss-meta-* together
@@ -187,21 +187,25 @@ def encoding_element(query: Mapping[str, str]) -> list[tuple[str, str]]:
     return [("EncodingType", "url")] if query.get("encoding-type") else []
 
 
-def copy_source(request: Incoming) -> tuple[str, str]:
-    """Return bucket and key of the header ``x-oss-copy-source``."""
+def copy_source(request: Incoming) -> tuple[str, str, str]:
+    """Return bucket, key and version, if any, of the header ``x-oss-copy-source``."""
     text = request.headers["x-oss-copy-source"]
     path, _, version = text.partition("?")
     bucket, slash, key = unquote(path).removeprefix("/").partition("/")
     if not slash or not bucket or not key:
         raise invalid_argument("x-oss-copy-source", text, message="Copy Source must mention the source bucket and key.")
-    check_version(version.removeprefix("versionId="))
-    return bucket, key
+    return bucket, key, unquote(version).removeprefix("versionId=")
+
+
+def named(request: Incoming) -> tuple[str, str, str]:
+    """Return bucket, key and version, if any, of a request about an object."""
+    return *request.target, request.query.get("versionId", "")
 
 
 def check_version(version: str | None) -> None:
-    """Refuse any version but the only one that an unversioned bucket has."""
-    if version not in (None, "", "null"):
-        raise Refusal(404, "NoSuchVersion", "The specified version does not exist.", details={"VersionId": version})
+    """Refuse to change any version but the one that is there."""
+    if version not in (None, "", NULL_VERSION):
+        raise Refusal(501, "NotImplemented", "The local OSS server changes no versions.")
 
 
 def parse_xml(data: bytes, *, root: str) -> ElementTree.Element:

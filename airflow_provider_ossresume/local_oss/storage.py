@@ -4,6 +4,7 @@
 
     root/buckets/NAME/bucket.json                  when it was made
     root/buckets/NAME/objects/SHA256-OF-KEY.json   an object's key, headers and the name of its data file
+    root/buckets/NAME/older/RANDOM.json            the same of an object that another one has taken the place of
     root/buckets/NAME/uploads/ID/upload.json       an upload's key and headers
     root/buckets/NAME/uploads/ID/00001.json        a part, and the name of its data file
     root/data/RANDOM.data                          bytes
@@ -32,12 +33,17 @@ from airflow_provider_ossresume.local_oss.answers import Refusal
 from airflow_provider_ossresume.local_oss.contents import Content, Contents
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # OSS, "Bucket naming conventions"
+NULL_VERSION = "null"  # OSS: the version of an object in a bucket without versions
+_SETTINGS = ("retention_days", "has_versions")  # of a bucket; absent in what an older server has written
 MAX_KEY_SIZE = 1023  # bytes of UTF-8; OSS, "Object naming conventions"
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object. ``headers`` are those that its owner gave it, with lower-case names."""
+    """An object. ``headers`` are those that its owner gave it, with lower-case names.
+
+    ``version`` is empty for one that was made while its bucket had no versions; OSS calls that version ``null``.
+    """
 
     key: str
     content: Content
@@ -45,6 +51,7 @@ class StoredObject:
     kind: str
     headers: dict[str, str]
     modified: float
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,11 +81,14 @@ class Upload:
 
 @dataclass
 class Bucket:
-    """A bucket and the index of what is in it."""
+    """A bucket and the index of what is in it. No object is overwritten or deleted before its retention is over."""
 
     name: str
     created: float
+    retention_days: int = 0
+    has_versions: bool = False
     objects: dict[str, StoredObject] = field(default_factory=dict)
+    older: dict[tuple[str, str], StoredObject] = field(default_factory=dict)  # by key and version
     uploads: dict[str, Upload] = field(default_factory=dict)
 
 
@@ -109,14 +119,33 @@ class Storage:
                 bucket = Bucket(name, self._clock())
                 self._folder(name, "objects").mkdir(parents=True, exist_ok=True)
                 self._folder(name, "uploads").mkdir(exist_ok=True)
-                _write_json(self._folder(name) / "bucket.json", {"name": name, "created": bucket.created})
+                self._write_bucket(bucket)
                 self._buckets[name] = bucket
+
+    def retain(self, name: str, *, days: int) -> None:
+        """Protect each object of a bucket for so many days from its making."""
+        with self._lock:
+            bucket = self.bucket(name)
+            bucket.retention_days = days
+            self._write_bucket(bucket)
+
+    def keep_versions(self, name: str) -> None:
+        """Keep from now on each object that another one takes the place of, or that is deleted."""
+        with self._lock:
+            bucket = self.bucket(name)
+            bucket.has_versions = True
+            self._folder(name, "older").mkdir(exist_ok=True)
+            self._write_bucket(bucket)
+
+    def _write_bucket(self, bucket: Bucket) -> None:
+        facts = {name: getattr(bucket, name) for name in ("name", "created", *_SETTINGS)}
+        _write_json(self._folder(bucket.name) / "bucket.json", facts)
 
     def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket."""
         with self._lock:
             bucket = self.bucket(name)
-            if bucket.objects or bucket.uploads:
+            if bucket.objects or bucket.older or bucket.uploads:
                 raise Refusal(409, "BucketNotEmpty", "The bucket has objects. Please delete them first.")
             del self._buckets[name]
             shutil.rmtree(self._folder(name))
@@ -138,43 +167,83 @@ class Storage:
 
     # --- objects
 
-    def open(self, bucket: str, key: str) -> tuple[StoredObject, BinaryIO]:
+    def open(self, bucket: str, key: str, version: str = "") -> tuple[StoredObject, BinaryIO]:
         """Return an object with its opened bytes, which stay readable even when the object is replaced meanwhile."""
         with self._lock:
-            stored = self.object(bucket, key)
+            stored = self.object(bucket, key, version)
             return stored, self.contents.open(stored.content)
 
-    def object(self, bucket: str, key: str) -> StoredObject:
-        """Return an object."""
+    def object(self, bucket: str, key: str, version: str = "") -> StoredObject:
+        """Return an object, or a version of it."""
         check_key(key)
         with self._lock:
+            if version:
+                return self._version(bucket, key, version)
             try:
                 return self.bucket(bucket).objects[key]
             except KeyError:
                 raise Refusal(404, "NoSuchKey", "The specified key does not exist.", details={"Key": key}) from None
 
+    def _version(self, bucket: str, key: str, version: str) -> StoredObject:
+        name = "" if version == NULL_VERSION else version
+        current = self.bucket(bucket).objects.get(key)
+        stored = current if current and current.version == name else self.bucket(bucket).older.get((key, name))
+        if stored is None:
+            details = {"Key": key, "VersionId": version}
+            raise Refusal(404, "NoSuchVersion", "The specified version does not exist.", details=details)
+        return stored
+
     def check_overwrite(self, bucket: str, key: str, *, forbidden: bool) -> None:
-        """Refuse when the bucket is missing, the key is bad, or an object is there that must not be replaced."""
+        """Refuse when the bucket is missing, the key is bad, or an object is there that must not be replaced.
+
+        OSS: x-oss-forbid-overwrite has no effect in a bucket with versions.
+        """
         check_key(key)
         with self._lock:
-            if key in self.bucket(bucket).objects and forbidden:
+            if key in self.bucket(bucket).objects and forbidden and not self.bucket(bucket).has_versions:
                 raise Refusal(
                     409, "FileAlreadyExists", "The object you specified already exists and can not be overwritten."
                 )
 
-    def put(self, bucket: str, stored: StoredObject, *, forbid_overwrite: bool = False) -> None:
-        """Make an object visible in place of the one before. A refusal discards its bytes."""
+    def put(self, bucket: str, stored: StoredObject, *, forbid_overwrite: bool = False) -> StoredObject:
+        """Make an object visible in place of the one before, and return it. A refusal discards its bytes."""
         with self._lock:
             try:
                 self.check_overwrite(bucket, stored.key, forbidden=forbid_overwrite)
+                self._check_retention(bucket, stored.key)
             except Refusal:
                 self.contents.discard(stored.content)
                 raise
-            objects = self.bucket(bucket).objects
+            objects, before = self.bucket(bucket).objects, self.bucket(bucket).objects.get(stored.key)
+            is_longer = before is not None and before.content.file == stored.content.file  # by an append
+            if self.bucket(bucket).has_versions and not is_longer:
+                stored = replace(stored, version=uuid.uuid4().hex)
             _write_json(self._object_file(bucket, stored.key), asdict(stored))
-            before, objects[stored.key] = objects.get(stored.key), stored
-        if before and before.content.file != stored.content.file:
-            self.contents.discard(before.content)
+            objects[stored.key] = stored
+            if before and not is_longer:
+                self._retire(bucket, before)
+        return stored
+
+    def _retire(self, bucket: str, stored: StoredObject) -> None:
+        """Keep an object that is no longer there as a version, or forget its bytes."""
+        if not self.bucket(bucket).has_versions:
+            self.contents.discard(stored.content)
+            return
+        _write_json(self._folder(bucket, "older", f"{uuid.uuid4().hex}.json"), asdict(stored))
+        self.bucket(bucket).older[stored.key, stored.version] = stored
+
+    def _check_retention(self, bucket: str, key: str) -> None:
+        stored, days = self.bucket(bucket).objects.get(key), self.bucket(bucket).retention_days
+        if stored and days and stored.modified + days * 24 * 3600 > self._clock():
+            raise Refusal(409, "FileImmutable", "The object is protected by the retention policy of its bucket.")
+
+    def change_headers(self, bucket: str, key: str, headers: dict[str, str]) -> None:
+        """Let an object have these headers beside, or in place of, those that it has."""
+        with self._lock:
+            stored = self.object(bucket, key)
+            changed = replace(stored, headers=stored.headers | headers)
+            _write_json(self._object_file(bucket, key), asdict(changed))
+            self.bucket(bucket).objects[key] = changed
 
     def append(
         self, bucket: str, key: str, content: Content, *, position: int, headers: dict[str, str]
@@ -184,12 +253,11 @@ class Storage:
         Readers are not disturbed: they read no further than the size that they know.
         """
         with self._lock:
+            self._check_retention(bucket, key)
             stored = self.bucket(bucket).objects.get(key)
             _check_append(stored, position)
             if stored is None:
-                begun = StoredObject(key, content, content.md5, "Appendable", headers, self._clock())
-                self.put(bucket, begun)
-                return begun
+                return self.put(bucket, StoredObject(key, content, content.md5, "Appendable", headers, self._clock()))
             joined = self.contents.extend(stored.content, content)
             etag = hashlib.md5(f"{stored.etag}{content.md5}".encode(), usedforsecurity=False).hexdigest().upper()
             longer = replace(stored, content=joined, etag=etag, modified=self._clock())
@@ -201,11 +269,11 @@ class Storage:
         """Remove an object; return False when it was not there."""
         check_key(key)
         with self._lock:
+            self._check_retention(bucket, key)
             stored = self.bucket(bucket).objects.pop(key, None)
             if stored:
                 self._object_file(bucket, key).unlink()
-        if stored:
-            self.contents.discard(stored.content)
+                self._retire(bucket, stored)
         return stored is not None
 
     def list_objects(self, bucket: str) -> list[StoredObject]:
@@ -258,11 +326,12 @@ class Storage:
             self.contents.discard(before.content)
         return part
 
-    def complete(self, bucket: str, upload: Upload, stored: StoredObject, *, forbid_overwrite: bool) -> None:
+    def complete(self, bucket: str, upload: Upload, stored: StoredObject, *, forbid_overwrite: bool) -> StoredObject:
         """Make the object visible and end its upload, at once for whoever looks. The caller holds the upload's lock."""
         with self._lock:
-            self.put(bucket, stored, forbid_overwrite=forbid_overwrite)
+            stored = self.put(bucket, stored, forbid_overwrite=forbid_overwrite)
             self._forget(bucket, upload)
+        return stored
 
     def abort(self, bucket: str, upload: Upload) -> None:
         """End an upload and remove its parts."""
@@ -296,8 +365,11 @@ class Storage:
                 continue
             facts = _read_json(path)
             # Names that become paths are those of the folders, whatever the records say.
-            bucket = Bucket(path.parent.name, facts["created"])
+            settings = {name: facts[name] for name in _SETTINGS if name in facts}
+            bucket = Bucket(path.parent.name, facts["created"], **settings)
             bucket.objects = {stored.key: stored for stored in map(_load_object, path.parent.glob("objects/*.json"))}
+            older = map(_load_object, path.parent.glob("older/*.json"))
+            bucket.older = {(stored.key, stored.version): stored for stored in older}
             bucket.uploads = {
                 upload.upload_id: upload for upload in map(_load_upload, path.parent.glob("uploads/*/upload.json"))
             }
@@ -305,8 +377,11 @@ class Storage:
         self.contents.discard_all_but(self._named_files())
 
     def _named_files(self) -> set[str]:
-        contents = [stored.content for bucket in self._buckets.values() for stored in bucket.objects.values()]
-        uploads = [upload for bucket in self._buckets.values() for upload in bucket.uploads.values()]
+        buckets = self._buckets.values()
+        contents = [
+            stored.content for bucket in buckets for stored in (*bucket.objects.values(), *bucket.older.values())
+        ]
+        uploads = [upload for bucket in buckets for upload in bucket.uploads.values()]
         contents += [part.content for upload in uploads for part in upload.parts.values()]
         return {content.file for content in contents}
 

@@ -9,21 +9,19 @@ from xml.etree.ElementTree import Element
 from airflow_provider_ossresume.local_oss.answers import (
     Answer,
     Children,
-    FileRange,
     Refusal,
     invalid_argument,
     xml_answer,
     xml_date,
 )
 from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
-from airflow_provider_ossresume.local_oss.conditions import check_conditions, wanted_range
-from airflow_provider_ossresume.local_oss.incoming import STEP, Incoming
+from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.objects import proof
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
     Service,
     acl_of,
     content_md5,
-    copy_source,
     encoder,
     encoding_element,
     is_true,
@@ -56,29 +54,12 @@ def initiate_multipart_upload(service: Service, request: Incoming) -> Answer:
 
 def upload_part(service: Service, request: Incoming) -> Answer:
     """Store the body as a part, in place of one that has its number."""
-    number = _part_number(request)
-    upload = _upload(service, request)
+    number = part_number(request)
+    upload = upload_of(service, request)
     content = receive(service, request)
     service.storage.put_part(request.target[0], upload, number, content)
     headers = {"ETag": f'"{content.md5}"', "x-oss-hash-crc64ecma": str(content.crc64)}
     return Answer(200, {**headers, "Content-MD5": content_md5(content)})
-
-
-def upload_part_copy(service: Service, request: Incoming) -> Answer:
-    """Store bytes of another object as a part."""
-    number = _part_number(request)
-    upload = _upload(service, request)
-    source, file = service.storage.open(*copy_source(request))
-    with file:
-        check_conditions(source, request.headers, prefix="x-oss-copy-source-")
-        if source.kind == "Appendable":
-            raise Refusal(400, "OperationNotSupported", "An appendable object cannot be copied into a part.")
-        wanted = wanted_range(request.headers.get("x-oss-copy-source-range"), source.content.size, standard=True)
-        start, stop = wanted or (0, source.content.size)
-        content = service.storage.contents.receive(FileRange(file, start, stop).steps(STEP))
-    part = service.storage.put_part(request.target[0], upload, number, content)
-    facts = [("LastModified", xml_date(part.modified)), ("ETag", f'"{content.md5}"')]
-    return xml_answer("CopyPartResult", facts, headers={"x-oss-hash-crc64ecma": str(content.crc64)})
 
 
 def list_parts(service: Service, request: Incoming) -> Answer:
@@ -87,7 +68,7 @@ def list_parts(service: Service, request: Incoming) -> Answer:
     encode = encoder(request.query)
     limit = number_argument(request.query, "max-parts", default=MAX_PAGE, low=1, high=MAX_PAGE)
     marker = number_argument(request.query, "part-number-marker", default=0, low=0, high=999_999_999)
-    upload = _upload(service, request)
+    upload = upload_of(service, request)
     parts = [part for part in upload.sorted_parts() if part.number > marker]
     page = parts[:limit]
     facts: list[tuple[str, str | int | Children]] = [
@@ -119,16 +100,16 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
     bucket, key = request.target
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
-    upload = _upload(service, request)
+    upload = upload_of(service, request)
     headers, callback = {**upload.headers, **acl_of(request.headers)}, callback_of(request)
     data = whole_body(request)
     with upload.lock:
-        _upload(service, request)  # another Complete or Abort may have won
+        upload_of(service, request)  # another Complete or Abort may have won
         parts = _chosen_parts(upload, request, data)
         service.storage.check_overwrite(bucket, key, forbidden=forbidden)
         content = service.storage.contents.join([part.content for part in parts])
         stored = StoredObject(key, content, _etag(parts), "Multipart", headers, service.clock())
-        service.storage.complete(bucket, upload, stored, forbid_overwrite=forbidden)
+        stored = service.storage.complete(bucket, upload, stored, forbid_overwrite=forbidden)
     facts = [
         *encoding_element(request.query),
         ("Location", f"http://{request.host}/{bucket}/{encode(key)}"),
@@ -136,8 +117,7 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
         ("Key", encode(key)),
         ("ETag", f'"{stored.etag}"'),
     ]
-    proof = {"ETag": f'"{stored.etag}"', "x-oss-hash-crc64ecma": str(content.crc64)}
-    answer = xml_answer("CompleteMultipartUploadResult", facts, headers=proof)
+    answer = xml_answer("CompleteMultipartUploadResult", facts, headers=proof(stored))
     return called_back(callback, bucket, stored, answer)
 
 
@@ -193,13 +173,15 @@ def _etag(parts: list[StoredPart]) -> str:
 
 def abort_multipart_upload(service: Service, request: Incoming) -> Answer:
     """End an upload and remove its parts."""
-    service.storage.abort(request.target[0], _upload(service, request))
+    service.storage.abort(request.target[0], upload_of(service, request))
     return Answer(204)
 
 
-def _upload(service: Service, request: Incoming) -> Upload:
+def upload_of(service: Service, request: Incoming) -> Upload:
+    """Return the upload that a request is about."""
     return service.storage.upload(*request.target, request.query["uploadId"])
 
 
-def _part_number(request: Incoming) -> int:
+def part_number(request: Incoming) -> int:
+    """Return the number of the part that a request is about."""
     return number_argument(request.query, "partNumber", default=0, low=1, high=MAX_PART_COUNT)

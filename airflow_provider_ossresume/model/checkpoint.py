@@ -144,11 +144,13 @@ Checkpoint = UploadCheckpoint | DownloadCheckpoint
 
 
 def checkpoint_key(direction: str, target: str, *identity: object) -> str:
-    """Return a checkpoint's name in its store: 40 hex digits of a hash, as no store takes every key as a name.
+    """Return the name under which 0.1 kept a checkpoint: 40 hex digits of a hash.
+
+    See :func:`~airflow_provider_ossresume.model.checkpoint_keys.checkpoint_keys` for the present one.
 
     :param direction: ``upload`` or ``download``
     :param target: the object, such as ``oss://bucket/key``
-    :param identity: what else tells this transfer from others: dag, run, task and map index, or the local path
+    :param identity: dag, run, task and map index, or the local path
     """
     text = json.dumps([direction, target, *map(str, identity)])
     return hashlib.sha256(text.encode()).hexdigest()[:40]

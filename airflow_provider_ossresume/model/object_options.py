@@ -125,6 +125,11 @@ def request_headers(*, request_payer: object, traffic_limit: object) -> dict[str
     }
 
 
+def tagging_header(tags: Mapping[str, str]) -> str:
+    """Return the value of ``x-oss-tagging`` for tags that OSS may have; empty for none."""
+    return "&".join(f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in sorted(tags.items()))
+
+
 class _Headers:
     """Headers by name, each of them said by one argument."""
 
@@ -212,7 +217,7 @@ def _tagging(argument: str, value: object) -> str:
             raise ArgumentError(
                 argument, {key: text}, "tags have letters from A to Z, digits, spaces and + - = . _ : /"
             )
-    return "&".join(f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in sorted(tags.items()))
+    return tagging_header(tags)
 
 
 def _http_date(argument: str, value: object) -> str:

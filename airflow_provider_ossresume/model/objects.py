@@ -31,6 +31,11 @@ class ObjectRef:
         return f"oss://{self.bucket}/{self.key}"
 
     @property
+    def versioned_uri(self) -> str:
+        """The URI, with the version where there is one."""
+        return self.uri if self.version_id is None else f"{self.uri}?versionId={self.version_id}"
+
+    @property
     def name(self) -> str:
         """What names the object beside its bucket: the key, or the URI of a key that looks like a URL or a list."""
         try:
@@ -106,13 +111,31 @@ class ObjectMeta(Record):
 
 
 @dataclass(frozen=True)
-class UploadedPart:
-    """A part as OSS holds it."""
+class Receipt:
+    """The proof that one part is in its place: on OSS, or in a part file.
+
+    :ivar etag: OSS's of the part; empty for one in a part file
+    :ivar crc64: None when nothing tells it
+    """
 
     number: int
     etag: str
     size: int
     crc64: int | None
+
+
+@dataclass(frozen=True)
+class CopiedObject:
+    """What OSS says of an object that it has made by a copy.
+
+    :ivar crc64: of all bytes, or None where OSS leaves it out
+    :ivar source_version_id: the version that was copied, in a bucket with versions
+    """
+
+    etag: str
+    crc64: int | None = None
+    version_id: str | None = None
+    source_version_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, UploadCheckpoint
 from airflow_provider_ossresume.model.etags import md5_of, same_etag
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import Part, PartPlan
 
 C = TypeVar("C", UploadCheckpoint, DownloadCheckpoint)
@@ -106,7 +106,7 @@ def _target_of(checkpoint: Checkpoint) -> str:
     return ObjectRef(checkpoint.bucket, checkpoint.key).uri
 
 
-def candidate_parts(listed: Iterable[UploadedPart], plan: PartPlan) -> list[tuple[Part, UploadedPart]]:
+def candidate_parts(listed: Iterable[Receipt], plan: PartPlan) -> list[tuple[Part, Receipt]]:
     """Return the listed parts that may hold the local bytes: of the plan, of the right size, with a digest to prove it.
 
     Whoever keeps one compares it with the local bytes by :func:`proven`; every other part is sent again.
@@ -120,7 +120,7 @@ def candidate_parts(listed: Iterable[UploadedPart], plan: PartPlan) -> list[tupl
     ]
 
 
-def proven(uploaded: UploadedPart, *, crc64: int, md5: str | None) -> UploadedPart | None:
+def proven(uploaded: Receipt, *, crc64: int, md5: str | None) -> Receipt | None:
     """Return a listed part with its CRC-64 when it holds the local bytes; None when it does not, or nobody can tell.
 
     :param md5: of the local bytes, in hex; None where nothing has to be proven by it, or Python is built without MD5

@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 _FACTS = ("uri", "outcome", "size", "etag", "crc64", "version_id")
 
 
+Dataset = tuple[str, str]  # namespace and name, as OpenLineage has them
+
+
+def dataset_of(target: ObjectRef) -> list[Dataset]:
+    """Return an object as OpenLineage names it."""
+    return [(f"oss://{target.bucket}", target.key)]
+
+
 class TransferLineage:
-    """Tells of a file on one side and an object on the other.
+    """Tells of an object on one side and a file, or another object, on the other.
 
     OpenLineage's listener calls the three methods, where its provider is installed. They ask Airflow for nothing: the
     listener runs them in a fork of the task's process, whose socket to the supervisor two may not use.
@@ -33,12 +41,17 @@ class TransferLineage:
     has_event_if_skipped: bool
     _result: TransferResult | None = None
 
+    @property
+    def _object_name(self) -> str:
+        """What the arguments call the object."""
+        return self.key
+
     def get_openlineage_facets_on_start(self) -> Any:
-        """Return file and object; the object only when the arguments name its bucket."""
+        """Return the two ends; an object only when the arguments name its bucket."""
         return self._lineage(None)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Return file and object, and the size of what was written unless ``if_exists`` let all be skipped."""
+        """Return the two ends, and the size of what was written unless ``if_exists`` let all be skipped."""
         return self._lineage(self._result)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
@@ -52,24 +65,23 @@ class TransferLineage:
         return found[0] if found else None
 
     def _datasets(self, result: TransferResult | None) -> Any:
-        target = result.target if result else self._named_object()
-        path = self._named_file()
-        files = [("file", printable_path(os.path.abspath(path)))] if path else []
-        objects = [(f"oss://{target.bucket}", target.key)] if target else []
-        inputs, outputs = (files, objects) if self.makes_object else (objects, files)
+        target = dataset_of(result.target) if result else self._named_object()
+        other = self._other_end()
+        inputs, outputs = (other, target) if self.makes_object else (target, other)
         return operator_lineage(inputs, outputs, size=result.size if result and result.outcome != "skipped" else None)
 
-    def _named_object(self) -> ObjectRef | None:
+    def _named_object(self) -> list[Dataset]:
         try:
-            return resolve_target(self.key, self.bucket_name)
+            return dataset_of(resolve_target(self._object_name, self.bucket_name))
         except ArgumentError:
-            return None
+            return []
 
-    def _named_file(self) -> str | None:
+    def _other_end(self) -> list[Dataset]:
+        """Return what the bytes come from, or go to, beside the object."""
         try:
-            return local_path(self.file)
+            return [("file", printable_path(os.path.abspath(local_path(self.file))))]
         except ArgumentError:
-            return None
+            return []
 
     def _tell_outlets(self, context: Any, result: TransferResult) -> None:
         """Put what is known of the object into the event of each outlet; an alias gets the object that was made.

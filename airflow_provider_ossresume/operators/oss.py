@@ -5,139 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ossresume._airflow import AirflowFailException, AirflowSkipException, is_last_try
-from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.hooks.telling import may_push, tell
-from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_mode
+from airflow_provider_ossresume.model.arguments import Flag, parse_mode
 from airflow_provider_ossresume.model.object_options import (
     Acl,
     DataEncryption,
     Encryption,
     ObjectOptions,
-    RequestPayer,
     StorageClass,
 )
-from airflow_provider_ossresume.model.objects import check_choice
-from airflow_provider_ossresume.operators._base import OSSOperator
-from airflow_provider_ossresume.operators.lineage import TransferLineage
+from airflow_provider_ossresume.operators._transfer import TransferOperator
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.checkpoints.select import CheckpointStore
-    from airflow_provider_ossresume.transfer.config import TransferConfig
+    from airflow_provider_ossresume.transfer.options import Fingerprint, OnChange
     from airflow_provider_ossresume.transfer.result import TransferResult
-    from airflow_provider_ossresume.transfer.upload import Fingerprint, IfExists, OnChange
-
-WhatIsDone = Literal["keep", "abort"]
-SkipAs = Literal["success", "skipped"]
 
 log = logging.getLogger(__name__)
 
 _OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
-_CHOICES: Mapping[str, Any] = {"on_kill_action": WhatIsDone, "on_final_failure": WhatIsDone, "skip_as": SkipAs}
 
 
-class _TransferOperator(TransferLineage, OSSOperator):
-    """What both operators share: one transfer a try, and its end told to Airflow."""
-
-    operator_extra_links = (OSSObjectLink(), OSSUploadsLink())
-
-    def __init__(
-        self,
-        *,
-        file: str,
-        key: str,
-        bucket_name: str | None = None,
-        checkpoint: str | CheckpointStore = "auto",
-        transfer_config: TransferConfig | Mapping[str, Any] | None = None,
-        if_exists: IfExists = "overwrite",
-        skip_as: SkipAs = "success",
-        event_if_skipped: Flag = False,
-        on_kill_action: WhatIsDone = "keep",
-        on_final_failure: WhatIsDone = "keep",
-        request_payer: RequestPayer | None = None,
-        traffic_limit: int | str | None = None,
-        xcom_holder_task_id: str | None = None,
-        show_progress: Flag = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.file = file
-        self.key = key
-        self.bucket_name = bucket_name
-        self.checkpoint = checkpoint
-        self.transfer_config = transfer_config
-        self.if_exists = if_exists
-        self.skip_as = skip_as
-        self.event_if_skipped = event_if_skipped
-        self.on_kill_action = on_kill_action
-        self.on_final_failure = on_final_failure
-        self.request_payer = request_payer
-        self.traffic_limit = traffic_limit
-        self.xcom_holder_task_id = xcom_holder_task_id
-        self.show_progress = show_progress
-        self.console_urls: dict[str, str] = {}
-
-    def _work(self, context: Any) -> TransferResult:
-        self._is_last_try = is_last_try(context)
-        for argument, choices in _CHOICES.items():
-            check_choice(argument, getattr(self, argument), get_args(choices))
-        self.has_event_if_skipped = parse_flag("event_if_skipped", self.event_if_skipped)
-        self._find_links(context)
-        return self._transfer(context)
-
-    def _finish(self, context: Any, done: TransferResult) -> str:
-        """Tell what happened, also as the XCom ``report``, and return where it went.
-
-        :raises AirflowSkipException: when nothing had to be done, and ``skip_as`` says so
-        """
-        self._result = done
-        self._tell_outlets(context, done)
-        if may_push(context):
-            report = {**done, "tries": context["ti"].try_number}
-            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value=report))
-        destination = self._destination(done)
-        if done.outcome == "skipped" and self.skip_as == "skipped":
-            raise AirflowSkipException(f"{destination} was left as it is, and skip_as='skipped'")
-        return destination
-
-    def _find_links(self, context: Any) -> None:
-        client = self.hook.get_conn()
-        target = self.hook.target(self.key, self.bucket_name)
-
-        def push() -> None:
-            self.console_urls = console_urls(target, host=client.endpoint.host, region=client.region)
-            for key, url in self.console_urls.items() if may_push(context) else ():
-                context["ti"].xcom_push(key=key, value=url)
-
-        tell("the links to the OSS console", push)
-
-    def _left_to_next_try(self) -> str:
-        if self.on_kill_action == "abort":
-            return "what is done is dropped, as on_kill_action='abort' wants it"
-        return "its checkpoint and finished parts are kept for the next try"
-
-    def _drop_when(self, error: BaseException) -> bool:
-        """Tell whether what this try and earlier ones have done is of no use any more."""
-        if self._is_killed:
-            return self.on_kill_action == "abort"
-        is_final = self._is_last_try or isinstance(error, AirflowFailException)
-        is_final |= isinstance(error, OSSResumeError) and not error.retryable
-        return is_final and self.on_final_failure == "abort"
-
-    def _transfer(self, context: Any) -> TransferResult:
-        """Move the bytes; each direction has its own way."""
-        raise NotImplementedError
-
-    def _destination(self, result: TransferResult) -> str:
-        """Return where the bytes have got to, which each direction knows."""
-        raise NotImplementedError
-
-
-class OSSResumableUploadOperator(_TransferOperator):
+class OSSResumableUploadOperator(TransferOperator):
     """Upload a local file to OSS; a retry, on this worker or another one, sends only what is missing.
 
     Returns the object's ``oss://`` URI, and pushes the XCom ``report``: size, etag, crc64, parts, parts_kept,
@@ -234,7 +124,9 @@ class OSSResumableUploadOperator(_TransferOperator):
         headers: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(file=file, key=key, **kwargs)
+        super().__init__(**kwargs)
+        self.file = file
+        self.key = key
         self.source_changed = source_changed
         self.fingerprint = fingerprint
         self.content_type = content_type
@@ -273,7 +165,7 @@ class OSSResumableUploadOperator(_TransferOperator):
         return result.target.uri
 
 
-class OSSResumableDownloadOperator(_TransferOperator):
+class OSSResumableDownloadOperator(TransferOperator):
     """Download an object to a local file; a retry that finds its part file fetches only what is missing.
 
     The file appears under its name at once and whole. Returns its path, and pushes the XCom ``report``: size, etag,
@@ -350,7 +242,9 @@ class OSSResumableDownloadOperator(_TransferOperator):
         byte_range: Sequence[int | str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(file=file, key=key, **kwargs)
+        super().__init__(**kwargs)
+        self.file = file
+        self.key = key
         self.object_changed = object_changed
         self.version_id = version_id
         self.create_parents = create_parents

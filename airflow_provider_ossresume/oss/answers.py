@@ -27,12 +27,15 @@ from airflow_provider_ossresume.errors import (
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
+    ObjectArchived,
+    ObjectImmutable,
+    ObjectTooLarge,
     PreconditionFailed,
     RequestError,
     ServiceError,
 )
 from airflow_provider_ossresume.model.etags import read_etag, same_etag
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta, ObjectRef
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.answer import Answer
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed
@@ -128,7 +131,7 @@ def read_xml(call: Call, answer: Answer, pieces: Iterable[bytes], parse: Callabl
             said, problem = messages.read_error(body), str(error)
     del body  # an error may live for long, and so does what stands in its frames
     if said.code:
-        raise _service_error(call, answer, said, status=500)
+        raise _service_error(call, answer, said, status=_STATUSES.get(said.code, 500))
     raise call.bad_answer(problem)
 
 
@@ -200,6 +203,18 @@ def completed_object(call: Call, answer: Answer, pieces: Iterable[bytes], *, siz
             raise
         etag = ""  # these are the callback server's words; the ETag is in the headers
     return object_meta(call, answer, size=size, etag=etag)
+
+
+def copied_object(
+    call: Call, answer: Answer, pieces: Iterable[bytes], *, root: str = "CopyObjectResult"
+) -> CopiedObject:
+    """Return the object, or the part, that OSS has copied."""
+    return CopiedObject(
+        etag=read_xml(call, answer, pieces, partial(messages.read_etag, root=root)),
+        crc64=_number(answer.fields.get("x-oss-hash-crc64ecma")),
+        version_id=answer.fields.get("x-oss-version-id"),
+        source_version_id=answer.fields.get("x-oss-copy-source-version-id"),
+    )
 
 
 @dataclass(frozen=True)
@@ -340,7 +355,7 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
     kind = _error_class(status, code)
     return kind(
         operation=call.operation,
-        target=call.copy_source if kind is NoSuchKey and call.copy_source else call.target,
+        target=_blamed(call, said, code),
         status=status,
         code=shown(code),
         detail=shown(said.message),
@@ -352,6 +367,14 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
         retry_after=_retry_after(headers),
         qos_delay=qos_delay(headers),
     )
+
+
+def _blamed(call: Call, said: messages.ErrorAnswer, code: str) -> str:
+    """Return which object an error is about: what was asked for, or what was to be copied to there."""
+    if not (source := call.copy_source):
+        return call.target
+    is_sources = code in _OF_SOURCES or (code == "NoSuchBucket" and said.bucket not in ("", call.bucket))
+    return source if is_sources else call.target
 
 
 def _error_body(answer: Answer, pieces: Iterable[bytes]) -> bytes:
@@ -372,7 +395,23 @@ _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
     "InvalidPart": InvalidPart,
     "InvalidRange": InvalidRange,
     "CallbackFailed": CallbackFailed,
+    "InvalidObjectState": ObjectArchived,
+    "FileImmutable": ObjectImmutable,
+    "EntityTooLarge": ObjectTooLarge,
 }
+# Of errors in the body of a 200, those that no further attempt mends, with the status that they have elsewhere.
+_STATUSES: Mapping[str, int] = {
+    "AccessDenied": 403,
+    "EntityTooLarge": 400,
+    "FileAlreadyExists": 409,
+    "FileImmutable": 409,
+    "InvalidObjectState": 403,
+    "NoSuchBucket": 404,
+    "NoSuchKey": 404,
+    "PreconditionFailed": 412,
+}
+# What a copy may be refused for by its source.
+_OF_SOURCES = frozenset({"NoSuchKey", "NoSuchVersion", "PreconditionFailed", "InvalidObjectState"})
 _ERRORS_BY_STATUS: Mapping[int, type[ServiceError]] = {
     203: CallbackFailed,
     401: AccessDenied,
@@ -386,26 +425,30 @@ def _error_class(status: int, code: str) -> type[ServiceError]:
     return _ERRORS_BY_CODE.get(code) or _ERRORS_BY_STATUS.get(status) or ServiceError
 
 
+_TO_COPY = (
+    "oss:GetObject on the source, with oss:GetObjectVersion where a version is named, and oss:PutObject on the target"
+)
 # The RAM permission that each operation needs (OSS, "RAM policies", list of actions).
 _PERMISSIONS: Mapping[str, str] = {
     "PutObject": "oss:PutObject",
     "GetObject": "oss:GetObject",
     "HeadObject": "oss:GetObject",
-    "GetObjectAcl": "oss:GetObjectAcl",
-    "GetObjectTagging": "oss:GetObjectTagging",
+    "GetObjectAcl": "oss:GetObjectAcl, and oss:GetObjectVersionAcl where a version is named",
+    "GetObjectTagging": "oss:GetObjectTagging, and oss:GetObjectVersionTagging where a version is named",
     "GetSymlink": "oss:GetObject",
     "DeleteObject": "oss:DeleteObject",
     "DeleteMultipleObjects": "oss:DeleteObject",
-    "CopyObject": "oss:GetObject on the source and oss:PutObject on the target",
+    "CopyObject": f"{_TO_COPY}, and oss:GetObjectTagging and oss:PutObjectTagging where its tags go along",
     "InitiateMultipartUpload": "oss:PutObject",
     "UploadPart": "oss:PutObject",
-    "UploadPartCopy": "oss:GetObject on the source and oss:PutObject on the target",
+    "UploadPartCopy": _TO_COPY,
     "ListParts": "oss:ListParts",
     "CompleteMultipartUpload": "oss:PutObject",
     "AbortMultipartUpload": "oss:AbortMultipartUpload",
     "ListMultipartUploads": "oss:ListMultipartUploads",
     "ListObjectsV2": "oss:ListObjects",
     "GetBucketInfo": "oss:GetBucketInfo",
+    "GetBucketWorm": "oss:GetBucketWorm",
     "ListBuckets": "oss:ListBuckets",
 }
 _ACCOUNT = "the account that owns the bucket is suspended, most often for an unpaid bill; pay it, or ask its owner"
@@ -439,6 +482,8 @@ _HINTS_BY_CODE: Mapping[str, str] = {
 # What OSS says with AccessDenied when no RAM permission is missing (OSS, "HTTP 403 errors").
 _HINTS_BY_WORDS: Mapping[str, str] = {
     "kms": "grant kms:GenerateDataKey and kms:Decrypt on the KMS key that encrypts the object",
+    "same data center": "source and target are in different regions, and OSS copies within one only: set "
+    "copy_mode='stream' to have the worker read and write it",
     "referer": "the bucket's hotlink protection refuses requests without Referer; allow an empty Referer there",
     "vpc": "the policy of the VPC or of its endpoint forbids it; allow the bucket there",
     "public object acl": "the bucket blocks public access; leave acl out or set it to private",
@@ -450,6 +495,8 @@ def _hint(call: Call, answer: Answer, said: messages.ErrorAnswer, code: str) -> 
         return f"the bucket is at {shown(said.endpoint)}: set its region, or that as the endpoint"
     if "signing region" in said.message:  # InvalidArgument, which may mean anything
         return "check the region; it is not the endpoint's"
+    if code == "EntityTooLarge" and call.copy_source:
+        return "OSS does not copy so much in one request; copy it by parts"
     if code in _HINTS_BY_CODE:
         return _HINTS_BY_CODE[code]
     if "kms" in code.lower() or code == "AccessDenied":

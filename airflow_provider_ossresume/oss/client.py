@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, PreconditionFailed, RequestError, ServiceError
@@ -25,11 +25,12 @@ from airflow_provider_ossresume.model.arguments import Duration
 from airflow_provider_ossresume.model.headers import check_given, check_header
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import (
+    CopiedObject,
     ListedObject,
     ListedUpload,
     ObjectMeta,
     ObjectRef,
-    UploadedPart,
+    Receipt,
     check_bucket,
     check_key,
     fits_xml,
@@ -201,6 +202,13 @@ class OssClient:
 
         return self._retrying(attempt)
 
+    def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None:
+        """Read the object's first byte, which tells what HEAD does not: whether an archived object can be read.
+
+        :raises ObjectArchived: when it cannot
+        """
+        self.get_object(target, _Nowhere(), stop=1, if_match=if_match)
+
     def head_object(self, target: ObjectRef) -> ObjectMeta:
         """:raises NoSuchKey: when there is no such object"""
         call = Call("HeadObject", "HEAD", target.bucket, target.key, _version_query(target))
@@ -253,13 +261,30 @@ class OssClient:
             gone += self._exchange_xml(call, messages.read_deleted)
         return gone
 
-    def copy_object(self, source: ObjectRef, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str:
-        """Copy an object of at most 1 GB within a region; return the copy's ETag. Larger ones: upload_part_copy."""
+    def copy_object(
+        self,
+        source: ObjectRef,
+        target: ObjectRef,
+        *,
+        headers: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> CopiedObject:
+        """Let OSS copy an object, or a version of one, within its region.
+
+        Within a bucket an object may have any size, elsewhere 5 GiB, or 1 GiB when its storage class or encryption
+        changes. Larger ones: :meth:`upload_part_copy`.
+
+        :param if_match: the ETag that the source must still have
+        :raises PreconditionFailed: when it has another
+        :raises ObjectTooLarge: when OSS does not copy so much at once
+        :raises ObjectArchived: when the source is archived and not restored
+        :raises NoSuchKey: when there is no such source
+        """
         call = Call(
             "CopyObject", "PUT", target.bucket, target.key,
-            headers={**check_given(headers), "x-oss-copy-source": _copy_source(source)},
+            headers={**check_given(headers), **_copy_source(source, if_match)},
         )  # fmt: skip
-        return self._exchange_xml(call, partial(messages.read_etag, root="CopyObjectResult"))
+        return self._exchange(call, lambda answer: answers.copied_object(call, answer, self._pieces(call, answer)))
 
     # --- multipart uploads --------------------------------------------------------------------------------------------
 
@@ -273,7 +298,7 @@ class OssClient:
 
     def upload_part(
         self, target: ObjectRef, upload_id: str, number: int, body: Body, *, refuse_damage: bool = False
-    ) -> UploadedPart:
+    ) -> Receipt:
         """Send one part; sent again under its number it replaces the former one.
 
         :param refuse_damage: OSS is not to keep a body that is damaged on its way. By default it does and its answer
@@ -284,32 +309,38 @@ class OssClient:
         headers = _digest(body.content_md5()) if refuse_damage else {}
         call = Call("UploadPart", "PUT", target.bucket, target.key, _part_query(upload_id, number), headers, body=body)
 
-        def read(answer: Answer) -> UploadedPart:
+        def read(answer: Answer) -> Receipt:
             stored = answers.stored_object(call, answer, body)
-            return UploadedPart(number, etags.opaque(stored.etag), body.size, body.crc64())
+            return Receipt(number, etags.opaque(stored.etag), body.size, body.crc64())
 
         return self._exchange(call, read)
 
     def upload_part_copy(
         self, source: ObjectRef, target: ObjectRef, upload_id: str, number: int, *, start: int, stop: int, if_match: str
-    ) -> str:
-        """Let OSS copy the source's bytes ``[start, stop)`` as one part; return the part's ETag."""
-        call = Call(
-            "UploadPartCopy", "PUT", target.bucket, target.key, _part_query(upload_id, number),
-            {
-                "x-oss-copy-source": _copy_source(source),
-                "x-oss-copy-source-range": f"bytes={start}-{stop - 1}",
-                "x-oss-copy-source-if-match": f'"{if_match}"',
-            },
-        )  # fmt: skip
-        return self._exchange_xml(call, partial(messages.read_etag, root="CopyPartResult"))
+    ) -> Receipt:
+        """Let OSS copy the source's bytes ``[start, stop)`` as one part of an upload in its region.
 
-    def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]:
+        The part's CRC-64 is None where only ListParts tells it.
+
+        :param if_match: the ETag that the source must still have; a weak one is not sent
+        :raises PreconditionFailed: when it has another
+        :raises NoSuchUpload: when the upload was completed, aborted or removed
+        """
+        headers = {**_copy_source(source, if_match), "x-oss-copy-source-range": f"bytes={start}-{stop - 1}"}
+        call = Call("UploadPartCopy", "PUT", target.bucket, target.key, _part_query(upload_id, number), headers)
+
+        def read(answer: Answer) -> Receipt:
+            copied = answers.copied_object(call, answer, self._pieces(call, answer), root="CopyPartResult")
+            return Receipt(number, copied.etag, stop - start, copied.crc64)
+
+        return self._exchange(call, read)
+
+    def list_parts(self, target: ObjectRef, upload_id: str) -> list[Receipt]:
         """Return every part that OSS has of an upload, ascending.
 
         :raises NoSuchUpload: when the upload was completed, aborted or removed
         """
-        parts: list[UploadedPart] = []
+        parts: list[Receipt] = []
         marker: int | None = 0
         while marker is not None:
             query = {"uploadId": upload_id, "max-parts": "1000", "part-number-marker": str(marker)}
@@ -325,7 +356,7 @@ class OssClient:
         self,
         target: ObjectRef,
         upload_id: str,
-        parts: Iterable[UploadedPart],
+        parts: Iterable[Receipt],
         *,
         headers: Mapping[str, str] | None = None,
     ) -> ObjectMeta:
@@ -391,6 +422,16 @@ class OssClient:
         """Return where the bucket is, what its endpoints are called and whose it is."""
         call = Call("GetBucketInfo", "GET", bucket, query={"bucketInfo": ""})
         return self._exchange_dated(call, messages.read_bucket_info)
+
+    def get_retention_days(self, bucket: str) -> int:
+        """Return for how many days the bucket's retention policy (WORM) protects each object; 0 without one."""
+        call = Call("GetBucketWorm", "GET", bucket, query={"worm": ""})
+        try:
+            return self._exchange_xml(call, messages.read_retention_days)
+        except ServiceError as error:
+            if error.code != "NoSuchWORMConfiguration":
+                raise
+            return 0
 
     def get_service_info(self) -> ServiceInfo:
         """Return whose the Access Key is, as ListBuckets tells it; the buckets are left out."""
@@ -569,6 +610,21 @@ class OssClient:
         return used is not None and self._credentials.renew(used) != used
 
 
+class _Nowhere:
+    """A sink for bytes that nobody wants."""
+
+    piece_size = 1
+
+    def open(self) -> None:
+        """There is nothing to forget."""
+
+    def go_on(self) -> None:
+        """There is nothing to keep."""
+
+    def write(self, data: memoryview) -> None:
+        """Nobody wants them."""
+
+
 class OssClock:
     """OSS's time, as far as it is known; one for all copies of a client.
 
@@ -634,9 +690,13 @@ def _part_query(upload_id: str, number: int) -> dict[str, str]:
     return {"partNumber": str(number), "uploadId": upload_id}
 
 
-def _copy_source(source: ObjectRef) -> str:
-    version = f"?versionId={source.version_id}" if source.version_id else ""
-    return f"/{check_bucket(source.bucket)}/{quote_key(check_key(source.key))}{version}"
+def _copy_source(source: ObjectRef, if_match: str | None) -> dict[str, str]:
+    """Return the headers that name what is copied, and the ETag that it must still have."""
+    version = f"?versionId={quote(source.version_id, safe='')}" if source.version_id else ""
+    headers = {"x-oss-copy-source": f"/{check_bucket(source.bucket)}/{quote_key(check_key(source.key))}{version}"}
+    if if_match and (condition := etags.if_match(if_match)):
+        headers["x-oss-copy-source-if-match"] = condition
+    return headers
 
 
 def _without_empty(query: Mapping[str, str], *, keep: str = "") -> dict[str, str]:

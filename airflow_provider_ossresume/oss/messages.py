@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, UploadedPart
+from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, Receipt
 
 MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of it
 MAX_TAG_BYTES = 64 * 1024  # from one tag to the next; a percent-encoded key has 3 KiB
@@ -32,11 +32,12 @@ class ErrorAnswer:
     request_id: str = ""
     host_id: str = ""
     endpoint: str = ""  # where the bucket is, when it is elsewhere
+    bucket: str = ""  # which one does not exist
 
 
 @dataclass(frozen=True)
 class PartsPage:
-    parts: list[UploadedPart]
+    parts: list[Receipt]
     next_marker: int | None
 
 
@@ -85,7 +86,7 @@ class ServiceInfo:
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
-def complete_body(parts: Iterable[UploadedPart]) -> bytes:
+def complete_body(parts: Iterable[Receipt]) -> bytes:
     """Return the body of CompleteMultipartUpload; the parts stand in ascending order, as OSS demands."""
     lines = "".join(
         f'<Part><PartNumber>{part.number}</PartNumber><ETag>"{escape(part.etag)}"</ETag></Part>'
@@ -116,6 +117,7 @@ def read_error(body: bytes) -> ErrorAnswer:
         request_id=root.text("RequestId"),
         host_id=root.text("HostId"),
         endpoint=root.text("Endpoint"),
+        bucket=root.text("BucketName"),
     )
 
 
@@ -131,7 +133,7 @@ def read_etag(body: bytes, *, root: str) -> str:
 def read_parts(body: bytes) -> PartsPage:
     root = _root(body, "ListPartsResult")
     parts = [
-        UploadedPart(
+        Receipt(
             number=node.number("PartNumber"),
             etag=node.required("ETag").strip('"'),
             size=node.number("Size"),
@@ -199,6 +201,12 @@ def read_bucket_info(body: bytes) -> BucketInfo:
         storage_class=bucket.text("StorageClass"),
         owner=bucket.owner,
     )
+
+
+def read_retention_days(body: bytes) -> int:
+    """Return for how many days a retention policy protects each object; 0 for one that was never locked."""
+    root = _root(body, "WormConfiguration")
+    return 0 if root.text("State") == "Expired" else root.number("RetentionPeriodInDays")
 
 
 def read_service_info(body: bytes) -> ServiceInfo:

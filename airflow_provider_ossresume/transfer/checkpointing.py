@@ -3,62 +3,28 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
-from airflow_provider_ossresume.errors import CheckpointUnreadable, StoreUnavailable, TrySuperseded
-from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, decode, encode, saved_at
+from airflow_provider_ossresume.errors import StoreUnavailable, TrySuperseded
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, encode
+from airflow_provider_ossresume.transfer.lease import CheckpointStore, Lease, name_of
 
 log = logging.getLogger(__name__)
 
-DROP_TIME = 3.0  # seconds; Airflow 3 kills a task that it stops after five
-CLOCK_SKEW = 60.0  # seconds that workers' clocks may differ
 OWNER_CHECK_INTERVAL = 10.0  # seconds until a superseded try notices
 LOAD_ATTEMPTS = 4
 RETRY_INTERVAL = 5.0  # seconds until a store that could not save is asked again; each time is a warning in the log
 SHARE_OF_TIME = 20  # a slow store is asked to save at most 1/20 of the time
 
 
-class CheckpointStore(Protocol):
-    """A home for checkpoints, by key; the keys are 40 hex digits. Called from one thread only."""
-
-    def load(self, key: str) -> str | None:
-        """Return the text, or None when there is none.
-
-        :raises StoreUnavailable: when that cannot be told now
-        :raises TrySuperseded: when the store knows that this try is over
-        """
-
-    def save(self, key: str, text: str) -> None:
-        """Keep the text in place of a former one; errors as in :meth:`load`."""
-
-    def delete(self, key: str) -> None:
-        """Forget the text; one that does not exist is no error. Errors as in :meth:`load`."""
-
-
-@runtime_checkable
-class NamesPlaces(Protocol):
-    """A store that can say where a person finds a checkpoint; with others the log shows the store and the key."""
-
-    def place(self, key: str) -> str: ...
-
-
-def this_process(try_number: int = 0, *, task: str = "") -> Owner:
-    """Return this process as an owner; outside Airflow its try number is 0, and it runs no task."""
-    return Owner(try_number, f"{task and f'{task} on '}{socket.gethostname()} pid {os.getpid()} {os.urandom(4).hex()}")
-
-
 class Checkpointer:
     """The checkpoint of one transfer, held by one try.
 
     :param interval: least seconds between two saves that :meth:`tick` makes
-    :param began: when the try began, in seconds since 1970; now by default. A checkpoint that was saved before is no
-        newer try's, whatever its number: they begin anew where a run is deleted and made again under its name
-    :ivar is_ours: tells the checkpoints of this transfer from those of others; who transfers sets it before all else
+    :param began: when the try began, in seconds since 1970; now by default
+    :ivar lease: who owns the transfer
     """
 
     def __init__(
@@ -73,26 +39,30 @@ class Checkpointer:
         sleep: Callable[[float], None] = time.sleep,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self.owner = owner
+        self.lease = Lease(store, key, owner=owner, began=wall_clock() if began is None else began)
         self.saves = 0
-        self.successor: Checkpoint | None = None  # the checkpoint that has taken the place of this try's
         self._store = store
-        self.key = key
         self._interval = interval
         self._clock = clock
         self._sleep = sleep
         self._wall_clock = wall_clock
-        self._began = wall_clock() if began is None else began
-        self.is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True
         self._current: Checkpoint | None = None
         self._is_saved = True
         self._is_stored = False  # something lies in the store, as far as this try knows
-        self._predecessor: Owner | None = None  # whose checkpoint this try goes on from
-        self._has_looked = False
         self._next_save = self._next_owner_check = 0.0
 
     def __str__(self) -> str:
-        return self._store.place(self.key) if isinstance(self._store, NamesPlaces) else f"{self._store} {self.key}"
+        return str(self.lease)
+
+    @property
+    def key(self) -> str:
+        """The checkpoint's name in its store."""
+        return self.lease.key
+
+    @property
+    def owner(self) -> Owner:
+        """This try."""
+        return self.lease.owner
 
     @property
     def current(self) -> Checkpoint | None:
@@ -122,13 +92,8 @@ class Checkpointer:
                 raise
             log.warning("The checkpoint store cannot be read, beginning without a checkpoint: %s", error)
             return None
-        self._has_looked = True
         self._is_stored = text is not None
-        checkpoint = self._read(text)
-        if checkpoint and checkpoint.owner.try_number > self.owner.try_number and not self._is_older(text):
-            raise _superseded(checkpoint.owner)
-        self._predecessor = checkpoint.owner if checkpoint else None
-        return checkpoint
+        return self.lease.take_over(text)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Save now, as this try's; a store that is down is warned about, and tried again at later ticks.
@@ -164,7 +129,7 @@ class Checkpointer:
 
         :raises TrySuperseded: when a newer try has taken over
         """
-        if self._current is not None or self._predecessor is not None:
+        if self._current is not None or self.lease.predecessor is not None:
             self.look()
 
     def look(self) -> None:
@@ -187,47 +152,10 @@ class Checkpointer:
 
     def _look_up_or(self, otherwise: Checkpoint | None) -> Checkpoint | None:
         try:
-            return self._look_up()
+            return self.lease.look_up()
         except StoreUnavailable as error:
             log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
             return otherwise
-
-    def _look_up(self) -> Checkpoint | None:
-        """Return the checkpoint that lies in the store.
-
-        :raises StoreUnavailable: when that cannot be told now
-        :raises TrySuperseded: when it is a newer try's
-        """
-        text = self._store.load(self.key)
-        stored = self._read(text)
-        is_first_look, self._has_looked = not (self._has_looked or self.saves), True
-        if stored and is_first_look and stored.owner.try_number == 0:
-            # Outside Airflow tries have no numbers: what the first look finds was there before us, unless ours was.
-            self._predecessor = stored.owner
-        if stored and self._is_successor(stored.owner) and not self._is_older(text):
-            self.successor = stored
-            raise _superseded(stored.owner)
-        return stored
-
-    def _is_successor(self, owner: Owner) -> bool:
-        return owner != self._predecessor and self.owner.is_superseded_by(owner)
-
-    def _is_older(self, text: str | None) -> bool:
-        """True when a checkpoint was saved before this try began."""
-        saved = saved_at(text) if text else None
-        return saved is not None and saved.timestamp() < self._began - CLOCK_SKEW
-
-    def _read(self, text: str | None) -> Checkpoint | None:
-        """Return the checkpoint that a text is, or None for one that is none of this transfer's."""
-        try:
-            checkpoint = decode(text) if text is not None else None
-        except CheckpointUnreadable as error:
-            log.warning("The checkpoint in %s cannot be used: %s", self, error)
-            return None
-        if checkpoint and not self.is_ours(checkpoint):
-            log.warning("The checkpoint in %s cannot be used: it is of another transfer (%s)", self, checkpoint.key)
-            return None
-        return checkpoint
 
     def save_at_end(self) -> bool:
         """Save what is not saved yet, on the way out of a try that failed; a successor's checkpoint is left alone.
@@ -257,7 +185,7 @@ class Checkpointer:
         :raises StoreUnavailable: when nobody can tell whose it is
         :raises TrySuperseded: when it is a newer try's
         """
-        stored = self._look_up()
+        stored = self.lease.look_up()
         checkpoint = self._current or stored
         if checkpoint is None:
             return None
@@ -266,19 +194,24 @@ class Checkpointer:
         self._store.save(self.key, encode(self._current, saved_at=self._wall_clock()))
         self._is_saved = True
         self.saves += 1
-        self._look_up()
+        self.lease.look_up()
         return self._current
 
     def delete(self) -> None:
-        """Forget the checkpoint, but not another try's; a store that is down is warned about, which harms nothing, as
-        the next try validates what it finds."""
+        """Forget the checkpoint, but nothing that this try has not written, or read as its own.
+
+        A store that is down is warned about, which harms nothing, as the next try validates what it finds.
+        """
         self._current = None
-        if not self._is_stored and self._has_looked:
+        if not self._is_stored and self.lease.has_looked:
             return
         try:
-            if (stored := self._look_up_or(None)) and stored.owner not in (self.owner, self._predecessor):
+            stored = self.lease.look_up()
+            if stored is None:  # nothing lies there, or nothing of this transfer: the log says so
+                return
+            if stored.owner not in (self.owner, self.lease.predecessor):
                 # What it leads to is not done with.
-                log.warning("The checkpoint in %s is not deleted: %s has written it", self, _name(stored.owner))
+                log.warning("The checkpoint in %s is not deleted: %s has written it", self, name_of(stored.owner))
                 return
             self._store.delete(self.key)
         except TrySuperseded as error:
@@ -291,7 +224,7 @@ class Checkpointer:
             return
         began = self._clock()
         least = self._interval
-        self._is_stored = True  # even if it fails: only the answer may be lost
+        self._is_stored = self.lease.has_offered = True  # even if it fails: only the answer may be lost
         try:
             self._store.save(self.key, encode(self._current, saved_at=self._wall_clock()))
             self._is_saved = True
@@ -313,11 +246,3 @@ class Checkpointer:
                     watch()
                     self._sleep(0.25)
         return self._store.load(self.key)
-
-
-def _superseded(owner: Owner) -> TrySuperseded:
-    return TrySuperseded(f"{_name(owner)} has taken over this transfer; this try stops and leaves it alone")
-
-
-def _name(owner: Owner) -> str:
-    return f"try {owner.try_number} ({owner.identity})"

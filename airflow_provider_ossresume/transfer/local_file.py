@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +13,16 @@ from types import TracebackType
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, SourceChanged
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.file_errors import is_passing, reason
+from airflow_provider_ossresume.model.objects import Receipt
 from airflow_provider_ossresume.model.parts import MIB, Part, format_size
+from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.descriptor import Descriptor
 from airflow_provider_ossresume.transfer.stop import Stop
 
+log = logging.getLogger(__name__)
+
 READ_SIZE = 2**18  # measured: a piece stays in the processor's cache from the disk to the socket (docs/performance)
+LOOKS = 3  # at a file whose ctime changes while its bytes are compared
 UNTOLD_SIZE = 16 * MIB  # what is read into memory of a file that is said to be empty; as much as one request sends
 
 
@@ -122,17 +128,40 @@ class LocalFile:
     ) -> None:
         self._file.close()
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     @property
     def fingerprint(self) -> str:
         """The identity as a checkpoint has it; nothing of a file that was read into memory, as it proves nothing."""
         return "" if self._untold else self.identity.text
 
-    def confirms(self, fingerprint: str) -> bool:
-        """True when a checkpoint's fingerprint is this file's. That of 0.1 has no ctime and confirms nothing."""
-        return bool(fingerprint) and fingerprint == self.fingerprint
+    def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`.
 
-    def check_unchanged(self) -> FileIdentity:
-        """Return the file's present identity. Only its ctime may be another one: then compare the bytes.
+        A rewrite whose mtime was set back changes the ctime, and so does a new hard link: then the bytes decide.
+        """
+        if self._look() != self.identity:
+            self._check_bytes(part, stop, expected=crc64)
+
+    def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`; when only the ctime is new, bytes decide."""
+
+        def check(part: Part) -> None:
+            self._check_bytes(part, crew.stop, expected=receipts[part.number].crc64)
+
+        for _ in range(LOOKS):
+            now = self._look()
+            if now == self.identity:
+                return
+            log.info("%s was written, or got a link or other permissions; comparing its bytes again", self.path)
+            for _ in crew.run(check, parts):
+                pass
+            self.identity = now
+        raise SourceChanged(f"{self.path} is changed all the time; upload a file that nobody works on")
+
+    def _look(self) -> FileIdentity:
+        """Return the file's present identity, of which only the ctime may be another one.
 
         :raises SourceChanged: when the path leads to other bytes than those that were opened
         """
@@ -146,13 +175,8 @@ class LocalFile:
             raise SourceChanged(f"{self.path} changed while it was uploaded: {self.identity.change_to(now)}")
         return now
 
-    def check_bytes(self, part: Part, stop: Stop, *, expected: int | None) -> None:
-        """Read a part again, since the file's ctime has changed: a rewrite whose mtime was set back changes it, and so
-        does a new hard link.
-
-        :param expected: the CRC-64 of what was sent; None when nothing tells it
-        :raises SourceChanged: when its bytes are not those that were sent, or nothing tells it
-        """
+    def _check_bytes(self, part: Part, stop: Stop, *, expected: int | None) -> None:
+        """:raises SourceChanged: when the part's bytes are not those that were sent, or nothing tells it"""
         if expected is None or self.crc64(part, stop) != expected:
             raise SourceChanged(f"{self.path} was written while it was uploaded, in part {part.number}")
 

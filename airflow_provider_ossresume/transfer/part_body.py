@@ -1,4 +1,4 @@
-"""A part of a local file as the body of a request."""
+"""A part of a source as the body of a request."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from collections.abc import Iterable, Iterator
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.parts import Part
-from airflow_provider_ossresume.transfer.local_file import READ_SIZE, LocalFile
+from airflow_provider_ossresume.transfer.local_file import READ_SIZE
 from airflow_provider_ossresume.transfer.pace import Pace, piece_size
-from airflow_provider_ossresume.transfer.progress import Meter
-from airflow_provider_ossresume.transfer.stop import Stop
+from airflow_provider_ossresume.transfer.ports import Job, Source
 
 
 class PartBody:
     """One part of the source as the body of a request; opened anew at each attempt."""
 
-    def __init__(
-        self, source: LocalFile, part: Part, *, meter: Meter, rate: float | None, stop: Stop, verify: bool
-    ) -> None:
+    def __init__(self, source: Source, part: Part, job: Job, *, verify: bool) -> None:
         self._source = source
         self._part = part
-        self._meter = meter
-        self._rate = rate
-        self._stop = stop
+        self._meter = job.meter()
+        self._rate = job.rate
+        self._stop = job.stop
         self._verify = verify
         self._crc64: int | None = None
         self._kept: list[bytes] = []
@@ -33,8 +30,7 @@ class PartBody:
         return self._part.size
 
     def open(self) -> Iterator[bytes | memoryview]:
-        """Yield the bytes; SourceChanged after any other change than those of
-        :meth:`~airflow_provider_ossresume.transfer.local_file.LocalFile.read`, whose errors it raises.
+        """Yield the bytes; errors are those of the source, and it is asked whether they are of one content.
 
         :raises TransferStopped: at once, so that nothing of a request is sent after a stop
         """
@@ -47,22 +43,21 @@ class PartBody:
         crc = 0
         left = self._part.size
         if not left:
-            self._source.check_unchanged()
+            self._source.check_sent(self._part, self._stop, crc64=0)
         for piece in self._kept or self._pieces():
             if self._verify:
                 crc = crc64(piece, crc)
             left -= len(piece)
             # OSS stores nothing of a body whose last piece does not come.
-            if not left and self._source.check_unchanged() != self._source.identity:
-                self._source.check_bytes(self._part, self._stop, expected=crc if self._verify else None)
+            if not left:
+                self._source.check_sent(self._part, self._stop, crc64=crc if self._verify else None)
             yield piece
             self._meter.add(len(piece))
             pace.moved(len(piece))
         self._crc64 = crc if self._verify else None
 
     def content_md5(self) -> str | None:
-        """Read the bytes for their Content-MD5; errors as in
-        :meth:`~airflow_provider_ossresume.transfer.local_file.LocalFile.read`.
+        """Read the bytes for their Content-MD5; errors are those of the source.
 
         What is sent in one piece is kept until then, so it is read once, and each attempt sends what was digested.
         """

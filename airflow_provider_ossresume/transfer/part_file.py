@@ -19,7 +19,7 @@ from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED, reas
 from airflow_provider_ossresume.model.parts import Part, format_size
 from airflow_provider_ossresume.transfer.descriptor import Descriptor
 from airflow_provider_ossresume.transfer.local_file import READ_SIZE
-from airflow_provider_ossresume.transfer.publishing import PRIVATE, flush, move_to_free_name, set_mode, sync_folder
+from airflow_provider_ossresume.transfer.publishing import PRIVATE, flush, move_to_free_name, set_mode
 from airflow_provider_ossresume.transfer.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class PartFile:
     """Where a download grows, beside its final name; held under a lock, so it has one writer at a time.
 
     On a file system without locks each try has one of its own, which no other one goes on with. Its methods may be
-    called by any thread, but for ``lock``.
+    called by any thread, but by none beside ``lock``.
 
     :ivar name: the one that all tries of a download have for it
     :ivar is_new: True when it did not exist before
@@ -40,6 +40,7 @@ class PartFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
+        self._is_closed = False
         self._file = self._open()
 
     def _open(self) -> Descriptor:
@@ -85,6 +86,8 @@ class PartFile:
         reopened = self._open()
         self._file.close()
         self._file = reopened
+        if self._is_closed:  # by the task's thread, while a worker locks it
+            reopened.close()
 
     def _is_at_its_path(self, number: int) -> bool:
         try:
@@ -103,6 +106,7 @@ class PartFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._is_closed = True
         self._file.close()
         if self.path.name != self.name:  # its own; published it is there no more
             with suppress(OSError):
@@ -185,24 +189,29 @@ class PartFile:
 
     # --- its end ------------------------------------------------------------------------------------------------------
 
-    def publish(
-        self, final: Path, *, size: int, mode: int | None = None, mtime: float | None = None, replaces: bool = True
-    ) -> None:
-        """Put it on the disk, then under its final name, at once and whole. It may take as long as the disk does.
+    def flush(self, *, size: int, mode: int | None = None, mtime: float | None = None) -> None:
+        """Put it on the disk, ready to be published. It may take as long as the disk does.
 
         :param mode: its permissions; those of any new file by default
         :param mtime: its time of modification, in seconds since 1970; now by default
+        :raises FlushFailed: when the disk did not take it; the part file is gone then
+        """
+        with self._file.use() as number, self._explained("finished"):
+            os.ftruncate(number, size)
+            set_mode(number, self.path, mode)
+            if mtime is not None:
+                os.utime(number, (mtime, mtime))
+            flush(number, self.path)
+
+    def publish(self, final: Path, *, mode: int | None = None, replaces: bool = True) -> None:
+        """Put it under its final name, at once and whole, when it is on the disk.
+
+        :param mode: as for :meth:`flush`
         :param replaces: False to never overwrite what stands under the final name
         :raises TargetChanged: when something stands there, and is not to be replaced
-        :raises FlushFailed: when the disk did not take it; the part file is gone then
         """
         with self._file.use() as number:
             try:
-                os.ftruncate(number, size)
-                set_mode(number, self.path, mode)
-                if mtime is not None:
-                    os.utime(number, (mtime, mtime))
-                flush(number, self.path)
                 if not self._is_at_its_path(number):
                     raise LocalFileError(f"{self.path} was removed or replaced while the download wrote to it")
                 if replaces:
@@ -211,11 +220,8 @@ class PartFile:
                     move_to_free_name(self.path, final)
                 if mode is not None and mode | PRIVATE != mode:
                     os.fchmod(number, mode)
-                sync_folder(final.parent)
             except OSError as error:
-                raise LocalFileError(
-                    f"{self.path.name} could not become {final}: {reason(error)}{_numbers(error, self.path)}"
-                ) from error
+                raise LocalFileError(f"{self.path.name} could not become {final}: {reason(error)}") from error
 
     @contextmanager
     def _explained(self, what: str, offset: int | None = None) -> Iterator[None]:

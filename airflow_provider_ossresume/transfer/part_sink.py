@@ -8,8 +8,7 @@ from airflow_provider_ossresume.errors import LocalFileError
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer.pace import Pace, piece_size
-from airflow_provider_ossresume.transfer.progress import Meter
-from airflow_provider_ossresume.transfer.stop import Stop
+from airflow_provider_ossresume.transfer.ports import Job
 
 WRITE_SIZE = 2**20  # measured: more bytes for each turn at Python's lock (docs/performance)
 
@@ -20,14 +19,18 @@ class Writable(Protocol):
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None: ...
 
 
-class Beginning:
-    """The first bytes of an object, kept in memory until it is known what becomes of them."""
+class Memory:
+    """Bytes that are kept until it is known what becomes of them.
 
-    def __init__(self) -> None:
+    :param start: where in the object they begin
+    """
+
+    def __init__(self, start: int = 0) -> None:
         self.data = bytearray()
+        self._start = start
 
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
-        self.data[offset:] = data  # and forget what an attempt before this one wrote
+        self.data[offset - self._start :] = data  # and forget what an attempt before this one wrote
 
 
 class PartSink:
@@ -37,22 +40,13 @@ class PartSink:
     :ivar crc64: of what the last attempt wrote, the beginning included
     """
 
-    def __init__(
-        self,
-        file: Writable,
-        part: Part,
-        *,
-        meter: Meter,
-        rate: float | None,
-        stop: Stop,
-        beginning: bytes | bytearray = b"",
-    ) -> None:
+    def __init__(self, file: Writable, part: Part, job: Job, *, beginning: bytes | bytearray = b"") -> None:
         self._file = file
         self._part = part
         self._beginning = beginning
-        self._meter = meter
-        self._rate = rate
-        self._stop = stop
+        self._meter = job.meter()
+        self._rate = job.rate
+        self._stop = job.stop
 
     @property
     def piece_size(self) -> int:

@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 RATE_WINDOW = 30.0  # seconds; long enough to be steady, short enough to show that a transfer slows down
 
-Direction = Literal["upload", "download"]
+Direction = Literal["upload", "download", "copy"]
 Beginning = Literal["new", "resumed", "restarted"]
 State = Literal["running", "finished", "failed"]
 ProgressCallback = Callable[[int, int], None]  # bytes done, bytes in total
 
-_NAMES: dict[Direction, str] = {"upload": "Upload to", "download": "Download of"}
+_NAMES: dict[Direction, str] = {"upload": "Upload to", "download": "Download of", "copy": "Copy to"}
 
 
 @dataclass(frozen=True)
@@ -231,6 +231,7 @@ class Progress:
             self._done += moved
             self.bytes_moved += max(moved, 0)
             self.retries += moved <= 0
+        self._done = max(self._done, self._finished)  # what OSS copies moves no bytes here
         now = self._clock()
         if now - self._samples[-1][0] >= RATE_WINDOW / 30:
             self._samples.append((now, self.bytes_moved))

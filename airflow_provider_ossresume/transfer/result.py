@@ -11,7 +11,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.record import Record, crc64_text
 from airflow_provider_ossresume.transfer.paths import printable_path
-from airflow_provider_ossresume.transfer.progress import Progress
+from airflow_provider_ossresume.transfer.progress import Direction, Progress
 
 Outcome = Literal["transferred", "already there", "skipped"]
 Settled = tuple[Outcome, ObjectMeta, int | None]  # how a transfer ended; with the file's CRC-64 as far as it is known
@@ -21,8 +21,8 @@ Settled = tuple[Outcome, ObjectMeta, int | None]  # how a transfer ended; with t
 class TransferResult(Record):
     """What a try did. A task may return it: the next one gets the dict that :meth:`report` returns.
 
-    :ivar path: of the local file
-
+    :ivar direction: ``upload``, ``download`` or ``copy``
+    :ivar path: of the local file; of a copy the URI of its source
     :ivar outcome: ``transferred``; ``already there`` when an earlier try had finished; ``skipped`` by ``if_exists``
     :ivar parts: of the whole transfer; one for a transfer in one request
     :ivar parts_kept: finished by earlier tries and still good
@@ -32,6 +32,7 @@ class TransferResult(Record):
     """
 
     target: ObjectRef
+    direction: Direction
     path: str
     outcome: Outcome
     size: int
@@ -49,7 +50,7 @@ class TransferResult(Record):
         """Return it as JSON takes it: the CRC-64 as text, and bytes of the path that are not UTF-8 as ``\\xb1``."""
         return {
             "uri": self.target.uri,
-            "file": printable_path(self.path),
+            "source" if self.direction == "copy" else "file": printable_path(self.path),
             "outcome": self.outcome,
             "size": self.size,
             "etag": self.etag,
@@ -74,9 +75,12 @@ class TransferResult(Record):
 class Stopwatch:
     """Makes the result of a transfer that began when this was made."""
 
-    def __init__(self, target: ObjectRef, path: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, target: ObjectRef, path: str, *, direction: Direction, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._target = target
         self._path = path
+        self._direction = direction
         self._clock = clock
         self._began = clock()
 
@@ -84,6 +88,7 @@ class Stopwatch:
         """Return what happened; the counts are the progress's."""
         return TransferResult(
             target=self._target,
+            direction=self._direction,
             path=self._path,
             outcome=outcome,
             size=meta.size,

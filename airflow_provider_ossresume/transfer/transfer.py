@@ -1,30 +1,68 @@
-"""What uploads and downloads share: what a transfer is made of, how it keeps watch, and how it ends well."""
+"""The engine: one try of one transfer, whatever its source and its sink are.
+
+``_prepare`` finds out what is to be moved, ``work`` moves it, the sink's ``publish`` proves it and lets it appear. The
+order is the promise: the checkpoint is saved before the first part is moved and deleted when all is published, and
+whatever ends a try, the parts that are in their place are kept.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
-from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.errors import (
+    CredentialsError,
+    InvalidPart,
+    LocalFileError,
+    NoSuchUpload,
+    OSSResumeError,
+    RequestError,
+    StoreUnavailable,
+    TrySuperseded,
+)
+from airflow_provider_ossresume.model.checkpoint import Checkpoint
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
+from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.crew import Crew, Deadline
+from airflow_provider_ossresume.transfer.ports import Job, Published, Sink, Source, TransferPlan
 from airflow_provider_ossresume.transfer.progress import Direction, Observer, Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
 
 log = logging.getLogger(__name__)
 
+DROP_TIME = 3.0  # seconds; Airflow 3 kills a task that it stops after five
+
 Client = TypeVar("Client")
 Options = TypeVar("Options")
+AnySource = TypeVar("AnySource", bound=Source)
 
 
-class Transfer(Generic[Client, Options]):
+@dataclass(frozen=True)
+class Prepared(Generic[AnySource]):
+    """A transfer that has bytes to move."""
+
+    plan: TransferPlan
+    source: AnySource
+    sink: Sink[AnySource]
+
+
+def work(crew: Crew, parts: Iterable[Part], source: AnySource, sink: Sink[AnySource], job: Job) -> Iterator[Receipt]:
+    """Put the parts into the sink, several at once; yield the receipt of each as it is there, in any order."""
+    return crew.run(lambda part: sink.put(part, source, job), parts)
+
+
+class Transfer(ABC, Generic[Client, Options, AnySource]):
     """One transfer of one object, by one try.
 
     :param watch: called by this thread at least four times a second; what it raises ends the try
-    :param drop_when: called with what ends the try; True drops what it and earlier ones have done, and the checkpoint.
-        A superseded try drops nothing, and is not asked.
+    :param drop_when: called with what ends the try; True drops what it and earlier ones have done, and the checkpoint,
+        within three seconds. A superseded try drops nothing, and is not asked.
     :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
     :param observer: see the same
     """
@@ -51,6 +89,7 @@ class Transfer(Generic[Client, Options]):
         self._options = options
         self._watch = watch
         self._drop_when = drop_when
+        self._sink: Sink[AnySource] | None = None  # of the present attempt, as soon as bytes may move
         self._progress = Progress(
             self.direction,
             target,
@@ -59,6 +98,121 @@ class Transfer(Generic[Client, Options]):
             observer=observer,
             saves=lambda: checkpointer.saves,
         )
+
+    # --- what a kind of transfer decides ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _prepare(self, crew: Crew, opened: ExitStack, *, is_second: bool) -> Settled | Prepared[AnySource]:
+        """Return what is to be moved, or how the transfer ends without.
+
+        :param opened: closes what is opened, when the workers have ended
+        :param is_second: the first attempt ended with what :meth:`_restarts_after` bears
+        """
+
+    @abstractmethod
+    def _restarts_after(self, error: OSSResumeError) -> bool:
+        """True when the transfer may begin again, once, after this error."""
+
+    @abstractmethod
+    def _is_ours(self, checkpoint: Checkpoint) -> bool:
+        """True for the checkpoint of this very transfer."""
+
+    @abstractmethod
+    def _discard(self, crew: Crew, checkpoint: Checkpoint | None) -> None:
+        """Remove for good what this try and earlier ones have put.
+
+        :raises RequestError, CredentialsError, LocalFileError: when that is not possible now
+        """
+
+    def _give_way(self) -> None:
+        """This try is superseded: remove what only it knows of."""
+
+    def _has_kept(self) -> None:
+        """This try has failed, and kept what it could."""
+
+    # --- one try ------------------------------------------------------------------------------------------------------
+
+    def _run(self, other_end: str) -> TransferResult:
+        """Run the try.
+
+        :param other_end: where the bytes come from or go to, beside the target, for the result
+        """
+        stopwatch = Stopwatch(self._target, other_end, direction=self.direction)
+        self._checkpointer.lease.is_ours = self._is_ours
+        try:
+            outcome, meta, crc = self._attempt_or_restart()
+        except TrySuperseded:
+            self._give_way()
+            raise
+        except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
+            if isinstance(error, (NoSuchUpload, InvalidPart)):
+                error.retryable = True  # in vain within this try, but the next one begins with what OSS has then
+            if not (self._drop_when(error) and self._drop()):
+                self._keep()
+            self._progress.fail()
+            raise
+        self._checkpointer.delete()  # the bytes are where they belong
+        self._progress.finish(meta.size)
+        result = stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
+        log.info("%s: %s", outcome.capitalize(), result)
+        return result
+
+    def _attempt_or_restart(self) -> Settled:
+        try:
+            return self._attempt(is_second=False)
+        except OSSResumeError as error:
+            if not self._restarts_after(error):
+                raise
+            reason = error
+        self._sink = None
+        self._progress.restart()
+        log.warning("Restarting the %s of %s, once: %s", self.direction, self._target, reason)
+        self._checkpointer.check_owner()
+        return self._attempt(is_second=True)
+
+    def _attempt(self, *, is_second: bool) -> Settled:
+        with ExitStack() as opened, self._crew() as crew:  # its workers end before anything is closed
+            try:
+                prepared = self._prepare(crew, opened, is_second=is_second)
+                return self._move(crew, prepared) if isinstance(prepared, Prepared) else prepared
+            except OSSResumeError as error:
+                if self._restarts_after(error):
+                    crew.join()  # parts that are still on their way must not land behind those of the restart
+                raise
+
+    def _move(self, crew: Crew, prepared: Prepared[AnySource]) -> Settled:
+        try:
+            published = self._move_and_publish(crew, prepared)
+        except InvalidPart as error:
+            log.warning("Another writer replaced parts of %s; comparing them again, once: %s", self._target, error)
+            receipts = prepared.sink.receipts(crew, prepared.source)
+            again = replace(prepared, plan=replace(prepared.plan, receipts=receipts))
+            published = self._move_and_publish(crew, again)
+        return "transferred", *published
+
+    def _move_and_publish(self, crew: Crew, prepared: Prepared[AnySource]) -> Published:
+        plan, source, sink = prepared.plan, prepared.source, prepared.sink
+        receipts = dict(plan.receipts)
+        # Not before it is known what is kept: a resumed transfer would look like one that has nothing yet.
+        self._progress.begin(
+            total=plan.size,
+            parts=len(plan.parts),
+            kept=(part.size for part in plan.parts if part.number in receipts),
+            done=plan.done,
+        )
+        missing = plan.missing
+        job = Job(crew.stop, self._progress.meter, self._config.rate_per_worker(len(missing)))
+        self._sink = sink
+        if plan.done and plan.done == plan.size:  # all has come already, and only needs its place
+            moved: Iterable[Receipt] = (sink.put(part, source, job) for part in missing)
+        else:
+            moved = work(crew, missing, source, sink, job)
+        for receipt in moved:
+            receipts[receipt.number] = receipt
+            sink.record(receipt)
+            self._progress.finish_part(receipt.size)
+        self._progress.tick()
+        return sink.publish(crew, source, receipts, self._checkpointer)
 
     def _crew(self) -> Crew:
         return Crew(
@@ -73,11 +227,32 @@ class Transfer(Generic[Client, Options]):
         self._progress.tick()
         self._checkpointer.tick()
 
-    def _finish(self, stopwatch: Stopwatch, settled: Settled) -> TransferResult:
-        """Forget the checkpoint, as the bytes are where they belong, and return what was done."""
-        outcome, meta, crc = settled
-        self._checkpointer.delete()
-        self._progress.finish(meta.size)
-        result = stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
-        log.info("%s: %s", outcome.capitalize(), result)
-        return result
+    # --- its end ------------------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Save what a later try needs to go on."""
+        if self._sink:
+            self._sink.record_rest()
+        if self._checkpointer.save_at_end():
+            self._has_kept()
+        else:
+            self._give_way()
+
+    def _drop(self) -> bool:
+        """Discard what was put, and then forget the checkpoint; False when all is kept."""
+        try:
+            checkpoint = self._checkpointer.claim()
+            with Crew(workers=1, tick=Deadline(DROP_TIME)) as crew:
+                self._discard(crew, checkpoint)
+            if checkpoint is not None:
+                self._checkpointer.delete()
+        except TrySuperseded as error:
+            log.warning("%s", error)
+            self._give_way()
+        except (RequestError, CredentialsError, LocalFileError, StoreUnavailable, TimeoutError) as error:
+            log.warning(
+                "The %s of %s could not be undone, so what it has put and its checkpoint are kept: %s",
+                self.direction, self._target, error,
+            )  # fmt: skip
+            return False
+        return True

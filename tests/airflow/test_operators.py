@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ import pytest
 from airflow_provider_ossresume._airflow import AIRFLOW_3, CLEAR_KEEPS_TASK_STATE
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
-from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, checkpoint_key, encode
+from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, UploadCheckpoint, decode, encode
+from airflow_provider_ossresume.model.checkpoint_keys import CheckpointKeys, TaskIds, checkpoint_keys
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
 from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.world import BUCKET, PART, a_file, some_bytes
 
 pytestmark = pytest.mark.usefixtures("database", "connected")
@@ -76,6 +80,13 @@ def has_task_state() -> bool:
     from airflow import __version__
 
     return tuple(map(int, __version__.split(".")[:2])) >= (3, 3)
+
+
+def keys_of(ti: Any, direction: str, folder: Path) -> CheckpointKeys:
+    """Return the keys of what the task ``transfer`` keeps."""
+    path = folder / {"upload": "source.bin", "download": "target"}[direction]
+    task = TaskIds(ti.dag_id, ti.run_id, ti.task_id, -1)
+    return checkpoint_keys(direction, ObjectRef(BUCKET, "key"), str(path), task=task)
 
 
 def run(dag: Any, **conf: Any) -> Any:
@@ -576,9 +587,11 @@ def test_mapped_tasks_do_not_share_a_checkpoint_even_for_one_object(
 
     done = run(dag)
 
-    ids = (done.dag_id, done.run_id, "transfer")
-    keys = {checkpoint_key("upload", f"oss://{BUCKET}/key", *ids, index) for index in range(3)}
-    assert {place.split()[1] for place in checkpoints()} == {f"ossresume-{key}" for key in keys}
+    tasks = [TaskIds(done.dag_id, done.run_id, "transfer", index) for index in range(3)]
+    keys = [
+        checkpoint_keys("upload", ObjectRef(BUCKET, "key"), str(tmp_path / "source.bin"), task=task) for task in tasks
+    ]
+    assert {place.split()[1] for place in checkpoints()} == {f"ossresume-{key.present}" for key in keys}
     assert len(connected.uploads(BUCKET)) == 3
 
 
@@ -704,8 +717,7 @@ def test_a_superseded_try_leaves_everything_to_its_successor(
         newer = UploadCheckpoint(
             bucket=BUCKET, key="key", upload_id=upload_id[0], size=SIZE, part_size=PART, options="", owner=Owner(2, "b")
         )
-        key = checkpoint_key("upload", f"oss://{BUCKET}/key", ti.dag_id, ti.run_id, ti.task_id, -1)
-        VariableCheckpointStore().save(key, encode(newer))
+        VariableCheckpointStore().save(keys_of(ti, "upload", tmp_path).present, encode(newer))
 
     seen: list[BaseException] = []
     transfer("upload", checkpoint="variable", pre_execute=let_a_newer_try_begin, **endings(seen))
@@ -723,13 +735,12 @@ def test_a_superseded_try_leaves_everything_to_its_successor(
 
 @pytest.mark.parametrize("text", ["garbage", '{"ossresume": 99}', "[]", ""])
 def test_a_checkpoint_that_cannot_be_read_is_a_fresh_start(
-    dag: Any, transfer: Any, arrived: Any, log: pytest.LogCaptureFixture, text: str
+    dag: Any, transfer: Any, arrived: Any, log: pytest.LogCaptureFixture, tmp_path: Path, text: str
 ) -> None:
     from airflow_provider_ossresume import _airflow
 
     def spoil(context: Mapping[str, Any]) -> None:
-        ti = context["ti"]
-        key = checkpoint_key("upload", f"oss://{BUCKET}/key", ti.dag_id, ti.run_id, ti.task_id, -1)
+        key = keys_of(context["ti"], "upload", tmp_path).present
         _airflow.set_variable(f"ossresume-{key}", text, description="")
 
     transfer("upload", checkpoint="variable", pre_execute=spoil)
@@ -740,6 +751,108 @@ def test_a_checkpoint_that_cannot_be_read_is_a_fresh_start(
     assert arrived("upload") == some_bytes(SIZE)
     assert "cannot be used" in log.text
     assert checkpoints() == []
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("home", HOMES)
+def test_a_retry_after_the_upgrade_goes_on_from_what_0_1_has_left(
+    dag: Any, transfer: Any, arrived: Any, connected: LocalOSS, tmp_path: Path, direction: str, home: str
+) -> None:
+    from airflow_provider_ossresume.checkpoints.select import select_store
+
+    left: list[str] = []
+
+    def leave_it_as_0_1_did(context: Mapping[str, Any]) -> None:
+        ti = context["ti"]
+        if ti.try_number == 1:
+            return
+        keys = keys_of(ti, direction, tmp_path)
+        store = select_store(a_home(home, tmp_path), context=context)
+        checkpoint = decode(store.load(keys.present))
+        if isinstance(checkpoint, DownloadCheckpoint):
+            former = part_file_name("target", keys.former)
+            (tmp_path / checkpoint.part_file).rename(tmp_path / former)
+            checkpoint = replace(checkpoint, part_file=former)
+        store.save(keys.former, encode(checkpoint))
+        store.delete(keys.present)
+        left.append(keys.former)
+
+    transfer(direction, checkpoint=a_home(home, tmp_path), pre_execute=leave_it_as_0_1_did)
+    connected.fail(OF_A_PART[direction], nth=4, fault=DOWN)
+
+    done = run(dag)
+
+    assert len(left) == 1
+    assert done.instance("transfer") == ("success", 2)
+    assert arrived(direction) == some_bytes(SIZE)
+    report = done.xcom("transfer", "report")
+    assert (report["parts_kept"], report["parts_sent"]) == (3, 3)
+    assert checkpoints() == []
+    assert list(tmp_path.glob("checkpoints/*")) == []
+    assert list(tmp_path.glob(".*.ossresume-part")) == []
+
+
+def test_transfers_of_one_object_by_one_task_each_go_on_from_their_own_checkpoint(
+    dag: Any, connected: LocalOSS, tmp_path: Path
+) -> None:
+    from airflow_provider_ossresume.errors import ServiceError
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+    from tests.airflow.runs import Call
+
+    connected.put(BUCKET, "key", some_bytes(SIZE))
+    source = str(a_file(tmp_path, size=SIZE))
+    between: list[list[str]] = []
+    middle, end = 3 * PART, SIZE
+
+    def in_turns(_: Mapping[str, Any]) -> Any:
+        hook = OSSResumeHook(transfer_config=CONFIG)
+        transfers: list[Callable[[], Any]] = [
+            lambda: hook.download_file("key", tmp_path / "one", BUCKET),
+            lambda: hook.download_file("key", tmp_path / "two", BUCKET),
+            lambda: hook.download_file("key", tmp_path / "two", BUCKET, byte_range=(0, middle)),
+            lambda: hook.download_file("key", tmp_path / "two", BUCKET, byte_range=("0", str(end - 1))),
+            lambda: hook.download_file("key", tmp_path / "two", BUCKET, version_id="null"),
+            lambda: hook.upload_file(source, "other", BUCKET),
+            lambda: hook.download_file("key", source, BUCKET),
+        ]
+        for call in transfers:
+            with (
+                connected.failing("GetObject", after=2, fault=DOWN),
+                connected.failing("UploadPart", after=2, fault=DOWN),
+                pytest.raises(ServiceError),
+            ):
+                call()
+        between.append(checkpoints())
+        return [call().parts_kept for call in transfers]
+
+    with dag:
+        Call(task_id="task", function=in_turns)
+
+    done = run(dag)
+
+    assert done.xcom("task") == [2] * 7
+    assert len(between[0]) == 7
+    assert checkpoints() == []
+
+
+def test_a_variable_says_whose_checkpoint_it_is(dag: Any, connected: LocalOSS, tmp_path: Path) -> None:
+    from tests.airflow import runs
+
+    connected.put(BUCKET, "key", some_bytes(SIZE))
+    with dag:
+        OSSResumableDownloadOperator(
+            task_id="transfer", key="key", bucket_name=BUCKET, file=str(tmp_path / "target"), version_id="null",
+            byte_range=(5, SIZE), transfer_config=CONFIG, checkpoint="variable", retries=0,
+        )  # fmt: skip
+    connected.fail_after("GetObject", 2, DOWN)
+
+    done = run(dag)
+
+    [(description,)] = runs.rows("SELECT description FROM variable WHERE key LIKE 'ossresume-%'")
+    assert description == (
+        f"download of oss://{BUCKET}/key version null bytes [5, {SIZE}) to {tmp_path}/target by "
+        f"{done.dag_id} {done.run_id} transfer -1"
+    )
 
 
 def test_the_hook_in_a_task_of_ones_own_resumes_too(dag: Any, connected: LocalOSS, tmp_path: Path) -> None:

@@ -61,7 +61,11 @@ const calls = {
     return { position: Number(nextAppendPosition) };
   },
 
-  copy: async (oss, { source, key }) => ({ etag: (await oss.copy(key, source)).data.etag }),
+  copy: async (oss, { source, key, headers, version, bucket }) => {
+    const options = { headers, ...(version ? { versionId: version } : {}) };
+    const { data } = bucket ? await oss.copy(key, source, bucket, options) : await oss.copy(key, source, options);
+    return { etag: data.etag };
+  },
 
   delete: async (oss, { key }) => {
     await oss.delete(key);

@@ -145,8 +145,16 @@ class Judge(Protocol):
         """Return the position at which the next bytes go."""
         ...
 
-    def copy(self, source: str, key: str) -> str:
-        """Return the ETag."""
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        version: str | None = None,
+        bucket: str | None = None,
+    ) -> str:
+        """Copy an object, or a version of one, perhaps from another bucket; return the ETag."""
         ...
 
     def delete(self, key: str) -> None: ...

@@ -128,8 +128,17 @@ class AliOss(WithAccess):
     def append(self, key: str, position: int, data: bytes) -> int:
         return int(self._ask("append", key=key, position=position, data=_base64(data))["position"])
 
-    def copy(self, source: str, key: str) -> str:
-        return bare(self._ask("copy", source=source, key=key)["etag"])
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        version: str | None = None,
+        bucket: str | None = None,
+    ) -> str:
+        sent = {"headers": dict(headers or {}), "version": version, "bucket": bucket}
+        return bare(self._ask("copy", source=source, key=key, **sent)["etag"])
 
     def delete(self, key: str) -> None:
         self._ask("delete", key=key)

@@ -94,9 +94,21 @@ class Oss2(WithAccess):
             before = self.bucket.head_object(key).server_crc if position else 0
             return int(self.bucket.append_object(key, position, data, init_crc=before).next_position)
 
-    def copy(self, source: str, key: str) -> str:
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        version: str | None = None,
+        bucket: str | None = None,
+    ) -> str:
+        params = {"versionId": version} if version else None
         with _refusals():
-            return str(self.bucket.copy_object(self.access.bucket, source, key).etag)
+            result = self.bucket.copy_object(
+                bucket or self.access.bucket, source, key, headers=dict(headers or {}), params=params
+            )
+            return str(result.etag)
 
     def delete(self, key: str) -> None:
         with _refusals():

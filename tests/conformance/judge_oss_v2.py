@@ -117,10 +117,25 @@ class OssV2(WithAccess):
             )
             return int(result.next_position)
 
-    def copy(self, source: str, key: str) -> str:
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        version: str | None = None,
+        bucket: str | None = None,
+    ) -> str:
         with _refusals():
             result = self.client.copy_object(
-                oss.CopyObjectRequest(bucket=self.access.bucket, key=key, source_key=source)
+                oss.CopyObjectRequest(
+                    bucket=self.access.bucket,
+                    key=key,
+                    source_bucket=bucket,
+                    source_key=source,
+                    source_version_id=version,
+                    headers=dict(headers or {}),
+                )
             )
             return bare(result.etag)
 

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.object_options import object_headers
-from airflow_provider_ossresume.transfer.upload import split_headers
+from airflow_provider_ossresume.transfer.options import split_headers
 from tests.world import BUCKET as OUR_BUCKET
 from tests.world import PART, Transfers, a_file
 

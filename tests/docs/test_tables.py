@@ -93,7 +93,7 @@ def test_every_argument_is_listed_with_its_default(module: str, name: str, page:
 
 
 def test_every_key_of_the_report_is_listed() -> None:
-    result = TransferResult(ObjectRef("b", "k"), "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
+    result = TransferResult(ObjectRef("b", "k"), "upload", "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
     assert first_codes("operators.md", "What a task tells") == [*result.report(), "tries"]
 
 
@@ -282,7 +282,7 @@ def log_formats() -> Iterator[str]:
 def result_lines() -> list[str]:
     """Those that say of themselves what they are: the end of a transfer, and its progress."""
     target = ObjectRef("b", "k")
-    result = TransferResult(target, "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
+    result = TransferResult(target, "upload", "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
     progress = [
         dataclasses.replace(Progress(direction, target, interval=0).snapshot(), total=9, rate=1.0)
         for direction in get_args(Direction)

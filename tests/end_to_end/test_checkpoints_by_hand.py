@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
-from airflow_provider_ossresume.model.checkpoint import checkpoint_key
+from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys
 from airflow_provider_ossresume.model.objects import ObjectRef
 from tests.end_to_end.airflow_process import RealAirflow
 from tests.end_to_end.holding import PARTS, a_held_transfer, assert_delivered
@@ -53,7 +53,9 @@ def test_the_next_try_says_why_it_begins_again(
     with a_held_transfer(airflow, airflow_oss, tmp_path, task, checkpoint="variable"):
         process = airflow.task_process(*task).task
         process.suspend()  # or it would put its checkpoint back
-        name = f"ossresume-{checkpoint_key(direction, f'oss://bucket/{task.run_id}', *task)}"
+        path = tmp_path / ("source" if direction == "upload" else "target")
+        keys = checkpoint_keys(direction, ObjectRef("bucket", task.run_id), str(path), task=TaskIds(*task))
+        name = f"ossresume-{keys.present}"
         content = json.loads(airflow.variables()[name])
         airflow.cli("variables", "set", name, edited({**content, "the other": other}))
         process.kill()

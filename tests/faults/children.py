@@ -19,10 +19,12 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.transfer.checkpointing import Checkpointer, this_process
+from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
-from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.lease import this_process
+from airflow_provider_ossresume.transfer.options import DownloadOptions, UploadOptions
+from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.world import BUCKET, PART
 
 

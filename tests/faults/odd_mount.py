@@ -10,6 +10,7 @@ It speaks the kernel's protocol (linux/fuse.h) and is run as a program of its ow
 - ``mode``: the permissions of every file, whatever is asked for
 - ``in_order``: the errno of a write that does not begin at the end of the file
 - ``empty``: stat says 0 bytes of every file
+- ``hangs``: fsync is never answered; the program says "fsync" when it is asked for one
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ ATTRIBUTES = struct.Struct("<6Q10I")
 SETATTR = struct.Struct("<IIQQQQQQIIIIIIII")
 ROOT = 1
 DIRECT_IO = 1  # reads go to us, whatever the size is
+FSYNC = 20
 FORGET, INTERRUPT, BATCH_FORGET = 2, 36, 42  # they are not answered
 
 
@@ -82,7 +84,7 @@ class Server:
             16: self._write,
             17: self._statfs,
             18: self._release,
-            20: self._fsync,
+            FSYNC: self._fsync,
             25: lambda *_: b"",  # FLUSH
             26: self._init,
             27: lambda *_: bytes(16),  # OPENDIR
@@ -98,6 +100,9 @@ class Server:
             request = os.read(self._device, 2**21)
             _, operation, unique, node, *_ = REQUEST.unpack_from(request)
             if operation in (FORGET, INTERRUPT, BATCH_FORGET):
+                continue
+            if operation == FSYNC and self._oddities.get("hangs"):
+                print("fsync", flush=True)
                 continue
             try:
                 answer, error = self._operations[operation](node, request[REQUEST.size :]), 0

@@ -334,6 +334,11 @@ OPERATIONS = {
             found("cn-hangzhou"),
         ),
         Operation(
+            "GetBucketWorm", 1, "a call of the client", lambda world: world.oss.retain(BUCKET, days=3),
+            asks(lambda client: client.get_retention_days(BUCKET)),
+            found(3),
+        ),
+        Operation(
             "ListBuckets", 1, "a call of the client", two_objects,
             asks(lambda client: client.get_service_info().owner),
             found("1234567890"),

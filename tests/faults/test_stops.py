@@ -15,7 +15,8 @@ from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.temporary import RefreshedCredentials, TemporaryCredentials
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.options import DownloadOptions
 from tests.world import BUCKET, PART, Transfers, a_client, a_file, some_bytes
 
 CONTENT = some_bytes(4 * PART + 17)

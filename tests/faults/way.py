@@ -18,6 +18,7 @@ IMPATIENCE = 0.25  # seconds of silence that a call with a fault is given
 OPERATIONS = {
     "put_object": "PutObject",
     "get_object": "GetObject",
+    "check_readable": "GetObject",
     "head_object": "HeadObject",
     "get_object_acl": "GetObjectAcl",
     "get_object_tagging": "GetObjectTagging",
@@ -34,6 +35,7 @@ OPERATIONS = {
     "list_uploads": "ListMultipartUploads",
     "list_objects": "ListObjectsV2",
     "get_bucket_info": "GetBucketInfo",
+    "get_retention_days": "GetBucketWorm",
     "get_service_info": "ListBuckets",
 }
 

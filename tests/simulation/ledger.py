@@ -518,7 +518,11 @@ class Ledger:
             self.counts[f"part file left by {'a disk that fails' if is_stuck else 'an overlapping try'}"] += 1
 
     def _has_delete_failed(self) -> bool:
-        return any(process.delete_failed for process in self._world.tries)
+        # A try that is done and cannot look deletes nothing either: what lies there may be another try's.
+        return any(
+            process.delete_failed or (process.result is not None and process.last_look_failed)
+            for process in self._world.tries
+        )
 
     def _excuse(self, upload: Upload) -> str | None:
         if upload.answered == "too late":

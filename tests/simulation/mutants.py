@@ -11,13 +11,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airflow_provider_ossresume.errors import LocalFileError, NoSuchUpload, OSSResumeError, ServiceError, TrySuperseded
+from airflow_provider_ossresume.errors import (
+    LocalFileError,
+    NoSuchUpload,
+    OSSResumeError,
+    ServiceError,
+    StoreUnavailable,
+    TrySuperseded,
+)
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
-from airflow_provider_ossresume.model.resume import candidate_parts
-from airflow_provider_ossresume.transfer import download, part_file, upload
+from airflow_provider_ossresume.model.objects import Receipt
+from airflow_provider_ossresume.transfer import checkpointing, download, into_oss, part_file, target_object, upload
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.downloaded_file import DownloadedFile
+from airflow_provider_ossresume.transfer.lease import Lease
 from airflow_provider_ossresume.transfer.local_file import LocalFile
+from airflow_provider_ossresume.transfer.multipart_upload import MultipartUpload
 from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.simulation.seeds import Report, simulate
@@ -55,30 +65,32 @@ def first_catch(mutant: Mutant, seeds: Iterable[int]) -> Report | None:
 # --- which bytes ------------------------------------------------------------------------------------------------------
 
 
-class KeepsPartsUnseen(Uploader):
-    def _keep(self, crew, source, plan, listed, *, is_trusted):
-        return {part.number: uploaded for part, uploaded in candidate_parts(listed, plan)}
+class KeepsPartsUnseen(MultipartUpload):
+    def compared(self, crew, source, listed):
+        return self.trusted(listed)
 
 
-class KeepsNoPart(Uploader):
-    def _keep(self, crew, source, plan, listed, *, is_trusted):
+class KeepsNoPart(MultipartUpload):
+    def compared(self, crew, source, listed):
         return {}
 
+    trusted = lambda self, listed: {}  # noqa: E731
 
-class ComparesNoUpload(Uploader):
-    def _complete(self, crew, checkpoint, parts):
-        self._config = replace(self._config, verify=False)
-        return super()._complete(crew, checkpoint, parts)
+
+class ComparesNoUpload(MultipartUpload):
+    def publish(self, crew, source, receipts, lease):
+        self._verify = False
+        return super().publish(crew, source, receipts, lease)
 
 
 class SeesNoChange(LocalFile):
-    def check_unchanged(self):
+    def _look(self):
         return self.identity
 
 
 class SeesNoCtime(LocalFile):
-    def check_unchanged(self):
-        super().check_unchanged()
+    def _look(self):
+        super()._look()
         return self.identity
 
 
@@ -89,18 +101,20 @@ def believes_what_it_reads_after_a_failed_flush(number: int, path: Path) -> None
         raise LocalFileError(str(error)) from error
 
 
-class TrustsRuns(Downloader):
-    def _keep(self, crew, file, checkpoint):
-        return checkpoint.runs
+class TrustsRuns(DownloadedFile):
+    def receipts(self, crew, source):
+        plan = self._checkpoint.plan
+        return {part.number: Receipt(part.number, "", part.size, None) for part in plan if self._checkpoint.has(part)}
 
 
-class KeepsNoRun(Downloader):
-    def _keep(self, crew, file, checkpoint):
-        return ()
+class KeepsNoRun(DownloadedFile):
+    def receipts(self, crew, source):
+        self._checkpoint = replace(self._checkpoint, runs=())
+        return {}
 
 
-class ComparesNoDownload(Downloader):
-    def _compare(self, file, checkpoint, crc):
+class ComparesNoDownload(DownloadedFile):
+    def _compare(self, source, crc):
         pass
 
 
@@ -121,17 +135,16 @@ class _Without:
 
 
 class SyncsNothing(PartFile):
-    def publish(self, final: Path, *, size: int, **times_and_modes: object) -> None:
+    def flush(self, *, size: int, **times_and_modes: object) -> None:
         with self._file.use() as number:
             part_file.os.ftruncate(number, size)
-        part_file.os.replace(self.path, final)
 
 
 # --- which upload -----------------------------------------------------------------------------------------------------
 
 
-class AbortsNothing(Uploader):
-    def _drop(self, crew, checkpoint):
+class AbortsNothing(MultipartUpload):
+    def drop(self, crew):
         pass
 
 
@@ -148,10 +161,10 @@ class BeginsAnewAfterAnError(Uploader):
 class ForgetsWhatItBegan(Uploader):
     """The upload ID that comes in the grace of a stop is dropped."""
 
-    def _initiate(self, crew, plan, source):
+    def _initiate(self, crew, source):
         update, self._checkpointer.update = self._checkpointer.update, lambda checkpoint: None
         try:
-            return super()._initiate(crew, plan, source)
+            return super()._initiate(crew, source)
         finally:
             self._checkpointer.update = update
 
@@ -162,9 +175,10 @@ class BelievesAnyCheckpoint(Uploader):
 
 
 class AbortsWhatItsSuccessorHas(Uploader):
-    def _drop_what_nobody_names(self):
-        with upload.Crew(workers=1, tick=lambda: None) as crew:
-            self._drop(crew, self._checkpointer.current)
+    def _give_way(self):
+        if self._checkpointer.current is not None:
+            with into_oss.Crew(workers=1, tick=lambda: None) as crew:
+                self._upload_of(self._checkpointer.current).drop(crew)
 
 
 # --- in which order ---------------------------------------------------------------------------------------------------
@@ -176,10 +190,10 @@ class SavesAfterTheFirstPart(Checkpointer):
         self.look()
 
 
-class DeletesBeforeItCompletes(Uploader):
-    def _complete(self, crew, checkpoint, parts):
-        self._checkpointer.delete()
-        return super()._complete(crew, checkpoint, parts)
+class DeletesBeforeItCompletes(MultipartUpload):
+    def publish(self, crew, source, receipts, lease):
+        lease.delete()
+        return super().publish(crew, source, receipts, lease)
 
 
 class LeavesItsCheckpoint(Checkpointer):
@@ -195,19 +209,21 @@ class SavesNothingAtTheEnd(Checkpointer):
 # --- whose transfer ---------------------------------------------------------------------------------------------------
 
 
-class CompletesUnseen(Uploader):
-    def _complete(self, crew, checkpoint, parts):
-        self._checkpointer.check_owner = lambda: None
-        try:
-            return super()._complete(crew, checkpoint, parts)
-        finally:
-            del self._checkpointer.check_owner
+class Anybody:
+    """A lease that everybody has."""
+
+    def check_owner(self):
+        pass
 
 
-class PublishesUnseen(Downloader):
-    def _compare(self, file, checkpoint, crc):
-        super()._compare(file, checkpoint, crc)
-        self._checkpointer.check_owner = lambda: None
+class CompletesUnseen(MultipartUpload):
+    def publish(self, crew, source, receipts, lease):
+        return super().publish(crew, source, receipts, Anybody())
+
+
+class PublishesUnseen(DownloadedFile):
+    def publish(self, crew, source, receipts, lease):
+        return super().publish(crew, source, receipts, Anybody())
 
 
 class SavesUnseen(Checkpointer):
@@ -218,18 +234,16 @@ class SavesUnseen(Checkpointer):
 
 class DeletesUnseen(Checkpointer):
     def delete(self):
-        self._look_up_or = lambda otherwise: otherwise
-        try:
-            super().delete()
-        finally:
-            del self._look_up_or
+        self._current = None
+        with suppress(StoreUnavailable):
+            self._store.delete(self.key)
 
 
-class GivesWayToAnybody(Checkpointer):
+class GivesWayToAnybody(Lease):
     """Any other owner is taken for a newer try, an older one too."""
 
     def _is_successor(self, owner):
-        return owner not in (self.owner, self._predecessor)
+        return owner not in (self.owner, self.predecessor)
 
 
 class LocksNothing(PartFile):
@@ -247,13 +261,12 @@ class AsksAllTheTime(Checkpointer):
         super().tick()
 
 
-class ListsBeforeEachPart(Uploader):
-    def _body(self, crew, source, part, **options):
-        if self._checkpointer.current is not None:
-            for _ in range(8):
-                with suppress(NoSuchUpload):
-                    self._oss.list_parts(self._target, self._checkpointer.current.upload_id)
-        return super()._body(crew, source, part, **options)
+class ListsBeforeEachPart(MultipartUpload):
+    def put(self, part, source, job):
+        for _ in range(8):
+            with suppress(NoSuchUpload):
+                self._oss.list_parts(self._target, self._upload_id)
+        return super().put(part, source, job)
 
 
 class GivesUpForEver(Uploader):
@@ -265,15 +278,15 @@ class GivesUpForEver(Uploader):
             raise
 
 
-class ForgetsWhatItShouldAbort(Uploader):
-    def _abort(self, crew, checkpoint):
+class ForgetsWhatItShouldAbort(MultipartUpload):
+    def abort(self, crew):
         pass
 
 
 class ForgetsBeforeItAborts(Uploader):
-    def _abort(self, crew, checkpoint):
+    def _discard(self, crew, checkpoint):
         self._checkpointer.delete()
-        super()._abort(crew, checkpoint)
+        super()._discard(crew, checkpoint)
 
 
 class ClaimsUnseen(Checkpointer):  # so rare that a script has to bring it about: test_dropped_tries
@@ -285,38 +298,42 @@ class ClaimsUnseen(Checkpointer):  # so rare that a script has to bring it about
 
 
 class DropsNoPartFile(Downloader):
-    def _drop_all(self, path):
-        self._checkpointer.claim()
-        self._checkpointer.delete()
-        return True
+    def _discard(self, crew, checkpoint):
+        pass
 
 
 class KeepsWhatItIsToDrop(Uploader):
-    def _drop_all(self):
+    def _drop(self):
         return False
 
 
-def _a_downloader_with(part_file: type[PartFile]) -> Engine:
+def _with_part_file(part_file: type[PartFile]) -> Engine:
     return Engine(replacements=((download, "PartFile", part_file),))
 
 
+def _into(sink: type[MultipartUpload] | type[DownloadedFile]) -> Engine:
+    if issubclass(sink, MultipartUpload):
+        return Engine(replacements=((into_oss, "MultipartUpload", sink),))
+    return Engine(replacements=((download, "DownloadedFile", sink),))
+
+
 MUTANTS = (
-    Mutant("keeps a listed part without comparing its CRC-64", "2", Engine(uploader=KeepsPartsUnseen)),
-    Mutant("sends again what OSS has", "3", Engine(uploader=KeepsNoPart)),
-    Mutant("does not compare the whole of an upload", "16", Engine(uploader=ComparesNoUpload)),
+    Mutant("keeps a listed part without comparing its CRC-64", "2", _into(KeepsPartsUnseen)),
+    Mutant("sends again what OSS has", "3", _into(KeepsNoPart)),
+    Mutant("does not compare the whole of an upload", "16", _into(ComparesNoUpload)),
     Mutant(
         "never checks that the source is unchanged", "12", Engine(replacements=((upload, "LocalFile", SeesNoChange),))
     ),
     Mutant(
         "takes an object of the same size for the same",
         "16",
-        Engine(replacements=((upload, "same_content", lambda meta, *, size, crc64: meta.size == size),)),
+        Engine(replacements=((target_object, "same_content", lambda meta, *, size, crc64: meta.size == size),)),
     ),
-    Mutant("trusts runs without reading them back", "2", Engine(downloader=TrustsRuns)),
-    Mutant("fetches again what the disk has", "3", Engine(downloader=KeepsNoRun)),
-    Mutant("publishes without comparing the whole", "2", Engine(downloader=ComparesNoDownload)),
+    Mutant("trusts runs without reading them back", "2", _into(TrustsRuns)),
+    Mutant("fetches again what the disk has", "3", _into(KeepsNoRun)),
+    Mutant("publishes without comparing the whole", "2", _into(ComparesNoDownload)),
     Mutant("does not send If-Match", "2", Engine(downloader=SendsNoIfMatch)),
-    Mutant("publishes without a flush to the disk", "2", _a_downloader_with(SyncsNothing)),
+    Mutant("publishes without a flush to the disk", "2", _with_part_file(SyncsNothing)),
     Mutant(
         "sees no write whose time stamp was set back", "12", Engine(replacements=((upload, "LocalFile", SeesNoCtime),))
     ),
@@ -325,24 +342,24 @@ MUTANTS = (
         "2",
         Engine(replacements=((part_file, "flush", believes_what_it_reads_after_a_failed_flush),)),
     ),
-    Mutant("restarts without aborting", "4", Engine(uploader=AbortsNothing)),
+    Mutant("restarts without aborting", "4", _into(AbortsNothing)),
     Mutant("takes an error of ListParts for a fresh start", "34", Engine(uploader=BeginsAnewAfterAnError)),
     Mutant("drops the upload ID that comes in the grace of a stop", "4", Engine(uploader=ForgetsWhatItBegan)),
     Mutant("takes the checkpoint of another transfer for its own", "67", Engine(uploader=BelievesAnyCheckpoint)),
     Mutant("aborts the upload that its successor goes on with", "6", Engine(uploader=AbortsWhatItsSuccessorHas)),
     Mutant("saves the checkpoint after the first part", "6", Engine(checkpointer=SavesAfterTheFirstPart)),
-    Mutant("deletes the checkpoint before it completes", "6", Engine(uploader=DeletesBeforeItCompletes)),
+    Mutant("deletes the checkpoint before it completes", "6", _into(DeletesBeforeItCompletes)),
     Mutant("leaves its checkpoint after a success", "4", Engine(checkpointer=LeavesItsCheckpoint)),
     Mutant("saves nothing on its way out", "3", Engine(checkpointer=SavesNothingAtTheEnd)),
-    Mutant("completes without a look for a newer try", "6", Engine(uploader=CompletesUnseen)),
-    Mutant("publishes without a look for a newer try", "6", Engine(downloader=PublishesUnseen)),
+    Mutant("completes without a look for a newer try", "6", _into(CompletesUnseen)),
+    Mutant("publishes without a look for a newer try", "6", _into(PublishesUnseen)),
     Mutant("saves for the first time without a look for a newer try", "6", Engine(checkpointer=SavesUnseen)),
     Mutant("deletes without a look for a newer try", "6", Engine(checkpointer=DeletesUnseen)),
-    Mutant("gives way to an older try", "7", Engine(checkpointer=GivesWayToAnybody)),
-    Mutant("writes into a part file that another try holds", "6", _a_downloader_with(LocksNothing)),
+    Mutant("gives way to an older try", "7", Engine(replacements=((checkpointing, "Lease", GivesWayToAnybody),))),
+    Mutant("writes into a part file that another try holds", "6", _with_part_file(LocksNothing)),
     Mutant("asks the store all the time", "5", Engine(checkpointer=AsksAllTheTime)),
-    Mutant("lists the parts before each part", "5", Engine(uploader=ListsBeforeEachPart)),
-    Mutant("forgets the upload that it should abort", "6", Engine(uploader=ForgetsWhatItShouldAbort)),
+    Mutant("lists the parts before each part", "5", _into(ListsBeforeEachPart)),
+    Mutant("forgets the upload that it should abort", "6", _into(ForgetsWhatItShouldAbort)),
     Mutant("forgets the upload before it aborts it", "6", Engine(uploader=ForgetsBeforeItAborts)),
     Mutant("drops the checkpoint and not the part file", "6", Engine(downloader=DropsNoPartFile)),
     Mutant("keeps what it is to drop", "4", Engine(uploader=KeepsWhatItIsToDrop)),

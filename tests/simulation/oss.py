@@ -29,7 +29,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.crc64 import combine_all, crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.transfer.part_body import PartBody
 from airflow_provider_ossresume.transfer.part_sink import PartSink
 
@@ -106,6 +106,7 @@ class StoredObject:
     content: bytes
     etag: str
     crc64: int
+    headers: Mapping[str, str]
 
 
 class OSS:
@@ -127,7 +128,7 @@ class OSS:
     def put(self, content: bytes, headers: Mapping[str, str]) -> StoredObject:
         self._check_overwrite("put", headers)
         part = StoredPart.of(content)
-        self.object = StoredObject(content, part.etag, part.crc64)
+        self.object = StoredObject(content, part.etag, part.crc64, headers)
         return self.object
 
     def get(self, start: int, stop: int | None, if_match: str | None) -> bytes:
@@ -177,7 +178,7 @@ class OSS:
         upload.state = "completed"
         crc = combine_all((part.crc64, len(part.content)) for part in parts)
         content = b"".join(part.content for part in parts)
-        self.object = StoredObject(content, f"{crc:016X}-{len(parts)}", crc)
+        self.object = StoredObject(content, f"{crc:016X}-{len(parts)}", crc, upload.headers)
         return self.object
 
     def abort(self, upload_id: str) -> None:
@@ -278,7 +279,7 @@ class Client:
 
     def upload_part(
         self, target: ObjectRef, upload_id: str, number: int, body: PartBody, *, refuse_damage: bool = False
-    ) -> UploadedPart:
+    ) -> Receipt:
         attempts = itertools.count(1)
         digest = body.content_md5() if refuse_damage else None
 
@@ -289,9 +290,9 @@ class Client:
             return ObjectMeta(size=len(content), etag=part.etag, crc64=self._crc(part.crc64))
 
         stored = self._send("part", body, store, f"{upload_id}/{number}")
-        return UploadedPart(number, stored.etag, body.size, body.crc64())
+        return Receipt(number, stored.etag, body.size, body.crc64())
 
-    def list_parts(self, target: ObjectRef, upload_id: str) -> list[UploadedPart]:
+    def list_parts(self, target: ObjectRef, upload_id: str) -> list[Receipt]:
         listed: dict[int, StoredPart] = {}
         limit = self._world.page_size
 
@@ -302,15 +303,13 @@ class Client:
             listed.update(found)
         listed.update(found)
         self._ledger.listed(self._try, upload_id, listed)
-        return [
-            UploadedPart(number, part.etag, len(part.content), self._crc(part.crc64)) for number, part in listed.items()
-        ]
+        return [Receipt(number, part.etag, len(part.content), self._crc(part.crc64)) for number, part in listed.items()]
 
     def complete(
         self,
         target: ObjectRef,
         upload_id: str,
-        parts: Iterable[UploadedPart],
+        parts: Iterable[Receipt],
         *,
         headers: Mapping[str, str] | None = None,
     ) -> ObjectMeta:
@@ -450,7 +449,8 @@ class Client:
         return self._exchange(operation, effect, label)
 
     def _meta(self, found: StoredObject) -> ObjectMeta:
-        return ObjectMeta(size=len(found.content), etag=found.etag, crc64=self._crc(found.crc64))
+        shown = {name: value for name, value in found.headers.items() if name.startswith("x-oss-meta-")}
+        return ObjectMeta(size=len(found.content), etag=found.etag, crc64=self._crc(found.crc64), headers=shown)
 
     def _crc(self, value: int) -> int | None:
         return value if self._world.profile.crc_headers else None

@@ -92,3 +92,5 @@ class Store:
             world.ledger.call_ends(self._try, operation, failed=failed)
             if failed and operation == "delete":
                 self._try.delete_failed = True
+            if operation == "load":
+                self._try.last_look_failed = failed

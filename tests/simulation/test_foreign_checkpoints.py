@@ -34,7 +34,7 @@ def test_a_checkpoint_of_another_transfer_that_appears_under_way_is_no_newer_try
 
 
 @pytest.mark.parametrize("case", ["small", "already there"])
-def test_the_upload_of_another_transfer_is_never_aborted(case: str) -> None:
+def test_the_upload_of_another_transfer_is_never_aborted_nor_its_checkpoint_deleted(case: str) -> None:
     """A small file, and a transfer that has nothing to do, drop whatever upload the stored checkpoint names."""
     profile = replace(UPLOAD, threshold=10 * PART) if case == "small" else UPLOAD
     with a_world(replace(profile, options={"if_exists": "skip_if_same"})) as world:
@@ -42,10 +42,12 @@ def test_the_upload_of_another_transfer_is_never_aborted(case: str) -> None:
             world.oss.put(world.ledger.truth or b"", {})
             world.ledger.object_put_by_others(world.ledger.truth, "put by others")
         theirs = world.oss.initiate({}, None)
-        world.ledger.tampered(encode(foreign_checkpoint(theirs.upload_id, try_number=0)))
+        foreign = encode(foreign_checkpoint(theirs.upload_id, try_number=0))
+        world.ledger.tampered(foreign)
 
         assert succeeded(world, world.begin())
         assert theirs.state == "open"
+        assert world.shelf.text == foreign  # nor is it deleted
 
 
 def test_a_try_that_drops_all_before_it_has_looked_leaves_the_upload_of_another_transfer() -> None:

@@ -22,7 +22,8 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, checkpoint_key
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner
+from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer import (
     concurrency,
@@ -40,10 +41,11 @@ from airflow_provider_ossresume.transfer import (
 )
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.download import Downloader, DownloadOptions
+from airflow_provider_ossresume.transfer.download import Downloader
+from airflow_provider_ossresume.transfer.options import DownloadOptions, UploadOptions
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.upload import Uploader, UploadOptions
+from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.simulation.chaos import Chaos
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import FOREVER, TOO_SHORT, Ledger
@@ -129,6 +131,7 @@ class Try(Process):
         self.calls = self.store_calls = self.sent = self.heads = self.saves = 0
         self.last_step = ("", False)
         self.has_acted = self.has_published = self.save_has_failed = self.delete_failed = False
+        self.last_look_failed = False
         self.loaded: Checkpoint | None = None
         self.predecessor: Owner | None = None  # whose checkpoint it found
         self.is_loaded_tampered = False
@@ -344,6 +347,7 @@ class World:
             interval=profile.interval,
             clock=lambda: self.scheduler.now,
             sleep=self.scheduler.sleep,
+            wall_clock=lambda: self.scheduler.now,
         )
         client = Client(self, process)
         watch = {"watch": lambda: self._watch(process), "drop_when": lambda error: process.drops}
@@ -366,7 +370,9 @@ class World:
 
     @property
     def checkpoint_key(self) -> str:
-        return checkpoint_key(self.profile.direction, f"oss://{BUCKET}/{KEY}", "dag", "run", "task", -1)
+        direction, task = self.profile.direction, TaskIds("dag", "run", "task", -1)
+        path = str(self.source if direction == "upload" else self.target)
+        return checkpoint_keys(direction, ObjectRef(BUCKET, KEY), path, task=task, byte_range=self.byte_range).present
 
     def interrupt(self) -> None:
         """Let a signal strike the thread that waits: Airflow raises out of its handlers."""
@@ -430,7 +436,8 @@ class World:
                 * (not self.profile.in_airflow)
             )
         if isinstance(error, AlreadyExists):
-            can_tell = self.profile.crc_headers and self.profile.verify
+            # Of no bytes every object holds the same, another's with other headers too.
+            can_tell = self.profile.crc_headers and self.profile.verify and self.profile.size > 0
             # An object that an earlier try made with other headers is not the one that this try was asked for.
             asks_the_same = all(other.options.headers == process.options.headers for other in self.tries)
             is_ours = process.number > 1 and len(stood) == 1 and can_tell and asks_the_same

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ossresume.errors import BadAnswer, NoSuchKey, ObjectChanged, PreconditionFailed, ServiceError
+from airflow_provider_ossresume.errors import (
+    BadAnswer,
+    NoSuchKey,
+    ObjectChanged,
+    ObjectTooLarge,
+    PreconditionFailed,
+    ServiceError,
+)
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.answers import MAX_SKIPPED
@@ -160,6 +167,25 @@ def test_a_copy_whose_source_is_missing_names_the_source(oss: LocalOSS) -> None:
         error = failure(NoSuchKey, call)
         assert error.target == source.uri
         assert f"{error.operation} {source.uri} answered 404" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "attempts"),
+    [
+        ("EntityTooLarge", ObjectTooLarge, 1),
+        ("PreconditionFailed", PreconditionFailed, 1),
+        ("InternalError", ServiceError, 3),
+    ],
+)
+def test_an_error_that_comes_behind_a_200_is_the_error_that_it_says(
+    code: str, kind: type[ServiceError], attempts: int
+) -> None:
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+    with Scripted(an_answer(200, body)) as server:
+        client = server.client(retry=RETRIED)
+        error = failure(kind, lambda: client.copy_object(ObjectRef(BUCKET, "source"), TARGET))
+
+    assert (type(error), error.code, server.connections) == (kind, code, attempts)
 
 
 @pytest.mark.parametrize(("status", "delay", "told"), [(503, "1500", 1.5), (429, "0", 0.0), (503, None, None)])

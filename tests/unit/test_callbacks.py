@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_ossresume.errors import BadAnswer, CallbackFailed, ServiceError
 from airflow_provider_ossresume.local_oss import LocalOSS
-from airflow_provider_ossresume.model.objects import UploadedPart
+from airflow_provider_ossresume.model.objects import Receipt
 from tests.unit.test_client import TARGET, Bytes, Scripted, an_answer, failure
 from tests.world import BUCKET, PART, Transfers, a_client, a_file
 
@@ -150,7 +150,7 @@ def test_a_callback_that_leads_off_this_machine_is_not_made(oss: LocalOSS, url: 
 # --- what is believed -------------------------------------------------------------------------------------------------
 
 ASKED = {"x-oss-callback": "e30="}
-PARTS = [UploadedPart(1, "E", 7, None)]
+PARTS = [Receipt(1, "E", 7, None)]
 
 
 def complete(server: Scripted, **options: Any) -> Any:

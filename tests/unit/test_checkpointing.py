@@ -17,8 +17,8 @@ from airflow_provider_ossresume.transfer.checkpointing import (
     OWNER_CHECK_INTERVAL,
     SHARE_OF_TIME,
     Checkpointer,
-    this_process,
 )
+from airflow_provider_ossresume.transfer.lease import this_process
 
 KEY = "0123456789" * 4
 INTERVAL = 5.0
@@ -210,7 +210,7 @@ def test_a_checkpoint_of_another_transfer_is_logged_and_left(
     store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(store, STATE)
-    checkpointer.is_ours = lambda checkpoint: checkpoint.key == "mine"
+    checkpointer.lease.is_ours = lambda checkpoint: checkpoint.key == "mine"
 
     with caplog.at_level(logging.WARNING):
         assert checkpointer.load() is None
@@ -569,6 +569,30 @@ def test_a_success_that_never_needed_a_checkpoint_deletes_none(store: Store, che
     checkpointer.delete()
 
     assert store.asked == ["load"]
+
+
+@pytest.mark.parametrize(
+    "text", ["garbage", encode(replace(STATE, key="another"))], ids=["garbage", "another object's"]
+)
+def test_what_was_not_read_as_ones_own_is_not_deleted(store: Store, checkpointer: Checkpointer, text: str) -> None:
+    checkpointer.lease.is_ours = lambda checkpoint: checkpoint.key == STATE.key
+    store.texts[KEY] = text
+    checkpointer.load()
+
+    checkpointer.delete()
+
+    assert store.texts == {KEY: text}
+
+
+def test_nothing_is_deleted_unseen(store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture) -> None:
+    checkpointer.save(STATE)
+    put(store, replace(STATE, owner=NEWER))
+    store.failures = 1  # so that nobody can tell whose it is
+
+    checkpointer.delete()
+
+    assert stored(store) == replace(STATE, owner=NEWER)
+    assert "could not be deleted, which harms nothing" in caplog.text
 
 
 def test_a_checkpoint_that_cannot_be_deleted_is_warned_about(

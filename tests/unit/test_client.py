@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from airflow_provider_ossresume.errors import (
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
+    ObjectArchived,
     OSSResumeError,
     PreconditionFailed,
     RequestError,
@@ -50,7 +52,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
-from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.oss.answers import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import (
@@ -181,10 +183,46 @@ def test_deleting_no_objects_asks_nothing(client: OssClient, oss: LocalOSS) -> N
 def test_a_copy_is_another_object_with_the_same_bytes(signing: OssClient, oss: LocalOSS) -> None:
     oss.put(BUCKET, "键 ü/../+%", DATA)
 
-    etag = signing.copy_object(ObjectRef(BUCKET, "键 ü/../+%"), TARGET, headers={"x-oss-forbid-overwrite": "true"})
+    copied = signing.copy_object(ObjectRef(BUCKET, "键 ü/../+%"), TARGET, headers={"x-oss-forbid-overwrite": "true"})
 
     assert oss.object(BUCKET, "key") == DATA
-    assert signing.head_object(TARGET).etag == etag
+    assert (signing.head_object(TARGET).etag, copied.crc64) == (copied.etag, crc64(DATA))
+
+
+def test_a_copy_is_of_the_source_that_was_seen_or_of_none(signing: OssClient, oss: LocalOSS) -> None:
+    source = ObjectRef(BUCKET, "source")
+    oss.put(BUCKET, source.key, DATA)
+    etag = signing.head_object(source).etag
+
+    signing.copy_object(source, TARGET, if_match=etag)
+    oss.put(BUCKET, source.key, b"others")
+    with pytest.raises(PreconditionFailed) as refused:
+        signing.copy_object(source, TARGET, if_match=etag)
+
+    assert refused.value.target == "oss://bucket/source"
+    assert oss.object(BUCKET, "key") == DATA
+
+
+def test_a_weak_etag_of_a_source_is_no_condition(client: OssClient, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "source", DATA)
+    upload_id = client.initiate(TARGET)
+
+    client.copy_object(ObjectRef(BUCKET, "source"), ObjectRef(BUCKET, "copy"), if_match='W/"5D"')
+    client.upload_part_copy(ObjectRef(BUCKET, "source"), TARGET, upload_id, 1, start=0, stop=1, if_match='W/"5D"')
+
+    for request in (*oss.calls("CopyObject"), *oss.calls("UploadPartCopy")):
+        assert "x-oss-copy-source-if-match" not in request.headers
+
+
+def test_a_copy_between_buckets_names_the_one_that_is_missing(client: OssClient, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "source", DATA)
+
+    with pytest.raises(NoSuchBucket) as no_source:
+        client.copy_object(ObjectRef("missing", "source"), TARGET)
+    with pytest.raises(NoSuchBucket) as no_target:
+        client.copy_object(ObjectRef(BUCKET, "source"), ObjectRef("missing", "copy"))
+
+    assert (no_source.value.target, no_target.value.target) == ("oss://missing/source", "oss://missing/copy")
 
 
 def test_a_version_goes_with_the_request(client: OssClient, oss: LocalOSS) -> None:
@@ -197,6 +235,27 @@ def test_a_version_goes_with_the_request(client: OssClient, oss: LocalOSS) -> No
 
     assert [request.query.get("versionId") for request in oss.requests] == ["null", "null", None]
     assert oss.calls("CopyObject")[0].headers["x-oss-copy-source"] == "/bucket/key?versionId=null"
+
+
+def test_reading_a_byte_tells_whether_an_archived_object_can_be_read(client: OssClient, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "key", DATA, x_oss_storage_class="ColdArchive")
+    etag = client.head_object(TARGET).etag
+
+    with pytest.raises(ObjectArchived, match="restore it first"):
+        client.check_readable(TARGET, if_match=etag)
+    oss.restore(BUCKET, "key")
+    client.check_readable(TARGET, if_match=etag)
+
+    assert {request.range for request in oss.calls("GetObject")} == {"bytes=0-0"}
+    assert oss.calls("GetObject")[-1].bytes_sent == 1
+
+
+def test_a_retention_policy_tells_its_days(signing: OssClient, oss: LocalOSS) -> None:
+    assert signing.get_retention_days(BUCKET) == 0
+    oss.retain(BUCKET, days=30)
+    assert signing.get_retention_days(BUCKET) == 30
+    with pytest.raises(NoSuchBucket):
+        signing.get_retention_days("missing")
 
 
 # --- multipart uploads ------------------------------------------------------------------------------------------------
@@ -257,9 +316,13 @@ def test_oss_may_copy_the_bytes_of_parts_itself(signing: OssClient, oss: LocalOS
     etag = signing.head_object(source).etag
     upload_id = signing.initiate(TARGET)
 
-    for number, (start, stop) in enumerate([(0, PART), (PART, len(DATA))], 1):
+    copied = [
         signing.upload_part_copy(source, TARGET, upload_id, number, start=start, stop=stop, if_match=etag)
-    signing.complete(TARGET, upload_id, signing.list_parts(TARGET, upload_id))
+        for number, (start, stop) in enumerate([(0, PART), (PART, len(DATA))], 1)
+    ]
+    listed = signing.list_parts(TARGET, upload_id)
+    assert copied == [replace(part, crc64=None) for part in listed]  # OSS tells it in the listing only
+    signing.complete(TARGET, upload_id, copied)
 
     assert oss.object(BUCKET, "key") == DATA
     with pytest.raises(PreconditionFailed):
@@ -576,7 +639,7 @@ RULES: dict[str, tuple[Callable[[OssClient], object], type[ServiceError], str]] 
         "0026-00000002",
     ),
     "no such part": (
-        lambda client: client.complete(TARGET, client.initiate(TARGET), [UploadedPart(1, "E" * 32, 1, None)]),
+        lambda client: client.complete(TARGET, client.initiate(TARGET), [Receipt(1, "E" * 32, 1, None)]),
         InvalidPart,
         "",
     ),
@@ -1363,7 +1426,7 @@ def test_xml_in_a_namespace_is_understood_and_crcs_may_be_absent() -> None:
     <IsTruncated>false</IsTruncated><Part><PartNumber>1</PartNumber><ETag>"e"</ETag><Size>7</Size></Part>
     </ListPartsResult>"""
     with Scripted(an_answer(200, body)) as server:
-        assert server.client().list_parts(TARGET, "ID") == [UploadedPart(1, "e", 7, None)]
+        assert server.client().list_parts(TARGET, "ID") == [Receipt(1, "e", 7, None)]
 
 
 # Each says that more follows, behind where it has just begun.

@@ -17,7 +17,7 @@ from airflow_provider_ossresume.checkpoints.file import TEMPORARY_FILE, FileChec
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
 from airflow_provider_ossresume.local_oss import LocalOSS
-from airflow_provider_ossresume.transfer.checkpointing import CheckpointStore
+from airflow_provider_ossresume.transfer.lease import CheckpointStore
 from tests.world import BUCKET, PART, Transfers, some_bytes
 
 KEY, OTHER = "a" * 40, "b" * 40
@@ -150,6 +150,16 @@ class TestFile(StoreContract):
 
             assert store._temporary_path(KEY).exists()
         assert store.load(KEY) == TEXT
+
+    def test_a_delete_leaves_what_another_try_is_saving_alone(self, store: FileCheckpointStore, folder: Path) -> None:
+        store.save(KEY, TEXT)
+        temporary = folder / f".{KEY}.new_save"
+        with temporary.open("w") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            store.delete(KEY)
+
+        assert store.load(KEY) is None
+        assert temporary.exists()
 
     def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(
         self, store: FileCheckpointStore, folder: Path, tmp_path: Path

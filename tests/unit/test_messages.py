@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, UploadedPart
+from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, Receipt
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.messages import (
     BucketInfo,
@@ -29,7 +29,7 @@ MOMENT = datetime(2026, 11, 23, 8, 30, 15, tzinfo=timezone.utc)
 
 
 def test_complete_names_the_parts_in_ascending_order_with_quoted_etags() -> None:
-    parts = [UploadedPart(10, "CC", 1, None), UploadedPart(2, "B<&>B", 1, None), UploadedPart(1, "AA", 1, None)]
+    parts = [Receipt(10, "CC", 1, None), Receipt(2, "B<&>B", 1, None), Receipt(1, "AA", 1, None)]
 
     root = ET.fromstring(messages.complete_body(parts))
 
@@ -81,6 +81,8 @@ BUCKET = """<BucketInfo><Bucket><Name>b</Name><Location>oss-cn-hangzhou</Locatio
 <StorageClass>Standard</StorageClass><Owner><DisplayName>me</DisplayName><ID>42</ID></Owner></Bucket></BucketInfo>"""
 BUCKETS = """<ListAllMyBucketsResult><Owner><ID>42</ID><DisplayName>me</DisplayName></Owner>
 <Buckets><Bucket><Name>b</Name></Bucket></Buckets></ListAllMyBucketsResult>"""
+RETENTION = """<WormConfiguration><WormId>1</WormId><State>InProgress</State>
+<RetentionPeriodInDays>365</RetentionPeriodInDays><CreationDate>2026-11-23T08:30:15.000Z</CreationDate></WormConfiguration>"""
 ERROR = """<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>AccessDenied</Code><Message>No &amp; never</Message><RequestId>65A</RequestId>
 <HostId>b.oss-cn-hangzhou.aliyuncs.com</HostId><EC>0003-00000001</EC><RecommendDoc>https://x</RecommendDoc></Error>"""
@@ -93,7 +95,7 @@ ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
     "list parts": (
         PARTS,
         messages.read_parts,
-        PartsPage([UploadedPart(1, "A", 102_400, 2**64 - 1), UploadedPart(5, "B", 1, None)], None),
+        PartsPage([Receipt(1, "A", 102_400, 2**64 - 1), Receipt(5, "B", 1, None)], None),
     ),
     "list uploads": (
         UPLOADS,
@@ -119,6 +121,7 @@ ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
         ),
     ),
     "buckets": (BUCKETS, messages.read_service_info, ServiceInfo("42")),
+    "retention": (RETENTION, messages.read_retention_days, 365),
     "error": (
         ERROR,
         messages.read_error,
@@ -165,7 +168,7 @@ def test_declaration_and_byte_order_mark_do_not_matter(
 
 @each_success
 def test_a_document_of_another_name_is_malformed(xml: str, read: Callable[[bytes], object]) -> None:
-    with pytest.raises(MalformedXML, match=r"expected .*Result|expected BucketInfo"):
+    with pytest.raises(MalformedXML, match=r"expected .*Result|expected BucketInfo|expected Worm"):
         read(b"<Html/>")
     with pytest.raises(MalformedXML):
         read(ERROR.encode())
@@ -337,3 +340,7 @@ def test_the_time_of_an_entry_is_read_or_is_none(text: str, moment: datetime | N
 
 def root_of(xml: str) -> str:
     return ET.fromstring(xml).tag
+
+
+def test_a_retention_policy_that_was_never_locked_protects_nothing() -> None:
+    assert messages.read_retention_days(RETENTION.replace("InProgress", "Expired").encode()) == 0

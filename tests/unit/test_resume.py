@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, DownloadCheckpoint, Owner, Run, UploadCheckpoint
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import Part, PartPlan
 from airflow_provider_ossresume.model.resume import (
     Begin,
@@ -141,14 +141,14 @@ def test_one_version_of_an_object_is_resumed_by_that_version_only() -> None:
 
 def test_a_listed_part_may_be_kept_when_number_size_and_a_crc_fit() -> None:
     plan = PartPlan(25, 10)
-    good = [UploadedPart(3, "E3", 5, 0), UploadedPart(1, "E1", 10, 9)]
+    good = [Receipt(3, "E3", 5, 0), Receipt(1, "E1", 10, 9)]
     bad = [
-        UploadedPart(2, "E2", 9, 9),  # too small
-        UploadedPart(2, "E2", 10, None),  # nothing proves it
-        UploadedPart(3, "E3", 10, 9),  # the last part is shorter
-        UploadedPart(0, "E0", 10, 9),
-        UploadedPart(4, "E4", 10, 9),
-        UploadedPart(10_000, "E9", 5, 9),
+        Receipt(2, "E2", 9, 9),  # too small
+        Receipt(2, "E2", 10, None),  # nothing proves it
+        Receipt(3, "E3", 10, 9),  # the last part is shorter
+        Receipt(0, "E0", 10, 9),
+        Receipt(4, "E4", 10, 9),
+        Receipt(10_000, "E9", 5, 9),
     ]
 
     assert candidate_parts([*bad, *good], plan) == [(Part(3, 20, 25), good[0]), (Part(1, 0, 10), good[1])]
@@ -170,4 +170,4 @@ def test_only_a_crc_proves_the_same_content(meta: ObjectMeta, is_same: bool) -> 
 
 def test_a_crc_of_zero_is_a_crc() -> None:
     assert same_content(ObjectMeta(size=0, etag="E", crc64=0), size=0, crc64=0)
-    assert len(candidate_parts([UploadedPart(1, "E", 10, 0)], PartPlan(25, 10))) == 1
+    assert len(candidate_parts([Receipt(1, "E", 10, 0)], PartPlan(25, 10))) == 1

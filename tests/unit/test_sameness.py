@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import Fault
 from airflow_provider_ossresume.model.md5 import md5_hex
-from airflow_provider_ossresume.model.objects import ObjectRef, UploadedPart
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.model.resume import proven
 from airflow_provider_ossresume.model.sameness import difference
 from tests.world import BUCKET, PART, Transfers, a_file
@@ -187,16 +187,16 @@ MD5 = "5D41402ABC4B2A76B9719D911017C592"
 @pytest.mark.parametrize(
     ("listed", "crc64", "md5", "crc_of_kept"),
     [
-        (UploadedPart(1, MD5, 5, 7), 7, None, 7),
-        (UploadedPart(1, MD5, 5, 7), 8, MD5, None),  # the CRC-64 decides where there is one
-        (UploadedPart(1, MD5, 5, None), 7, MD5.lower(), 7),
-        (UploadedPart(1, MD5, 5, None), 7, "0" * 32, None),
-        (UploadedPart(1, MD5, 5, None), 7, None, None),  # a Python without MD5
-        (UploadedPart(1, "X", 5, None), 7, MD5, None),
+        (Receipt(1, MD5, 5, 7), 7, None, 7),
+        (Receipt(1, MD5, 5, 7), 8, MD5, None),  # the CRC-64 decides where there is one
+        (Receipt(1, MD5, 5, None), 7, MD5.lower(), 7),
+        (Receipt(1, MD5, 5, None), 7, "0" * 32, None),
+        (Receipt(1, MD5, 5, None), 7, None, None),  # a Python without MD5
+        (Receipt(1, "X", 5, None), 7, MD5, None),
     ],
 )
 def test_a_listed_part_is_proven_by_its_crc_or_else_by_its_etag(
-    listed: UploadedPart, crc64: int, md5: str | None, crc_of_kept: int | None
+    listed: Receipt, crc64: int, md5: str | None, crc_of_kept: int | None
 ) -> None:
     kept = proven(listed, crc64=crc64, md5=md5)
 

@@ -961,7 +961,7 @@ def test_an_upload_that_cannot_be_aborted_is_kept_with_its_checkpoint(
     with pytest.raises(AccessDenied):
         transfers.upload(source, drop_when=lambda error: True)
 
-    assert "could not be aborted, so it and its checkpoint are kept" in caplog.text
+    assert "could not be undone, so what it has put and its checkpoint are kept" in caplog.text
     [text] = transfers.store.texts.values()
     assert isinstance(decode(text), UploadCheckpoint)
 

@@ -1,0 +1,258 @@
+"""Which way a copy goes, in which parts, and what OSS cannot copy.
+
+OSS copies within a region by itself: an object by one CopyObject, or its bytes as parts of a multipart upload by
+UploadPartCopy. Anything else streams through the worker, and only when that is asked for.
+
+The limits of CopyObject are those of its documentation since 2025. The 1 GB that older pages name holds only where OSS
+has to write the bytes anew for another storage class or encryption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import Enum
+from typing import Literal
+
+from airflow_provider_ossresume.errors import ConnectionFailed, IntegrityError, NotCopyable, ObjectTooLarge
+from airflow_provider_ossresume.model.copy_options import Properties
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.model.parts import (
+    GIB,
+    MAX_OBJECT_SIZE,
+    MIB,
+    Part,
+    PartPlan,
+    determine_part_size,
+    format_size,
+    plan_parts,
+)
+
+CopyMode = Literal["server", "stream"]
+
+MAX_COPY_BETWEEN_BUCKETS = 5 * GIB  # OSS: CopyObject into another bucket; within one there is no limit
+MAX_CONVERTING_COPY = GIB  # OSS: CopyObject that changes storage class or encryption
+# Within a bucket OSS copies no bytes. Elsewhere it does, and from here on one request would take long: SDK v2's figure.
+DEFAULT_COPY_THRESHOLD = 200 * MIB
+COPY_PART_SIZES = {0: 64 * MIB, 8 * GIB: 128 * MIB, 64 * GIB: 256 * MIB}  # from an object's size on
+ARCHIVED_CLASSES = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})
+
+_STREAM = "set copy_mode='stream' to have the worker read and write it"
+
+
+class Way(Enum):
+    """How the bytes get there."""
+
+    WHOLE = "CopyObject"
+    PARTS = "UploadPartCopy"
+    STREAM = "through the worker"
+
+
+@dataclass(frozen=True)
+class CopyPlan:
+    """A copy as it will be made.
+
+    :ivar source: with the version that is copied, where OSS has named one
+    :ivar meta: what HEAD says of the source; its ETag goes with each request
+    :ivar parts: the parts of PARTS and STREAM; what WHOLE falls back to
+    """
+
+    way: Way
+    source: ObjectRef
+    target: ObjectRef
+    meta: ObjectMeta
+    properties: Properties
+    parts: PartPlan
+    is_itself: bool = False
+
+    @property
+    def asks_for_tags(self) -> bool:
+        """True when the source's tags are to be read. HEAD counts them only for who may read them, so it is no help."""
+        return self.properties.tagging is None and (self.way is not Way.WHOLE or self.is_itself)
+
+    @property
+    def asks_for_acl(self) -> bool:
+        """True when the source's ACL is to be read."""
+        return self.properties.keeps_acl
+
+    @property
+    def asks_for_a_byte(self) -> bool:
+        """True when only reading tells whether an archived source can be read, which is to be known before an upload.
+
+        HEAD does not show a bucket's real-time access of archived objects. CopyObject tells by itself.
+        """
+        is_archived = self.meta.headers.get("x-oss-storage-class") in ARCHIVED_CLASSES
+        return is_archived and self.way is not Way.WHOLE and self.meta.size > 0
+
+    def whole_headers(self, *, acl: str | None = None, tags: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the headers of CopyObject.
+
+        :param acl: the source's, where asked for
+        :param tags: the same
+        """
+        return self.properties.of_one_request(self.meta, acl=acl, tags=(tags or {}) if self.is_itself else None)
+
+    def initiate_headers(self, *, tags: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the headers of InitiateMultipartUpload; ``tags`` are the source's, where asked for."""
+        return self.properties.of_initiate(self.meta, tags=tags)
+
+    def complete_headers(self, *, acl: str | None = None) -> dict[str, str]:
+        """Return the headers of CompleteMultipartUpload; ``acl`` is the source's, where asked for."""
+        return self.properties.of_complete(acl=acl)
+
+    def after(self, error: Exception) -> CopyPlan | None:
+        """Return the plan by which the copy goes on after its CopyObject failed; None when it does not.
+
+        :raises NotCopyable: when it would, and OSS makes no parts of this source
+        """
+        is_slow = isinstance(error, ConnectionFailed) and self.meta.size > DEFAULT_COPY_THRESHOLD
+        if self.way is not Way.WHOLE or not (is_slow or isinstance(error, ObjectTooLarge)):
+            return None
+        _refuse_parts_of_appendable(self.source, self.meta)
+        return replace(self, way=Way.PARTS)
+
+
+def plan_copy(
+    source: ObjectRef,
+    meta: ObjectMeta,
+    target: ObjectRef,
+    properties: Properties,
+    *,
+    mode: CopyMode = "server",
+    source_region: str = "",
+    target_region: str = "",
+    part_size: int | None = None,
+    threshold: int = DEFAULT_COPY_THRESHOLD,
+) -> CopyPlan:
+    """Return how an object is copied, from what HEAD says of it.
+
+    :param source_region: the bucket's, as far as it is known; the same of the target's
+    :param part_size: in place of 64 MiB, from 8 GiB on 128 MiB and from 64 GiB on 256 MiB; streamed parts have an
+        upload's sizes
+    :param threshold: the size above which OSS copies by parts where it has to move bytes
+    :raises NotCopyable: when OSS cannot, or there is nothing to do
+    """
+    is_itself = (source.bucket, source.key) == (target.bucket, target.key) and source.version_id in (None, "null")
+    if is_itself:
+        if properties.changes_nothing:
+            raise NotCopyable(
+                f"{source} is source and target, and nothing of it is to change; name another target, or what is to be "
+                "replaced", reason="itself",
+            )  # fmt: skip
+        properties = properties.onto_itself()
+    _refuse_restoring(source, meta)
+    pinned = replace(source, version_id=source.version_id or meta.version_id)
+    if mode == "stream":
+        way, parts = Way.STREAM, plan_parts(meta.size, part_size=part_size)
+    else:
+        _refuse_for_server(source, meta, target, regions=(source_region, target_region))
+        is_whole = _takes_one_request(source, meta, target, properties, threshold=threshold)
+        way, parts = (Way.WHOLE if is_whole else Way.PARTS), plan_copied_parts(meta.size, part_size=part_size)
+        if way is Way.PARTS:
+            _refuse_parts_of_appendable(source, meta)
+    return CopyPlan(way, pinned, target, meta, properties, parts, is_itself)
+
+
+def plan_copied_parts(size: int, *, part_size: int | None = None) -> PartPlan:
+    """Cut an object into parts that OSS copies; they may be large, as no byte of them passes the worker."""
+    default = max(each for least, each in COPY_PART_SIZES.items() if size >= least)
+    return PartPlan(size, determine_part_size(size, part_size or default))
+
+
+def largest_copy(source: ObjectRef, meta: ObjectMeta, target: ObjectRef, properties: Properties) -> int:
+    """Return how many bytes OSS copies by one CopyObject."""
+    if properties.converts(meta):
+        return MAX_CONVERTING_COPY
+    return MAX_OBJECT_SIZE if source.bucket == target.bucket else MAX_COPY_BETWEEN_BUCKETS
+
+
+def _takes_one_request(
+    source: ObjectRef, meta: ObjectMeta, target: ObjectRef, properties: Properties, *, threshold: int
+) -> bool:
+    largest = largest_copy(source, meta, target, properties)
+    if largest == MAX_OBJECT_SIZE or _is_appendable(meta):
+        return meta.size <= largest
+    return meta.size <= min(threshold, largest)
+
+
+def parts_left(plan: PartPlan, listed: Iterable[Receipt]) -> list[Part]:
+    """Return the parts that are still to be copied, when OSS has those that are listed.
+
+    All parts of one upload are of one ETag of the source, so that a part of the right size holds the right bytes; the
+    CRC-64 of all of them is compared in the end.
+    """
+    there = {(part.number, part.size) for part in listed}
+    return [part for part in plan if (part.number, part.size) not in there]
+
+
+def is_proven(source: ObjectMeta, *, target: ObjectRef, size: int, crc64: int | None) -> bool:
+    """Tell whether a copy's bytes are proven equal; False when OSS has no CRC-64 of one of the two.
+
+    :raises IntegrityError: when they differ
+    """
+    if size != source.size:
+        raise IntegrityError(f"the copy {target} has {size} bytes, its source {source.size}")
+    if crc64 is None or source.crc64 is None:
+        return False
+    if crc64 != source.crc64:
+        raise IntegrityError(f"the copy {target} has the CRC-64 {crc64}, its source {source.crc64}")
+    return True
+
+
+# --- what OSS does not copy -------------------------------------------------------------------------------------------
+
+
+def refuse_retained(target: ObjectRef, there: ObjectMeta, *, days: int) -> None:
+    """Refuse a target that the retention policy of its bucket protects, by OSS's clock.
+
+    :param there: what HEAD says of the object that would be overwritten
+    :param days: for how long the policy protects each object of the bucket
+    :raises NotCopyable: when it does
+    """
+    if there.last_modified and there.answered_at and there.last_modified + timedelta(days=days) > there.answered_at:
+        until = there.last_modified + timedelta(days=days)
+        raise NotCopyable(
+            f"{target} may not be overwritten before {until:%Y-%m-%d %H:%M} UTC: the bucket's retention policy (WORM) "
+            "protects it; choose another key", reason="retained",
+        )  # fmt: skip
+
+
+def _refuse_for_server(source: ObjectRef, meta: ObjectMeta, target: ObjectRef, *, regions: tuple[str, str]) -> None:
+    of_source, of_target = regions
+    if of_source and of_target and of_source != of_target:
+        raise NotCopyable(
+            f"{source} is in {of_source} and {target} in {of_target}; OSS copies within a region only: {_STREAM}",
+            reason="region",
+        )
+    if meta.is_link:
+        raise NotCopyable(
+            f"{source} is a symbolic link, of which OSS would copy the link alone; name the object that it leads to, "
+            f"or {_STREAM}", reason="link",
+        )  # fmt: skip
+    if _is_appendable(meta) and meta.version_id is not None:
+        raise NotCopyable(
+            f"{source} is an appendable object in a bucket with versions, which OSS does not copy; {_STREAM}",
+            reason="appendable",
+        )
+
+
+def _refuse_parts_of_appendable(source: ObjectRef, meta: ObjectMeta) -> None:
+    if _is_appendable(meta):
+        raise NotCopyable(
+            f"{source} is an appendable object of {format_size(meta.size)}; OSS copies none by parts, and by one "
+            f"request no more than {format_size(MAX_COPY_BETWEEN_BUCKETS)}, or {format_size(MAX_CONVERTING_COPY)} into "
+            f"another storage class or encryption; {_STREAM}", reason="appendable",
+        )  # fmt: skip
+
+
+def _refuse_restoring(source: ObjectRef, meta: ObjectMeta) -> None:
+    # OSS, HeadObject: there while the object is being restored and after that, until it is archived again.
+    if 'ongoing-request="true"' in meta.headers.get("x-oss-restore", ""):
+        raise NotCopyable(
+            f"{source} is archived and being restored; run the task again when that is done", reason="restoring"
+        )
+
+
+def _is_appendable(meta: ObjectMeta) -> bool:
+    return meta.headers.get("x-oss-object-type") == "Appendable"

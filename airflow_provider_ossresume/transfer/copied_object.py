@@ -1,0 +1,131 @@
+"""Objects that are copies of objects, as sinks: OSS copies the bytes, or they pass through the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from airflow_provider_ossresume.errors import AlreadyExists, ObjectChanged, PreconditionFailed
+from airflow_provider_ossresume.model.copying import is_proven
+from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.model.parts import Part
+from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload
+from airflow_provider_ossresume.transfer.oss_object import OssObject
+from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
+from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
+
+
+class WholeCopyClient(LooksClient, Protocol):
+    """What a copy by one request needs of OSS; see ``oss.client.OssClient``."""
+
+    def copy_object(
+        self,
+        source: ObjectRef,
+        target: ObjectRef,
+        *,
+        headers: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> CopiedObject: ...
+
+
+class PartCopyClient(MultipartClient, Protocol):
+    """What a copy by parts needs of OSS."""
+
+    def upload_part_copy(
+        self, source: ObjectRef, target: ObjectRef, upload_id: str, number: int, *, start: int, stop: int, if_match: str
+    ) -> Receipt: ...
+
+
+class WholeCopy:
+    """Made by CopyObject; see :class:`~airflow_provider_ossresume.transfer.whole_object.WholeObject`.
+
+    :param there: the object as it may be there already
+    :param meta: what HEAD says of the source
+    :param headers: of the request
+    """
+
+    def __init__(
+        self,
+        oss: WholeCopyClient,
+        target: ObjectRef,
+        *,
+        there: TargetObject,
+        meta: ObjectMeta,
+        headers: Mapping[str, str],
+        verify: bool,
+    ) -> None:
+        self._oss = oss
+        self._target = target
+        self._there = there
+        self._meta = meta
+        self._headers = headers
+        self._verify = verify
+
+    def receipts(self, crew: Crew, source: OssObject) -> dict[int, Receipt]:
+        """There is none before all is there."""
+        return {}
+
+    def put(self, part: Part, source: OssObject, job: Job) -> Receipt:
+        """Have all of the source copied.
+
+        :raises ObjectChanged: when the source has another content by now
+        """
+        try:
+            copied = self._oss.copy_object(source.ref, self._target, headers=self._headers, if_match=source.etag)
+        except PreconditionFailed as error:
+            raise ObjectChanged(f"{source} changed while it was copied: {error}") from error
+        except AlreadyExists as error:
+            self._made = self._there.made_in_spite_of(error, size=part.size, crc64=self._meta.crc64)
+        else:
+            # CopyObject answers with neither size nor headers.
+            self._made = replace(self._oss.head_object(self._target), version_id=copied.version_id)
+        return Receipt(part.number, self._made.etag, part.size, self._made.crc64)
+
+    def record(self, receipt: Receipt) -> None:
+        """All is done."""
+
+    def record_rest(self) -> None:
+        """The same."""
+
+    def publish(self, crew: Crew, source: OssObject, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
+        """Return what is there now.
+
+        :raises IntegrityError: when it is not the source
+        """
+        if self._verify:
+            is_proven(self._meta, target=self._target, size=self._made.size, crc64=self._made.crc64)
+        return self._made, self._made.crc64
+
+
+class PinnedUpload(MultipartUpload):
+    """A multipart upload whose parts are all of one content of an object, as its ETag has told.
+
+    None is read again to be compared: the CRC-64 of the whole has to be the source's.
+    """
+
+    def compared(self, crew: Crew, source: Source, listed: Iterable[Receipt]) -> dict[int, Receipt]:
+        """Return the listed parts that have the right sizes."""
+        return self.trusted(listed)
+
+
+class CopiedUpload(PinnedUpload):
+    """The same, whose bytes OSS copies."""
+
+    _oss: PartCopyClient
+
+    def put(self, part: Part, source: OssObject, job: Job) -> Receipt:  # type: ignore[override]
+        """Have the part's bytes copied.
+
+        :raises ObjectChanged: when the source has another content by now
+        :raises NoSuchUpload: when the upload was completed, aborted or removed
+        """
+        job.stop.check()
+        try:
+            return self._oss.upload_part_copy(
+                source.ref, self._target, self._upload_id, part.number,
+                start=part.start, stop=part.stop, if_match=source.etag,
+            )  # fmt: skip
+        except PreconditionFailed as error:
+            raise ObjectChanged(f"{source} changed while it was copied: {error}") from error

@@ -1,0 +1,183 @@
+"""Copies an object: OSS copies the bytes, or, where it cannot and that is asked for, they pass through the worker.
+
+The source's ETag, and its version where it has one, go with each request, so that a copy is of one content. Its CRC-64
+has to be the source's.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Protocol
+
+from airflow_provider_ossresume.errors import AccessDenied, OSSResumeError
+from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
+from airflow_provider_ossresume.model.copying import CopyPlan, Way, plan_copy, refuse_retained
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.model.parts import PartPlan
+from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, decide_upload
+from airflow_provider_ossresume.transfer.copied_object import (
+    CopiedUpload,
+    PartCopyClient,
+    PinnedUpload,
+    WholeCopy,
+    WholeCopyClient,
+)
+from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.into_oss import IntoOss, IntoOssClient
+from airflow_provider_ossresume.transfer.multipart_upload import MultipartUpload
+from airflow_provider_ossresume.transfer.options import CopyTransferOptions, UploadOptions
+from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
+from airflow_provider_ossresume.transfer.ports import Sink
+from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
+from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
+
+log = logging.getLogger(__name__)
+
+
+class CopySourceClient(LooksClient, ReadClient, Protocol):
+    """What a copy needs of OSS to read; see ``oss.client.OssClient``."""
+
+    def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None: ...
+
+
+class CopyClient(CopySourceClient, IntoOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
+    """What a copy needs of OSS in all; see the same."""
+
+    def get_retention_days(self, bucket: str) -> int: ...
+
+
+class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
+    """One copy of an object to another, by one try.
+
+    Its arguments are those of :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`.
+    """
+
+    direction = "copy"
+    doing = "Copying"
+    _plan: CopyPlan  # both known when the source has been asked
+    _as = UploadOptions()
+    _is_planned = False
+    _falls_back = False  # to parts: OSS has refused the one request, or not ended it
+
+    def copy(self, source: ObjectRef, *, oss: CopySourceClient | None = None) -> TransferResult:
+        """Copy the object and return what was done; the target then holds exactly its bytes.
+
+        :param oss: what reads the source, where that takes another endpoint or other credentials
+        :raises NoSuchKey: when there is no such source
+        :raises NotCopyable: when OSS cannot copy it, before any byte moves; the message says the way out
+        :raises ObjectChanged: when it changes again after a restart, or at all under ``object_changed="fail"``
+        :raises AlreadyExists: under ``if_exists="fail"``
+        :raises IntegrityError: when the copy is not equal to the source
+        :raises RequestError: when OSS cannot be made to copy it
+        """
+        self._source, self._source_oss = source, oss or self._oss
+        return self._run(source.uri)
+
+    def _open(self, crew: Crew, opened: ExitStack) -> OssObject:
+        plan, self._as = crew.call(self._look)
+        self._plan, self._is_planned, meta = plan, True, plan.meta
+        if self._config.verify and meta.crc64 is None:
+            log.warning("OSS has no CRC-64 of %s, so the copy is compared by its size only", self._source)
+        return OssObject(self._source_oss, plan.source, etag=meta.etag, start=0, size=meta.size, total=meta.size)
+
+    def _look(self) -> tuple[CopyPlan, UploadOptions]:
+        """Return how the object is copied, and what the copy has."""
+        options = self._options
+        meta = self._source_oss.head_object(self._source)
+        plan = plan_copy(
+            self._source,
+            meta,
+            self._target,
+            options.properties,
+            mode=options.mode,
+            source_region=options.regions[0],
+            target_region=options.regions[1],
+            part_size=self._config.part_bytes,
+            threshold=options.threshold,
+        )
+        if self._falls_back:
+            plan = replace(plan, way=Way.PARTS)
+        is_compared = options.earlier_try or options.if_exists == "skip_if_same"
+        wants_tags = plan.asks_for_tags or (is_compared and plan.properties.tagging is None)
+        self._tags = self._source_oss.get_object_tagging(plan.source) if wants_tags else None
+        self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None
+        if plan.asks_for_a_byte:
+            self._source_oss.check_readable(plan.source, if_match=meta.etag)
+        if plan.way is not Way.WHOLE:
+            self._check_retention()
+        headers = {**plan.initiate_headers(tags=self._tags), **plan.complete_headers(acl=self._acl)}
+        made_as = UploadOptions(
+            if_exists=options.if_exists,
+            source_changed=options.object_changed,
+            headers=headers,
+            earlier_try=options.earlier_try,
+        )
+        return plan, made_as
+
+    def _check_retention(self) -> None:
+        """:raises NotCopyable: when a retention policy protects what is there, which only Complete would tell"""
+        there = TargetObject(self._oss, self._target, {}).look()
+        if there is None:
+            return
+        try:
+            days = self._oss.get_retention_days(self._target.bucket)
+        except AccessDenied as error:
+            log.info("Whether a retention policy protects %s is not known: %s", self._target, error)
+            return
+        refuse_retained(self._target, there, days=days)
+
+    @property
+    def _made_as(self) -> UploadOptions:
+        return self._as
+
+    def _takes_one_request(self, source: OssObject) -> bool:
+        if self._plan.way is Way.STREAM:
+            return source.size < max(self._config.threshold_bytes, 1)
+        return self._plan.way is Way.WHOLE
+
+    def _parts(self, source: OssObject) -> PartPlan:
+        return self._plan.parts
+
+    def _whole(self, source: OssObject) -> Sink[OssObject]:
+        if self._plan.way is Way.STREAM:
+            headers = {**self._made_as.headers, **self._made_as.guard}
+            return WholeObject(self._oss, self._target, there=self._there, headers=headers, verify=self._config.verify)
+        return WholeCopy(
+            self._oss,
+            self._target,
+            there=self._there,
+            meta=self._plan.meta,
+            headers={**self._plan.whole_headers(acl=self._acl, tags=self._tags), **self._made_as.guard},
+            verify=self._config.verify,
+        )
+
+    @property
+    def _upload_type(self) -> type[MultipartUpload]:
+        return PinnedUpload if self._is_planned and self._plan.way is Way.STREAM else CopiedUpload
+
+    @property
+    def _known_crc64(self) -> int | None:  # type: ignore[override]
+        return self._plan.meta.crc64 if self._is_planned else None
+
+    def _crc64(self, crew: Crew, source: OssObject) -> int | None:
+        return self._plan.meta.crc64
+
+    def _fingerprint(self, source: OssObject) -> str:
+        return source.fingerprint
+
+    def _decision(
+        self, source: OssObject, stored: Checkpoint | None
+    ) -> Begin | Resume[UploadCheckpoint] | Restart[UploadCheckpoint]:
+        decision = decide_upload(stored, target=self._target, size=source.size, options=self._made_as.digest)
+        if isinstance(decision, Resume) and decision.checkpoint.source != source.fingerprint:
+            return Restart(f"{source} has other bytes than when the copy began", decision.checkpoint)
+        return decision
+
+    def _restarts_after(self, error: OSSResumeError) -> bool:
+        if self._is_planned and self._plan.after(error):
+            self._falls_back = True
+            return True
+        return super()._restarts_after(error)

@@ -1,0 +1,202 @@
+"""A multipart upload as a sink. OSS is its ledger: ListParts says which parts there are, and their CRC-64s."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from airflow_provider_ossresume.errors import (
+    AlreadyExists,
+    CredentialsError,
+    IntegrityError,
+    NoSuchUpload,
+    RequestError,
+    ServiceError,
+)
+from airflow_provider_ossresume.model.crc64 import combine_all
+from airflow_provider_ossresume.model.md5 import md5_hex
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.model.parts import Part, PartPlan
+from airflow_provider_ossresume.model.resume import candidate_parts, proven
+from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.local_file import READ_SIZE
+from airflow_provider_ossresume.transfer.part_body import PartBody
+from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
+from airflow_provider_ossresume.transfer.target_object import TargetObject
+
+log = logging.getLogger(__name__)
+
+ABORTS = 3  # OSS: "abort it again" when parts were on their way; the last answer is that there is no such upload
+
+
+class MultipartClient(Protocol):
+    """What is needed of OSS; see ``oss.client.OssClient``."""
+
+    def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str: ...
+    def upload_part(
+        self, target: ObjectRef, upload_id: str, number: int, body: PartBody, *, refuse_damage: bool = False
+    ) -> Receipt: ...
+    def list_parts(self, target: ObjectRef, upload_id: str) -> list[Receipt]: ...
+    def complete(
+        self, target: ObjectRef, upload_id: str, parts: Iterable[Receipt], *, headers: Mapping[str, str] | None = None
+    ) -> ObjectMeta: ...
+    def abort(self, target: ObjectRef, upload_id: str) -> None: ...
+
+
+class MultipartUpload:
+    """One upload ID, and what is known of its parts.
+
+    :param there: the object as it may be there already
+    :param headers: what OSS takes only when the object comes to be
+    :param verify: compare CRC-64s of parts and of the whole; without it no part of an earlier try is kept
+    :param refuses_damage: have OSS refuse a part that is damaged on its way
+    :param crc64: of the whole, where it is known before; else the parts' add up to it
+    """
+
+    def __init__(
+        self,
+        oss: MultipartClient,
+        target: ObjectRef,
+        upload_id: str,
+        plan: PartPlan,
+        *,
+        there: TargetObject,
+        headers: Mapping[str, str],
+        verify: bool,
+        refuses_damage: bool,
+        crc64: int | None = None,
+    ) -> None:
+        self._oss = oss
+        self._target = target
+        self._upload_id = upload_id
+        self._plan = plan
+        self._there = there
+        self._headers = headers
+        self._verify = verify
+        self._refuses_damage = refuses_damage
+        self._crc64 = crc64
+
+    def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Sink`."""
+        listed = crew.call(lambda: self._oss.list_parts(self._target, self._upload_id))
+        return self.compared(crew, source, listed)
+
+    def compared(self, crew: Crew, source: Source, listed: Iterable[Receipt]) -> dict[int, Receipt]:
+        """Return those of the listed parts that hold the source's bytes; each is read once."""
+        if not self._verify:
+            return {}
+        kept: dict[int, Receipt] = {}
+
+        def compare(pair: tuple[Part, Receipt]) -> tuple[Part, Receipt | None]:
+            part, receipt = pair
+            crc = source.crc64(part, crew.stop)
+            is_needed = receipt.crc64 is None
+            md5 = md5_hex(source.read(part, crew.stop, most=READ_SIZE)) if is_needed else None
+            return part, proven(receipt, crc64=crc, md5=md5)
+
+        for part, found in crew.run(compare, candidate_parts(listed, self._plan)):
+            if found:
+                kept[part.number] = found
+            else:
+                log.info("Part %s of %s holds other bytes than the file; it is sent again", part.number, self._target)
+        return kept
+
+    def trusted(self, listed: Iterable[Receipt]) -> dict[int, Receipt]:
+        """Return the listed parts, when the source is known to be the one that all of them were sent of."""
+        if not self._verify:
+            return {}
+        return {part.number: receipt for part, receipt in candidate_parts(listed, self._plan)}
+
+    def put(self, part: Part, source: Source, job: Job) -> Receipt:
+        """Send the part's bytes; see :class:`~airflow_provider_ossresume.transfer.ports.Sink`.
+
+        :raises NoSuchUpload: when the upload was completed, aborted or removed
+        """
+        body = PartBody(source, part, job, verify=self._verify)
+        return self._oss.upload_part(
+            self._target, self._upload_id, part.number, body, refuse_damage=self._refuses_damage
+        )
+
+    def record(self, receipt: Receipt) -> None:
+        """OSS has noted it."""
+
+    def record_rest(self) -> None:
+        """The same."""
+
+    def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
+        """Complete the upload and compare the whole."""
+        source.check_unchanged(crew, self._plan, receipts)
+        parts = [receipts[part.number] for part in self._plan]
+        crc, size = _whole_crc64(parts) if self._crc64 is None else self._crc64, self._plan.object_size
+        lease.check_owner()
+        try:
+            meta = crew.call(lambda: self._complete(parts))
+        except NoSuchUpload as error:
+            meta = self._made_in_spite_of(crew, error, crc)
+        except AlreadyExists as error:
+            meta = self._made_in_spite_of(crew, error, crc)
+            self.drop(crew)  # another try made the object, of an upload of its own
+        if self._verify and meta.crc64 is None:
+            log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
+        elif self._verify and crc is not None and crc != meta.crc64:
+            raise IntegrityError(
+                f"{self._target} has the CRC-64 {meta.crc64}, {size} bytes with {crc} were sent; do not use the "
+                "object, the next try replaces it"
+            )
+        return meta, crc
+
+    def _made_in_spite_of(self, crew: Crew, error: ServiceError, crc: int | None) -> ObjectMeta:
+        size = self._plan.object_size
+        return crew.call(lambda: self._there.made_in_spite_of(error, size=size, crc64=crc))
+
+    def _complete(self, parts: list[Receipt]) -> ObjectMeta:
+        """Return what Complete answers.
+
+        :raises NoSuchUpload: when the upload is over, also when only ListParts can tell so
+        """
+        try:
+            return self._oss.complete(self._target, self._upload_id, parts, headers=self._headers)
+        except RequestError as error:
+            if not _may_be_done(error):
+                raise
+            try:
+                # Not HEAD alone: the same bytes may stand there from before, with this upload still open.
+                self._oss.list_parts(self._target, self._upload_id)
+            except NoSuchUpload:
+                raise
+            except RequestError:
+                error.retryable = True  # nobody can tell now; the next try can
+            raise
+
+    def drop(self, crew: Crew) -> None:
+        """Abort it, if that is possible now; what cannot be aborted is named in the log."""
+        try:
+            crew.call(lambda: self._oss.abort(self._target, self._upload_id))
+        except NoSuchUpload:
+            pass
+        except (RequestError, CredentialsError) as error:
+            log.warning(
+                "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
+                self._upload_id, self._target, error,
+            )  # fmt: skip
+
+    def abort(self, crew: Crew) -> None:
+        """Abort until OSS knows the upload no more: a part that was on its way may have come after the first time.
+
+        :raises RequestError, CredentialsError: when that is not possible now
+        """
+        with suppress(NoSuchUpload):
+            for _ in range(ABORTS):
+                crew.call(lambda: self._oss.abort(self._target, self._upload_id))
+
+
+def _may_be_done(error: RequestError) -> bool:
+    """True when OSS may have done what was asked for: nothing that it said tells that it did not."""
+    return error.retryable or (isinstance(error, ServiceError) and not error.code)
+
+
+def _whole_crc64(parts: list[Receipt]) -> int | None:
+    crcs = [(part.crc64, part.size) for part in parts if part.crc64 is not None]
+    return combine_all(crcs) if len(crcs) == len(parts) else None

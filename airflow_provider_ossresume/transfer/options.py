@@ -1,0 +1,148 @@
+"""What transfers are to do besides moving bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import parse_flag, parse_mode
+from airflow_provider_ossresume.model.checkpoint import options_digest
+from airflow_provider_ossresume.model.copy_options import Properties
+from airflow_provider_ossresume.model.copying import DEFAULT_COPY_THRESHOLD, CopyMode
+from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
+from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.parts import parse_byte_range
+
+IfExists = Literal["overwrite", "skip", "skip_if_same", "fail"]
+OnChange = Literal["restart", "fail"]
+Fingerprint = Literal["content", "stat"]
+
+REQUEST_HEADERS = frozenset({"x-oss-request-payer", "x-oss-traffic-limit"})  # they count for one request each
+COMPLETE_HEADERS = frozenset({"x-oss-object-acl", "x-oss-callback", "x-oss-callback-var"})
+
+
+@dataclass(frozen=True)
+class UploadOptions:
+    """What an upload is to do besides moving bytes.
+
+    :param if_exists: what to do when the object exists: ``overwrite`` it; ``skip`` the upload; ``skip_if_same`` when
+        size and CRC-64 are equal; ``fail``, which OSS itself guards
+    :param source_changed: what to do when the file changes under the upload: ``restart`` once, or ``fail``
+    :param fingerprint: how a part that OSS has is known to hold the file's bytes: by ``content``, for which they are
+        read again; or by ``stat``: inode, size, mtime and ctime of the file are those of when it was sent
+    :param headers: the object's headers and metadata, as OSS takes them
+    :param earlier_try: an earlier try may have finished: an object with these very bytes then counts as this upload's
+    """
+
+    if_exists: IfExists = "overwrite"
+    source_changed: OnChange = "restart"
+    fingerprint: Fingerprint = "content"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    earlier_try: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("if_exists", self.if_exists, get_args(IfExists))
+        check_choice("source_changed", self.source_changed, get_args(OnChange))
+        check_choice("fingerprint", self.fingerprint, get_args(Fingerprint))
+
+    @property
+    def guard(self) -> dict[str, str]:
+        return {FORBID_OVERWRITE: "true"} if self.if_exists == "fail" else {}
+
+    @property
+    def initiate_headers(self) -> dict[str, str]:
+        """What InitiateMultipartUpload fixes for the object."""
+        fixed = {name: value for name, value in self.headers.items() if name.lower() not in COMPLETE_HEADERS}
+        return {**fixed, **self.guard}
+
+    @property
+    def digest(self) -> str:
+        """What stands for ``initiate_headers`` in a checkpoint."""
+        return options_digest(self.initiate_headers)
+
+    @property
+    def complete_headers(self) -> dict[str, str]:
+        """What OSS takes only when the object comes to be."""
+        late = {name: value for name, value in self.headers.items() if name.lower() in COMPLETE_HEADERS}
+        return {**late, **self.guard}
+
+
+@dataclass(frozen=True)
+class CopyTransferOptions:
+    """What a copy is to do besides moving bytes.
+
+    :param properties: what the copy has beside its bytes
+    :param mode: ``server``: OSS copies; ``stream``: the bytes pass through the worker
+    :param if_exists: as for an upload; ``skip_if_same`` compares the source's CRC-64, headers, tags and ACL
+    :param object_changed: what to do when the source changes under the copy: ``restart`` once, or ``fail``
+    :param threshold: bytes above which OSS copies by parts where it has to move them
+    :param regions: of the source's and the target's bucket, as far as they are known, else empty
+    :param earlier_try: an earlier try may have finished: an equal object then counts as this copy's
+    """
+
+    properties: Properties = field(default_factory=Properties)
+    mode: CopyMode = "server"
+    if_exists: IfExists = "overwrite"
+    object_changed: OnChange = "restart"
+    threshold: int = DEFAULT_COPY_THRESHOLD
+    regions: tuple[str, str] = ("", "")
+    earlier_try: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("copy_mode", self.mode, get_args(CopyMode))
+        check_choice("if_exists", self.if_exists, get_args(IfExists))
+        check_choice("object_changed", self.object_changed, get_args(OnChange))
+
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """What a download is to do besides moving bytes.
+
+    :param if_exists: what to do when the file exists: ``overwrite`` it; ``skip`` the download; ``skip_if_same`` when
+        size and CRC-64 are equal; ``fail``
+    :param object_changed: what to do when the object changes under the download: ``restart`` once, or ``fail``
+    :param create_parents: make the file's folder
+    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the process's umask has it by default
+    :param preserve_mtime: give the file the object's Last-Modified as its time of modification
+    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; all of them by default. OSS has a CRC-64
+        of whole objects only, so the file is not compared with one
+    :param earlier_try: an earlier try may have finished: a file with the object's very bytes counts as this download's
+    """
+
+    if_exists: IfExists = "overwrite"
+    object_changed: OnChange = "restart"
+    create_parents: bool = True
+    file_mode: int | str | None = None
+    preserve_mtime: bool = False
+    byte_range: Sequence[int | str] | None = None
+    earlier_try: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("if_exists", self.if_exists, get_args(IfExists))
+        check_choice("object_changed", self.object_changed, get_args(OnChange))
+        for flag in ("create_parents", "preserve_mtime"):
+            object.__setattr__(self, flag, parse_flag(flag, getattr(self, flag)))
+        if self.file_mode == "":
+            object.__setattr__(self, "file_mode", None)
+        if self.file_mode is not None:
+            object.__setattr__(self, "file_mode", parse_mode("file_mode", self.file_mode))
+        if self.slice and self.if_exists == "skip_if_same":
+            raise ArgumentError(
+                "if_exists", self.if_exists, "OSS has no CRC-64 of a byte_range to compare; choose another"
+            )
+
+    @property
+    def slice(self) -> tuple[int, int] | None:
+        return parse_byte_range("byte_range", self.byte_range)
+
+    @property
+    def mode(self) -> int | None:
+        return None if self.file_mode is None else int(self.file_mode)
+
+
+def split_headers(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what goes with every request, and what belongs to the object."""
+    with_requests = {name: value for name, value in headers.items() if name.lower() in REQUEST_HEADERS}
+    return with_requests, {name: value for name, value in headers.items() if name not in with_requests}

@@ -1,0 +1,65 @@
+"""An object that is made by one request, as a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from airflow_provider_ossresume.errors import AlreadyExists
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.model.parts import Part
+from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.part_body import PartBody
+from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
+from airflow_provider_ossresume.transfer.target_object import TargetObject
+
+
+class PutClient(Protocol):
+    """What is needed of OSS; see ``oss.client.OssClient``."""
+
+    def put_object(
+        self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None
+    ) -> ObjectMeta: ...
+
+
+class WholeObject:
+    """Made by PutObject. A request that OSS has taken has published the object; there is nothing to resume.
+
+    :param there: the object as it may be there already
+    :param headers: of the object
+    """
+
+    def __init__(
+        self, oss: PutClient, target: ObjectRef, *, there: TargetObject, headers: Mapping[str, str], verify: bool
+    ) -> None:
+        self._oss = oss
+        self._target = target
+        self._there = there
+        self._headers = headers
+        self._verify = verify
+
+    def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
+        """There is none before all is there."""
+        return {}
+
+    def put(self, part: Part, source: Source, job: Job) -> Receipt:
+        """Send all of the source.
+
+        :raises AlreadyExists: when the object exists, may not be overwritten, and is not what was sent
+        """
+        body = PartBody(source, part, job, verify=self._verify)
+        try:
+            self._meta = self._oss.put_object(self._target, body, headers=self._headers)
+        except AlreadyExists as error:
+            self._meta = self._there.made_in_spite_of(error, size=part.size, crc64=body.crc64())
+        return Receipt(part.number, self._meta.etag, part.size, body.crc64())
+
+    def record(self, receipt: Receipt) -> None:
+        """All is done."""
+
+    def record_rest(self) -> None:
+        """The same."""
+
+    def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
+        """Return what is there now."""
+        return self._meta, receipts[1].crc64

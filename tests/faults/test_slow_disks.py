@@ -1,0 +1,89 @@
+"""A disk that does not come to an end with a flush: who stops the task does not wait for it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
+from airflow_provider_ossresume.errors import StoreUnavailable
+from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint
+from tests.end_to_end.processes import wait_until
+from tests.faults.kills import CONTENT, PARTS, Place
+from tests.faults.nursery import DEADLINE, Child, Nursery
+from tests.faults.odd_mount import serving
+
+KEY = "0123456789" * 4
+
+
+@pytest.mark.parametrize("on_sigterm", ["stop", "raise"])
+def test_sigterm_ends_a_download_while_the_disk_hangs_in_its_flush_and_keeps_all_parts(
+    oss: LocalOSS, tmp_path: Path, nursery: Nursery, on_sigterm: str
+) -> None:
+    place = Place(tmp_path, oss, nursery, "download")
+    with serving(tmp_path / "odd", hangs=True) as (mount, server):
+        child = place.start(file=str(mount / "file"), on_sigterm=on_sigterm)
+        wait_for_a_flush(server)
+
+        child.kill(signal.SIGTERM)
+
+        assert ended(child) == {"stop": "TransferStopped", "raise": "Terminated"}[on_sigterm]
+        [checkpoint] = place.checkpoints()
+        assert isinstance(checkpoint, DownloadCheckpoint)
+        assert [(run.first, run.last) for run in checkpoint.runs] == [(1, PARTS)]
+        assert not (tmp_path / "odd" / "backing" / "file").exists()
+        server.kill()  # else the process would not go away before the flush is answered
+        child.wait()
+
+
+def test_sigterm_ends_an_upload_whose_checkpoint_lies_on_a_disk_that_hangs(
+    oss: LocalOSS, tmp_path: Path, nursery: Nursery
+) -> None:
+    place = Place(tmp_path, oss, nursery, "upload")
+    with serving(tmp_path / "odd", hangs=True) as (mount, server):
+        child = place.start(store=str(mount), on_sigterm="raise")
+        wait_for_a_flush(server)
+
+        child.kill(signal.SIGTERM)
+
+        assert ended(child) == "Terminated"
+        server.kill()
+        child.wait()
+
+
+def test_an_upload_whose_store_hangs_is_done_all_the_same(oss: LocalOSS, tmp_path: Path, nursery: Nursery) -> None:
+    place = Place(tmp_path, oss, nursery, "upload")
+    with serving(tmp_path / "odd", hangs=True) as (mount, server):
+        child = place.start(store=str(mount))
+
+        wait_until(lambda: child.outcome, timeout=DEADLINE, what="the end of the upload")
+
+        assert child.outcome["outcome"] == "transferred"
+        assert oss.object("bucket", "key") == CONTENT
+        server.kill()
+        child.wait()
+
+
+def test_a_store_on_a_disk_that_hangs_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path / "odd", hangs=True) as (mount, _):
+        store = FileCheckpointStore(mount)
+
+        with pytest.raises(StoreUnavailable, match="has not answered within 2 seconds"):
+            store.save(KEY, "text")
+
+        assert store.load(KEY) is None
+
+
+def wait_for_a_flush(server: subprocess.Popen[str]) -> None:
+    assert server.stdout
+    assert server.stdout.readline().strip() == "fsync"
+
+
+def ended(child: Child) -> str:
+    """Return the error that the transfer has ended with, though its process may hang in the flush."""
+    told = wait_until(lambda: child.outcome, timeout=DEADLINE, what="the end of the transfer")
+    return str(told["error"])
