@@ -619,7 +619,7 @@ class _Nowhere:
         """There is nothing to forget."""
 
     def go_on(self) -> None:
-        """There is one byte."""
+        """There is nothing to keep."""
 
     def write(self, data: memoryview) -> None:
         """Nobody wants them."""

@@ -28,7 +28,7 @@ class Sink(Protocol):
         """The bytes come from the first on; what was written before is to be forgotten."""
 
     def go_on(self) -> None:
-        """What follows comes by another attempt."""
+        """The bytes come that follow those which were written until the break."""
 
     def write(self, data: memoryview) -> None:
         """Take the bytes that follow; they are overwritten after the call."""
@@ -121,16 +121,25 @@ class Fetch:
             etag, total = self._found.meta.etag, self._found.meta.size
             if answer.status == 206:
                 start, stop = self._start + self._received, self._start + self._found.size
-                answers.delivery(call, answer, start, stop, etag=etag, total=total)
+                _check_length(call, answer, answers.delivery(call, answer, start, stop, etag=etag, total=total))
                 self._sink.go_on()
                 return self._found
         # From the first byte, also where a peer that ignores ranges sends the object whole.
         found = answers.delivery(
             call, answer, self._start, self._stop, may_end_before=self._may_end_before, etag=etag, total=total
         )
+        _check_length(call, answer, found)
         self._found, self._received = found, 0
         self._sink.open()
         return found
+
+
+def _check_length(call: Call, answer: Answer, found: Delivery) -> None:
+    """:raises RequestError: when the body is not what its Content-Range says"""
+    if answer.status == 206 and answer.length is not None and answer.length != found.size:
+        if answer.length > found.size:
+            raise _more_came(call, found.size)
+        raise call.failed(f"asked for {found.size} bytes, {answer.length} are to come")
 
 
 def _more_came(call: Call, size: int) -> BadAnswer:

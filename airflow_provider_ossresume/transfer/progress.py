@@ -259,7 +259,7 @@ class Meter:
         self._counted = 0
 
     def go_on(self) -> None:
-        """Another attempt goes on where the one before broke."""
+        """An attempt begins where the one before broke."""
         self._moved.append(0)
 
     def add(self, size: int) -> None:

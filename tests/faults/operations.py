@@ -211,6 +211,7 @@ class Fetched:
         self.data = b""
 
     def go_on(self) -> None: ...
+
     def write(self, data: memoryview) -> None:
         self.data += data
 

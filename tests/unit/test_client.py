@@ -1788,7 +1788,9 @@ class Collected:
         self.data = b""
         self.opened += 1
 
-    def go_on(self) -> None: ...
+    def go_on(self) -> None:
+        """What is there stays."""
+
     def write(self, data: memoryview) -> None:
         self.data += data
 

@@ -123,6 +123,7 @@ def test_a_body_read_slowly_by_its_taker_is_no_stall() -> None:
         def open(self) -> None: ...
 
         def go_on(self) -> None: ...
+
         def write(self, data: memoryview) -> None:
             threading.Event().wait(PAUSE)
 

@@ -176,6 +176,7 @@ class Parts:
         self.parts: list[bytes] = []
 
     def go_on(self) -> None: ...
+
     def write(self, data: memoryview) -> None:
         self.parts.append(bytes(data))
 
