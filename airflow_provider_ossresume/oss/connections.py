@@ -195,15 +195,15 @@ class Connections:
         pieces = (head + body,) if isinstance(body, bytes) else chain((head,), body())
         stall = max(self._stall_timeout, self._send_timeout)
         flow = Flow("256 KiB could not be sent", silence=self._send_timeout, stall=stall)
-        is_first = True
+        sent = 0
         for piece in pieces:
             view = memoryview(piece)
             for start in range(0, len(view), SEND_SIZE):
-                if not is_first and wire.is_answered():
+                if sent >= SEND_SIZE and wire.is_answered():
                     return False
                 if not wire.send(view[start : start + SEND_SIZE], flow):
                     return False
-                is_first = False
+                sent += min(SEND_SIZE, len(view) - start)
         return True
 
     def _whole_head(self) -> Limit:

@@ -7,6 +7,7 @@ the connection. Its socket is closed by nobody but the thread that uses it; a st
 from __future__ import annotations
 
 import re
+import select
 import socket
 import ssl
 import threading
@@ -14,8 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-
-from urllib3.util.wait import wait_for_read
 
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.stop import Stop
@@ -55,6 +54,8 @@ class Wire:
         self._timeout = None
         if isinstance(sock, socket.socket):  # else it is TLS within TLS, over the socket that is there
             self._socket = sock
+            self._poll = select.poll()
+            self._poll.register(sock, select.POLLIN)
 
     def begin(self) -> None:
         """Another exchange begins."""
@@ -88,7 +89,11 @@ class Wire:
     @property
     def is_silent(self) -> bool:
         """True while nothing has come that nobody asked for, an end of the connection included."""
-        return self._at == len(self._rest) and not _decrypted(self.sock) and not wait_for_read(self._socket, timeout=0)
+        return not self.has_read and not self._has_come
+
+    @property
+    def _has_come(self) -> bool:
+        return _decrypted(self.sock) or bool(self._poll.poll(0))
 
     def fileno(self) -> int:
         return int(self._socket.fileno()) if self._socket is not None else -1
@@ -115,7 +120,7 @@ class Wire:
 
     def is_answered(self) -> bool:
         """Return whether an answer has begun to come, or the connection has ended, without waiting for it."""
-        if not _decrypted(self.sock) and not wait_for_read(self._socket, timeout=0):
+        if not self._has_come:
             return False
         self._timeout = 0.0
         self.sock.settimeout(0.0)
