@@ -15,8 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
-from urllib3.connection import HTTPConnection
-
 from airflow_provider_ossresume.errors import ArgumentError, CheckpointUnreadable, CredentialsError, OSSResumeError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
@@ -37,6 +35,7 @@ from airflow_provider_ossresume.oss.endpoint import check_region, endpoint_for, 
 from airflow_provider_ossresume.oss.messages import MalformedXML
 from airflow_provider_ossresume.oss.proxies import parse_proxy
 from airflow_provider_ossresume.oss.retry import RetryPolicy
+from airflow_provider_ossresume.oss.wire import Wire
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.properties.test_protocol import READERS
 from tests.unit.test_messages import ANSWERS
@@ -151,6 +150,18 @@ class _Nowhere:
     def write(self, data: memoryview) -> None: ...
 
 
+class _Route:
+    is_forwarded = False
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+
+    def dial(self, stop: object) -> Wire:
+        made = Wire()
+        made.attach(self._wire.connect())
+        return made
+
+
 def _client() -> tuple[OssClient, _Wire]:
     if not _made:
         client = OssClient(
@@ -163,7 +174,7 @@ def _client() -> tuple[OssClient, _Wire]:
         wire = _Wire()
         connections: Any = client._connections
         way = connections._ways["http://127.0.0.1:1"] = connections._way_to("http://127.0.0.1:1")
-        way._pool.ConnectionCls = type("Wired", (HTTPConnection,), {"_new_conn": lambda self: wire.connect()})
+        way.route = _Route(wire)
         _made.append((client, wire))
     return _made[0]
 
