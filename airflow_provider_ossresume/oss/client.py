@@ -19,7 +19,13 @@ from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from airflow_provider_ossresume import __version__
-from airflow_provider_ossresume.errors import ArgumentError, PreconditionFailed, RequestError, ServiceError
+from airflow_provider_ossresume.errors import (
+    ArgumentError,
+    InvalidRange,
+    PreconditionFailed,
+    RequestError,
+    ServiceError,
+)
 from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.model.arguments import Duration
 from airflow_provider_ossresume.model.headers import check_given, check_header
@@ -195,7 +201,7 @@ class OssClient:
 
             try:
                 return self._attempt(call, read, attempts)
-            except PreconditionFailed:
+            except (PreconditionFailed, InvalidRange):  # it is shorter now
                 if fetch.begin_anew():
                     return attempt(attempts)
                 raise

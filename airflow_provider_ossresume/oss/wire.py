@@ -99,10 +99,13 @@ class Wire:
         return int(self._socket.fileno()) if self._socket is not None else -1
 
     def close(self) -> None:
+        is_guarded = self._token.acquire(blocking=False)  # no stop may touch what is another file's number next
         for each in (self.sock, self._socket):
             if each is not None:
                 with suppress(OSError):
                     each.close()
+        if is_guarded:  # another address may be tried
+            self._token.release()
 
     # --- sending ------------------------------------------------------------------------------------------------------
 

@@ -137,6 +137,20 @@ def test_an_object_that_changed_is_begun_again_from_its_first_byte(keeps_conditi
     assert (sink.opened, meta.etag) == (2, "F")
 
 
+def test_so_is_one_that_became_shorter_where_if_match_is_dropped() -> None:
+    class Shrinking(Peer):
+        def _answer(self, said: str | None, etag: str) -> bytes:
+            if said is not None:
+                return an_answer("416 No", b"<Error><Code>InvalidRange</Code></Error>")
+            return an_answer(body=CONTENT[: 100_000 if etag == "F" else None], ETag=f'"{etag}"')
+
+    sink, peer = Collected(), Shrinking(cuts=(400_000, None), etags=("E", "F"), keeps_conditions=False)
+    with RawPeer(peer) as server:
+        a_scripted_client(server.url, retry=RETRIED).get_object(TARGET, sink)
+
+    assert sink.data == CONTENT[:100_000]
+
+
 @pytest.mark.parametrize("keeps_conditions", [True, False], ids=["412", "If-Match dropped"])
 @pytest.mark.parametrize("knows_ranges", [True, False], ids=["ranges", "whole"])
 def test_one_that_changes_again_and_again_is_not(keeps_conditions: bool, knows_ranges: bool) -> None:
