@@ -416,7 +416,8 @@ class OSSResumeHook(BaseHook):
             progress_callback=progress_callback,
             observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
         )
-        result = copier.copy(source, oss=source_client.with_headers(properties.with_requests))
+        reads = source_client.with_headers(properties.with_requests) if source_hook else None
+        result = copier.copy(source, oss=reads)
         report_lineage(self, run.context, result)
         return result
 
