@@ -22,6 +22,7 @@ from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint,
 from airflow_provider_ossresume.model.copy_options import copied_properties
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import MIB
+from tests.unit.relay import Passing, Relay
 from tests.unit.test_copy import CONTENT, DENIED, by_parts
 from tests.world import BUCKET, PART, Transfers, a_client, some_bytes
 
@@ -261,6 +262,24 @@ def test_a_copy_that_began_by_oss_goes_on_through_the_worker(transfers: Transfer
 
     assert copied(transfers) == CONTENT
     assert (result.parts_kept, transfers.part_numbers()) == (3, [4, 5])
+
+
+def with_weak_etags(passing: Passing) -> None:
+    if (etag := passing.answer.get("etag", "")) and not etag.startswith("W/"):
+        passing.answer["etag"] = f"W/{etag}"
+
+
+@pytest.mark.parametrize("mode", ["server", "stream"])
+def test_an_etag_that_a_proxy_made_weak_is_no_condition_and_no_change(transfers: Transfers, mode: str) -> None:
+    breaks_off(transfers)
+
+    with Relay(transfers.oss, answer=with_weak_etags) as relay:
+        transfers.client = a_client(relay)
+        result = transfers.copy("source", **by_parts(mode=mode))
+
+    assert copied(transfers) == CONTENT
+    assert (result.parts_kept, result.parts_sent) == (3, 2)
+    assert [passing.headers for passing in relay.passed if "x-oss-copy-source-if-match" in passing.headers] == []
 
 
 # --- other tries ------------------------------------------------------------------------------------------------------
