@@ -213,9 +213,9 @@ def refuse_unreadable(source: ObjectRef, error: Exception) -> NotCopyable:
     :param error: what OSS has answered to the copy's
     """
     return NotCopyable(
-        f"OSS copies with the credentials of the copy's connection, and they did not do for {source}, which the "
-        f"source's connection has read: grant them what is missing, by a bucket policy of another account, or {_STREAM} "
-        f"({error})", reason="account",
+        f"OSS copies with the credentials of the copy's connection, and they did not do for {source}, which "
+        f"the source's connection has read: grant them what is missing, in another account by a bucket policy, or "
+        f"{_STREAM}; {error}", reason="account",
     )  # fmt: skip
 
 

@@ -246,8 +246,8 @@ def test_the_event_of_a_copy_tells_of_the_object_that_was_made(dag: Any, connect
         bucket_name=BUCKET, outlets=[asset, Alias(f"copies of {dag.dag_id}")], dag=dag,
     )  # fmt: skip
 
-    facts = facts_of(f"copies/{dag.dag_id}")
-    assert events() == {asset.uri: facts, asset_uri(BUCKET, f"copies/{dag.dag_id}"): facts}
+    found, facts = events(), facts_of(f"copies/{dag.dag_id}")
+    assert found == {asset.uri: facts, asset_uri(BUCKET, f"copies/{dag.dag_id}"): facts}
 
 
 def test_what_was_put_into_the_event_before_stays(dag: Any, connected: LocalOSS, events: Any, tmp_path: Path) -> None:

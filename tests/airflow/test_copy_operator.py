@@ -110,9 +110,7 @@ def test_a_retry_copies_only_the_parts_that_are_missing(
 
 
 @pytest.mark.parametrize(("action", "kept"), [("keep", 3), ("abort", 0)])
-def test_on_kill_keeps_what_is_copied_or_drops_it(
-    dag: Any, copy: Any, large: LocalOSS, action: str, kept: int
-) -> None:
+def test_on_kill_keeps_what_is_copied_or_drops_it(dag: Any, copy: Any, large: LocalOSS, action: str, kept: int) -> None:
     running: list[Any] = []
     left: list[tuple[int, int]] = []
     copy(on_kill_action=action, pre_execute=lambda context: running.append(context["ti"].task), **BY_PARTS,

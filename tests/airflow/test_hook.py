@@ -655,7 +655,7 @@ def test_a_bad_argument_is_refused_before_any_byte_moves(
         OSSResumeHook(transfer_config={**CONFIG, **config}).upload_file(**given)
 
     assert error.value.argument == argument
-    assert str(error.value).startswith(f"{of}{argument}={error.value.value!r}: ")
+    assert str(error.value).startswith(f"{argument}={error.value.value!r}: ")
     assert says in str(error.value)
     assert connected.requests == []
 
@@ -691,7 +691,7 @@ def test_a_bad_argument_of_a_download_is_refused_before_any_byte_moves(
         hook.download_file(**given)
 
     assert error.value.argument == argument
-    assert str(error.value).startswith(f"{of}{argument}={error.value.value!r}: ")
+    assert str(error.value).startswith(f"{argument}={error.value.value!r}: ")
     assert says in str(error.value)
     assert connected.requests == []
     assert sorted(os.listdir(tmp_path)) == ["file"]
