@@ -241,7 +241,7 @@ class SourceChanged(TransferError):
 
 
 class ObjectChanged(TransferError):
-    """The object changed while it was downloaded."""
+    """The object changed while it was downloaded or copied."""
 
     retryable = True
 
@@ -249,7 +249,8 @@ class ObjectChanged(TransferError):
 class NotCopyable(TransferError):
     """OSS cannot make this copy by itself, or nothing is to change. No byte was copied; the message says the way out.
 
-    :ivar reason: ``link``, ``appendable``, ``restoring``, ``region``, ``itself`` or ``retained``
+    :ivar reason: ``link``, ``appendable``, ``restoring``, ``region``, ``account``,
+        ``itself`` or ``retained``
     """
 
     reason: str = ""

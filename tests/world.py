@@ -98,8 +98,11 @@ class Transfers:
         return Downloader(self.client, options=DownloadOptions(**options), **tools).download(file)
 
     def copy(self, source: str, key: str = "copy", **options: Any) -> TransferResult:
+        reader = options.pop("reader", None)
+        version_id = options.pop("version_id", None)
         tools = self._tools("copy", key, options)
-        return Copier(self.client, options=CopyTransferOptions(**options), **tools).copy(ObjectRef(BUCKET, source))
+        copier = Copier(self.client, options=CopyTransferOptions(**options), **tools)
+        return copier.copy(ObjectRef(BUCKET, source, version_id=version_id), oss=reader)
 
     def _tools(self, direction: str, key: str, options: dict[str, Any]) -> dict[str, Any]:
         number = options.pop("try_number", None) or next(self._tries)

@@ -392,7 +392,7 @@ class OSSResumeHook(BaseHook):
         The other parameters are those of :meth:`upload_file`.
         """
         reader = source_hook or self
-        source = reader.target(source_key, source_bucket_name, version_id=source_version_id)
+        source = _source_of_copy(reader, source_key, source_bucket_name, version_id=source_version_id)
         target = current_version(self.target(dest_key, dest_bucket_name))
         check_new_key(target.key)
         properties = copied_properties(target.key, copy_options)
@@ -416,7 +416,8 @@ class OSSResumeHook(BaseHook):
             progress_callback=progress_callback,
             observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
         )
-        result = copier.copy(source, oss=source_client.with_headers(properties.with_requests))
+        reads = source_client.with_headers(properties.with_requests) if source_hook else None
+        result = copier.copy(source, oss=reads)
         report_lineage(self, run.context, result)
         return result
 
@@ -670,6 +671,18 @@ class OSSResumeHook(BaseHook):
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's own fields; Airflow 3.2 and later read the provider's metadata instead."""
         return widgets.connection_form_widgets()
+
+
+def _source_of_copy(
+    reader: OSSResumeHook, key: str | ObjectRef, bucket_name: str | None, *, version_id: str | None
+) -> ObjectRef:
+    """Return the object that is copied; what is wrong with its name is said of the source's arguments."""
+    try:
+        return reader.target(key, bucket_name, version_id=version_id)
+    except ArgumentError as error:
+        if error.argument not in ("key", "bucket_name", "version_id"):
+            raise
+        raise ArgumentError(f"source_{error.argument}", error.value, error.reason) from error
 
 
 class _Run:

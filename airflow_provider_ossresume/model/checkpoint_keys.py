@@ -74,5 +74,5 @@ def describe_transfer(
     """
     version = f" version {target.version_id}" if target.version_id is not None else ""
     wanted = f" bytes [{byte_range[0]}, {byte_range[1]})" if byte_range else ""
-    preposition = "to" if direction == "download" else "from"
-    return f"{direction} of {target}{version}{wanted} {preposition} {path} by {by}"
+    of, to = {"download": ("of", "to"), "copy": ("to", "from")}.get(direction, ("of", "from"))
+    return f"{direction} {of} {target}{version}{wanted} {to} {path} by {by}"

@@ -9,7 +9,7 @@ has to write the bytes anew for another storage class or encryption.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
@@ -17,12 +17,11 @@ from typing import Literal
 
 from airflow_provider_ossresume.errors import ConnectionFailed, IntegrityError, NotCopyable, ObjectTooLarge
 from airflow_provider_ossresume.model.copy_options import Properties
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import (
     GIB,
     MAX_OBJECT_SIZE,
     MIB,
-    Part,
     PartPlan,
     determine_part_size,
     format_size,
@@ -176,16 +175,6 @@ def _takes_one_request(
     return meta.size <= min(threshold, largest)
 
 
-def parts_left(plan: PartPlan, listed: Iterable[Receipt]) -> list[Part]:
-    """Return the parts that are still to be copied, when OSS has those that are listed.
-
-    All parts of one upload are of one ETag of the source, so that a part of the right size holds the right bytes; the
-    CRC-64 of all of them is compared in the end.
-    """
-    there = {(part.number, part.size) for part in listed}
-    return [part for part in plan if (part.number, part.size) not in there]
-
-
 def is_proven(source: ObjectMeta, *, target: ObjectRef, size: int, crc64: int | None) -> bool:
     """Tell whether a copy's bytes are proven equal; False when OSS has no CRC-64 of one of the two.
 
@@ -216,6 +205,18 @@ def refuse_retained(target: ObjectRef, there: ObjectMeta, *, days: int) -> None:
             f"{target} may not be overwritten before {until:%Y-%m-%d %H:%M} UTC: the bucket's retention policy (WORM) "
             "protects it; choose another key", reason="retained",
         )  # fmt: skip
+
+
+def refuse_unreadable(source: ObjectRef, error: Exception) -> NotCopyable:
+    """Return the refusal of a source that its own connection has read, and the copy's may not.
+
+    :param error: what OSS has answered to the copy's
+    """
+    return NotCopyable(
+        f"OSS copies with the credentials of the copy's connection, and they did not do for {source}, which "
+        f"the source's connection has read: grant them what is missing, in another account by a bucket policy, or "
+        f"{_STREAM}; {error}", reason="account",
+    )  # fmt: skip
 
 
 def _refuse_for_server(source: ObjectRef, meta: ObjectMeta, target: ObjectRef, *, regions: tuple[str, str]) -> None:

@@ -64,7 +64,7 @@ def decide_upload(
     if not isinstance(checkpoint, UploadCheckpoint) or not is_upload_to(checkpoint, target):
         return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
     if checkpoint.size != size:
-        return Restart(f"the file's size was {checkpoint.size} bytes, is {size}", checkpoint)
+        return Restart(f"the source's size was {checkpoint.size} bytes, is {size}", checkpoint)
     if checkpoint.options != options:
         return Restart(
             "the object's metadata or other options are not those that the upload began with",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from airflow_provider_ossresume.errors import AlreadyExists, ObjectChanged, PreconditionFailed
 from airflow_provider_ossresume.model.copying import is_proven
+from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -15,6 +17,8 @@ from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient
 from airflow_provider_ossresume.transfer.oss_object import OssObject
 from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
 from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
+
+log = logging.getLogger(__name__)
 
 
 class WholeCopyClient(LooksClient, Protocol):
@@ -79,9 +83,20 @@ class WholeCopy:
         except AlreadyExists as error:
             self._made = self._there.made_in_spite_of(error, size=part.size, crc64=self._meta.crc64)
         else:
-            # CopyObject answers with neither size nor headers.
-            self._made = replace(self._oss.head_object(self._target), version_id=copied.version_id)
+            self._made = self._made_by(copied)
         return Receipt(part.number, self._made.etag, part.size, self._made.crc64)
+
+    def _made_by(self, copied: CopiedObject) -> ObjectMeta:
+        """Return what has been made. CopyObject answers with no size, which matters only where no CRC-64 is known."""
+        crc = copied.crc64
+        made = ObjectMeta(self._meta.size, copied.etag, crc, version_id=copied.version_id)
+        if not self._verify or None not in (crc, self._meta.crc64):
+            return made
+        there = self._oss.head_object(self._target)
+        if same_etag(there.etag, copied.etag):
+            return replace(there, version_id=copied.version_id)
+        log.warning("Another writer has replaced %s already, so the copy could not be compared", self._target)
+        return made
 
     def record(self, receipt: Receipt) -> None:
         """All is done."""
@@ -94,6 +109,8 @@ class WholeCopy:
 
         :raises IntegrityError: when it is not the source
         """
+        if self._verify and self._made.crc64 is None:
+            log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
         if self._verify:
             is_proven(self._meta, target=self._target, size=self._made.size, crc64=self._made.crc64)
         return self._made, self._made.crc64

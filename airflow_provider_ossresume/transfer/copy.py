@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
-from airflow_provider_ossresume.errors import AccessDenied, OSSResumeError
+from airflow_provider_ossresume.errors import AccessDenied, NoSuchBucket, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.copying import CopyPlan, Way, plan_copy, refuse_retained
+from airflow_provider_ossresume.model.copying import CopyPlan, Way, plan_copy, refuse_retained, refuse_unreadable
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import PartPlan
 from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, decide_upload
@@ -74,7 +74,12 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         :raises RequestError: when OSS cannot be made to copy it
         """
         self._source, self._source_client = source, oss or self._client
-        return self._run(source.uri)
+        try:
+            return self._run(source.uri)
+        except (AccessDenied, NoSuchBucket, NoSuchKey) as error:
+            if oss is None or error.operation not in ("CopyObject", "UploadPartCopy"):
+                raise
+            raise refuse_unreadable(source, error) from error
 
     def _open(self, crew: Crew, opened: ExitStack) -> OssObject:
         self._source_oss = self._source_client.with_stop(crew)
@@ -101,9 +106,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         )
         if self._falls_back:
             plan = replace(plan, way=Way.PARTS)
-        is_compared = options.earlier_try or options.if_exists == "skip_if_same"
-        wants_tags = plan.asks_for_tags or (is_compared and plan.properties.tagging is None)
-        self._tags = self._source_oss.get_object_tagging(plan.source) if wants_tags else None
+        self._tags = self._tags_of(plan)
         self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None
         if plan.asks_for_a_byte:
             self._source_oss.check_readable(plan.source, if_match=meta.etag)
@@ -117,6 +120,19 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             earlier_try=options.earlier_try,
         )
         return plan, made_as
+
+    def _tags_of(self, plan: CopyPlan) -> dict[str, str] | None:
+        """Return the source's tags, when they are to be written or compared."""
+        is_compared = self._options.earlier_try or self._options.if_exists in ("skip_if_same", "fail")
+        if plan.properties.tagging is not None or not (plan.asks_for_tags or is_compared):
+            return None
+        try:
+            return self._source_oss.get_object_tagging(plan.source)
+        except AccessDenied as error:
+            if plan.asks_for_tags:
+                raise
+            log.info("Whether %s has these tags already is not known: %s", self._target, error)
+            return None
 
     def _check_retention(self) -> None:
         """:raises NotCopyable: when a retention policy protects what is there, which only Complete would tell"""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from airflow_provider_ossresume.errors import InvalidRange, ObjectChanged, PreconditionFailed
 from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.etags import opaque
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import MIB, Part
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -67,7 +68,7 @@ class OssObject:
     @property
     def fingerprint(self) -> str:
         """See :class:`~airflow_provider_ossresume.transfer.ports.Source`."""
-        return f"etag:{self.etag}"
+        return f"etag:{opaque(self.etag)}"
 
     def fetch(self, sink: PartSink) -> None:
         """Bring what the sink misses of its part.

@@ -13,12 +13,13 @@ from pathlib import Path
 from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
 from tests.airflow.runs import run
 from tests.world import BUCKET, a_file
 
 ODD = "a folder/50%?#+=é.bin"  # a key, and a file's name
-TASKS = ("by_hook", "upload", "download", "skips", "denied")
+TASKS = ("by_hook", "copies", "upload", "download", "skips", "denied", "copy")
 
 
 def main(folder: Path) -> None:
@@ -31,6 +32,10 @@ def main(folder: Path) -> None:
             hook.upload_file(source, ODD)
             hook.download_file(f"oss://{BUCKET}/{ODD}", folder / "from hook" / "year=2026" / "é")
 
+        @task
+        def copies() -> None:
+            OSSResumeHook().copy_object(ODD, f"{ODD} copy")
+
         # The first, since in one process the collector still holds what tasks before it have reported.
         first = by_hook()
         upload = OSSResumableUploadOperator(
@@ -41,7 +46,11 @@ def main(folder: Path) -> None:
             task_id="skips", file=str(source), key=f"oss://{BUCKET}/{ODD}", if_exists="skip"
         )
         denied = OSSResumableUploadOperator(task_id="denied", file=str(source), key="denied", bucket_name=BUCKET)
-        first >> upload >> download >> skips >> denied
+        copy = OSSCopyObjectOperator(
+            task_id="copy", source=f"oss://{BUCKET}/{ODD}", target=f"{ODD} copy", bucket_name="{{ params.bucket }}"
+        )
+        first >> upload >> download >> copy >> skips >> denied
+        first >> copies()
     dag.params.update({"folder": str(folder), "bucket": BUCKET})
     done = run(dag)
     states = {task_id: done.instance(task_id)[0] for task_id in TASKS}

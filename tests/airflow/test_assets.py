@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_ossresume._airflow import AIRFLOW_3
 from airflow_provider_ossresume.assets.oss import asset_uri, create_asset
 from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
 from tests.world import BUCKET, PART, a_file, some_bytes
 
@@ -237,6 +238,18 @@ def test_the_event_of_a_download_tells_of_the_object_that_was_fetched(
     assert events() == {asset.uri: facts_of("key")}  # the alias has no asset: no object was made
 
 
+def test_the_event_of_a_copy_tells_of_the_object_that_was_made(dag: Any, connected: LocalOSS, events: Any) -> None:
+    connected.put(BUCKET, "source", some_bytes(PART))
+    asset = Asset(uri=f"oss://{BUCKET}/copies")
+    OSSCopyObjectOperator(
+        task_id="copy", source="source", source_bucket_name=BUCKET, target="copies/{{ dag.dag_id }}",
+        bucket_name=BUCKET, outlets=[asset, Alias(f"copies of {dag.dag_id}")], dag=dag,
+    )  # fmt: skip
+
+    found, facts = events(), facts_of(f"copies/{dag.dag_id}")
+    assert found == {asset.uri: facts, asset_uri(BUCKET, f"copies/{dag.dag_id}"): facts}
+
+
 def test_what_was_put_into_the_event_before_stays(dag: Any, connected: LocalOSS, events: Any, tmp_path: Path) -> None:
     asset = create_asset(bucket=BUCKET, key="key")
 
@@ -321,25 +334,29 @@ def skipped(dag: Any, connected: LocalOSS, tmp_path: Path) -> Callable[..., list
     def add(direction: str = "upload", if_exists: str = "skip", **options: Any) -> list[str]:
         source = a_file(tmp_path, name="file")
         connected.put(BUCKET, "key", source.read_bytes())
-        operator = OSSResumableUploadOperator if direction == "upload" else OSSResumableDownloadOperator
         asset = Asset(uri=f"oss://{BUCKET}/exports")
         outlets = [asset, Alias(f"exports of {dag.dag_id}")]
-        given = {"file": str(source), "key": "key", "bucket_name": BUCKET, "if_exists": if_exists, **options}
-        operator(task_id="transfer", outlets=outlets, dag=dag, **given)
-        return [asset.uri, *([asset_uri(BUCKET, "key")] if direction == "upload" else [])]
+        given = {"bucket_name": BUCKET, "if_exists": if_exists, "outlets": outlets, "dag": dag, **options}
+        if direction == "copy":
+            connected.put(BUCKET, "source", source.read_bytes())
+            OSSCopyObjectOperator(task_id="transfer", source=f"oss://{BUCKET}/source", target="key", **given)
+        else:
+            operator = OSSResumableUploadOperator if direction == "upload" else OSSResumableDownloadOperator
+            operator(task_id="transfer", file=str(source), key="key", **given)
+        return [asset.uri, *([] if direction == "download" else [asset_uri(BUCKET, "key")])]
 
     return add
 
 
 @pytest.mark.parametrize("if_exists", ["skip", "skip_if_same"])
-@pytest.mark.parametrize("direction", ["upload", "download"])
+@pytest.mark.parametrize("direction", ["upload", "download", "copy"])
 def test_a_skipped_transfer_causes_no_event(skipped: Any, events: Any, direction: str, if_exists: str) -> None:
     skipped(direction, if_exists)
 
     assert events() == {}
 
 
-@pytest.mark.parametrize("direction", ["upload", "download"])
+@pytest.mark.parametrize("direction", ["upload", "download", "copy"])
 @pytest.mark.parametrize("flag", [True, "true", "{{ dag_run.conf.get('flag', 'True') }}"])
 def test_a_skipped_transfer_causes_its_events_where_it_is_asked_to(
     skipped: Any, events: Any, direction: str, flag: Any

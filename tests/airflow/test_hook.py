@@ -17,12 +17,15 @@ from airflow_provider_ossresume.errors import (
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
+    NotCopyable,
     OSSResumeError,
     ServiceError,
 )
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.model.parts import MIB
+from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
 from tests.world import BUCKET, PART, a_file, some_bytes
@@ -60,9 +63,13 @@ def test_making_a_hook_looks_nothing_up() -> None:
             task_id="t", key="{{ key }}", file="/no/such/folder/file", oss_conn_id="no_such_connection",
             checkpoint="nonsense", transfer_config={"part_size": "{{ size }}"}, if_exists="{{ x }}",
         ),
+        lambda: OSSCopyObjectOperator(
+            task_id="t", source="{{ key }}", target="", source_conn_id="nor_this_one", oss_conn_id="no_such_connection",
+            copy_mode="{{ mode }}", metadata="{{ m }}", tags="{{ tags }}", expires="{{ x }}", checkpoint="nonsense",
+        ),
         lambda: OSSObjectSensor(task_id="t", bucket_key=["{{ key }}", ""], oss_conn_id="no_such_connection"),
     ],
-    ids=["upload", "download", "sensor"],
+    ids=["upload", "download", "copy", "sensor"],
 )  # fmt: skip
 def test_making_an_operator_looks_nothing_up_and_judges_nothing(make: Callable[[], Any]) -> None:
     assert make().oss_conn_id == "no_such_connection"
@@ -151,9 +158,10 @@ def test_a_name_that_oss_forbids_is_refused_before_anything_is_sent(
     for key, bucket, argument, says in NAMES:
         with pytest.raises(ArgumentError) as error:
             ask(hook, key, bucket)
-        assert (error.value.argument, error.value.retryable) == (argument, False), (key, bucket)
+        of = "source_" if ask is ASKING["copy_object from"] else ""
+        assert (error.value.argument, error.value.retryable) == (of + argument, False), (key, bucket)
         assert says in str(error.value), (key, bucket)
-        assert str(error.value).startswith(f"{argument}={error.value.value!r}: ")
+        assert str(error.value).startswith(f"{of}{argument}={error.value.value!r}: ")
 
     assert connected.requests == []
 
@@ -298,13 +306,72 @@ def test_a_copy_is_equal(hook: OSSResumeHook, connected: LocalOSS) -> None:
     connected.create_bucket("other")
     connected.put(BUCKET, AWKWARD, b"hello", content_type="text/x-special")
 
-    etag = hook.copy_object(AWKWARD, f"oss://other/{AWKWARD}", source_bucket_name=BUCKET)
+    result = hook.copy_object(AWKWARD, f"oss://other/{AWKWARD}", source_bucket_name=BUCKET, checkpoint="memory")
 
     assert connected.object("other", AWKWARD) == b"hello"
     copied = hook.head_object(AWKWARD, "other")
-    assert (copied.etag, copied.content_type) == (etag, "text/x-special")
+    assert (copied.etag, copied.crc64, copied.content_type) == (result.etag, result.crc64, "text/x-special")
+    assert (result.target.uri, result.path) == (f"oss://other/{AWKWARD}", f"oss://{BUCKET}/{AWKWARD}")
     with pytest.raises(NoSuchKey):
         hook.copy_object("gone", "new", source_bucket_name=BUCKET, dest_bucket_name=BUCKET)
+
+
+def test_a_copy_outside_a_task_goes_on_where_the_last_process_ended(
+    hook: OSSResumeHook, connected: LocalOSS, tmp_path: Path
+) -> None:
+    connected.put_zeros(BUCKET, "key", 300 * MIB)
+    folder = tmp_path / "checkpoints"
+    options: Any = {"source_bucket_name": BUCKET, "checkpoint": f"file:{folder}", "storage_class": "IA"}
+    hook = OSSResumeHook(transfer_config={"max_concurrency": 1, "part_retries": 0})
+    connected.fail("UploadPartCopy", nth=4, fault=DOWN)
+    with pytest.raises(ServiceError):
+        hook.copy_object("key", f"oss://{BUCKET}/copy", **options)
+    seen: list[tuple[int, int]] = []
+
+    result = hook.copy_object(
+        "key", f"oss://{BUCKET}/copy", progress_callback=lambda done, total: seen.append((done, total)), **options
+    )
+
+    assert (result.parts_kept, result.parts_sent, result.bytes_moved) == (3, 2, 0)
+    assert (seen[0], seen[-1]) == ((192 * MIB, 300 * MIB), (300 * MIB, 300 * MIB))
+    assert hook.head_object("copy", BUCKET).crc64 == result.crc64
+    assert list(folder.iterdir()) == []
+
+
+def test_a_copy_reads_with_the_hook_that_it_is_given(connected: LocalOSS, connections: Any) -> None:
+    with LocalOSS(access_key_id="another", access_key_secret="another-secret", region="cn-beijing") as elsewhere:
+        connections.add_text("elsewhere", elsewhere.airflow_connection())
+        elsewhere.put(BUCKET, "key", b"hello")
+        options: Any = {"source_hook": OSSResumeHook("elsewhere"), "checkpoint": "memory"}
+
+        with pytest.raises(NotCopyable, match=r"cn-beijing .* cn-hangzhou; .*set copy_mode='stream'"):
+            OSSResumeHook().copy_object(f"oss://{BUCKET}/key", f"oss://{BUCKET}/copy", **options)
+        OSSResumeHook().copy_object(f"oss://{BUCKET}/key", f"oss://{BUCKET}/copy", copy_mode="stream", **options)
+
+    assert connected.object(BUCKET, "copy") == b"hello"
+
+
+def test_what_counts_for_each_request_of_a_copy_goes_with_each(hook: OSSResumeHook, connected: LocalOSS) -> None:
+    connected.put(BUCKET, "key", b"hello")
+
+    hook.copy_object(
+        "key", "copy", source_bucket_name=BUCKET, dest_bucket_name=BUCKET, checkpoint="memory",
+        request_payer="requester", traffic_limit=8388608,
+    )  # fmt: skip
+
+    assert [request.operation for request in connected.requests] == ["HeadObject", "CopyObject"]
+    for request in connected.requests:
+        assert request.headers["x-oss-request-payer"] == "requester"
+
+
+def test_an_object_that_a_listing_returned_may_be_copied_as_it_is(hook: OSSResumeHook, connected: LocalOSS) -> None:
+    key = "oss://looks/like a url"
+    connected.put(BUCKET, key, b"hello")
+    [found] = hook.find_objects(hook.prefix(None, BUCKET))
+
+    hook.copy_object(found, ObjectRef(BUCKET, "copy"), checkpoint="memory")
+
+    assert connected.object(BUCKET, "copy") == b"hello"
 
 
 def test_unfinished_uploads_are_listed_and_aborted(hook: OSSResumeHook, connected: LocalOSS) -> None:

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
 from tests.world import BUCKET, PART, a_file, some_bytes
 
@@ -20,8 +21,8 @@ NONE = {OBJECT: "", UPLOADS: ""}
 PAGE = f"https://oss.console.aliyun.com/bucket/oss-cn-hangzhou/{BUCKET}/object"
 CONFIG = {"part_size": PART, "multipart_threshold": PART, "max_concurrency": 1, "part_retries": 0}
 DENIED = Fault("status", status=403, code="AccessDenied")
-DIRECTIONS = ("upload", "download")
-OF_A_PART = {"upload": "UploadPart", "download": "GetObject"}
+DIRECTIONS = ("upload", "download", "copy")
+OF_A_PART = {"upload": "UploadPart", "download": "GetObject", "copy": "UploadPart"}
 
 
 @pytest.fixture
@@ -32,9 +33,13 @@ def transfer(dag: Any, oss: LocalOSS, tmp_path: Path) -> Callable[..., None]:
         given = {"task_id": "transfer", "key": key, "bucket_name": BUCKET, "transfer_config": CONFIG, **options}
         if direction == "upload":
             OSSResumableUploadOperator(file=str(a_file(tmp_path)), dag=dag, **given)
-        else:
+        elif direction == "download":
             oss.put(BUCKET, key, some_bytes(5 * PART))
             OSSResumableDownloadOperator(file=str(tmp_path / "target"), dag=dag, **given)
+        else:
+            oss.put(BUCKET, "source", some_bytes(5 * PART))
+            target, source = given.pop("key"), f"oss://{BUCKET}/source"
+            OSSCopyObjectOperator(source=source, target=target, copy_mode="stream", dag=dag, **given)
 
     return add
 

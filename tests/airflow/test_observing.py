@@ -19,6 +19,7 @@ from airflow_provider_ossresume.hooks.observing import ENTRY, INTERVAL, Entry, S
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
 from airflow_provider_ossresume.transfer.progress import Snapshot
 from tests.end_to_end.processes import wait_until
@@ -27,8 +28,8 @@ from tests.world import BUCKET, PART, a_file, some_bytes
 CONFIG = {"part_size": PART, "multipart_threshold": PART, "max_concurrency": 1, "part_retries": 0}
 DOWN = Fault("status", status=503, code="ServiceUnavailable")
 SIZE = 5 * PART + 17  # six parts
-DIRECTIONS = ("upload", "download")
-OF_A_PART = {"upload": "UploadPart", "download": "GetObject"}
+DIRECTIONS = ("upload", "download", "copy")
+OF_A_PART = {"upload": "UploadPart", "download": "GetObject", "copy": "UploadPart"}
 RUNNING = Snapshot(
     direction="upload", target=ObjectRef("b", "k"), state="running", beginning="new", total=10, done=1, parts=10,
     parts_done=1, parts_kept=0, parts_sent=1, bytes_moved=1, retries=0, checkpoint_saves=1, rate=1.0, seconds=1.0,
@@ -43,9 +44,13 @@ def transfer(dag: Any, connected: LocalOSS, tmp_path: Path) -> Callable[..., Non
         given = {"task_id": "transfer", "key": "key", "bucket_name": BUCKET, "transfer_config": CONFIG, **options}
         if direction == "upload":
             OSSResumableUploadOperator(file=str(a_file(tmp_path, size=SIZE)), dag=dag, **given)
-        else:
+        elif direction == "download":
             connected.put(BUCKET, "key", some_bytes(SIZE))
             OSSResumableDownloadOperator(file=str(tmp_path / "target"), dag=dag, **given)
+        else:
+            connected.put(BUCKET, "source", some_bytes(SIZE))
+            target, source = given.pop("key"), f"oss://{BUCKET}/source"
+            OSSCopyObjectOperator(source=source, target=target, copy_mode="stream", dag=dag, **given)
 
     return add
 

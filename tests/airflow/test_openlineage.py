@@ -21,6 +21,7 @@ pytest.importorskip("airflow.providers.openlineage", reason="make the environmen
 ROOT = Path(__file__).parents[2]
 ODD = "a folder/50%?#+=é.bin"
 OBJECT = (f"oss://{BUCKET}", ODD)
+COPY = (f"oss://{BUCKET}", f"{ODD} copy")
 SIZE = 5 * PART
 
 
@@ -80,6 +81,8 @@ def events(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Events:
 def test_the_tasks_ended_as_they_should(events: Events) -> None:
     assert events.states == {
         "by_hook": "success",
+        "copies": "success",
+        "copy": "success",
         "upload": "success",
         "download": "success",
         "skips": "success",
@@ -110,7 +113,19 @@ def test_a_failed_transfer_tells_what_it_was_about(events: Events, kind: str) ->
     assert events.datasets("denied", kind) == expected
 
 
-@pytest.mark.parametrize("task_id", ["upload", "download"])
+@pytest.mark.parametrize("kind", ["START", "COMPLETE"])
+def test_a_copy_reads_an_object_and_writes_another(events: Events, kind: str) -> None:
+    assert events.datasets("copy", kind) == ([OBJECT], [COPY])
+
+
+def test_a_copy_by_the_hook_reports_both_objects(events: Events) -> None:
+    inputs, outputs = events.datasets("copies", "COMPLETE")
+
+    assert OBJECT in inputs
+    assert COPY in outputs
+
+
+@pytest.mark.parametrize("task_id", ["upload", "download", "copy"])
 def test_what_was_written_has_its_size(events: Events, task_id: str) -> None:
     [output] = events.of(task_id, "COMPLETE")["outputs"]
     statistics = output["outputFacets"]["outputStatistics"]

@@ -128,6 +128,20 @@ def test_download_twice(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> No
     assert first.xcom("use") == len(some_bytes(MIB))
 
 
+def test_copy(airflow: DagRunner, oss: LocalOSS) -> None:
+    oss.put_zeros(BUCKET, "exports/orders.parquet", 300 * MIB, x_oss_meta_who="me")
+    oss.fail("CompleteMultipartUpload", fault=FORGOTTEN)
+    first, second = (airflow.run("example_copy") for _ in range(2))
+    assert [first.state, second.state] == ["success", "success"]
+    assert first.tries("archive") == {-1: ("success", 2)}
+    report = first.xcom("archive", "report")
+    assert (report["parts_kept"], report["parts_sent"], report["bytes"]) == (5, 0, 0)
+    assert second.xcom("archive", "report")["outcome"] == "skipped"
+    client, made = a_client(oss), ObjectRef(BUCKET, "archive/orders.parquet")
+    assert client.head_object(made).metadata == {"who": "me"}
+    assert client.get_object_tagging(made) == {"archived-by": "example_copy"}
+
+
 def test_sensor_then_download(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "incoming/orders.csv", b"1,2,3")
 

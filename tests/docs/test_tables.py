@@ -49,7 +49,14 @@ def first_codes(page: str, heading: str) -> list[str]:
 
 OF_DAG_AUTHORS = [
     importlib.import_module(f"airflow_provider_ossresume.{name}")
-    for name in ("operators.oss", "operators.objects", "operators.janitor", "sensors.oss", "hooks.oss")
+    for name in (
+        "operators.oss",
+        "operators.copy",
+        "operators.objects",
+        "operators.janitor",
+        "sensors.oss",
+        "hooks.oss",
+    )
 ]
 NOT_TEMPLATED = {"check_fn"}  # a function; every flag is templated
 
@@ -70,6 +77,7 @@ def arguments_of(operator: type) -> dict[str, Any]:
     [
         ("operators.oss", "OSSResumableUploadOperator", "operators.md", "Upload"),
         ("operators.oss", "OSSResumableDownloadOperator", "operators.md", "Download"),
+        ("operators.copy", "OSSCopyObjectOperator", "copy.md", "Copy an object"),
         ("operators.objects", "OSSListOperator", "list-and-delete.md", "List"),
         ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
@@ -94,7 +102,10 @@ def test_every_argument_is_listed_with_its_default(module: str, name: str, page:
 
 def test_every_key_of_the_report_is_listed() -> None:
     result = TransferResult(ObjectRef("b", "k"), "upload", "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
-    assert first_codes("operators.md", "What a task tells") == [*result.report(), "tries"]
+    listed = first_codes("operators.md", "What a task tells")
+    assert [name for name in listed if name != "source"] == [*result.report(), "tries"]
+    copied = dataclasses.replace(result, direction="copy")
+    assert [name for name in listed if name != "file"] == [*copied.report(), "tries"]
 
 
 def test_every_key_of_the_janitors_reports_is_listed() -> None:

@@ -98,6 +98,7 @@ def test_keys_stay_the_same_from_release_to_release() -> None:
             ("download", ObjectRef("bucket", "key", "v1"), (5, 10)),
             "download of oss://bucket/key version v1 bytes [5, 10) to /data/a by dag run task -1",
         ),
+        (("copy", OBJECT, None), "copy to oss://bucket/key from /data/a by dag run task -1"),
     ],
 )
 def test_people_read_what_the_key_stands_for(

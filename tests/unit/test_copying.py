@@ -20,12 +20,11 @@ from airflow_provider_ossresume.model.copying import (
     CopyPlan,
     Way,
     is_proven,
-    parts_left,
     plan_copied_parts,
     plan_copy,
     refuse_retained,
 )
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import GIB, MAX_OBJECT_SIZE, MIB, TIB
 
 SOURCE = ObjectRef("bucket", "key")
@@ -115,13 +114,6 @@ def test_a_part_size_may_be_given() -> None:
     assert plan_copied_parts(GIB, part_size=MIB).part_size == MIB
     with pytest.raises(ArgumentError):
         plan_copied_parts(GIB, part_size=1)
-
-
-def test_a_resumed_copy_copies_what_is_missing_or_of_another_size() -> None:
-    parts = plan_copied_parts(5 * MIB, part_size=MIB)
-    listed = [Receipt(number, "E", size, None) for number, size in ((1, MIB), (3, MIB - 1), (5, MIB), (9, MIB))]
-
-    assert [part.number for part in parts_left(parts, listed)] == [2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,10 @@ def test_an_upload_begins_when_there_is_nothing_of_it(checkpoint: Checkpoint | N
 @pytest.mark.parametrize(
     ("size", "options", "reason"),
     [
-        (26, "digest", "the file's size was 25 bytes, is 26"),
-        (0, "digest", "the file's size was 25 bytes, is 0"),
+        (26, "digest", "the source's size was 25 bytes, is 26"),
+        (0, "digest", "the source's size was 25 bytes, is 0"),
         (25, "other", "metadata or other options"),
-        (26, "other", "the file's size was 25 bytes, is 26"),
+        (26, "other", "the source's size was 25 bytes, is 26"),
     ],
 )
 def test_an_upload_restarts_with_its_reason_and_what_is_to_be_dropped(size: int, options: str, reason: str) -> None:

@@ -113,7 +113,7 @@ def test_a_file_of_another_size_restarts_and_aborts_the_old_upload(
     assert (result.parts_kept, result.parts_sent) == (0, 4)
     assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
     assert not transfers.oss.uploads(BUCKET)
-    assert f"the file's size was {5 * PART} bytes, is {4 * PART}" in caplog.text
+    assert f"the source's size was {5 * PART} bytes, is {4 * PART}" in caplog.text
 
 
 def test_other_metadata_restarts_since_initiate_fixed_it(transfers: Transfers, tmp_path: Path) -> None:
