@@ -149,9 +149,10 @@ IS_GARBLED = Expected(ATTEMPTS, "BadAnswer", True)
 IS_UNTRUSTED = Expected(1, "ConnectionFailed", False)
 UNHARMED = Expected(0)
 
-INITIATE, PART, COMPLETE, ABORT = (
+INITIATE, PART, PART_COPY, COMPLETE, ABORT = (
     "InitiateMultipartUpload",
     "UploadPart",
+    "UploadPartCopy",
     "CompleteMultipartUpload",
     "AbortMultipartUpload",
 )
@@ -160,12 +161,13 @@ Exceptions = dict[tuple[str, bool], Outcome]
 
 
 def work_was_done(attempts: int = ATTEMPTS, *, error: str = "ConnectionFailed") -> Exceptions:
-    """OSS did the work and the answer got lost: each initiate begins an upload that nobody knows. The second Complete
-    finds its upload gone, so HEAD and GetObjectAcl tell that all is there; when no answer to it can be read, ListParts
-    tells first."""
+    """OSS did the work and the answer got lost: each initiate begins an upload that nobody knows, and a part that was
+    to be copied is there. The second Complete finds its upload gone, so HEAD and GetObjectAcl tell that all is there;
+    when no answer to it can be read, ListParts tells first."""
     return {
         (INITIATE, False): Outcome(calls=1, uploads_left=1),
         (INITIATE, True): Outcome(error, True, attempts, next_moves=3, uploads_left=attempts),
+        (PART_COPY, True): Outcome(error, True, attempts + 1, next_moves=1),
         (COMPLETE, False): Outcome(calls=3),
         (COMPLETE, True): Outcome(calls=attempts + 2),
     }
