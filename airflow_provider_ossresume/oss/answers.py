@@ -37,7 +37,8 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.etags import read_etag, same_etag
 from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta, ObjectRef
 from airflow_provider_ossresume.oss import messages
-from airflow_provider_ossresume.oss.connections import Answer
+from airflow_provider_ossresume.oss.answer import Answer
+from airflow_provider_ossresume.oss.deadlines import ExchangeFailed
 from airflow_provider_ossresume.oss.endpoint import Endpoint
 from airflow_provider_ossresume.oss.messages import MalformedXML
 
@@ -96,6 +97,11 @@ class Call:
     def has_callback(self) -> bool:
         """True when OSS is to call an application's server, whose answer then takes the place of OSS's body."""
         return self._header("x-oss-callback") is not None
+
+    @property
+    def takes_long(self) -> bool:
+        """True when OSS may begin its answer before its work is done, and sends blanks until then."""
+        return self.operation in ("CompleteMultipartUpload", "CopyObject", "UploadPartCopy")
 
     def _header(self, wanted: str) -> str | None:
         return next((value for name, value in self.headers.items() if name.lower() == wanted), None)
@@ -334,11 +340,10 @@ def not_what_was_asked_for(call: Call, answer: Answer, pieces: Iterable[bytes]) 
     return call.bad_answer(f"was answered {answer.status}")
 
 
-def connection_failed(call: Call, error: Exception, endpoint: Endpoint) -> ConnectionFailed:
-    """Return the error for an exception of requests or urllib3."""
+def connection_failed(call: Call, error: ExchangeFailed, endpoint: Endpoint) -> ConnectionFailed:
+    """Return the error for a failed exchange."""
     failed = call.failed(reason(error, advice=endpoint.advice()))
-    # A wrong certificate stays wrong; every other failure of a connection may pass.
-    failed.retryable = "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    failed.retryable = not error.is_lasting
     return failed
 
 
@@ -360,7 +365,7 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
         hint=_hint(call, answer, said, code) if is_of_oss else _hint_of_other(answer),
         server_time=date.timestamp() if date else None,
         retry_after=_retry_after(headers),
-        qos_delay=_qos_delay(headers),
+        qos_delay=qos_delay(headers),
     )
 
 
@@ -530,17 +535,19 @@ def _hint_of_redirect(answer: Answer) -> str:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from Retry-After or OSS's own throttling header."""
-    if (delay := _qos_delay(headers)) is not None:
+    if (delay := qos_delay(headers)) is not None:
         return delay
     said = headers.get("retry-after", "")
     if (seconds := _number(said)) is not None:
         return float(seconds)
-    when = messages.read_http_date(said)
-    return max(0.0, when.timestamp() - time.time()) if when else None
+    if (when := messages.read_http_date(said)) is None:
+        return None
+    now = messages.read_http_date(headers.get("date"))  # by the clock that the other one is of
+    return max(0.0, when.timestamp() - (now.timestamp() if now else time.time()))
 
 
-def _qos_delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds, of the milliseconds that OSS tells."""
+def qos_delay(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds by which OSS throttles, of the milliseconds that it tells; None when it does not."""
     delay = _number(headers.get("x-oss-qos-delay-time"))
     return None if delay is None else delay / 1000
 
@@ -567,7 +574,7 @@ _NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
 
 # What OpenSSL says, by its version, when it is answered without TLS, and Python when it is not answered at all.
 _OF_ANOTHER_HOST = ("Hostname mismatch", "IP address mismatch", "doesn't match")
-_NO_TLS = ("WRONG_VERSION_NUMBER", "record layer failure", "handshake operation timed out")
+_NO_TLS = ("WRONG_VERSION_NUMBER", "record layer failure", "no TLS handshake")
 
 
 def reason(error: BaseException, *, advice: str = "check endpoint and region") -> str:
@@ -578,7 +585,9 @@ def reason(error: BaseException, *, advice: str = "check endpoint and region") -
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
-    text = shown(str(chain[-1])) or type(chain[-1]).__name__
+    # What did not come in time says which of it; else the innermost knows most.
+    is_told = isinstance(error, ExchangeFailed) and error.is_timeout
+    text = shown(str(error if is_told else chain[-1])) or type(chain[-1]).__name__
     if any(words in text for words in _NO_TLS):
         return f"{text}; what is there speaks no TLS: begin the endpoint with http://, or correct its port"
     is_proxys = any(isinstance(each, ProxyError) for each in chain)

@@ -18,10 +18,11 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
-from airflow_provider_ossresume.oss import connections
+from airflow_provider_ossresume.oss import answer as wire_answer
 from airflow_provider_ossresume.oss.answers import reason, shown
-from airflow_provider_ossresume.oss.connections import ERRORS, Connections, environment_settings
+from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
+from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.messages import read_http_date
 from airflow_provider_ossresume.oss.proxies import NO_PROXY
 from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
@@ -84,7 +85,7 @@ class Issuer:
             "connect_timeout": connect_timeout,
             "send_timeout": read_timeout,
             "read_timeout": read_timeout,
-            "lines_timeout": longest,
+            "stall_timeout": longest,
         }
         self._longest = longest
         self._settings = environment_settings(origin, proxies=NO_PROXY if direct else proxies, verify_tls=verify_tls)
@@ -119,25 +120,21 @@ class Issuer:
             ):
                 date = read_http_date(answer.fields.get("date"))
                 return Answer(answer.status, self._read(what, answer), date.timestamp() if date else None)
-        except ERRORS as error:
+        except ExchangeFailed as error:
             raise self._unreachable(what, error) from None  # its URL may hold a secret
 
-    def _read(self, what: str, answer: connections.Answer) -> bytes:
-        body, began = bytearray(), time.monotonic()
-        for piece in answer.pieces(MAX_ANSWER):
+    def _read(self, what: str, answer: wire_answer.Answer) -> bytes:
+        body = bytearray()
+        for piece in answer.pieces(MAX_ANSWER, Limit("the answer did not come", total=self._longest)):
             body += piece
             if len(body) > MAX_ANSWER:
                 raise CredentialsUnavailable(f"{what} at {self.origin}: the answer is over {MAX_ANSWER} bytes long")
-            if time.monotonic() - began > self._longest:
-                raise CredentialsUnavailable(
-                    f"{what} at {self.origin}: the answer did not come within {self._longest:g} s"
-                )
         return bytes(body)
 
-    def _unreachable(self, what: str, error: Exception) -> CredentialsError:
-        proxy = self._settings["proxies"].to(self.origin)
+    def _unreachable(self, what: str, error: ExchangeFailed) -> CredentialsError:
+        proxy = self._settings.proxies.to(self.origin)
         said = f"{what} at {self.origin}{f' ({proxy})' if proxy else ''}: {reason(error)}"
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        if error.is_lasting:
             return CredentialsError(said)
         return CredentialsUnavailable(f"{said}; is the service up, and does this worker reach it?")
 

@@ -291,7 +291,7 @@ def _parse(body: bytes) -> ET.Element:
         raise MalformedXML("the XML is larger than any of OSS's")
     parser = ET.XMLParser(target=_Tree(), encoding="utf-8")  # noqa: S314 - see above
     try:
-        parser.feed(body)
+        parser.feed(body.lstrip(b" \t\r\n"))  # which OSS sends before it, while it is at work
         root: ET.Element = parser.close()
     except (ET.ParseError, ValueError) as error:
         raise MalformedXML(str(error)) from error

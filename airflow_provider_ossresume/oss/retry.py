@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import tenacity
 
 from airflow_provider_ossresume.errors import CredentialsError, IntegrityError, RequestError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FIRST_WAIT = 0.2  # seconds; OSS's SDKs begin with this too
 LONGEST_WAIT = 20.0  # seconds; and never wait longer
@@ -23,37 +28,123 @@ class RetryPolicy:
 
     Waits are random between 0 and 0.2 s times 2^n, at most 20 s (full jitter), or as long as OSS asks with Retry-After.
 
-    :ivar attempts: 1 means no retry
-    :ivar total: seconds from the first attempt after which no further one begins
+    :ivar attempts: 1 means no retry. An attempt that brought the request further, as a download that goes on where the
+        one before it broke, makes the next one the first again
+    :ivar total: seconds of waiting and failing after which no further attempt begins; the time in which bytes move does
+        not count. There are always two attempts, unless OSS asks to wait for longer than this
+    :ivar sleep: how it waits; by default until a stop is given, where there is one
+    :ivar clock: seconds that never go back
     """
 
     attempts: int = 8
     total: float = 300.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] | None = None
+    clock: Callable[[], float] = time.monotonic
 
-    def retrying(self) -> tenacity.Retrying:
-        """Return the tenacity loop, for any number of requests and threads; the last error comes out as it is."""
-        return tenacity.Retrying(
+    def retrying(
+        self,
+        *,
+        wait: Callable[[float], None] = time.sleep,
+        before_wait: Callable[[BaseException | None], None] = lambda _: None,
+    ) -> Retrying:
+        """Return the loop, for any number of requests and threads.
+
+        :param wait: how it waits where the policy does not say
+        :param before_wait: is told of each error that is followed by another attempt
+        """
+        return Retrying(self, self.sleep or wait, before_wait)
+
+
+class Attempts:
+    """The attempts at one request, and what they have cost.
+
+    :ivar made: how many there were, this one included
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._spent = 0.0
+        self._quiet_since = clock()
+        self._in_vain = 0  # since the request was last brought further
+        self.made = 0
+
+    @property
+    def failures(self) -> int:
+        """How many attempts have failed since the request was last brought further, this one included."""
+        return max(self._in_vain, 1)
+
+    def begin(self) -> None:
+        self._in_vain += 1
+        self.made += 1
+        self._quiet_since = self._clock()
+
+    def moved(self) -> None:
+        """Bytes have moved: the time until now was work."""
+        self._quiet_since = self._clock()
+
+    def progressed(self) -> None:
+        """What has come so far needs not come again."""
+        self._in_vain = 0
+
+    def failed(self, wait: float) -> float:
+        """Return the seconds that failing has taken, with a wait that is to follow."""
+        self._spent += self._clock() - self._quiet_since + wait
+        self._quiet_since = self._clock()
+        return self._spent
+
+
+class Retrying:
+    """Calls a function until it succeeds or the policy ends it; the last error comes out as it is."""
+
+    def __init__(
+        self, policy: RetryPolicy, sleep: Callable[[float], None], before_wait: Callable[[BaseException | None], None]
+    ) -> None:
+        self._policy = policy
+        self._before_wait = before_wait
+        self._tenacity = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_retryable),
-            stop=tenacity.stop_after_attempt(self.attempts) | tenacity.stop_before_delay(self.total),
+            stop=self._is_over,
             wait=_wait,
-            sleep=self.sleep,
+            sleep=sleep,
             before_sleep=self._log,
             reraise=True,
         )
 
+    def __call__(self, function: Callable[[Attempts], T]) -> T:
+        attempts = Attempts(self._policy.clock)
+        result: T = self._tenacity(partial(_begun, function), attempts)
+        return result
+
+    def _is_over(self, state: tenacity.RetryCallState) -> bool:
+        attempts: Attempts = state.args[0]
+        spent = attempts.failed(state.upcoming_sleep)
+        if attempts.failures >= self._policy.attempts or state.upcoming_sleep > self._policy.total:
+            return True
+        return attempts.made > 1 and spent > self._policy.total
+
     def _log(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        wait = state.next_action.sleep if state.next_action else 0
-        log.warning("Attempt %s of %s failed, again in %.1f s: %s", state.attempt_number, self.attempts, wait, error)
+        error, attempts = _error(state), state.args[0]
+        self._before_wait(error)
+        log.warning(
+            "Attempt %s of %s failed, again in %.1f s: %s",
+            attempts.failures, self._policy.attempts, state.upcoming_sleep, error,
+        )  # fmt: skip
 
 
-_jitter = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+def _begun(function: Callable[[Attempts], T], attempts: Attempts) -> T:
+    attempts.begin()
+    return function(attempts)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    asked = getattr(state.outcome.exception() if state.outcome else None, "retry_after", None)
-    return max(_jitter(state), asked or 0.0)
+    attempts: Attempts = state.args[0]
+    most = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempts.failures - 1, 60))
+    jitter = random.uniform(0.0, most)  # noqa: S311 - no secret
+    return max(jitter, getattr(_error(state), "retry_after", None) or 0.0)
+
+
+def _error(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
 
 
 def _is_retryable(error: BaseException) -> bool:

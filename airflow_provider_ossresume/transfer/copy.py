@@ -29,7 +29,7 @@ from airflow_provider_ossresume.transfer.into_oss import IntoOss, IntoOssClient
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartUpload
 from airflow_provider_ossresume.transfer.options import CopyTransferOptions, UploadOptions
 from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
-from airflow_provider_ossresume.transfer.ports import Sink
+from airflow_provider_ossresume.transfer.ports import Sink, StoppableClient
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
 from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
@@ -37,7 +37,7 @@ from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObj
 log = logging.getLogger(__name__)
 
 
-class CopySourceClient(LooksClient, ReadClient, Protocol):
+class CopySourceClient(LooksClient, ReadClient, StoppableClient, Protocol):
     """What a copy needs of OSS to read; see ``oss.client.OssClient``."""
 
     def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None: ...
@@ -73,7 +73,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         :raises IntegrityError: when the copy is not equal to the source
         :raises RequestError: when OSS cannot be made to copy it
         """
-        self._source, self._source_oss = source, oss or self._oss
+        self._source, self._source_client = source, oss or self._client
         try:
             return self._run(source.uri)
         except (AccessDenied, NoSuchBucket, NoSuchKey) as error:
@@ -82,6 +82,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             raise refuse_unreadable(source, error) from error
 
     def _open(self, crew: Crew, opened: ExitStack) -> OssObject:
+        self._source_oss = self._source_client.with_stop(crew)
         plan, self._as = crew.call(self._look)
         self._plan, self._is_planned, meta = plan, True, plan.meta
         if self._config.verify and meta.crc64 is None:

@@ -225,15 +225,24 @@ class Crew:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _wind_up(self) -> None:
-        """Stop the workers, and wait for them until the grace is over; there is one, however often it is asked."""
+        """Stop the workers, and wait for them until the grace is over; there is one, however often it is asked.
+
+        What waits for an answer gets it, if it comes within the grace. Then all sockets are shut down, and nothing is
+        sent or written any more.
+        """
         self._stop()
         if self._grace_ends is None:
             self._grace_ends = time.monotonic() + GRACE
+        self._join_until(self._grace_ends)
+        self.stop.give()
+        self._join_until(self._grace_ends + GRACE)
+
+    def _join_until(self, end: float) -> None:
         for thread in self._threads:
-            thread.join(max(0.0, self._grace_ends - time.monotonic()))
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _stop(self) -> None:
-        self.stop.give()
+        self.stop.announce()
         self._turns.wake(len(self._threads))
 
 

@@ -41,7 +41,7 @@ from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
 from airflow_provider_ossresume.transfer.part_file import PartFile, remove_part_file
 from airflow_provider_ossresume.transfer.part_names import part_file_path
 from airflow_provider_ossresume.transfer.part_sink import Memory, PartSink
-from airflow_provider_ossresume.transfer.ports import Job, TransferPlan
+from airflow_provider_ossresume.transfer.ports import Job, StoppableClient, TransferPlan
 from airflow_provider_ossresume.transfer.result import Settled, TransferResult
 from airflow_provider_ossresume.transfer.target_file import TargetChanged, check_replaceable, check_target_file
 from airflow_provider_ossresume.transfer.transfer import Prepared, Transfer
@@ -53,7 +53,7 @@ MTIME_STEP = 2.0  # seconds; FAT's
 LOCK_TIMEOUT = 30.0  # seconds; a superseded try lets go of the part file within ten
 
 
-class DownloadClient(ReadClient, Protocol):
+class DownloadClient(ReadClient, StoppableClient, Protocol):
     """What a download needs of OSS; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...

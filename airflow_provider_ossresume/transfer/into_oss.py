@@ -28,7 +28,7 @@ from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, is_u
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload
 from airflow_provider_ossresume.transfer.options import UploadOptions
-from airflow_provider_ossresume.transfer.ports import Sink, Source, TransferPlan
+from airflow_provider_ossresume.transfer.ports import Sink, Source, StoppableClient, TransferPlan
 from airflow_provider_ossresume.transfer.result import Settled
 from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
 from airflow_provider_ossresume.transfer.transfer import Options, Prepared, Transfer
@@ -36,7 +36,7 @@ from airflow_provider_ossresume.transfer.transfer import Options, Prepared, Tran
 log = logging.getLogger(__name__)
 
 
-class IntoOssClient(LooksClient, MultipartClient, Protocol):
+class IntoOssClient(LooksClient, MultipartClient, StoppableClient, Protocol):
     """What is needed of OSS; see ``oss.client.OssClient``."""
 
 
@@ -280,6 +280,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
 
         if not is_named:
             with Crew(workers=1, tick=tick) as crew:
+                self._oss = self._client.with_stop(crew)
                 self._upload_of(ours).drop(crew)
 
     def _is_ours(self, checkpoint: Checkpoint) -> bool:

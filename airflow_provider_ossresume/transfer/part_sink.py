@@ -34,7 +34,7 @@ class Memory:
 
 
 class PartSink:
-    """Where one part of the object goes: its place in the part file; begun anew at each attempt.
+    """Where one part of the object goes: its place in the part file. An attempt begins it anew, or goes on.
 
     :param beginning: bytes of the part that have come already; the attempts bring what is behind them
     :ivar crc64: of what the last attempt wrote, the beginning included
@@ -63,6 +63,11 @@ class PartSink:
         self._offset = self._part.start
         self.crc64 = 0
         self._put(self._beginning)
+
+    def go_on(self) -> None:
+        """Another attempt brings what is behind the bytes that are here."""
+        self._meter.go_on()
+        self._pace = Pace(self._rate, self._stop)
 
     def write(self, data: bytes | memoryview) -> None:
         if self._offset + len(data) > self._part.stop:

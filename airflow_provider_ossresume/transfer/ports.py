@@ -17,6 +17,14 @@ from airflow_provider_ossresume.transfer.stop import Stop
 
 Published = tuple[ObjectMeta, int | None]  # what is there now, and the CRC-64 of its bytes as far as it is known
 AnySource = TypeVar("AnySource", contravariant=True)
+AnyClient = TypeVar("AnyClient", bound="StoppableClient")
+
+
+class StoppableClient(Protocol):
+    """A client whose requests a crew can end; see ``oss.client.OssClient``."""
+
+    def with_stop(self: AnyClient, stop: Crew) -> AnyClient:
+        """Return it with the crew for its stop."""
 
 
 class Source(Protocol):

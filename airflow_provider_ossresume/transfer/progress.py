@@ -258,6 +258,10 @@ class Meter:
         self._attempts += 1
         self._counted = 0
 
+    def go_on(self) -> None:
+        """An attempt begins where the one before broke."""
+        self._moved.append(0)
+
     def add(self, size: int) -> None:
         if size:  # an empty piece, as a body may end with, would count as an attempt made again
             self._counted += size

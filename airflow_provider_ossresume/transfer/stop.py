@@ -20,6 +20,10 @@ class Stop:
         self._given = Event()
         self._guarded: dict[object, Callable[[], None]] = {}  # its methods are atomic
 
+    def announce(self) -> None:
+        """End every wait, and let nothing begin; what is guarded may come to its end until the stop is given."""
+        self._given.set()
+
     def give(self) -> None:
         """End every wait, and shut down everything that is guarded; to give it again does no harm."""
         self._given.set()

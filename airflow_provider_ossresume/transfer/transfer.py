@@ -30,7 +30,7 @@ from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew, Deadline
-from airflow_provider_ossresume.transfer.ports import Job, Published, Sink, Source, TransferPlan
+from airflow_provider_ossresume.transfer.ports import Job, Published, Sink, Source, StoppableClient, TransferPlan
 from airflow_provider_ossresume.transfer.progress import Direction, Observer, Progress, ProgressCallback
 from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 DROP_TIME = 3.0  # seconds; Airflow 3 kills a task that it stops after five
 
-Client = TypeVar("Client")
+Client = TypeVar("Client", bound=StoppableClient)
 Options = TypeVar("Options")
 AnySource = TypeVar("AnySource", bound=Source)
 
@@ -82,7 +82,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         progress_callback: ProgressCallback | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._oss = oss
+        self._client = self._oss = oss  # the latter hears of the present crew's stop
         self._target = target
         self._checkpointer = checkpointer
         self._config = config
@@ -172,6 +172,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
 
     def _attempt(self, *, is_second: bool) -> Settled:
         with ExitStack() as opened, self._crew() as crew:  # its workers end before anything is closed
+            self._oss = self._client.with_stop(crew)
             try:
                 prepared = self._prepare(crew, opened, is_second=is_second)
                 return self._move(crew, prepared) if isinstance(prepared, Prepared) else prepared
@@ -243,6 +244,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         try:
             checkpoint = self._checkpointer.claim()
             with Crew(workers=1, tick=Deadline(DROP_TIME)) as crew:
+                self._oss = self._client.with_stop(crew)
                 self._discard(crew, checkpoint)
             if checkpoint is not None:
                 self._checkpointer.delete()

@@ -118,8 +118,8 @@ def test_the_connections_timeouts_are_defaults_for_those_of_the_transfer_config(
 
 def timeouts_of(hook: OSSResumeHook) -> tuple[float, float, float]:
     client = hook.get_conn()
-    connect, _, read = client._connections._timeouts
-    return connect, read, client._stall_timeout
+    way = client._connections
+    return way._connect_timeout, way._read_timeout, way._stall_timeout
 
 
 def test_a_connection_may_be_a_uri(connections: Connections) -> None:

@@ -185,7 +185,10 @@ def lost_answers(attempts: int) -> Exceptions:
 def cut_bodies(attempts: int) -> Exceptions:
     return {
         **work_was_done(attempts),
-        **{(title, False): Outcome(calls=1, again=CUT) for title in ("GetObject", FIRST, WHOLE)},
+        # An error is one by its status, whatever becomes of its body: the second Complete's is 404.
+        (COMPLETE, True): Outcome(calls=4),
+        # A download goes on behind the last byte that came.
+        **{(title, False): Outcome(calls=1) for title in ("GetObject", FIRST, WHOLE)},
     }
 
 
@@ -198,6 +201,9 @@ DENIED_ABORT = {(ABORT, lasts): Outcome(uploads_left=1) for lasts in (False, Tru
 
 PUT_SIZE, PART_SIZE = OPERATIONS["PutObject"].body_size, OPERATIONS[PART].body_size
 CUT_REQUEST = {(name, False): Outcome(calls=1, again=CUT) for name in SEND_DATA}
+
+# What fails over a connection that had waited, before an answer begins, costs no attempt.
+WAITED = ("GetObject", PART, COMPLETE)
 
 
 def status(status: int, code: str) -> Trouble:
@@ -212,23 +218,36 @@ TROUBLES = (
     Trouble("refused", "connection refused", stopped, ALL, PASSES, BREAKS),
     Trouble(
         "reset-before", "reset before the request's body", served(Fault("refuse")), ALL, PASSES, BREAKS,
-        except_for=LEFT_BEHIND,
+        except_for={**LEFT_BEHIND, **{(title, False): Outcome() for title in WAITED}},
     ),
     Trouble(
         "reset-in-request", "reset in the request's body", served(Fault("reset-request", after_bytes=CUT)),
-        SEND_DATA | SEND_XML, PASSES, BREAKS, except_for=CUT_REQUEST,
+        SEND_DATA | SEND_XML, PASSES, BREAKS,
+        except_for={**CUT_REQUEST, (PART, False): Outcome(again=CUT), (COMPLETE, False): Outcome()},
     ),
     Trouble(
         "stalled-request", "the peer stops reading the request", served(Fault("stall-request", after_bytes=CUT)),
-        SEND_DATA | SEND_XML, PASSES, BREAKS_SLOWLY, is_slow=True, except_for=CUT_REQUEST,
+        SEND_DATA | SEND_XML, PASSES, BREAKS_SLOWLY, is_slow=True,
+        except_for={**CUT_REQUEST, (PART, False): Outcome(again=CUT)},
     ),
     Trouble(
         "answer-lost", "the work is done, the connection ends without an answer", served(Fault("answer-lost")), ALL,
-        SENDS_AGAIN, BREAKS, except_for=lost_answers(ATTEMPTS),
+        SENDS_AGAIN, BREAKS,
+        except_for={
+            **lost_answers(ATTEMPTS),
+            ("GetObject", False): Outcome(),
+            (PART, False): Outcome(again=PART_SIZE),
+            (COMPLETE, False): Outcome(calls=2),
+        },
     ),
     Trouble(
         "silence", "the work is done, no answer comes", served(Fault("stall", after_bytes=-1)), ALL,
-        SENDS_AGAIN, BREAKS_SLOWLY, is_slow=True, except_for=lost_answers(SLOW_ATTEMPTS),
+        SENDS_AGAIN, BREAKS_SLOWLY, is_slow=True,
+        except_for={
+            **lost_answers(SLOW_ATTEMPTS),
+            ("GetObject", False): Outcome(),
+            (PART, False): Outcome(again=PART_SIZE),
+        },
     ),
     Trouble(
         "slow-headers", "the answer's headers come byte by byte", fronted("slow headers"), ALL,

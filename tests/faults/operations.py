@@ -213,6 +213,8 @@ class Fetched:
     def open(self) -> None:
         self.data = b""
 
+    def go_on(self) -> None: ...
+
     def write(self, data: memoryview) -> None:
         self.data += data
 

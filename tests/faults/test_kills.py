@@ -186,7 +186,8 @@ def a_killed_try(place: Place, step: Step) -> Child:
         place.oss.fail_after("GetObject", 0, Fault("bandwidth", bytes_per_second=400_000))
         child = place.start(die_at=step.at)
     elif step.fault:
-        place.oss.fail(step.fault[0], step.fault[1], step.fault[2])
+        # Twice: what fails over a connection that had waited is sent again over another one.
+        place.oss.fail(*step.fault, times=2)
         child = place.start(die_at="first failure")
     else:
         assert step.before

@@ -9,6 +9,7 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
+from airflow_provider_ossresume.oss.stop import Stop
 
 ATTEMPTS = 3  # at a call
 SLOW_ATTEMPTS = 2  # at a call that has to wait for a slow peer
@@ -74,6 +75,7 @@ class Way:
         self.struck: tuple[str, int] = ("", 0)
         self.is_slow = False
         self._operation = ""
+        self._stop: Stop | None = None
         keys.on_attempt = self._count
 
         def client(patience: float, attempts: int) -> OssClient:
@@ -90,6 +92,10 @@ class Way:
 
         self._patient, self._impatient = client(PATIENCE, ATTEMPTS), client(IMPATIENCE, SLOW_ATTEMPTS)
 
+    def with_stop(self, stop: Stop) -> Way:
+        self._stop = stop  # there is one transfer at a time
+        return self
+
     def __getattr__(self, name: str) -> Any:
         operation = OPERATIONS[name]
 
@@ -101,6 +107,8 @@ class Way:
             if is_struck:
                 self.strike()
             client = self._impatient if self.is_slow and operation == self.struck[0] else self._patient
+            if self._stop is not None:
+                client = client.with_stop(self._stop)
             return getattr(client, name)(*args, **kwargs)
 
         return call

@@ -15,8 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
-from urllib3.connection import HTTPConnection
-
 from airflow_provider_ossresume.errors import ArgumentError, CheckpointUnreadable, CredentialsError, OSSResumeError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
@@ -37,6 +35,7 @@ from airflow_provider_ossresume.oss.endpoint import check_region, endpoint_for, 
 from airflow_provider_ossresume.oss.messages import MalformedXML
 from airflow_provider_ossresume.oss.proxies import parse_proxy
 from airflow_provider_ossresume.oss.retry import RetryPolicy
+from airflow_provider_ossresume.oss.wire import Wire
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.properties.test_protocol import READERS
 from tests.unit.test_messages import ANSWERS
@@ -110,7 +109,7 @@ def _object(text: str) -> None:
 
 
 def headers(data: bytes) -> None:
-    client, wire = _client()
+    client, peer = _client()
     calls: tuple[Callable[[], object], ...] = (
         lambda: client.head_object(TARGET),
         lambda: client.get_object(TARGET, _Nowhere(), start=0, stop=10, if_match="E"),
@@ -118,8 +117,8 @@ def headers(data: bytes) -> None:
         lambda: client.delete_object(TARGET),
     )
     for call in calls:
-        wire.answer = data
-        client._clock_offset = 0.0
+        peer.answer = data
+        client._clock.offset = 0.0
         try:
             call()
         except OSSResumeError as error:
@@ -130,27 +129,30 @@ def headers(data: bytes) -> None:
         client.presigned_url("GET", TARGET, expires=60)  # the clock that it was told can still be signed with
 
 
-class _Wire:
+class _Peer:
     """Gives each connection the answer, and its end."""
 
     answer = b""
 
-    def connect(self) -> socket.socket:
+    def dial(self, stop: object) -> Wire:
         ours, theirs = socket.socketpair()
         theirs.sendall(self.answer[:MAX_INPUT])
         theirs.shutdown(socket.SHUT_WR)
         self._theirs = theirs  # open until the next one, so that the request can be sent
-        return ours
+        wire = Wire()
+        wire.attach(ours)
+        return wire
 
 
 class _Nowhere:
     piece_size = 64
 
     def open(self) -> None: ...
+    def go_on(self) -> None: ...
     def write(self, data: memoryview) -> None: ...
 
 
-def _client() -> tuple[OssClient, _Wire]:
+def _client() -> tuple[OssClient, _Peer]:
     if not _made:
         client = OssClient(
             parse_endpoint("http://127.0.0.1:1"),
@@ -159,15 +161,14 @@ def _client() -> tuple[OssClient, _Wire]:
             retry=RetryPolicy(attempts=1),
             proxies={"http": ""},
         )
-        wire = _Wire()
+        peer = _Peer()
         connections: Any = client._connections
-        way = connections._ways["http://127.0.0.1:1"] = connections._way_to("http://127.0.0.1:1")
-        way._pool.ConnectionCls = type("Wired", (HTTPConnection,), {"_new_conn": lambda self: wire.connect()})
-        _made.append((client, wire))
+        connections._way_to("http://127.0.0.1:1").route.dial = peer.dial
+        _made.append((client, peer))
     return _made[0]
 
 
-_made: list[tuple[OssClient, _Wire]] = []
+_made: list[tuple[OssClient, _Peer]] = []
 
 
 # --- connection -------------------------------------------------------------------------------------------------------

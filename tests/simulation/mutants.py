@@ -130,6 +130,9 @@ class _Without:
         self._oss = oss
         self.head_object = oss.head_object
 
+    def with_stop(self, stop):
+        return self
+
     def get_object(self, target, sink, *, if_match=None, **which):
         return self._oss.get_object(target, sink, **which)
 

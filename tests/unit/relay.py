@@ -13,7 +13,10 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 
 @dataclass
 class Passing:
-    """A request and its answer. Headers have lower-case names."""
+    """A request and its answer. Headers have lower-case names.
+
+    :ivar port: from which it was sent
+    """
 
     method: str
     target: str
@@ -21,6 +24,7 @@ class Passing:
     status: int = 0
     answer: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    port: int = 0
 
 
 class Relay:
@@ -45,9 +49,8 @@ class Relay:
             protocol_version = "HTTP/1.1"
 
             def handle_any(self) -> None:
-                passing = Passing(
-                    self.command, self.path, {name.lower(): value for name, value in self.headers.items()}
-                )
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                passing = Passing(self.command, self.path, headers, port=self.client_address[1])
                 body = self.rfile.read(int(passing.headers.get("content-length", 0)))
                 request(passing)
                 there = http.client.HTTPConnection("127.0.0.1", oss.port, timeout=30)

@@ -797,9 +797,7 @@ def test_what_no_attempt_mends_is_tried_once(oss: LocalOSS, client: OssClient, r
     assert len(oss.calls(operation)) == 1
 
 
-def test_each_attempt_sends_the_body_from_its_start_and_fills_the_sink_from_its_start(
-    oss: LocalOSS, client: OssClient
-) -> None:
+def test_each_attempt_sends_the_body_from_its_start_and_a_sink_goes_on(oss: LocalOSS, client: OssClient) -> None:
     oss.fail("PutObject", fault=Fault("reset-request", after_bytes=1000), times=2)
     oss.fail("GetObject", fault=Fault("truncated", after_bytes=1000), times=2)
     body, sink = Bytes(DATA), Collected()
@@ -808,7 +806,7 @@ def test_each_attempt_sends_the_body_from_its_start_and_fills_the_sink_from_its_
     client.get_object(TARGET, sink)
 
     assert sink.data == oss.object(BUCKET, "key") == DATA
-    assert (body.opened, sink.opened) == (3, 3)
+    assert (body.opened, sink.opened) == (3, 1)
 
 
 def test_what_the_source_of_a_body_raises_comes_out_as_it_is(oss: LocalOSS, client: OssClient) -> None:
@@ -841,6 +839,15 @@ def test_oss_is_left_alone_for_as_long_as_it_asks(oss: LocalOSS) -> None:
         ({"x-oss-qos-delay-time": "31500"}, 31.5),
         ({"Retry-After": "31", "x-oss-qos-delay-time": "42000"}, 42.0),
         ({"Retry-After": "in half an hour"}, pytest.approx(1800, abs=300)),
+        # By the clock that says so, not by this machine's.
+        (
+            {"Date": "Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT"},
+            30.0,
+        ),
+        (
+            {"Date": "Thu, 01 Jan 2099 00:00:00 GMT", "Retry-After": "Thu, 01 Jan 2099 00:00:30 GMT"},
+            30.0,
+        ),
         ({"Retry-After": "Thu, 01 Jan 2026 00:00:00 GMT"}, pytest.approx(0.1, abs=0.1)),  # over: the random wait
         ({"Retry-After": "soon"}, pytest.approx(0.1, abs=0.1)),
     ],
@@ -1293,7 +1300,7 @@ def test_a_body_that_falls_silent_is_given_up(oss: LocalOSS) -> None:
     )
 
     assert "GetObject oss://bucket/key: " in str(error)
-    assert "timed out" in str(error)
+    assert "nothing more came within 0.2 s" in str(error)
 
 
 def test_a_peer_that_stops_reading_is_given_up_and_asked_again(oss: LocalOSS) -> None:
@@ -1335,7 +1342,7 @@ def test_headers_that_trickle_are_given_up() -> None:
     with Scripted(slowly) as server:
         error = failure(ConnectionFailed, lambda: server.client(stall_timeout=0.2, read_timeout=30).head_object(TARGET))
 
-    assert "the answer's lines did not come within 0.2 s" in str(error)
+    assert "the answer's head did not come whole within 0.2 s" in str(error)
     assert error.retryable
 
 
@@ -1456,9 +1463,11 @@ def test_a_part_of_another_range_is_never_written(content_range: str | None) -> 
 def test_a_part_of_another_size_than_asked_for_is_an_error(size: int) -> None:
     headers = {"Content-Range": "bytes 10-19/100", "ETag": '"E"'}
     with Scripted(an_answer(206, b"x" * size, **headers)) as server:
-        error = failure(RequestError, lambda: server.client().get_object(TARGET, Collected(), start=10, stop=20))
+        client = server.client(attempts=2)
+        error = failure(RequestError, lambda: client.get_object(TARGET, Collected(), start=10, stop=20))
 
-    assert error.retryable
+    assert error.retryable == (size < 10)
+    assert len(server.heads) == (2 if size < 10 else 1)
 
 
 def test_an_upload_without_an_etag_is_a_bad_answer() -> None:
@@ -1645,7 +1654,6 @@ def test_no_secret_stands_in_any_error_repr_or_log(
     texts = [everything_about(thing) for thing in things]
     texts += [f"{record.name} {record.getMessage()} {record.args}" for record in caplog.records]
     assert len(things) > 20
-    assert any(text.startswith("urllib3") for text in texts)
     for secret in (oss.access_key_secret, TOKEN, "Signature=", "Credential=", "Authorization", signature_of(url)):
         assert [text for text in texts if secret in text] == []
 
@@ -1779,6 +1787,9 @@ class Collected:
     def open(self) -> None:
         self.data = b""
         self.opened += 1
+
+    def go_on(self) -> None:
+        """What is there stays."""
 
     def write(self, data: memoryview) -> None:
         self.data += data

@@ -7,16 +7,18 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_ossresume.oss.connections import Answer, Connections, environment_settings
+from airflow_provider_ossresume.oss.answer import Answer, Head
+from airflow_provider_ossresume.oss.connections import Connections, environment_settings
+from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -75,7 +77,7 @@ def peer(*answers: bytes) -> Iterator[Peer]:
 @contextmanager
 def connections(url: str, **options: Any) -> Iterator[Connections]:
     settings = environment_settings(url, proxies=options.pop("proxies", {"no_proxy": "*"}), verify_tls=True)
-    timeouts = dict.fromkeys(("connect_timeout", "send_timeout", "read_timeout", "lines_timeout"), 10.0)
+    timeouts = dict.fromkeys(("connect_timeout", "send_timeout", "read_timeout", "stall_timeout"), 10.0)
     made = Connections(settings, max_connections=2, **(timeouts | options))
     try:
         yield made
@@ -84,7 +86,7 @@ def connections(url: str, **options: Any) -> Iterator[Connections]:
 
 
 def body_of(answer: Answer) -> bytes:
-    return b"".join(answer.pieces(1024))
+    return b"".join(answer.pieces(1024, Limit("nothing came", silence=10.0)))
 
 
 # --- what is sent -----------------------------------------------------------------------------------------------------
@@ -93,7 +95,7 @@ def body_of(answer: Answer) -> bytes:
 def test_a_request_is_sent_as_it_was_written() -> None:
     headers = {"content-length": "4", "x-a": "杭州"}
     with peer(OK) as server, connections(server.origin) as ours:
-        ours.exchange("PUT", server.origin, "/b/a/../c//d?x=%2F", headers, [b"ab", b"cd"]).close()
+        ours.exchange("PUT", server.origin, "/b/a/../c//d?x=%2F", headers, lambda: [b"ab", b"cd"]).close()
 
     host = server.origin.removeprefix("http://")
     assert server.heads == [
@@ -153,7 +155,7 @@ def test_a_body_that_fails_leaves_no_half_request_for_the_next() -> None:
 
     with peer(OK, OK) as server, connections(server.origin) as ours:
         with pytest.raises(LookupError):
-            ours.exchange("PUT", server.origin, "/", {"content-length": "4"}, failing())
+            ours.exchange("PUT", server.origin, "/", {"content-length": "4"}, failing)
         with ours.exchange("GET", server.origin, "/second", {}) as answer:
             assert body_of(answer) == b"hello"
 
@@ -213,10 +215,10 @@ def test_a_success_that_is_answered_before_the_body_is_sent_is_none(status: byte
     with listener, connections(origin) as ours:
         headers = {"content-length": str(2**26 + 1)}
         if status.startswith(b"2"):
-            with pytest.raises(ConnectionResetError, match="before the whole request was there"):
-                ours.exchange("PUT", origin, "/", headers, pieces())
+            with pytest.raises(ExchangeFailed, match="before the whole request was there"):
+                ours.exchange("PUT", origin, "/", headers, pieces)
         else:
-            with ours.exchange("PUT", origin, "/", headers, pieces()) as answer:
+            with ours.exchange("PUT", origin, "/", headers, pieces) as answer:
                 assert answer.status == 403
 
 
@@ -291,34 +293,69 @@ pieces = st.sampled_from(STATUS_LINES + FIELDS + SIGNS)
 @example(HEADS[1], "GET")
 @example(HEADS[4], "GET")
 @example(BLANKS, "GET")
-def test_a_head_says_what_http_client_reads_in_it(head: bytes, method: str) -> None:
-    """Whatever the head: status, the length of the body and whether the connection stays are those that the standard
-    library reads, and what it refuses is refused.
+def test_a_head_says_what_http_client_reads_in_it_or_is_refused(head: bytes, method: str) -> None:
+    """Status, headers, the length of the body and whether the connection stays are those that the standard library
+    reads; none of its lines is passed over.
     """
+    end = re.search(rb"\n\r?\n", head)
+    assert end
+    head = head[: end.end()]
+    try:
+        ours = Head(head, method)
+    except ExchangeFailed:
+        return
+    theirs, peers = socket.socketpair()
+    with theirs, peers:
+        peers.sendall(head)
+        peers.shutdown(socket.SHUT_WR)
+        read = HTTPResponse(theirs, method=method)
+        read.begin()
+        read.close()
 
-    def read(make: Callable[[socket.socket], HTTPResponse]) -> tuple[object, ...]:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            theirs.sendall(head + b"hello")
-            theirs.shutdown(socket.SHUT_WR)
-            answer = make(ours)
-            try:
-                answer.begin()
-            except HTTPException as error:
-                return (type(error),)
-            with_body = answer.length, answer.chunked, answer.will_close
-            answer.close()
-            return (answer.status, *with_body)
+    assert ours.status == read.status
+    assert (ours.response.length, ours.response.chunked) == (read.length, read.chunked)
+    assert ours.response.will_close == read.will_close
+    assert set(ours.fields) == {name.lower() for name in read.headers}
+    unfolded = re.sub(rb"\r?\n[ \t]", b" ", head)
+    assert len(unfolded.strip().splitlines()) - 1 == len(read.headers)
 
-    theirs = read(lambda sock: HTTPResponse(sock, method=method))
 
-    assert read(lambda sock: Answer(sock, method, 10.0, lambda **_: None)) == theirs
+PLAIN_HEADS = [HEADS[0], HEADS[1], HEADS[2], HEADS[3], HEADS[5], HEADS[6], HEADS[7], HEADS[10]]
+BROKEN_HEADS = {
+    "a line without a colon": HEADS[11],
+    "a blank before the colon": HEADS[12],
+    "no name": b"HTTP/1.1 200 OK\r\n: a\r\nContent-Length: 5\r\n\r\n",
+    "no status line": HEADS[14],
+    "a line end within a line": b"HTTP/1.1 200 OK\r\nX-A: a\rContent-Length: 7\r\n\r\n",
+    "a NUL": b"HTTP/1.1 200 OK\r\nX-A: a\0\r\n\r\n",
+    "a continuation of the status line": b"HTTP/1.1 200 OK\r\n b\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("head", PLAIN_HEADS)
+def test_a_plain_head_is_taken(head: bytes) -> None:
+    assert Head(head, "GET").status in (200, 204, 404)
+
+
+@pytest.mark.parametrize("head", BROKEN_HEADS.values(), ids=BROKEN_HEADS)
+def test_a_head_with_a_broken_line_is_a_failed_exchange(head: bytes) -> None:
+    with pytest.raises(ExchangeFailed):
+        Head(head, "GET")
+
+
+def test_a_head_of_more_lines_than_http_client_takes_is_read_whole() -> None:
+    lines = [b"x-oss-meta-%d: %d" % (number, number) for number in range(400)]
+    head = Head(b"\r\n".join([b"HTTP/1.1 200 OK", *lines, b"Content-Length: 5", b"Connection: close", b"", b""]), "GET")
+
+    assert head.fields["x-oss-meta-399"] == "399"
+    assert len(head.fields) == 402
+    assert (head.response.length, head.response.will_close) == (5, True)
 
 
 @pytest.mark.parametrize(
     "head",
     [b"x-a: 1\r\nX-A: 2\r\nContent-Length: 0\r\n", b"x-a: 1\r\nX-A: 2\r\nTransfer-Encoding: chunked\r\n"],
-    ids=["plain", "left to http.client"],
+    ids=["with a length", "in chunks"],
 )
 def test_fields_of_one_name_are_joined(head: bytes) -> None:
     with peer(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n") as server, connections(server.origin) as ours:

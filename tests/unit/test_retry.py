@@ -18,7 +18,7 @@ from airflow_provider_ossresume.errors import (
     SourceChanged,
     TransferStopped,
 )
-from airflow_provider_ossresume.oss.retry import LONGEST_WAIT, RetryPolicy
+from airflow_provider_ossresume.oss.retry import LONGEST_WAIT, Attempts, RetryPolicy
 
 WHAT = {"operation": "UploadPart", "target": "oss://b/k"}
 
@@ -34,7 +34,7 @@ class Function:
         self.errors = list(errors)
         self.calls = 0
 
-    def __call__(self) -> int:
+    def __call__(self, attempts: Attempts) -> int:
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -168,6 +168,103 @@ def test_one_policy_serves_many_requests() -> None:
     shared = policy(attempts=2)
 
     assert [shared.retrying()(Function(service_error(500))) for _ in range(3)] == [7, 7, 7]
+
+
+# --- what the time is spent on ----------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Goes on when it is told to; a wait moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+    def policy(self, *, attempts: int = 8, total: float = 300.0) -> RetryPolicy:
+        return RetryPolicy(attempts=attempts, total=total, sleep=self.sleep, clock=self)
+
+
+def test_the_time_in_which_bytes_move_is_not_spent() -> None:
+    """As of a part of 2 GiB over a slow link, which takes longer than retry_max_time."""
+    clock, calls = Clock(), []
+
+    def half_an_hour(attempts: Attempts) -> int:
+        calls.append(clock.now)
+        for _ in range(30):
+            clock.now += 60
+            attempts.moved()
+        if len(calls) < 4:
+            raise ConnectionFailed("reset", **WHAT)
+        return 7
+
+    assert clock.policy(total=300).retrying()(half_an_hour) == 7
+    assert len(calls) == 4
+
+
+def test_the_time_in_which_nothing_moves_is() -> None:
+    clock, calls = Clock(), []
+
+    def stalls(attempts: Attempts) -> int:
+        calls.append(clock.now)
+        attempts.moved()
+        clock.now += 120
+        raise ConnectionFailed("stalled", **WHAT)
+
+    with pytest.raises(ConnectionFailed):
+        clock.policy(total=300).retrying()(stalls)
+    assert len(calls) == 3
+
+
+def test_there_are_two_attempts_however_long_the_first_one_took() -> None:
+    clock, calls = Clock(), []
+
+    def is_silent(attempts: Attempts) -> int:
+        calls.append(clock.now)
+        clock.now += 1000
+        raise ConnectionFailed("no answer", **WHAT)
+
+    with pytest.raises(ConnectionFailed):
+        clock.policy(total=300).retrying()(is_silent)
+    assert len(calls) == 2
+
+
+def test_waits_are_spent_too() -> None:
+    clock, function = Clock(), Function(*[service_error(503, retry_after=100.0)] * 7)
+
+    with pytest.raises(ServiceError):
+        clock.policy(total=300).retrying()(function)
+    assert clock.waits == [100.0, 100.0, 100.0]
+
+
+def test_an_attempt_that_brought_the_request_further_is_followed_by_as_many_as_at_first() -> None:
+    clock, calls, waits = Clock(), [], []
+
+    def breaks(attempts: Attempts) -> int:
+        calls.append(None)
+        if len(calls) <= 20:
+            attempts.progressed()
+        raise ConnectionFailed("reset", **WHAT)
+
+    with pytest.raises(ConnectionFailed):
+        RetryPolicy(attempts=3, sleep=waits.append, clock=clock).retrying()(breaks)
+    assert len(calls) == 23
+    assert max(waits[:21]) <= 0.2
+
+
+def test_without_retries_progress_is_followed_by_none() -> None:
+    def breaks(attempts: Attempts) -> int:
+        attempts.progressed()
+        raise ConnectionFailed("reset", **WHAT)
+
+    with pytest.raises(ConnectionFailed):
+        policy(attempts=1).retrying()(breaks)
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

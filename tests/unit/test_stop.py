@@ -51,6 +51,19 @@ def test_a_stop_shuts_down_the_socket_that_a_thread_waits_on() -> None:
         assert received.result() == b""
 
 
+def test_what_is_guarded_may_come_to_its_end_when_a_stop_is_announced() -> None:
+    stop = Stop()
+    ours, theirs = socket.socketpair()
+
+    with ours, theirs, stop.guard(lambda: ours.shutdown(socket.SHUT_RDWR)):
+        stop.announce()
+        theirs.sendall(b"1")
+
+        assert ours.recv(1) == b"1"
+        with pytest.raises(TransferStopped):
+            stop.check()
+
+
 def test_nothing_that_is_guarded_begins_after_the_stop() -> None:
     stop = Stop()
     stop.give()

@@ -1,0 +1,204 @@
+"""An answer of a peer: its head, as http.client reads it, and its body."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http.client import HTTPException, HTTPResponse, parse_headers
+from types import TracebackType
+from typing import cast
+
+from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
+from airflow_provider_ossresume.oss.wire import Wire
+
+MAX_INFORMATIONAL = 10_000  # answers in advance; one every second while OSS works takes three hours to get there
+MAX_LINES = 90  # of a head at once; http.client refuses more than 100, and OSS's 8 KiB of metadata may be more
+
+_LINE_END = re.compile(rb"\r?\n(?![ \t])")  # of a field with its continuation lines
+_NO_TEXT = re.compile(rb"\r(?!\n)|\0")
+_FRAMING = (b"content-length", b"transfer-encoding", b"connection")
+
+
+class Answer:
+    """An answer whose body is still to be read. Leaving its context frees the connection.
+
+    :ivar fields: its headers, by their lower-case names; several of one name are joined by commas
+    :ivar length: how many bytes of the body are to come; None when only its end tells
+    """
+
+    def __init__(self, head: Head, wire: Wire, finish: Callable[..., None]) -> None:
+        self.status, self.reason, self.fields = head.status, head.reason, head.fields
+        self.length: int | None = head.response.length
+        self._response = head.response
+        self._is_chunked = bool(head.response.chunked)
+        self._is_last = bool(head.response.will_close)
+        self._is_at_end = self._is_broken = False
+        self._wire = wire
+        self._finish = finish
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the connection: for the next exchange when the body was read to its end, else it is closed."""
+        self._finish(is_clean=self.is_read and not self._is_last, is_broken=False)
+
+    @property
+    def is_read(self) -> bool:
+        return self.length == 0 or self._is_at_end
+
+    def is_last(self) -> None:
+        """The connection is not to be used again."""
+        self._is_last = True
+
+    def read_into(self, buffer: memoryview, limit: Limit) -> int:
+        """Read of the body what one call to the socket gives, into the buffer; return its size, 0 at the end.
+
+        :raises ExchangeFailed: when the connection breaks, or ends before the body does
+        """
+        if self.is_read:
+            return 0
+        if self._is_broken:
+            raise ExchangeFailed("the answer broke off before")
+        try:
+            size = self._read(buffer, limit)
+        except BaseException:
+            self._is_broken = True
+            self._finish(is_clean=False, is_broken=True)
+            raise
+        if not size:
+            self._is_at_end = True
+        return size
+
+    def _read(self, buffer: memoryview, limit: Limit) -> int:
+        if self._is_chunked:
+            return self._read_chunk(buffer, limit)
+        if self.length is None:
+            return self._wire.read_into(buffer, limit)
+        size = self._wire.read_into(buffer[: self.length], limit)
+        if not size:
+            raise ExchangeFailed(f"the connection ended {self.length} bytes before the body's end")
+        self.length -= size
+        return size
+
+    def _read_chunk(self, buffer: memoryview, limit: Limit) -> int:
+        if not isinstance(self._response.fp, _Chunks):
+            self._response.fp = cast("io.BufferedReader", _Chunks(self._wire))
+        cast("_Chunks", self._response.fp).limit = limit
+        try:
+            data = self._response.read1(len(buffer))
+        except (HTTPException, ValueError) as error:
+            raise ExchangeFailed(str(error) or type(error).__name__) from error
+        limit.moved(len(data), 0.0)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def pieces(self, size: int, limit: Limit) -> Iterator[bytes]:
+        """Yield the body as it comes in, at most so many bytes at once; errors as in :meth:`read_into`."""
+        buffer = memoryview(bytearray(size))
+        while read := self.read_into(buffer, limit):
+            yield bytes(buffer[:read])
+
+
+class _Chunks:
+    """As much of a file as http.client needs to read chunks.
+
+    :ivar limit: of what it reads next
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.limit: Limit
+
+    def readline(self, most: int) -> bytes:
+        return self._wire.line(most, self.limit)
+
+    def read(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size and (more := self._wire.read(size - len(data), self.limit)):
+            data += more
+        return data
+
+    def read1(self, size: int) -> bytes:
+        if size < 0:
+            raise HTTPException("a chunk has a negative size")
+        return self._wire.read(size, self.limit)
+
+    def close(self) -> None:
+        """It is the connection's."""
+
+
+class Head:
+    """The head of an answer.
+
+    :ivar response: what http.client has read in it, without a body
+    :raises ExchangeFailed: when it is none, or when one of its lines is
+    """
+
+    def __init__(self, head: bytes, method: str) -> None:
+        first, *fields = _LINE_END.split(head.rstrip(b"\r\n"))
+        if _NO_TEXT.search(head) or b"\n" in first:
+            raise ExchangeFailed("the answer's head has a sign in it that no head may have")
+        rest: list[bytes] = []
+        if head.count(b"\n") > MAX_LINES:
+            fields.sort(key=lambda field: field.partition(b":")[0].lower() not in _FRAMING)  # the others stay in order
+            fields, rest = fields[:MAX_LINES], fields[MAX_LINES:]
+        try:
+            self.response = HTTPResponse(cast("socket.socket", _Given(_lines(first, *fields))), method=method)
+            self.response.begin()
+            items = list(self.response.headers.items())
+            for start in range(0, len(rest), MAX_LINES):
+                items += parse_headers(io.BytesIO(_lines(*rest[start : start + MAX_LINES]))).items()
+        except (HTTPException, ValueError) as error:
+            raise ExchangeFailed(f"the answer's head cannot be read: {error!r}") from error
+        # At a line that is none http.client stops to read.
+        if len(items) != len(fields) + len(rest):
+            raise ExchangeFailed("the answer's head has a broken line")
+        self.status, self.reason = self.response.status, self.response.reason
+        self.fields: Mapping[str, str] = _joined(items)
+
+
+class _Given:
+    """What http.client takes for a socket that brings these bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, _: str) -> io.BytesIO:
+        return io.BytesIO(self._data)
+
+
+def _lines(*lines: bytes) -> bytes:
+    return b"\r\n".join((*lines, b"", b""))
+
+
+def _joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in fields:
+        name, value = name.lower(), value.strip(" \t")
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+_INFORMATIONAL = re.compile(rb"HTTP/1\.[0-9] 1[0-9][0-9][ \r\n]")
+
+
+def read_head(wire: Wire, method: str, *, first: Limit, whole: Callable[[], Limit]) -> Head:
+    """Return the head of the answer; those that come in advance of it, 1xx, are passed over.
+
+    :param first: for each head's first byte
+    :param whole: makes the limit for the rest of a head
+    :raises ExchangeFailed: when there is none, or not a whole one
+    """
+    for _ in range(MAX_INFORMATIONAL):
+        head = wire.head(first, whole)
+        if not _INFORMATIONAL.match(head):
+            return Head(head, method)
+    raise ExchangeFailed(f"{MAX_INFORMATIONAL} answers in advance came, and none that is one")

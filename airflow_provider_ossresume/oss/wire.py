@@ -1,0 +1,225 @@
+"""One connection: bytes that are sent, and bytes that are read ahead of what is asked for.
+
+Whatever goes wrong with its socket comes out as ExchangeFailed, so nobody takes the error of a local file for one of
+the connection. Its socket is closed by nobody but the thread that uses it; a stop only shuts it down.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
+from airflow_provider_ossresume.oss.stop import Stop
+
+READ_SIZE = 64 * 1024  # bytes that are read ahead
+MAX_HEAD = 256 * 1024  # bytes of an answer's head; OSS's have up to 8 KiB of metadata
+
+_HUNG_UP = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+_NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+_INFORMATIONAL = re.compile(rb"HTTP/[0-9.]{1,9} 1")
+
+
+class Wire:
+    """A connection while it is made and afterwards, used by one thread at a time.
+
+    :ivar sock: what bytes go through: a socket, or TLS over one
+    :ivar idle_since: when it was last given back
+    :ivar has_answered: bytes have come since the exchange began
+    """
+
+    def __init__(self) -> None:
+        self.sock: Any = None
+        self.idle_since = 0.0
+        self._socket: Any = None  # the one that a stop shuts down
+        self._timeout: float | None = None
+        self._rest = b""  # read, not yet asked for from _at on
+        self._at = 0
+        self._token = threading.Lock()
+        self.has_answered = False
+
+    # --- its socket ---------------------------------------------------------------------------------------------------
+
+    def attach(self, sock: Any) -> None:
+        """Go on over another socket, or over TLS on the same one."""
+        self.sock = sock
+        self._timeout = None
+        if isinstance(sock, socket.socket):  # else it is TLS within TLS, over the socket that is there
+            self._socket = sock
+            self._poll = select.poll()
+            self._poll.register(sock, select.POLLIN)
+
+    def begin(self) -> None:
+        """Another exchange begins."""
+        self.has_answered = False
+
+    @contextmanager
+    def guarded(self, stop: Stop) -> Iterator[None]:
+        """Let a stop that is given within the block shut the socket down; what waits for it then ends at once."""
+        token = self._token = threading.Lock()
+        try:
+            with stop.guard(lambda: self._shut(token)):
+                yield
+        finally:
+            # For good: the socket may be closed from now on, and its number be another file's.
+            token.acquire(timeout=1.0)
+
+    def shut(self) -> None:
+        """Let what waits for the socket end; it is called by another thread, within the block."""
+        self._shut(self._token)
+
+    def _shut(self, token: threading.Lock) -> None:
+        if not token.acquire(blocking=False):
+            return
+        try:
+            if self._socket is not None:
+                # Not SSLSocket.shutdown: it drops TLS first, and a thread within sendall would go on in clear.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        finally:
+            token.release()
+
+    @property
+    def is_silent(self) -> bool:
+        """True while nothing has come that nobody asked for, an end of the connection included."""
+        return not self.has_read and not self._has_come
+
+    @property
+    def _has_come(self) -> bool:
+        return _decrypted(self.sock) or bool(self._poll.poll(0))
+
+    def fileno(self) -> int:
+        return int(self._socket.fileno()) if self._socket is not None else -1
+
+    def close(self) -> None:
+        is_guarded = self._token.acquire(blocking=False)  # no stop may touch what is another file's number next
+        for each in (self.sock, self._socket):
+            if each is not None:
+                with suppress(OSError):
+                    each.close()
+        if is_guarded:  # another address may be tried
+            self._token.release()
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    def send(self, data: bytes | memoryview, limit: Limit) -> bool:
+        """Send all of the data; False when the peer has hung up, or answers and takes no more."""
+        began = time.monotonic()
+        try:
+            self._within(limit, self.sock.sendall, data)
+        except ExchangeFailed as error:
+            if isinstance(error.__cause__, _HUNG_UP) or (error.is_timeout and self.is_answered()):
+                return False
+            raise
+        limit.moved(len(data), time.monotonic() - began)
+        return True
+
+    def is_answered(self) -> bool:
+        """Return whether an answer has begun to come, or the connection has ended, without waiting for it."""
+        if not self._has_come:
+            return False
+        self._timeout = 0.0
+        self.sock.settimeout(0.0)
+        try:
+            data = self.sock.recv(READ_SIZE)
+        except _NOTHING_YET:  # as of TLS, which has messages of its own
+            return False
+        except OSError:
+            return True
+        self._rest = self._rest[self._at :] + data
+        self._at = 0
+        self.has_answered |= bool(data)
+        while _INFORMATIONAL.match(self._rest) and (end := _BLANK_LINE.search(self._rest)):
+            self._rest = self._rest[end.end() :]
+        # The status line tells by its tenth character whether it is an answer's.
+        is_none_yet = _INFORMATIONAL.match(self._rest) or b"HTTP/1.1 ".startswith(self._rest)
+        return not data or not is_none_yet
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_read(self) -> bool:
+        """True when bytes are there that were not asked for yet."""
+        return self._at < len(self._rest)
+
+    def head(self, first: Limit, whole: Callable[[], Limit]) -> bytes:
+        """Return the bytes up to and with the next blank line.
+
+        :param first: for the first of them
+        :param whole: makes the limit for the others when the first has come
+        :raises ExchangeFailed: when the connection ends before it, so that no half of a head is ever believed
+        """
+        limit = whole() if self.has_read else first
+        while not (end := _BLANK_LINE.search(self._rest, self._at)):
+            if len(self._rest) - self._at > MAX_HEAD:
+                raise ExchangeFailed(f"the answer's head is over {MAX_HEAD} bytes long")
+            is_first = not self.has_read
+            if not self._fill(limit):
+                where = "without an answer" if is_first else "within the answer's head"
+                raise ExchangeFailed(f"the connection ended {where}")
+            limit = whole() if is_first else limit
+        return self._taken(end.end() - self._at)
+
+    def line(self, most: int, limit: Limit) -> bytes:
+        """Return the bytes up to and with the next line end; fewer when ``most`` have none, or the connection ends."""
+        while (end := self._rest.find(b"\n", self._at, self._at + most)) < 0 and len(self._rest) - self._at < most:
+            if not self._fill(limit):
+                break
+        return self._taken(end + 1 - self._at if end >= 0 else most)
+
+    def read(self, most: int, limit: Limit) -> bytes:
+        """Return what is there, waiting for some; nothing at the end of the connection."""
+        if not self.has_read:
+            self._fill(limit)
+        return self._taken(most)
+
+    def read_into(self, buffer: memoryview, limit: Limit) -> int:
+        """Read what one call to the socket gives into the buffer; return its size, 0 at the end."""
+        if self.has_read:
+            data = self._taken(len(buffer))
+            buffer[: len(data)] = data
+            limit.moved(len(data), 0.0)
+            return len(data)
+        began = time.monotonic()
+        size: int = self._within(limit, self.sock.recv_into, buffer)
+        limit.moved(size, time.monotonic() - began)
+        return size
+
+    def _taken(self, most: int) -> bytes:
+        data = self._rest[self._at : self._at + most]
+        self._at += len(data)
+        return data
+
+    def _fill(self, limit: Limit) -> bool:
+        began = time.monotonic()
+        data: bytes = self._within(limit, self.sock.recv, READ_SIZE)
+        limit.moved(0, time.monotonic() - began)  # whether it is a body's is not known here
+        self._rest = self._rest[self._at :] + data if self.has_read else data
+        self._at = 0
+        self.has_answered |= bool(data)
+        return bool(data)
+
+    def _within(self, limit: Limit, function: Callable[[Any], Any], argument: object) -> Any:
+        timeout = limit.left()
+        try:
+            if timeout != self._timeout:
+                self.sock.settimeout(timeout)
+                self._timeout = timeout
+            return function(argument)
+        except TimeoutError as error:
+            raise limit.over() from error
+        except (OSError, ValueError) as error:
+            raise ExchangeFailed(str(error)) from error
+
+
+def _decrypted(sock: Any) -> bool:
+    """Return whether TLS holds bytes that are read already, which the socket no longer tells of."""
+    pending = getattr(sock, "pending", None) or getattr(getattr(sock, "sslobj", None), "pending", None)
+    return bool(pending and pending())
