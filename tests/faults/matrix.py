@@ -149,9 +149,10 @@ IS_GARBLED = Expected(ATTEMPTS, "BadAnswer", True)
 IS_UNTRUSTED = Expected(1, "ConnectionFailed", False)
 UNHARMED = Expected(0)
 
-INITIATE, PART, PART_COPY, COMPLETE, ABORT = (
+INITIATE, PART, COPY, PART_COPY, COMPLETE, ABORT = (
     "InitiateMultipartUpload",
     "UploadPart",
+    "CopyObject",
     "UploadPartCopy",
     "CompleteMultipartUpload",
     "AbortMultipartUpload",
@@ -203,7 +204,7 @@ PUT_SIZE, PART_SIZE = OPERATIONS["PutObject"].body_size, OPERATIONS[PART].body_s
 CUT_REQUEST = {(name, False): Outcome(calls=1, again=CUT) for name in SEND_DATA}
 
 # What fails over a connection that had waited, before an answer begins, costs no attempt.
-WAITED = ("GetObject", PART, COMPLETE)
+WAITED = ("GetObject", PART, COPY, PART_COPY, COMPLETE)
 
 
 def status(status: int, code: str) -> Trouble:
@@ -235,7 +236,7 @@ TROUBLES = (
         SENDS_AGAIN, BREAKS,
         except_for={
             **lost_answers(ATTEMPTS),
-            ("GetObject", False): Outcome(),
+            **{(title, False): Outcome() for title in ("GetObject", COPY, PART_COPY)},
             (PART, False): Outcome(again=PART_SIZE),
             (COMPLETE, False): Outcome(calls=2),
         },
@@ -245,7 +246,7 @@ TROUBLES = (
         SENDS_AGAIN, BREAKS_SLOWLY, is_slow=True,
         except_for={
             **lost_answers(SLOW_ATTEMPTS),
-            ("GetObject", False): Outcome(),
+            **{(title, False): Outcome() for title in ("GetObject", PART_COPY)},
             (PART, False): Outcome(again=PART_SIZE),
         },
     ),
