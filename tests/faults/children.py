@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import TransferStopped
 from airflow_provider_ossresume.model.checkpoint import checkpoint_key
+from airflow_provider_ossresume.model.copy_options import copied_properties
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
@@ -21,16 +22,17 @@ from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.copy import Copier
 from airflow_provider_ossresume.transfer.download import Downloader
 from airflow_provider_ossresume.transfer.lease import this_process
-from airflow_provider_ossresume.transfer.options import DownloadOptions, UploadOptions
+from airflow_provider_ossresume.transfer.options import CopyTransferOptions, DownloadOptions, UploadOptions
 from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.world import BUCKET, PART
 
 
 @dataclass(frozen=True)
 class Job:
-    """A transfer of the object ``key``.
+    """A transfer of the object ``key``; a copy is one of ``source``.
 
     :ivar die_at: the step at which the process kills itself, as ``before save 1`` or ``first failure``
     :ivar on_sigterm: ``stop`` asks the watch to stop, as on_kill does; ``raise`` raises in the handler, as Airflow does
@@ -116,6 +118,10 @@ def _transfer(job: Job) -> Any:
     client = _client(job, step)
     if job.direction == "upload":
         return Uploader(client, target, options=UploadOptions(), **tools).upload(job.file)
+    if job.direction == "copy":
+        # Into another storage class, for which OSS takes parts.
+        options = CopyTransferOptions(copied_properties(job.key, {"storage_class": "IA"}), threshold=0)
+        return Copier(client, target, options=options, **tools).copy(ObjectRef(BUCKET, "source"))
     step.watch_renames(Path(job.file))
     return Downloader(client, target, options=DownloadOptions(), **tools).download(job.file)
 

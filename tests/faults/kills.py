@@ -38,7 +38,7 @@ class Place:
         if direction == "upload":
             self.file.write_bytes(CONTENT)
         else:
-            oss.put(BUCKET, "key", CONTENT)
+            oss.put(BUCKET, "source" if direction == "copy" else "key", CONTENT)
 
     def start(self, **job: Any) -> Child:
         facts = {
@@ -71,7 +71,8 @@ class Place:
 
     def moved_parts(self) -> set[int]:
         """Return the numbers of the parts that somebody asked to move since the log was cleared."""
-        sent = {request.part_number for request in self.oss.calls("UploadPart") if request.part_number}
+        calls = self.oss.calls("UploadPart") + self.oss.calls("UploadPartCopy")
+        sent = {request.part_number for request in calls if request.part_number}
         ranges = [request.range or "" for request in self.oss.calls("GetObject")]
         return sent | {int(text.removeprefix("bytes=").partition("-")[0]) // PART + 1 for text in ranges}
 
@@ -86,7 +87,7 @@ class Place:
         self.oss.start()
 
     def is_right(self) -> bool:
-        here = self.oss.object(BUCKET, "key") if self.direction == "upload" else self.file.read_bytes()
+        here = self.file.read_bytes() if self.direction == "download" else self.oss.object(BUCKET, "key")
         return here == CONTENT
 
     def litter(self) -> list[str]:
@@ -113,17 +114,18 @@ class Figures:
 
 
 def kill_at_random_times(folder: Path, nursery: Nursery, *, kills: int, seed: int) -> Figures:
-    """Run transfers, in both directions by turns, and kill each process at a random time until that many were killed.
+    """Run transfers, of each kind by turns, and kill each process at a random time until that many were killed.
 
     :raises AssertionError: when bytes are lost, mixed or moved again
     """
     chance = random.Random(seed)
     figures = Figures()
     while figures.kills < kills:
-        direction = ("upload", "download")[figures.transfers % 2]
+        direction = ("upload", "download", "copy")[figures.transfers % 3]
         with LocalOSS(buckets=(BUCKET,)) as oss:
             for operation in ("UploadPart", "GetObject"):
                 oss.fail_after(operation, 0, Fault("bandwidth", bytes_per_second=SLOW))
+            oss.fail_after("UploadPartCopy", 0, Fault("latency", seconds=PART / SLOW))
             place = Place(folder / str(figures.transfers), oss, nursery, direction)
             _one_transfer(place, chance, figures, kills)
         figures.transfers += 1

@@ -149,9 +149,11 @@ IS_GARBLED = Expected(ATTEMPTS, "BadAnswer", True)
 IS_UNTRUSTED = Expected(1, "ConnectionFailed", False)
 UNHARMED = Expected(0)
 
-INITIATE, PART, COMPLETE, ABORT = (
+INITIATE, PART, COPY, PART_COPY, COMPLETE, ABORT = (
     "InitiateMultipartUpload",
     "UploadPart",
+    "CopyObject",
+    "UploadPartCopy",
     "CompleteMultipartUpload",
     "AbortMultipartUpload",
 )
@@ -160,12 +162,13 @@ Exceptions = dict[tuple[str, bool], Outcome]
 
 
 def work_was_done(attempts: int = ATTEMPTS, *, error: str = "ConnectionFailed") -> Exceptions:
-    """OSS did the work and the answer got lost: each initiate begins an upload that nobody knows. The second Complete
-    finds its upload gone, so HEAD and GetObjectAcl tell that all is there; when no answer to it can be read, ListParts
-    tells first."""
+    """OSS did the work and the answer got lost: each initiate begins an upload that nobody knows, and a part that was
+    to be copied is there. The second Complete finds its upload gone, so HEAD and GetObjectAcl tell that all is there;
+    when no answer to it can be read, ListParts tells first."""
     return {
         (INITIATE, False): Outcome(calls=1, uploads_left=1),
         (INITIATE, True): Outcome(error, True, attempts, next_moves=3, uploads_left=attempts),
+        (PART_COPY, True): Outcome(error, True, attempts + 1, next_moves=1),
         (COMPLETE, False): Outcome(calls=3),
         (COMPLETE, True): Outcome(calls=attempts + 2),
     }
@@ -201,7 +204,7 @@ PUT_SIZE, PART_SIZE = OPERATIONS["PutObject"].body_size, OPERATIONS[PART].body_s
 CUT_REQUEST = {(name, False): Outcome(calls=1, again=CUT) for name in SEND_DATA}
 
 # What fails over a connection that had waited, before an answer begins, costs no attempt.
-WAITED = ("GetObject", PART, COMPLETE)
+WAITED = ("GetObject", PART, COPY, PART_COPY, COMPLETE)
 
 
 def status(status: int, code: str) -> Trouble:
@@ -233,7 +236,7 @@ TROUBLES = (
         SENDS_AGAIN, BREAKS,
         except_for={
             **lost_answers(ATTEMPTS),
-            ("GetObject", False): Outcome(),
+            **{(title, False): Outcome() for title in ("GetObject", COPY, PART_COPY)},
             (PART, False): Outcome(again=PART_SIZE),
             (COMPLETE, False): Outcome(calls=2),
         },
@@ -243,7 +246,7 @@ TROUBLES = (
         SENDS_AGAIN, BREAKS_SLOWLY, is_slow=True,
         except_for={
             **lost_answers(SLOW_ATTEMPTS),
-            ("GetObject", False): Outcome(),
+            **{(title, False): Outcome() for title in ("GetObject", PART_COPY)},
             (PART, False): Outcome(again=PART_SIZE),
         },
     ),

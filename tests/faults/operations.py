@@ -9,6 +9,7 @@ from pathlib import Path
 
 from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.model.copy_options import copied_properties
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.credentials import Credentials
@@ -84,7 +85,7 @@ class World:
 
     def moves(self) -> int:
         """Return how many requests moved content, since the log was cleared."""
-        operations = ("PutObject", "UploadPart", "GetObject")
+        operations = ("PutObject", "UploadPart", "GetObject", "CopyObject", "UploadPartCopy")
         return sum(request.operation in operations and request.status < 300 for request in self.oss.requests)
 
     def new_credentials(self) -> Credentials:
@@ -178,20 +179,22 @@ def two_objects(world: World) -> None:
     world.oss.put(BUCKET, "b", b"b")
 
 
-def objects_and_an_upload(world: World) -> None:
-    two_objects(world)
-    a_client(world.oss).initiate(COPY)
+def an_object_to_copy(world: World) -> None:
+    world.oss.put(BUCKET, "a", CONTENT, x_oss_tagging="team=data")
+    world.oss.put(BUCKET, "copy", OLD)
 
 
-def copies_a_part(world: World) -> None:
-    [(_, upload_id)] = world.oss.uploads(BUCKET)
-    etag = a_client(world.oss).head_object(B).etag
-    world.transfers.client.upload_part_copy(B, COPY, upload_id, 1, start=0, stop=1, if_match=etag)
+def copies(world: World) -> None:
+    world.transfers.copy("a", "copy")
 
 
-def part_is_right(world: World) -> bool:
-    [(_, upload_id)] = world.oss.uploads(BUCKET)
-    return world.oss.parts(BUCKET, "copy", upload_id) == {1: b"b"}
+def copies_by_parts(world: World) -> None:
+    world.transfers.copy("a", "copy", threshold=0, properties=copied_properties("copy", {"storage_class": "IA"}))
+
+
+def copy_is_right(world: World) -> bool:
+    tags = a_client(world.oss).get_object_tagging(ObjectRef(BUCKET, "copy"))
+    return (world.oss.object(BUCKET, "copy"), tags) == (CONTENT, {"team": "data"})
 
 
 def an_object_to_fetch(world: World) -> None:
@@ -239,7 +242,7 @@ def found(expected: object) -> Callable[[World], bool]:
     return lambda world: world.found == expected
 
 
-A, B, COPY = (ObjectRef(BUCKET, key) for key in ("a", "b", "copy"))
+A = ObjectRef(BUCKET, "a")
 
 OPERATIONS = {
     operation.title: operation
@@ -295,13 +298,11 @@ OPERATIONS = {
             lambda world: world.found == ["a", "b"] and world.oss.objects(BUCKET) == ["key"],
         ),
         Operation(
-            "CopyObject", 1, "a call of the client", two_objects,
-            asks(lambda client: client.copy_object(B, COPY)),
-            lambda world: world.oss.object(BUCKET, "copy") == b"b",
+            "CopyObject", 1, "a copy by one request", an_object_to_copy, copies, copy_is_right, 1, "object",
         ),
         Operation(
-            "UploadPartCopy", 1, "a call of the client", objects_and_an_upload, copies_a_part, part_is_right,
-            uploads_needed=1,
+            "UploadPartCopy", 2, "a copy of 3 parts, with the second", an_object_to_copy, copies_by_parts,
+            copy_is_right, 2, "of 3 parts",
         ),
         Operation(
             "ListObjectsV2", 1, "a call of the client", two_objects,
