@@ -15,6 +15,7 @@
     │   ├── IntegrityError                 a CRC-64 or a size differs
     │   ├── SourceChanged                  the local file changed while it was read
     │   ├── ObjectChanged                  the object changed while it was read
+    │   ├── SourceUnreadable               the object that a copy streams cannot be read
     │   ├── NotCopyable                    OSS cannot make this copy by itself
     │   ├── LocalFileError                 the local disk refused
     │   ├── TransferStopped                somebody asked for the stop (on_kill, a progress callback)
@@ -244,6 +245,14 @@ class ObjectChanged(TransferError):
     """The object changed while it was downloaded or copied."""
 
     retryable = True
+
+
+class SourceUnreadable(TransferError):
+    """The object that a copy streams through the worker cannot be read; the message says why."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class NotCopyable(TransferError):

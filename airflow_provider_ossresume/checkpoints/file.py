@@ -19,6 +19,7 @@ from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED
 
 R = TypeVar("R")
 
+LOAD_TIME = 4.0  # seconds; a stop is not heard while they last
 SAVE_TIME = 2.0  # seconds; Airflow 3 kills a task that it stops after five
 # As a regular expression: what a killed save leaves, 0.1's under random names.
 TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()
@@ -28,7 +29,8 @@ class FileCheckpointStore:
     """Keeps each checkpoint in a file of its own, readable by its owner only, written whole or not at all.
 
     A disk may take its time, and a share may hang. So another thread asks it: the one that calls can be interrupted,
-    and a save or a delete that is not done after two seconds counts as one that failed, though it may get done yet.
+    and what is not done in time (4 seconds for a load, 2 for a save or a delete) counts as failed. A save may get done
+    yet; the next call for the same checkpoint waits until it has ended.
 
     :param folder: made at the first save; by default ``~/.ossresume``
     :raises ArgumentError: when there is no such folder: ``~`` leads nowhere, or the name is impossible
@@ -38,13 +40,13 @@ class FileCheckpointStore:
         self.folder = _absolute("~/.ossresume" if folder is None else folder)
 
     def load(self, key: str) -> str | None:
-        return _beside(lambda: self._load(key))
+        return _beside(self._path(key), lambda call: self._load(key), within=LOAD_TIME)
 
     def save(self, key: str, text: str) -> None:
-        _beside(lambda: self._save(key, text), within=SAVE_TIME)
+        _beside(self._path(key), lambda call: self._save(key, text), within=SAVE_TIME)
 
     def delete(self, key: str) -> None:
-        _beside(lambda: self._delete(key), within=SAVE_TIME)
+        _beside(self._path(key), lambda call: self._delete(key, call), within=SAVE_TIME)
 
     def _load(self, key: str) -> str | None:
         try:
@@ -77,9 +79,12 @@ class FileCheckpointStore:
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be written: {error.strerror}") from error
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, call: _Call) -> None:
+        path = self._path(key)
+        if call.is_given_up:  # what lies there may be a later transfer's by now
+            return
         try:
-            self._path(key).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             with suppress(BlockingIOError):  # another try is saving its own at this moment
                 _remove_left(self._temporary_path(key))
         except OSError as error:
@@ -107,17 +112,35 @@ class FileCheckpointStore:
         return f"file {self.folder}"
 
 
-def _beside(function: Callable[[], R], *, within: float | None = None) -> R:
-    """Return ``function()``, called by a thread of its own.
+class _Call:
+    """What a thread of its own does on the disk.
+
+    :ivar is_given_up: nobody waits for it any more
+    """
+
+    def __init__(self) -> None:
+        self.is_given_up = False
+        self.has_ended = threading.Event()
+
+
+_given_up: dict[Path, _Call] = {}  # by the checkpoint's path: what may still be under way
+
+
+def _beside(path: Path, function: Callable[[_Call], R], *, within: float) -> R:
+    """Return what the function returns, called by a thread of its own; one at a time for each path.
 
     :param within: seconds to wait for it
     :raises StoreUnavailable: when that is not enough
     """
     done: SimpleQueue[Callable[[], R]] = SimpleQueue()
+    call, before = _Call(), _given_up.get(path)
+    if before is not None and not before.has_ended.wait(within):
+        raise StoreUnavailable(f"the disk is still at work on {path}")
+    _given_up.pop(path, None)
 
-    def call() -> None:
+    def run() -> None:
         try:
-            result = function()
+            result = function(call)
         except BaseException as error:  # whatever it is, the thread that waits raises it
             failure = error
 
@@ -127,12 +150,18 @@ def _beside(function: Callable[[], R], *, within: float | None = None) -> R:
             done.put(fail)
         else:
             done.put(lambda: result)
+        finally:
+            call.has_ended.set()
 
-    threading.Thread(target=call, name="oss-checkpoint", daemon=True).start()
+    threading.Thread(target=run, name="oss-checkpoint", daemon=True).start()
     try:
         outcome = done.get(timeout=within)
-    except Empty:
-        raise StoreUnavailable(f"the disk has not answered within {within:.0f} seconds") from None
+    except BaseException as error:  # a signal's too
+        call.is_given_up = True
+        _given_up[path] = call
+        if isinstance(error, Empty):
+            raise StoreUnavailable(f"the disk has not answered within {within:g} seconds") from None
+        raise
     return outcome()
 
 

@@ -173,7 +173,7 @@ def encode(checkpoint: Checkpoint, *, saved_at: float | None = None) -> str:
         content["runs"] = [[run.first, run.last, f"{run.crc64:016x}"] for run in checkpoint.runs]
     content = {"ossresume": FORMAT_VERSION, "kind": checkpoint.kind, **content}
     if saved_at is not None:
-        content["saved_at"] = datetime.fromtimestamp(saved_at, timezone.utc).isoformat(timespec="seconds")
+        content["saved_at"] = datetime.fromtimestamp(saved_at, timezone.utc).isoformat(timespec="microseconds")
     text = json.dumps(content, ensure_ascii=False)
     # A file name that is no UTF-8 cannot be stored as it is.
     return text if _is_unicode(text) else json.dumps(content)

@@ -105,8 +105,11 @@ class CopyPlan:
 
         :raises NotCopyable: when it would, and OSS makes no parts of this source
         """
+        if self.way is not Way.WHOLE or getattr(error, "operation", "") != "CopyObject":
+            return None
         is_slow = isinstance(error, ConnectionFailed) and self.meta.size > DEFAULT_COPY_THRESHOLD
-        if self.way is not Way.WHOLE or not (is_slow or isinstance(error, ObjectTooLarge)):
+        is_slow &= not _is_appendable(self.meta)
+        if not (is_slow or isinstance(error, ObjectTooLarge)):
             return None
         _refuse_parts_of_appendable(self.source, self.meta)
         return replace(self, way=Way.PARTS)
@@ -213,9 +216,9 @@ def refuse_unreadable(source: ObjectRef, error: Exception) -> NotCopyable:
     :param error: what OSS has answered to the copy's
     """
     return NotCopyable(
-        f"OSS copies with the credentials of the copy's connection, and they did not do for {source}, which "
-        f"the source's connection has read: grant them what is missing, in another account by a bucket policy, or "
-        f"{_STREAM}; {error}", reason="account",
+        f"OSS copies with the credentials of the copy's connection. They may not read {source}, which the source's "
+        f"connection has read, or may not write the copy: grant them what is missing, in another account by a bucket "
+        f"policy, or {_STREAM}; {error}", reason="account",
     )  # fmt: skip
 
 

@@ -700,8 +700,8 @@ def _copy_source(source: ObjectRef, if_match: str | None) -> dict[str, str]:
     """Return the headers that name what is copied, and the ETag that it must still have."""
     version = f"?versionId={quote(source.version_id, safe='')}" if source.version_id else ""
     headers = {"x-oss-copy-source": f"/{check_bucket(source.bucket)}/{quote_key(check_key(source.key))}{version}"}
-    if if_match and (condition := etags.if_match(if_match)):
-        headers["x-oss-copy-source-if-match"] = condition
+    if if_match:  # OSS's own header, for OSS's own ETag: a proxy's mark is none of it
+        headers["x-oss-copy-source-if-match"] = f'"{etags.opaque(if_match)}"'
     return headers
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from airflow_provider_ossresume.errors import AlreadyExists, ObjectChanged, PreconditionFailed
+from airflow_provider_ossresume.errors import AlreadyExists, IntegrityError, ObjectChanged, PreconditionFailed
 from airflow_provider_ossresume.model.copying import is_proven
 from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer.crew import Crew
-from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload
+from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, whole_crc64
 from airflow_provider_ossresume.transfer.oss_object import OssObject
 from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
 from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
@@ -125,6 +125,22 @@ class PinnedUpload(MultipartUpload):
     def compared(self, crew: Crew, source: Source, listed: Iterable[Receipt]) -> dict[int, Receipt]:
         """Return the listed parts that have the right sizes."""
         return self.trusted(listed)
+
+    def _check_parts(self, crew: Crew, parts: list[Receipt]) -> None:
+        """:raises IntegrityError: when they are not the source; then the upload is dropped, as nobody knows which of
+        them is wrong"""
+        if not self._verify or self._crc64 is None:
+            return
+        if any(part.crc64 is None for part in parts):  # UploadPartCopy answers without one, ListParts has it
+            listed = crew.call(lambda: self._oss.list_parts(self._target, self._upload_id))
+            crcs = {(part.number, part.etag): part.crc64 for part in listed}
+            parts = [replace(part, crc64=crcs.get((part.number, part.etag))) for part in parts]
+        crc = whole_crc64(parts)
+        if crc is not None and crc != self._crc64:
+            self.drop(crew)
+            raise IntegrityError(
+                f"the parts of {self._target} have the CRC-64 {crc}, the source {self._crc64}; they were thrown away"
+            )
 
 
 class CopiedUpload(PinnedUpload):

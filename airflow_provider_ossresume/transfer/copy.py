@@ -11,7 +11,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
-from airflow_provider_ossresume.errors import AccessDenied, NoSuchBucket, NoSuchKey, OSSResumeError
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    ConnectionFailed,
+    IntegrityError,
+    NoSuchBucket,
+    NoSuchKey,
+    ObjectChanged,
+    OSSResumeError,
+    PreconditionFailed,
+)
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
 from airflow_provider_ossresume.model.copying import CopyPlan, Way, plan_copy, refuse_retained, refuse_unreadable
 from airflow_provider_ossresume.model.objects import ObjectRef
@@ -87,7 +96,9 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         self._plan, self._is_planned, meta = plan, True, plan.meta
         if self._config.verify and meta.crc64 is None:
             log.warning("OSS has no CRC-64 of %s, so the copy is compared by its size only", self._source)
-        return OssObject(self._source_oss, plan.source, etag=meta.etag, start=0, size=meta.size, total=meta.size)
+        return OssObject(
+            self._source_oss, plan.source, etag=meta.etag, start=0, size=meta.size, total=meta.size, crc64=meta.crc64
+        )
 
     def _look(self) -> tuple[CopyPlan, UploadOptions]:
         """Return how the object is copied, and what the copy has."""
@@ -109,21 +120,23 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         self._tags = self._tags_of(plan)
         self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None
         if plan.asks_for_a_byte:
-            self._source_oss.check_readable(plan.source, if_match=meta.etag)
-        if plan.way is not Way.WHOLE:
-            self._check_retention()
+            try:
+                self._source_oss.check_readable(plan.source, if_match=meta.etag)
+            except PreconditionFailed as error:
+                raise ObjectChanged(f"{self._source} changed while it was looked at: {error}") from error
         headers = {**plan.initiate_headers(tags=self._tags), **plan.complete_headers(acl=self._acl)}
         made_as = UploadOptions(
             if_exists=options.if_exists,
             source_changed=options.object_changed,
             headers=headers,
-            earlier_try=options.earlier_try,
+            earlier_try=options.earlier_try or self._is_unanswered,
         )
         return plan, made_as
 
     def _tags_of(self, plan: CopyPlan) -> dict[str, str] | None:
         """Return the source's tags, when they are to be written or compared."""
-        is_compared = self._options.earlier_try or self._options.if_exists in ("skip_if_same", "fail")
+        is_compared = self._options.earlier_try or self._is_unanswered
+        is_compared |= self._options.if_exists in ("skip_if_same", "fail")
         if plan.properties.tagging is not None or not (plan.asks_for_tags or is_compared):
             return None
         try:
@@ -134,17 +147,20 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             log.info("Whether %s has these tags already is not known: %s", self._target, error)
             return None
 
+    def _initiate(self, crew: Crew, source: OssObject) -> UploadCheckpoint:
+        crew.call(self._check_retention)
+        return super()._initiate(crew, source)
+
     def _check_retention(self) -> None:
         """:raises NotCopyable: when a retention policy protects what is there, which only Complete would tell"""
-        there = TargetObject(self._oss, self._target, {}).look()
-        if there is None:
-            return
         try:
-            days = self._oss.get_retention_days(self._target.bucket)
+            there = TargetObject(self._oss, self._target, {}).look()
+            days = self._oss.get_retention_days(self._target.bucket) if there else 0
         except AccessDenied as error:
             log.info("Whether a retention policy protects %s is not known: %s", self._target, error)
             return
-        refuse_retained(self._target, there, days=days)
+        if there and days:
+            refuse_retained(self._target, there, days=days)
 
     @property
     def _made_as(self) -> UploadOptions:
@@ -193,8 +209,18 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             return Restart(f"{source} has other bytes than when the copy began", decision.checkpoint)
         return decision
 
+    @property
+    def _refuses_damage(self) -> bool:  # type: ignore[override]
+        """True where nothing else would tell of a part that is damaged, as the source has no CRC-64."""
+        return self._is_planned and self._plan.way is Way.STREAM and self._plan.meta.crc64 is None
+
     def _restarts_after(self, error: OSSResumeError) -> bool:
-        if self._is_planned and self._plan.after(error):
-            self._falls_back = True
-            return True
-        return super()._restarts_after(error)
+        return super()._restarts_after(error) or (isinstance(error, IntegrityError) and self._is_planned)
+
+    def _has_other_way(self, error: OSSResumeError) -> bool:
+        return self._is_planned and not self._falls_back and self._plan.after(error) is not None
+
+    def _take_other_way(self, error: OSSResumeError) -> None:
+        log.warning("Going on with the copy of %s by parts: %s", self._source, error)
+        self._falls_back = True
+        self._is_unanswered = isinstance(error, ConnectionFailed)  # OSS may have copied all the same

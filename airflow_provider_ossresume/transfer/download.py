@@ -342,5 +342,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
         if self._part_path.exists():
             with PartFile(self._part_path) as file:
                 if not file.lock():
-                    raise LocalFileError(f"another process writes to {self._part_path}")
+                    raise LocalFileError(
+                        f"{self._part_path} is in use: another process writes to it, or the disk still flushes it"
+                    )
                 remove_part_file(self._part_path)

@@ -50,6 +50,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
 
     doing: ClassVar[str]  # for the log
     _is_unnamed = False  # this try has begun an upload, and has not offered it to the store yet
+    _is_unanswered = False  # a request of this try may have made the object
     _refuses_damage = False
     _known_crc64: int | None = None  # of the whole, where it is known before anything is put
 
@@ -117,7 +118,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
         meta = crew.call(self._there.look)
         if meta is None:
             return None
-        if policy == "skip":
+        if policy == "skip" and not self._is_unanswered:
             log.info("%s exists, skipped", self._target)
             return "skipped", meta, meta.crc64
         crc = self._crc64_if_same(crew, source, meta) if wants_same else None
@@ -127,6 +128,9 @@ class IntoOss(Transfer[Client, Options, AnySource]):
                 return "already there", meta, crc
             log.info("%s holds these bytes already, skipped", self._target)
             return "skipped", meta, crc
+        if policy == "skip":
+            log.info("%s exists, skipped", self._target)
+            return "skipped", meta, meta.crc64
         if policy == "fail":
             raise AlreadyExists(
                 operation="HeadObject", target=self._target.uri, status=409, code="FileAlreadyExists",

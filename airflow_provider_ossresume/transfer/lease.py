@@ -14,7 +14,6 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, decod
 log = logging.getLogger(__name__)
 
 CLOCK_SKEW = 60.0  # seconds that workers' clocks may differ
-SECOND = 1.0  # a checkpoint tells the time of its save in whole ones
 
 
 class CheckpointStore(Protocol):
@@ -92,7 +91,7 @@ class Lease:
         text = self._store.load(self.key)
         stored = self._read(text)
         is_first_look, self.has_looked = not self.has_looked, True
-        is_unclear = is_first_look and self.has_offered and not self._is_older(text, by=SECOND)
+        is_unclear = is_first_look and self.has_offered and not self._is_older(text, by=0.0)
         if stored and is_first_look and stored.owner.try_number == 0 and not is_unclear:
             # Outside Airflow tries have no numbers: what the first look finds was there before us, unless it may have
             # taken the place of ours.
@@ -110,7 +109,7 @@ class Lease:
     def _is_older(self, text: str | None, *, by: float = CLOCK_SKEW) -> bool:
         """True when a checkpoint was saved so many seconds before this try began."""
         saved = saved_at(text) if text else None
-        return saved is not None and saved.timestamp() < self._began - by
+        return saved is not None and saved.timestamp() <= self._began - by
 
     def _read(self, text: str | None) -> Checkpoint | None:
         """Return the checkpoint that a text is, or None for one that is none of this transfer's."""

@@ -129,7 +129,8 @@ class MultipartUpload:
         """Complete the upload and compare the whole."""
         source.check_unchanged(crew, self._plan, receipts)
         parts = [receipts[part.number] for part in self._plan]
-        crc, size = _whole_crc64(parts) if self._crc64 is None else self._crc64, self._plan.object_size
+        crc, size = whole_crc64(parts) if self._crc64 is None else self._crc64, self._plan.object_size
+        self._check_parts(crew, parts)
         lease.check_owner()
         try:
             meta = crew.call(lambda: self._complete(parts))
@@ -146,6 +147,9 @@ class MultipartUpload:
                 "object, the next try replaces it"
             )
         return meta, crc
+
+    def _check_parts(self, crew: Crew, parts: list[Receipt]) -> None:
+        """Compare the parts before they become the object, where that tells anything."""
 
     def _made_in_spite_of(self, crew: Crew, error: ServiceError, crc: int | None) -> ObjectMeta:
         size = self._plan.object_size
@@ -197,6 +201,7 @@ def _may_be_done(error: RequestError) -> bool:
     return error.retryable or (isinstance(error, ServiceError) and not error.code)
 
 
-def _whole_crc64(parts: list[Receipt]) -> int | None:
+def whole_crc64(parts: list[Receipt]) -> int | None:
+    """Return the CRC-64 of all the parts' bytes; None when that of one is not known."""
     crcs = [(part.crc64, part.size) for part in parts if part.crc64 is not None]
     return combine_all(crcs) if len(crcs) == len(parts) else None

@@ -6,7 +6,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from airflow_provider_ossresume.errors import InvalidRange, ObjectChanged, PreconditionFailed
+from airflow_provider_ossresume.errors import (
+    CredentialsError,
+    IntegrityError,
+    InvalidRange,
+    ObjectChanged,
+    PreconditionFailed,
+    RequestError,
+    SourceUnreadable,
+)
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.etags import opaque
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
@@ -47,15 +55,27 @@ class OssObject:
     :param start: where in the object the first part begins
     :param size: of what is read, in bytes
     :param total: of the whole object
+    :param crc64: of all that is read, as far as it is known
     """
 
-    def __init__(self, oss: ReadClient, ref: ObjectRef, *, etag: str, start: int, size: int, total: int) -> None:
+    def __init__(
+        self,
+        oss: ReadClient,
+        ref: ObjectRef,
+        *,
+        etag: str,
+        start: int,
+        size: int,
+        total: int,
+        crc64: int | None = None,
+    ) -> None:
         self.ref = ref
         self.size = size
         self.etag = etag
         self._oss = oss
         self._start = start
         self._total = total
+        self._crc64 = crc64
 
     def __str__(self) -> str:
         return str(self.ref)
@@ -99,7 +119,11 @@ class OssObject:
         for at in range(part.start, part.stop, READ_AHEAD):
             piece = Part(part.number, at, min(at + READ_AHEAD, part.stop))
             into = Memory(at)
-            self.fetch(PartSink(into, piece, Job(stop, uncounted, None)))
+            try:
+                self.fetch(PartSink(into, piece, Job(stop, uncounted, None)))
+            except (RequestError, CredentialsError) as error:
+                # Not as it is: it would be taken for an error of the request that sends the bytes, and tried again.
+                raise SourceUnreadable(f"{self} cannot be read: {error}", retryable=error.retryable) from error
             for start in range(0, piece.size, most):
                 yield memoryview(into.data)[start : start + most]
 
@@ -111,7 +135,13 @@ class OssObject:
         return crc
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
-        """Nothing to be done: each of its answers was of the same content."""
+        """Each of its answers was of the same content; where they bring all of it, OSS's CRC-64 tells whether they are
+        as OSS sent them.
+
+        :raises IntegrityError: when they are not
+        """
+        if part.size == self.size and None not in (crc64, self._crc64) and crc64 != self._crc64:
+            raise IntegrityError(f"what came of {self} has the CRC-64 {crc64}, OSS says {self._crc64}")
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
         """The same."""

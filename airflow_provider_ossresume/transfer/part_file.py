@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from airflow_provider_ossresume.errors import ArgumentError, LocalFileError
+from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, TransferStopped
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED, reason
 from airflow_provider_ossresume.model.parts import Part, format_size
@@ -62,8 +62,10 @@ class PartFile:
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise LocalFileError(f"{self.path} cannot be locked: {reason(error)}") from error
+                self._check_open()
                 self._become_own()
                 return True
+            self._check_open()
             if self._is_at_its_path(number):
                 if os.fstat(number).st_nlink > 1:  # a try that was killed has published it, or it is somebody else's
                     remove_part_file(self.path)
@@ -83,11 +85,18 @@ class PartFile:
         self._reopen()
 
     def _reopen(self) -> None:
+        self._check_open()
         reopened = self._open()
         self._file.close()
         self._file = reopened
-        if self._is_closed:  # by the task's thread, while a worker locks it
-            reopened.close()
+        if self._is_closed:
+            self._close()
+            self._check_open()
+
+    def _check_open(self) -> None:
+        """:raises TransferStopped: when the task's thread has closed it, while a worker waited for the lock"""
+        if self._is_closed:
+            raise TransferStopped("the transfer has ended, its part file is closed")
 
     def _is_at_its_path(self, number: int) -> bool:
         try:
@@ -107,6 +116,9 @@ class PartFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_closed = True
+        self._close()
+
+    def _close(self) -> None:
         self._file.close()
         if self.path.name != self.name:  # its own; published it is there no more
             with suppress(OSError):

@@ -8,6 +8,7 @@ whatever ends a try, the parts that are in their place are kept.
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -37,6 +38,7 @@ from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, Trans
 log = logging.getLogger(__name__)
 
 DROP_TIME = 3.0  # seconds; Airflow 3 kills a task that it stops after five
+LEAST_TIME = 0.5  # seconds that OSS has of it, however slow the store is
 
 Client = TypeVar("Client", bound=StoppableClient)
 Options = TypeVar("Options")
@@ -113,6 +115,13 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
     def _restarts_after(self, error: OSSResumeError) -> bool:
         """True when the transfer may begin again, once, after this error."""
 
+    def _has_other_way(self, error: OSSResumeError) -> bool:
+        """True when the transfer goes on in another way after this error, as it may once."""
+        return False
+
+    def _take_other_way(self, error: OSSResumeError) -> None:
+        """Go on in the other way from now on."""
+
     @abstractmethod
     def _is_ours(self, checkpoint: Checkpoint) -> bool:
         """True for the checkpoint of this very transfer."""
@@ -158,17 +167,21 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         return result
 
     def _attempt_or_restart(self) -> Settled:
-        try:
-            return self._attempt(is_second=False)
-        except OSSResumeError as error:
-            if not self._restarts_after(error):
-                raise
-            reason = error
-        self._sink = None
-        self._progress.restart()
-        log.warning("Restarting the %s of %s, once: %s", self.direction, self._target, reason)
-        self._checkpointer.check_owner()
-        return self._attempt(is_second=True)
+        is_second = False
+        while True:
+            try:
+                return self._attempt(is_second=is_second)
+            except OSSResumeError as error:
+                if self._has_other_way(error):
+                    self._take_other_way(error)
+                elif self._restarts_after(error) and not is_second:
+                    is_second = True
+                    log.warning("Restarting the %s of %s, once: %s", self.direction, self._target, error)
+                else:
+                    raise
+            self._sink = None
+            self._progress.restart()
+            self._checkpointer.check_owner()
 
     def _attempt(self, *, is_second: bool) -> Settled:
         with ExitStack() as opened, self._crew() as crew:  # its workers end before anything is closed
@@ -177,7 +190,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
                 prepared = self._prepare(crew, opened, is_second=is_second)
                 return self._move(crew, prepared) if isinstance(prepared, Prepared) else prepared
             except OSSResumeError as error:
-                if self._restarts_after(error):
+                if self._restarts_after(error) or self._has_other_way(error):
                     crew.join()  # parts that are still on their way must not land behind those of the restart
                 raise
 
@@ -241,13 +254,15 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
 
     def _drop(self) -> bool:
         """Discard what was put, and then forget the checkpoint; False when all is kept."""
+        began = time.monotonic()
         try:
             checkpoint = self._checkpointer.claim()
-            with Crew(workers=1, tick=Deadline(DROP_TIME)) as crew:
+            left = began + DROP_TIME - time.monotonic()
+            with Crew(workers=1, tick=Deadline(max(left, LEAST_TIME))) as crew:
                 self._oss = self._client.with_stop(crew)
                 self._discard(crew, checkpoint)
-            if checkpoint is not None:
-                self._checkpointer.delete()
+            if checkpoint is not None and time.monotonic() < began + DROP_TIME:
+                self._checkpointer.delete()  # else it leads to nothing, which the next try finds out
         except TrySuperseded as error:
             log.warning("%s", error)
             self._give_way()

@@ -56,4 +56,4 @@ def test_an_answer_that_does_not_come_within_the_grace_is_not_waited_for() -> No
 
         assert is_sound(world)
         assert process.error is not None
-        assert world.scheduler.now - process.began_at < 2 * GRACE
+        assert world.scheduler.now - process.began_at < 3 * GRACE

@@ -371,7 +371,9 @@ class World:
     @property
     def checkpoint_key(self) -> str:
         direction, task = self.profile.direction, TaskIds("dag", "run", "task", -1)
-        path = str(self.source if direction == "upload" else self.target)
+        path = (
+            f"/{(self.source if direction == 'upload' else self.target).name}"  # the folder has another name each time
+        )
         return checkpoint_keys(direction, ObjectRef(BUCKET, KEY), path, task=task, byte_range=self.byte_range).present
 
     def interrupt(self) -> None:

@@ -203,15 +203,19 @@ def test_a_copy_is_of_the_source_that_was_seen_or_of_none(signing: OssClient, os
     assert oss.object(BUCKET, "key") == DATA
 
 
-def test_a_weak_etag_of_a_source_is_no_condition(client: OssClient, oss: LocalOSS) -> None:
+def test_a_weak_etag_of_a_source_is_a_condition_without_the_mark_of_a_proxy(client: OssClient, oss: LocalOSS) -> None:
     oss.put(BUCKET, "source", DATA)
     upload_id = client.initiate(TARGET)
 
-    client.copy_object(ObjectRef(BUCKET, "source"), ObjectRef(BUCKET, "copy"), if_match='W/"5D"')
-    client.upload_part_copy(ObjectRef(BUCKET, "source"), TARGET, upload_id, 1, start=0, stop=1, if_match='W/"5D"')
+    source, etag = ObjectRef(BUCKET, "source"), client.head_object(ObjectRef(BUCKET, "source")).etag
+
+    client.copy_object(source, ObjectRef(BUCKET, "copy"), if_match=f'W/"{etag}"')
+    client.upload_part_copy(source, TARGET, upload_id, 1, start=0, stop=1, if_match=f'W/"{etag}"')
 
     for request in (*oss.calls("CopyObject"), *oss.calls("UploadPartCopy")):
-        assert "x-oss-copy-source-if-match" not in request.headers
+        assert request.headers["x-oss-copy-source-if-match"] == f'"{etag}"'
+    with pytest.raises(PreconditionFailed):
+        client.copy_object(source, ObjectRef(BUCKET, "copy"), if_match='W/"5D"')
 
 
 def test_a_copy_between_buckets_names_the_one_that_is_missing(client: OssClient, oss: LocalOSS) -> None:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from airflow_provider_ossresume.errors import (
     AccessDenied,
     AlreadyExists,
+    ConnectionFailed,
     IntegrityError,
     NotCopyable,
     ObjectArchived,
     ObjectImmutable,
     ServiceError,
+    SourceUnreadable,
     TrySuperseded,
 )
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, checkpoint_key, decode, encode
 from airflow_provider_ossresume.model.copy_options import copied_properties
-from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import MIB
+from airflow_provider_ossresume.oss.client import OssClient
 from tests.unit.relay import Passing, Relay
 from tests.unit.test_copy import CONTENT, DENIED, by_parts
 from tests.world import BUCKET, PART, Transfers, a_client, some_bytes
@@ -229,7 +233,8 @@ def test_a_restart_names_the_source_not_a_file(transfers: Transfers, log: pytest
 
 
 @pytest.mark.parametrize("mode", ["server", "stream"])
-def test_damage_of_a_part_is_found_by_the_crc_of_the_whole(transfers: Transfers, mode: str) -> None:
+def test_damage_of_a_part_is_found_before_it_becomes_the_copy(transfers: Transfers, mode: str) -> None:
+    transfers.oss.put(BUCKET, "copy", b"before")
     breaks_off(transfers)
     [(_, upload_id)] = transfers.oss.uploads(BUCKET)
     other = ObjectRef(BUCKET, "other")
@@ -238,11 +243,14 @@ def test_damage_of_a_part_is_found_by_the_crc_of_the_whole(transfers: Transfers,
     target = ObjectRef(BUCKET, "copy")
     transfers.client.upload_part_copy(other, target, upload_id, 2, start=0, stop=PART, if_match=etag)
 
-    with pytest.raises(IntegrityError, match="do not use the object"):
-        transfers.copy("source", **by_parts(mode=mode))
+    seen = []
+    transfers.oss.on_request = lambda request: seen.append(copied(transfers))
 
-    assert transfers.copy("source", **by_parts(mode=mode)).outcome == "transferred"
-    assert copied(transfers) == CONTENT
+    result = transfers.copy("source", **by_parts(mode=mode))
+
+    assert set(seen) == {b"before"}
+    assert (result.outcome, result.parts_kept, copied(transfers)) == ("transferred", 0, CONTENT)
+    assert transfers.oss.uploads(BUCKET) == []
 
 
 def test_a_copy_by_parts_of_a_source_without_a_crc_is_resumed_too(transfers: Transfers) -> None:
@@ -270,7 +278,7 @@ def with_weak_etags(passing: Passing) -> None:
 
 
 @pytest.mark.parametrize("mode", ["server", "stream"])
-def test_an_etag_that_a_proxy_made_weak_is_no_condition_and_no_change(transfers: Transfers, mode: str) -> None:
+def test_an_etag_that_a_proxy_made_weak_is_a_condition_without_its_mark(transfers: Transfers, mode: str) -> None:
     breaks_off(transfers)
 
     with Relay(transfers.oss, answer=with_weak_etags) as relay:
@@ -279,7 +287,8 @@ def test_an_etag_that_a_proxy_made_weak_is_no_condition_and_no_change(transfers:
 
     assert copied(transfers) == CONTENT
     assert (result.parts_kept, result.parts_sent) == (3, 2)
-    assert [passing.headers for passing in relay.passed if "x-oss-copy-source-if-match" in passing.headers] == []
+    sent = [passing.headers.get("x-oss-copy-source-if-match", "") for passing in relay.passed]
+    assert not [condition for condition in sent if "W/" in condition]
 
 
 # --- other tries ------------------------------------------------------------------------------------------------------
@@ -436,3 +445,110 @@ def test_a_large_object_that_takes_no_one_request_is_cut_into_large_parts(transf
 
     assert (result.parts, result.bytes_moved) == (5, 0)
     assert transfers.client.head_object(ObjectRef(BUCKET, "copy")).size == 300 * MIB
+
+
+# --- damage, and answers that say nothing -----------------------------------------------------------------------------
+
+FLIP = Fault("flip", after_bytes=1000)
+
+
+@pytest.mark.parametrize("size", [PART - 1, 3 * PART])
+def test_bytes_that_are_damaged_between_source_and_worker_never_become_the_copy(
+    transfers: Transfers, size: int
+) -> None:
+    transfers.oss.put(BUCKET, "source", some_bytes(size))
+    transfers.oss.put(BUCKET, "copy", b"before")
+
+    with transfers.oss.failing("GetObject", fault=FLIP), pytest.raises(IntegrityError):
+        transfers.copy("source", mode="stream")
+
+    assert copied(transfers) == b"before"
+    assert transfers.copy("source", mode="stream").outcome == "transferred"
+    assert copied(transfers) == some_bytes(size)
+
+
+def test_a_part_of_an_earlier_try_that_is_damaged_does_not_become_part_of_the_copy(transfers: Transfers) -> None:
+    transfers.oss.put(BUCKET, "copy", b"before")
+    with (
+        transfers.oss.failing("UploadPart", after=1, fault=Fault("flip", after_bytes=10)),
+        pytest.raises(IntegrityError),
+    ):
+        transfers.copy("source", mode="stream")
+
+    transfers.copy("source", mode="stream")
+
+    assert copied(transfers) == CONTENT
+
+
+def test_a_weak_etag_of_the_source_pins_a_copy_too(transfers: Transfers) -> None:
+    other = some_bytes(len(CONTENT), seed=2)
+    client = transfers.client
+    head = client.head_object
+
+    def weak(target: ObjectRef) -> ObjectMeta:
+        meta = head(target)
+        return replace(meta, etag=f'W/"{meta.etag}"', crc64=None)
+
+    def rewrite(request: Request) -> None:
+        if request.operation == "UploadPartCopy" and request.part_number == 2:
+            transfers.oss.put(BUCKET, "source", other)
+
+    transfers.oss.on_request = rewrite
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OssClient, "head_object", lambda self, target: weak(target))
+        transfers.copy("source", **by_parts())
+
+    assert copied(transfers) == other
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "skip"])
+def test_a_copy_that_oss_made_while_all_its_answers_were_lost_is_found(transfers: Transfers, if_exists: str) -> None:
+    transfers.oss.put_zeros(BUCKET, "source", 201 * MIB)
+    with transfers.oss.failing("CopyObject", fault=LOST):
+        result = transfers.copy("source", if_exists=if_exists, config={"part_size": 64 * MIB})
+
+    assert result.outcome == "already there"
+
+
+def test_a_connection_that_fails_before_the_copy_began_is_no_reason_to_copy_by_parts(transfers: Transfers) -> None:
+    transfers.oss.put_zeros(BUCKET, "source", 201 * MIB)
+    with transfers.oss.failing("HeadObject", fault=Fault("refuse")), pytest.raises(ConnectionFailed):
+        transfers.copy("source", config={"part_size": 64 * MIB})
+
+    assert transfers.calls("InitiateMultipartUpload") == 0
+
+
+def test_a_fallback_to_parts_leaves_the_restart_for_a_source_that_changes(transfers: Transfers) -> None:
+    other = some_bytes(len(CONTENT), seed=2)
+    transfers.oss.fail("CopyObject", fault=TOO_LARGE, times=None)
+
+    def rewrite(request: Request) -> None:
+        if request.operation == "UploadPartCopy" and request.part_number == 2:
+            transfers.oss.put(BUCKET, "source", other)
+
+    transfers.oss.on_request = rewrite
+
+    transfers.copy("source", config={"part_size": PART})
+
+    assert copied(transfers) == other
+
+
+@pytest.mark.parametrize("if_exists", ["skip", "skip_if_same", "overwrite"])
+def test_what_a_retention_policy_protects_is_not_asked_about_when_nothing_is_to_be_written(
+    transfers: Transfers, if_exists: str
+) -> None:
+    transfers.copy("source", **by_parts())
+    transfers.oss.retain(BUCKET, days=30)
+
+    result = transfers.copy("source", **by_parts(if_exists=if_exists, earlier_try=if_exists == "overwrite"))
+
+    assert result.outcome == ("already there" if if_exists == "overwrite" else "skipped")
+
+
+def test_a_source_that_cannot_be_read_is_retried_by_its_own_request_only(transfers: Transfers) -> None:
+    with transfers.oss.failing("GetObject", fault=Fault("refuse")), pytest.raises(SourceUnreadable) as caught:
+        transfers.copy("source", mode="stream", config={"max_concurrency": 1})
+
+    assert caught.value.retryable
+    assert transfers.calls("GetObject") <= 5  # four attempts, and what was under way
+    assert transfers.calls("UploadPart") <= 1
