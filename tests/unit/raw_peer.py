@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+PATIENCE = 20.0  # seconds; only a test that fails waits for them
+
 
 class Connection:
     """One connection of a peer.
@@ -94,7 +96,7 @@ class RawPeer:
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in (self._accepting, *self.served):
-            thread.join(30)
+            thread.join(PATIENCE)
 
     def _accept(self) -> None:
         with suppress(OSError):

@@ -63,6 +63,7 @@ from airflow_provider_ossresume.oss.credentials import (
 )
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
+from tests.unit.test_retry import Clock
 from tests.world import BUCKET, PART, a_client, some_bytes
 
 TARGET = ObjectRef(BUCKET, "key")
@@ -864,6 +865,22 @@ def test_the_wait_may_be_asked_for_in_several_ways(headers: dict[str, str], wait
         server.client(retry=RetryPolicy(total=7200, sleep=waits.append)).head_object(TARGET)
 
     assert waits == [wait]
+
+
+def test_the_time_in_which_a_body_is_sent_is_not_spent() -> None:
+    clock = Clock()
+
+    class Slow(Bytes):
+        def open(self) -> Iterator[bytes]:
+            for piece in super().open():
+                clock.now += 200
+                yield piece
+
+    with Scripted(an_answer(500)) as server:
+        client = server.client(retry=clock.policy(attempts=4, total=300))
+        failure(ServiceError, lambda: client.put_object(TARGET, Slow(bytes(200_000))))
+
+    assert len(server.heads) == 4
 
 
 def test_a_wait_beyond_the_total_time_is_not_begun(oss: LocalOSS) -> None:

@@ -6,10 +6,12 @@ import io
 import os
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from airflow_provider_ossresume.oss.answer import Answer, Head
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
+from tests.unit.test_client import a_certificate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -254,6 +257,21 @@ def test_closed_connections_are_made_anew() -> None:
             ours.close()
 
     assert server.accepted == 2
+
+
+def test_a_ca_bundle_is_read_once_for_all_clients_and_again_when_it_has_changed(tmp_path: Path) -> None:
+    bundle = a_certificate(tmp_path / "ca.pem", address="127.0.0.1")
+
+    def read(verify_tls: bool | str) -> ssl.SSLContext:
+        return environment_settings("https://127.0.0.1", proxies=None, verify_tls=verify_tls).tls()
+
+    first = read(str(bundle))
+    assert read(str(bundle)) is first
+    assert read(True) is read(True)
+
+    a_certificate(bundle, address="127.0.0.2")
+    os.utime(bundle, ns=(0, 0))
+    assert read(str(bundle)) is not first
 
 
 # --- an answer's head -------------------------------------------------------------------------------------------------

@@ -86,13 +86,27 @@ def test_a_proxys_answer_that_trickles() -> None:
     def serve(connection: Connection) -> None:
         connection.head()
         connection.say(b"HTTP/1.1 200 OK\r\n")
-        trickle(connection, endless(b"A: b\r\n"))
+        trickle(connection, [b"A: b\r\n"] * 50)
 
     with RawPeer(serve) as proxy:
         client = a_scripted_client("https://oss.example", proxies={"https": proxy.url}, connect_timeout=0.3)
         error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
 
     assert "no answer of the proxy within 0.3 s; check the connection's Proxy" in str(error)
+
+
+def test_a_head_that_trickles() -> None:
+    def serve(connection: Connection) -> None:
+        connection.request()
+        connection.say(b"HTTP/1.1 200 OK\r\n")
+        trickle(connection, [b"A: b\r\n"] * 50)
+        connection.say(b'ETag: "E"\r\nContent-Length: 0\r\n\r\n')
+
+    with RawPeer(serve) as peer:
+        client = a_scripted_client(peer.url, stall_timeout=0.3)
+        error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
+
+    assert "the answer's head did not come whole within 0.3 s" in str(error)
 
 
 @pytest.mark.parametrize("is_tls", [False, True], ids=["TCP", "TLS"])

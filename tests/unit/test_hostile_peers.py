@@ -6,6 +6,7 @@ import gzip
 import itertools
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from airflow_provider_ossresume.errors import ArgumentError, BadAnswer, Connecti
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.objects import ObjectRef
 from tests.unit.peak_of_calls import CALLS
+from tests.unit.raw_peer import Connection, RawPeer
 from tests.unit.relay import Relay
 from tests.unit.test_client import (
     TARGET,
@@ -70,7 +72,7 @@ ENDLESS: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
     "a chunk's size that trickles": ("ListParts", endless(CHUNKED + b"5;", b"x", pause=0.02)),
     "trailers": ("ListParts", endless(CHUNKED + b"0\r\n", b"Trailer: x\r\n" * 5_000)),
     "trailers that trickle": ("ListParts", endless(CHUNKED + b"0\r\n", b"Trailer: x\r\n", pause=0.02)),
-    "an object": ("GetObject", endless(head(206, "Content-Range: bytes 0-9/10"), b"x" * BLOCK)),
+    "an object": ("GetObject", endless(head(206, "Content-Range: bytes 0-9/10", "ETag: E"), b"x" * BLOCK)),
     "a header": ("HeadObject", endless(b"HTTP/1.1 200 OK\r\nA: ", b"x" * BLOCK)),
     "headers": ("HeadObject", endless(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 10_000)),
     "headers that trickle": ("HeadObject", endless(b"HTTP/1.1 200 OK\r\n", b"A", pause=0.02)),
@@ -205,17 +207,34 @@ NO_CHUNKS = {
 @pytest.mark.parametrize("chunks", NO_CHUNKS.values(), ids=NO_CHUNKS)
 @pytest.mark.parametrize("operation", ["ListParts", "GetObject"])
 def test_chunks_that_are_none_are_an_error(operation: str, chunks: bytes) -> None:
-    lines = ["Transfer-Encoding: chunked", "Content-Range: bytes 0-9/10", "Connection: close"]
+    lines = ["Transfer-Encoding: chunked", "Content-Range: bytes 0-9/10", "Connection: close", "ETag: E"]
     with Scripted(head(SUCCESS.get(operation, 200), *lines) + chunks) as server:
         failure(RequestError, lambda: CALLS[operation](server.client()))
 
 
 def test_a_chunk_of_negative_size_is_an_error_when_it_brings_more_than_the_sink_takes_at_once() -> None:
-    sink = Collected()
-    sink.piece_size = 2
-    lines = ["Transfer-Encoding: chunked", "Content-Range: bytes 0-9/10", "Connection: close"]
-    with Scripted(head(206, *lines) + NO_CHUNKS["negative"]) as server:
-        failure(RequestError, lambda: server.client().get_object(TARGET, sink, start=0, stop=10))
+    has_come = threading.Event()
+
+    class Small(Collected):
+        piece_size = 5
+
+        def write(self, data: memoryview) -> None:
+            super().write(data)
+            has_come.set()
+
+    def serve(connection: Connection) -> None:
+        connection.request()
+        lines = ["Transfer-Encoding: chunked", "Content-Range: bytes 0-9/10", "ETag: E"]
+        connection.say(head(206, *lines) + b"5\r\nhello\r\n")
+        has_come.wait(30)
+        connection.say(b"-5\r\n" + b"x" * 100 + b"\r\n0\r\n\r\n")
+
+    with RawPeer(serve) as peer:
+        error = failure(
+            ConnectionFailed, lambda: a_scripted_client(peer.url).get_object(TARGET, Small(), start=0, stop=10)
+        )
+
+    assert "a chunk has a negative size" in str(error)
 
 
 @pytest.mark.parametrize("length", ["0", "9", "11", "-1", "x", "1e1", "10, 10", "9" * 20, "9" * 5000, "", "+9", "１０"])

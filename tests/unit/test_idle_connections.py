@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
+from tests.unit import raw_peer
 from tests.unit.raw_peer import Connection, RawPeer, an_answer
 from tests.unit.test_client import TARGET, Bytes, a_certificate, a_scripted_client
 
@@ -92,6 +93,35 @@ def test_all_that_their_peer_has_closed_are_closed_with_the_next_exchange() -> N
             thread.join(30)
 
         assert closed == [b""] * 5
+
+
+def test_those_that_their_peer_has_closed_are_closed_though_another_one_is_used() -> None:
+    hang_up, ended, closed = threading.Event(), threading.Barrier(4), []
+
+    def serve(connection: Connection) -> None:
+        if connection.number == 4:
+            polite(connection)
+            return
+        connection.request()
+        connection.say(HELLO)
+        hang_up.wait(30)
+        connection.sock.shutdown(socket.SHUT_WR)
+        ended.wait(30)
+        closed.append(connection.sock.recv(1))
+
+    with RawPeer(serve) as peer, connections() as ours:
+        answers = [ours.exchange("GET", peer.url, "/", {}) for _ in range(4)]
+        for answer in answers:  # the last one is the first to be used again
+            with answer:
+                assert b"".join(answer.pieces(1024, Limit("nothing came", silence=10.0))) == b"hello"
+        hang_up.set()
+        ended.wait(30)
+        assert ask(ours, peer.url) == b"hello"
+        for thread in peer.served[:3]:
+            thread.join(raw_peer.PATIENCE)
+
+        assert closed == [b""] * 3
+        assert len(peer.accepted) == 4
 
 
 def silent_once_told(silent: threading.Event) -> Callable[[Connection], None]:
@@ -182,6 +212,22 @@ def test_what_nobody_asked_for_never_becomes_the_next_answer(tmp_path: Path, is_
         RawPeer(serve, certificate=certificate) as peer,
         connections(verify_tls=str(certificate) if certificate else True) as ours,
     ):
+        assert [ask(ours, peer.url) for _ in range(2)] == [b"hello"] * 2
+
+        assert len(peer.accepted) == 2
+
+
+def test_nor_does_what_tls_has_decrypted_already(tmp_path: Path) -> None:
+    """The socket says nothing of it: it came in one message with the end of the body."""
+    certificate = a_certificate(tmp_path / "server.pem", address="127.0.0.1")
+
+    def serve(connection: Connection) -> None:
+        connection.request()
+        connection.say(HELLO.removesuffix(b"hello"))
+        connection.say(b"hello" + (an_answer(body=b"wrong") if connection.number == 1 else b""))
+        connection.request()
+
+    with RawPeer(serve, certificate=certificate) as peer, connections(verify_tls=str(certificate)) as ours:
         assert [ask(ours, peer.url) for _ in range(2)] == [b"hello"] * 2
 
         assert len(peer.accepted) == 2

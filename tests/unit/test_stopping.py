@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_ossresume.errors import ServiceError, TransferStopped
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.transfer.stop import Stop
+from tests.unit import raw_peer
 from tests.unit.raw_peer import Connection, RawPeer, an_answer
 from tests.unit.test_client import TARGET, Bytes, Collected, a_certificate, a_scripted_client, failure
 
@@ -53,7 +54,7 @@ def stopped(stop: Stop, call: Callable[[], object], *, when: Callable[[], object
     thread.start()
     when()
     stop.give()
-    thread.join(20)  # every timeout is three times as long
+    thread.join(raw_peer.PATIENCE)  # every timeout is three times as long
     assert not thread.is_alive()
     assert [type(error) for error in errors] == [TransferStopped]
 
@@ -265,7 +266,7 @@ def test_a_stop_that_comes_while_a_connection_is_made_lets_nothing_be_sent() -> 
             return super().guard(shut)
 
     with RawPeer(serve) as peer:
-        client = a_scripted_client(peer.url).with_stop(GivenOnceConnected())
+        client = a_scripted_client(peer.url, read_timeout=1).with_stop(GivenOnceConnected())
         failure(TransferStopped, lambda: client.put_object(TARGET, Bytes(b"x")))
 
     assert heads == []

@@ -1,0 +1,478 @@
+"""Planted defects: the way to OSS and local files with one decision taken wrongly, each with the test that notices it.
+
+A mutant under which its test passes is a hole. The engine's own are in ``tests/simulation/mutants.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_ossresume.checkpoints import file
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
+from airflow_provider_ossresume.errors import ServiceError, TransferStopped
+from airflow_provider_ossresume.oss import answer, answers, client, connections, dialing, fetch, messages, wire
+from airflow_provider_ossresume.oss.answer import Answer, Head
+from airflow_provider_ossresume.oss.answers import Delivery
+from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.oss.connections import Connections
+from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
+from airflow_provider_ossresume.oss.dialing import Route
+from airflow_provider_ossresume.oss.fetch import Fetch
+from airflow_provider_ossresume.oss.retry import Attempts, Retrying
+from airflow_provider_ossresume.oss.wire import Wire
+from airflow_provider_ossresume.transfer import part_file, publishing
+from airflow_provider_ossresume.transfer.local_file import LocalFile
+from airflow_provider_ossresume.transfer.stop import Stop
+from tests.faults import test_file_systems, test_slow_disks
+from tests.unit import (
+    test_believing,
+    test_client,
+    test_connections,
+    test_deadlines,
+    test_download,
+    test_fetch,
+    test_hostile_peers,
+    test_idle_connections,
+    test_retry,
+    test_stopping,
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted defect.
+
+    :ivar place: the module or class whose ``attribute`` is ``wrong`` then
+    :ivar test: passes without the defect, and fails with it
+    :ivar given: its arguments, but for fixtures
+    """
+
+    name: str
+    place: object
+    attribute: str
+    wrong: object
+    test: Callable[..., None]
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "-")
+
+
+# What is replaced is the inside of the package, so the mutants are not checked for types.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, no-any-return"
+
+nothing = lambda *_, **__: None  # noqa: E731
+
+
+# --- which answers are believed ---------------------------------------------------------------------------------------
+
+
+def with_a_cut_head(this, first, whole, right=Wire.head):
+    try:
+        return right(this, first, whole)
+    except ExchangeFailed:
+        return this._taken(wire.MAX_HEAD)
+
+
+def without_broken_lines(this, head, method, right=Head.__init__):
+    first, *lines = head.splitlines(keepends=True)
+    right(this, first + b"".join(line for line in lines if b":" in line or not line.strip()), method)
+
+
+def with_more_from_the_proxy(this, made, stop, right=Route._tunnel):
+    try:
+        right(this, made, stop)
+    except ExchangeFailed as error:
+        if "more than its answer" not in str(error):
+            raise
+
+
+def without_its_total(*args, total, right=answers.delivery, **options):
+    return right(*args, **options)
+
+
+def as_if_it_were_the_range(this, pieces):
+    left = this.size
+    for piece in pieces:
+        yield piece[:left]
+        left -= len(piece[:left])
+
+
+def to_a_cut(this, buffer, limit, right=Answer._read):
+    try:
+        return right(this, buffer, limit)
+    except ExchangeFailed as error:
+        if "before the body's end" in str(error):
+            return 0
+        raise
+
+
+def of_any_chunk(this, size):
+    return this._wire.read(size, this.limit)
+
+
+def with_the_whole_body(this, *args, right=Connections._send):
+    right(this, *args)
+    return True
+
+
+def with_blanks(body, right=messages._parse):
+    if body[:1].isspace():
+        raise messages.MalformedXML("XML or text declaration not at start of entity")
+    return right(body)
+
+
+BELIEVING = [
+    Mutant(
+        "a cut head is believed", Wire, "head", with_a_cut_head,
+        test_deadlines.test_a_head_that_is_cut_is_a_broken_connection, {"cut": len(test_deadlines.HEAD) - 10},
+    ),
+    Mutant(
+        "a broken line of a head is skipped", Head, "__init__", without_broken_lines,
+        test_connections.test_a_head_with_a_broken_line_is_a_failed_exchange,
+        {"head": test_connections.BROKEN_HEADS["a line without a colon"]},
+    ),
+    Mutant(
+        "bytes left over from the last answer are used", Wire, "is_silent", True,
+        test_idle_connections.test_what_nobody_asked_for_never_becomes_the_next_answer, {"is_tls": False},
+    ),
+    Mutant(
+        "bytes left over in TLS are used", wire, "_decrypted", lambda _: False,
+        test_idle_connections.test_nor_does_what_tls_has_decrypted_already,
+    ),
+    Mutant(
+        "bytes behind the answer to CONNECT are used", Route, "_tunnel", with_more_from_the_proxy,
+        test_deadlines.test_what_comes_after_the_answer_to_connect_is_no_tls,
+    ),
+    Mutant(
+        "the ETag of an answer is not compared", answers, "same_etag", lambda *_: True,
+        test_believing.test_a_proxy_that_drops_if_match_never_makes_a_file_of_two_objects,
+        {"size": 5 * test_believing.PART, "byte_range": None},
+    ),
+    Mutant(
+        "nor is it where a download goes on", answers, "same_etag", lambda *_: True,
+        test_fetch.test_an_object_that_changed_is_begun_again_from_its_first_byte, {"keeps_conditions": False},
+    ),
+    Mutant(
+        "the total of an answer is not compared", answers, "delivery", without_its_total,
+        test_believing.test_an_answer_about_another_object_is_the_object_having_changed,
+        {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes, has 101"},
+    ),
+    Mutant(
+        "a peer that ignores Range is believed to have sent it", Delivery, "wanted", as_if_it_were_the_range,
+        test_believing.test_an_object_that_came_whole_is_cut_to_what_was_asked_for,
+        {"start": 10, "stop": 20, "piece_size": 7},
+    ),
+    Mutant(
+        "a body that is cut is taken", Answer, "_read", to_a_cut,
+        test_idle_connections.test_a_break_in_a_body_drops_those_that_wait,
+    ),
+    Mutant(
+        "a chunk may have a negative size", answer._Chunks, "read1", of_any_chunk,
+        test_hostile_peers.test_a_chunk_of_negative_size_is_an_error_when_it_brings_more_than_the_sink_takes_at_once,
+    ),
+    Mutant(
+        "a success before the body was sent is believed", Connections, "_send", with_the_whole_body,
+        test_connections.test_a_success_that_is_answered_before_the_body_is_sent_is_none, {"status": b"200 OK"},
+    ),
+    Mutant(
+        "a refusal whose body is cut is a broken connection", client, "_as_far_as_it_comes", lambda pieces: pieces,
+        test_deadlines.test_a_refusal_whose_body_is_cut_is_one,
+    ),
+    Mutant(
+        "blanks before the XML make it none", messages, "_parse", with_blanks,
+        test_deadlines.test_blanks_while_oss_is_at_work_do_not_make_a_stall, {"operation": "CopyObject"},
+    ),
+]  # fmt: skip
+
+
+# --- what is tried again ----------------------------------------------------------------------------------------------
+
+
+def again_and_again(this, right=Fetch.begin_anew):
+    this._may_begin_anew = True
+    return right(this)
+
+
+def after_the_first_failure(this, state, right=Retrying._is_over):
+    return right(this, state) or state.args[0]._spent > this._policy.total
+
+
+def by_our_clock(headers, right=answers._retry_after):
+    return right({name: value for name, value in headers.items() if name != "date"})
+
+
+def at_the_cost_of_an_attempt(this, *args, right=Connections._exchange):
+    try:
+        return right(this, *args)
+    except connections._NoAnswer as error:
+        raise error.failure from None
+
+
+def as_if_nothing_had_come(this, *args, right=Connections._exchange):
+    try:
+        return right(this, *args)
+    except ExchangeFailed as error:
+        raise connections._NoAnswer(error) from None
+
+
+def with_the_files_errors(this, made, head, body, right=Connections._send):
+    try:
+        return right(this, made, head, body)
+    except OSError as error:
+        raise ExchangeFailed(str(error)) from error
+
+
+def of_answers_only(error, right=client.asks_for_less):
+    return isinstance(error, ServiceError) and right(error)
+
+
+TRYING_AGAIN = [
+    Mutant(
+        "a download begins anew instead of going on", Fetch, "_goes_on", False,
+        test_fetch.test_what_broke_goes_on_behind_the_last_byte, {"start": 0, "stop": None},
+    ),
+    Mutant(
+        "an object that changes all the time is begun again and again", Fetch, "begin_anew", again_and_again,
+        test_fetch.test_one_that_changes_again_and_again_is_not, {"keeps_conditions": True, "knows_ranges": True},
+    ),
+    Mutant(
+        "progress does not give attempts back", Attempts, "progressed", nothing,
+        test_fetch.test_each_64_kib_further_begin_the_attempts_anew,
+    ),
+    Mutant(
+        "a few bytes are progress", fetch, "STALL_SIZE", 1,
+        test_fetch.test_a_few_bytes_further_do_not,
+    ),
+    Mutant(
+        "work counts against retry_max_time", Attempts, "moved", nothing,
+        test_retry.test_the_time_in_which_bytes_move_is_not_spent,
+    ),
+    Mutant(
+        "the work of sending does", client, "_passed_on", lambda pieces, _: pieces,
+        test_client.test_the_time_in_which_a_body_is_sent_is_not_spent,
+    ),
+    Mutant(
+        "a long first attempt is the only one", Retrying, "_is_over", after_the_first_failure,
+        test_retry.test_there_are_two_attempts_however_long_the_first_one_took,
+    ),
+    Mutant(
+        "Retry-After is a date of our clock", answers, "_retry_after", by_our_clock,
+        test_client.test_the_wait_may_be_asked_for_in_several_ways,
+        {
+            "headers": {"Date": "Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT"},
+            "wait": 30.0,
+        },
+    ),
+    Mutant(
+        "a 407 is tried again", dialing, "_MAY_PASS", (407, *dialing._MAY_PASS),
+        test_deadlines.test_a_proxy_that_refuses_for_good_is_asked_once, {"status": "407 No", "attempts": 1},
+    ),
+    Mutant(
+        "a dead connection that waited costs an attempt", Connections, "_exchange", at_the_cost_of_an_attempt,
+        test_idle_connections.test_a_dead_connection_that_waited_costs_no_attempt_and_the_others_are_dropped,
+    ),
+    Mutant(
+        "a request is sent again though an answer has begun", Connections, "_exchange", as_if_nothing_had_come,
+        test_idle_connections.test_what_fails_within_an_answer_is_not_sent_again_unasked,
+    ),
+    Mutant(
+        "the error of a local file is the connection's", Connections, "_send", with_the_files_errors,
+        test_deadlines.test_the_error_of_a_local_file_is_not_the_connections,
+    ),
+    Mutant(
+        "nobody hears of throttling", client, "asks_for_less", lambda _: False,
+        test_stopping.test_the_stop_is_told_of_throttling_and_of_timeouts,
+        {"answer": test_stopping.an_answer("503 Busy", Connection="close"), "told": 1},
+    ),
+    Mutant(
+        "nobody hears of timeouts", client, "asks_for_less", of_answers_only,
+        test_stopping.test_the_stop_is_told_of_throttling_and_of_timeouts, {"answer": b"", "told": 1},
+    ),
+]  # fmt: skip
+
+
+# --- which connections are used ---------------------------------------------------------------------------------------
+
+
+def however_old(this, *args, right=connections._Way.__init__, **options):
+    right(this, *args, **{**options, "longest_idle": 1e9})
+
+
+def without_harm_to_others(this, *, is_clean, is_broken, right=connections._Finish.__call__):
+    right(this, is_clean=is_clean, is_broken=False)
+
+
+def with_a_clock_of_its_own(this, stop, right=OssClient.with_stop):
+    other = right(this, stop)
+    other._clock = copy.copy(this._clock)
+    return other
+
+
+CONNECTIONS = [
+    Mutant(
+        "a connection is used however long it waited", connections._Way, "__init__", however_old,
+        test_idle_connections.test_a_connection_that_waited_too_long_is_not_used_again,
+    ),
+    Mutant(
+        "those that wait stay after a failure", connections._Finish, "__call__", without_harm_to_others,
+        test_idle_connections.test_a_break_in_a_body_drops_those_that_wait,
+    ),
+    Mutant(
+        "those that their peer has closed stay", connections._Way, "_sweep", nothing,
+        test_idle_connections.test_those_that_their_peer_has_closed_are_closed_though_another_one_is_used,
+    ),
+    Mutant(
+        "a child uses its parent's", connections, "os", SimpleNamespace(getpid=lambda: 1, environ=os.environ),
+        test_connections.test_a_child_that_is_forked_makes_connections_of_its_own,
+    ),
+    Mutant(
+        "a clock is learnt by one copy of a client", OssClient, "with_stop", with_a_clock_of_its_own,
+        test_stopping.test_copies_of_a_client_share_its_stop_and_what_was_learnt_of_oss_clock,
+    ),
+    Mutant(
+        "each client reads the CA bundle", dialing, "_context", dialing._context.__wrapped__,
+        test_connections.test_a_ca_bundle_is_read_once_for_all_clients_and_again_when_it_has_changed,
+    ),
+]  # fmt: skip
+
+
+# --- stops and limits -------------------------------------------------------------------------------------------------
+
+
+class Unasked:
+    """A stop that shuts what is guarded, and is not looked at."""
+
+    def __init__(self, stop):
+        self._stop = stop
+        self.check = nothing
+
+    @contextmanager
+    def guard(self, shut):
+        with ExitStack() as guarded:
+            with suppress(TransferStopped):
+                guarded.enter_context(self._stop.guard(shut))
+            yield
+
+
+def without_a_look(this, way, made, method, head, body, stop, right=Connections._exchange):
+    return right(this, way, made, method, head, body, Unasked(stop))
+
+
+def by_its_own_shutdown(this, _):
+    """It drops TLS first; here the thread is held up then, as any thread may be."""
+
+    def later(sock, how):
+        Event().wait(0.3)
+        super(socket.socket, sock).shutdown(how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "shutdown", later)
+        this._socket.shutdown(socket.SHUT_RDWR)
+
+
+def for_each_address(_, *args, right=dialing._connect_within):
+    right(0.6, *args)  # the whole time of the test
+
+
+def not_heard(this, seconds):
+    Event().wait(min(seconds, 3.0))
+
+
+STOPS_AND_LIMITS = [
+    Mutant(
+        "nobody asks for a stop when a connection is made", Connections, "_exchange", without_a_look,
+        test_stopping.test_a_stop_that_comes_while_a_connection_is_made_lets_nothing_be_sent,
+    ),
+    Mutant(
+        "a stop shuts nothing", Wire, "_shut", nothing,
+        test_stopping.test_a_stop_ends_the_wait_for,
+        {"wait": test_stopping.WAITS["an answer"], "certificate": None},
+    ),
+    Mutant(
+        "a stop is not heard between attempts", Stop, "wait", not_heard,
+        test_stopping.test_a_stop_ends_the_wait_for_the_next_attempt,
+    ),
+    Mutant(
+        "a stop ends TLS and lets its socket send on", Wire, "_shut", by_its_own_shutdown,
+        test_stopping.test_nothing_is_sent_in_clear_when_a_stop_ends_tls,
+    ),
+    Mutant(
+        "each address has the whole time for a connection", dialing, "_connect_within", for_each_address,
+        test_deadlines.test_all_addresses_share_the_time_for_a_connection,
+    ),
+    Mutant(
+        "nobody looks for an early answer", Wire, "is_answered", lambda _: False,
+        test_deadlines.test_an_early_refusal_of_a_peer_that_takes_no_more_is_the_answer, {"is_tls": False},
+    ),
+    Mutant(
+        "a 100 Continue that nobody asked for is an early answer", Wire, "is_answered", lambda this: this._has_come,
+        test_deadlines.test_an_announcement_that_nobody_asked_for_is_no_early_answer,
+    ),
+    Mutant(
+        "a head may trickle", Connections, "_whole_head", lambda _: Limit("nothing more came", silence=5.0),
+        test_deadlines.test_a_head_that_trickles,
+    ),
+    Mutant(
+        "a proxy's answer may trickle", Route, "_limit", lambda _, what: Limit(what, silence=0.3),
+        test_deadlines.test_a_proxys_answer_that_trickles,
+    ),
+    Mutant(
+        "a copy that trickles blanks stalls", Connections, "work", Connections.flow,
+        test_deadlines.test_blanks_while_oss_is_at_work_do_not_make_a_stall, {"operation": "UploadPartCopy"},
+    ),
+]  # fmt: skip
+
+
+# --- local files ------------------------------------------------------------------------------------------------------
+
+
+class Forgotten(dict):
+    """Calls that were given up, of which nobody knows."""
+
+    def get(self, *_):
+        return None
+
+
+def though_given_up(this, key, _, right=FileCheckpointStore._delete):
+    right(this, key, file._Call())
+
+
+LOCAL_FILES = [
+    Mutant(
+        "a save that was given up lands behind a newer one", file, "_given_up", Forgotten(),
+        test_slow_disks.test_a_store_on_a_disk_that_hangs_says_so,
+    ),
+    Mutant(
+        "a delete that was given up removes a newer checkpoint", FileCheckpointStore, "_delete", though_given_up,
+        test_slow_disks.test_a_delete_that_was_given_up_leaves_the_checkpoint_of_a_later_transfer,
+    ),
+    Mutant(
+        "a part file is private later", part_file, "PRIVATE", 0o644,
+        test_download.test_nobody_else_can_open_the_part_file, {"mode": None},
+    ),
+    Mutant(
+        "what comes in the last moment is overwritten", part_file, "move_to_free_name", os.replace,
+        test_file_systems.test_what_comes_in_the_last_moment_is_never_overwritten, {"kind": "renames"},
+    ),
+    Mutant(
+        "a share that flushes no file takes no download", publishing, "REFUSED", frozenset(),
+        test_file_systems.test_a_share_that_flushes_no_file_is_warned_about_and_takes_a_download, {"code": 22},
+    ),
+    Mutant(
+        "a file that is said to be empty is", LocalFile, "_read_untold", lambda *_: b"",
+        test_file_systems.test_a_file_of_proc_is_read_to_its_end,
+    ),
+]  # fmt: skip
+
+MUTANTS = [*BELIEVING, *TRYING_AGAIN, *CONNECTIONS, *STOPS_AND_LIMITS, *LOCAL_FILES]
