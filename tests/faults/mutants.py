@@ -19,10 +19,11 @@ import pytest
 
 from airflow_provider_ossresume.checkpoints import file
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
-from airflow_provider_ossresume.errors import ServiceError, TransferStopped
+from airflow_provider_ossresume.errors import LocalFileError, ObjectTooLarge, ServiceError, TransferStopped
+from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.oss import answer, answers, client, connections, dialing, fetch, messages, wire
 from airflow_provider_ossresume.oss.answer import Answer, Head
-from airflow_provider_ossresume.oss.answers import Delivery
+from airflow_provider_ossresume.oss.answers import Call, Delivery
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.connections import Connections
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
@@ -30,21 +31,26 @@ from airflow_provider_ossresume.oss.dialing import Route
 from airflow_provider_ossresume.oss.fetch import Fetch
 from airflow_provider_ossresume.oss.retry import Attempts, Retrying
 from airflow_provider_ossresume.oss.wire import Wire
-from airflow_provider_ossresume.transfer import part_file, publishing
+from airflow_provider_ossresume.transfer import local_file, part_file, publishing, target_file
 from airflow_provider_ossresume.transfer.local_file import LocalFile
+from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.stop import Stop
 from tests.faults import test_file_systems, test_slow_disks
 from tests.unit import (
     test_believing,
+    test_callbacks,
     test_client,
     test_connections,
     test_deadlines,
     test_download,
     test_fetch,
+    test_file_store,
+    test_headers,
     test_hostile_peers,
     test_idle_connections,
     test_retry,
     test_stopping,
+    test_upload,
 )
 
 
@@ -126,6 +132,14 @@ def with_the_whole_body(this, *args, right=Connections._send):
     return True
 
 
+def with_none_instead(text, right=answers.read_etag):
+    return right(text) or "none"
+
+
+def of_whatever_encoding(body, right=messages.read_objects):
+    return right(body.replace(b"<EncodingType>url</EncodingType>", b""))
+
+
 def with_blanks(body, right=messages._parse):
     if body[:1].isspace():
         raise messages.MalformedXML("XML or text declaration not at start of entity")
@@ -169,6 +183,14 @@ BELIEVING = [
         {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes, has 101"},
     ),
     Mutant(
+        "an answer needs no ETag", answers, "read_etag", with_none_instead,
+        test_believing.test_a_head_or_a_get_without_an_etag_is_no_answer_and_asked_for_again, {"etag": ""},
+    ),
+    Mutant(
+        "a weak ETag goes into If-Match", etags, "if_match", lambda etag: f'"{etags.opaque(etag)}"',
+        test_believing.test_a_weak_etag_is_compared_here_as_if_match_would_never_match,
+    ),
+    Mutant(
         "a peer that ignores Range is believed to have sent it", Delivery, "wanted", as_if_it_were_the_range,
         test_believing.test_an_object_that_came_whole_is_cut_to_what_was_asked_for,
         {"start": 10, "stop": 20, "piece_size": 7},
@@ -192,6 +214,23 @@ BELIEVING = [
     Mutant(
         "blanks before the XML make it none", messages, "_parse", with_blanks,
         test_deadlines.test_blanks_while_oss_is_at_work_do_not_make_a_stall, {"operation": "CopyObject"},
+    ),
+    Mutant(
+        "a page of a listing is not decoded", messages, "read_objects", of_whatever_encoding,
+        test_client.test_a_thousand_objects_and_more_are_listed_and_deleted_in_pages,
+    ),
+    Mutant(
+        "a copy whose source is missing misses its target", Call, "copy_source", "",
+        test_believing.test_a_copy_whose_source_is_missing_names_the_source,
+    ),
+    Mutant(
+        "a callback that failed is no answer of OSS", answers, "not_what_was_asked_for",
+        lambda call, answered, _: call.bad_answer(f"was answered {answered.status}"),
+        test_callbacks.test_a_callback_server_that_is_away_is_a_failed_callback_too,
+    ),
+    Mutant(
+        "a header of ours may be given", client, "check_given", lambda headers: dict(headers or {}),
+        test_headers.test_a_header_of_ours_is_refused_by_name_before_anything_is_sent, {"name": "Host"},
     ),
 ]  # fmt: skip
 
@@ -291,6 +330,15 @@ TRYING_AGAIN = [
         test_deadlines.test_the_error_of_a_local_file_is_not_the_connections,
     ),
     Mutant(
+        "an error behind a 200 may always pass", answers, "_STATUSES", {},
+        test_believing.test_an_error_that_comes_behind_a_200_is_the_error_that_it_says,
+        {"code": "EntityTooLarge", "kind": ObjectTooLarge, "attempts": 1},
+    ),
+    Mutant(
+        "nobody reads by how much OSS throttles", answers, "qos_delay", nothing,
+        test_believing.test_an_error_tells_by_how_much_oss_throttles, {"status": 503, "delay": "1500", "told": 1.5},
+    ),
+    Mutant(
         "nobody hears of throttling", client, "asks_for_less", lambda _: False,
         test_stopping.test_the_stop_is_told_of_throttling_and_of_timeouts,
         {"answer": test_stopping.an_answer("503 Busy", Connection="close"), "told": 1},
@@ -333,6 +381,10 @@ CONNECTIONS = [
         test_idle_connections.test_those_that_their_peer_has_closed_are_closed_though_another_one_is_used,
     ),
     Mutant(
+        "a client that is closed leaves them open", Connections, "close", nothing,
+        test_idle_connections.test_a_client_that_is_closed_leaves_none_open,
+    ),
+    Mutant(
         "a child uses its parent's", connections, "os", SimpleNamespace(getpid=lambda: 1, environ=os.environ),
         test_connections.test_a_child_that_is_forked_makes_connections_of_its_own,
     ),
@@ -373,7 +425,7 @@ def by_its_own_shutdown(this, _):
     """It drops TLS first; here the thread is held up then, as any thread may be."""
 
     def later(sock, how):
-        Event().wait(0.3)
+        Event().wait(1.5)
         super(socket.socket, sock).shutdown(how)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -424,6 +476,11 @@ STOPS_AND_LIMITS = [
         test_deadlines.test_a_head_that_trickles,
     ),
     Mutant(
+        "a body that its taker reads slowly stalls", Connections, "flow",
+        lambda this: Limit("nothing more came", total=this._stall_timeout),
+        test_deadlines.test_a_body_read_slowly_by_its_taker_is_no_stall,
+    ),
+    Mutant(
         "a proxy's answer may trickle", Route, "_limit", lambda _, what: Limit(what, silence=0.3),
         test_deadlines.test_a_proxys_answer_that_trickles,
     ),
@@ -448,6 +505,12 @@ def though_given_up(this, key, _, right=FileCheckpointStore._delete):
     right(this, key, file._Call())
 
 
+def of_what_is_told(this, size, right=PartFile.check_space):
+    if not os.statvfs(this.path).f_bavail:
+        raise LocalFileError("0 bytes are free")
+    right(this, size)
+
+
 LOCAL_FILES = [
     Mutant(
         "a save that was given up lands behind a newer one", file, "_given_up", Forgotten(),
@@ -456,6 +519,15 @@ LOCAL_FILES = [
     Mutant(
         "a delete that was given up removes a newer checkpoint", FileCheckpointStore, "_delete", though_given_up,
         test_slow_disks.test_a_delete_that_was_given_up_leaves_the_checkpoint_of_a_later_transfer,
+    ),
+    Mutant(
+        "what a killed save left stays", FileCheckpointStore, "_temporary_path",
+        lambda this, key: this.folder / f".{key}.{os.urandom(4).hex()}",
+        test_file_store.TestFile().test_a_save_that_was_killed_leaves_nothing_behind_the_next_save, {"ends": "save"},
+    ),
+    Mutant(
+        "a part file that others may read stays so", PartFile, "_make_private", nothing,
+        test_download.test_a_part_file_that_others_may_read_becomes_private_when_it_is_resumed,
     ),
     Mutant(
         "a part file is private later", part_file, "PRIVATE", 0o644,
@@ -468,6 +540,27 @@ LOCAL_FILES = [
     Mutant(
         "a share that flushes no file takes no download", publishing, "REFUSED", frozenset(),
         test_file_systems.test_a_share_that_flushes_no_file_is_warned_about_and_takes_a_download, {"code": 22},
+    ),
+    Mutant(
+        "a file system that tells no sizes is full", PartFile, "check_space", of_what_is_told,
+        test_file_systems.test_a_mount_of_object_storage_that_tells_no_sizes_takes_a_download,
+    ),
+    Mutant(
+        "a mount that writes in order is tried", PartFile, "check_any_order", nothing,
+        test_file_systems.test_a_mount_that_writes_in_order_is_refused_before_a_part_moves_and_the_error_says_the_way_out,
+    ),
+    Mutant(
+        "a file that is a mount of its own is tried", target_file, "_mount", nothing,
+        test_file_systems.test_a_file_that_is_a_mount_of_its_own_is_refused_before_a_part_moves,
+        {"policy": "overwrite"},
+    ),
+    Mutant(
+        "a mount that has crashed has for good", local_file, "is_passing", lambda _: False,
+        test_file_systems.test_a_crashed_mount_may_pass_so_retries_count,
+    ),
+    Mutant(
+        "a share is another one on each worker", os, "major", lambda _: 1,
+        test_upload.test_a_worker_that_mounts_the_share_under_another_device_number_trusts_the_stat,
     ),
     Mutant(
         "a file that is said to be empty is", LocalFile, "_read_untold", lambda *_: b"",

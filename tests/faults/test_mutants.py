@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.local_oss import LocalOSS
 from tests.faults import test_file_systems
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.unit import raw_peer
-from tests.world import BUCKET, Transfers
+from tests.world import BUCKET, Transfers, a_client
 
 FAILURES = (Exception, pytest.fail.Exception)
 
@@ -39,10 +41,14 @@ def run(mutant: Mutant, request: pytest.FixtureRequest, folder: Path) -> None:
     with ExitStack() as fixtures:
         made: dict[str, Any] = {}
 
+        @cache
         def oss() -> LocalOSS:
-            server = fixtures.enter_context(LocalOSS(buckets=(BUCKET,)))
-            server.put(BUCKET, "key", test_file_systems.CONTENT)
-            return server
+            return fixtures.enter_context(LocalOSS(buckets=(BUCKET,)))
+
+        def transfers() -> Transfers:
+            ours = Transfers(oss(), checkpoint_interval=0)
+            ours.oss.put(BUCKET, "key", test_file_systems.CONTENT)
+            return ours
 
         def caplog() -> pytest.LogCaptureFixture:
             log: pytest.LogCaptureFixture = request.getfixturevalue("caplog")
@@ -51,11 +57,14 @@ def run(mutant: Mutant, request: pytest.FixtureRequest, folder: Path) -> None:
 
         makers: dict[str, Callable[[], object]] = {
             "caplog": caplog,
+            "client": lambda: a_client(oss()),
             "file": lambda: folder / "file",
+            "folder": lambda: folder / "checkpoints",
             "monkeypatch": lambda: fixtures.enter_context(pytest.MonkeyPatch.context()),
             "oss": oss,
+            "store": lambda: FileCheckpointStore(folder / "checkpoints"),
             "tmp_path": lambda: folder,
-            "transfers": lambda: Transfers(oss(), checkpoint_interval=0),
+            "transfers": transfers,
         }
         for name in inspect.signature(mutant.test).parameters:
             made[name] = mutant.given[name] if name in mutant.given else makers[name]()

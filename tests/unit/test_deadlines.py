@@ -129,10 +129,10 @@ def test_a_peer_that_takes_nothing(tmp_path: Path, is_tls: bool) -> None:
 
 
 def test_a_body_read_slowly_by_its_taker_is_no_stall() -> None:
-    """As with max_bandwidth: only the time counts in which the peer is waited for."""
+    """As with max_bandwidth: only the time counts in which the peer is waited for. Most of it is not read ahead."""
 
     class Slow:
-        piece_size = 100
+        piece_size = 5000
 
         def open(self) -> None: ...
 
@@ -143,11 +143,11 @@ def test_a_body_read_slowly_by_its_taker_is_no_stall() -> None:
 
     def serve(connection: Connection) -> None:
         for _ in connection.requests():
-            connection.say(an_answer(body=bytes(2000)))
+            connection.say(an_answer(body=bytes(200_000)))
 
     with RawPeer(serve) as peer:
         client = a_scripted_client(peer.url, stall_timeout=0.1)
-        assert client.get_object(TARGET, Slow()).size == 2000
+        assert client.get_object(TARGET, Slow()).size == 200_000
 
 
 # --- answers in advance, and early ones -------------------------------------------------------------------------------

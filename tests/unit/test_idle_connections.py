@@ -236,8 +236,9 @@ def test_nor_does_what_tls_has_decrypted_already(tmp_path: Path) -> None:
 def test_a_client_that_is_closed_leaves_none_open() -> None:
     with RawPeer(polite) as peer:
         client: OssClient = a_scripted_client(peer.url)
-        client.head_object(TARGET)
+        client.put_object(TARGET, Bytes(b"x", verified=False))
+        assert peer.served[0].is_alive()
         client.close()
         for thread in peer.served:
-            thread.join(30)
+            thread.join(raw_peer.PATIENCE)
             assert not thread.is_alive()

@@ -119,16 +119,18 @@ def test_nothing_is_sent_in_clear_when_a_stop_ends_tls(tmp_path: Path) -> None:
         while connection.sock.recv(2**16):
             pass
 
-    with RawPeer(serve, certificate=certificate) as peer, recorder(peer.port, taken) as port:
-        client = a_scripted_client(f"https://127.0.0.1:{port}", **options(certificate)).with_stop(stop)
+    with RawPeer(serve, certificate=certificate) as peer, recorder(peer.port, taken) as there:
+        client = a_scripted_client(f"https://127.0.0.1:{there.port}", **options(certificate)).with_stop(stop)
         stopped(stop, lambda: client.put_object(TARGET, body), when=lambda: body.begun.wait(30))
+        for thread in there.served:  # until it has read what was on its way
+            thread.join(raw_peer.PATIENCE)
 
     assert len(taken) > 100_000
     assert Endless.MARK not in taken
 
 
 @contextmanager
-def recorder(port: int, taken: bytearray) -> Iterator[int]:
+def recorder(port: int, taken: bytearray) -> Iterator[RawPeer]:
     """Passes bytes on to the port, and keeps those that the client sent."""
 
     def serve(connection: Connection) -> None:
@@ -138,7 +140,7 @@ def recorder(port: int, taken: bytearray) -> Iterator[int]:
             pump(connection.sock, there, taken)
 
     with RawPeer(serve) as peer:
-        yield peer.port
+        yield peer
 
 
 def pump(near: socket.socket, far: socket.socket, taken: bytearray | None) -> None:
