@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,8 +30,10 @@ from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.dialing import Route
 from airflow_provider_ossresume.oss.fetch import Fetch
 from airflow_provider_ossresume.oss.retry import Attempts, Retrying
+from airflow_provider_ossresume.oss.stop import NeverStopped
 from airflow_provider_ossresume.oss.wire import Wire
 from airflow_provider_ossresume.transfer import local_file, part_file, publishing, target_file
+from airflow_provider_ossresume.transfer.descriptor import Descriptor
 from airflow_provider_ossresume.transfer.local_file import LocalFile
 from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.stop import Stop
@@ -421,6 +423,20 @@ def without_a_look(this, way, made, method, head, body, stop, right=Connections.
     return right(this, way, made, method, head, body, Unasked(stop))
 
 
+def without_a_look_at_tls(this, made, stop, place, right=Route._begin_tls):
+    right(this, made, Unasked(stop), place)
+
+
+@contextmanager
+def for_good(this, stop):
+    with stop.guard(lambda: this._shut(Lock())):
+        yield
+
+
+def without_a_stop(place, stop, *args, right=dialing._resolve):
+    return right(place, NeverStopped(), *args)
+
+
 def by_its_own_shutdown(this, _):
     """It drops TLS first; here the thread is held up then, as any thread may be."""
 
@@ -445,6 +461,18 @@ STOPS_AND_LIMITS = [
     Mutant(
         "nobody asks for a stop when a connection is made", Connections, "_exchange", without_a_look,
         test_stopping.test_a_stop_that_comes_while_a_connection_is_made_lets_nothing_be_sent,
+    ),
+    Mutant(
+        "nobody asks for a stop when TLS begins", Route, "_begin_tls", without_a_look_at_tls,
+        test_stopping.test_a_stop_that_comes_while_a_connection_turns_to_tls_ends_it,
+    ),
+    Mutant(
+        "a name server is waited for in spite of a stop", dialing, "_resolve", without_a_stop,
+        test_stopping.test_a_stop_ends_the_wait_for_a_name_server,
+    ),
+    Mutant(
+        "a stop shuts what is somebody else's by now", Wire, "guarded", for_good,
+        test_stopping.test_a_stop_that_is_late_shuts_no_connection_that_others_use,
     ),
     Mutant(
         "a stop shuts nothing", Wire, "_shut", nothing,
@@ -540,6 +568,23 @@ LOCAL_FILES = [
     Mutant(
         "a share that flushes no file takes no download", publishing, "REFUSED", frozenset(),
         test_file_systems.test_a_share_that_flushes_no_file_is_warned_about_and_takes_a_download, {"code": 22},
+    ),
+    Mutant(
+        "nor a checkpoint", file, "REFUSED", frozenset(),
+        test_file_systems.test_a_share_that_flushes_no_file_keeps_checkpoints, {"code": 22},
+    ),
+    Mutant(
+        "where no rename can spare a file it is overwritten", publishing, "_take_and_replace", os.replace,
+        test_file_systems.test_nor_is_what_comes_once_the_file_system_has_refused_what_cannot_overwrite,
+        {"refused": "_link"},
+    ),
+    Mutant(
+        "a file is closed under its users", Descriptor, "close", Descriptor._close,
+        test_file_systems.test_a_file_is_closed_when_its_last_user_is_done,
+    ),
+    Mutant(
+        "a lock that comes late begins another part file", PartFile, "_check_open", nothing,
+        test_slow_disks.test_a_lock_that_comes_when_the_transfer_has_ended_touches_nothing,
     ),
     Mutant(
         "a file system that tells no sizes is full", PartFile, "check_space", of_what_is_told,

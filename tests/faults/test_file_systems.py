@@ -15,9 +15,11 @@ from textwrap import dedent
 
 import pytest
 
+from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import AccessDenied, ArgumentError, LocalFileError, SourceChanged
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.model.parts import Part
+from airflow_provider_ossresume.transfer import publishing
 from airflow_provider_ossresume.transfer.local_file import UNTOLD_SIZE, LocalFile
 from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.part_names import part_file_path
@@ -63,6 +65,15 @@ def test_a_share_that_flushes_no_file_is_warned_about_and_takes_a_download(
 
         assert (mount / "file").read_bytes() == CONTENT
     assert caplog.text.count("flushes no file") == 1
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_share_that_flushes_no_file_keeps_checkpoints(tmp_path: Path, code: int) -> None:
+    with odd_mount(tmp_path, fsync=code) as mount:
+        store, key = FileCheckpointStore(mount), "0123456789" * 4
+        store.save(key, "text")
+
+        assert store.load(key) == "text"
 
 
 def test_a_mount_that_writes_in_order_is_refused_before_a_part_moves_and_the_error_says_the_way_out(
@@ -305,6 +316,26 @@ def test_what_comes_in_the_last_moment_is_never_overwritten(
 
         assert (folder / "first").read_bytes() == CONTENT
         assert file.read_bytes() == b"somebody else's"
+
+
+@pytest.mark.parametrize("refused", ["rename_without_replacing", "_link"])
+def test_nor_is_what_comes_once_the_file_system_has_refused_what_cannot_overwrite(
+    transfers: Transfers, tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = getattr(publishing, refused)
+
+    def late(source: Path, target: Path) -> None:
+        try:
+            move(source, target)
+        finally:
+            target.write_bytes(b"somebody else's")
+
+    with odd_mount(tmp_path, link=errno.EPERM) as mount:
+        monkeypatch.setattr(publishing, refused, late)
+        with pytest.raises(ArgumentError, match="it exists"):
+            transfers.download(mount / "file", if_exists="fail")
+
+        assert (mount / "file").read_bytes() == b"somebody else's"
 
 
 def test_a_part_file_that_was_published_as_a_link_by_a_killed_try_is_not_written_to(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_ossresume.errors import ServiceError, TransferStopped
+from airflow_provider_ossresume.oss.dialing import Route
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.transfer.stop import Stop
 from tests.unit import raw_peer
@@ -272,6 +274,45 @@ def test_a_stop_that_comes_while_a_connection_is_made_lets_nothing_be_sent() -> 
         failure(TransferStopped, lambda: client.put_object(TARGET, Bytes(b"x")))
 
     assert heads == []
+
+
+def test_a_stop_that_comes_while_a_connection_turns_to_tls_ends_it() -> None:
+    """The socket that it knows is none any more, and the one that takes its place is not known yet."""
+    stop = Stop()
+
+    class Giving(ssl.SSLContext):
+        def wrap_socket(self, *args: Any, **more: Any) -> ssl.SSLSocket:
+            wrapped = super().wrap_socket(*args, **more)
+            stop.give()
+            return wrapped
+
+    with RawPeer(lambda connection: connection.request()) as peer:
+        url, context = f"https://127.0.0.1:{peer.port}", Giving(ssl.PROTOCOL_TLS_CLIENT)
+        with pytest.raises(TransferStopped):
+            Route(url, proxy=None, tls=lambda: context, timeout=raw_peer.PATIENCE).dial(stop)
+
+
+def test_a_stop_that_is_late_shuts_no_connection_that_others_use() -> None:
+    shuts: list[Callable[[], None]] = []
+
+    class Late(Stop):
+        def guard(self, shut: Callable[[], None]) -> AbstractContextManager[None]:
+            shuts.append(shut)
+            return super().guard(shut)
+
+    def serve(connection: Connection) -> None:
+        for _ in connection.requests():
+            connection.say(an_answer())
+
+    with RawPeer(serve) as peer:
+        client = a_scripted_client(peer.url)
+        client.with_stop(Late()).put_object(TARGET, Bytes(b"x", verified=False))
+        for shut in shuts:
+            with suppress(OSError):
+                shut()
+        client.put_object(TARGET, Bytes(b"x", verified=False))
+
+        assert len(peer.accepted) == 1
 
 
 def test_a_stop_ends_the_wait_for_the_next_attempt() -> None:
