@@ -50,6 +50,7 @@ from tests.unit import (
     test_headers,
     test_hostile_peers,
     test_idle_connections,
+    test_messages,
     test_retry,
     test_stopping,
     test_upload,
@@ -138,10 +139,6 @@ def with_none_instead(text, right=answers.read_etag):
     return right(text) or "none"
 
 
-def of_whatever_encoding(body, right=messages.read_objects):
-    return right(body.replace(b"<EncodingType>url</EncodingType>", b""))
-
-
 def with_blanks(body, right=messages._parse):
     if body[:1].isspace():
         raise messages.MalformedXML("XML or text declaration not at start of entity")
@@ -218,8 +215,9 @@ BELIEVING = [
         test_deadlines.test_blanks_while_oss_is_at_work_do_not_make_a_stall, {"operation": "CopyObject"},
     ),
     Mutant(
-        "a page of a listing is not decoded", messages, "read_objects", of_whatever_encoding,
-        test_client.test_a_thousand_objects_and_more_are_listed_and_deleted_in_pages,
+        "a page of a listing is not decoded", messages._Node, "decoded", lambda _, text: text,
+        test_messages.test_an_answer_is_read,
+        dict(zip(("xml", "read", "value"), test_messages.ANSWERS["list objects"], strict=True)),
     ),
     Mutant(
         "a copy whose source is missing misses its target", Call, "copy_source", "",

@@ -16,7 +16,7 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from tests.faults import test_file_systems
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.unit import raw_peer
-from tests.world import BUCKET, Transfers, a_client
+from tests.world import BUCKET, Transfers
 
 FAILURES = (Exception, pytest.fail.Exception)
 
@@ -59,7 +59,6 @@ def run(mutant: Mutant, request: pytest.FixtureRequest, folder: Path) -> None:
 
         makers: dict[str, Callable[[], object]] = {
             "caplog": caplog,
-            "client": lambda: a_client(oss()),
             "file": lambda: folder / "file",
             "folder": lambda: folder / "checkpoints",
             "monkeypatch": lambda: fixtures.enter_context(pytest.MonkeyPatch.context()),

@@ -17,6 +17,7 @@ from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed
 from airflow_provider_ossresume.oss.retry import RetryPolicy
+from tests.unit import raw_peer
 from tests.unit.raw_peer import Connection, RawPeer, an_answer
 from tests.unit.test_client import TARGET, Bytes, a_certificate, a_scripted_client, failure
 from tests.unit.test_stopping import Endless, full_listener, pump
@@ -164,7 +165,8 @@ def test_an_announcement_that_nobody_asked_for_is_no_early_answer() -> None:
 
     with RawPeer(serve) as peer:
         body = Bytes(bytes(16 * 2**20), piece_size=2**20, verified=False)
-        assert a_scripted_client(peer.url).put_object(TARGET, body).size == 16 * 2**20
+        client = a_scripted_client(peer.url, read_timeout=raw_peer.PATIENCE)
+        assert client.put_object(TARGET, body).size == 16 * 2**20
 
 
 @pytest.mark.parametrize("is_tls", [False, True], ids=["TCP", "TLS"])
@@ -374,7 +376,9 @@ def test_what_comes_after_the_answer_to_connect_is_no_tls() -> None:
         connection.request()
 
     with RawPeer(serve) as proxy:
-        client = a_scripted_client("https://oss.example", proxies={"https": proxy.url})
+        client = a_scripted_client(
+            "https://oss.example", proxies={"https": proxy.url}, connect_timeout=raw_peer.PATIENCE
+        )
         error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
 
     assert "the proxy sent more than its answer to CONNECT" in str(error)
