@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -48,6 +49,7 @@ from tests.unit import (
     test_fetch,
     test_file_store,
     test_headers,
+    test_heads,
     test_hostile_peers,
     test_idle_connections,
     test_messages,
@@ -96,6 +98,14 @@ def with_a_cut_head(this, first, whole, right=Wire.head):
 def without_broken_lines(this, head, method, right=Head.__init__):
     first, *lines = head.splitlines(keepends=True)
     right(this, first + b"".join(line for line in lines if b":" in line or not line.strip()), method)
+
+
+def with_two_lengths(this, head, method, right=Head.__init__):
+    try:
+        right(this, head, method)
+    except ExchangeFailed as error:
+        if "in two ways" not in str(error):
+            raise
 
 
 def with_more_from_the_proxy(this, made, stop, right=Route._tunnel):
@@ -154,6 +164,19 @@ BELIEVING = [
         "a broken line of a head is skipped", Head, "__init__", without_broken_lines,
         test_connections.test_a_head_with_a_broken_line_is_a_failed_exchange,
         {"head": test_connections.BROKEN_HEADS["a line without a colon"]},
+    ),
+    Mutant(
+        "a head may tell two lengths", Head, "__init__", with_two_lengths,
+        test_heads.test_an_answer_that_tells_its_length_in_two_ways_is_none,
+        {"lengths": b"Content-Length: 0\r\nContent-Length: 5\r\n"},
+    ),
+    Mutant(
+        "a folded field stays in its lines", answer, "_FOLD", re.compile("(?!)"),
+        test_heads.test_a_field_that_is_folded_is_one_line,
+    ),
+    Mutant(
+        "a redirect is shown with its password", answers, "_without_user", lambda location: location,
+        test_heads.test_a_redirect_is_shown_without_the_password_in_it,
     ),
     Mutant(
         "bytes left over from the last answer are used", Wire, "is_silent", True,
@@ -265,6 +288,14 @@ def as_if_nothing_had_come(this, *args, right=Connections._exchange):
         raise connections._NoAnswer(error) from None
 
 
+def as_if_it_had_not_come(this, *args, right=Connections._exchange):
+    try:
+        return right(this, *args)
+    except connections._NoAnswer as error:
+        error.failure.is_timeout = False
+        raise
+
+
 def with_the_files_errors(this, made, head, body, right=Connections._send):
     try:
         return right(this, made, head, body)
@@ -326,6 +357,10 @@ TRYING_AGAIN = [
         test_idle_connections.test_what_fails_within_an_answer_is_not_sent_again_unasked,
     ),
     Mutant(
+        "a POST that may have come is sent again", Connections, "_exchange", as_if_it_had_not_come,
+        test_heads.test_a_post_that_is_not_answered_in_time_is_not_sent_again_behind_the_callers_back,
+    ),
+    Mutant(
         "the error of a local file is the connection's", Connections, "_send", with_the_files_errors,
         test_deadlines.test_the_error_of_a_local_file_is_not_the_connections,
     ),
@@ -377,7 +412,7 @@ CONNECTIONS = [
         test_idle_connections.test_a_break_in_a_body_drops_those_that_wait,
     ),
     Mutant(
-        "those that their peer has closed stay", connections._Way, "_sweep", nothing,
+        "those that their peer has closed stay", connections._Way, "sweep", nothing,
         test_idle_connections.test_those_that_their_peer_has_closed_are_closed_though_another_one_is_used,
     ),
     Mutant(
