@@ -316,16 +316,21 @@ def test_a_stop_that_is_late_shuts_no_connection_that_others_use() -> None:
 
 
 def test_a_stop_ends_the_wait_for_the_next_attempt() -> None:
-    stop, answered = Stop(), threading.Event()
+    waits = threading.Event()
+
+    class Waited(Stop):
+        def wait(self, seconds: float) -> None:
+            waits.set()
+            super().wait(seconds)
 
     def serve(connection: Connection) -> None:
         for _ in connection.requests():
             connection.say(an_answer("503 Busy", Retry_After="50"))
-            answered.set()
 
     with RawPeer(serve) as peer:
+        stop = Waited()
         client = a_scripted_client(peer.url, **LONG).with_stop(stop)
-        stopped(stop, lambda: client.head_object(TARGET), when=lambda: answered.wait(30))
+        stopped(stop, lambda: client.head_object(TARGET), when=lambda: waits.wait(30))
 
         assert len(peer.accepted) == 1
 
