@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import select
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -471,10 +472,12 @@ def without_a_stop(place, stop, *args, right=dialing._resolve):
 
 
 def by_its_own_shutdown(this, _):
-    """It drops TLS first; here the thread is held up then, as any thread may be."""
+    """It drops TLS first; here the thread is held up then, as any may be, until the peer has had enough."""
 
     def later(sock, how):
-        Event().wait(1.5)
+        poll = select.poll()
+        poll.register(sock, select.POLLRDHUP)
+        poll.poll(10_000)
         super(socket.socket, sock).shutdown(how)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -114,7 +114,16 @@ def test_a_stop_ends_a_body_that_nobody_takes(certificate: Path | None) -> None:
 
 def test_nothing_is_sent_in_clear_when_a_stop_ends_tls(tmp_path: Path) -> None:
     certificate = a_certificate(tmp_path / "server.pem", address="127.0.0.1")
-    stop, body, taken = Stop(), Endless(), bytearray()
+    flows = threading.Event()
+
+    class Flowing(Endless):
+        def open(self) -> Iterator[bytes]:
+            for number, piece in enumerate(super().open()):
+                yield piece
+                if number == 20:  # what TLS says after its handshake is read by now
+                    flows.set()
+
+    stop, body, taken = Stop(), Flowing(), bytearray()
 
     def serve(connection: Connection) -> None:
         connection.head()
@@ -123,7 +132,7 @@ def test_nothing_is_sent_in_clear_when_a_stop_ends_tls(tmp_path: Path) -> None:
 
     with RawPeer(serve, certificate=certificate) as peer, recorder(peer.port, taken) as there:
         client = a_scripted_client(f"https://127.0.0.1:{there.port}", **options(certificate)).with_stop(stop)
-        stopped(stop, lambda: client.put_object(TARGET, body), when=lambda: body.begun.wait(30))
+        stopped(stop, lambda: client.put_object(TARGET, body), when=lambda: flows.wait(30))
         for thread in there.served:  # until it has read what was on its way
             thread.join(raw_peer.PATIENCE)
 
