@@ -539,9 +539,12 @@ def _without_user(location: str) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from Retry-After or OSS's own throttling header."""
-    if delay := qos_delay(headers):
-        return delay
+    """Seconds, from Retry-After and OSS's own throttling header; the longer ones count."""
+    asked = [seconds for seconds in (qos_delay(headers), _asked_to_wait(headers)) if seconds is not None]
+    return max(asked, default=None)
+
+
+def _asked_to_wait(headers: Mapping[str, str]) -> float | None:
     said = headers.get("retry-after", "")
     if (seconds := _number(said)) is not None:
         return float(seconds)
