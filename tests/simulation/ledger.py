@@ -50,9 +50,9 @@ from airflow_provider_ossresume.model.checkpoint import (
     DownloadCheckpoint,
     UploadCheckpoint,
     decode,
-    options_digest,
 )
 from airflow_provider_ossresume.model.crc64 import crc64
+from tests.simulation.chaos import PARTS
 from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, StoredObject, StoredPart, Upload
 from tests.simulation.scheduler import Killed
 
@@ -158,18 +158,19 @@ class Ledger:
 
     def call_begins(self, process: Try, operation: str, label: str = "") -> None:
         self.moment += 1
-        process.has_acted |= operation != "load"
+        looks = ("load", "head", "tagging") if self._world.profile.direction == "copy" else ("load",)
+        process.has_acted |= operation not in looks
         if operation == "complete" and (upload := self._world.oss.uploads.get(label)) and upload.by is None:
             self.violate(f"(6) {process} completes {label}, an upload of another transfer")
         if operation in ("complete", "save", "delete"):
             self._check_not_superseded(process, operation)
         if operation == "delete":
             self._check_result_stands(process)
-        if operation not in ("part", "get"):
+        if operation not in PARTS:
             process.last_step = (operation, False)
 
     def call_ends(self, process: Try, operation: str, *, failed: bool) -> None:
-        if operation not in ("part", "get"):
+        if operation not in PARTS:
             self.moment += 1
             process.last_step = (operation, failed)
 
@@ -295,7 +296,7 @@ class Ledger:
         old = world.oss.uploads.get(checkpoint.upload_id)
         if old is None or self.has_changed_under(process) or checkpoint.size != len(self.truth or b""):
             return
-        if checkpoint.options != options_digest({**process.options.headers, **process.options.guard}):
+        if old.headers != upload.headers or old.of_etag != upload.of_etag:
             return
         if old.state == "open" and not old.abort_failed:
             self.violate(f"(3) {process} begins {upload.upload_id}, and {old.upload_id} is open and fits")
@@ -319,6 +320,8 @@ class Ledger:
         process.sent += 1
         if not (process.saves or process.save_has_failed):
             self.violate(f"(6) {process} sends a part before it has offered its checkpoint to the store")
+        if upload.of_etag not in ("", process.seen_etag):
+            self.violate(f"(2) {process} puts a part of {process.seen_etag} to those of {upload.of_etag}")
         if upload.by is not process and upload_id not in process.listed:
             self.violate(f"(3) {process} sends to {upload_id} without having asked what is there")
         when, listed = process.listed.get(upload_id, (0, {}))

@@ -90,7 +90,7 @@ class Choose(Protocol):
     def __call__(self, options: Sequence[T], /) -> T: ...
 
 
-def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "download")) -> Profile:
+def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "download", "copy")) -> Profile:
     direction = choose(directions)
     in_airflow = choose((True,) * 6 + (False,))
     changed = "source_changed" if direction == "upload" else "object_changed"
@@ -104,6 +104,8 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "downloa
     if direction == "download" and size and options["if_exists"] != "skip_if_same" and choose((False,) * 5 + (True,)):
         start = choose(range(size))
         options["byte_range"] = (start, choose(range(start + 1, size + 1)))
+    if direction == "copy":
+        options["mode"] = choose(("server", "server", "stream"))
     if direction == "upload":
         options["fingerprint"] = choose(("content",) * 5 + ("stat",))
     return Profile(
