@@ -21,8 +21,19 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.objects import Receipt
-from airflow_provider_ossresume.transfer import checkpointing, download, into_oss, part_file, target_object, upload
+from airflow_provider_ossresume.model.resume import Restart, Resume
+from airflow_provider_ossresume.transfer import (
+    checkpointing,
+    copy,
+    download,
+    into_oss,
+    part_file,
+    target_object,
+    upload,
+)
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
+from airflow_provider_ossresume.transfer.copied_object import CopiedUpload
+from airflow_provider_ossresume.transfer.copy import Copier
 from airflow_provider_ossresume.transfer.download import Downloader
 from airflow_provider_ossresume.transfer.downloaded_file import DownloadedFile
 from airflow_provider_ossresume.transfer.lease import Lease
@@ -137,6 +148,49 @@ class _Without:
         return self._oss.get_object(target, sink, **which)
 
 
+class CopiesWithoutIfMatch(Copier):
+    def __init__(self, oss, *arguments, **options):
+        super().__init__(_Unpinned(oss), *arguments, **options)
+
+
+class _Unpinned:
+    """A client whose copies have no condition."""
+
+    def __init__(self, oss):
+        self._oss = oss
+
+    def __getattr__(self, name):
+        return getattr(self._oss, name)
+
+    def with_stop(self, stop):
+        return self
+
+    def copy_object(self, source, target, *, if_match=None, **which):
+        return self._oss.copy_object(source, target, **which)
+
+    def upload_part_copy(self, source, target, upload_id, number, *, if_match, **which):
+        return self._oss.upload_part_copy(source, target, upload_id, number, if_match=None, **which)
+
+
+class GoesOnWithAnotherContent(Copier):
+    """Parts that were copied of the source as it was are kept, whatever its ETag is now."""
+
+    def _decision(self, source, stored):
+        decision = super()._decision(source, stored)
+        if isinstance(decision, Restart) and "has other bytes" in decision.reason:
+            return Resume(decision.checkpoint)
+        return decision
+
+
+class KeepsNoCopiedPart(CopiedUpload):
+    trusted = lambda self, listed: {}  # noqa: E731
+
+
+class ComparesNoParts(CopiedUpload):
+    def _check_parts(self, crew, parts):
+        pass
+
+
 class SyncsNothing(PartFile):
     def flush(self, *, size: int, **times_and_modes: object) -> None:
         with self._file.use() as number:
@@ -220,6 +274,11 @@ class Anybody:
 
 
 class CompletesUnseen(MultipartUpload):
+    def publish(self, crew, source, receipts, lease):
+        return super().publish(crew, source, receipts, Anybody())
+
+
+class CompletesCopiesUnseen(CopiedUpload):
     def publish(self, crew, source, receipts, lease):
         return super().publish(crew, source, receipts, Anybody())
 
@@ -315,6 +374,8 @@ def _with_part_file(part_file: type[PartFile]) -> Engine:
 
 
 def _into(sink: type[MultipartUpload] | type[DownloadedFile]) -> Engine:
+    if issubclass(sink, CopiedUpload):
+        return Engine(replacements=((copy, "CopiedUpload", sink),))
     if issubclass(sink, MultipartUpload):
         return Engine(replacements=((into_oss, "MultipartUpload", sink),))
     return Engine(replacements=((download, "DownloadedFile", sink),))
@@ -336,6 +397,11 @@ MUTANTS = (
     Mutant("fetches again what the disk has", "3", _into(KeepsNoRun)),
     Mutant("publishes without comparing the whole", "2", _into(ComparesNoDownload)),
     Mutant("does not send If-Match", "2", Engine(downloader=SendsNoIfMatch)),
+    Mutant("copies without the source's If-Match", "2", Engine(copier=CopiesWithoutIfMatch)),
+    Mutant("copies again what OSS has copied", "3", _into(KeepsNoCopiedPart)),
+    Mutant("goes on with a copy of another content", "2", Engine(copier=GoesOnWithAnotherContent)),
+    Mutant("does not compare the parts of a copy before it completes", "2", _into(ComparesNoParts)),
+    Mutant("completes a copy without a look for a newer try", "6", _into(CompletesCopiesUnseen)),
     Mutant("publishes without a flush to the disk", "2", _with_part_file(SyncsNothing)),
     Mutant(
         "sees no write whose time stamp was set back", "12", Engine(replacements=((upload, "LocalFile", SeesNoCtime),))

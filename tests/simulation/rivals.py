@@ -106,7 +106,7 @@ class Rivals:
         if self._world.source.exists():
             self._stamp(new=False)
 
-    # --- the object of a download, or the source of a copy -------------------------------------------------------------
+    # --- the object of a download, or the source of a copy ------------------------------------------------------------
 
     def put_object(self, content: bytes) -> None:
         if self._world.profile.direction == "copy":
