@@ -9,11 +9,11 @@ known with the moments at which they came and went; a try sees those that were p
 2. **Never mixed.** Whatever a try publishes under the final key or name is byte for byte one version that the source
    had during that try. A file is on the disk (fsync) before it gets its final name. No bytes of another version of an
    object than the one that HEAD has shown come into a part file or an upload, even if they would be noticed later.
-3. **No finished part moves again.** *Upload and copy:* a part that OSS holds with the right bytes when the try lists the
-   parts is not sent by it, and a try does not begin a new upload while the one that its checkpoint names is open and
-   fits (same size, same options, of a copy the same ETag) or has become the object that is there with the right bytes.
-   Out of this: a source that changes during the try, a checkpoint that others edited, an OSS that tells no CRC-64,
-   ``verify=False``.
+3. **No finished part moves again.** *Upload and copy:* a part that OSS holds with the right bytes when the try lists
+   the parts is not sent by it, and a try does not begin a new upload while the one that its checkpoint names is open
+   and fits (same size, same options, of a copy the same ETag) or has become the object that is there with the right
+   bytes. Out of this: a source that changes during the try, a checkpoint that others edited, an OSS that tells no
+   CRC-64, ``verify=False``.
    *Download:* a part of a run that the checkpoint names, while the object still has that ETag, and whose bytes lie in
    the part file with that CRC-64 when the try loads its checkpoint, is not fetched by it. Out of this: a part file that
    others write to, a bad sector, a checkpoint that others edited, what follows a restart.

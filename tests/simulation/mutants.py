@@ -308,6 +308,13 @@ class GivesWayToAnybody(Lease):
         return owner not in (self.owner, self.predecessor)
 
 
+class TrustsClocks(Lease):
+    """A checkpoint that was saved before this try began is an older try's, by the clocks of both workers."""
+
+    def _is_older(self, text, *, by=0.0):
+        return super()._is_older(text, by=0.0)
+
+
 class LocksNothing(PartFile):
     def lock(self) -> bool:
         return True
@@ -425,6 +432,7 @@ MUTANTS = (
     Mutant("saves for the first time without a look for a newer try", "6", Engine(checkpointer=SavesUnseen)),
     Mutant("deletes without a look for a newer try", "6", Engine(checkpointer=DeletesUnseen)),
     Mutant("gives way to an older try", "7", Engine(replacements=((checkpointing, "Lease", GivesWayToAnybody),))),
+    Mutant("trusts the clocks of workers", "6", Engine(replacements=((checkpointing, "Lease", TrustsClocks),))),
     Mutant("writes into a part file that another try holds", "6", _with_part_file(LocksNothing)),
     Mutant("asks the store all the time", "5", Engine(checkpointer=AsksAllTheTime)),
     Mutant("lists the parts before each part", "5", _into(ListsBeforeEachPart)),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from airflow_provider_ossresume.transfer.lease import CLOCK_SKEW
 from tests.simulation.chaos import GROUPS
 from tests.simulation.world import MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Profile, World, virtual_engine
 
@@ -117,6 +118,7 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "downloa
         page_size=choose((2, 3, 1000)),
         interval=choose((0.0, 5.0, 5.0)),
         latency=choose((0.02, 0.1, 0.5, 4.0)),
+        skew=choose((0.0, CLOCK_SKEW / 2)),  # so two workers differ by no more than is allowed for
         in_airflow=in_airflow,
         is_fenced=in_airflow and choose((False,) * 4 + (True,)),
         crc_headers=choose((True,) * 7 + (False,)),

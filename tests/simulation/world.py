@@ -71,6 +71,7 @@ class Profile:
     :ivar in_airflow: tries are numbered, and a later one knows that there was an earlier one
     :ivar is_fenced: the store refuses to write for a try that is over, as Airflow's task state store does
     :ivar latency: most seconds that one request takes
+    :ivar skew: most seconds by which the clock of a worker is wrong, either way
     """
 
     direction: str
@@ -81,6 +82,7 @@ class Profile:
     page_size: int = 3
     interval: float = 5.0
     latency: float = 0.1
+    skew: float = 0.0
     in_airflow: bool = True
     is_fenced: bool = False
     crc_headers: bool = True
@@ -117,6 +119,7 @@ class Try(Process):
         self.headers: dict[str, str] = {}  # of the object that it is to make
         self.result: TransferResult | None = None
         self.error: BaseException | None = None
+        self.skew = 0.0  # seconds by which the clock of its worker is wrong
         self.is_over = False
         self.was_killed = False
         self.told = ""  # to stop, by on_kill; or that it is an orphan: from there on at every look
@@ -296,6 +299,7 @@ class World:
     def start_try(self) -> Try:
         index = len(self.tries) + 1
         process = Try(index if self.profile.in_airflow else 0, index)
+        process.skew = self.rng.uniform(-self.profile.skew, self.profile.skew) if self.profile.skew else 0.0
         process.drops = self.profile.drops and self.rng.random() < 0.5
         self.tries.append(process)
         self.ledger.moment += 1
@@ -354,7 +358,7 @@ class World:
             interval=profile.interval,
             clock=lambda: self.scheduler.now,
             sleep=self.scheduler.sleep,
-            wall_clock=lambda: self.scheduler.now,
+            wall_clock=lambda: self.scheduler.now + process.skew,
         )
         client = Client(self, process)
         watch = {"watch": lambda: self._watch(process), "drop_when": lambda error: process.drops}
