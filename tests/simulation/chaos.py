@@ -85,6 +85,8 @@ ACTIONS = [
     Action("stall", "network", ("oss",), ("before",)),
     Action("slow", "network", ("oss",), ("before", "after")),
     Action("outage", "network", ("oss",), ("before",)),
+    Action("break", "network", ("get",), ("body",)),
+    Action("break", "network", ("get",), ("body",)),
     Action("lost", "network", ("oss",), ("after",)),
     Action("lost outage", "network", ("oss",), ("after",)),
     Action("garbled", "network", ("complete",), ("after",)),

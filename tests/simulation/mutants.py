@@ -26,6 +26,7 @@ from airflow_provider_ossresume.transfer import (
     checkpointing,
     copy,
     download,
+    downloaded_file,
     into_oss,
     part_file,
     target_object,
@@ -40,6 +41,7 @@ from airflow_provider_ossresume.transfer.lease import Lease
 from airflow_provider_ossresume.transfer.local_file import LocalFile
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartUpload
 from airflow_provider_ossresume.transfer.part_file import PartFile
+from airflow_provider_ossresume.transfer.part_sink import PartSink
 from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.simulation.seeds import Report, simulate
 from tests.simulation.world import Engine
@@ -110,6 +112,11 @@ def believes_what_it_reads_after_a_failed_flush(number: int, path: Path) -> None
         part_file.os.fsync(number)
     except OSError as error:
         raise LocalFileError(str(error)) from error
+
+
+class GoesOnFromTheFirstByte(PartSink):
+    def go_on(self):
+        self.open()
 
 
 class TrustsRuns(DownloadedFile):
@@ -402,6 +409,11 @@ MUTANTS = (
     ),
     Mutant("trusts runs without reading them back", "2", _into(TrustsRuns)),
     Mutant("fetches again what the disk has", "3", _into(KeepsNoRun)),
+    Mutant(
+        "writes what follows a break to the beginning of the part",
+        "2",
+        Engine(replacements=((downloaded_file, "PartSink", GoesOnFromTheFirstByte),)),
+    ),
     Mutant("publishes without comparing the whole", "2", _into(ComparesNoDownload)),
     Mutant("does not send If-Match", "2", Engine(downloader=SendsNoIfMatch)),
     Mutant("copies without the source's If-Match", "2", Engine(copier=CopiesWithoutIfMatch)),
