@@ -93,6 +93,8 @@ ACTIONS = [
     Action("garbled for good", "network", ("complete",), ("after",)),
     Action("late", "late", ("part",), ("body",)),
     Action("late", "late", ("complete", "initiate", "copy", "part copy"), ("before",)),
+    Action("delay", "late", ("oss",), ("before",)),
+    Action("delay", "late", ("pwrite", "preadv", "fsync"), ("before",)),
     Action("flip", "flip", ("part", "put", "get"), ("body",)),
     Action("damaged", "flip", ("complete",), ("before",)),
     Action("bad join", "flip", ("complete",), ("before",)),

@@ -27,13 +27,16 @@ known with the moments at which they came and went; a try sees those that were p
    After a success there is no part file and no checkpoint, unless the store, the disk or an overlapping try left it.
    The same after a try that was to drop what is done and failed, unless the store, the disk or OSS failed it on its
    way out, too.
-5. **Bounded.** A try makes a number of calls that is bounded by its parts and attempts, and by the time it took.
+5. **Bounded.** A try makes a number of calls that is bounded by its parts and attempts, and by the time it took. The
+   thread that hears of a stop never waits for a flush, nor for what is read of a file.
 6. **The superseded bow out.** While the store holds a newer try's checkpoint, a try completes, publishes, saves or
    deletes only when its last step before that was a look at the store that was answered before the newer checkpoint
    came, or that the store did not answer. No try aborts the upload with which a newer one goes on that it knows of, nor
    aborts or completes an upload of another transfer. No two tries write into one part file by turns. A try is
    superseded only by a newer one. The checkpoint is deleted after the result stands, or after what it leads to is
    gone (the upload, the part file), and the one of an upload is offered to the store before the first part is sent.
+   Once its caller knows that it is over, a try sends no request and begins no write; what the disk still has in hand
+   keeps its descriptor.
 7. **Errors tell the truth.** A try that fails raises an OSSResumeError (or was killed, or timed out). One that is not
    retryable has a reason that a later try would meet again: no permission, nothing there, something there that must not
    be overwritten, a newer try. When all faults end, the next try succeeds.
@@ -41,6 +44,7 @@ known with the moments at which they came and went; a try sees those that were p
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -450,6 +454,23 @@ class Ledger:
         if stored is not None or (self._world.part_files() and not process.part_file_touched):
             self.violate(f"(4) {process} was to drop all, and left {stored or self._world.part_files()}")
         self.counts["dropped all"] += 1
+
+    def waits(self, process: Try, operation: str) -> None:
+        """Invariant 5. What a small download writes at once, and the byte that tries a part file, are its own."""
+        if operation != "pwrite" and not self._world.scheduler.current.is_worker:
+            self.violate(f"(5) the own thread of {process} waits for {operation}")
+
+    def is_held(self, process: Try, descriptor: int | None) -> None:
+        """Invariant 6: called where the disk ends what it has held back."""
+        try:
+            os.fstat(-1 if descriptor is None else descriptor)
+        except OSError:
+            self.violate(f"(6) {process} has closed a file under the disk's hands")
+
+    def begins_to_write(self, process: Try) -> None:
+        """Invariant 6."""
+        if process.is_over:
+            self.violate(f"(6) {process} is over, and begins to write")
 
     def writes(self, process: Try, inode: int, opened: int) -> None:
         """Invariant 6; ``opened`` tells one opening of the file from another one."""

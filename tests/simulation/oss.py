@@ -31,6 +31,7 @@ from airflow_provider_ossresume.model.crc64 import combine_all, crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
 from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 from airflow_provider_ossresume.transfer.part_body import PartBody
 from airflow_provider_ossresume.transfer.part_sink import PartSink
 
@@ -46,6 +47,7 @@ MAX_PART_COUNT = 10_000
 STEP = 40 * 1024  # bytes that a body moves at once; a part has three steps or more
 BEGINNING = 60 * 1024  # bytes that a new download asks for first
 
+DELAY = 10.0  # seconds: longer than any grace
 SLOW = 0.5  # seconds: longer than a tick, and within the grace of a stop that comes at the first one
 
 NAMES = {
@@ -214,9 +216,12 @@ class Client:
         self._oss = world.oss
         self._ledger = world.ledger
         self._try = process
+        self._stop: Stop = NeverStopped(world.scheduler.sleep)
 
-    def with_stop(self, stop: object) -> Client:
-        return self  # its requests take no time that anybody has to wait for
+    def with_stop(self, stop: Stop) -> Client:
+        client = Client(self._world, self._try)
+        client._stop = stop
+        return client
 
     # --- objects ------------------------------------------------------------------------------------------------------
 
@@ -454,15 +459,33 @@ class Client:
                     world.note(f"{operation} {label} -> {_brief(error)}")
                     if not error.retryable or attempt >= world.attempts:
                         raise
-                    world.scheduler.sleep(0.1 * 2**attempt)
+                    self._stop.wait(0.1 * 2**attempt)
             raise AssertionError("unreachable")
         finally:
             self._ledger.call_ends(self._try, operation, failed=failed)
 
     def _attempt(self, operation: str, effect: Callable[[], T], label: str) -> T:
+        """One request. A stop lets none begin, and shuts the socket of one that is under way when the grace is over."""
+        shut: list[bool] = []
+        with self._stop.guard(lambda: shut.append(True)):
+            try:
+                return self._attempt_until(shut, operation, effect, label)
+            except (RequestError, IntegrityError):
+                if shut:
+                    self._stop.check()
+                raise
+
+    def _attempt_until(self, shut: list[bool], operation: str, effect: Callable[[], T], label: str) -> T:
+        def wait(seconds: float) -> None:
+            world.scheduler.sleep(seconds)
+            if shut:
+                raise no_answer(operation, "the socket was shut down")
+
         world = self._world
+        if self._try.is_over:
+            self._ledger.violate(f"(6) {self._try} is over, and sends a {operation}")
         self._ledger.count_call(self._try)
-        world.pass_time()
+        wait(world.a_while())
         if self._try.outage > 0:
             self._try.outage -= 1
             raise no_answer(operation, "still no answer")
@@ -473,10 +496,12 @@ class Client:
             self._try.outage = world.attempts - 1
             raise no_answer(operation, "refused, for longer")
         if action == "slow":
-            world.scheduler.sleep(SLOW)
+            wait(SLOW)
         if action == "stall":
-            world.scheduler.sleep(12.0)
+            wait(12.0)
             raise no_answer(operation, "stalled")
+        if action == "delay":
+            wait(DELAY)
         if action == "busy":
             raise refusal(ServiceError, operation, 503, "ServiceUnavailable")
         if action == "denied":
@@ -497,7 +522,7 @@ class Client:
         if action == "lost":
             raise no_answer(operation, "answer lost")
         if action == "slow":
-            world.scheduler.sleep(SLOW)
+            wait(SLOW)
         if action in ("garbled", "garbled for good") or (self._try.is_garbled and operation == "complete"):
             self._try.is_garbled = self._try.is_garbled or action == "garbled for good"
             raise BadAnswer("XML that breaks off", operation=NAMES[operation], target=f"oss://{BUCKET}/{KEY}")

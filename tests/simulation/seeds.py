@@ -17,6 +17,8 @@ from tests.simulation.world import MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Prof
 
 T = TypeVar("T")
 
+DIRECTIONS = ("upload", "download", "copy")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -53,10 +55,10 @@ class Report:
         )
 
 
-def simulate(seed: int, *, engine: Engine | None = None) -> Report:
-    """Run one seed."""
+def simulate(seed: int, *, engine: Engine | None = None, directions: Sequence[str] = DIRECTIONS) -> Report:
+    """Run one seed; with fewer directions it is another run."""
     rng = random.Random(seed)
-    profile = a_profile(rng.choice)
+    profile = a_profile(rng.choice, directions=directions)
     groups = frozenset(group for group in GROUPS if rng.random() < 0.5)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         world = World(profile, Path(folder), rng=rng, groups=groups, engine=engine)
@@ -91,7 +93,7 @@ class Choose(Protocol):
     def __call__(self, options: Sequence[T], /) -> T: ...
 
 
-def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "download", "copy")) -> Profile:
+def a_profile(choose: Choose, *, directions: Sequence[str] = DIRECTIONS) -> Profile:
     direction = choose(directions)
     in_airflow = choose((True,) * 6 + (False,))
     changed = "source_changed" if direction == "upload" else "object_changed"

@@ -223,8 +223,9 @@ class World:
 
     # --- points -------------------------------------------------------------------------------------------------------
 
-    def pass_time(self) -> None:
-        self.scheduler.sleep(self.rng.random() * self.profile.latency)
+    def a_while(self) -> float:
+        """Return how many seconds a request takes."""
+        return self.rng.random() * self.profile.latency
 
     def point(self, operation: str, phase: str, label: str = "") -> str | None:
         """Come to where something may go wrong; return what the caller has to make happen, if anything."""
