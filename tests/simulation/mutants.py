@@ -245,6 +245,7 @@ class AbortsWhatItsSuccessorHas(Uploader):
     def _give_way(self):
         if self._checkpointer.current is not None:
             with into_oss.Crew(workers=1, tick=lambda: None) as crew:
+                self._oss = self._client.with_stop(crew)
                 self._upload_of(self._checkpointer.current).drop(crew)
 
 
