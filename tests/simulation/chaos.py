@@ -96,6 +96,7 @@ ACTIONS = [
     Action("delay", "late", ("oss",), ("before",)),
     Action("delay", "late", ("pwrite", "preadv", "fsync"), ("before",)),
     Action("flip", "flip", ("part", "put", "get"), ("body",)),
+    Action("unconditioned", "flip", ("get", "copy", "part copy"), ("before",)),
     Action("damaged", "flip", ("complete",), ("before",)),
     Action("bad join", "flip", ("complete",), ("before",)),
     Action("busy", "answers", ("oss",), ("before",)),

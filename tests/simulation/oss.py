@@ -7,6 +7,7 @@ it retries what may pass, compares what OSS stored with what was sent, and check
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -217,6 +218,7 @@ class Client:
         self._ledger = world.ledger
         self._try = process
         self._stop: Stop = NeverStopped(world.scheduler.sleep)
+        self._of_thread = threading.local()
 
     def with_stop(self, stop: Stop) -> Client:
         client = Client(self._world, self._try)
@@ -278,8 +280,8 @@ class Client:
         def ask(first: int, last: int | None, etag: str | None) -> bytes:
             if next(attempts) == 1:
                 self._ledger.fetches(self._try, first, last, etag)
-            content = self._oss.get(first, last, etag, of=target)
-            found = self._oss.head("get", of=target)
+            content = self._oss.get(first, last, self._sent(etag), of=target)
+            found = self._oss.head("get", of=target, if_match=etag)  # the client looks, whoever has dropped If-Match
             if may_end_before and not fetched:
                 self._ledger.saw_object(self._try, found)
             self._ledger.serves(self._try, found)
@@ -335,8 +337,9 @@ class Client:
         asked = headers or {}
 
         def effect() -> CopiedObject:
-            found = self._oss.head("copy", of=source, if_match=if_match)
-            self._ledger.serves(self._try, found)
+            found = self._oss.head("copy", of=source, if_match=self._sent(if_match))
+            if self._sent(found.etag):
+                self._ledger.serves(self._try, found)
             replaces = asked.get("x-oss-metadata-directive") == "REPLACE"
             made = self._oss.put(found.content, {**({} if replaces else found.headers), **asked}, operation="copy")
             self._ledger.object_published(self._try, made.content)
@@ -380,8 +383,9 @@ class Client:
         attempts = itertools.count(1)
 
         def effect() -> StoredPart:
-            found = self._oss.head("part copy", of=source, if_match=if_match)
-            self._ledger.serves(self._try, found)
+            found = self._oss.head("part copy", of=source, if_match=self._sent(if_match))
+            if self._sent(found.etag):
+                self._ledger.serves(self._try, found)
             content = found.content[start:stop]
             self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts))
             return self._oss.put_part(upload_id, number, content, operation="part copy")
@@ -516,7 +520,11 @@ class Client:
             raise no_answer(operation, "no answer yet")
         if action == "bad join":
             world.bad_join = True
-        result = effect()
+        self._of_thread.is_unconditioned = action == "unconditioned"
+        try:
+            result = effect()
+        finally:
+            self._of_thread.is_unconditioned = False
         world.note(f"{operation} {label} ok")
         action = world.point(operation, "after", label)
         if action == "lost":
@@ -530,6 +538,10 @@ class Client:
             self._try.outage = world.attempts - 1
             raise no_answer(operation, "answer lost, and no other came")
         return result
+
+    def _sent(self, if_match: str | None) -> str | None:
+        """Return the condition as OSS gets it: a proxy may drop it."""
+        return None if getattr(self._of_thread, "is_unconditioned", False) else if_match
 
     def _land(self, operation: str, effect: Callable[[], T]) -> None:
         """A request that its sender had given up arrives."""
