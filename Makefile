@@ -109,6 +109,7 @@ fuzz: $(AF3)/ready  ## give bytes without end to all that reads what others wrot
 # The two environments with Airflow are there for the import times.
 bench: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with every peer and hold the bars, in up to an hour
 	$(BENCH)/bin/python -m tests.bench
+	$(AF3)/bin/python -m tests.bench.copies
 
 bench-quick: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with the main peers, in two minutes
 	$(BENCH)/bin/python -m tests.bench --quick

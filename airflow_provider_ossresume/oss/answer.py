@@ -163,6 +163,9 @@ class Head:
             raise ExchangeFailed("the answer's head has a broken line")
         self.status, self.reason = self.response.status, self.response.reason
         self.fields: Mapping[str, str] = _joined(items)
+        lengths = {value.strip() for name, value in items if name.lower() == "content-length"}
+        if len(lengths) + ("transfer-encoding" in self.fields) > 1:
+            raise ExchangeFailed("the answer's head tells its length in two ways")
 
 
 class _Given:
@@ -182,11 +185,12 @@ def _lines(*lines: bytes) -> bytes:
 def _joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for name, value in fields:
-        name, value = name.lower(), value.strip(" \t")
+        name, value = name.lower(), _FOLD.sub(" ", value).strip(" \t")
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
 
 
+_FOLD = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _INFORMATIONAL = re.compile(rb"HTTP/1\.[0-9] 1[0-9][0-9][ \r\n]")
 
 
@@ -198,7 +202,11 @@ def read_head(wire: Wire, method: str, *, first: Limit, whole: Callable[[], Limi
     :raises ExchangeFailed: when there is none, or not a whole one
     """
     for _ in range(MAX_INFORMATIONAL):
+        first.left()  # also where a head has come with the one before
         head = wire.head(first, whole)
         if not _INFORMATIONAL.match(head):
-            return Head(head, method)
+            answer = Head(head, method)
+            if answer.status < 200:
+                raise ExchangeFailed("the answer's first line cannot be read")
+            return answer
     raise ExchangeFailed(f"{MAX_INFORMATIONAL} answers in advance came, and none that is one")

@@ -528,14 +528,19 @@ def _hint_of_other(answer: Answer) -> str:
 def _hint_of_redirect(answer: Answer) -> str:
     if not (location := answer.fields.get("location")):
         return ""
-    return (
-        f"a redirect to {shown(location.partition('?')[0])} was not followed; set that as the endpoint if it is right"
-    )
+    return f"a redirect to {shown(_without_user(location))} was not followed; set that as the endpoint if it is right"
+
+
+def _without_user(location: str) -> str:
+    """Return a URL without its query, and without user and password."""
+    scheme, separator, rest = location.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from Retry-After or OSS's own throttling header."""
-    if (delay := qos_delay(headers)) is not None:
+    if delay := qos_delay(headers):
         return delay
     said = headers.get("retry-after", "")
     if (seconds := _number(said)) is not None:

@@ -522,7 +522,11 @@ class OssClient:
         clock_offset: float,
     ) -> T:
         log.debug(
-            "%s: %s %s [request id %s]", call, answer.status, answer.reason, answer.fields.get("x-oss-request-id")
+            "%s: %s %s [request id %s]",
+            call,
+            answer.status,
+            answers.shown(answer.reason),
+            answers.shown(answer.fields.get("x-oss-request-id", "")),
         )
         if answer.status not in call.success and answer.status < 300:
             raise answers.not_what_was_asked_for(call, answer, self._pieces(call, answer))
@@ -597,6 +601,7 @@ class OssClient:
 
     def _error(self, call: Call, answer: Answer, credentials: Credentials | None, clock_offset: float) -> ServiceError:
         error = answers.read_error(call, answer, _as_far_as_it_comes(self._pieces(call, answer)))
+        self._stop.check()  # which may have cut it
         # What this client can mend is worth another attempt.
         error.retryable = (
             error.retryable or self._mend_clock(error, clock_offset) or self._mend_credentials(error, credentials)

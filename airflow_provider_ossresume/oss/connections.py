@@ -8,6 +8,7 @@ timeout, and keeps a connection that waits however old it is.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import ssl
@@ -31,6 +32,7 @@ from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 from airflow_provider_ossresume.oss.wire import Wire
 
 SEND_SIZE = 256 * 1024  # what has to be sent within the send timeout
+OUT_OF_FILES = 0.05  # seconds until a process that may open no more files looks again
 LONGEST_IDLE = 30.0  # seconds; firewalls forget a connection after minutes, OSS closes one after about one
 
 Piece = bytes | memoryview
@@ -151,15 +153,33 @@ class Connections:
         way = self._way_to(origin)
         head = _head(method, way.before_path + path, {"Host": way.host, **headers, **way.headers})
         stop.check()
+        for other in tuple(self._ways.values()):
+            other.sweep()
         if wire := way.take():
             try:
                 return self._exchange(way, wire, method, head, body, stop)
-            except _NoAnswer:
+            except _NoAnswer as error:
                 stop.check()
+                if error.failure.is_timeout and method == "POST":  # it may have come, and be done twice
+                    raise error.failure from error.failure.__cause__
         try:
-            return self._exchange(way, way.route.dial(stop), method, head, body, stop)
+            return self._exchange(way, self._new(way, stop), method, head, body, stop)
         except _NoAnswer as error:
             raise error.failure from error.failure.__cause__
+
+    def _new(self, way: _Way, stop: Stop) -> Wire:
+        """Return a new connection; where this process may open no more files, one that another exchange gives back."""
+        ends = time.monotonic() + self._connect_timeout
+        while True:
+            try:
+                return way.route.dial(stop)
+            except ExchangeFailed as error:
+                if not _is_out_of_files(error) or time.monotonic() >= ends:
+                    raise
+            way.sweep()
+            if wire := way.take():
+                return wire
+            stop.wait(OUT_OF_FILES)
 
     def _exchange(
         self, way: _Way, wire: Wire, method: str, head: bytes, body: bytes | Callable[[], Iterable[Piece]], stop: Stop
@@ -230,6 +250,14 @@ class Connections:
         return way
 
 
+def _is_out_of_files(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__
+    return False
+
+
 class _NoAnswer(Exception):
     """Not a byte of an answer came."""
 
@@ -280,15 +308,17 @@ class _Way:
         _close_all(self._idle)
 
     def take(self) -> Wire | None:
-        """Return a connection that has waited, if there is one; all are looked at, and those that ended are closed."""
-        self._sweep()
+        """Return a connection that has waited, if there is one."""
         with suppress(IndexError):
             wire = self._idle.pop()
             wire.begin()
             return wire
         return None
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Close those that have ended, or have waited too long."""
+        if not self._idle:
+            return
         poll, waiting = select.poll(), {}
         oldest = time.monotonic() - self._longest_idle
         for wire in self._idle.copy():

@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -31,7 +31,7 @@ from airflow_provider_ossresume.oss.answer import read_head
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.proxies import Proxy
 from airflow_provider_ossresume.oss.stop import Stop
-from airflow_provider_ossresume.oss.wire import Wire
+from airflow_provider_ossresume.oss.wire import Wire, shut_after
 
 # What a proxy answers to CONNECT and may answer otherwise the next time; what else is under 500 is a setting's fault.
 _MAY_PASS = (408, 425, 429)
@@ -111,9 +111,9 @@ class Route:
         addresses = _resolve(place, stop, limit)
         for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             share = limit.left() / (len(addresses) - number + 1)
-            wire.attach(socket.socket(family, kind, protocol))
-            stop.check()
             try:
+                wire.attach(socket.socket(family, kind, protocol))  # the system may not know the family
+                stop.check()
                 _connect_within(share, wire.sock, address, stop)
                 return
             except OSError as error:
@@ -158,17 +158,19 @@ class Route:
         addresses = _resolve(proxy, stop, limit)
         for number, (family, _, _, _, address) in enumerate(addresses, 1):
             sock = socks.socksocket(family)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.set_proxy(kind, *address[:2], is_resolved_there, user or None, password or None)
             sock.settimeout(limit.left() / (len(addresses) - number + 1))
             wire.attach(sock)
             stop.check()
             try:
-                with _shut_after(limit, wire):
+                with shut_after(limit, wire):
                     sock.connect((host, self._target.port))
                 return
-            except socks.SOCKS5AuthError as error:
-                raise ExchangeFailed(str(error), is_lasting=True) from error
-            except OSError:
+            except OSError as error:
+                # PySocks raises one error, with another in it.
+                if isinstance(getattr(error, "socket_err", error), socks.SOCKS5AuthError):
+                    raise ExchangeFailed(str(error), is_lasting=True) from error
                 wire.close()
                 if number == len(addresses):
                     raise
@@ -180,7 +182,7 @@ class Route:
         try:
             if isinstance(wire.sock, ssl.SSLSocket):  # to a proxy
                 stop.check()
-                with _shut_after(limit, wire):
+                with shut_after(limit, wire):
                     wire.attach(ssl_wrap_socket(wire.sock, ssl_context=context, server_hostname=host, tls_in_tls=True))
             else:
                 wire.attach(context.wrap_socket(wire.sock, server_hostname=host, do_handshake_on_connect=False))
@@ -210,22 +212,6 @@ def _told_of_the_proxy() -> Iterator[None]:
         cause = ProxyError("the proxy made no connection", error)
         cause.__cause__ = error
         raise ExchangeFailed(str(error), is_timeout=error.is_timeout, is_lasting=error.is_lasting) from cause
-
-
-@contextmanager
-def _shut_after(limit: Limit, wire: Wire) -> Iterator[None]:
-    """End, when the limit's time is over, what reads by itself: each byte would give it its timeout anew."""
-    timer = threading.Timer(limit.left(), wire.shut)
-    timer.daemon = True
-    with suppress(RuntimeError):  # no more threads: the timeout of each read is still there
-        timer.start()
-    try:
-        yield
-    except OSError:
-        limit.left()  # raises when it is over
-        raise
-    finally:
-        timer.cancel()
 
 
 def _resolve(place: Place, stop: Stop, limit: Limit, family: int = 0) -> list[Any]:

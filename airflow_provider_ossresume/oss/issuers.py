@@ -86,6 +86,7 @@ class Issuer:
             "send_timeout": read_timeout,
             "read_timeout": read_timeout,
             "stall_timeout": longest,
+            "longest_work": longest,
         }
         self._longest = longest
         self._settings = environment_settings(origin, proxies=NO_PROXY if direct else proxies, verify_tls=verify_tls)

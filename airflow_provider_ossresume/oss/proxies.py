@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
 from requests.utils import select_proxy, should_bypass_proxies
@@ -83,12 +83,25 @@ def parse_proxy(argument: str, url: str) -> str:
             argument, "…", f"{whose}write it as http://host:3128 or http://user:password@host:3128, other signs as in "
             "%2F"
         )  # fmt: skip
+    if not _is_latin(unquote(parts.auth or "")):
+        raise ArgumentError(
+            argument, _without_password(text), f"{whose}its user or password has signs that no HTTP proxy can be sent; "
+            "choose others"
+        )  # fmt: skip
     if parts.scheme.startswith("socks") and not _has_socks():
         raise ArgumentError(
             argument, _without_password(text), f"{whose}a SOCKS proxy needs the package PySocks; install it on this "
             "worker, or name an http:// proxy"
         )  # fmt: skip
     return text
+
+
+def _is_latin(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _has_socks() -> bool:

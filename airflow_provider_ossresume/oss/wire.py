@@ -57,6 +57,11 @@ class Wire:
             self._poll = select.poll()
             self._poll.register(sock, select.POLLIN)
 
+    @property
+    def _is_nested(self) -> bool:
+        """True for TLS within TLS, which reads as often as it likes."""
+        return not isinstance(self.sock, socket.socket)
+
     def begin(self) -> None:
         """Another exchange begins."""
         self.has_answered = False
@@ -128,7 +133,7 @@ class Wire:
         self._timeout = 0.0
         self.sock.settimeout(0.0)
         try:
-            data = self.sock.recv(READ_SIZE)
+            data = self.sock.recv(READ_SIZE) or b""
         except _NOTHING_YET:  # as of TLS, which has messages of its own
             return False
         except OSError:
@@ -136,6 +141,8 @@ class Wire:
         self._rest = self._rest[self._at :] + data
         self._at = 0
         self.has_answered |= bool(data)
+        if len(self._rest) > MAX_HEAD:
+            return True
         while _INFORMATIONAL.match(self._rest) and (end := _BLANK_LINE.search(self._rest)):
             self._rest = self._rest[end.end() :]
         # The status line tells by its tenth character whether it is an answer's.
@@ -199,7 +206,7 @@ class Wire:
 
     def _fill(self, limit: Limit) -> bool:
         began = time.monotonic()
-        data: bytes = self._within(limit, self.sock.recv, READ_SIZE)
+        data: bytes = self._within(limit, self.sock.recv, READ_SIZE) or b""  # TLS within TLS says 0 at an end
         limit.moved(0, time.monotonic() - began)  # whether it is a body's is not known here
         self._rest = self._rest[self._at :] + data if self.has_read else data
         self._at = 0
@@ -212,6 +219,9 @@ class Wire:
             if timeout != self._timeout:
                 self.sock.settimeout(timeout)
                 self._timeout = timeout
+            if self._is_nested:
+                with shut_after(limit, self):
+                    return function(argument)
             return function(argument)
         except TimeoutError as error:
             raise limit.over() from error
@@ -219,7 +229,27 @@ class Wire:
             raise ExchangeFailed(str(error)) from error
 
 
+@contextmanager
+def shut_after(limit: Limit, wire: Wire) -> Iterator[None]:
+    """End, when the limit's time is over, what reads by itself: each byte would give it its timeout anew."""
+    timer = threading.Timer(limit.left(), wire.shut)
+    timer.daemon = True
+    with suppress(RuntimeError):  # no more threads: the timeout of each read is still there
+        timer.start()
+    try:
+        yield
+    except OSError:
+        limit.left()  # raises when it is over
+        raise
+    finally:
+        timer.cancel()
+
+
 def _decrypted(sock: Any) -> bool:
     """Return whether TLS holds bytes that are read already, which the socket no longer tells of."""
     pending = getattr(sock, "pending", None) or getattr(getattr(sock, "sslobj", None), "pending", None)
-    return bool(pending and pending())
+    if pending and pending():
+        return True
+    # TLS within TLS (urllib3's SSLTransport): bytes that it has not decrypted yet, and those of the outer one.
+    incoming, outer = getattr(sock, "incoming", None), getattr(sock, "socket", None)
+    return bool(incoming is not None and incoming.pending) or (outer is not None and _decrypted(outer))

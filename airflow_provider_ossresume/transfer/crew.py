@@ -182,7 +182,8 @@ class Crew:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         self._started = self._finished = 0
         self._moved_before, _ = self._traffic()
-        self._concurrency.begin(time.monotonic(), used=self._processor_time())
+        # One item tells nothing of how many would be better, and some systems take long to tell the processor's time.
+        self._concurrency.begin(time.monotonic(), used=self._processor_time() if under_way > 1 else 0.0)
         self._provide(under_way)
 
     def _adapt(self, under_way: int) -> None:

@@ -315,7 +315,7 @@ def missing(oss: LocalOSS) -> None:
         (archived, {}, "ObjectArchived", "restore"),
         (archived, {"copy_mode": "stream"}, "ObjectArchived", "restore"),
         (retained, {}, "ObjectImmutable", "retention"),
-        (retained, {"copy_mode": "stream"}, "NotCopyable", "choose another key"),
+        (retained, {"copy_mode": "stream"}, "ObjectImmutable", "retention"),
         (linked, {}, "NotCopyable", "set copy_mode='stream'"),
         (missing, {}, "NoSuchKey", SOURCE),
         (None, {"target": SOURCE}, "NotCopyable", "is source and target, and nothing of it is to change"),

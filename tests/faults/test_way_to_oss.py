@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,7 +16,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from tests.world import BUCKET, PART, Transfers, a_client, a_file, some_bytes
+from tests.world import BUCKET, LONG, PART, Transfers, a_client, a_file, some_bytes
 
 CONTENT = some_bytes(4 * PART + 17)
 TARGET = ObjectRef(BUCKET, "key")
@@ -52,3 +54,25 @@ def test_an_xml_answer_that_trickles_is_given_up_within_the_stall_timeout(oss: L
         client.get_bucket_info(BUCKET)
 
     assert time.monotonic() - began < 3
+
+
+FEW_FILES = """
+import resource, sys
+from airflow_provider_ossresume.resumable import make_client, resumable_download, resumable_upload
+from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
+endpoint, key_id, secret, region, folder = sys.argv[1:]
+client = make_client(endpoint, access_key_id=key_id, access_key_secret=secret, region=region)
+store, parts = MemoryCheckpointStore(), {"part_size": "100KiB", "multipart_threshold": 0, "max_concurrency": 16}
+resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))
+resumable_upload(client, "bucket", "key", f"{folder}/source", store=store, **parts)
+resumable_download(client, "bucket", "key", f"{folder}/target", store=store, **parts)
+"""
+
+
+def test_workers_that_may_open_few_files_share_connections(oss: LocalOSS, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(some_bytes(30 * PART))
+
+    place = (oss.endpoint, oss.access_key_id, oss.access_key_secret, oss.region, str(tmp_path))
+    subprocess.run([sys.executable, "-c", FEW_FILES, *place], check=True, timeout=LONG)
+
+    assert (tmp_path / "target").read_bytes() == some_bytes(30 * PART)
