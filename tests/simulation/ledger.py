@@ -444,7 +444,7 @@ class Ledger:
             return
         if process.last_step[1]:
             return  # the alarm has rung in the middle of its way out, and nothing came after it
-        if process.has_left_part_file:
+        if process.has_left_part_file or process.was_held_by_disk:  # which holds its lock, too
             return  # its checkpoint stays with it
         if self._world.profile.latency > 1:
             return  # what OSS does not answer in time is kept
@@ -457,6 +457,7 @@ class Ledger:
 
     def waits(self, process: Try, operation: str) -> None:
         """Invariant 5. What a small download writes at once, and the byte that tries a part file, are its own."""
+        process.was_held_by_disk = True
         if operation != "pwrite" and not self._world.scheduler.current.is_worker:
             self.violate(f"(5) the own thread of {process} waits for {operation}")
 

@@ -148,7 +148,7 @@ class Try(Process):
         self.damaged: set[str] = set()  # what was changed on its way, which may make it what OSS has
         self.listed: dict[str, tuple[int, dict[int, StoredPart]]] = {}
         self.proven: set[tuple[int, int]] = set()
-        self.part_file_touched = self.has_left_part_file = False
+        self.part_file_touched = self.has_left_part_file = self.was_held_by_disk = False
         self.seen_etag = ""
         self.fetches_since_head: set[tuple[int, int, str]] = set()
 
