@@ -214,10 +214,10 @@ def decode(text: object) -> Checkpoint:
 
 
 def saved_at(text: str) -> datetime | None:
-    """Return when a checkpoint that can be decoded was saved, by the clock of the worker that did; None if unknown."""
+    """Return when a checkpoint was saved, by the clock of the worker that did; None if unknown, or if it is none."""
     try:
-        found = datetime.fromisoformat(str(json.loads(text).get("saved_at")))
-    except ValueError:
+        found = datetime.fromisoformat(json.loads(text)["saved_at"])
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return found if found.tzinfo else None
 

@@ -227,7 +227,7 @@ class Checkpointer:
         self._is_stored = self.lease.has_offered = True  # even if it fails: only the answer may be lost
         try:
             self._store.save(self.key, encode(self._current, saved_at=self._wall_clock()))
-            self._is_saved = True
+            self._is_saved = self.lease.has_kept = True
             self.saves += 1
             self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         except StoreUnavailable as error:

@@ -92,10 +92,12 @@ class WholeCopy:
         made = ObjectMeta(self._meta.size, copied.etag, crc, version_id=copied.version_id)
         if not self._verify or None not in (crc, self._meta.crc64):
             return made
-        there = self._oss.head_object(self._target)
-        if same_etag(there.etag, copied.etag):
+        there = self._there.look()
+        if there is not None and same_etag(there.etag, copied.etag):
             return replace(there, version_id=copied.version_id)
-        log.warning("Another writer has replaced %s already, so the copy could not be compared", self._target)
+        log.warning(
+            "Another writer has replaced or removed %s already, so the copy could not be compared", self._target
+        )
         return made
 
     def record(self, receipt: Receipt) -> None:

@@ -115,7 +115,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             part_size=self._config.part_bytes,
             threshold=options.threshold,
         )
-        if self._falls_back:
+        if self._falls_back and meta.size:  # it may be empty by now, and OSS makes no object of no parts
             plan = replace(plan, way=Way.PARTS)
         self._tags = self._tags_of(plan)
         self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None

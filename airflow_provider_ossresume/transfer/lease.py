@@ -55,6 +55,7 @@ class Lease:
     :ivar successor: the checkpoint that has taken the place of this try's
     :ivar has_looked: this try knows what lay in the store before it
     :ivar has_offered: this try may have put its own checkpoint there
+    :ivar has_kept: it has
     """
 
     def __init__(self, store: CheckpointStore, key: str, *, owner: Owner, began: float) -> None:
@@ -63,7 +64,7 @@ class Lease:
         self.is_ours: Callable[[Checkpoint], bool] = lambda checkpoint: True
         self.predecessor: Owner | None = None
         self.successor: Checkpoint | None = None
-        self.has_looked = self.has_offered = False
+        self.has_looked = self.has_offered = self.has_kept = False
         self._store = store
         self._began = began
 
@@ -91,7 +92,7 @@ class Lease:
         text = self._store.load(self.key)
         stored = self._read(text)
         is_first_look, self.has_looked = not self.has_looked, True
-        is_unclear = is_first_look and self.has_offered and not self._is_older(text, by=0.0)
+        is_unclear = is_first_look and (self.has_kept or (self.has_offered and not self._is_older(text, by=0.0)))
         if stored and is_first_look and stored.owner.try_number == 0 and not is_unclear:
             # Outside Airflow tries have no numbers: what the first look finds was there before us, unless it may have
             # taken the place of ours.

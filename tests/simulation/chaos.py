@@ -18,11 +18,26 @@ Point = tuple[str, str]
 OSS_OPERATIONS = {
     "upload": ("head", "put", "initiate", "part", "list", "complete", "abort"),
     "download": ("head", "get"),
+    "copy": (
+        "head",
+        "tagging",
+        "retention",
+        "copy",
+        "get",
+        "put",
+        "initiate",
+        "part",
+        "part copy",
+        "list",
+        "complete",
+        "abort",
+    ),
 }
 STORE_OPERATIONS = ("load", "save", "delete")
 DISK_OPERATIONS = {
     "upload": ("preadv",),
     "download": ("pwrite", "preadv", "ftruncate", "fsync", "replace", "rename", "unlink"),
+    "copy": (),
 }
 
 
@@ -59,27 +74,34 @@ class Action:
 
 
 EVERYWHERE = ("oss", "store")
+PARTS = ("part", "get", "part copy")
 AROUND = ("before", "after", "body")
 
 ACTIONS = [
     Action("crash", "crash", ("oss", "store", "disk"), AROUND),
-    Action("crash", "crash", ("part", "get", "complete", "replace", "rename", "delete", "save"), AROUND),
+    Action("crash", "crash", (*PARTS, "complete", "copy", "replace", "rename", "delete", "save"), AROUND),
     Action("torn", "crash", ("pwrite",), ("before",)),
     Action("refused", "network", ("oss",), ("before",)),
     Action("stall", "network", ("oss",), ("before",)),
     Action("slow", "network", ("oss",), ("before", "after")),
     Action("outage", "network", ("oss",), ("before",)),
+    Action("break", "network", ("get",), ("body",)),
+    Action("break", "network", ("get",), ("body",)),
     Action("lost", "network", ("oss",), ("after",)),
     Action("lost outage", "network", ("oss",), ("after",)),
     Action("garbled", "network", ("complete",), ("after",)),
     Action("garbled for good", "network", ("complete",), ("after",)),
     Action("late", "late", ("part",), ("body",)),
-    Action("late", "late", ("complete", "initiate"), ("before",)),
+    Action("late", "late", ("complete", "initiate", "copy", "part copy"), ("before",)),
+    Action("delay", "late", ("oss",), ("before",)),
+    Action("delay", "late", ("pwrite", "preadv", "fsync"), ("before",)),
     Action("flip", "flip", ("part", "put", "get"), ("body",)),
+    Action("unconditioned", "flip", ("get", "copy", "part copy"), ("before",)),
     Action("damaged", "flip", ("complete",), ("before",)),
     Action("bad join", "flip", ("complete",), ("before",)),
     Action("busy", "answers", ("oss",), ("before",)),
     Action("denied", "answers", ("oss",), ("before",)),
+    Action("too large", "answers", ("copy",), ("before",)),
     Action("down", "store", ("store",), ("before",)),
     Action("down for long", "store", ("store",), ("before",)),
     Action("slow", "store", ("store",), ("before",)),
@@ -93,7 +115,7 @@ ACTIONS = [
     Action("timeout", "stop", ("store",), ("before", "after")),
     Action("orphan", "stop", ("watch",), ("before",)),
     Action("freeze", "zombies", EVERYWHERE, AROUND),
-    Action("freeze", "zombies", ("complete", "get", "initiate", "save", "delete", "load"), AROUND),
+    Action("freeze", "zombies", ("complete", "get", "part copy", "initiate", "save", "delete", "load"), AROUND),
     Action("overlap", "zombies", EVERYWHERE, AROUND),
 ]
 
@@ -116,6 +138,14 @@ RIVALS = {
         "tamper": ("checkpoint deleted", "checkpoint torn", "checkpoint garbage", "checkpoint foreign",
                    "checkpoint edited"),
         "options": ("part size changed",),
+    },
+    "copy": {
+        "source": ("object rewritten", "object edited", "object grown", "object shrunk", "object touched",
+                   "object reverted", "object removed"),
+        "rivals": ("part replaced", "upload removed", "upload completed", "object put", "object deleted"),
+        "tamper": ("checkpoint deleted", "checkpoint torn", "checkpoint garbage", "checkpoint foreign",
+                   "checkpoint edited"),
+        "options": ("headers changed", "part size changed"),
     },
 }  # fmt: skip
 BETWEEN_ONLY = {"damage", "options"}
@@ -172,11 +202,15 @@ class Chaos:
             if not profile.options.get("byte_range") or action.group != "flip"  # OSS has no CRC-64 of a range
         ]
         # Points that a transfer of this size hardly comes to; most faults are not wasted on them.
-        multipart = ("initiate", "part", "list", "complete", "abort")
-        self._unlikely = ("put",) if profile.size >= profile.threshold else multipart
-        often = ("part", "part", "put", "put", "get", "get", "get", "save", "load")
+        multipart = ("initiate", "part", "part copy", "list", "complete", "abort")
+        self._unlikely: tuple[str, ...] = ("put",) if profile.size >= profile.threshold else multipart
+        if profile.direction == "copy":
+            is_streamed, is_whole = profile.options["mode"] == "stream", profile.size <= profile.threshold
+            other_way = ("copy", "part copy") if is_streamed else ("put", "get", "part")
+            self._unlikely = (*other_way, *(multipart if is_whole else ("copy", "put")))
+        often = (*PARTS, *PARTS, "put", "put", "copy", "copy", "get", "save", "load")
         self._event_points = event_points(direction, OSS_OPERATIONS[direction] + often)
-        crash = Action("crash", "crash", ("part", "get", "complete"), AROUND)
+        crash = Action("crash", "crash", (*PARTS, "complete"), AROUND)
         self._fatal = [
             (action, points) for action, points in self._actions if action.name in FATAL and action.where != ("store",)
         ] or [(crash, crash.points(direction))]
@@ -233,7 +267,7 @@ class Chaos:
         operation, phase = point
         if phase == "body" or operation in ("pwrite", "preadv"):
             return self.rng.randint(1, 3 * parts)
-        if operation in ("part", "get"):
+        if operation in PARTS:
             return self.rng.randint(1, parts + 1)
         if operation in ("watch", "wait"):
             return self.rng.randint(1, 4 * parts)

@@ -11,6 +11,8 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.oss import DELAY
+
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
@@ -34,7 +36,8 @@ class Disk:
         return descriptor
 
     def pwrite(self, descriptor: int, data: memoryview, offset: int) -> int:
-        action = self._before("pwrite")
+        self._world.ledger.begins_to_write(self._world.current_try)
+        action = self._before("pwrite", descriptor)
         if action in ("short", "torn"):
             data = data[: (len(data) + 1) // 2]
         inode = os.fstat(descriptor).st_ino
@@ -47,7 +50,7 @@ class Disk:
         return size
 
     def preadv(self, descriptor: int, buffers: Any, offset: int) -> int:
-        self._before("preadv")
+        self._before("preadv", descriptor)
         return os.preadv(descriptor, buffers, offset)
 
     def ftruncate(self, descriptor: int, size: int) -> None:
@@ -69,7 +72,7 @@ class Disk:
 
     def fsync(self, descriptor: int) -> None:
         try:
-            self._before("fsync")
+            self._before("fsync", descriptor)
         except OSError:
             self._lost.add(os.fstat(descriptor).st_ino)
             self._world.current_try.part_file_touched = True  # what it has fetched is to be thrown away
@@ -92,8 +95,12 @@ class Disk:
         self._world.ledger.file_published(self._world.current_try, is_synced=is_synced)
         self._after(operation)
 
-    def _before(self, operation: str) -> str | None:
+    def _before(self, operation: str, descriptor: int | None = None) -> str | None:
         action = self._world.point(operation, "before")
+        if action == "delay":  # by the disk, whatever its caller is told meanwhile
+            self._world.ledger.waits(self._world.current_try, operation)
+            self._world.scheduler.sleep(DELAY)
+            self._world.ledger.is_held(self._world.current_try, descriptor)
         if action in ERRORS:
             self._world.note(f"{operation} -> {action}")
             self._world.current_try.has_met_bad_sector |= operation == "preadv"

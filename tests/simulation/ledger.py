@@ -1,18 +1,19 @@
 """The invariants, in words, and the bookkeeping that checks them while a run goes on.
 
-*Truth* are the bytes of the source: the local file of an upload, the object of a download. Its versions are known with
-the moments at which they came and went; a try sees those that were present between its begin and its end.
+*Truth* are the bytes of the source: the local file of an upload, the object of a download or a copy. Its versions are
+known with the moments at which they came and went; a try sees those that were present between its begin and its end.
 
 1. **Right bytes.** When a try returns, there was a moment during it at which what it was to produce held exactly what
    the source then held, or had held during the try. If nobody else wrote afterwards it still does.
    (``if_exists="skip"`` is exempt: it promises nothing of the bytes.)
 2. **Never mixed.** Whatever a try publishes under the final key or name is byte for byte one version that the source
    had during that try. A file is on the disk (fsync) before it gets its final name. No bytes of another version of an
-   object than the one that HEAD has shown come into a part file, even if they would be noticed later.
-3. **No finished part moves again.** *Upload:* a part that OSS holds with the right bytes when the try lists the parts
-   is not sent by it, and a try does not begin a new upload while the one that its checkpoint names is open and fits
-   (same size, same options) or has become the object that is there with the right bytes. Out of this: a source that
-   changes during the try, a checkpoint that others edited, an OSS that tells no CRC-64, ``verify=False``.
+   object than the one that HEAD has shown come into a part file or an upload, even if they would be noticed later.
+3. **No finished part moves again.** *Upload and copy:* a part that OSS holds with the right bytes when the try lists
+   the parts is not sent by it, and a try does not begin a new upload while the one that its checkpoint names is open
+   and fits (same size, same options, of a copy the same ETag) or has become the object that is there with the right
+   bytes. Out of this: a source that changes during the try, a checkpoint that others edited, an OSS that tells no
+   CRC-64, ``verify=False``.
    *Download:* a part of a run that the checkpoint names, while the object still has that ETag, and whose bytes lie in
    the part file with that CRC-64 when the try loads its checkpoint, is not fetched by it. Out of this: a part file that
    others write to, a bad sector, a checkpoint that others edited, what follows a restart.
@@ -26,13 +27,16 @@ the moments at which they came and went; a try sees those that were present betw
    After a success there is no part file and no checkpoint, unless the store, the disk or an overlapping try left it.
    The same after a try that was to drop what is done and failed, unless the store, the disk or OSS failed it on its
    way out, too.
-5. **Bounded.** A try makes a number of calls that is bounded by its parts and attempts, and by the time it took.
+5. **Bounded.** A try makes a number of calls that is bounded by its parts and attempts, and by the time it took. The
+   thread that hears of a stop never waits for a flush, nor for what is read of a file.
 6. **The superseded bow out.** While the store holds a newer try's checkpoint, a try completes, publishes, saves or
    deletes only when its last step before that was a look at the store that was answered before the newer checkpoint
    came, or that the store did not answer. No try aborts the upload with which a newer one goes on that it knows of, nor
    aborts or completes an upload of another transfer. No two tries write into one part file by turns. A try is
    superseded only by a newer one. The checkpoint is deleted after the result stands, or after what it leads to is
    gone (the upload, the part file), and the one of an upload is offered to the store before the first part is sent.
+   Once its caller knows that it is over, a try sends no request and begins no write; what the disk still has in hand
+   keeps its descriptor.
 7. **Errors tell the truth.** A try that fails raises an OSSResumeError (or was killed, or timed out). One that is not
    retryable has a reason that a later try would meet again: no permission, nothing there, something there that must not
    be overwritten, a newer try. When all faults end, the next try succeeds.
@@ -40,6 +44,7 @@ the moments at which they came and went; a try sees those that were present betw
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,9 +55,9 @@ from airflow_provider_ossresume.model.checkpoint import (
     DownloadCheckpoint,
     UploadCheckpoint,
     decode,
-    options_digest,
 )
 from airflow_provider_ossresume.model.crc64 import crc64
+from tests.simulation.chaos import PARTS
 from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, StoredObject, StoredPart, Upload
 from tests.simulation.scheduler import Killed
 
@@ -158,18 +163,19 @@ class Ledger:
 
     def call_begins(self, process: Try, operation: str, label: str = "") -> None:
         self.moment += 1
-        process.has_acted |= operation != "load"
+        looks = ("load", "head", "tagging") if self._world.profile.direction == "copy" else ("load",)
+        process.has_acted |= operation not in looks
         if operation == "complete" and (upload := self._world.oss.uploads.get(label)) and upload.by is None:
             self.violate(f"(6) {process} completes {label}, an upload of another transfer")
         if operation in ("complete", "save", "delete"):
             self._check_not_superseded(process, operation)
         if operation == "delete":
             self._check_result_stands(process)
-        if operation not in ("part", "get"):
+        if operation not in PARTS:
             process.last_step = (operation, False)
 
     def call_ends(self, process: Try, operation: str, *, failed: bool) -> None:
-        if operation not in ("part", "get"):
+        if operation not in PARTS:
             self.moment += 1
             process.last_step = (operation, failed)
 
@@ -295,7 +301,7 @@ class Ledger:
         old = world.oss.uploads.get(checkpoint.upload_id)
         if old is None or self.has_changed_under(process) or checkpoint.size != len(self.truth or b""):
             return
-        if checkpoint.options != options_digest({**process.options.headers, **process.options.guard}):
+        if old.headers != upload.headers or old.of_etag != upload.of_etag:
             return
         if old.state == "open" and not old.abort_failed:
             self.violate(f"(3) {process} begins {upload.upload_id}, and {old.upload_id} is open and fits")
@@ -319,6 +325,8 @@ class Ledger:
         process.sent += 1
         if not (process.saves or process.save_has_failed):
             self.violate(f"(6) {process} sends a part before it has offered its checkpoint to the store")
+        if upload.of_etag not in ("", process.seen_etag):
+            self.violate(f"(2) {process} puts a part of {process.seen_etag} to those of {upload.of_etag}")
         if upload.by is not process and upload_id not in process.listed:
             self.violate(f"(3) {process} sends to {upload_id} without having asked what is there")
         when, listed = process.listed.get(upload_id, (0, {}))
@@ -436,7 +444,7 @@ class Ledger:
             return
         if process.last_step[1]:
             return  # the alarm has rung in the middle of its way out, and nothing came after it
-        if process.has_left_part_file:
+        if process.has_left_part_file or process.was_held_by_disk:  # which holds its lock, too
             return  # its checkpoint stays with it
         if self._world.profile.latency > 1:
             return  # what OSS does not answer in time is kept
@@ -446,6 +454,24 @@ class Ledger:
         if stored is not None or (self._world.part_files() and not process.part_file_touched):
             self.violate(f"(4) {process} was to drop all, and left {stored or self._world.part_files()}")
         self.counts["dropped all"] += 1
+
+    def waits(self, process: Try, operation: str) -> None:
+        """Invariant 5. What a small download writes at once, and the byte that tries a part file, are its own."""
+        process.was_held_by_disk = True
+        if operation != "pwrite" and not self._world.scheduler.current.is_worker:
+            self.violate(f"(5) the own thread of {process} waits for {operation}")
+
+    def is_held(self, process: Try, descriptor: int | None) -> None:
+        """Invariant 6: called where the disk ends what it has held back."""
+        try:
+            os.fstat(-1 if descriptor is None else descriptor)
+        except OSError:
+            self.violate(f"(6) {process} has closed a file under the disk's hands")
+
+    def begins_to_write(self, process: Try) -> None:
+        """Invariant 6."""
+        if process.is_over:
+            self.violate(f"(6) {process} is over, and begins to write")
 
     def writes(self, process: Try, inode: int, opened: int) -> None:
         """Invariant 6; ``opened`` tells one opening of the file from another one."""

@@ -7,6 +7,7 @@ it retries what may pass, compares what OSS stored with what was sent, and check
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +23,7 @@ from airflow_provider_ossresume.errors import (
     InvalidRange,
     NoSuchKey,
     NoSuchUpload,
+    ObjectTooLarge,
     PreconditionFailed,
     RequestError,
     ServiceError,
@@ -29,7 +31,8 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.crc64 import combine_all, crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta, ObjectRef, Receipt
+from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 from airflow_provider_ossresume.transfer.part_body import PartBody
 from airflow_provider_ossresume.transfer.part_sink import PartSink
 
@@ -39,17 +42,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUCKET, KEY = "bucket", "key"
+SOURCE = ObjectRef("source-bucket", "source-key")  # of a copy
 MIN_PART_SIZE = 100 * 1024  # OSS: every part but the last, checked at Complete
 MAX_PART_COUNT = 10_000
 STEP = 40 * 1024  # bytes that a body moves at once; a part has three steps or more
 BEGINNING = 60 * 1024  # bytes that a new download asks for first
 
+DELAY = 10.0  # seconds: longer than any grace
 SLOW = 0.5  # seconds: longer than a tick, and within the grace of a stop that comes at the first one
 
 NAMES = {
     "head": "HeadObject",
     "put": "PutObject",
     "get": "GetObject",
+    "acl": "GetObjectAcl",
+    "tagging": "GetObjectTagging",
+    "retention": "GetBucketWorm",
+    "copy": "CopyObject",
+    "part copy": "UploadPartCopy",
     "initiate": "InitiateMultipartUpload",
     "part": "UploadPart",
     "list": "ListParts",
@@ -90,6 +100,7 @@ class Upload:
     upload_id: str
     by: Try | None  # None: another writer's
     headers: Mapping[str, str]
+    of_etag: str = ""  # the source's, of a copy, when it was begun
     parts: dict[int, StoredPart] = field(default_factory=dict)
     state: str = "open"  # or completed, aborted, removed
 
@@ -109,32 +120,41 @@ class StoredObject:
     headers: Mapping[str, str]
 
 
+def stored(content: bytes, headers: Mapping[str, str]) -> StoredObject:
+    part = StoredPart.of(content)
+    return StoredObject(content, part.etag, part.crc64, headers)
+
+
 class OSS:
     """The service: every method is one effect, whole or not at all."""
 
     def __init__(self) -> None:
         self.uploads: dict[str, Upload] = {}
         self.object: StoredObject | None = None
+        self.source: StoredObject | None = None  # of a copy
         self._ids = itertools.count(1)
 
     def open_uploads(self) -> list[Upload]:
         return [upload for upload in self.uploads.values() if upload.state == "open"]
 
-    def head(self, operation: str = "head") -> StoredObject:
-        if self.object is None:
+    def head(
+        self, operation: str = "head", *, of: ObjectRef | None = None, if_match: str | None = None
+    ) -> StoredObject:
+        """Return an object: the one that a copy reads, or by default the other one."""
+        found = self.source if of == SOURCE else self.object
+        if found is None:
             raise refusal(NoSuchKey, operation, 404, "NoSuchKey")
-        return self.object
-
-    def put(self, content: bytes, headers: Mapping[str, str]) -> StoredObject:
-        self._check_overwrite("put", headers)
-        part = StoredPart.of(content)
-        self.object = StoredObject(content, part.etag, part.crc64, headers)
-        return self.object
-
-    def get(self, start: int, stop: int | None, if_match: str | None) -> bytes:
-        found = self.head("get")
         if if_match is not None and if_match != found.etag:
-            raise refusal(PreconditionFailed, "get", 412, "PreconditionFailed")
+            raise refusal(PreconditionFailed, operation, 412, "PreconditionFailed")
+        return found
+
+    def put(self, content: bytes, headers: Mapping[str, str], *, operation: str = "put") -> StoredObject:
+        self._check_overwrite(operation, headers)
+        self.object = stored(content, headers)
+        return self.object
+
+    def get(self, start: int, stop: int | None, if_match: str | None, *, of: ObjectRef | None = None) -> bytes:
+        found = self.head("get", of=of, if_match=if_match)
         if stop is not None and start >= len(found.content):
             raise refusal(InvalidRange, "get", 416, "InvalidRange")
         return found.content[start:stop]
@@ -151,10 +171,10 @@ class OSS:
             raise refusal(NoSuchUpload, operation, 404, "NoSuchUpload")
         return found
 
-    def put_part(self, upload_id: str, number: int, content: bytes) -> StoredPart:
-        upload = self.upload("part", upload_id)
+    def put_part(self, upload_id: str, number: int, content: bytes, *, operation: str = "part") -> StoredPart:
+        upload = self.upload(operation, upload_id)
         if not 1 <= number <= MAX_PART_COUNT:
-            raise refusal(ServiceError, "part", 400, "InvalidArgument")
+            raise refusal(ServiceError, operation, 400, "InvalidArgument")
         upload.parts[number] = part = StoredPart.of(content)
         return part
 
@@ -190,26 +210,37 @@ class OSS:
 
 
 class Client:
-    """What one try has of OSS: an UploadClient and a DownloadClient."""
+    """What one try has of OSS: the client of uploads, downloads and copies."""
 
     def __init__(self, world: World, process: Try) -> None:
         self._world = world
         self._oss = world.oss
         self._ledger = world.ledger
         self._try = process
+        self._stop: Stop = NeverStopped(world.scheduler.sleep)
+        self._of_thread = threading.local()
 
-    def with_stop(self, stop: object) -> Client:
-        return self  # its requests take no time that anybody has to wait for
+    def with_stop(self, stop: Stop) -> Client:
+        client = Client(self._world, self._try)
+        client._stop = stop
+        return client
 
     # --- objects ------------------------------------------------------------------------------------------------------
 
     def head_object(self, target: ObjectRef) -> ObjectMeta:
         def effect() -> ObjectMeta:
-            found = self._oss.head()
-            self._ledger.saw_object(self._try, found)
+            found = self._oss.head(of=target)
+            if target == self._world.read_object:
+                self._ledger.saw_object(self._try, found)
             return self._meta(found)
 
         return self._exchange("head", effect)
+
+    def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None:
+        self._exchange("get", lambda: self._oss.get(0, 1, if_match, of=target))
+
+    def get_retention_days(self, bucket: str) -> int:
+        return self._exchange("retention", lambda: 0)
 
     def get_symlink(self, target: ObjectRef) -> ObjectRef:
         raise AssertionError("the simulation has no symbolic links")
@@ -242,36 +273,87 @@ class Client:
         if_match: str | None = None,
         total: int | None = None,
     ) -> ObjectMeta:
-        first_attempt = itertools.count(1)
+        fetched: list[bytes] = []  # of the object that the first answer was of
+        known: list[StoredObject] = []
+        attempts = itertools.count(1)
 
-        def effect() -> ObjectMeta:
-            if next(first_attempt) == 1:
-                self._ledger.fetches(self._try, start, stop, if_match)
-            content = self._oss.get(start, stop, if_match)
-            found = self._oss.head()
-            if may_end_before:
+        def ask(first: int, last: int | None, etag: str | None) -> bytes:
+            if next(attempts) == 1:
+                self._ledger.fetches(self._try, first, last, etag)
+            content = self._oss.get(first, last, self._sent(etag), of=target)
+            found = self._oss.head("get", of=target, if_match=etag)  # the client looks, whoever has dropped If-Match
+            if may_end_before and not fetched:
                 self._ledger.saw_object(self._try, found)
             self._ledger.serves(self._try, found)
-            if stop is not None and len(content) != stop - start and not may_end_before:
+            if last is not None and len(content) != last - first and not (may_end_before and not fetched):
                 raise BadAnswer("Content-Range", operation="GetObject", target=str(target))
-            sink.open()
+            known[:] = [found]
+            return content
+
+        def effect() -> ObjectMeta:
+            """Go on behind the last byte that came, as ``oss.fetch`` does."""
+            come = sum(map(len, fetched))
+            size = len(known[0].content[start:stop]) if come else 0
+            if come and come == size:
+                return self._meta(known[0])  # all has come, and what was lost is of no importance
+            if come:
+                try:
+                    content = ask(start + come, start + size, known[0].etag)
+                except (PreconditionFailed, InvalidRange):
+                    if if_match is not None:
+                        raise
+                    fetched.clear()
+                    return effect()
+                sink.go_on()
+            else:
+                content = ask(start, stop, if_match)
+                sink.open()
             for offset in range(0, len(content), STEP):
                 piece = content[offset : offset + STEP]
-                if self._world.point("get", "body", f"{start}+{offset}") == "flip":
+                action = self._world.point("get", "body", f"{start + come}+{offset}")
+                if action == "flip":
                     self._try.has_met_flip = True
                     piece = _flipped(piece)
+                if action == "break":
+                    piece = piece[: len(piece) // 2]
                 sink.write(piece)
-            return self._meta(found)
+                fetched.append(piece)
+                if action == "break":
+                    raise no_answer("get", "broke off")
+            return self._meta(known[0])
 
         meta = self._exchange("get", effect, f"{start}-{stop}")
         self._ledger.fetched(self._try, start, stop, if_match, size=meta.size)
         return meta
+
+    def copy_object(
+        self,
+        source: ObjectRef,
+        target: ObjectRef,
+        *,
+        headers: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> CopiedObject:
+        asked = headers or {}
+
+        def effect() -> CopiedObject:
+            found = self._oss.head("copy", of=source, if_match=self._sent(if_match))
+            if self._sent(found.etag):
+                self._ledger.serves(self._try, found)
+            replaces = asked.get("x-oss-metadata-directive") == "REPLACE"
+            made = self._oss.put(found.content, {**({} if replaces else found.headers), **asked}, operation="copy")
+            self._ledger.object_published(self._try, made.content)
+            return CopiedObject(made.etag, self._crc(made.crc64))
+
+        return self._exchange("copy", effect)
 
     # --- multipart uploads --------------------------------------------------------------------------------------------
 
     def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str:
         def effect() -> Upload:
             upload = self._oss.initiate(headers or {}, self._try)
+            if self._world.profile.direction == "copy":
+                upload.of_etag = self._try.seen_etag
             self._ledger.initiated(self._try, upload)
             return upload
 
@@ -294,6 +376,23 @@ class Client:
 
         stored = self._send("part", body, store, f"{upload_id}/{number}")
         return Receipt(number, stored.etag, body.size, body.crc64())
+
+    def upload_part_copy(
+        self, source: ObjectRef, target: ObjectRef, upload_id: str, number: int, *, start: int, stop: int, if_match: str
+    ) -> Receipt:
+        attempts = itertools.count(1)
+
+        def effect() -> StoredPart:
+            found = self._oss.head("part copy", of=source, if_match=self._sent(if_match))
+            if self._sent(found.etag):
+                self._ledger.serves(self._try, found)
+            content = found.content[start:stop]
+            self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts))
+            return self._oss.put_part(upload_id, number, content, operation="part copy")
+
+        part = self._exchange("part copy", effect, f"{upload_id}/{number}")
+        # Only ListParts tells its CRC-64, or the answer does too.
+        return Receipt(number, part.etag, len(part.content), self._crc(part.crc64) if number % 2 else None)
 
     def list_parts(self, target: ObjectRef, upload_id: str) -> list[Receipt]:
         listed: dict[int, StoredPart] = {}
@@ -364,15 +463,33 @@ class Client:
                     world.note(f"{operation} {label} -> {_brief(error)}")
                     if not error.retryable or attempt >= world.attempts:
                         raise
-                    world.scheduler.sleep(0.1 * 2**attempt)
+                    self._stop.wait(0.1 * 2**attempt)
             raise AssertionError("unreachable")
         finally:
             self._ledger.call_ends(self._try, operation, failed=failed)
 
     def _attempt(self, operation: str, effect: Callable[[], T], label: str) -> T:
+        """One request. A stop lets none begin, and shuts the socket of one that is under way when the grace is over."""
+        shut: list[bool] = []
+        with self._stop.guard(lambda: shut.append(True)):
+            try:
+                return self._attempt_until(shut, operation, effect, label)
+            except (RequestError, IntegrityError):
+                if shut:
+                    self._stop.check()
+                raise
+
+    def _attempt_until(self, shut: list[bool], operation: str, effect: Callable[[], T], label: str) -> T:
+        def wait(seconds: float) -> None:
+            world.scheduler.sleep(seconds)
+            if shut:
+                raise no_answer(operation, "the socket was shut down")
+
         world = self._world
+        if self._try.is_over:
+            self._ledger.violate(f"(6) {self._try} is over, and sends a {operation}")
         self._ledger.count_call(self._try)
-        world.pass_time()
+        wait(world.a_while())
         if self._try.outage > 0:
             self._try.outage -= 1
             raise no_answer(operation, "still no answer")
@@ -383,10 +500,12 @@ class Client:
             self._try.outage = world.attempts - 1
             raise no_answer(operation, "refused, for longer")
         if action == "slow":
-            world.scheduler.sleep(SLOW)
+            wait(SLOW)
         if action == "stall":
-            world.scheduler.sleep(12.0)
+            wait(12.0)
             raise no_answer(operation, "stalled")
+        if action == "delay":
+            wait(DELAY)
         if action == "busy":
             raise refusal(ServiceError, operation, 503, "ServiceUnavailable")
         if action == "denied":
@@ -394,18 +513,24 @@ class Client:
             raise refusal(AccessDenied, operation, 403, "AccessDenied")
         if action == "damaged":
             raise refusal(ServiceError, operation, 400, "InvalidDigest")
-        if action == "late" and operation in ("complete", "initiate"):
+        if action == "too large" and self._oss.head(operation, of=SOURCE).content:
+            raise refusal(ObjectTooLarge, operation, 400, "EntityTooLarge")
+        if action == "late" and operation in ("complete", "initiate", "copy", "part copy"):
             world.later(lambda: self._land(operation, effect))
             raise no_answer(operation, "no answer yet")
         if action == "bad join":
             world.bad_join = True
-        result = effect()
+        self._of_thread.is_unconditioned = action == "unconditioned"
+        try:
+            result = effect()
+        finally:
+            self._of_thread.is_unconditioned = False
         world.note(f"{operation} {label} ok")
         action = world.point(operation, "after", label)
         if action == "lost":
             raise no_answer(operation, "answer lost")
         if action == "slow":
-            world.scheduler.sleep(SLOW)
+            wait(SLOW)
         if action in ("garbled", "garbled for good") or (self._try.is_garbled and operation == "complete"):
             self._try.is_garbled = self._try.is_garbled or action == "garbled for good"
             raise BadAnswer("XML that breaks off", operation=NAMES[operation], target=f"oss://{BUCKET}/{KEY}")
@@ -413,6 +538,10 @@ class Client:
             self._try.outage = world.attempts - 1
             raise no_answer(operation, "answer lost, and no other came")
         return result
+
+    def _sent(self, if_match: str | None) -> str | None:
+        """Return the condition as OSS gets it: a proxy may drop it."""
+        return None if getattr(self._of_thread, "is_unconditioned", False) else if_match
 
     def _land(self, operation: str, effect: Callable[[], T]) -> None:
         """A request that its sender had given up arrives."""

@@ -16,7 +16,7 @@ from airflow_provider_ossresume.model.checkpoint import (
     decode,
     encode,
 )
-from tests.simulation.oss import BUCKET, MIN_PART_SIZE
+from tests.simulation.oss import BUCKET, MIN_PART_SIZE, stored
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -106,10 +106,13 @@ class Rivals:
         if self._world.source.exists():
             self._stamp(new=False)
 
-    # --- the object of a download -------------------------------------------------------------------------------------
+    # --- the object of a download, or the source of a copy ------------------------------------------------------------
 
     def put_object(self, content: bytes) -> None:
-        self._world.oss.put(content, {})
+        if self._world.profile.direction == "copy":
+            self._world.oss.source = stored(content, {})
+        else:
+            self._world.oss.put(content, {})
         self._world.ledger.truth_is(content)
 
     def _object_rewritten(self) -> None:
@@ -131,7 +134,9 @@ class Rivals:
         self.put_object(self._rng.choice(self._world.ledger.contents()))
 
     def _object_removed(self) -> None:
-        self._world.oss.object = None
+        self._world.oss.object, self._world.oss.source = (
+            (self._world.oss.object, None) if self._world.profile.direction == "copy" else (None, None)
+        )
         self._world.ledger.truth_is(None)
 
     # --- other writers at OSS -----------------------------------------------------------------------------------------

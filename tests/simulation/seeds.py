@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from airflow_provider_ossresume.transfer.lease import CLOCK_SKEW
 from tests.simulation.chaos import GROUPS
 from tests.simulation.world import MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Profile, World, virtual_engine
 
 T = TypeVar("T")
+
+DIRECTIONS = ("upload", "download", "copy")
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,10 @@ class Report:
         )
 
 
-def simulate(seed: int, *, engine: Engine | None = None) -> Report:
-    """Run one seed."""
+def simulate(seed: int, *, engine: Engine | None = None, directions: Sequence[str] = DIRECTIONS) -> Report:
+    """Run one seed; with fewer directions it is another run."""
     rng = random.Random(seed)
-    profile = a_profile(rng.choice)
+    profile = a_profile(rng.choice, directions=directions)
     groups = frozenset(group for group in GROUPS if rng.random() < 0.5)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         world = World(profile, Path(folder), rng=rng, groups=groups, engine=engine)
@@ -90,7 +93,7 @@ class Choose(Protocol):
     def __call__(self, options: Sequence[T], /) -> T: ...
 
 
-def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "download")) -> Profile:
+def a_profile(choose: Choose, *, directions: Sequence[str] = DIRECTIONS) -> Profile:
     direction = choose(directions)
     in_airflow = choose((True,) * 6 + (False,))
     changed = "source_changed" if direction == "upload" else "object_changed"
@@ -104,6 +107,8 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "downloa
     if direction == "download" and size and options["if_exists"] != "skip_if_same" and choose((False,) * 5 + (True,)):
         start = choose(range(size))
         options["byte_range"] = (start, choose(range(start + 1, size + 1)))
+    if direction == "copy":
+        options["mode"] = choose(("server", "server", "stream"))
     if direction == "upload":
         options["fingerprint"] = choose(("content",) * 5 + ("stat",))
     return Profile(
@@ -115,6 +120,7 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = ("upload", "downloa
         page_size=choose((2, 3, 1000)),
         interval=choose((0.0, 5.0, 5.0)),
         latency=choose((0.02, 0.1, 0.5, 4.0)),
+        skew=choose((0.0, CLOCK_SKEW / 2)),  # so two workers differ by no more than is allowed for
         in_airflow=in_airflow,
         is_fenced=in_airflow and choose((False,) * 4 + (True,)),
         crc_headers=choose((True,) * 7 + (False,)),

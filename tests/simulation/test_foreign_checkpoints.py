@@ -33,6 +33,19 @@ def test_a_checkpoint_of_another_transfer_that_appears_under_way_is_no_newer_try
         assert succeeded(world, process)
 
 
+@pytest.mark.parametrize("text", ["NaN", "[]", '"text"', "[" * 9999], ids=["number", "list", "text", "nested"])
+def test_what_is_no_checkpoint_is_left_by_a_try_that_sees_it_late(text: str) -> None:
+    """The store did not answer before: then the try asks when what it finds was saved."""
+    looks_fail = [("load", "before", nth, "down") for nth in range(1, 6)]
+    with a_world(UPLOAD) as world:
+        process = world.begin(*looks_fail, ("part", "after", 1, "freeze"))
+        world.ledger.tampered(text)
+
+        world.go_on(process)
+
+        assert succeeded(world, process)
+
+
 @pytest.mark.parametrize("case", ["small", "already there"])
 def test_the_upload_of_another_transfer_is_never_aborted_nor_its_checkpoint_deleted(case: str) -> None:
     """A small file, and a transfer that has nothing to do, drop whatever upload the stored checkpoint names."""

@@ -15,4 +15,4 @@ def test_a_planted_defect_is_noticed(mutant: Mutant) -> None:
     report = first_catch(mutant, range(SEEDS))
 
     assert report is not None, f"a hole in the simulation: no seed below {SEEDS} breaks invariant {mutant.breaks}"
-    assert simulate(report.seed).violation is None  # it is the defect that was noticed
+    assert simulate(report.seed, directions=mutant.directions).violation is None  # it is the defect that was noticed

@@ -144,6 +144,20 @@ class DownloadMachine(Machine):
         self._world.rivals.do(what)
 
 
+class CopyMachine(Machine):
+    @initialize(profile=profiles("copy"), seed=st.integers(0, 9))
+    def set_up(self, profile: Profile, seed: int) -> None:
+        self._set_up(profile, seed)
+
+    @rule(faults=faults("copy"))
+    def a_try_begins(self, faults: list[Fault]) -> None:
+        self._begin(faults)
+
+    @rule(what=st.sampled_from(what_others_do("copy")))
+    def others_act(self, what: str) -> None:
+        self._world.rivals.do(what)
+
+
 machines = settings(
     derandomize=True,
     deadline=None,
@@ -156,3 +170,5 @@ TestUploads = UploadMachine.TestCase
 TestUploads.settings = machines
 TestDownloads = DownloadMachine.TestCase
 TestDownloads.settings = machines
+TestCopies = CopyMachine.TestCase
+TestCopies.settings = machines

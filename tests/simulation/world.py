@@ -19,11 +19,14 @@ from airflow_provider_ossresume.errors import (
     ArgumentError,
     NoSuchKey,
     OSSResumeError,
+    SourceUnreadable,
     TransferStopped,
     TrySuperseded,
 )
+from airflow_provider_ossresume.model import copying
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner
 from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys
+from airflow_provider_ossresume.model.copy_options import Properties
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer import (
     concurrency,
@@ -32,6 +35,7 @@ from airflow_provider_ossresume.transfer import (
     download,
     file_crc64,
     local_file,
+    oss_object,
     part_body,
     part_file,
     part_sink,
@@ -41,15 +45,16 @@ from airflow_provider_ossresume.transfer import (
 )
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.copy import Copier
 from airflow_provider_ossresume.transfer.download import Downloader
-from airflow_provider_ossresume.transfer.options import DownloadOptions, UploadOptions
+from airflow_provider_ossresume.transfer.options import CopyTransferOptions, DownloadOptions, UploadOptions
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import Uploader
 from tests.simulation.chaos import Chaos
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import FOREVER, TOO_SHORT, Ledger
-from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, OSS, STEP, Client, StoredPart
+from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, OSS, SOURCE, STEP, Client, StoredPart
 from tests.simulation.rivals import Rivals
 from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, TaskTimeout, Thread
 from tests.simulation.store import Shelf, Store
@@ -66,6 +71,7 @@ class Profile:
     :ivar in_airflow: tries are numbered, and a later one knows that there was an earlier one
     :ivar is_fenced: the store refuses to write for a try that is over, as Airflow's task state store does
     :ivar latency: most seconds that one request takes
+    :ivar skew: most seconds by which the clock of a worker is wrong, either way
     """
 
     direction: str
@@ -76,6 +82,7 @@ class Profile:
     page_size: int = 3
     interval: float = 5.0
     latency: float = 0.1
+    skew: float = 0.0
     in_airflow: bool = True
     is_fenced: bool = False
     crc_headers: bool = True
@@ -97,6 +104,7 @@ class Engine:
 
     uploader: type[Uploader] = Uploader
     downloader: type[Downloader] = Downloader
+    copier: type[Copier] = Copier
     checkpointer: type[Checkpointer] = Checkpointer
     replacements: tuple[tuple[Any, str, Any], ...] = ()
 
@@ -108,9 +116,10 @@ class Try(Process):
         super().__init__(f"t{index}")
         self.number = number
         self.owner = Owner(number, f"try-{index}")
-        self.options: Any = None
+        self.headers: dict[str, str] = {}  # of the object that it is to make
         self.result: TransferResult | None = None
         self.error: BaseException | None = None
+        self.skew = 0.0  # seconds by which the clock of its worker is wrong
         self.is_over = False
         self.was_killed = False
         self.told = ""  # to stop, by on_kill; or that it is an orphan: from there on at every look
@@ -139,7 +148,7 @@ class Try(Process):
         self.damaged: set[str] = set()  # what was changed on its way, which may make it what OSS has
         self.listed: dict[str, tuple[int, dict[int, StoredPart]]] = {}
         self.proven: set[tuple[int, int]] = set()
-        self.part_file_touched = self.has_left_part_file = False
+        self.part_file_touched = self.has_left_part_file = self.was_held_by_disk = False
         self.seen_etag = ""
         self.fetches_since_head: set[tuple[int, int, str]] = set()
 
@@ -214,8 +223,9 @@ class World:
 
     # --- points -------------------------------------------------------------------------------------------------------
 
-    def pass_time(self) -> None:
-        self.scheduler.sleep(self.rng.random() * self.profile.latency)
+    def a_while(self) -> float:
+        """Return how many seconds a request takes."""
+        return self.rng.random() * self.profile.latency
 
     def point(self, operation: str, phase: str, label: str = "") -> str | None:
         """Come to where something may go wrong; return what the caller has to make happen, if anything."""
@@ -290,6 +300,7 @@ class World:
     def start_try(self) -> Try:
         index = len(self.tries) + 1
         process = Try(index if self.profile.in_airflow else 0, index)
+        process.skew = self.rng.uniform(-self.profile.skew, self.profile.skew) if self.profile.skew else 0.0
         process.drops = self.profile.drops and self.rng.random() < 0.5
         self.tries.append(process)
         self.ledger.moment += 1
@@ -331,6 +342,7 @@ class World:
     def _transfer(self, process: Try) -> TransferResult:
         profile = self.profile
         earlier = {"earlier_try": process.number > 1}
+        process.headers = dict(self.headers)
         config = TransferConfig(
             part_size=self.part_size,
             multipart_threshold=profile.threshold,
@@ -347,21 +359,34 @@ class World:
             interval=profile.interval,
             clock=lambda: self.scheduler.now,
             sleep=self.scheduler.sleep,
-            wall_clock=lambda: self.scheduler.now,
+            wall_clock=lambda: self.scheduler.now + process.skew,
         )
         client = Client(self, process)
         watch = {"watch": lambda: self._watch(process), "drop_when": lambda error: process.drops}
         if profile.direction == "upload":
-            process.options = UploadOptions(**profile.options, headers=dict(self.headers), **earlier)
-            uploader = self.engine.uploader(
-                client, target, checkpointer, config=config, options=process.options, **watch
+            options = UploadOptions(**profile.options, headers=process.headers, **earlier)
+            return self.engine.uploader(client, target, checkpointer, config=config, options=options, **watch).upload(
+                self.source
             )
-            return uploader.upload(self.source)
-        process.options = DownloadOptions(**profile.options, **earlier)
-        downloader = self.engine.downloader(
-            client, target, checkpointer, config=config, options=process.options, **watch
-        )
-        return downloader.download(self.target)
+        if profile.direction == "copy":
+            copy_options = CopyTransferOptions(
+                **profile.options,
+                threshold=profile.threshold,
+                properties=Properties(metadata=process.headers or None),
+                **earlier,
+            )
+            return self.engine.copier(client, target, checkpointer, config=config, options=copy_options, **watch).copy(
+                SOURCE
+            )
+        download_options = DownloadOptions(**profile.options, **earlier)
+        return self.engine.downloader(
+            client, target, checkpointer, config=config, options=download_options, **watch
+        ).download(self.target)
+
+    @property
+    def read_object(self) -> ObjectRef:
+        """The object whose bytes are moved; of an upload the one that it makes."""
+        return SOURCE if self.profile.direction == "copy" else ObjectRef(BUCKET, KEY)
 
     @property
     def byte_range(self) -> tuple[int, int] | None:
@@ -371,9 +396,8 @@ class World:
     @property
     def checkpoint_key(self) -> str:
         direction, task = self.profile.direction, TaskIds("dag", "run", "task", -1)
-        path = (
-            f"/{(self.source if direction == 'upload' else self.target).name}"  # the folder has another name each time
-        )
+        files = {"upload": f"/{self.source.name}", "download": f"/{self.target.name}"}  # the folder differs each time
+        path = files.get(direction, SOURCE.uri)
         return checkpoint_keys(direction, ObjectRef(BUCKET, KEY), path, task=task, byte_range=self.byte_range).present
 
     def interrupt(self) -> None:
@@ -429,7 +453,9 @@ class World:
         if isinstance(error, AccessDenied):
             return process.was_denied
         if isinstance(error, NoSuchKey):
-            return self.profile.direction == "download" and None in self.ledger.truths_of(process)
+            return self.profile.direction != "upload" and None in self.ledger.truths_of(process)
+        if isinstance(error, SourceUnreadable):
+            return process.was_denied or None in self.ledger.truths_of(process)
         if isinstance(error, TrySuperseded):
             return (
                 process.told == "orphan"
@@ -441,7 +467,7 @@ class World:
             # Of no bytes every object holds the same, another's with other headers too.
             can_tell = self.profile.crc_headers and self.profile.verify and self.profile.size > 0
             # An object that an earlier try made with other headers is not the one that this try was asked for.
-            asks_the_same = all(other.options.headers == process.options.headers for other in self.tries)
+            asks_the_same = all(other.headers == process.headers for other in self.tries)
             is_ours = process.number > 1 and len(stood) == 1 and can_tell and asks_the_same
             return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
         if isinstance(error, ArgumentError):
@@ -545,6 +571,8 @@ def virtual_engine(world: World) -> Iterator[None]:
         (concurrency, "SAMPLE", 1),  # so that there come to be more and fewer, even where there are few parts
         (concurrency, "SHORTEST", 0.001),
         (download, "BEGINNING_SIZE", BEGINNING),
+        (oss_object, "READ_AHEAD", BEGINNING),
+        (copying, "DEFAULT_COPY_THRESHOLD", PART // 2),  # from here on a CopyObject that breaks goes on by parts
         (download, "time", runtime),
         (download, "Event", runtime.Event),
         (config, "FIRST_WORKERS", 1),

@@ -133,7 +133,23 @@ def test_what_another_writer_puts_behind_the_copy_is_not_called_damage(
 
     assert transfers.copy("source").size == len(CONTENT)
 
-    assert "Another writer has replaced oss://bucket/copy already" in log.text
+    assert "Another writer has replaced or removed oss://bucket/copy already" in log.text
+
+
+def test_a_copy_that_is_deleted_before_it_can_be_compared_has_been_made(
+    transfers: Transfers, log: pytest.LogCaptureFixture
+) -> None:
+    transfers.oss.fail("*", fault=Fault("no-crc"), times=None)
+
+    def delete(request: Request) -> None:
+        if request.operation == "CopyObject":
+            transfers.client.delete_object(ObjectRef(BUCKET, "copy"))
+
+    transfers.oss.after_request = delete
+
+    assert transfers.copy("source").size == len(CONTENT)
+
+    assert "Another writer has replaced or removed oss://bucket/copy already" in log.text
 
 
 # --- by parts ---------------------------------------------------------------------------------------------------------
@@ -531,6 +547,21 @@ def test_a_fallback_to_parts_leaves_the_restart_for_a_source_that_changes(transf
     transfers.copy("source", config={"part_size": PART})
 
     assert copied(transfers) == other
+
+
+def test_a_fallback_to_parts_copies_a_source_that_has_become_empty(transfers: Transfers) -> None:
+    """OSS completes no upload of no parts."""
+    transfers.oss.fail("CopyObject", fault=TOO_LARGE)
+
+    def empty(request: Request) -> None:
+        if request.operation == "CopyObject" and transfers.calls("CopyObject") == 1:
+            transfers.oss.put(BUCKET, "source", b"")
+
+    transfers.oss.after_request = empty
+
+    transfers.copy("source", config={"part_size": PART})
+
+    assert copied(transfers) == b""
 
 
 @pytest.mark.parametrize("if_exists", ["skip", "skip_if_same", "overwrite"])
