@@ -94,7 +94,7 @@ class PartFile:
             self._check_open()
 
     def _check_open(self) -> None:
-        """:raises TransferStopped: when the task's thread has closed it, while a worker waited for the lock"""
+        """:raises TransferStopped: when the task's thread has closed it, while a worker waited for the disk"""
         if self._is_closed:
             raise TransferStopped("the transfer has ended, its part file is closed")
 
@@ -176,6 +176,7 @@ class PartFile:
             while view:
                 size = os.pwrite(number, view, offset)
                 view, offset = view[size:], offset + size
+                self._check_open()  # a disk may have held it up until nobody waits for it
 
     def crc64_of(self, part: Part, stop: Stop) -> int | None:
         """Return the CRC-64 of the part's bytes, or None when the file is shorter or cannot be read."""
