@@ -206,10 +206,11 @@ class Checkpointer:
         if not self._is_stored and self.lease.has_looked:
             return
         try:
+            known = (self.owner, self.lease.predecessor)  # not one that this very look finds: its upload may be open
             stored = self.lease.look_up()
             if stored is None:  # nothing lies there, or nothing of this transfer: the log says so
                 return
-            if stored.owner not in (self.owner, self.lease.predecessor):
+            if stored.owner not in known:
                 # What it leads to is not done with.
                 log.warning("The checkpoint in %s is not deleted: %s has written it", self, name_of(stored.owner))
                 return

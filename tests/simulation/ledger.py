@@ -546,7 +546,8 @@ class Ledger:
     def _has_delete_failed(self) -> bool:
         # A try that is done and cannot look deletes nothing either: what lies there may be another try's.
         return any(
-            process.delete_failed or (process.result is not None and process.last_look_failed)
+            process.delete_failed
+            or (process.result is not None and (process.last_look_failed or process.store_has_failed))
             for process in self._world.tries
         )
 

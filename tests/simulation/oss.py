@@ -282,10 +282,10 @@ class Client:
                 self._ledger.fetches(self._try, first, last, etag)
             content = self._oss.get(first, last, self._sent(etag), of=target)
             found = self._oss.head("get", of=target, if_match=etag)  # the client looks, whoever has dropped If-Match
-            if may_end_before and not fetched:
+            if may_end_before and not any(fetched):
                 self._ledger.saw_object(self._try, found)
             self._ledger.serves(self._try, found)
-            if last is not None and len(content) != last - first and not (may_end_before and not fetched):
+            if last is not None and len(content) != last - first and not (may_end_before and not any(fetched)):
                 raise BadAnswer("Content-Range", operation="GetObject", target=str(target))
             known[:] = [found]
             return content
@@ -563,7 +563,7 @@ class Client:
                 data = bytes(piece)
                 action = self._world.point(operation, "body", f"{label}+{len(content)}")
                 if action == "flip":
-                    data = _flipped(data)
+                    data = _flipped(data, by=0x0F)  # not as on the way here: twice the same damage would look right
                     self._try.damaged.add(label)
                 late = late or action == "late"
                 content += data
@@ -609,8 +609,8 @@ def _check_digest(operation: str, digest: str | None, content: bytes) -> None:
         raise refusal(ServiceError, operation, 400, "InvalidDigest")
 
 
-def _flipped(data: bytes) -> bytes:
-    return bytes([data[0] ^ 0x55]) + data[1:] if data else data
+def _flipped(data: bytes, by: int = 0x55) -> bytes:
+    return bytes([data[0] ^ by]) + data[1:] if data else data
 
 
 def _brief(error: BaseException) -> str:
