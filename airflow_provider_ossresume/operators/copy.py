@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import refuse_empty
 from airflow_provider_ossresume.model.copy_options import CopyOptions
 from airflow_provider_ossresume.model.objects import resolve_target
-from airflow_provider_ossresume.operators._transfer import TransferOperator
+from airflow_provider_ossresume.operators._transfer import ObjectMakingOperator
 from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
-    from airflow_provider_ossresume.model.copy_options import Directive, Kept
+    from airflow_provider_ossresume.model.copy_options import Directive
     from airflow_provider_ossresume.model.copying import CopyMode
-    from airflow_provider_ossresume.model.object_options import Acl, DataEncryption, Encryption, StorageClass
     from airflow_provider_ossresume.transfer.options import OnChange
     from airflow_provider_ossresume.transfer.result import TransferResult
 
 _COPY_OPTIONS = tuple(CopyOptions.__annotations__)
 
 
-class OSSCopyObjectOperator(TransferOperator):
+class OSSCopyObjectOperator(ObjectMakingOperator):
     """Copy an object of any size; a retry, on this worker or another one, copies only the parts that are missing.
 
     OSS copies within a region, and no byte passes the worker: by one request where OSS takes that, else part by part.
@@ -104,7 +102,6 @@ class OSSCopyObjectOperator(TransferOperator):
         "xcom_holder_task_id",
     )
     ui_color = "#e9dcf7"
-    makes_object = True
 
     def __init__(
         self,
@@ -118,20 +115,6 @@ class OSSCopyObjectOperator(TransferOperator):
         object_changed: OnChange = "restart",
         metadata_directive: Directive | None = None,
         tagging_directive: Directive | None = None,
-        content_type: str | None = None,
-        content_encoding: str | None = None,
-        content_disposition: str | None = None,
-        content_language: str | None = None,
-        cache_control: str | None = None,
-        expires: datetime | str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        storage_class: StorageClass | Kept | None = None,
-        acl: Acl | Kept | None = None,
-        server_side_encryption: Encryption | Kept | None = None,
-        sse_kms_key_id: str | None = None,
-        sse_data_encryption: DataEncryption | None = None,
-        headers: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -144,20 +127,6 @@ class OSSCopyObjectOperator(TransferOperator):
         self.object_changed = object_changed
         self.metadata_directive = metadata_directive
         self.tagging_directive = tagging_directive
-        self.content_type = content_type
-        self.content_encoding = content_encoding
-        self.content_disposition = content_disposition
-        self.content_language = content_language
-        self.cache_control = cache_control
-        self.expires = expires
-        self.metadata = metadata
-        self.tags = tags
-        self.storage_class = storage_class
-        self.acl = acl
-        self.server_side_encryption = server_side_encryption
-        self.sse_kms_key_id = sse_kms_key_id
-        self.sse_data_encryption = sse_data_encryption
-        self.headers = headers
 
     def _transfer(self, context: Any) -> TransferResult:
         return self.hook.copy_object(
@@ -186,9 +155,6 @@ class OSSCopyObjectOperator(TransferOperator):
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
 
         return OSSResumeHook(self.source_conn_id, transfer_config=self.transfer_config)
-
-    def _destination(self, result: TransferResult) -> str:
-        return result.target.uri
 
     @property
     def _object_name(self) -> str:

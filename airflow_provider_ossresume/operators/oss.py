@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.model.arguments import Flag, parse_mode
 from airflow_provider_ossresume.model.object_options import (
-    Acl,
-    DataEncryption,
-    Encryption,
     ObjectOptions,
-    StorageClass,
 )
-from airflow_provider_ossresume.operators._transfer import TransferOperator
+from airflow_provider_ossresume.operators._transfer import ObjectMakingOperator, TransferOperator
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 if TYPE_CHECKING:
@@ -27,7 +22,7 @@ log = logging.getLogger(__name__)
 _OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 
 
-class OSSResumableUploadOperator(TransferOperator):
+class OSSResumableUploadOperator(ObjectMakingOperator):
     """Upload a local file to OSS; a retry, on this worker or another one, sends only what is missing.
 
     Returns the object's ``oss://`` URI, and pushes the XCom ``report``: size, etag, crc64, parts, parts_kept,
@@ -99,7 +94,6 @@ class OSSResumableUploadOperator(TransferOperator):
         "xcom_holder_task_id",
     )
     ui_color = "#ffe2c8"
-    makes_object = True
 
     def __init__(
         self,
@@ -108,20 +102,6 @@ class OSSResumableUploadOperator(TransferOperator):
         key: str,
         source_changed: OnChange = "restart",
         fingerprint: Fingerprint = "content",
-        content_type: str | None = None,
-        content_encoding: str | None = None,
-        content_disposition: str | None = None,
-        content_language: str | None = None,
-        cache_control: str | None = None,
-        expires: datetime | str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        storage_class: StorageClass | None = None,
-        acl: Acl | None = None,
-        server_side_encryption: Encryption | None = None,
-        sse_kms_key_id: str | None = None,
-        sse_data_encryption: DataEncryption | None = None,
-        headers: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -129,20 +109,6 @@ class OSSResumableUploadOperator(TransferOperator):
         self.key = key
         self.source_changed = source_changed
         self.fingerprint = fingerprint
-        self.content_type = content_type
-        self.content_encoding = content_encoding
-        self.content_disposition = content_disposition
-        self.content_language = content_language
-        self.cache_control = cache_control
-        self.expires = expires
-        self.metadata = metadata
-        self.tags = tags
-        self.storage_class = storage_class
-        self.acl = acl
-        self.server_side_encryption = server_side_encryption
-        self.sse_kms_key_id = sse_kms_key_id
-        self.sse_data_encryption = sse_data_encryption
-        self.headers = headers
 
     def _transfer(self, context: Any) -> TransferResult:
         return self.hook.upload_file(
@@ -160,9 +126,6 @@ class OSSResumableUploadOperator(TransferOperator):
             drop_when=self._drop_when,
             **{name: getattr(self, name) for name in _OBJECT_OPTIONS},
         )
-
-    def _destination(self, result: TransferResult) -> str:
-        return result.target.uri
 
 
 class OSSResumableDownloadOperator(TransferOperator):

@@ -17,6 +17,7 @@ from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient
 from airflow_provider_ossresume.transfer.oss_object import OssObject
 from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
 from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
+from airflow_provider_ossresume.transfer.whole_object import OneRequest
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,8 @@ class PartCopyClient(MultipartClient, Protocol):
     ) -> Receipt: ...
 
 
-class WholeCopy:
-    """Made by CopyObject; see :class:`~airflow_provider_ossresume.transfer.whole_object.WholeObject`.
+class WholeCopy(OneRequest):
+    """Made by CopyObject.
 
     :param there: the object as it may be there already
     :param meta: what HEAD says of the source
@@ -66,10 +67,6 @@ class WholeCopy:
         self._meta = meta
         self._headers = headers
         self._verify = verify
-
-    def receipts(self, crew: Crew, source: OssObject) -> dict[int, Receipt]:
-        """There is none before all is there."""
-        return {}
 
     def put(self, part: Part, source: OssObject, job: Job) -> Receipt:
         """Have all of the source copied.
@@ -99,12 +96,6 @@ class WholeCopy:
             "Another writer has replaced or removed %s already, so the copy could not be compared", self._target
         )
         return made
-
-    def record(self, receipt: Receipt) -> None:
-        """All is done."""
-
-    def record_rest(self) -> None:
-        """The same."""
 
     def publish(self, crew: Crew, source: OssObject, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
         """Return what is there now.

@@ -22,8 +22,22 @@ class PutClient(Protocol):
     ) -> ObjectMeta: ...
 
 
-class WholeObject:
-    """Made by PutObject. A request that OSS has taken has published the object; there is nothing to resume.
+class OneRequest:
+    """What one request makes as a sink. A request that OSS has taken has published the object: nothing is resumed."""
+
+    def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
+        """There is none before all is there."""
+        return {}
+
+    def record(self, receipt: Receipt) -> None:
+        """All is done."""
+
+    def record_rest(self) -> None:
+        """The same."""
+
+
+class WholeObject(OneRequest):
+    """Made by PutObject.
 
     :param there: the object as it may be there already
     :param headers: of the object
@@ -38,10 +52,6 @@ class WholeObject:
         self._headers = headers
         self._verify = verify
 
-    def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
-        """There is none before all is there."""
-        return {}
-
     def put(self, part: Part, source: Source, job: Job) -> Receipt:
         """Send all of the source.
 
@@ -53,12 +63,6 @@ class WholeObject:
         except AlreadyExists as error:
             self._meta = self._there.made_in_spite_of(error, size=part.size, crc64=body.crc64())
         return Receipt(part.number, self._meta.etag, part.size, body.crc64())
-
-    def record(self, receipt: Receipt) -> None:
-        """All is done."""
-
-    def record_rest(self) -> None:
-        """The same."""
 
     def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
         """Return what is there now."""
