@@ -90,7 +90,7 @@ def test_a_post_that_is_not_answered_in_time_is_not_sent_again_behind_the_caller
             connection.say(an_answer())
 
     with RawPeer(serve) as peer:
-        client = a_scripted_client(peer.url, retry=ONCE, read_timeout=0.3)
+        client = a_scripted_client(peer.url, retry=ONCE, read_timeout=1)
         client.head_object(TARGET)  # the connection has waited then
         with pytest.raises(ConnectionFailed):
             client.initiate(TARGET)

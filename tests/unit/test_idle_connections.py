@@ -139,7 +139,7 @@ def silent_once_told(silent: threading.Event) -> Callable[[Connection], None]:
 def test_a_dead_connection_that_waited_costs_no_attempt_and_the_others_are_dropped() -> None:
     silent = threading.Event()
     with RawPeer(silent_once_told(silent)) as peer:
-        client = a_scripted_client(peer.url, read_timeout=0.3)  # one attempt
+        client = a_scripted_client(peer.url, read_timeout=1)  # one attempt
         both = threading.Barrier(4)
 
         def head(_: int) -> int:
@@ -158,7 +158,7 @@ def test_a_dead_connection_that_waited_costs_no_attempt_and_the_others_are_dropp
 def test_a_body_is_opened_again_for_the_new_connection() -> None:
     silent = threading.Event()
     with RawPeer(silent_once_told(silent)) as peer:
-        client = a_scripted_client(peer.url, read_timeout=0.3)
+        client = a_scripted_client(peer.url, read_timeout=1)
         body = Bytes(b"x" * 1000)
         client.put_object(TARGET, body)
         silent.set()
