@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ R = TypeVar("R")
 
 LOAD_TIME = 4.0  # seconds; a stop is not heard while they last
 SAVE_TIME = 2.0  # seconds; Airflow 3 kills a task that it stops after five
+LINGERING = 0.5  # seconds that a thread waits for the next thing to do
 # As a regular expression: what a killed save leaves, 0.1's under random names.
 TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()
 
@@ -153,7 +155,7 @@ def _beside(path: Path, function: Callable[[_Call], R], *, within: float) -> R:
         finally:
             call.has_ended.set()
 
-    threading.Thread(target=run, name="oss-checkpoint", daemon=True).start()
+    _Helper.do(run)
     try:
         outcome = done.get(timeout=within)
     except BaseException as error:  # a signal's too
@@ -163,6 +165,46 @@ def _beside(path: Path, function: Callable[[_Call], R], *, within: float) -> R:
             raise StoreUnavailable(f"the disk has not answered within {within:g} seconds") from None
         raise
     return outcome()
+
+
+class _Helper:
+    """A thread that asks the disk. It waits a moment for the next thing to do: a transfer asks several times, and to
+    start a thread takes longer than to read a file."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    @classmethod
+    def do(cls, function: Callable[[], None]) -> None:
+        """Have the function called, by one that waits if there is one."""
+        try:
+            helper = _waiting.pop()
+        except IndexError:
+            helper = cls()
+            helper._work.put(function)
+            threading.Thread(target=helper._serve, name="oss-checkpoint", daemon=True).start()
+        else:
+            helper._work.put(function)
+
+    def _serve(self) -> None:
+        function = self._work.get()
+        while True:
+            function()
+            del function  # else what it was called for would live as long as this waits
+            _waiting.append(self)
+            try:
+                function = self._work.get(timeout=LINGERING)
+            except Empty:
+                try:
+                    _waiting.remove(self)
+                except ValueError:  # somebody has taken it just now, and gives it something to do
+                    function = self._work.get()
+                else:
+                    return
+
+
+_waiting: deque[_Helper] = deque()  # its methods are atomic: whoever takes one out may give it something to do
+os.register_at_fork(after_in_child=_waiting.clear)  # a forked child has none of the threads
 
 
 def _remove_left(temporary: Path) -> None:

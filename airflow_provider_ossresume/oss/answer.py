@@ -102,6 +102,8 @@ class Answer:
 
     def pieces(self, size: int, limit: Limit) -> Iterator[bytes]:
         """Yield the body as it comes in, at most so many bytes at once; errors as in :meth:`read_into`."""
+        if self.is_read:
+            return
         buffer = memoryview(bytearray(size))
         while read := self.read_into(buffer, limit):
             yield bytes(buffer[:read])

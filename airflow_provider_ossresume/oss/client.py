@@ -578,6 +578,8 @@ class OssClient:
         if answer.is_read:
             return
         limit = self._connections.flow()
+        # No longer than the body, as memory that is asked for is filled with zeros first.
+        piece_size = piece_size if answer.length is None else min(piece_size, answer.length)
         buffer = memoryview(bytearray(piece_size))
         filled = 0
         failure: ExchangeFailed | None = None

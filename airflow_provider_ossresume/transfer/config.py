@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
@@ -133,11 +134,13 @@ class TransferConfig:
         :raises ArgumentError: for an unknown field or a value out of range
         """
         if value is None:
-            return cls()
+            return _default()
         if isinstance(value, TransferConfig):
             return value
         if not isinstance(value, Mapping):
             raise ArgumentError("transfer_config", value, "give a TransferConfig or a dict of its fields")
+        if not value:
+            return _default()
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(value) - known):
             raise ArgumentError("transfer_config", unknown[0], f"no such field; there are {', '.join(sorted(known))}")
@@ -157,3 +160,8 @@ class TransferConfig:
     def _set_seconds(self, name: str, *, least: float) -> None:
         duration = parse_duration(name, getattr(self, name), least=least, most=LONGEST_TIME)
         object.__setattr__(self, name, duration.total_seconds())
+
+
+@cache
+def _default() -> TransferConfig:
+    return TransferConfig()

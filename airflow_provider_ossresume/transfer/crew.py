@@ -37,8 +37,9 @@ FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs
 class Crew:
     """``workers`` threads, or up to ``most`` where that brings throughput, for the time of a ``with`` block.
 
-    A thread ends when nothing is left for it to begin. Leaving the block gives the stop and waits half a second for
-    those that are at work. They are daemons, so one that hangs holds the interpreter as little as the caller.
+    A thread is started when there is something to do for it. When it is done it waits for more until the block is left.
+    That ends those that wait at once, gives the stop, and waits half a second for those that are at work. They are
+    daemons, so one that hangs holds the interpreter as little as the caller.
 
     Each worker needs a turn to be at work. There are as many turns as workers are wanted; when they become fewer, a
     worker ends what it has in hand, and then waits until it gets a turn again.
@@ -70,10 +71,10 @@ class Crew:
         self._processor_time = processor_time
         self._concurrency = Concurrency(workers, most or workers)
         self._threads: list[threading.Thread] = []
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None, once and for all, at the end
         self._turns = Turns()
         self._overloads: deque[None] = deque()  # its methods are atomic
-        self._started = self._finished = self._moved_before = 0  # in the present run
+        self._finished = self._moved_before = 0  # in the present run
         _, self._failed_before = traffic()
         self._grace_ends: float | None = None
 
@@ -179,8 +180,7 @@ class Crew:
         return self.wanted < min(under_way, self._concurrency.most)
 
     def _begin(self, under_way: int) -> None:
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        self._started = self._finished = 0
+        self._finished = 0
         self._moved_before, _ = self._traffic()
         # One item tells nothing of how many would be better, and some systems take long to tell the processor's time.
         self._concurrency.begin(time.monotonic(), used=self._processor_time() if under_way > 1 else 0.0)
@@ -197,31 +197,31 @@ class Crew:
         self._provide(under_way)
 
     def _provide(self, under_way: int) -> None:
-        """Have as many turns as workers are wanted, and a thread for each, unless it had nothing to do."""
+        """Have as many turns as workers are wanted, and a thread for each that has something to do."""
         self._turns.provide(self.wanted)
-        while self._started < min(self.wanted, under_way):
-            thread = threading.Thread(target=self._serve, name=f"ossresume-{self._started}", daemon=True)
+        while (count := len(self._threads)) < min(self.wanted, under_way):
+            thread = threading.Thread(target=self._serve, name=f"ossresume-{count}", daemon=True)
+            self._threads.append(thread)  # before it starts: a signal whose handler raises must leave none unknown
             try:
                 thread.start()
             except RuntimeError as error:  # a container's limit; those that there are can do all the work
-                if not self._started:
+                self._threads.pop()
+                if not count:
                     raise
-                log.warning("No further worker can be started (%s), going on with %s", error, self._started)
-                self._concurrency.limit(self._started)  # the turns follow at the next look
+                log.warning("No further worker can be started (%s), going on with %s", error, count)
+                self._concurrency.limit(count)  # the turns follow at the next look
                 return
-            self._threads.append(thread)
-            self._started += 1
 
     def _serve(self) -> None:
-        """Do what is queued until nothing is left, which is never queued later."""
-        with suppress(Empty):
-            while True:
-                do = self._work.get_nowait()
-                self._turns.take()
-                if self.stop.is_given:  # nothing is begun any more
-                    return
-                do()
-                self._turns.give_back()
+        """Do what is queued, now and later, until the crew ends."""
+        while (do := self._work.get()) is not None:
+            self._turns.take()
+            if self.stop.is_given:  # nothing is begun any more
+                return
+            do()
+            del do  # else what it was done for would live as long as this waits
+            self._turns.give_back()
+        self._work.put(None)  # for the next one
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -240,10 +240,12 @@ class Crew:
 
     def _join_until(self, end: float) -> None:
         for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                thread.join(max(0.0, end - time.monotonic()))
 
     def _stop(self) -> None:
         self.stop.announce()
+        self._work.put(None)
         self._turns.wake(len(self._threads))
 
 

@@ -52,10 +52,14 @@ class FormerKeyStore:
         self._store = store
         self._keys = keys
         self._target = target
-        self._path = Path(path)
+        self._file = path
         self._byte_range = byte_range
         self._may_lie_there = True
         self._read: Owner | None = None  # whose checkpoint this try has read under the former key
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._file)
 
     def load(self, key: str) -> str | None:
         text = self._store.load(key)

@@ -96,7 +96,8 @@ class IntoOss(Transfer[Client, Options, AnySource]):
         stored = self._checkpointer.load(watch=self._watch)
         settled = self._settle(crew, source, stored)
         # Not by one request when parts of it may have been put: with another threshold, or adopted.
-        is_whole = self._takes_one_request(source) and not isinstance(self._decision(source, stored), Resume)
+        is_resumed = stored is not None and isinstance(self._decision(source, stored), Resume)
+        is_whole = self._takes_one_request(source) and not is_resumed
         if not settled and not is_whole:
             return self._prepare_parts(crew, source, stored)
         self._checkpointer.check_owner()  # to compare the bytes may have taken long
