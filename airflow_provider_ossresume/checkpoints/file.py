@@ -8,7 +8,7 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -42,13 +42,23 @@ class FileCheckpointStore:
         self.folder = _absolute("~/.ossresume" if folder is None else folder)
 
     def load(self, key: str) -> str | None:
-        return _beside(self._path(key), lambda call: self._load(key), within=LOAD_TIME)
+        found = self.load_first((key,))
+        return found[1] if found else None
+
+    def load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
+        """Return the first of the keys under which a checkpoint lies, with its text: one thread looks for all."""
+        paths = [self._path(key) for key in keys]
+        return _beside(paths, lambda call: self._load_first(keys), within=LOAD_TIME)
 
     def save(self, key: str, text: str) -> None:
-        _beside(self._path(key), lambda call: self._save(key, text), within=SAVE_TIME)
+        _beside([self._path(key)], lambda call: self._save(key, text), within=SAVE_TIME)
 
     def delete(self, key: str) -> None:
-        _beside(self._path(key), lambda call: self._delete(key, call), within=SAVE_TIME)
+        _beside([self._path(key)], lambda call: self._delete(key, call), within=SAVE_TIME)
+
+    def _load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
+        texts = ((key, self._load(key)) for key in keys)
+        return next(((key, text) for key, text in texts if text is not None), None)
 
     def _load(self, key: str) -> str | None:
         try:
@@ -128,17 +138,19 @@ class _Call:
 _given_up: dict[Path, _Call] = {}  # by the checkpoint's path: what may still be under way
 
 
-def _beside(path: Path, function: Callable[[_Call], R], *, within: float) -> R:
-    """Return what the function returns, called by a thread of its own; one at a time for each path.
+def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: float) -> R:
+    """Return what the function returns, called by another thread; one at a time for each path.
 
     :param within: seconds to wait for it
     :raises StoreUnavailable: when that is not enough
     """
     done: SimpleQueue[Callable[[], R]] = SimpleQueue()
-    call, before = _Call(), _given_up.get(path)
-    if before is not None and not before.has_ended.wait(within):
-        raise StoreUnavailable(f"the disk is still at work on {path}")
-    _given_up.pop(path, None)
+    call = _Call()
+    for path in paths:
+        before = _given_up.get(path)
+        if before is not None and not before.has_ended.wait(within):
+            raise StoreUnavailable(f"the disk is still at work on {path}")
+        _given_up.pop(path, None)
 
     def run() -> None:
         try:
@@ -160,7 +172,7 @@ def _beside(path: Path, function: Callable[[_Call], R], *, within: float) -> R:
         outcome = done.get(timeout=within)
     except BaseException as error:  # a signal's too
         call.is_given_up = True
-        _given_up[path] = call
+        _given_up.update(dict.fromkeys(paths, call))
         if isinstance(error, Empty):
             raise StoreUnavailable(f"the disk has not answered within {within:g} seconds") from None
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from airflow_provider_ossresume.model.checkpoint import (
 from airflow_provider_ossresume.model.checkpoint_keys import CheckpointKeys
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.resume import is_download_of, is_upload_to
-from airflow_provider_ossresume.transfer.lease import CheckpointStore, NamesPlaces
+from airflow_provider_ossresume.transfer.lease import CheckpointStore, LoadsFirst, NamesPlaces
 from airflow_provider_ossresume.transfer.part_names import part_file_name, part_file_path
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,16 @@ class FormerKeyStore:
         return Path(self._file)
 
     def load(self, key: str) -> str | None:
-        text = self._store.load(key)
-        return self._load_former() if text is None and self._may_lie_there else text
+        if not self._may_lie_there:
+            return self._store.load(key)
+        found_at, text = self._load_first((key, self._keys.former)) or ("", None)
+        return text if found_at == key else self._former(text)
+
+    def _load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
+        if isinstance(self._store, LoadsFirst):
+            return self._store.load_first(keys)
+        texts = ((key, self._store.load(key)) for key in keys)
+        return next(((key, text) for key, text in texts if text is not None), None)
 
     def save(self, key: str, text: str) -> None:
         self._store.save(key, text)
@@ -80,8 +89,8 @@ class FormerKeyStore:
     def __str__(self) -> str:
         return str(self._store)
 
-    def _load_former(self) -> str | None:
-        text = self._store.load(self._keys.former)
+    def _former(self, text: str | None) -> str | None:
+        """Return what lies under the former key as it would lie under the present one."""
         checkpoint = self._taken_over(text) if text is not None else None
         if text is None or checkpoint is None:
             self._may_lie_there = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable, TrySuperseded
@@ -31,6 +31,14 @@ class CheckpointStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Forget the text; one that does not exist is no error. Errors as in :meth:`load`."""
+
+
+@runtime_checkable
+class LoadsFirst(Protocol):
+    """A store for which to look under several keys is one call."""
+
+    def load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
+        """Return the first of the keys under which a text lies, with the text; errors as in ``load``."""
 
 
 @runtime_checkable

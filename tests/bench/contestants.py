@@ -15,7 +15,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -114,6 +114,13 @@ class CountingStore:
         self._call()
         text: str | None = self._inner.load(key)
         return text
+
+    def load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
+        if not hasattr(self._inner, "load_first"):
+            return next(((key, text) for key in keys if (text := self.load(key)) is not None), None)
+        self._call()
+        found: tuple[str, str] | None = self._inner.load_first(keys)
+        return found
 
     def save(self, key: str, text: str) -> None:
         self._call()
