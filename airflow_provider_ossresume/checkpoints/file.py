@@ -152,7 +152,7 @@ def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: fl
             raise StoreUnavailable(f"the disk is still at work on {path}")
         _given_up.pop(path, None)
 
-    def run() -> None:
+    def run() -> Callable[[], None]:
         try:
             result = function(call)
         except BaseException as error:  # whatever it is, the thread that waits raises it
@@ -161,11 +161,10 @@ def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: fl
             def fail() -> R:
                 raise failure
 
-            done.put(fail)
-        else:
-            done.put(lambda: result)
+            return lambda: done.put(fail)
         finally:
             call.has_ended.set()
+        return lambda: done.put(lambda: result)
 
     _Helper.do(run)
     try:
@@ -181,14 +180,14 @@ def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: fl
 
 class _Helper:
     """A thread that asks the disk. It waits a moment for the next thing to do: a transfer asks several times, and to
-    start a thread takes longer than to read a file."""
+    start a thread takes longer than to read a small file."""
 
     def __init__(self) -> None:
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._work: SimpleQueue[Callable[[], Callable[[], None]]] = SimpleQueue()
 
     @classmethod
-    def do(cls, function: Callable[[], None]) -> None:
-        """Have the function called, by one that waits if there is one."""
+    def do(cls, function: Callable[[], Callable[[], None]]) -> None:
+        """Have the function called, by a thread that waits if there is one; what it returns is called at the end."""
         try:
             helper = _waiting.pop()
         except IndexError:
@@ -201,9 +200,10 @@ class _Helper:
     def _serve(self) -> None:
         function = self._work.get()
         while True:
-            function()
-            del function  # else what it was called for would live as long as this waits
-            _waiting.append(self)
+            hand_over = function()
+            _waiting.append(self)  # first: who has the outcome may ask the next thing at once
+            hand_over()
+            del function, hand_over  # else what they hold would live as long as this waits
             try:
                 function = self._work.get(timeout=LINGERING)
             except Empty:

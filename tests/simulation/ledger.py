@@ -305,10 +305,13 @@ class Ledger:
             return
         if old.state == "open" and not old.abort_failed:
             self.violate(f"(3) {process} begins {upload.upload_id}, and {old.upload_id} is open and fits")
-        product = self.products[-1]
+        product, standing = self.products[-1], world.oss.object
         if (
             old.state == "completed"
             and product.content == self.truth
+            # An older try may have completed its own upload, of other headers, behind this one.
+            and standing is not None
+            and standing.headers == upload.headers
             and product.since < process.began
             and world.profile.crc_headers
         ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -94,6 +95,22 @@ def test_a_crew_serves_one_run_after_the_other() -> None:
         second = sorted(crew.run(lambda number: number + 1, first))
 
     assert second == list(range(2, 12))
+
+
+def test_a_worker_waits_for_what_comes_next_so_one_thread_does_one_call_after_the_other() -> None:
+    with a_crew(2) as crew:
+        assert len({crew.call(threading.current_thread) for _ in range(10)}) == 1
+
+
+def test_a_worker_that_waits_keeps_nothing_of_what_it_has_done() -> None:
+    with a_crew(1) as crew:
+        item = Ended()
+        seen = weakref.ref(item)
+        assert list(crew.run(lambda each: str(each), [item])) == [""]
+        del item
+        crew.call(lambda: None)  # by the same worker, which has let go of the former item before
+
+        assert seen() is None
 
 
 def test_work_is_done_in_daemon_threads_so_none_holds_the_interpreter() -> None:
@@ -299,6 +316,18 @@ def test_one_that_starts_none_at_all_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
     with a_crew(2) as crew, pytest.raises(RuntimeError, match="can't start new thread"):
         crew.call(lambda: 7)
+
+
+def test_a_later_run_makes_do_with_the_threads_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_crew(2) as crew:
+        crew.call(lambda: None)
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+
+        assert sorted(crew.run(lambda number: number, range(10))) == list(range(10))
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -591,6 +620,17 @@ def test_join_waits_for_what_the_workers_have_in_hand_and_ticks_meanwhile() -> N
         assert workers() == []
 
     assert release.is_set()
+
+
+def test_join_ends_those_that_wait_for_more() -> None:
+    with a_crew(3) as crew:
+        all_began = threading.Barrier(3)
+        list(crew.run(lambda _: all_began.wait(LONG), range(3)))
+        assert len(workers()) == 3
+
+        crew.join()
+
+        assert workers() == []
 
 
 def test_a_tick_may_end_a_join_as_well() -> None:

@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from textwrap import dedent
 
@@ -172,6 +173,44 @@ class TestFile(StoreContract):
 
         assert (tmp_path / "precious").read_text() == "precious"
         assert store.load(KEY) == TEXT
+
+    def test_the_first_of_several_keys_is_loaded_by_one_call(self, store: FileCheckpointStore) -> None:
+        assert store.load_first((KEY, OTHER)) is None
+        store.save(OTHER, "{}")
+        assert store.load_first((KEY, OTHER)) == (OTHER, "{}")
+        store.save(KEY, TEXT)
+        assert store.load_first((KEY, OTHER)) == (KEY, TEXT)
+
+    def test_one_thread_beside_the_caller_asks_the_disk_for_call_after_call(self, folder: Path) -> None:
+        threads: set[threading.Thread] = set()
+
+        class Watched(FileCheckpointStore):
+            def _path(self, key: str) -> Path:
+                threads.add(threading.current_thread())
+                return super()._path(key)
+
+        store = Watched(folder)
+        for _ in range(5):
+            store.save(KEY, TEXT)
+            store.load(KEY)
+            store.delete(KEY)
+
+        [helper] = threads - {threading.current_thread()}
+        assert helper.daemon
+        helper.join(60)
+        assert not helper.is_alive()  # it waits for no more than a moment
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_child_that_was_forked_asks_the_disk_by_a_thread_of_its_own(self, store: FileCheckpointStore) -> None:
+        store.save(KEY, TEXT)
+
+        if (child := os.fork()) == 0:
+            try:
+                os._exit(store.load(KEY) != TEXT)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     def test_what_stands_in_the_way_makes_the_store_unavailable_and_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("not a folder")

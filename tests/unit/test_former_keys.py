@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,19 @@ def test_the_time_of_the_last_save_is_told_too() -> None:
     text = encode(UPLOAD, saved_at=1_000_000)
 
     assert FormerKeyStore(Store(former=text), KEYS, target=OBJECT, path="/data/a").load(KEYS.present) == text
+
+
+@pytest.mark.parametrize("lies_at", ["present", "former"])
+def test_a_store_that_looks_under_several_keys_at_once_is_asked_once(lies_at: str) -> None:
+    class Quick(Store):
+        def load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
+            self.looked_up.append(" ".join(keys))
+            return next(((key, self.texts[key]) for key in keys if key in self.texts), None)
+
+    store = Quick(**{lies_at: encode(UPLOAD)})
+
+    assert a_try(store).load() == UPLOAD
+    assert store.looked_up == [f"{KEYS.present} {KEYS.former}"]
 
 
 def test_a_transfer_that_needs_no_save_deletes_what_it_has_read_when_it_is_done() -> None:
