@@ -317,16 +317,21 @@ class Ledger:
     def listed(self, process: Try, upload_id: str, parts: dict[int, StoredPart]) -> None:
         process.listed[upload_id] = (self.moment, parts)
 
-    def sends(self, process: Try, upload_id: str, number: int, content: bytes, *, attempt: int) -> None:
-        """Invariants 3 and 6."""
+    def sends(
+        self, process: Try, upload_id: str, number: int, content: bytes, *, attempt: int, of_etag: str
+    ) -> None:
+        """Invariants 2, 3 and 6.
+
+        :param of_etag: of the source of a copy, as the try knew it when it asked for this; it may land late
+        """
         upload = self._world.oss.uploads.get(upload_id)
         if upload is None or upload.state != "open":
             return
         process.sent += 1
         if not (process.saves or process.save_has_failed):
             self.violate(f"(6) {process} sends a part before it has offered its checkpoint to the store")
-        if upload.of_etag not in ("", process.seen_etag):
-            self.violate(f"(2) {process} puts a part of {process.seen_etag} to those of {upload.of_etag}")
+        if upload.of_etag not in ("", of_etag):
+            self.violate(f"(2) {process} puts a part of {of_etag} to those of {upload.of_etag}")
         if upload.by is not process and upload_id not in process.listed:
             self.violate(f"(3) {process} sends to {upload_id} without having asked what is there")
         when, listed = process.listed.get(upload_id, (0, {}))
@@ -400,10 +405,10 @@ class Ledger:
         ):
             self.violate(f"(3) {process} fetches bytes {start} to {stop}, which its checkpoint proves")
 
-    def serves(self, process: Try, found: StoredObject) -> None:
-        """Invariant 2."""
-        if found.etag != process.seen_etag:
-            self.violate(f"(2) {process} fetches bytes of {found.etag}, and began with {process.seen_etag}")
+    def serves(self, process: Try, found: StoredObject, *, of_etag: str) -> None:
+        """Invariant 2; ``of_etag`` as in :meth:`sends`."""
+        if found.etag != of_etag:
+            self.violate(f"(2) {process} fetches bytes of {found.etag}, and began with {of_etag}")
 
     def fetched(self, process: Try, start: int, stop: int | None, if_match: str | None, *, size: int) -> None:
         # A download of one part keeps no checkpoint, and nobody waits for what comes after a failure.

@@ -284,7 +284,7 @@ class Client:
             found = self._oss.head("get", of=target, if_match=etag)  # the client looks, whoever has dropped If-Match
             if may_end_before and not any(fetched):
                 self._ledger.saw_object(self._try, found)
-            self._ledger.serves(self._try, found)
+            self._ledger.serves(self._try, found, of_etag=self._try.seen_etag)
             if last is not None and len(content) != last - first and not (may_end_before and not any(fetched)):
                 raise BadAnswer("Content-Range", operation="GetObject", target=str(target))
             known[:] = [found]
@@ -334,12 +334,12 @@ class Client:
         headers: Mapping[str, str] | None = None,
         if_match: str | None = None,
     ) -> CopiedObject:
-        asked = headers or {}
+        asked, of_etag = headers or {}, self._try.seen_etag
 
         def effect() -> CopiedObject:
             found = self._oss.head("copy", of=source, if_match=self._sent(if_match))
             if self._sent(found.etag):
-                self._ledger.serves(self._try, found)
+                self._ledger.serves(self._try, found, of_etag=of_etag)
             replaces = asked.get("x-oss-metadata-directive") == "REPLACE"
             made = self._oss.put(found.content, {**({} if replaces else found.headers), **asked}, operation="copy")
             self._ledger.object_published(self._try, made.content)
@@ -365,12 +365,12 @@ class Client:
     def upload_part(
         self, target: ObjectRef, upload_id: str, number: int, body: PartBody, *, refuse_damage: bool = False
     ) -> Receipt:
-        attempts = itertools.count(1)
+        attempts, of_etag = itertools.count(1), self._try.seen_etag
         digest = body.content_md5() if refuse_damage else None
 
         def store(content: bytes) -> ObjectMeta:
             _check_digest("part", digest, content)
-            self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts))
+            self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts), of_etag=of_etag)
             part = self._oss.put_part(upload_id, number, content)
             return ObjectMeta(size=len(content), etag=part.etag, crc64=self._crc(part.crc64))
 
@@ -380,14 +380,14 @@ class Client:
     def upload_part_copy(
         self, source: ObjectRef, target: ObjectRef, upload_id: str, number: int, *, start: int, stop: int, if_match: str
     ) -> Receipt:
-        attempts = itertools.count(1)
+        attempts, of_etag = itertools.count(1), self._try.seen_etag
 
         def effect() -> StoredPart:
             found = self._oss.head("part copy", of=source, if_match=self._sent(if_match))
             if self._sent(found.etag):
-                self._ledger.serves(self._try, found)
+                self._ledger.serves(self._try, found, of_etag=of_etag)
             content = found.content[start:stop]
-            self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts))
+            self._ledger.sends(self._try, upload_id, number, content, attempt=next(attempts), of_etag=of_etag)
             return self._oss.put_part(upload_id, number, content, operation="part copy")
 
         part = self._exchange("part copy", effect, f"{upload_id}/{number}")

@@ -57,6 +57,7 @@ class Store:
     def _fence(self) -> None:
         """Airflow's task state store knows each try, and refuses to write for one that is over."""
         if self._world.profile.is_fenced and self._world.newest.number > self._try.number:
+            self._try.is_turned_away = True
             raise TrySuperseded("the store says that this try is over")
 
     def _call(self, operation: str, effect):  # type: ignore[no-untyped-def]

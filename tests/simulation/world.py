@@ -123,6 +123,7 @@ class Try(Process):
         self.is_over = False
         self.was_killed = False
         self.told = ""  # to stop, by on_kill; or that it is an orphan: from there on at every look
+        self.is_turned_away = False  # by its store, which knows a newer try
         self.was_timed_out = self.was_ended_twice = False
         self.rang_after = ""  # the step before the alarm
         self.drops = self.store_has_failed = False
@@ -259,7 +260,9 @@ class World:
     def _time_out(self, process: Try) -> None:
         if not process.was_timed_out:  # Airflow's alarm rings once
             process.was_timed_out = True
-            process.was_ended_twice = bool(process.told or self.ledger.newer_than(process))
+            process.was_ended_twice = bool(
+                process.told or process.is_turned_away or self.ledger.newer_than(process)
+            )
             process.rang_after, process.last_step = process.last_step[0], ("timeout", True)
             raise TaskTimeout
 

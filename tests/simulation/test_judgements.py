@@ -1,0 +1,41 @@
+"""What the judge has once called a defect of the engine, and is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.simulation.scripts import UPLOAD, is_sound, succeeded
+from tests.simulation.world import Profile, a_world
+
+STREAM = Profile("copy", size=UPLOAD.size, options={"if_exists": "overwrite", "mode": "stream"})
+
+
+def test_an_alarm_that_strikes_a_try_which_its_store_has_turned_away_may_leave_its_upload() -> None:
+    """No newer checkpoint is there, and yet the try was on its way out already: the store of Airflow knows each try."""
+    with a_world(replace(UPLOAD, is_fenced=True)) as world:
+        older = world.begin(("load", "after", 2, "freeze"))
+        world.begin(("load", "before", 1, "crash"))
+        [upload] = world.oss.open_uploads()
+        point = ("wait", "before")
+        world.chaos.arm(older, point, older.passed[point] + 1, "timeout")
+
+        world.go_on(older)
+
+        assert upload.state == "open"
+        assert succeeded(world, world.begin())
+        world.finish()
+        assert is_sound(world)
+
+
+def test_a_part_that_lands_late_is_of_the_content_that_it_was_sent_of() -> None:
+    with a_world(STREAM) as world:
+        process = world.begin(("part", "body", 1, "late"), ("get", "after", 3, "freeze"))
+        [upload] = world.oss.open_uploads()
+        world.rivals.do("object rewritten")
+        world.chaos.arm(process, ("head", "after"), process.passed["head", "after"] + 1, "freeze")
+        world.go_on(process)  # up to the look at the source as it is now
+        world.hurry()
+
+        assert len(upload.parts) == 1
+        world.go_on(process)
+        assert succeeded(world, process)
