@@ -85,6 +85,11 @@ ACTIONS = [
     Action("stall", "network", ("oss",), ("before",)),
     Action("slow", "network", ("oss",), ("before", "after")),
     Action("outage", "network", ("oss",), ("before",)),
+    Action("forgotten", "links", ("oss",), ("before",)),
+    Action("unheard", "links", ("oss",), ("after",)),
+    Action("suspended", "links", ("store", *PARTS), ("before", "after")),
+    Action("breaks", "links", (*PARTS, "put"), ("before",)),
+    Action("narrow", "links", (*PARTS, "put"), ("before",)),
     Action("break", "network", ("get",), ("body",)),
     Action("break", "network", ("get",), ("body",)),
     Action("lost", "network", ("oss",), ("after",)),
@@ -154,8 +159,8 @@ UNNOTICED_BY_STAT = {"part replaced"}  # as fingerprint="stat" compares no bytes
 # What ends a try, or leaves it behind.
 FATAL = ("crash", "outage", "lost outage", "denied", "stop", "timeout", "orphan", "freeze", "overlap")
 
-GROUPS = ("crash", "network", "late", "flip", "answers", "store", "disk", "stop", "zombies", "source", "rivals",
-          "damage", "tamper", "options")  # fmt: skip
+GROUPS = ("crash", "network", "links", "late", "flip", "answers", "store", "disk", "stop", "zombies", "source",
+          "rivals", "damage", "tamper", "options")  # fmt: skip
 
 
 def event_points(direction: str, operations: Iterable[str]) -> list[Point]:

@@ -39,7 +39,12 @@ known with the moments at which they came and went; a try sees those that were p
    keeps its descriptor.
 7. **Errors tell the truth.** A try that fails raises an OSSResumeError (or was killed, or timed out). One that is not
    retryable has a reason that a later try would meet again: no permission, nothing there, something there that must not
-   be overwritten, a newer try. When all faults end, the next try succeeds.
+   be overwritten, a newer try. When all faults end, the next try succeeds, even over a link that only two connections
+   can use.
+8. **Links.** No request is given up before its attempts, or the seconds of failing and waiting, are used up; time in
+   which bytes move does not count, and two attempts are always allowed. No connection is used that has waited for
+   longer than it may, or that waited when another one failed. What fails on one that had waited, before a byte of the
+   answer has come, costs no attempt, unless it may be done twice.
 """
 
 from __future__ import annotations
@@ -152,7 +157,7 @@ class Ledger:
         """Invariant 5: at most two rounds, each at most twice over the parts, a few other requests, all attempts."""
         process.calls += 1
         parts = max(len(content) for content in self.contents()) // MIN_PART_SIZE + 1
-        if process.calls > self._world.attempts * 2 * (4 * parts + 12):
+        if process.calls > self._world.attempts * 2 * (4 * parts + 12) + process.progress:
             self.violate(f"(5) {process} made {process.calls} requests")
 
     def count_store_call(self, process: Try) -> None:
@@ -317,9 +322,7 @@ class Ledger:
     def listed(self, process: Try, upload_id: str, parts: dict[int, StoredPart]) -> None:
         process.listed[upload_id] = (self.moment, parts)
 
-    def sends(
-        self, process: Try, upload_id: str, number: int, content: bytes, *, attempt: int, of_etag: str
-    ) -> None:
+    def sends(self, process: Try, upload_id: str, number: int, content: bytes, *, attempt: int, of_etag: str) -> None:
         """Invariants 2, 3 and 6.
 
         :param of_etag: of the source of a copy, as the try knew it when it asked for this; it may land late

@@ -7,13 +7,14 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_ossresume.transfer.lease import CLOCK_SKEW
 from tests.simulation.chaos import GROUPS
-from tests.simulation.world import MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Profile, World, virtual_engine
+from tests.simulation.wires import NARROW, WIDE
+from tests.simulation.world import ENOUGH, MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Profile, World, virtual_engine
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = DIRECTIONS) -> Prof
         options["mode"] = choose(("server", "server", "stream"))
     if direction == "upload":
         options["fingerprint"] = choose(("content",) * 5 + ("stat",))
-    return Profile(
+    profile = Profile(
         direction=direction,
         size=size,
         threshold=choose((PART, PART, PART, 4 * PART)),
@@ -127,4 +128,16 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = DIRECTIONS) -> Prof
         verify=choose((True,) * 7 + (False,)),
         drops=choose((False,) * 3 + (True,)),
         options=options,
+    )
+    return over_a_link(profile, choose) if choose((True,) + (False,) * 9) else profile
+
+
+def over_a_link(profile: Profile, choose: Choose) -> Profile:
+    """Return the profile with a link that all connections share, and with the retries that are the default."""
+    return replace(
+        profile,
+        link=choose((NARROW, WIDE)),
+        attempts=8,
+        retry_total=choose((ENOUGH, ENOUGH, 20.0)),
+        concurrency=choose((None, 2, 4, 8)),
     )

@@ -28,6 +28,7 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner
 from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys
 from airflow_provider_ossresume.model.copy_options import Properties
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.oss import connections, deadlines, retry
 from airflow_provider_ossresume.transfer import (
     concurrency,
     config,
@@ -51,17 +52,22 @@ from airflow_provider_ossresume.transfer.options import CopyTransferOptions, Dow
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import Uploader
+from tests.simulation.account import Waits
 from tests.simulation.chaos import Chaos
+from tests.simulation.client import Client
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import FOREVER, TOO_SHORT, Ledger
-from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, OSS, SOURCE, STEP, Client, StoredPart
+from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, OSS, SOURCE, STEP, StoredPart
 from tests.simulation.rivals import Rivals
 from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, TaskTimeout, Thread
 from tests.simulation.store import Shelf, Store
+from tests.simulation.wires import NARROW, Link, Network, Wire
 
 PART = MIN_PART_SIZE
+ENOUGH = 300.0  # seconds of failing and waiting: the engine's default
 MEMORY = Path("/dev/shm")
 MAX_TRIES_AT_ONCE = 3
+SUSPENDED = 40.0  # seconds that no machine does anything: longer than a connection may wait
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ class Profile:
     :ivar in_airflow: tries are numbered, and a later one knows that there was an earlier one
     :ivar is_fenced: the store refuses to write for a try that is over, as Airflow's task state store does
     :ivar latency: most seconds that one request takes
+    :ivar retry_total: seconds of failing and waiting after which no further attempt at a request begins
+    :ivar link: bytes per second that all connections of a try share; None is as many as they like
     :ivar skew: most seconds by which the clock of a worker is wrong, either way
     """
 
@@ -79,6 +87,8 @@ class Profile:
     threshold: int = PART
     concurrency: int | None = 1
     attempts: int = 2
+    retry_total: float = ENOUGH
+    link: float | None = None
     page_size: int = 3
     interval: float = 5.0
     latency: float = 0.1
@@ -132,9 +142,15 @@ class Try(Process):
         self.armed: dict[tuple[str, str], dict[int, str]] = {}
         self.passed: dict[tuple[str, str], int] = {}
         self.outage = self.store_outage = 0
+        self.breaks = 0  # bodies that break off at their end
         self.is_garbled = False  # no answer to its Complete can be read
         self.was_denied = self.has_met_flip = self.has_met_bad_sector = False
+        # connections
+        self.wires: set[Wire] = set()
+        self.link = Link(None)
+        self.connection_failed_at = 0.0
         # ledger
+        self.progress = 0  # attempts that a download which went on inside a part may make beside the others
         self.began = self.looked_at = 0
         self.ended = FOREVER
         self.began_at = 0.0
@@ -180,6 +196,9 @@ class World:
         self.tries: list[Try] = []
         self.agenda: list[tuple[int, Callable[[], None]]] = []
         self.bad_join = False
+        self.link = profile.link
+        self.network = Network(self)
+        self.waits = Waits(rng)
         self.frozen_thaw = True  # by themselves, some time; else only when they are told to go on
         self.headers: dict[str, str] = {}
         self.part_size = PART
@@ -248,6 +267,8 @@ class World:
             self._time_out(process)
         elif action == "freeze":
             self._freeze(process)
+        elif action == "suspended":
+            self.scheduler.now += SUSPENDED
         elif action == "overlap":
             process.is_overlapped = True
             self.scheduler.pause()
@@ -260,9 +281,7 @@ class World:
     def _time_out(self, process: Try) -> None:
         if not process.was_timed_out:  # Airflow's alarm rings once
             process.was_timed_out = True
-            process.was_ended_twice = bool(
-                process.told or process.is_turned_away or self.ledger.newer_than(process)
-            )
+            process.was_ended_twice = bool(process.told or process.is_turned_away or self.ledger.newer_than(process))
             process.rang_after, process.last_step = process.last_step[0], ("timeout", True)
             raise TaskTimeout
 
@@ -305,6 +324,7 @@ class World:
         process = Try(index if self.profile.in_airflow else 0, index)
         process.skew = self.rng.uniform(-self.profile.skew, self.profile.skew) if self.profile.skew else 0.0
         process.drops = self.profile.drops and self.rng.random() < 0.5
+        process.link = Link(self.link)
         self.tries.append(process)
         self.ledger.moment += 1
         process.began, process.began_at = self.ledger.moment, self.scheduler.now
@@ -492,10 +512,13 @@ class World:
     def calm_down(self, *, kill_older: bool) -> None:
         """End all faults. Older tries are killed, or go on beside the last one; late requests land or are lost."""
         self.chaos.is_calm = True
+        # With little time for failures nobody can find out what a link carries.
+        self.link = NARROW if self.profile.link and self.profile.retry_total >= ENOUGH else None
         self.note("calm")
         for process in self.tries:
-            process.outage = process.store_outage = 0
+            process.outage = process.store_outage = process.breaks = 0
             process.is_garbled = False
+            process.link.rate = self.link
         for process in self.living():
             if kill_older:
                 self.kill(process)
@@ -576,6 +599,12 @@ def virtual_engine(world: World) -> Iterator[None]:
         (download, "BEGINNING_SIZE", BEGINNING),
         (oss_object, "READ_AHEAD", BEGINNING),
         (copying, "DEFAULT_COPY_THRESHOLD", PART // 2),  # from here on a CopyObject that breaks goes on by parts
+        (connections, "time", runtime),
+        (connections, "select", world.network),
+        (connections, "Route", world.network.Route),
+        (connections, "read_head", world.network.read_head),
+        (deadlines, "time", runtime),
+        (retry, "random", world.waits),
         (download, "time", runtime),
         (download, "Event", runtime.Event),
         (config, "FIRST_WORKERS", 1),
