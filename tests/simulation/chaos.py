@@ -167,6 +167,8 @@ def event_points(direction: str, operations: Iterable[str]) -> list[Point]:
     """Return those of the operations at which others may act, with their phases."""
     known = (*OSS_OPERATIONS[direction], *STORE_OPERATIONS)
     points = Action("", "", tuple(name for name in operations if name in known), AROUND).points(direction)
+    if direction == "download":
+        points += 3 * [("rename", "before")]  # the very moment at which nothing stood there a moment ago
     return [*points, ("watch", "before")]  # while a try waits, for a part file that another holds or a slow answer
 
 

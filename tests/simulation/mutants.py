@@ -19,7 +19,10 @@ from airflow_provider_ossresume.errors import (
     StoreUnavailable,
     TrySuperseded,
 )
+from airflow_provider_ossresume.model import checkpoint_keys
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
+from airflow_provider_ossresume.model.checkpoint import checkpoint_key as former_key
+from airflow_provider_ossresume.model.checkpoint_keys import CheckpointKeys
 from airflow_provider_ossresume.model.objects import Receipt
 from airflow_provider_ossresume.model.resume import Restart, Resume
 from airflow_provider_ossresume.oss import connections, retry
@@ -33,6 +36,7 @@ from airflow_provider_ossresume.transfer import (
     downloaded_file,
     into_oss,
     part_file,
+    publishing,
     target_object,
     upload,
 )
@@ -348,6 +352,31 @@ class LocksNothing(PartFile):
         return True
 
 
+# --- beside another transfer to the same place ------------------------------------------------------------------------
+
+
+def key_without_task(direction, target, path, *, task=None, byte_range=None):
+    return CheckpointKeys(former_key(direction, target.uri, path.rpartition("/")[2], str(byte_range)), "")
+
+
+def one_part_file(final, key):
+    return final.with_name(f".{final.name}.ossresume-part")
+
+
+class RemovesAllPartFiles(DownloadedFile):
+    def publish(self, crew, source, receipts, lease):
+        published = super().publish(crew, source, receipts, lease)
+        for path in self._final.path.parent.glob(".*.ossresume-part"):
+            part_file.os.unlink(path)
+        return published
+
+
+class CompletesOverAnything(MultipartUpload):
+    def _complete(self, parts):
+        self._headers = {}
+        return super()._complete(parts)
+
+
 # --- over which connections -------------------------------------------------------------------------------------------
 
 
@@ -515,6 +544,28 @@ MUTANTS = (
     Mutant("forgets the upload before it aborts it", "6", Engine(uploader=ForgetsBeforeItAborts)),
     Mutant("drops the checkpoint and not the part file", "6", Engine(downloader=DropsNoPartFile)),
     Mutant("keeps what it is to drop", "4", Engine(uploader=KeepsWhatItIsToDrop)),
+    Mutant(
+        "names checkpoints without the task instance",
+        "6",
+        Engine(replacements=((checkpoint_keys, "checkpoint_keys", key_without_task),)),
+    ),
+    Mutant(
+        "has one part file for all downloads into a file",
+        "6",
+        Engine(replacements=((download, "part_file_path", one_part_file),)),
+    ),
+    Mutant("removes the part files of other downloads", "6", _into(RemovesAllPartFiles)),
+    Mutant("completes over what stands there", "2", _into(CompletesOverAnything)),
+    Mutant(
+        "renames over what stands there",
+        "2",
+        Engine(
+            replacements=(
+                (publishing, "rename_without_replacing", lambda source, final: publishing.os.replace(source, final)),
+            )
+        ),
+        ("download",),
+    ),
     Mutant(
         "has as many connections as ever on a link that cannot carry them",
         "7",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Shelf:
-    """Where the text of the one checkpoint key of a run lies, and who put it there."""
+    """Where the text of one checkpoint key lies, and who put it there."""
 
     def __init__(self) -> None:
         self.text: str | None = None
@@ -32,14 +32,17 @@ class Store:
 
     def load(self, key: str) -> str | None:
         ledger = self._world.ledger
+        ledger.check_key(self._try, key)
         text, moment = self._call("load", lambda: (self._shelf.text, ledger.moment))
         ledger.loaded(self._try, text, moment)
         return text
 
     def save(self, key: str, text: str) -> None:
+        self._world.ledger.check_key(self._try, key)
         self._call("save", lambda: self._save(text))
 
     def delete(self, key: str) -> None:
+        self._world.ledger.check_key(self._try, key)
         self._call("delete", self._delete)
 
     def __str__(self) -> str:

@@ -169,7 +169,7 @@ class Network:
 
     def _dial(self, stop: Stop) -> Wire:
         process = self._world.current_try
-        wire = Wire(self._world, process)
+        wire = Wire(process.world, process)
         process.wires.add(wire)
         return wire
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import itertools
 import logging
 import random
 import re
@@ -10,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,10 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
     TrySuperseded,
 )
+from airflow_provider_ossresume.model import checkpoint_keys as keys
 from airflow_provider_ossresume.model import copying
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner
-from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys
+from airflow_provider_ossresume.model.checkpoint_keys import TaskIds
 from airflow_provider_ossresume.model.copy_options import Properties
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss import connections, deadlines, retry
@@ -97,6 +101,7 @@ class Profile:
     is_fenced: bool = False
     crc_headers: bool = True
     verify: bool = True
+    has_neighbour: bool = False  # another run's transfer to the same object or file, at the same time
     drops: bool = False  # half of the tries that fail drop what is done
     options: dict[str, Any] = field(default_factory=lambda: {"if_exists": "overwrite"})
 
@@ -122,10 +127,11 @@ class Engine:
 class Try(Process):
     """One try of the transfer: a process of its own, and what the ledger knows of it."""
 
-    def __init__(self, number: int, index: int) -> None:
-        super().__init__(f"t{index}")
+    def __init__(self, world: World, number: int, index: int) -> None:
+        super().__init__(f"{world.name[0]}{index}")
+        self.world = world
         self.number = number
-        self.owner = Owner(number, f"try-{index}")
+        self.owner = Owner(number, f"{world.name}-{index}")
         self.headers: dict[str, str] = {}  # of the object that it is to make
         self.result: TransferResult | None = None
         self.error: BaseException | None = None
@@ -175,7 +181,13 @@ class Try(Process):
 
 
 class World:
-    """Everything of one run. Nothing in it depends on real time, real randomness or the names of real files."""
+    """Everything of one transfer. Nothing in it depends on real time, real randomness or the names of real files.
+
+    Two transfers with one target have a world each: what OSS, the disk and the clock are is the same in both, and each
+    of them sees what the other one publishes.
+
+    :ivar pair: this world, and its neighbour's where there is one
+    """
 
     def __init__(
         self,
@@ -189,8 +201,10 @@ class World:
         self.profile = profile
         self.folder = folder
         self.engine = engine or Engine()
+        self.name = "try"
         self.source, self.target = folder / "source.bin", folder / "target.bin"
         self.rng = rng
+        self.pair = [self]
         self.log: list[str] = []
         self.fired: Counter[str] = Counter()
         self.tries: list[Try] = []
@@ -204,17 +218,40 @@ class World:
         self.part_size = PART
         self.scheduler = Scheduler(self._pick)
         self.oss = OSS()
-        self.shelf = Shelf()
+        self.shelves: dict[str, Shelf] = {}
+        self.contents = itertools.count(1)
         self.ledger = Ledger(self)
         self.chaos = Chaos(rng, profile, groups)
         self.rivals = Rivals(self, rng)
-        self.disk = Disk(self)
+        self.disk = Disk(self.scheduler)
         content = self.rivals.new_content(profile.size)
         self.ledger.product_is(None, "")
         if profile.direction == "upload":
             self.rivals.write_source(content)
         else:
             self.rivals.put_object(content)
+
+    def with_neighbour(self, profile: Profile, *, groups: frozenset[str]) -> World:
+        """Return the world of another run's transfer to the same object or file; of the same object, where one is read.
+
+        To be called before the first try begins.
+        """
+        other = copy.copy(self)
+        other.name, other.profile, other.pair = "neighbour", profile, [other]
+        other.tries, other.agenda = [], []
+        other.headers = {}
+        other.ledger = Ledger(other)
+        other.chaos = Chaos(self.rng, profile, groups)
+        other.rivals = Rivals(other, self.rng)
+        other.ledger.product_is(None, "")
+        if profile.direction == "upload":
+            other.source = self.folder / "another run" / self.source.name
+            other.source.parent.mkdir()
+            other.rivals.write_source(other.rivals.new_content(profile.size))
+        else:
+            other.ledger.truth_is(self.ledger.truth)
+        self.pair = other.pair = [self, other]
+        return other
 
     attempts = property(lambda self: self.profile.attempts)
     page_size = property(lambda self: self.profile.page_size)
@@ -226,11 +263,25 @@ class World:
         assert isinstance(process, Try)
         return process
 
+    @cached_property
+    def shelf(self) -> Shelf:
+        """Where this transfer's checkpoint lies."""
+        return self.shelves.setdefault(self.checkpoint_key, Shelf())
+
+    def everybody(self) -> list[Try]:
+        """Return all tries, the neighbour's too."""
+        return [process for world in self.pair for process in world.tries]
+
+    @property
+    def neighbours(self) -> list[World]:
+        return [world for world in self.pair if world is not self]
+
     def living(self) -> list[Try]:
         return [process for process in self.tries if not process.is_over]
 
     def part_files(self) -> list[Path]:
-        return sorted(self.folder.glob(".*.ossresume-part"))
+        theirs = [part_file_of(world) for world in self.neighbours]
+        return sorted(path for path in self.folder.glob(".*.ossresume-part") if path not in theirs)
 
     def note(self, what: str) -> None:
         who = self.scheduler.process
@@ -321,7 +372,7 @@ class World:
 
     def start_try(self) -> Try:
         index = len(self.tries) + 1
-        process = Try(index if self.profile.in_airflow else 0, index)
+        process = Try(self, index if self.profile.in_airflow else 0, index)
         process.skew = self.rng.uniform(-self.profile.skew, self.profile.skew) if self.profile.skew else 0.0
         process.drops = self.profile.drops and self.rng.random() < 0.5
         process.link = Link(self.link)
@@ -416,12 +467,14 @@ class World:
         """What of the object a download wants; None for all of it."""
         return self.profile.options.get("byte_range")
 
-    @property
+    @cached_property
     def checkpoint_key(self) -> str:
-        direction, task = self.profile.direction, TaskIds("dag", "run", "task", -1)
+        direction, task = self.profile.direction, TaskIds("dag", f"run of {self.name}", "task", -1)
         files = {"upload": f"/{self.source.name}", "download": f"/{self.target.name}"}  # the folder differs each time
         path = files.get(direction, SOURCE.uri)
-        return checkpoint_keys(direction, ObjectRef(BUCKET, KEY), path, task=task, byte_range=self.byte_range).present
+        return keys.checkpoint_keys(
+            direction, ObjectRef(BUCKET, KEY), path, task=task, byte_range=self.byte_range
+        ).present
 
     def interrupt(self) -> None:
         """Let a signal strike the thread that waits: Airflow raises out of its handlers."""
@@ -490,7 +543,7 @@ class World:
             # Of no bytes every object holds the same, another's with other headers too.
             can_tell = self.profile.crc_headers and self.profile.verify and self.profile.size > 0
             # An object that an earlier try made with other headers is not the one that this try was asked for.
-            asks_the_same = all(other.headers == process.headers for other in self.tries)
+            asks_the_same = all(other.headers == process.headers for other in self.everybody())
             is_ours = process.number > 1 and len(stood) == 1 and can_tell and asks_the_same
             return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
         if isinstance(error, ArgumentError):
@@ -529,9 +582,15 @@ class World:
 
     def finish(self) -> None:
         """Let the older tries end, let the transfer succeed if it has not, and look at what is left."""
-        self.calm_down(kill_older=self.rng.random() < 0.5)
+        kill_older = self.rng.random() < 0.5
+        for world in self.pair:
+            world.calm_down(kill_older=kill_older)
+        for world in self.pair:
+            world._end_well()
+
+    def _end_well(self) -> None:
         for last in (False, True):
-            if self.ledger.violation or self._has_succeeded() or self._is_refused():
+            if self.ledger.violation or (self.tries and (self._has_succeeded() or self._is_refused())):
                 break
             if last:
                 self._let_all_end()
@@ -550,12 +609,12 @@ class World:
 
     def abandon(self) -> None:
         """End whatever still runs, so that no thread is left."""
-        for process in self.tries:
+        for process in self.everybody():
             process.is_dead = True
         self.scheduler.run_until(lambda: not self.scheduler.threads)
 
     def _let_all_end(self) -> None:
-        for process in self.tries:
+        for process in self.everybody():
             process.is_frozen = False
         self.scheduler.run_until(lambda: not self.scheduler.threads)
         self.abandon()
@@ -570,7 +629,7 @@ class World:
         return self.chaos.is_calm and isinstance(error, (AlreadyExists, ArgumentError))
 
 
-LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "rename", "unlink", "watch", "wait"})
+LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "unlink", "watch", "wait"})  # nobody comes in between
 
 
 @contextlib.contextmanager
@@ -587,7 +646,7 @@ def a_world(profile: Profile, *, seed: int = 0, engine: Engine | None = None) ->
 @contextlib.contextmanager
 def virtual_engine(world: World) -> Iterator[None]:
     """Give the engine's modules the run's threads, clock and disk for as long as the run takes."""
-    runtime = Runtime(world.scheduler, interrupt=world.interrupt)
+    runtime = Runtime(world.scheduler, interrupt=lambda: world.current_try.world.interrupt())
     replacements: list[tuple[Any, str, Any]] = [
         (crew, "threading", runtime),
         (crew, "time", runtime),
