@@ -241,7 +241,7 @@ class Ledger:
         if isinstance(checkpoint, UploadCheckpoint):
             upload = self._world.oss.uploads.get(checkpoint.upload_id)
             return upload is not None and upload.state == "open"
-        return isinstance(checkpoint, DownloadCheckpoint) and bool(self._world.part_files())
+        return bool(self._proven(checkpoint))  # a part file may be there again, which a newer try has begun
 
     def check_key(self, process: Try, key: str) -> None:
         """Invariant 6."""

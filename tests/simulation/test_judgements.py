@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.simulation.scripts import UPLOAD, is_sound, succeeded
+from tests.simulation.scripts import DOWNLOAD, UPLOAD, is_sound, succeeded
 from tests.simulation.world import Profile, a_world
 
 STREAM = Profile("copy", size=UPLOAD.size, options={"if_exists": "overwrite", "mode": "stream"})
@@ -39,3 +39,22 @@ def test_a_part_that_lands_late_is_of_the_content_that_it_was_sent_of() -> None:
         assert len(upload.parts) == 1
         world.go_on(process)
         assert succeeded(world, process)
+
+
+def test_a_checkpoint_leads_to_nothing_when_the_part_file_is_one_that_a_newer_try_has_begun() -> None:
+    """Outside Airflow, where a try that drops all owns the transfer until a newer one has saved."""
+    with a_world(replace(DOWNLOAD, in_airflow=False)) as world:
+        world.begin(("get", "after", 4, "crash"))
+        world.rivals.do("part file removed")
+        dropping = world.start_try()
+        dropping.drops = True
+        world.chaos.arm(dropping, ("load", "after"), 1, "timeout")
+        world.chaos.arm(dropping, ("load", "before"), 4, "freeze")  # the look before it deletes
+        world.run(dropping)
+        newer = world.begin(("ftruncate", "before", 1, "freeze"))
+        assert world.part_files()
+
+        world.go_on(dropping)
+        world.go_on(newer)
+
+        assert succeeded(world, newer)
