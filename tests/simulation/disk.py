@@ -9,21 +9,16 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.simulation.oss import DELAY
 from tests.simulation.scheduler import Scheduler
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world import Try, World
 
 PART_FILE = ".ossresume-part"
 ERRORS = {"full": errno.ENOSPC, "broken": errno.EIO}
-
-
-@runtime_checkable
-class HasWorld(Protocol):
-    world: World
 
 
 class Disk:
@@ -38,9 +33,7 @@ class Disk:
     @property
     def _world(self) -> World:
         """Of the try that asks."""
-        process = self._scheduler.process
-        assert isinstance(process, HasWorld)
-        return process.world
+        return cast("Try", self._scheduler.process).world
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)

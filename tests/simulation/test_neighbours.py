@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize(("profile", "part"), [(UPLOAD, "part"), (DOWNLOAD
 def product(world: World) -> bytes | None:
     if world.profile.direction == "download":
         return world.target.read_bytes()
-    return world.oss.object and world.oss.object.content
+    return world.oss.object.content if world.oss.object else None
 
 
 @BOTH

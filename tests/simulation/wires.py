@@ -10,7 +10,7 @@ import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.oss import connections
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
@@ -102,8 +102,8 @@ class Wire:
     # --- what an errand does ------------------------------------------------------------------------------------------
 
     @property
-    def errand(self) -> Errand:
-        errand: Errand = self._world.scheduler.current.errand
+    def errand(self) -> Errand[Any]:
+        errand: Errand[Any] = self._world.scheduler.current.errand
         return errand
 
     def sleep(self, seconds: float) -> None:
