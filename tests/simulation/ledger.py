@@ -300,7 +300,7 @@ class Ledger:
         old, new = _decoded(self._world.shelf.text), _decoded(text)
         if not isinstance(old, UploadCheckpoint) or old.upload_id not in self._world.oss.uploads:
             return
-        if isinstance(new, UploadCheckpoint) and new.upload_id == old.upload_id:
+        if isinstance(new, UploadCheckpoint) and new.upload_id == old.upload_id and new.is_possible:
             return
         upload = self._world.oss.uploads[old.upload_id]
         if by is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from airflow_provider_ossresume.model.checkpoint import decode, encode
 from tests.simulation.scripts import DOWNLOAD, UPLOAD, is_sound, succeeded
 from tests.simulation.world import Profile, a_world
 
@@ -58,3 +59,16 @@ def test_a_checkpoint_leads_to_nothing_when_the_part_file_is_one_that_a_newer_tr
         world.go_on(newer)
 
         assert succeeded(world, newer)
+
+
+def test_a_checkpoint_that_was_edited_so_that_nobody_can_use_it_leads_to_no_upload() -> None:
+    """And nothing is aborted by it: who has edited it may have edited the upload ID too."""
+    with a_world(replace(UPLOAD, options={"if_exists": "skip_if_same"})) as world:
+        world.begin(("part", "after", 2, "crash"))
+        world.ledger.tampered(encode(replace(decode(world.shelf.text), part_size=1)))
+        world.oss.put(world.ledger.truth or b"", {})
+        world.ledger.object_put_by_others(world.ledger.truth, "put by others")
+
+        assert succeeded(world, world.begin())
+        world.finish()
+        assert is_sound(world)
