@@ -29,8 +29,9 @@ class Descriptor:
         # was opened. Here is one step: C code calls, wraps and stores. A FileIO closes its number when it goes, and
         # takes no folder: what is opened elsewhere for a moment, with a ``finally``, still has steps to be hit in.
         self.files.extend(map(FileIO, map(os.open, (path,), (flags,), (mode,))))
+        self._mark = weakref.ref(self)
         if is_private:
-            _private.add(self)
+            _private.add(self._mark)
 
     def use(self) -> Use:
         """Give the number to a ``with`` block.
@@ -46,6 +47,7 @@ class Descriptor:
             self._close()
 
     def _close(self) -> None:
+        _private.discard(self._mark)
         with suppress(IndexError):
             self.files.pop().close()
 
@@ -74,12 +76,14 @@ class Use:
             self._descriptor.close()
 
 
-_private: weakref.WeakSet[Descriptor] = weakref.WeakSet()
+# No WeakSet: it calls Python code when one of them goes, and what a signal's handler raises there is lost.
+_private: set[weakref.ref[Descriptor]] = set()
 
 
 def _close_private() -> None:
-    for each in list(_private):
-        each.close_in_child()
+    for mark in list(_private):
+        if (descriptor := mark()) is not None:
+            descriptor.close_in_child()
 
 
 os.register_at_fork(after_in_child=_close_private)
