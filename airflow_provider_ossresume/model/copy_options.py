@@ -12,16 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Literal, cast, get_args
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.object_options import (
     Acl,
-    DataEncryption,
     Encryption,
     ObjectOptions,
-    RequestOptions,
+    SharedOptions,
     StorageClass,
     object_headers,
     request_headers,
@@ -44,7 +42,7 @@ _OPTIONS_OF_METADATA = ("metadata", *sorted(name.replace("-", "_") for name in _
 _OF_THE_COPY = re.compile(r"x-oss-(?:copy-source.*|(?:metadata|tagging)-directive|callback.*)")
 
 
-class CopyOptions(RequestOptions, total=False):
+class CopyOptions(SharedOptions, total=False):
     """What a copy says of its object. None, or nothing at all, is the first of what is named.
 
     ``metadata_directive``
@@ -62,20 +60,9 @@ class CopyOptions(RequestOptions, total=False):
 
     metadata_directive: Directive | None
     tagging_directive: Directive | None
-    content_type: str | None
-    content_encoding: str | None
-    content_disposition: str | None
-    content_language: str | None
-    cache_control: str | None
-    expires: datetime | str | None
-    metadata: Mapping[str, str] | None
-    tags: Mapping[str, str] | None
     storage_class: StorageClass | Kept | None
     acl: Acl | Kept | None
     server_side_encryption: Encryption | Kept | None
-    sse_kms_key_id: str | None
-    sse_data_encryption: DataEncryption | None
-    headers: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,23 @@ class RequestOptions(TypedDict, total=False):
     traffic_limit: int | str | None
 
 
-class ObjectOptions(RequestOptions, total=False):
+class SharedOptions(RequestOptions, total=False):
+    """What uploads and copies alike say of their object; see :class:`ObjectOptions`."""
+
+    content_type: str | None
+    content_encoding: str | None
+    content_disposition: str | None
+    content_language: str | None
+    cache_control: str | None
+    expires: datetime | str | None
+    metadata: Mapping[str, str] | None
+    tags: Mapping[str, str] | None
+    sse_kms_key_id: str | None
+    sse_data_encryption: DataEncryption | None
+    headers: Mapping[str, str] | None
+
+
+class ObjectOptions(SharedOptions, total=False):
     """What an upload says of its object. None, or nothing at all, stands for what is left to OSS.
 
     ``content_type``
@@ -71,20 +87,9 @@ class ObjectOptions(RequestOptions, total=False):
         further headers, as OSS names them, for what has no name here
     """
 
-    content_type: str | None
-    content_encoding: str | None
-    content_disposition: str | None
-    content_language: str | None
-    cache_control: str | None
-    expires: datetime | str | None
-    metadata: Mapping[str, str] | None
-    tags: Mapping[str, str] | None
     storage_class: StorageClass | None
     acl: Acl | None
     server_side_encryption: Encryption | None
-    sse_kms_key_id: str | None
-    sse_data_encryption: DataEncryption | None
-    headers: Mapping[str, str] | None
 
 
 def object_headers(key: str, options: ObjectOptions) -> dict[str, str]:

@@ -138,10 +138,13 @@ class OssClient:
     def with_stop(self, stop: Stop) -> OssClient:
         """Return this client with an order to end: once it is given, no request is begun and none goes on.
 
-        A call that is under way raises what the stop raises. It hears of throttling where it has a ``slow_down``.
+        A call that is under way raises what the stop raises; so does one that waits for credentials, which copies of
+        this client may go on waiting for. The stop hears of throttling where it has a ``slow_down``.
         """
         client = copy.copy(self)
         client._stop = stop
+        if bind := getattr(self._credentials, "with_stop", None):
+            client._credentials = bind(stop)
         client._retrying = self._retry.retrying(wait=stop.wait, before_wait=client._told_of_failure)
         return client
 

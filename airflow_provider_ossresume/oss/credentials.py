@@ -42,6 +42,12 @@ class Credentials:
 
 
 class CredentialsProvider(Protocol):
+    """Gives the credentials to sign with.
+
+    One that may have to wait has a method ``with_stop(stop)`` too: it returns the provider for a user who waits no
+    longer than until the stop is given.
+    """
+
     def get(self) -> Credentials | None:
         """Return the credentials to sign with now; None for anonymous requests.
 

@@ -11,13 +11,11 @@ import ipaddress
 import os
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -30,12 +28,16 @@ from urllib3.util.wait import wait_for_write
 from airflow_provider_ossresume.oss.answer import read_head
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.proxies import Proxy
+from airflow_provider_ossresume.oss.shared_calls import SharedCalls
 from airflow_provider_ossresume.oss.stop import Stop
 from airflow_provider_ossresume.oss.wire import Wire, shut_after
 
 # What a proxy answers to CONNECT and may answer otherwise the next time; what else is under 500 is a setting's fault.
 _MAY_PASS = (408, 425, 429)
+_MAX_RESOLVERS = 8  # threads of the process that wait for name servers; all that ask for one name share a thread
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
+
+_resolutions: SharedCalls[list[Any]] = SharedCalls("resolver", most=_MAX_RESOLVERS)
 
 
 @dataclass(frozen=True)
@@ -215,32 +217,21 @@ def _told_of_the_proxy() -> Iterator[None]:
 
 
 def _resolve(place: Place, stop: Stop, limit: Limit, family: int = 0) -> list[Any]:
-    """Return what getaddrinfo says; it may take long, hears of no stop, and so is asked in a thread."""
-    found: SimpleQueue[list[Any] | Exception | None] = SimpleQueue()
+    """Return what getaddrinfo says; it may take long and hears of no stop."""
 
-    def ask() -> None:
-        try:
-            found.put(list(socket.getaddrinfo(place.host, place.port, family, socket.SOCK_STREAM)))
-        except Exception as error:  # raised in the thread that waits
-            found.put(error)
+    def ask() -> list[Any]:
+        return list(socket.getaddrinfo(place.host, place.port, family, socket.SOCK_STREAM))
 
     if _is_address(place.host):
-        ask()
+        found = ask()
     else:
         try:
-            threading.Thread(target=ask, name="resolver", daemon=True).start()
-        except RuntimeError:  # no more threads
-            ask()
-    with stop.guard(lambda: found.put(None)):
-        try:
-            answer = found.get(timeout=limit.left())
-        except Empty:
+            found = _resolutions.ask((place, family), ask, stop, within=limit.left())
+        except TimeoutError:
             raise ExchangeFailed(f"no name server told the address of {place.host} in time", is_timeout=True) from None
-    if answer is None:
-        stop.check()
-    if not isinstance(answer, list):
-        raise answer or OSError(f"no address of {place.host}")
-    return answer
+    if not found:
+        raise OSError(f"no address of {place.host}")
+    return found
 
 
 def _is_address(host: str) -> bool:

@@ -1,24 +1,24 @@
 """Temporary credentials, which their source issues anew before they end.
 
-Many threads sign with one set of them. One thread at a time asks the source, for all (single flight), and what comes of
-it, credentials or an error, is shared by all that waited for it. Ahead of the end it is a thread of its own that asks,
-so no part waits.
+Many threads sign with one set of them. One thread at a time, which does nothing else, asks the source for all (single
+flight), and what comes of it, credentials or an error, is shared by all that waited for it. A stop ends the wait of
+those whose stop it is; the others get what they wait for. Ahead of the end nobody waits.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-import os
-import threading
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, cast
 
 from airflow_provider_ossresume.errors import CredentialsError
 from airflow_provider_ossresume.oss.credentials import Credentials
+from airflow_provider_ossresume.oss.shared_calls import SharedCalls
+from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +51,9 @@ class CredentialsSource(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _State:
-    """What the last flight left. It is replaced as a whole, so that a reader needs no lock."""
+    """What the last flight left. It is replaced as a whole, so that a reader needs no lock; each has one flight."""
 
     credentials: Credentials | None = None
     refresh_at: float = 0.0
@@ -74,61 +74,59 @@ class RefreshedCredentials:
         self._source = source
         self._clock = clock
         self._state = _State()
-        self._flight = threading.Lock()
-        _all.add(self)
+        self._flights: SharedCalls[_State] = SharedCalls("credentials", most=1)
 
     def __repr__(self) -> str:
         return f"RefreshedCredentials({self._source})"
 
-    def get(self) -> Credentials:
+    def with_stop(self, stop: Stop) -> StoppableCredentials:
+        """Return these credentials for one who does not wait for them once the stop is given."""
+        return StoppableCredentials(self, stop)
+
+    def get(self, stop: Stop | None = None) -> Credentials:
         """Return the credentials to sign with now.
 
+        :param stop: ends the wait for them
         :raises CredentialsError: when there are none that hold
         """
         state, now = self._state, self._clock()
         if state.credentials is None or now >= state.ends:
-            return self._after_a_flight(state)
-        if now >= state.refresh_at and self._flight.acquire(blocking=False):
-            self._begin_early(state)
+            return self._after_a_flight(state, stop)
+        if now >= state.refresh_at:
+            try:
+                self._flights.begin(state, partial(self._fly_once, state))
+            except RuntimeError as error:  # no more threads, or the process is about to end
+                log.debug("No thread for new credentials: %s", error)
         return state.credentials
 
-    def renew(self, expired: Credentials) -> Credentials:
+    def renew(self, expired: Credentials, stop: Stop | None = None) -> Credentials:
         """Return others than those that OSS calls expired, or the same when the source has no others.
 
+        :param stop: ends the wait for them
         :raises CredentialsError: when the source fails
         """
         state = self._state
         if state.credentials is not None and state.credentials != expired:
             return state.credentials  # another thread was quicker
-        return self._after_a_flight(state)
+        return self._after_a_flight(state, stop)
 
-    def _after_a_flight(self, seen: _State) -> Credentials:
+    def _after_a_flight(self, seen: _State, stop: Stop | None) -> Credentials:
         """Return what the flight brings that is under way; where there is none, begin one."""
-        with self._flight:
-            if self._state is seen:
-                self._state = self._fly(seen)
-            state = self._state
+        state = self._flights.ask(seen, partial(self._fly_once, seen), stop or NeverStopped())
         if state.failure is not None:
             raise copy.copy(state.failure)  # as each thread adds its own traceback
         return cast("Credentials", state.credentials)  # a flight brings one of the two
 
-    def _begin_early(self, seen: _State) -> None:
-        """Let a thread fly, and release the lock when it is back; a process that ends does not wait for it."""
-        try:
-            threading.Thread(target=self._fly_early, args=(seen,), name="credentials", daemon=True).start()
-        except RuntimeError as error:  # no more threads, or the process is about to end
-            log.debug("No thread for new credentials: %s", error)
-            self._flight.release()
-
-    def _fly_early(self, seen: _State) -> None:
-        try:
-            if self._state is seen:
+    def _fly_once(self, seen: _State) -> _State:
+        """Ask the source, unless that has been done since the state was seen; return what is known now."""
+        if self._state is seen:
+            try:
                 self._state = self._fly(seen)
-        except Exception as error:  # a defect of the source: it is told once the credentials have ended
-            log.warning("No new credentials yet: %s", type(error).__name__)
-            self._state = replace(seen, refresh_at=self._clock() + PAUSE)
-        finally:
-            self._flight.release()
+            except Exception as error:  # a defect of the source: it is told once the credentials have ended
+                log.warning("No new credentials yet: %s", type(error).__name__)
+                self._state = replace(seen, refresh_at=self._clock() + PAUSE)
+                raise
+        return self._state
 
     def _fly(self, state: _State) -> _State:
         """Ask the source once; return what is known now."""
@@ -145,12 +143,21 @@ class RefreshedCredentials:
         return _State(issued.credentials, refresh_at=max(ends - early, now + PAUSE), ends=ends)
 
 
-_all: weakref.WeakSet[RefreshedCredentials] = weakref.WeakSet()
+class StoppableCredentials:
+    """Credentials of a provider that many share, for one of its users.
 
+    :param stop: ends this user's waits, and nobody else's
+    """
 
-def _begin_anew() -> None:
-    for each in _all:
-        each._flight = threading.Lock()  # a flight of the parent's never ends here
+    def __init__(self, provider: RefreshedCredentials, stop: Stop) -> None:
+        self._provider = provider
+        self._stop = stop
 
+    def with_stop(self, stop: Stop) -> StoppableCredentials:
+        return StoppableCredentials(self._provider, stop)
 
-os.register_at_fork(after_in_child=_begin_anew)
+    def get(self) -> Credentials:
+        return self._provider.get(self._stop)
+
+    def renew(self, expired: Credentials) -> Credentials:
+        return self._provider.renew(expired, self._stop)

@@ -98,7 +98,7 @@ class LocalFile:
             if not stat.S_ISREG(found.st_mode):
                 kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
                 raise ArgumentError(argument, str(path), f"it is {kind}; name a file")
-            number = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = Descriptor(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except ArgumentError:
             raise
         except FileNotFoundError:
@@ -111,10 +111,10 @@ class LocalFile:
             if is_passing(error):
                 raise LocalFileError(f"{path} cannot be opened now: {reason(error)}") from error
             raise ArgumentError(argument, str(path), f"the file cannot be read: {reason(error)}") from error
-        self._file = Descriptor(number)
         try:
-            self.identity = FileIdentity.of(os.fstat(number))
-            self._untold = b"" if self.identity.size else self._read_untold(number)
+            with self._file.use() as number:
+                self.identity = FileIdentity.of(os.fstat(number))
+                self._untold = b"" if self.identity.size else self._read_untold(number)
         except BaseException:
             self._file.close()
             raise

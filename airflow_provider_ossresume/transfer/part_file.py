@@ -48,7 +48,7 @@ class PartFile:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self.is_new = not os.path.exists(self.path)
-            return Descriptor(os.open(self.path, flags, PRIVATE), is_private=True)
+            return Descriptor(self.path, flags, PRIVATE, is_private=True)
         except OSError as error:
             raise LocalFileError(f"{self.path} cannot be opened for writing: {reason(error)}") from error
 

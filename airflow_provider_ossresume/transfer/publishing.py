@@ -57,7 +57,9 @@ def flush(number: int, path: Path) -> None:
         if error.errno in REFUSED:
             log.warning("%s: this file system flushes no file (%s); a power cut may cost it", path, reason(error))
             return
-        # Linux tells it once, and takes the pages for written from then on: to read them would prove nothing.
+        # Linux tells it once, and takes the pages for written from then on: to read them would prove nothing. A disk
+        # may tell it when the transfer has ended. The lock is still held then, and only the file's absence tells the
+        # next try, which is another process.
         with suppress(OSError):
             os.ftruncate(number, 0)
         with suppress(OSError):

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -219,14 +220,26 @@ def test_threads_that_come_at_once_share_their_credentials(
 def test_a_process_that_is_forked_gets_credentials_of_its_own(
     services: Callable[[str], Mode], connections: Connections
 ) -> None:
-    """The lock of the parent's may be held by a thread that the child has not."""
-    hook = services("ram_role_arn").hook(connections)
-    provider: Any = hook.settings.credentials()
-    context = multiprocessing.get_context("fork")
-    with provider._flight:
+    """A thread of the parent's may ask just then, which the child has not."""
+    mode = services("ram_role_arn")
+    hook = mode.hook(connections)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def keep_waiting(_: object) -> None:
+        if not asked.is_set():
+            asked.set()
+            go_on.wait(60)
+
+    mode.service.on_ask = keep_waiting
+    with ThreadPoolExecutor(1) as thread:
+        getting = thread.submit(hook.settings.credentials().get)
+        assert asked.wait(30)
+        context = multiprocessing.get_context("fork")
         child = context.Process(target=lambda: sys.exit(0 if hook.test_connection()[0] else 1))
         child.start()
         child.join(60)
+        go_on.set()
+        getting.result()
 
     assert child.exitcode == 0
 
@@ -280,8 +293,9 @@ def test_a_failed_refresh_in_mid_transfer_harms_nothing_while_the_old_ones_hold(
 
     with caplog.at_level(logging.WARNING):
         hook.upload_file(str(a_file(tmp_path)), "key", checkpoint="memory")
-        with provider._flight:  # it has come to its end
-            pass
+        for thread in threading.enumerate():
+            if thread.name == "credentials":
+                thread.join(30)
 
     assert "the present ones hold for another " in caplog.text
 

@@ -1,7 +1,9 @@
 """The engine under simulation: real transfers, a simulated OSS, store, disk faults, clock and threads, all from a seed.
 
 - ``scheduler``: threads that run one at a time, and the virtual clock
-- ``oss``: OSS in memory, and the client that a try has
+- ``oss``: OSS in memory
+- ``client``, ``errand``, ``wires``: what a try asks of it, over the engine's own pool, its retries and its deadlines
+- ``account``: what the attempts at a request may cost
 - ``store``, ``disk``: the checkpoint store, and the operations on local files, both with faults
 - ``chaos``: what goes wrong, and when
 - ``rivals``: what others do to source, object, parts, files and checkpoints

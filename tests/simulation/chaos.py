@@ -85,6 +85,11 @@ ACTIONS = [
     Action("stall", "network", ("oss",), ("before",)),
     Action("slow", "network", ("oss",), ("before", "after")),
     Action("outage", "network", ("oss",), ("before",)),
+    Action("forgotten", "links", ("oss",), ("before",)),
+    Action("unheard", "links", ("oss",), ("after",)),
+    Action("suspended", "links", ("store", *PARTS), ("before", "after")),
+    Action("breaks", "links", (*PARTS, "put"), ("before",)),
+    Action("narrow", "links", (*PARTS, "put"), ("before",)),
     Action("break", "network", ("get",), ("body",)),
     Action("break", "network", ("get",), ("body",)),
     Action("lost", "network", ("oss",), ("after",)),
@@ -154,14 +159,16 @@ UNNOTICED_BY_STAT = {"part replaced"}  # as fingerprint="stat" compares no bytes
 # What ends a try, or leaves it behind.
 FATAL = ("crash", "outage", "lost outage", "denied", "stop", "timeout", "orphan", "freeze", "overlap")
 
-GROUPS = ("crash", "network", "late", "flip", "answers", "store", "disk", "stop", "zombies", "source", "rivals",
-          "damage", "tamper", "options")  # fmt: skip
+GROUPS = ("crash", "network", "links", "late", "flip", "answers", "store", "disk", "stop", "zombies", "source",
+          "rivals", "damage", "tamper", "options")  # fmt: skip
 
 
 def event_points(direction: str, operations: Iterable[str]) -> list[Point]:
     """Return those of the operations at which others may act, with their phases."""
     known = (*OSS_OPERATIONS[direction], *STORE_OPERATIONS)
     points = Action("", "", tuple(name for name in operations if name in known), AROUND).points(direction)
+    if direction == "download":
+        points += 3 * [("rename", "before")]  # the very moment at which nothing stood there a moment ago
     return [*points, ("watch", "before")]  # while a try waits, for a part file that another holds or a slow answer
 
 

@@ -9,23 +9,31 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.simulation.oss import DELAY
+from tests.simulation.scheduler import Scheduler
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world import Try, World
 
+PART_FILE = ".ossresume-part"
 ERRORS = {"full": errno.ENOSPC, "broken": errno.EIO}
 
 
 class Disk:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
         self._unsynced: set[int] = set()  # inodes with bytes that a loss of power would lose
         self._lost: set[int] = set()  # inodes with bytes that a failed flush has lost, whatever is read of them
         self._openings = itertools.count(1)
         self._opened: dict[int, int] = {}  # descriptors are used again, openings are not
+        self._transfers: dict[int, World] = {}  # whose part file an inode is
+
+    @property
+    def _world(self) -> World:
+        """Of the try that asks."""
+        return cast("Try", self._scheduler.process).world
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -33,7 +41,14 @@ class Disk:
     def open(self, *arguments: Any) -> int:
         descriptor = os.open(*arguments)
         self._opened[descriptor] = next(self._openings)
+        if str(arguments[0]).endswith(PART_FILE):
+            self._is_ours(os.fstat(descriptor).st_ino)
         return descriptor
+
+    def _is_ours(self, inode: int) -> None:
+        """Invariant 6."""
+        if self._transfers.setdefault(inode, self._world) is not self._world:
+            self._world.ledger.violate(f"(6) {self._world.current_try} uses the part file of another transfer")
 
     def pwrite(self, descriptor: int, data: memoryview, offset: int) -> int:
         self._world.ledger.begins_to_write(self._world.current_try)
@@ -65,7 +80,9 @@ class Disk:
     def unlink(self, path: Any) -> None:
         self._before("unlink")
         inode = os.lstat(path).st_ino
+        self._is_ours(inode)
         os.unlink(path)
+        del self._transfers[inode]
         self._lost.discard(inode)  # the number may be another file's
         self._world.ledger.part_file_touched(self._world.current_try)
         self._after("unlink")
@@ -90,8 +107,11 @@ class Disk:
         self._before(operation)
         if operation == "rename" and os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        is_synced = os.stat(source).st_ino not in self._unsynced | self._lost
+        inode = os.stat(source).st_ino
+        is_synced = inode not in self._unsynced | self._lost
+        self._is_ours(inode)
         getattr(os, operation)(source, target)
+        del self._transfers[inode]
         self._world.ledger.file_published(self._world.current_try, is_synced=is_synced)
         self._after(operation)
 

@@ -7,8 +7,9 @@ known with the moments at which they came and went; a try sees those that were p
    the source then held, or had held during the try. If nobody else wrote afterwards it still does.
    (``if_exists="skip"`` is exempt: it promises nothing of the bytes.)
 2. **Never mixed.** Whatever a try publishes under the final key or name is byte for byte one version that the source
-   had during that try. A file is on the disk (fsync) before it gets its final name. No bytes of another version of an
-   object than the one that HEAD has shown come into a part file or an upload, even if they would be noticed later.
+   had during that try; under ``if_exists="fail"`` it does so only where nothing stands. A file is on the disk (fsync)
+   before it gets its final name. No bytes of another version of an object than the one that HEAD has shown come into a
+   part file or an upload, even if they would be noticed later.
 3. **No finished part moves again.** *Upload and copy:* a part that OSS holds with the right bytes when the try lists
    the parts is not sent by it, and a try does not begin a new upload while the one that its checkpoint names is open
    and fits (same size, same options, of a copy the same ETag) or has become the object that is there with the right
@@ -33,13 +34,19 @@ known with the moments at which they came and went; a try sees those that were p
    deletes only when its last step before that was a look at the store that was answered before the newer checkpoint
    came, or that the store did not answer. No try aborts the upload with which a newer one goes on that it knows of, nor
    aborts or completes an upload of another transfer. No two tries write into one part file by turns. A try is
-   superseded only by a newer one. The checkpoint is deleted after the result stands, or after what it leads to is
-   gone (the upload, the part file), and the one of an upload is offered to the store before the first part is sent.
+   superseded only by a newer one. No try uses the checkpoint or the part file of another transfer to the same object or
+   file. The checkpoint is deleted after the result stands, or after what it leads to is gone (the upload, the part
+   file), and the one of an upload is offered to the store before the first part is sent.
    Once its caller knows that it is over, a try sends no request and begins no write; what the disk still has in hand
    keeps its descriptor.
 7. **Errors tell the truth.** A try that fails raises an OSSResumeError (or was killed, or timed out). One that is not
    retryable has a reason that a later try would meet again: no permission, nothing there, something there that must not
-   be overwritten, a newer try. When all faults end, the next try succeeds.
+   be overwritten, a newer try. When all faults end, the next try succeeds, even over a link that only two connections
+   can use.
+8. **Links.** No request is given up before its attempts, or the seconds of failing and waiting, are used up; time in
+   which bytes move does not count, and two attempts are always allowed. No connection is used that has waited for
+   longer than it may, or that waited when another one failed. What fails on one that had waited, before a byte of the
+   answer has come, costs no attempt, unless it may be done twice.
 """
 
 from __future__ import annotations
@@ -99,9 +106,10 @@ class Ledger:
     def violate(self, what: str) -> None:
         """Note that an invariant is broken; the run ends."""
         if self.violation is None:
-            self.violation = what
             self._world.note(f"VIOLATION {what}")
-        for process in self._world.tries:
+            for world in self._world.pair:
+                world.ledger.violation = what
+        for process in self._world.everybody():
             process.is_dead = True
         if self._world.scheduler.process is not None:
             raise Killed
@@ -116,10 +124,13 @@ class Ledger:
         return [version.content for version in self.truths if version.content is not None]
 
     def truth_is(self, content: bytes | None) -> None:
-        self._follow(self.truths, content, "")
+        is_shared = self._world.profile.direction != "upload"
+        for world in self._world.pair if is_shared else [self._world]:
+            world.ledger._follow(world.ledger.truths, content, "")
 
     def product_is(self, content: bytes | None, by: Try | str) -> None:
-        self._follow(self.products, content, by)
+        for world in self._world.pair:
+            world.ledger._follow(world.ledger.products, content, by)
 
     def _follow(self, versions: list[Version], content: bytes | None, by: Try | str) -> None:
         self.moment += 1
@@ -152,7 +163,7 @@ class Ledger:
         """Invariant 5: at most two rounds, each at most twice over the parts, a few other requests, all attempts."""
         process.calls += 1
         parts = max(len(content) for content in self.contents()) // MIN_PART_SIZE + 1
-        if process.calls > self._world.attempts * 2 * (4 * parts + 12):
+        if process.calls > self._world.attempts * 2 * (4 * parts + 12) + process.progress:
             self.violate(f"(5) {process} made {process.calls} requests")
 
     def count_store_call(self, process: Try) -> None:
@@ -165,7 +176,7 @@ class Ledger:
         self.moment += 1
         looks = ("load", "head", "tagging") if self._world.profile.direction == "copy" else ("load",)
         process.has_acted |= operation not in looks
-        if operation == "complete" and (upload := self._world.oss.uploads.get(label)) and upload.by is None:
+        if operation == "complete" and self._is_anothers(label):
             self.violate(f"(6) {process} completes {label}, an upload of another transfer")
         if operation in ("complete", "save", "delete"):
             self._check_not_superseded(process, operation)
@@ -178,6 +189,11 @@ class Ledger:
         if operation not in PARTS:
             self.moment += 1
             process.last_step = (operation, failed)
+
+    def _is_anothers(self, upload_id: str) -> bool:
+        """True for an upload that no try of this transfer has begun."""
+        upload = self._world.oss.uploads.get(upload_id)
+        return upload is not None and (upload.by is None or upload.by.world is not self._world)
 
     def newer_than(self, process: Try) -> tuple[Try, int] | None:
         """Return the newer try whose checkpoint stands in the store, and since when."""
@@ -225,7 +241,13 @@ class Ledger:
         if isinstance(checkpoint, UploadCheckpoint):
             upload = self._world.oss.uploads.get(checkpoint.upload_id)
             return upload is not None and upload.state == "open"
-        return isinstance(checkpoint, DownloadCheckpoint) and bool(self._world.part_files())
+        return bool(self._proven(checkpoint))  # a part file may be there again, which a newer try has begun
+
+    def check_key(self, process: Try, key: str) -> None:
+        """Invariant 6."""
+        writer = self._world.shelf.writer
+        if key != self._world.checkpoint_key or (writer is not None and writer.world is not self._world):
+            self.violate(f"(6) {process} asks for the checkpoint of another transfer")
 
     # --- the store ----------------------------------------------------------------------------------------------------
 
@@ -278,7 +300,7 @@ class Ledger:
         old, new = _decoded(self._world.shelf.text), _decoded(text)
         if not isinstance(old, UploadCheckpoint) or old.upload_id not in self._world.oss.uploads:
             return
-        if isinstance(new, UploadCheckpoint) and new.upload_id == old.upload_id:
+        if isinstance(new, UploadCheckpoint) and new.upload_id == old.upload_id and new.is_possible:
             return
         upload = self._world.oss.uploads[old.upload_id]
         if by is None:
@@ -314,22 +336,28 @@ class Ledger:
             and standing.headers == upload.headers
             and product.since < process.began
             and world.profile.crc_headers
+            and not any(product.by in other.tries for other in world.neighbours)  # with headers of its own
         ):
             self.violate(f"(3) {process} begins {upload.upload_id}, and the object is there with these bytes")
 
     def listed(self, process: Try, upload_id: str, parts: dict[int, StoredPart]) -> None:
         process.listed[upload_id] = (self.moment, parts)
 
-    def sends(self, process: Try, upload_id: str, number: int, content: bytes, *, attempt: int) -> None:
-        """Invariants 3 and 6."""
+    def sends(self, process: Try, upload_id: str, number: int, content: bytes, *, attempt: int, of_etag: str) -> None:
+        """Invariants 2, 3 and 6.
+
+        :param of_etag: of the source of a copy, as the try knew it when it asked for this; it may land late
+        """
         upload = self._world.oss.uploads.get(upload_id)
         if upload is None or upload.state != "open":
             return
         process.sent += 1
+        if self._is_anothers(upload_id):
+            self.violate(f"(6) {process} sends a part to {upload_id}, an upload of another transfer")
         if not (process.saves or process.save_has_failed):
             self.violate(f"(6) {process} sends a part before it has offered its checkpoint to the store")
-        if upload.of_etag not in ("", process.seen_etag):
-            self.violate(f"(2) {process} puts a part of {process.seen_etag} to those of {upload.of_etag}")
+        if upload.of_etag not in ("", of_etag):
+            self.violate(f"(2) {process} puts a part of {of_etag} to those of {upload.of_etag}")
         if upload.by is not process and upload_id not in process.listed:
             self.violate(f"(3) {process} sends to {upload_id} without having asked what is there")
         when, listed = process.listed.get(upload_id, (0, {}))
@@ -348,7 +376,7 @@ class Ledger:
             self.violate(f"(3) {process} sends part {number}, which OSS has")
 
     def aborts(self, process: Try, upload_id: str) -> None:
-        if (upload := self._world.oss.uploads.get(upload_id)) and upload.by is None:
+        if self._is_anothers(upload_id):
             self.violate(f"(6) {process} aborts {upload_id}, an upload of another transfer")
         stored, newer = _decoded(self._world.shelf.text), self.newer_than(process)
         if newer and isinstance(stored, UploadCheckpoint) and stored.upload_id == upload_id:
@@ -359,6 +387,7 @@ class Ledger:
 
     def object_published(self, process: Try, content: bytes) -> None:
         """Invariant 2."""
+        self._check_place(process)
         self.product_is(content, process)
         process.has_published = True
         if content not in self.truths_of(process):
@@ -403,10 +432,10 @@ class Ledger:
         ):
             self.violate(f"(3) {process} fetches bytes {start} to {stop}, which its checkpoint proves")
 
-    def serves(self, process: Try, found: StoredObject) -> None:
-        """Invariant 2."""
-        if found.etag != process.seen_etag:
-            self.violate(f"(2) {process} fetches bytes of {found.etag}, and began with {process.seen_etag}")
+    def serves(self, process: Try, found: StoredObject, *, of_etag: str) -> None:
+        """Invariant 2; ``of_etag`` as in :meth:`sends`."""
+        if found.etag != of_etag:
+            self.violate(f"(2) {process} fetches bytes of {found.etag}, and began with {of_etag}")
 
     def fetched(self, process: Try, start: int, stop: int | None, if_match: str | None, *, size: int) -> None:
         # A download of one part keeps no checkpoint, and nobody waits for what comes after a failure.
@@ -494,6 +523,7 @@ class Ledger:
         """Invariants 2 and 6."""
         self.part_file_touched(process)
         content = self._world.target.read_bytes()
+        self._check_place(process)
         self.product_is(content, process)
         process.has_published = True
         if content not in self.truths_of(process):
@@ -501,6 +531,11 @@ class Ledger:
         if not is_synced:
             self.violate(f"(2) {process} published a file that was not on the disk")
         self._check_not_superseded(process, "publish")
+
+    def _check_place(self, process: Try) -> None:
+        """Invariant 2."""
+        if self._world.profile.options["if_exists"] == "fail" and self.products[-1].content is not None:
+            self.violate(f"(2) {process} replaces what stands there, and if_exists='fail' forbids it")
 
     # --- ends ---------------------------------------------------------------------------------------------------------
 
@@ -524,7 +559,7 @@ class Ledger:
         stored = _decoded(world.shelf.text)
         named = stored.upload_id if isinstance(stored, UploadCheckpoint) else None
         for upload in world.oss.open_uploads():
-            if upload.by is None:
+            if self._is_anothers(upload.upload_id):
                 continue
             if upload.upload_id == named and not success:
                 continue

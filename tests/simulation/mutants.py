@@ -19,20 +19,29 @@ from airflow_provider_ossresume.errors import (
     StoreUnavailable,
     TrySuperseded,
 )
+from airflow_provider_ossresume.model import checkpoint_keys
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
+from airflow_provider_ossresume.model.checkpoint import checkpoint_key as former_key
+from airflow_provider_ossresume.model.checkpoint_keys import CheckpointKeys
 from airflow_provider_ossresume.model.objects import Receipt
 from airflow_provider_ossresume.model.resume import Restart, Resume
+from airflow_provider_ossresume.oss import connections, retry
+from airflow_provider_ossresume.oss.connections import Connections, _NoAnswer, _Way
+from airflow_provider_ossresume.oss.retry import Attempts
 from airflow_provider_ossresume.transfer import (
     checkpointing,
     copy,
+    crew,
     download,
     downloaded_file,
     into_oss,
     part_file,
+    publishing,
     target_object,
     upload,
 )
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
+from airflow_provider_ossresume.transfer.concurrency import Concurrency
 from airflow_provider_ossresume.transfer.copied_object import CopiedUpload
 from airflow_provider_ossresume.transfer.copy import Copier
 from airflow_provider_ossresume.transfer.descriptor import Descriptor
@@ -343,6 +352,67 @@ class LocksNothing(PartFile):
         return True
 
 
+# --- beside another transfer to the same place ------------------------------------------------------------------------
+
+
+def key_without_task(direction, target, path, *, task=None, byte_range=None):
+    return CheckpointKeys(former_key(direction, target.uri, path.rpartition("/")[2], str(byte_range)), "")
+
+
+def one_part_file(final, key):
+    return final.with_name(f".{final.name}.ossresume-part")
+
+
+class RemovesAllPartFiles(DownloadedFile):
+    def publish(self, crew, source, receipts, lease):
+        published = super().publish(crew, source, receipts, lease)
+        for path in self._final.path.parent.glob(".*.ossresume-part"):
+            part_file.os.unlink(path)
+        return published
+
+
+class CompletesOverAnything(MultipartUpload):
+    def _complete(self, parts):
+        self._headers = {}
+        return super()._complete(parts)
+
+
+# --- over which connections -------------------------------------------------------------------------------------------
+
+
+class HasNeverFewer(Concurrency):
+    def shrink(self, now, *, failed):
+        pass
+
+
+class CountsWorkAsFailing(Attempts):
+    def moved(self):
+        pass
+
+
+class ForgetsHowFarItCame(Attempts):
+    def progressed(self):
+        pass
+
+
+class KeepsTheOld(_Way):
+    def sweep(self):
+        pass
+
+
+class KeepsTheOthers(_Way):
+    def drop_idle(self):
+        pass
+
+
+class CountsDeadConnections(Connections):
+    def _exchange(self, *arguments):
+        try:
+            return super()._exchange(*arguments)
+        except _NoAnswer as error:
+            raise error.failure from error
+
+
 # --- how often, and what it says --------------------------------------------------------------------------------------
 
 
@@ -474,5 +544,57 @@ MUTANTS = (
     Mutant("forgets the upload before it aborts it", "6", Engine(uploader=ForgetsBeforeItAborts)),
     Mutant("drops the checkpoint and not the part file", "6", Engine(downloader=DropsNoPartFile)),
     Mutant("keeps what it is to drop", "4", Engine(uploader=KeepsWhatItIsToDrop)),
+    Mutant(
+        "names checkpoints without the task instance",
+        "6",
+        Engine(replacements=((checkpoint_keys, "checkpoint_keys", key_without_task),)),
+    ),
+    Mutant(
+        "has one part file for all downloads into a file",
+        "6",
+        Engine(replacements=((download, "part_file_path", one_part_file),)),
+    ),
+    Mutant("removes the part files of other downloads", "6", _into(RemovesAllPartFiles)),
+    Mutant("completes over what stands there", "2", _into(CompletesOverAnything)),
+    Mutant(
+        "renames over what stands there",
+        "2",
+        Engine(
+            replacements=(
+                (publishing, "rename_without_replacing", lambda source, final: publishing.os.replace(source, final)),
+            )
+        ),
+        ("download",),
+    ),
+    Mutant(
+        "has as many connections as ever on a link that cannot carry them",
+        "7",
+        Engine(replacements=((crew, "Concurrency", HasNeverFewer),)),
+    ),
+    Mutant(
+        "counts the time in which bytes move as failing",
+        "8",
+        Engine(replacements=((retry, "Attempts", CountsWorkAsFailing),)),
+    ),
+    Mutant(
+        "gives up a download that goes on inside a part",
+        "8",
+        Engine(replacements=((retry, "Attempts", ForgetsHowFarItCame),)),
+    ),
+    Mutant(
+        "uses connections however long they have waited",
+        "8",
+        Engine(replacements=((connections, "_Way", KeepsTheOld),)),
+    ),
+    Mutant(
+        "keeps the connections that waited when one failed",
+        "8",
+        Engine(replacements=((connections, "_Way", KeepsTheOthers),)),
+    ),
+    Mutant(
+        "lets a connection that died while it waited cost an attempt",
+        "8",
+        Engine(replacements=((connections, "Connections", CountsDeadConnections),)),
+    ),
     Mutant("calls every failure permanent", "7", Engine(uploader=GivesUpForEver)),
 )

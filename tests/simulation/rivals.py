@@ -30,7 +30,6 @@ class Rivals:
     def __init__(self, world: World, rng: random.Random) -> None:
         self._world = world
         self._rng = rng
-        self._contents = 0
         self._time_stamp = _YEAR_2023
         self._ctime = 0
 
@@ -41,8 +40,7 @@ class Rivals:
 
     def new_content(self, size: int) -> bytes:
         """Return bytes that share no part with those made before."""
-        self._contents += 1
-        offset = self._contents * 8209 % 2**20
+        offset = next(self._world.contents) * 8209 % 2**20
         return _BYTES[offset : offset + size]
 
     # --- the source of an upload --------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class Thread:
         self.ready: Ready | None = None  # what it waits for; None: nothing
         self.deadline: float | None = None
         self.is_over = False
+        self.errand: Any = None  # the request that it has under way
         self.gate = threading.Lock()
         self.gate.acquire()
         self._target = target

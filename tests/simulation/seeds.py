@@ -7,13 +7,14 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_ossresume.transfer.lease import CLOCK_SKEW
 from tests.simulation.chaos import GROUPS
-from tests.simulation.world import MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Profile, World, virtual_engine
+from tests.simulation.wires import NARROW, WIDE
+from tests.simulation.world import ENOUGH, MAX_TRIES_AT_ONCE, MEMORY, PART, Engine, Profile, World, virtual_engine
 
 T = TypeVar("T")
 
@@ -62,12 +63,16 @@ def simulate(seed: int, *, engine: Engine | None = None, directions: Sequence[st
     groups = frozenset(group for group in GROUPS if rng.random() < 0.5)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         world = World(profile, Path(folder), rng=rng, groups=groups, engine=engine)
+        if profile.has_neighbour:
+            world.with_neighbour(a_neighbour(profile, rng.choice), groups=groups)
         with virtual_engine(world):
             run(world, tries=rng.randint(1, 7), rate=rng.choice((0.3, 0.6, 0.8, 0.9)))
             world.abandon()
-    return Report(
-        seed, profile, world.ledger.violation, tuple(world.log), world.fired, world.ledger.counts, len(world.tries)
-    )
+    counts = Counter[str]()
+    for each in world.pair:
+        counts += each.ledger.counts
+    tries = len(world.everybody())
+    return Report(seed, profile, world.ledger.violation, tuple(world.log), world.fired, counts, tries)
 
 
 def run(world: World, *, tries: int, rate: float) -> None:
@@ -76,6 +81,8 @@ def run(world: World, *, tries: int, rate: float) -> None:
             world.kill(world.living()[0])
         if world.tries:
             world.rivals.restore()
+        for neighbour in world.neighbours:
+            begin_beside(neighbour, rate=rate)
         for name in world.chaos.between():
             world.fired[f"between: {name}"] += 1
             world.rivals.do(name)
@@ -85,6 +92,15 @@ def run(world: World, *, tries: int, rate: float) -> None:
         if process.result is not None or world.ledger.violation:
             break
     world.finish()
+
+
+def begin_beside(world: World, *, rate: float) -> None:
+    """Let the neighbour begin a try that runs beside what comes, unless it is done or takes its time."""
+    if (world.tries and world.newest.result is not None) or world.rng.random() < 0.3:
+        return
+    if len(world.living()) >= MAX_TRIES_AT_ONCE - 1:
+        world.kill(world.living()[0])
+    world.chaos.arm_some(world.start_try(), rate=rate)
 
 
 class Choose(Protocol):
@@ -111,7 +127,7 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = DIRECTIONS) -> Prof
         options["mode"] = choose(("server", "server", "stream"))
     if direction == "upload":
         options["fingerprint"] = choose(("content",) * 5 + ("stat",))
-    return Profile(
+    profile = Profile(
         direction=direction,
         size=size,
         threshold=choose((PART, PART, PART, 4 * PART)),
@@ -127,4 +143,24 @@ def a_profile(choose: Choose, *, directions: Sequence[str] = DIRECTIONS) -> Prof
         verify=choose((True,) * 7 + (False,)),
         drops=choose((False,) * 3 + (True,)),
         options=options,
+    )
+    profile = over_a_link(profile, choose) if choose((True,) + (False,) * 9) else profile
+    return replace(profile, has_neighbour=choose((True,) + (False,) * 7))
+
+
+def a_neighbour(profile: Profile, choose: Choose) -> Profile:
+    """Return the profile of another run's transfer to the same place: of another file, or of the same object."""
+    options = {**profile.options, "if_exists": choose((profile.options["if_exists"], "overwrite"))}
+    size = choose((profile.size, profile.size, 3 * PART + 1)) if profile.direction == "upload" else profile.size
+    return replace(profile, options=options, size=size, drops=choose((profile.drops, False)))
+
+
+def over_a_link(profile: Profile, choose: Choose) -> Profile:
+    """Return the profile with a link that all connections share, and with the retries that are the default."""
+    return replace(
+        profile,
+        link=choose((NARROW, WIDE)),
+        attempts=8,
+        retry_total=choose((ENOUGH, ENOUGH, 20.0)),
+        concurrency=choose((None, 2, 4, 8)),
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Shelf:
-    """Where the text of the one checkpoint key of a run lies, and who put it there."""
+    """Where the text of one checkpoint key lies, and who put it there."""
 
     def __init__(self) -> None:
         self.text: str | None = None
@@ -32,14 +32,17 @@ class Store:
 
     def load(self, key: str) -> str | None:
         ledger = self._world.ledger
+        ledger.check_key(self._try, key)
         text, moment = self._call("load", lambda: (self._shelf.text, ledger.moment))
         ledger.loaded(self._try, text, moment)
         return text
 
     def save(self, key: str, text: str) -> None:
+        self._world.ledger.check_key(self._try, key)
         self._call("save", lambda: self._save(text))
 
     def delete(self, key: str) -> None:
+        self._world.ledger.check_key(self._try, key)
         self._call("delete", self._delete)
 
     def __str__(self) -> str:
@@ -57,6 +60,7 @@ class Store:
     def _fence(self) -> None:
         """Airflow's task state store knows each try, and refuses to write for one that is over."""
         if self._world.profile.is_fenced and self._world.newest.number > self._try.number:
+            self._try.is_turned_away = True
             raise TrySuperseded("the store says that this try is over")
 
     def _call(self, operation: str, effect):  # type: ignore[no-untyped-def]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import itertools
 import logging
 import random
 import re
@@ -10,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +26,18 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
     TrySuperseded,
 )
+from airflow_provider_ossresume.model import checkpoint_keys as keys
 from airflow_provider_ossresume.model import copying
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner
-from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys
+from airflow_provider_ossresume.model.checkpoint_keys import TaskIds
 from airflow_provider_ossresume.model.copy_options import Properties
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.oss import connections, deadlines, retry
 from airflow_provider_ossresume.transfer import (
     concurrency,
     config,
     crew,
+    descriptor,
     download,
     file_crc64,
     local_file,
@@ -51,17 +57,22 @@ from airflow_provider_ossresume.transfer.options import CopyTransferOptions, Dow
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.upload import Uploader
+from tests.simulation.account import Waits
 from tests.simulation.chaos import Chaos
+from tests.simulation.client import Client
 from tests.simulation.disk import Disk
 from tests.simulation.ledger import FOREVER, TOO_SHORT, Ledger
-from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, OSS, SOURCE, STEP, Client, StoredPart
+from tests.simulation.oss import BEGINNING, BUCKET, KEY, MIN_PART_SIZE, OSS, SOURCE, STEP, StoredPart
 from tests.simulation.rivals import Rivals
 from tests.simulation.scheduler import Killed, Process, Runtime, Scheduler, TaskTimeout, Thread
 from tests.simulation.store import Shelf, Store
+from tests.simulation.wires import NARROW, Link, Network, Wire
 
 PART = MIN_PART_SIZE
+ENOUGH = 300.0  # seconds of failing and waiting: the engine's default
 MEMORY = Path("/dev/shm")
 MAX_TRIES_AT_ONCE = 3
+SUSPENDED = 40.0  # seconds that no machine does anything: longer than a connection may wait
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,8 @@ class Profile:
     :ivar in_airflow: tries are numbered, and a later one knows that there was an earlier one
     :ivar is_fenced: the store refuses to write for a try that is over, as Airflow's task state store does
     :ivar latency: most seconds that one request takes
+    :ivar retry_total: seconds of failing and waiting after which no further attempt at a request begins
+    :ivar link: bytes per second that all connections of a try share; None is as many as they like
     :ivar skew: most seconds by which the clock of a worker is wrong, either way
     """
 
@@ -79,6 +92,8 @@ class Profile:
     threshold: int = PART
     concurrency: int | None = 1
     attempts: int = 2
+    retry_total: float = ENOUGH
+    link: float | None = None
     page_size: int = 3
     interval: float = 5.0
     latency: float = 0.1
@@ -87,6 +102,7 @@ class Profile:
     is_fenced: bool = False
     crc_headers: bool = True
     verify: bool = True
+    has_neighbour: bool = False  # another run's transfer to the same object or file, at the same time
     drops: bool = False  # half of the tries that fail drop what is done
     options: dict[str, Any] = field(default_factory=lambda: {"if_exists": "overwrite"})
 
@@ -112,10 +128,11 @@ class Engine:
 class Try(Process):
     """One try of the transfer: a process of its own, and what the ledger knows of it."""
 
-    def __init__(self, number: int, index: int) -> None:
-        super().__init__(f"t{index}")
+    def __init__(self, world: World, number: int, index: int) -> None:
+        super().__init__(f"{world.name[0]}{index}")
+        self.world = world
         self.number = number
-        self.owner = Owner(number, f"try-{index}")
+        self.owner = Owner(number, f"{world.name}-{index}")
         self.headers: dict[str, str] = {}  # of the object that it is to make
         self.result: TransferResult | None = None
         self.error: BaseException | None = None
@@ -123,6 +140,7 @@ class Try(Process):
         self.is_over = False
         self.was_killed = False
         self.told = ""  # to stop, by on_kill; or that it is an orphan: from there on at every look
+        self.is_turned_away = False  # by its store, which knows a newer try
         self.was_timed_out = self.was_ended_twice = False
         self.rang_after = ""  # the step before the alarm
         self.drops = self.store_has_failed = False
@@ -131,9 +149,15 @@ class Try(Process):
         self.armed: dict[tuple[str, str], dict[int, str]] = {}
         self.passed: dict[tuple[str, str], int] = {}
         self.outage = self.store_outage = 0
+        self.breaks = 0  # bodies that break off at their end
         self.is_garbled = False  # no answer to its Complete can be read
         self.was_denied = self.has_met_flip = self.has_met_bad_sector = False
+        # connections
+        self.wires: set[Wire] = set()
+        self.link = Link(None)
+        self.connection_failed_at = 0.0
         # ledger
+        self.progress = 0  # attempts that a download which went on inside a part may make beside the others
         self.began = self.looked_at = 0
         self.ended = FOREVER
         self.began_at = 0.0
@@ -158,7 +182,13 @@ class Try(Process):
 
 
 class World:
-    """Everything of one run. Nothing in it depends on real time, real randomness or the names of real files."""
+    """Everything of one transfer. Nothing in it depends on real time, real randomness or the names of real files.
+
+    Two transfers with one target have a world each: what OSS, the disk and the clock are is the same in both, and each
+    of them sees what the other one publishes.
+
+    :ivar pair: this world, and its neighbour's where there is one
+    """
 
     def __init__(
         self,
@@ -172,29 +202,57 @@ class World:
         self.profile = profile
         self.folder = folder
         self.engine = engine or Engine()
+        self.name = "try"
         self.source, self.target = folder / "source.bin", folder / "target.bin"
         self.rng = rng
+        self.pair = [self]
         self.log: list[str] = []
         self.fired: Counter[str] = Counter()
         self.tries: list[Try] = []
         self.agenda: list[tuple[int, Callable[[], None]]] = []
         self.bad_join = False
+        self.link = profile.link
+        self.network = Network(self)
+        self.waits = Waits(rng)
         self.frozen_thaw = True  # by themselves, some time; else only when they are told to go on
         self.headers: dict[str, str] = {}
         self.part_size = PART
         self.scheduler = Scheduler(self._pick)
         self.oss = OSS()
-        self.shelf = Shelf()
+        self.shelves: dict[str, Shelf] = {}
+        self.contents = itertools.count(1)
         self.ledger = Ledger(self)
         self.chaos = Chaos(rng, profile, groups)
         self.rivals = Rivals(self, rng)
-        self.disk = Disk(self)
+        self.disk = Disk(self.scheduler)
         content = self.rivals.new_content(profile.size)
         self.ledger.product_is(None, "")
         if profile.direction == "upload":
             self.rivals.write_source(content)
         else:
             self.rivals.put_object(content)
+
+    def with_neighbour(self, profile: Profile, *, groups: frozenset[str]) -> World:
+        """Return the world of another run's transfer to the same object or file; of the same object, where one is read.
+
+        To be called before the first try begins.
+        """
+        other = copy.copy(self)
+        other.name, other.profile, other.pair = "neighbour", profile, [other]
+        other.tries, other.agenda = [], []
+        other.headers = {}
+        other.ledger = Ledger(other)
+        other.chaos = Chaos(self.rng, profile, groups)
+        other.rivals = Rivals(other, self.rng)
+        other.ledger.product_is(None, "")
+        if profile.direction == "upload":
+            other.source = self.folder / "another run" / self.source.name
+            other.source.parent.mkdir()
+            other.rivals.write_source(other.rivals.new_content(profile.size))
+        else:
+            other.ledger.truth_is(self.ledger.truth)
+        self.pair = other.pair = [self, other]
+        return other
 
     attempts = property(lambda self: self.profile.attempts)
     page_size = property(lambda self: self.profile.page_size)
@@ -206,11 +264,25 @@ class World:
         assert isinstance(process, Try)
         return process
 
+    @cached_property
+    def shelf(self) -> Shelf:
+        """Where this transfer's checkpoint lies."""
+        return self.shelves.setdefault(self.checkpoint_key, Shelf())
+
+    def everybody(self) -> list[Try]:
+        """Return all tries, the neighbour's too."""
+        return [process for world in self.pair for process in world.tries]
+
+    @property
+    def neighbours(self) -> list[World]:
+        return [world for world in self.pair if world is not self]
+
     def living(self) -> list[Try]:
         return [process for process in self.tries if not process.is_over]
 
     def part_files(self) -> list[Path]:
-        return sorted(self.folder.glob(".*.ossresume-part"))
+        theirs = [part_file_of(world) for world in self.neighbours]
+        return sorted(path for path in self.folder.glob(".*.ossresume-part") if path not in theirs)
 
     def note(self, what: str) -> None:
         who = self.scheduler.process
@@ -247,6 +319,8 @@ class World:
             self._time_out(process)
         elif action == "freeze":
             self._freeze(process)
+        elif action == "suspended":
+            self.scheduler.now += SUSPENDED
         elif action == "overlap":
             process.is_overlapped = True
             self.scheduler.pause()
@@ -259,7 +333,7 @@ class World:
     def _time_out(self, process: Try) -> None:
         if not process.was_timed_out:  # Airflow's alarm rings once
             process.was_timed_out = True
-            process.was_ended_twice = bool(process.told or self.ledger.newer_than(process))
+            process.was_ended_twice = bool(process.told or process.is_turned_away or self.ledger.newer_than(process))
             process.rang_after, process.last_step = process.last_step[0], ("timeout", True)
             raise TaskTimeout
 
@@ -299,9 +373,10 @@ class World:
 
     def start_try(self) -> Try:
         index = len(self.tries) + 1
-        process = Try(index if self.profile.in_airflow else 0, index)
+        process = Try(self, index if self.profile.in_airflow else 0, index)
         process.skew = self.rng.uniform(-self.profile.skew, self.profile.skew) if self.profile.skew else 0.0
         process.drops = self.profile.drops and self.rng.random() < 0.5
+        process.link = Link(self.link)
         self.tries.append(process)
         self.ledger.moment += 1
         process.began, process.began_at = self.ledger.moment, self.scheduler.now
@@ -393,12 +468,14 @@ class World:
         """What of the object a download wants; None for all of it."""
         return self.profile.options.get("byte_range")
 
-    @property
+    @cached_property
     def checkpoint_key(self) -> str:
-        direction, task = self.profile.direction, TaskIds("dag", "run", "task", -1)
+        direction, task = self.profile.direction, TaskIds("dag", f"run of {self.name}", "task", -1)
         files = {"upload": f"/{self.source.name}", "download": f"/{self.target.name}"}  # the folder differs each time
         path = files.get(direction, SOURCE.uri)
-        return checkpoint_keys(direction, ObjectRef(BUCKET, KEY), path, task=task, byte_range=self.byte_range).present
+        return keys.checkpoint_keys(
+            direction, ObjectRef(BUCKET, KEY), path, task=task, byte_range=self.byte_range
+        ).present
 
     def interrupt(self) -> None:
         """Let a signal strike the thread that waits: Airflow raises out of its handlers."""
@@ -467,7 +544,7 @@ class World:
             # Of no bytes every object holds the same, another's with other headers too.
             can_tell = self.profile.crc_headers and self.profile.verify and self.profile.size > 0
             # An object that an earlier try made with other headers is not the one that this try was asked for.
-            asks_the_same = all(other.headers == process.headers for other in self.tries)
+            asks_the_same = all(other.headers == process.headers for other in self.everybody())
             is_ours = process.number > 1 and len(stood) == 1 and can_tell and asks_the_same
             return policy == "fail" and bool(stood) and not (is_ours and self.ledger.truths_of(process) == stood)
         if isinstance(error, ArgumentError):
@@ -489,10 +566,13 @@ class World:
     def calm_down(self, *, kill_older: bool) -> None:
         """End all faults. Older tries are killed, or go on beside the last one; late requests land or are lost."""
         self.chaos.is_calm = True
+        # With little time for failures nobody can find out what a link carries.
+        self.link = NARROW if self.profile.link and self.profile.retry_total >= ENOUGH else None
         self.note("calm")
         for process in self.tries:
-            process.outage = process.store_outage = 0
+            process.outage = process.store_outage = process.breaks = 0
             process.is_garbled = False
+            process.link.rate = self.link
         for process in self.living():
             if kill_older:
                 self.kill(process)
@@ -503,9 +583,15 @@ class World:
 
     def finish(self) -> None:
         """Let the older tries end, let the transfer succeed if it has not, and look at what is left."""
-        self.calm_down(kill_older=self.rng.random() < 0.5)
+        kill_older = self.rng.random() < 0.5
+        for world in self.pair:
+            world.calm_down(kill_older=kill_older)
+        for world in self.pair:
+            world._end_well()
+
+    def _end_well(self) -> None:
         for last in (False, True):
-            if self.ledger.violation or self._has_succeeded() or self._is_refused():
+            if self.ledger.violation or (self.tries and (self._has_succeeded() or self._is_refused())):
                 break
             if last:
                 self._let_all_end()
@@ -524,12 +610,12 @@ class World:
 
     def abandon(self) -> None:
         """End whatever still runs, so that no thread is left."""
-        for process in self.tries:
+        for process in self.everybody():
             process.is_dead = True
         self.scheduler.run_until(lambda: not self.scheduler.threads)
 
     def _let_all_end(self) -> None:
-        for process in self.tries:
+        for process in self.everybody():
             process.is_frozen = False
         self.scheduler.run_until(lambda: not self.scheduler.threads)
         self.abandon()
@@ -544,7 +630,7 @@ class World:
         return self.chaos.is_calm and isinstance(error, (AlreadyExists, ArgumentError))
 
 
-LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "replace", "rename", "unlink", "watch", "wait"})
+LOCAL = frozenset({"pwrite", "preadv", "ftruncate", "fsync", "unlink", "watch", "wait"})  # nobody comes in between
 
 
 @contextlib.contextmanager
@@ -561,7 +647,7 @@ def a_world(profile: Profile, *, seed: int = 0, engine: Engine | None = None) ->
 @contextlib.contextmanager
 def virtual_engine(world: World) -> Iterator[None]:
     """Give the engine's modules the run's threads, clock and disk for as long as the run takes."""
-    runtime = Runtime(world.scheduler, interrupt=world.interrupt)
+    runtime = Runtime(world.scheduler, interrupt=lambda: world.current_try.world.interrupt())
     replacements: list[tuple[Any, str, Any]] = [
         (crew, "threading", runtime),
         (crew, "time", runtime),
@@ -573,10 +659,16 @@ def virtual_engine(world: World) -> Iterator[None]:
         (download, "BEGINNING_SIZE", BEGINNING),
         (oss_object, "READ_AHEAD", BEGINNING),
         (copying, "DEFAULT_COPY_THRESHOLD", PART // 2),  # from here on a CopyObject that breaks goes on by parts
+        (connections, "time", runtime),
+        (connections, "select", world.network),
+        (connections, "Route", world.network.Route),
+        (connections, "read_head", world.network.read_head),
+        (deadlines, "time", runtime),
+        (retry, "random", world.waits),
         (download, "time", runtime),
         (download, "Event", runtime.Event),
         (config, "FIRST_WORKERS", 1),
-        *((module, "os", world.disk) for module in (local_file, part_file, publishing)),
+        *((module, "os", world.disk) for module in (descriptor, local_file, part_file, publishing)),
         *((module, "READ_SIZE", STEP) for module in (local_file, part_file, part_body)),
         (publishing, "rename_without_replacing", world.disk.rename_without_replacing),
         (part_sink, "WRITE_SIZE", STEP),

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_ossresume.errors import AccessDenied, ConnectionFailed
 from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
+from airflow_provider_ossresume.oss import dialing
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed
 from airflow_provider_ossresume.oss.retry import RetryPolicy
@@ -67,12 +68,33 @@ def test_all_addresses_share_the_time_for_a_connection(monkeypatch: pytest.Monke
 
 def test_no_name_server_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
-    client = a_scripted_client("http://oss.invalid", proxies={"no_proxy": "*"}, connect_timeout=0.1)
+    client = a_scripted_client("http://silent.invalid", proxies={"no_proxy": "*"}, connect_timeout=0.1)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: over.wait(30))
     error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
     over.set()
 
-    assert "no name server told the address of bucket.oss.invalid in time" in str(error)
+    assert "no name server told the address of bucket.silent.invalid in time" in str(error)
+
+
+def test_name_servers_that_do_not_answer_are_asked_by_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them is there until the system gives up, which may be long after we have."""
+    over = threading.Event()
+
+    def never(*_: object) -> list[object]:
+        over.wait(60)
+        return []
+
+    client = a_scripted_client("http://dead.invalid", proxies={"no_proxy": "*"}, connect_timeout=0.05)
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    try:
+        for number in range(30):
+            bucket = f"bucket-{number % 15}"
+            failure(ConnectionFailed, lambda name=bucket: client.head_object(ObjectRef(name, "key")))
+        threads = [thread for thread in threading.enumerate() if thread.name == "resolver"]
+    finally:
+        over.set()
+
+    assert 1 <= len(threads) <= dialing._MAX_RESOLVERS
 
 
 def test_no_tls_handshake() -> None:

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_ossresume.errors import ServiceError, TransferStopped
+from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.dialing import Route
 from airflow_provider_ossresume.oss.retry import RetryPolicy
+from airflow_provider_ossresume.oss.temporary import RefreshedCredentials, TemporaryCredentials
 from airflow_provider_ossresume.transfer.stop import Stop
 from tests.unit import raw_peer
 from tests.unit.raw_peer import Connection, RawPeer, an_answer
@@ -215,10 +218,37 @@ def test_a_stop_ends_the_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch)
         answered.wait(60)
         return []
 
-    client = a_scripted_client("http://oss.invalid", proxies={"no_proxy": "*"}, **LONG).with_stop(stop)
+    client = a_scripted_client("http://silent.invalid", proxies={"no_proxy": "*"}, **LONG).with_stop(stop)
     monkeypatch.setattr(socket, "getaddrinfo", never)
     stopped(stop, lambda: client.head_object(TARGET), when=lambda: asked.wait(30))
     answered.set()
+
+
+def test_a_stop_ends_the_wait_for_credentials_and_no_other_clients() -> None:
+    """Both are copies of one client, so they share one request to the service that issues them."""
+    asked, issue = threading.Event(), threading.Event()
+
+    class Slow:
+        def fetch(self) -> TemporaryCredentials:
+            asked.set()
+            issue.wait(60)
+            return TemporaryCredentials(Credentials("id", "secret"), 3600.0)
+
+    def serve(connection: Connection) -> None:
+        for _ in connection.requests():
+            connection.say(an_answer())
+
+    with RawPeer(serve) as peer, ThreadPoolExecutor(1) as other:
+        client = a_scripted_client(peer.url, credentials=RefreshedCredentials(Slow()), **LONG)
+        stop = Stop()
+        try:
+            stopped(stop, lambda: client.with_stop(stop).head_object(TARGET), when=lambda: asked.wait(30))
+            going_on = other.submit(client.with_stop(Stop()).put_object, TARGET, Bytes(b"x"))
+        finally:
+            issue.set()
+        going_on.result()
+
+    assert len(peer.accepted) == 1
 
 
 def test_a_stop_ends_a_tls_handshake() -> None:
@@ -274,7 +304,7 @@ def test_a_stop_that_comes_while_a_connection_is_made_lets_nothing_be_sent() -> 
 
         def guard(self, shut: Callable[[], None]) -> AbstractContextManager[None]:
             self.guards += 1
-            if self.guards == 3:  # after those for the name's addresses and for making the connection
+            if self.guards == 2:  # after the one for making the connection
                 self.give()
             return super().guard(shut)
 
