@@ -5,6 +5,7 @@ A stop, or a time that is over, ends the wait of one caller. The call goes on: o
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import weakref
@@ -58,12 +59,11 @@ class SharedCalls(Generic[T]):
             call = self._begin(key, function)
         except RuntimeError:  # no more threads
             return function()
-        try:
-            return call.wait(stop, within)
-        except Empty:
-            if call.has_begun:
-                self._forget(key, call)
-            raise TimeoutError from None
+        if (outcome := call.wait(stop, within)) is not None:
+            return outcome()
+        if call.has_begun:
+            self._forget(key, call)
+        raise TimeoutError
 
     def _begin(self, key: Hashable, function: Callable[[], T]) -> _Call[T]:
         call = self._calls.setdefault(key, _Call(function))
@@ -116,25 +116,32 @@ class _Call(Generic[T]):
         for each in self._waiting.copy():
             each.put(None)
 
-    def wait(self, stop: Stop, within: float | None) -> T:
-        """:raises Empty: when the time is over"""
+    def wait(self, stop: Stop, within: float | None) -> Callable[[], T] | None:
+        """Return what returns the result or raises the error; None when the time is over."""
         woken: SimpleQueue[None] = SimpleQueue()
         self._waiting.append(woken)  # before the look: of an end that comes between the two, one of us knows
         try:
             if self._outcome is None:
-                with stop.guard(partial(woken.put, None)):
+                with stop.guard(partial(woken.put, None)), suppress(Empty):
                     woken.get(timeout=within)
             if self._outcome is None:
                 stop.check()
-                raise Empty
-            return self._outcome()
+            return self._outcome
         finally:
             with suppress(ValueError):
                 self._waiting.remove(woken)
 
 
 def _raise(error: BaseException) -> NoReturn:
-    raise error
+    """Raise a copy, as each thread that raises an error adds its own traceback and context to it."""
+    own = error
+    with suppress(Exception):  # not each class makes another one of what it holds
+        own = copy.copy(error)
+    if type(own) is not type(error):
+        own = error
+    own.__cause__, own.__context__ = error.__cause__, error.__context__
+    own.__suppress_context__ = error.__suppress_context__
+    raise own.with_traceback(error.__traceback__)
 
 
 _all: weakref.WeakSet[SharedCalls[Any]] = weakref.WeakSet()

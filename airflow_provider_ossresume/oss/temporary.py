@@ -124,7 +124,8 @@ class RefreshedCredentials:
                 self._state = self._fly(seen)
             except Exception as error:  # a defect of the source: it is told once the credentials have ended
                 log.warning("No new credentials yet: %s", type(error).__name__)
-                self._state = replace(seen, refresh_at=self._clock() + PAUSE)
+                if (now := self._clock()) < seen.ends:  # else this state holds nothing that another one could go on with
+                    self._state = replace(seen, refresh_at=now + PAUSE)
                 raise
         return self._state
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from queue import Empty
 
 import pytest
 
@@ -187,3 +190,55 @@ def test_a_forked_child_waits_for_no_call_of_its_parents() -> None:
 
     assert child.exitcode == 7
     assert future.result() == 1
+
+
+def test_each_that_waits_is_raised_an_error_of_its_own() -> None:
+    """One object in two threads would hold the frames of both, and what is told of one would be told of the other."""
+    calls: SharedCalls[int] = SharedCalls("broken", most=1)
+    slow = Slow()
+
+    def fail() -> int:
+        slow()
+        raise PermissionError(errno.EACCES, "not for you") from KeyError("cause")
+
+    with ThreadPoolExecutor(2) as pool:
+        futures = [asked(pool, calls, "key", fail, Waiter()) for _ in range(2)]
+        slow.may_end.set()
+        first, second = (future.exception() for future in futures)
+
+    assert slow.called == 1
+    assert isinstance(first, PermissionError)
+    assert isinstance(second, PermissionError)
+    assert first is not second
+    assert (first.errno, first.strerror) == (second.errno, second.strerror) == (errno.EACCES, "not for you")
+    assert isinstance(second.__cause__, KeyError)
+    assert [name_of_frames(error).count("_raise") for error in (first, second)] == [1, 1]
+    assert name_of_frames(first)[-1] == name_of_frames(second)[-1] == "fail"
+
+
+def test_an_error_that_cannot_be_copied_is_raised_all_the_same() -> None:
+    class Odd(Exception):
+        def __init__(self, one: str, *, two: str) -> None:
+            super().__init__(f"{one} {two}")
+
+    calls: SharedCalls[int] = SharedCalls("broken", most=1)
+
+    def fail() -> int:
+        raise Odd("told", two="as it is")
+
+    with pytest.raises(Odd, match="told as it is"):
+        calls.ask("key", fail, NeverStopped())
+
+
+def test_what_a_call_raises_is_not_taken_for_a_time_that_is_over() -> None:
+    calls: SharedCalls[int] = SharedCalls("broken", most=1)
+
+    def fail() -> int:
+        raise Empty
+
+    with pytest.raises(Empty):
+        calls.ask("key", fail, NeverStopped())
+
+
+def name_of_frames(error: BaseException) -> list[str]:
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]

@@ -288,6 +288,30 @@ def test_a_stop_ends_a_renewal() -> None:
     assert world.source.asked == 2
 
 
+def test_who_comes_just_behind_a_defect_of_the_source_is_not_left_without_credentials() -> None:
+    """They would be None, which signs nothing: an anonymous request."""
+    world = World()
+
+    class BehindAnother(Stop):
+        """Its user is held up until another one's flight has come to nothing."""
+
+        is_first = True
+
+        def check(self) -> None:
+            if self.is_first:
+                self.is_first = False
+                world.source.before = broken
+                with pytest.raises(ZeroDivisionError):
+                    world.provider.get()
+                world.source.before = lambda: None
+
+    def broken() -> None:
+        raise ZeroDivisionError("a defect of the source")
+
+    assert world.provider.get(BehindAnother()) == numbered(1)
+    assert world.source.asked == 2
+
+
 def test_after_a_stop_nothing_is_asked_for() -> None:
     world = World()
     stop = Stop()
