@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,8 +21,11 @@ from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED
 
 R = TypeVar("R")
 
-LOAD_TIME = 4.0  # seconds; a stop is not heard while they last
-SAVE_TIME = 2.0  # seconds; Airflow 3 kills a task that it stops after five
+# Seconds. A stop is not heard while they last, what is under way has one to end, and then the last state is saved; all
+# that within five, as Airflow 3 kills the task after them.
+LOAD_TIME = 3.0
+SAVE_TIME = 2.0
+HANGING = 3.0  # what has taken so long is not waited for any more: by the next call for its checkpoint either
 LINGERING = 0.5  # seconds that a thread waits for the next thing to do
 # As a regular expression: what a killed save leaves, 0.1's under random names.
 TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()
@@ -128,10 +132,12 @@ class _Call:
     """What a thread of its own does on the disk.
 
     :ivar is_given_up: nobody waits for it any more
+    :ivar hangs_at: when nobody is to wait for its end any more, on the monotonic clock
     """
 
     def __init__(self) -> None:
         self.is_given_up = False
+        self.hangs_at = time.monotonic() + HANGING
         self.has_ended = threading.Event()
 
 
@@ -141,16 +147,17 @@ _given_up: dict[Path, _Call] = {}  # by the checkpoint's path: what may still be
 def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: float) -> R:
     """Return what the function returns, called by another thread; one at a time for each path.
 
-    :param within: seconds to wait for it
-    :raises StoreUnavailable: when that is not enough
+    :param within: seconds to wait for it, and for what is still under way for one of the paths
+    :raises StoreUnavailable: when they are not enough
     """
     done: SimpleQueue[Callable[[], R]] = SimpleQueue()
-    call = _Call()
+    ends = time.monotonic() + within
     for path in paths:
         before = _given_up.get(path)
-        if before is not None and not before.has_ended.wait(within):
+        if before is not None and not before.has_ended.wait(min(ends, before.hangs_at) - time.monotonic()):
             raise StoreUnavailable(f"the disk is still at work on {path}")
         _given_up.pop(path, None)
+    call = _Call()
 
     def run() -> Callable[[], None]:
         try:
@@ -168,7 +175,7 @@ def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: fl
 
     _Helper.do(run)
     try:
-        outcome = done.get(timeout=within)
+        outcome = done.get(timeout=max(0.0, ends - time.monotonic()))
     except BaseException as error:  # a signal's too
         call.is_given_up = True
         _given_up.update(dict.fromkeys(paths, call))
@@ -193,7 +200,10 @@ class _Helper:
         except IndexError:
             helper = cls()
             helper._work.put(function)
-            threading.Thread(target=helper._serve, name="oss-checkpoint", daemon=True).start()
+            try:
+                threading.Thread(target=helper._serve, name="oss-checkpoint", daemon=True).start()
+            except RuntimeError:  # no more threads, or the process is about to end
+                function()()
         else:
             helper._work.put(function)
 
@@ -216,7 +226,9 @@ class _Helper:
 
 
 _waiting: deque[_Helper] = deque()  # its methods are atomic: whoever takes one out may give it something to do
-os.register_at_fork(after_in_child=_waiting.clear)  # a forked child has none of the threads
+# A forked child has none of the threads, and what they have under way ends in the parent only.
+os.register_at_fork(after_in_child=_waiting.clear)
+os.register_at_fork(after_in_child=_given_up.clear)
 
 
 def _remove_left(temporary: Path) -> None:

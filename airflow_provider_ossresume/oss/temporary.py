@@ -124,7 +124,7 @@ class RefreshedCredentials:
                 self._state = self._fly(seen)
             except Exception as error:  # a defect of the source: it is told once the credentials have ended
                 log.warning("No new credentials yet: %s", type(error).__name__)
-                if (now := self._clock()) < seen.ends:  # else this state holds nothing that another one could go on with
+                if (now := self._clock()) < seen.ends:  # else nobody could go on with what is known
                     self._state = replace(seen, refresh_at=now + PAUSE)
                 raise
         return self._state

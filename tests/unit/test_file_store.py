@@ -9,17 +9,20 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from airflow_provider_ossresume.checkpoints import file
 from airflow_provider_ossresume.checkpoints.file import TEMPORARY_FILE, FileCheckpointStore
 from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError, StoreUnavailable
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.transfer.lease import CheckpointStore
-from tests.world import BUCKET, PART, Transfers, some_bytes
+from tests.world import BUCKET, LONG, PART, Transfers, some_bytes
 
 KEY, OTHER = "a" * 40, "b" * 40
 TEXT = '{"key": "键 😀 \\" \u2028"}'
@@ -212,6 +215,78 @@ class TestFile(StoreContract):
                 os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_child_that_was_forked_does_not_wait_for_what_its_parent_has_given_up(
+        self, store: FileCheckpointStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.save(OTHER, TEXT)
+        hanging = folder / f"{KEY}.json"
+        os.mkfifo(hanging)
+        writer = os.open(hanging, os.O_RDWR)  # who reads it waits until this is closed
+        with monkeypatch.context() as patch:
+            patch.setattr(file, "LOAD_TIME", 0.05)
+            with pytest.raises(StoreUnavailable, match="has not answered"):
+                store.load(KEY)
+        try:
+            if (child := os.fork()) == 0:
+                try:
+                    os.unlink(hanging)
+                    store.save(KEY, TEXT)
+                    os._exit(store.load(KEY) != TEXT)
+                finally:
+                    os._exit(2)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        finally:
+            os.close(writer)
+
+    @pytest.mark.parametrize("next_call", ["load", "save", "delete"])
+    def test_a_disk_that_hangs_is_waited_for_once(
+        self, store: FileCheckpointStore, folder: Path, monkeypatch: pytest.MonkeyPatch, next_call: str
+    ) -> None:
+        """Else a try whose task is stopped would wait again for its last look and its last save."""
+        calls: dict[str, Callable[[], object]] = {
+            "load": lambda: store.load(KEY),
+            "save": lambda: store.save(KEY, TEXT),
+            "delete": lambda: store.delete(KEY),
+        }
+        folder.mkdir(parents=True)
+        os.mkfifo(folder / f"{KEY}.json")
+        writer = os.open(folder / f"{KEY}.json", os.O_RDWR)  # who reads it waits until this is closed
+        try:
+            with ThreadPoolExecutor(1) as thread, monkeypatch.context() as patch:
+                patch.setattr(file, "HANGING", 0.05)
+                patch.setattr(file, "LOAD_TIME", 0.05)
+                with pytest.raises(StoreUnavailable, match="has not answered"):
+                    store.load(KEY)
+                patch.setattr(file, "LOAD_TIME", 10 * LONG)
+                patch.setattr(file, "SAVE_TIME", 10 * LONG)
+                try:
+                    failure = thread.submit(calls[next_call]).exception(LONG)
+                finally:
+                    os.close(writer)
+        except TimeoutError:
+            pytest.fail("it was waited for")
+
+        assert isinstance(failure, StoreUnavailable)
+        assert "still at work" in str(failure)
+        await_helpers()
+        store.save(KEY, TEXT)
+        assert store.load(KEY) == TEXT
+
+    def test_where_there_are_no_more_threads_the_caller_asks_the_disk(
+        self, store: FileCheckpointStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def start(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        await_helpers()
+        monkeypatch.setattr(threading.Thread, "start", start)
+        store.save(KEY, TEXT)
+        assert store.load(KEY) == TEXT
+        store.delete(KEY)
+        assert store.load(KEY) is None
+
     def test_what_stands_in_the_way_makes_the_store_unavailable_and_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("not a folder")
         store = FileCheckpointStore(tmp_path / "file")
@@ -255,6 +330,14 @@ class TestFile(StoreContract):
         FileCheckpointStore().save(KEY, TEXT)
 
         assert (tmp_path / ".ossresume" / f"{KEY}.json").exists()
+
+
+def await_helpers() -> None:
+    """Wait until the disk has answered everything, and no thread waits for the next thing to ask."""
+    for thread in threading.enumerate():
+        if thread.name == "oss-checkpoint":
+            thread.join(60)
+            assert not thread.is_alive()
 
 
 # --- no such folder ---------------------------------------------------------------------------------------------------
