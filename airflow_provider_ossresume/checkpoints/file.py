@@ -139,6 +139,15 @@ class _Call:
         self.is_given_up = False
         self.hangs_at = time.monotonic() + HANGING
         self.has_ended = threading.Event()
+        self._token: deque[None] = deque((None,))  # its methods are atomic
+
+    def begin(self) -> bool:
+        """True for the first who asks: it is that one's to make, or not to be made at all."""
+        try:
+            self._token.pop()
+        except IndexError:
+            return False
+        return True
 
 
 _given_up: dict[Path, _Call] = {}  # by the checkpoint's path: what may still be under way
@@ -160,6 +169,8 @@ def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: fl
     call = _Call()
 
     def run() -> Callable[[], None]:
+        if not call.begin():
+            return lambda: None
         try:
             result = function(call)
         except BaseException as error:  # whatever it is, the thread that waits raises it
@@ -173,12 +184,13 @@ def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: fl
             call.has_ended.set()
         return lambda: done.put(lambda: result)
 
-    _Helper.do(run)
     try:
+        _Helper.do(run)
         outcome = done.get(timeout=max(0.0, ends - time.monotonic()))
     except BaseException as error:  # a signal's too
         call.is_given_up = True
-        _given_up.update(dict.fromkeys(paths, call))
+        if not call.begin():
+            _given_up.update(dict.fromkeys(paths, call))
         if isinstance(error, Empty):
             raise StoreUnavailable(f"the disk has not answered within {within:g} seconds") from None
         raise

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -272,6 +273,54 @@ class TestFile(StoreContract):
         assert "still at work" in str(failure)
         await_helpers()
         store.save(KEY, TEXT)
+        assert store.load(KEY) == TEXT
+
+    def test_what_a_signal_interrupts_as_it_has_been_handed_over_is_waited_for_by_the_next_call(
+        self, store: FileCheckpointStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A save that is repeated when SIGTERM has struck in its middle would else meet the first one on the disk."""
+        folder.mkdir(parents=True)
+        os.mkfifo(folder / f"{KEY}.json")
+        hand_over, writers = file._Helper.do, []
+
+        def interrupted(function: Any) -> None:
+            hand_over(function)
+            writers.append(os.open(folder / f"{KEY}.json", os.O_WRONLY))  # when somebody reads it
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(file._Helper, "do", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                store.load(KEY)
+        with monkeypatch.context() as patch:
+            patch.setattr(file, "SAVE_TIME", 0.05)
+            try:
+                with pytest.raises(StoreUnavailable, match="still at work"):
+                    store.save(KEY, TEXT)
+            finally:
+                os.close(writers.pop())
+
+        await_helpers()
+        store.save(KEY, TEXT)
+        assert store.load(KEY) == TEXT
+
+    def test_what_a_signal_interrupts_before_it_is_begun_is_never_done(
+        self, store: FileCheckpointStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        handed_over = []
+
+        def interrupted(function: Any) -> None:
+            handed_over.append(function)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(file._Helper, "do", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                store.save(KEY, "older")
+        store.save(KEY, TEXT)
+        for function in handed_over:
+            function()()
+
         assert store.load(KEY) == TEXT
 
     def test_where_there_are_no_more_threads_the_caller_asks_the_disk(
