@@ -10,7 +10,7 @@ BENCH := .venv-bench
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME  # tests and demo make Airflow homes of their own
 
-.PHONY: help demo test test-matrix fast check format format-check lint types docs package simulate fuzz bench bench-quick pins clean
+.PHONY: help demo demo-scale test test-matrix fast check format format-check lint types docs package simulate fuzz bench bench-quick pins clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -43,6 +43,9 @@ tests/conformance/node_modules/ready: tests/conformance/package-lock.json
 
 demo: $(AF3)/ready  ## kill a worker in mid-transfer, twice, and watch the transfers resume
 	@$(AF3)/bin/python -m tests.end_to_end.demo
+
+demo-scale: $(AF3)/ready  ## kill one of Celery's workers among 20,000 files and one of 2 GiB, and watch the rest be sent
+	@$(AF3)/bin/python -m tests.end_to_end.demo_scale
 
 # Most tests are held up by the processor: a process for each core of a small machine, and a file's tests in one of them. The
 # end-to-end tests mostly wait for Airflow: both Airflows run beside each other.
@@ -110,6 +113,7 @@ fuzz: $(AF3)/ready  ## give bytes without end to all that reads what others wrot
 bench: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with every peer and hold the bars, in up to an hour
 	$(BENCH)/bin/python -m tests.bench
 	$(AF3)/bin/python -m tests.bench.copies
+	$(AF3)/bin/python -m tests.bench.plans
 
 bench-quick: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with the main peers, in two minutes
 	$(BENCH)/bin/python -m tests.bench --quick

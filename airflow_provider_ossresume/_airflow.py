@@ -36,6 +36,7 @@ from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
     PokeReturnValue,
     Stats,
+    TaskGroup,
     Variable,
     XCom,
     conf,
@@ -64,6 +65,7 @@ __all__ = [
     "BaseTrigger",
     "PokeReturnValue",
     "Stats",
+    "TaskGroup",
     "TriggerEvent",
     "conf",
     "current_context",
@@ -90,6 +92,11 @@ def current_context() -> Mapping[str, Any] | None:
     except (RuntimeError, AirflowException):  # 3.x and 2.11 differ
         return None
     return context
+
+
+def max_map_length() -> int:
+    """Return how many mapped tasks a list may make, as the administrator has set it."""
+    return int(conf.getint("core", "max_map_length", fallback=1024))
 
 
 def is_last_try(context: Mapping[str, Any]) -> bool:

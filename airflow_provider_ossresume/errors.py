@@ -21,6 +21,10 @@
     │   ├── TransferStopped                somebody asked for the stop (on_kill, a progress callback)
     │   └── TrySuperseded                  a newer try has taken over
     │       └── SupervisorGone             Airflow's process for this try is gone, so a newer try may come
+    ├── SetError                           a transfer of many files cannot be planned, or is not proven
+    │   ├── PlanRefused                    the plan would do what nobody has allowed, or leave files out
+    │   ├── NotProven                      not every file of the plan is where it belongs
+    │   └── ManifestUnreadable             what lies in the work folder is no plan, batch or ledger of ours
     ├── PartlyFailed                       some of many like calls failed; the others are done
     └── CheckpointError
         ├── CheckpointUnreadable           what is stored is no checkpoint of ours
@@ -294,6 +298,47 @@ class SupervisorGone(TrySuperseded):
     def __init__(self, what: str = "") -> None:
         text = "Airflow's supervisor of this try is gone; this try stops, as a newer one may be running already"
         super().__init__(f"{what}: {text}" if what else text)
+
+
+class SetError(OSSResumeError):
+    """A transfer of many files went wrong as a whole."""
+
+
+class PlanRefused(SetError):
+    """The plan would delete more than is allowed, or leave out what was asked for. No byte has moved.
+
+    :ivar found: names and reasons, the first hundred
+    """
+
+    found: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, what: str, found: Mapping[str, str] | None = None, *, most: int = 10) -> None:
+        found = dict(list((found or {}).items())[:100])
+        shown = "; ".join(f"{name}: {reason}" for name, reason in list(found.items())[:most])
+        super().__init__(f"{what}: {shown}" if shown else what)
+        self.found = found
+
+
+class NotProven(SetError):
+    """Not every file of the plan is where it belongs. What is there is kept; a later try moves only the rest.
+
+    :ivar failures: names and reasons, the first hundred
+    """
+
+    failures: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(
+        self, what: str, failures: Mapping[str, str] | None = None, *, retryable: bool = False, most: int = 10
+    ) -> None:
+        failures = dict(list((failures or {}).items())[:100])
+        shown = "; ".join(f"{name}: {reason}" for name, reason in list(failures.items())[:most])
+        super().__init__(f"{what}: {shown}" if shown else what)
+        self.failures = failures
+        self.retryable = retryable
+
+
+class ManifestUnreadable(SetError):
+    """What lies in the work folder is no plan, batch or ledger that this version can read."""
 
 
 class PartlyFailed(OSSResumeError):

@@ -181,7 +181,9 @@ ASSET_URIS: list[dict[str, Any]] = [
     }
 ]
 
-_OPERATORS = [f"airflow_provider_ossresume.operators.{name}" for name in ("copy", "janitor", "objects", "oss")]
+_OPERATORS = [
+    f"airflow_provider_ossresume.operators.{name}" for name in ("copy", "folders", "janitor", "objects", "oss", "sets")
+]
 
 _NAME = "Alibaba Cloud OSS (resumable)"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -21,7 +22,7 @@ from airflow_provider_ossresume.errors import (
     StoreUnavailable,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.arguments import parse_texts
+from airflow_provider_ossresume.model.arguments import parse_texts, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
 from airflow_provider_ossresume.model.cleaning import (
     MOST_NAMED,
@@ -36,10 +37,13 @@ from airflow_provider_ossresume.model.cleaning import (
     upload_ids_in,
 )
 from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
+from airflow_provider_ossresume.sets.work_folder import open_work_folder
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
+    from airflow_provider_ossresume.sets.ports import WorkFolder
 
 log = logging.getLogger(__name__)
 
@@ -235,6 +239,8 @@ def _is_gone(oss: OssClient, checkpoint: Checkpoint | None) -> bool:
     return False
 
 
+WORK_FOLDER = "work_folder:"  # begins the name of one, as a store of checkpoints
+
 _CANNOT_BE_LISTED = {
     "auto": "name the store: variable, file or file:FOLDER",
     "task_state": "a task sees its own entries of the task state store only; they go with their runs, which "
@@ -245,35 +251,53 @@ _CANNOT_BE_LISTED = {
 }
 
 
-def listable_store(argument: str, choice: str, *, context: Mapping[str, Any] | None) -> ListingStore:
+def listable_store(
+    argument: str, choice: str, *, context: Mapping[str, Any] | None, oss: Callable[[], OssClient]
+) -> ListingStore:
     """Return the store of that name.
 
+    :param oss: returns the client for a work folder on OSS
     :raises ArgumentError: for one whose checkpoints no task can list
     """
     check_text(argument, choice)
     if reason := _CANNOT_BE_LISTED.get(choice):
         raise ArgumentError(argument, choice, reason)
+    if choice.startswith(WORK_FOLDER):
+        return WorkFolderCheckpoints(work_folder(argument, choice.removeprefix(WORK_FOLDER), oss))
     is_listable = choice in ("variable", "file") or choice.startswith("file:")
     if choice.startswith("file:") and not choice.startswith(("file:/", "file:~")):
         raise ArgumentError(argument, choice, "give an absolute folder, as a task's working folder is not yours")
     store = select_store(choice, context=context) if is_listable else None
     if not isinstance(store, (FileCheckpointStore, VariableCheckpointStore)):
-        raise ArgumentError(argument, choice, "choose variable, file or file:FOLDER")
+        raise ArgumentError(argument, choice, "choose variable, file, file:FOLDER or work_folder:FOLDER")
     return store
 
 
-def stores_that_spare(choices: str | Sequence[str], *, context: Mapping[str, Any] | None) -> list[ListingStore]:
+def work_folder(argument: str, where: str, oss: Callable[[], OssClient]) -> WorkFolder:
+    """Return the work folder that a text names.
+
+    :raises ArgumentError: for anything but an ``oss://bucket/prefix/`` URL and an absolute path
+    """
+    check_text(argument, where)
+    refuse_empty(argument, where)
+    return open_work_folder(where, oss() if where.startswith("oss://") else None)
+
+
+def stores_that_spare(
+    choices: str | Sequence[str], *, context: Mapping[str, Any] | None, oss: Callable[[], OssClient]
+) -> list[ListingStore]:
     """Return the stores whose checkpoints keep the uploads that they name from being aborted.
 
     :param choices: ``auto`` for what can be read from here: Variables in a task, but for Airflow 3.0 to 3.2; else
-        ``variable``, ``file`` or ``file:FOLDER``, or a list of them; none when it is empty
+        ``variable``, ``file``, ``file:FOLDER`` or ``work_folder:FOLDER``, or a list of them; none when it is empty
+    :param oss: returns the client for a work folder on OSS
     :raises ArgumentError: for one that no task can list
     :raises StoreUnavailable: for a folder that is not on this worker: nobody knows then what lies in it
     """
     stores: list[ListingStore] = []
     for choice in parse_texts("spare_checkpoints", choices):
         if choice != "auto":
-            stores.append(_store_that_spares(choice, context))
+            stores.append(_store_that_spares(choice, context, oss))
         elif context is not None and _airflow.can_list_variables():
             stores.append(VariableCheckpointStore())
     if stores:
@@ -284,8 +308,10 @@ def stores_that_spare(choices: str | Sequence[str], *, context: Mapping[str, Any
     return stores
 
 
-def _store_that_spares(choice: str, context: Mapping[str, Any] | None) -> ListingStore:
-    store = listable_store("spare_checkpoints", choice, context=context)
+def _store_that_spares(choice: str, context: Mapping[str, Any] | None, oss: Callable[[], OssClient]) -> ListingStore:
+    store = listable_store("spare_checkpoints", choice, context=context, oss=oss)
+    if choice.startswith(f"{WORK_FOLDER}/") and not os.path.isdir(choice.removeprefix(WORK_FOLDER)):
+        raise StoreUnavailable(f"spare_checkpoints={choice!r}: there is no such folder on this worker")
     if isinstance(store, FileCheckpointStore) and not store.folder.is_dir():
         raise StoreUnavailable(f"spare_checkpoints={choice!r}: there is no such folder on this worker")
     if isinstance(store, VariableCheckpointStore) and not _airflow.can_list_variables():

@@ -22,19 +22,22 @@ from airflow_provider_ossresume.hooks.cleaning import (
     listable_store,
     stores_that_spare,
 )
+from airflow_provider_ossresume.hooks.cleaning import work_folder as open_work_folder
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.hooks.object_lookup import Ask, Check, Look, look
 from airflow_provider_ossresume.hooks.observing import observer_for
-from airflow_provider_ossresume.hooks.telling import task_instance
+from airflow_provider_ossresume.hooks.running import Run
+from airflow_provider_ossresume.hooks.sets import SetMethods
 from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_duration, parse_flag, refuse_empty
-from airflow_provider_ossresume.model.checkpoint_keys import TaskIds, checkpoint_keys, describe_transfer
+from airflow_provider_ossresume.model.checkpoint_keys import checkpoint_keys, describe_transfer
 from airflow_provider_ossresume.model.cleaning import (
     AbortReport,
     CheckpointReport,
     DeleteReport,
     LeftFilesReport,
     Staleness,
+    WorkFolderReport,
 )
 from airflow_provider_ossresume.model.copy_options import CopyOptions, copied_properties
 from airflow_provider_ossresume.model.copying import CopyMode
@@ -59,12 +62,12 @@ from airflow_provider_ossresume.model.objects import (
 )
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.model.waiting import Wanted
+from airflow_provider_ossresume.sets.cleaning import clean_work_folder
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.copy import Copier
 from airflow_provider_ossresume.transfer.download import Downloader
 from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
-from airflow_provider_ossresume.transfer.lease import this_process
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 from airflow_provider_ossresume.transfer.options import (
     CopyTransferOptions,
@@ -86,7 +89,7 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
 
 
-class OSSResumeHook(BaseHook):
+class OSSResumeHook(SetMethods, BaseHook):
     """Talk to Alibaba Cloud OSS, and move files part by part so that a later try goes on where this one ended.
 
     Nothing is looked up until the first call. Connections of the official Alibaba provider (type ``oss``) work too.
@@ -253,7 +256,7 @@ class OSSResumeHook(BaseHook):
         file = local_path(file)
         target = self.target(key, bucket_name)
         check_new_key(target.key)
-        run = _Run(context or current_context())
+        run = Run(context or current_context())
         with_requests, with_object = split_headers(object_headers(target.key, object_options))
         options = UploadOptions(
             if_exists=if_exists,
@@ -321,7 +324,7 @@ class OSSResumeHook(BaseHook):
         """
         file = local_path(file)
         target = self.target(key, bucket_name, version_id=version_id)
-        run = _Run(context or current_context())
+        run = Run(context or current_context())
         options = DownloadOptions(
             if_exists=if_exists,
             object_changed=object_changed,
@@ -397,7 +400,7 @@ class OSSResumeHook(BaseHook):
         check_new_key(target.key)
         properties = copied_properties(target.key, copy_options)
         client, source_client = self.get_conn(), reader.get_conn()
-        run = _Run(context or current_context())
+        run = Run(context or current_context())
         copier = Copier(
             client.with_headers(properties.with_requests),
             target,
@@ -423,7 +426,7 @@ class OSSResumeHook(BaseHook):
 
     def _checkpointer(
         self,
-        run: _Run,
+        run: Run,
         direction: str,
         target: ObjectRef,
         other_end: str | ObjectRef,
@@ -460,16 +463,35 @@ class OSSResumeHook(BaseHook):
     ) -> CheckpointReport:
         """Delete left-over checkpoints; see :func:`~airflow_provider_ossresume.hooks.cleaning.clean_checkpoints`.
 
-        :param checkpoint: the store: ``variable``, ``file`` or ``file:FOLDER``
+        :param checkpoint: the store: ``variable``, ``file``, ``file:FOLDER`` or ``work_folder:FOLDER``
         :param gone_uploads: those too whose upload OSS does not know any more, whatever their age
         :raises ArgumentError: for a store whose checkpoints no task can list
         """
         return clean_checkpoints(
-            listable_store("checkpoint", checkpoint, context=context or current_context()),
+            listable_store("checkpoint", checkpoint, context=context or current_context(), oss=self.get_conn),
             keys=keys,
             older_than=parse_duration("older_than", older_than),
             dry_run=parse_flag("dry_run", dry_run),
             oss=self.get_conn() if parse_flag("gone_uploads", gone_uploads) else None,
+            watch=watch,
+        )
+
+    def clean_work_folder(
+        self,
+        work_folder: str,
+        *,
+        older_than: Duration,
+        dry_run: bool | str = True,
+        watch: Callable[[], None] = lambda: None,
+    ) -> WorkFolderReport:
+        """Remove old plans from a work folder; see :func:`~airflow_provider_ossresume.sets.cleaning.clean_work_folder`.
+
+        :param work_folder: an ``oss://bucket/prefix/`` URL, or an absolute path
+        """
+        return clean_work_folder(
+            open_work_folder("work_folder", work_folder, self.get_conn),
+            older_than=parse_duration("older_than", older_than),
+            is_dry_run=parse_flag("dry_run", dry_run),
             watch=watch,
         )
 
@@ -638,7 +660,7 @@ class OSSResumeHook(BaseHook):
         """
         where = self.prefix(prefix, bucket_name)
         refuse_whole_bucket(prefix, where, instead="set bucket_name and leave prefix out")
-        stores = stores_that_spare(spare_checkpoints, context=context or current_context())
+        stores = stores_that_spare(spare_checkpoints, context=context or current_context(), oss=self.get_conn)
         staleness = replace(staleness, checkpointed_ids=checkpointed_uploads(stores, watch=watch))
         return abort_uploads(
             self.get_conn(),
@@ -683,22 +705,3 @@ def _source_of_copy(
         if error.argument not in ("key", "bucket_name", "version_id"):
             raise
         raise ArgumentError(f"source_{error.argument}", error.value, error.reason) from error
-
-
-class _Run:
-    """Which try of which task instance this is, or that it is none."""
-
-    def __init__(self, context: Mapping[str, Any] | None) -> None:
-        self.context = context = context if task_instance(context) is not None else None
-        self.began: float | None = None
-        self.task: TaskIds | None = None
-        if context is None:
-            self.owner = this_process()
-            self.name = self.owner.identity
-        else:
-            ti = context["ti"]
-            self.task = TaskIds(ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
-            self.name = " ".join(map(str, self.task))
-            self.owner = this_process(ti.try_number, task=self.name)
-            start = getattr(ti, "start_date", None)
-            self.began = start.timestamp() if start else None

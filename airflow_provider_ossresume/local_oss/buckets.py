@@ -17,6 +17,7 @@ from airflow_provider_ossresume.local_oss.answers import (
     xml_date,
 )
 from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.objects import RESTORE
 from airflow_provider_ossresume.local_oss.service import OWNER, Service, encoder, encoding_element, number_argument
 from airflow_provider_ossresume.local_oss.storage import Bucket, StoredObject, Upload
 
@@ -128,6 +129,8 @@ def _contents(stored: StoredObject, encode: Callable[[str], str], *, owner: bool
         ("Size", stored.content.size),
         ("StorageClass", stored.headers["x-oss-storage-class"]),
     ]
+    if restored := stored.headers.get(RESTORE):
+        facts.append(("RestoreInfo", restored))
     return "Contents", [*facts, ("Owner", OWNER)] if owner else facts
 
 

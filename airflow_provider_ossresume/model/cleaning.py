@@ -224,6 +224,49 @@ class DeleteReport(Record):
         return f"{self.deleted} objects {'would be ' if self.dry_run else ''}deleted{failed}"
 
 
+class WorkFolderReport(Record):
+    """What became of the old plans of a work folder, as far as it has come.
+
+    :ivar plans: that were removed, or would be
+    :ivar kept_young: plans that are not old enough
+    :ivar pairs: sources and targets whose facts were removed, or would be, as their last plan is too old
+    :ivar files: of all that
+    :ivar foreign: folders among the plans, and facts, that are none of this provider's version
+    """
+
+    def __init__(self, uri: str, dry_run: bool) -> None:
+        self.uri = uri
+        self.dry_run = dry_run
+        self.plans = self.kept_young = self.pairs = self.files = self.foreign = 0
+        self._first: list[str] = []
+
+    def name(self, folder: str) -> None:
+        """Take the folder of a plan that was removed, or would be."""
+        if len(self._first) < MOST_NAMED:
+            self._first.append(folder)
+
+    def report(self) -> dict[str, Any]:
+        """Return it as JSON; of plans the first 100."""
+        return {
+            "uri": self.uri,
+            "removed": 0 if self.dry_run else self.plans,
+            "would_remove": self.plans if self.dry_run else 0,
+            "kept_young": self.kept_young,
+            "pairs": self.pairs,
+            "files": self.files,
+            "foreign": self.foreign,
+            "plans": self._first,
+        }
+
+    def __str__(self) -> str:
+        removed = "would be removed" if self.dry_run else "removed"
+        return (
+            f"the work folder {self.uri}: {self.plans} plans and the facts of {self.pairs} sources and targets "
+            f"{removed} ({self.files} files), {self.kept_young} plans kept as too young, {self.foreign} not of this "
+            "provider"
+        )
+
+
 FileFate = Literal["removed", "would remove", "vanished", "failed", "young", "locked"]
 
 

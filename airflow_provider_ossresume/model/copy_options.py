@@ -189,6 +189,21 @@ def copied_properties(key: str, options: CopyOptions) -> Properties:
     )
 
 
+def replaced_properties(key: str, options: ObjectOptions) -> Properties:
+    """Return what a copy to that key has when what is given replaces what the source has, and all else is copied.
+
+    One of its metadata replaces all of them, as OSS has it, and so do tags.
+
+    :raises ArgumentError: for an option that OSS would refuse, or that is unknown
+    """
+    given = {name for name, value in options.items() if value not in (None, "")}
+    directives: CopyOptions = {
+        "metadata_directive": "replace" if given.intersection(_OPTIONS_OF_METADATA) else "copy",
+        "tagging_directive": "replace" if "tags" in given else "copy",
+    }
+    return copied_properties(key, cast(CopyOptions, {**options, **directives}))
+
+
 def metadata_headers(source: ObjectMeta) -> dict[str, str]:
     """Return the headers that give another object the metadata of this one."""
     return {name: value for name, value in source.headers.items() if _is_metadata(name)}

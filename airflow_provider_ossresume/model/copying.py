@@ -17,7 +17,7 @@ from typing import Literal
 
 from airflow_provider_ossresume.errors import ConnectionFailed, IntegrityError, NotCopyable, ObjectTooLarge
 from airflow_provider_ossresume.model.copy_options import Properties
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.model.objects import ARCHIVED_CLASSES, ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import (
     GIB,
     MAX_OBJECT_SIZE,
@@ -35,7 +35,6 @@ MAX_CONVERTING_COPY = GIB  # OSS: CopyObject that changes storage class or encry
 # Within a bucket OSS copies no bytes. Elsewhere it does, and from here on one request would take long: SDK v2's figure.
 DEFAULT_COPY_THRESHOLD = 200 * MIB
 COPY_PART_SIZES = {0: 64 * MIB, 8 * GIB: 128 * MIB, 64 * GIB: 256 * MIB}  # from an object's size on
-ARCHIVED_CLASSES = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})
 
 _STREAM = "set copy_mode='stream' to have the worker read and write it"
 

@@ -7,13 +7,17 @@ from typing import Any
 from airflow_provider_ossresume.errors import ArgumentError
 
 # Each of them is optional, and leaving it out means more than naming it: the connection's bucket, the whole bucket,
-# all checkpoints, the worker's own key, the current version.
+# all checkpoints, the worker's own key, the current version, files of all sizes and ages, another work folder.
 _MORE_WHEN_LEFT_OUT = frozenset(
     {
         "bucket_name",
         "keys",
         "keep_upload_ids",
+        "max_size",
+        "min_size",
         "names",
+        "newer_than",
+        "older_than",
         "oss_conn_id",
         "prefix",
         "regex",
@@ -24,6 +28,7 @@ _MORE_WHEN_LEFT_OUT = frozenset(
         "spare_checkpoints",
         "version_id",
         "wildcard",
+        "work_folder",
     }
 )
 

@@ -13,6 +13,7 @@ from airflow_provider_ossresume.model.arguments import refuse_empty, refuse_text
 from airflow_provider_ossresume.model.record import Record, crc64_text
 
 MAX_KEY_BYTES = 1_023  # OSS: "Object naming conventions", UTF-8 bytes
+ARCHIVED_CLASSES = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})  # OSS: to be restored before they are read
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,25 @@ class CopiedObject:
 
 @dataclass(frozen=True)
 class ListedObject:
-    """An object as a listing of the bucket shows it."""
+    """An object as a listing of the bucket shows it.
+
+    :ivar kind: OSS's type: ``Normal``, ``Multipart``, ``Appendable`` or ``Symlink``
+    :ivar restore_info: of an archived object that is being restored, or was: ``ongoing-request="true"``, or ``"false"``
+        and an expiry date
+    """
 
     key: str
     size: int
     etag: str
     last_modified: datetime | None
     storage_class: str = ""
+    kind: str = ""
+    restore_info: str = ""
+
+    @property
+    def is_archived(self) -> bool:
+        """True for an object of an archive class that is not restored."""
+        return self.storage_class in ARCHIVED_CLASSES and 'ongoing-request="false"' not in self.restore_info
 
 
 @dataclass(frozen=True)

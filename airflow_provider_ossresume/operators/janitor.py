@@ -32,9 +32,9 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
     :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; the whole bucket when it is left out. An
         empty one, as a template leaves it that found nothing, is an error (templated)
     :param keep_upload_ids: upload IDs that are kept whatever their age (templated)
-    :param spare_checkpoints: stores whose checkpoints keep the uploads that they name: ``variable``, ``file`` or
-        ``file:FOLDER``, or a list of them; ``auto`` is what a task can read: Variables on 2.11 and from 3.3 on. Nothing
-        is aborted when one of them cannot be read (templated)
+    :param spare_checkpoints: stores whose checkpoints keep the uploads that they name: ``variable``, ``file``,
+        ``file:FOLDER`` or ``work_folder:FOLDER``, or a list of them; ``auto`` is what a task can read: Variables on
+        2.11 and from 3.3 on. Nothing is aborted when one of them cannot be read (templated)
     :param count_bytes: count the bytes of the stale uploads; takes one request for each (templated)
     :param is_dry_run: abort nothing and report what would be (templated)
     :param region: takes the place of the connection's (templated)
@@ -106,14 +106,14 @@ class OSSCheckpointCleanupOperator(OSSOperator):
     kept_undated, kept_unreadable, and the first 100 checkpoints and errors.
 
     :param older_than: an age: a timedelta, seconds, or a text such as ``"30d"`` or ``"1d12h"`` (templated)
-    :param checkpoint: the store: ``variable``, ``file`` (``~/.ossresume`` on this worker) or ``file:FOLDER``
-        (templated)
+    :param checkpoint: the store: ``variable``, ``file`` (``~/.ossresume`` on this worker), ``file:FOLDER``, or
+        ``work_folder:FOLDER``, which may be on OSS (templated)
     :param names: the checkpoints that are looked at: names of Variables, or keys; by default all (templated)
     :param gone_uploads: delete, whatever their age, those too whose upload OSS does not know any more; takes one
         request for each, by the connection (templated)
     :param is_dry_run: delete nothing and report what would be (templated)
     :param region: takes the place of the connection's (templated)
-    :param oss_conn_id: the connection, used with ``gone_uploads`` only (templated)
+    :param oss_conn_id: the connection, for ``gone_uploads`` and a work folder on OSS (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -216,3 +216,37 @@ class OSSPartFileCleanupOperator(StoppableOperator):
         if report.errors:
             raise PartlyFailed(f"{len(report.errors)} part files or folders were not cleaned", report.errors)
         return report.report()
+
+
+class OSSWorkFolderCleanupOperator(OSSOperator):
+    """Remove old plans from a work folder, with their batches, ledgers and verdicts, and facts that nobody uses.
+
+    Ages are told by the IDs of the plans, which have the time at which they were made. Choose more than the longest
+    run takes, with all its retries and the weekend before somebody clears it: a batch whose plan is gone fails. The
+    facts of a source and a target go when their last plan is so old; the next plan then compares all files again. The
+    checkpoints of large files are left alone: :class:`OSSCheckpointCleanupOperator` deletes them, with
+    ``checkpoint="work_folder:FOLDER"``.
+
+    Returns a report, which the log shows too: removed, would_remove, kept_young, pairs, files, foreign, and the first
+    100 plans.
+
+    :param work_folder: an ``oss://bucket/prefix/`` URL, or an absolute path (templated)
+    :param older_than: an age: a timedelta, seconds, or a text such as ``"30d"`` or ``"1d12h"`` (templated)
+    :param is_dry_run: remove nothing and report what would be (templated)
+    :param region: takes the place of the connection's (templated)
+    :param oss_conn_id: the connection, for a work folder on OSS (templated)
+    """
+
+    template_fields: Sequence[str] = ("work_folder", "older_than", "is_dry_run", "region", "oss_conn_id")
+    ui_color = "#e8e0f2"
+
+    def __init__(self, *, work_folder: str, older_than: Duration, is_dry_run: Flag = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.work_folder = work_folder
+        self.older_than = older_than
+        self.is_dry_run = is_dry_run
+
+    def _work(self, context: Any) -> dict[str, Any]:
+        return self.hook.clean_work_folder(
+            self.work_folder, older_than=self.older_than, dry_run=self.is_dry_run, watch=self._watch
+        ).report()

@@ -18,6 +18,13 @@ MAX_LINES = 90  # of a head at once; http.client refuses more than 100, and OSS'
 
 _LINE_END = re.compile(rb"\r?\n(?![ \t])")  # of a field with its continuation lines
 _NO_TEXT = re.compile(rb"\r(?!\n)|\0")
+# A status that has a body, and fields whose values begin and end with a sign that is no blank.
+_PLAIN = re.compile(
+    rb"HTTP/1\.1 (20[06]|[45][0-9]{2}) ([ -~]*)\r\n((?:[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?\r\n)*"
+    rb"[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?)\r\n\r\n"
+)
+_LENGTH = re.compile(r"[0-9]{1,18}")
+MAX_PLAIN = 8 * 1024  # bytes of a head
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection")
 
 
@@ -30,10 +37,9 @@ class Answer:
 
     def __init__(self, head: Head, wire: Wire, finish: Callable[..., None]) -> None:
         self.status, self.reason, self.fields = head.status, head.reason, head.fields
-        self.length: int | None = head.response.length
-        self._response = head.response
-        self._is_chunked = bool(head.response.chunked)
-        self._is_last = bool(head.response.will_close)
+        self.length = head.length
+        self._chunked = head.chunked
+        self._is_last = head.is_last
         self._is_at_end = self._is_broken = False
         self._wire = wire
         self._finish = finish
@@ -78,8 +84,8 @@ class Answer:
         return size
 
     def _read(self, buffer: memoryview, limit: Limit) -> int:
-        if self._is_chunked:
-            return self._read_chunk(buffer, limit)
+        if self._chunked is not None:
+            return self._read_chunk(self._chunked, buffer, limit)
         if self.length is None:
             return self._wire.read_into(buffer, limit)
         size = self._wire.read_into(buffer[: self.length], limit)
@@ -88,12 +94,12 @@ class Answer:
         self.length -= size
         return size
 
-    def _read_chunk(self, buffer: memoryview, limit: Limit) -> int:
-        if not isinstance(self._response.fp, _Chunks):
-            self._response.fp = cast("io.BufferedReader", _Chunks(self._wire))
-        cast("_Chunks", self._response.fp).limit = limit
+    def _read_chunk(self, response: HTTPResponse, buffer: memoryview, limit: Limit) -> int:
+        if not isinstance(response.fp, _Chunks):
+            response.fp = cast("io.BufferedReader", _Chunks(self._wire))
+        cast("_Chunks", response.fp).limit = limit
         try:
-            data = self._response.read1(len(buffer))
+            data = response.read1(len(buffer))
         except (HTTPException, ValueError) as error:
             raise ExchangeFailed(str(error) or type(error).__name__) from error
         limit.moved(len(data), 0.0)
@@ -140,11 +146,41 @@ class _Chunks:
 class Head:
     """The head of an answer.
 
-    :ivar response: what http.client has read in it, without a body
+    Most have nothing in it that two readers could take in two ways, and are read here; all others by http.client, which
+    takes five times as long.
+
+    :ivar length: how many bytes of the body are to come; None when only its end tells
+    :ivar chunked: what http.client goes on with, where the body comes in chunks
+    :ivar is_last: the connection is not to be used again
     :raises ExchangeFailed: when it is none, or when one of its lines is
     """
 
+    status: int
+    reason: str
+    fields: Mapping[str, str]
+    length: int | None
+    chunked: HTTPResponse | None = None
+    is_last: bool
+
     def __init__(self, head: bytes, method: str) -> None:
+        if not self._read_plain(head, method):
+            self._read(head, method)
+
+    def _read_plain(self, head: bytes, method: str) -> bool:
+        """Read one that tells its length, and each field once, in printable ASCII; False for any other."""
+        if len(head) > MAX_PLAIN or not (found := _PLAIN.fullmatch(head)):
+            return False
+        lines = found[3].decode("ascii").split("\r\n")
+        fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        length = fields.get("content-length", "")
+        if len(fields) < len(lines) or "transfer-encoding" in fields or not _LENGTH.fullmatch(length):
+            return False
+        self.status, self.reason, self.fields = int(found[1]), found[2].decode("ascii").strip(), fields
+        self.length = 0 if method == "HEAD" else int(length)
+        self.is_last = "close" in fields.get("connection", "").lower()
+        return True
+
+    def _read(self, head: bytes, method: str) -> None:
         first, *fields = _LINE_END.split(head.rstrip(b"\r\n"))
         if _NO_TEXT.search(head) or b"\n" in first:
             raise ExchangeFailed("the answer's head has a sign in it that no head may have")
@@ -153,9 +189,9 @@ class Head:
             fields.sort(key=lambda field: field.partition(b":")[0].lower() not in _FRAMING)  # the others stay in order
             fields, rest = fields[:MAX_LINES], fields[MAX_LINES:]
         try:
-            self.response = HTTPResponse(cast("socket.socket", _Given(_lines(first, *fields))), method=method)
-            self.response.begin()
-            items = list(self.response.headers.items())
+            response = HTTPResponse(cast("socket.socket", _Given(_lines(first, *fields))), method=method)
+            response.begin()
+            items = list(response.headers.items())
             for start in range(0, len(rest), MAX_LINES):
                 items += parse_headers(io.BytesIO(_lines(*rest[start : start + MAX_LINES]))).items()
         except (HTTPException, ValueError) as error:
@@ -163,11 +199,13 @@ class Head:
         # At a line that is none http.client stops to read.
         if len(items) != len(fields) + len(rest):
             raise ExchangeFailed("the answer's head has a broken line")
-        self.status, self.reason = self.response.status, self.response.reason
-        self.fields: Mapping[str, str] = _joined(items)
+        self.status, self.reason = response.status, response.reason
+        self.fields = _joined(items)
         lengths = {value.strip() for name, value in items if name.lower() == "content-length"}
         if len(lengths) + ("transfer-encoding" in self.fields) > 1:
             raise ExchangeFailed("the answer's head tells its length in two ways")
+        self.length, self.is_last = response.length, bool(response.will_close)
+        self.chunked = response if response.chunked else None
 
 
 class _Given:

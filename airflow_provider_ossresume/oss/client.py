@@ -524,13 +524,14 @@ class OssClient:
         credentials: Credentials | None,
         clock_offset: float,
     ) -> T:
-        log.debug(
-            "%s: %s %s [request id %s]",
-            call,
-            answer.status,
-            answers.shown(answer.reason),
-            answers.shown(answer.fields.get("x-oss-request-id", "")),
-        )
+        if log.isEnabledFor(logging.DEBUG):  # what is shown takes its time to be made
+            log.debug(
+                "%s: %s %s [request id %s]",
+                call,
+                answer.status,
+                answers.shown(answer.reason),
+                answers.shown(answer.fields.get("x-oss-request-id", "")),
+            )
         if answer.status not in call.success and answer.status < 300:
             raise answers.not_what_was_asked_for(call, answer, self._pieces(call, answer))
         if answer.status not in call.success:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -163,6 +163,8 @@ def read_objects(body: bytes) -> ObjectsPage:
             etag=node.text("ETag").strip('"'),
             last_modified=_time(node.text("LastModified")),
             storage_class=node.text("StorageClass"),
+            kind=node.text("Type"),
+            restore_info=node.text("RestoreInfo"),
         )
         for node in root.all("Contents")
     ]
@@ -242,7 +244,15 @@ class _Node:
         return (_Node(child) for child in self._element if _local_name(child) == name)
 
     def text(self, name: str) -> str:
-        return next((child._element.text or "" for child in self.all(name)), "")
+        return self._texts.get(name, "")
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """The text of the first child of each name; made once, as a page of a listing has a thousand nodes."""
+        texts: dict[str, str] = {}
+        for child in self._element:
+            texts.setdefault(_local_name(child), child.text or "")
+        return texts
 
     def required(self, name: str) -> str:
         if value := self.text(name):

@@ -112,7 +112,13 @@ class Retrying:
 
     def __call__(self, function: Callable[[Attempts], T]) -> T:
         attempts = Attempts(self._policy.clock)
-        result: T = self._tenacity(partial(_begun, function), attempts)
+        failed: list[Exception] = []
+        try:
+            return _begun(function, attempts)
+        except Exception as error:  # raised again below, by tenacity
+            failed.append(error)
+        # Most requests end with their first attempt, and do without tenacity.
+        result: T = self._tenacity(partial(_continued, function, failed), attempts)
         return result
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
@@ -129,6 +135,13 @@ class Retrying:
             "Attempt %s of %s failed, again in %.1f s: %s",
             attempts.failures, self._policy.attempts, state.upcoming_sleep, error,
         )  # fmt: skip
+
+
+def _continued(function: Callable[[Attempts], T], failed: list[Exception], attempts: Attempts) -> T:
+    """Fail as the first attempt did that has been made; later ones are made here."""
+    if failed:
+        raise failed.pop()
+    return _begun(function, attempts)
 
 
 def _begun(function: Callable[[Attempts], T], attempts: Attempts) -> T:

@@ -18,17 +18,21 @@ class Descriptor:
 
     The arguments but the last are those of ``os.open``, and so are the errors.
 
+    :param path: or the number of a file that is open already, which is this one's from then on
     :param is_private: a forked child closes its copy at once; else it would hold the file's lock as long as it lives
     """
 
-    def __init__(self, path: Path, flags: int, mode: int = 0o777, *, is_private: bool = False) -> None:
+    def __init__(
+        self, path: Path | int, flags: int = os.O_RDONLY, mode: int = 0o777, *, is_private: bool = False
+    ) -> None:
         self.users: set[Use] = set()
         self.is_closing = False
         self.files: list[FileIO] = []  # its methods are atomic: whoever takes the file closes it
         # A signal's handler may raise between any two steps of Python's, such as an opening and the assignment of what
         # was opened. Here is one step: C code calls, wraps and stores. A FileIO closes its number when it goes, and
         # takes no folder: what is opened elsewhere for a moment, with a ``finally``, still has steps to be hit in.
-        self.files.extend(map(FileIO, map(os.open, (path,), (flags,), (mode,))))
+        numbers = (path,) if isinstance(path, int) else map(os.open, (path,), (flags,), (mode,))
+        self.files.extend(map(FileIO, numbers))
         self._mark = weakref.ref(self)
         if is_private:
             _private.add(self._mark)

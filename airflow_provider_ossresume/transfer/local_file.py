@@ -84,33 +84,35 @@ class LocalFile:
     A file that is said to be empty is read to its end at once, into memory: the ones in /proc, and some in FUSE mounts,
     have bytes all the same. These bytes are what is uploaded, whatever the file becomes.
 
+    :param name: for messages and the log; by default the path
     :ivar size: of what is uploaded, in bytes
     :ivar identity: as it was opened
     :raises ArgumentError: when it is missing, unreadable or no regular file, or has more than 16 MiB and says 0
     :raises LocalFileError: when its mount has crashed, or does not answer now
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, argument: str = "file") -> None:
+    def __init__(self, path: str | os.PathLike[str], *, argument: str = "file", name: str = "") -> None:
         self.path = Path(path)
         self._argument = argument
+        self._name = name or str(path)
         try:
             found = os.stat(self.path)  # not opened yet: opening a FIFO would wait for its writer
             if not stat.S_ISREG(found.st_mode):
                 kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-                raise ArgumentError(argument, str(path), f"it is {kind}; name a file")
+                raise ArgumentError(argument, self._name, f"it is {kind}; name a file")
             self._file = Descriptor(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except ArgumentError:
             raise
         except FileNotFoundError:
             missing = ArgumentError(
-                argument, str(path), "there is no such file on this worker; check the path and which worker wrote it"
+                argument, self._name, "there is no such file on this worker; check the path and which worker wrote it"
             )
             missing.retryable = True  # the next try may run on the worker that has it
             raise missing from None
         except (OSError, ValueError) as error:
             if is_passing(error):
-                raise LocalFileError(f"{path} cannot be opened now: {reason(error)}") from error
-            raise ArgumentError(argument, str(path), f"the file cannot be read: {reason(error)}") from error
+                raise LocalFileError(f"{self} cannot be opened now: {reason(error)}") from error
+            raise ArgumentError(argument, self._name, f"the file cannot be read: {reason(error)}") from error
         try:
             with self._file.use() as number:
                 self.identity = FileIdentity.of(os.fstat(number))
@@ -129,7 +131,7 @@ class LocalFile:
         self._file.close()
 
     def __str__(self) -> str:
-        return str(self.path)
+        return self._name
 
     @property
     def fingerprint(self) -> str:
@@ -154,11 +156,11 @@ class LocalFile:
             now = self._look()
             if now == self.identity:
                 return
-            log.info("%s was written, or got a link or other permissions; comparing its bytes again", self.path)
+            log.info("%s was written, or got a link or other permissions; comparing its bytes again", self)
             for _ in crew.run(check, parts):
                 pass
             self.identity = now
-        raise SourceChanged(f"{self.path} is changed all the time; upload a file that nobody works on")
+        raise SourceChanged(f"{self} is changed all the time; upload a file that nobody works on")
 
     def _look(self) -> FileIdentity:
         """Return the file's present identity, of which only the ctime may be another one.
@@ -170,15 +172,15 @@ class LocalFile:
         try:
             now = FileIdentity.of(os.stat(self.path))
         except OSError as error:
-            raise SourceChanged(f"{self.path} went away while it was uploaded: {reason(error)}") from error
+            raise SourceChanged(f"{self} went away while it was uploaded: {reason(error)}") from error
         if now != self.identity and not self.identity.is_touched(now):
-            raise SourceChanged(f"{self.path} changed while it was uploaded: {self.identity.change_to(now)}")
+            raise SourceChanged(f"{self} changed while it was uploaded: {self.identity.change_to(now)}")
         return now
 
     def _check_bytes(self, part: Part, stop: Stop, *, expected: int | None) -> None:
         """:raises SourceChanged: when the part's bytes are not those that were sent, or nothing tells it"""
         if expected is None or self.crc64(part, stop) != expected:
-            raise SourceChanged(f"{self.path} was written while it was uploaded, in part {part.number}")
+            raise SourceChanged(f"{self} was written while it was uploaded, in part {part.number}")
 
     def read(self, part: Part, stop: Stop, *, most: int = READ_SIZE) -> Iterator[memoryview]:
         """Yield the part's bytes in pieces of ``most`` bytes, each valid until the next is asked for.
@@ -194,9 +196,9 @@ class LocalFile:
             try:
                 size = self._read_at(buffer[: part.stop - offset], offset)
             except OSError as error:
-                raise LocalFileError(f"{self.path} cannot be read at byte {offset}: {reason(error)}") from error
+                raise LocalFileError(f"{self} cannot be read at byte {offset}: {reason(error)}") from error
             if not size:
-                raise SourceChanged(f"{self.path} ended at byte {offset} while it was uploaded")
+                raise SourceChanged(f"{self} ended at byte {offset} while it was uploaded")
             yield buffer[:size]
             offset += size
 
@@ -223,13 +225,13 @@ class LocalFile:
                 data += more
             now = FileIdentity.of(os.fstat(number))
         except OSError as error:
-            raise LocalFileError(f"{self.path} cannot be read: {reason(error)}") from error
+            raise LocalFileError(f"{self} cannot be read: {reason(error)}") from error
         if now.size:  # somebody has begun to write it: an ordinary file
             self.identity = now
             return b""
         if len(data) > UNTOLD_SIZE:
             raise ArgumentError(
-                self._argument, str(self.path), f"its size is told as 0, and it has more than "
+                self._argument, self._name, f"its size is told as 0, and it has more than "
                 f"{format_size(UNTOLD_SIZE)}; copy it to a local disk and upload the copy",
             )  # fmt: skip
         return bytes(data)

@@ -98,6 +98,11 @@ class PartFile:
         if self._is_closed:
             raise TransferStopped("the transfer has ended, its part file is closed")
 
+    def is_found(self, found: os.stat_result) -> bool:
+        """True when something that was found is this file, whatever its name is now."""
+        with self._file.use() as number:
+            return os.path.samestat(os.fstat(number), found)
+
     def _is_at_its_path(self, number: int) -> bool:
         try:
             return os.path.samestat(os.fstat(number), os.lstat(self.path))  # a link to it is not it

@@ -48,7 +48,7 @@ def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> 
 def check_replaceable(path: Path) -> None:
     """:raises ArgumentError: when a file that stands there is a mount of its own, which no other file can replace"""
     try:
-        is_mounted = _mount(path) != _mount(path.parent)
+        is_mounted = _mount(path, os.O_NOFOLLOW) != _mount(path.parent)
     except OSError:  # nothing stands there, or it cannot be told
         return
     if is_mounted:
@@ -71,9 +71,9 @@ def _found(path: Path, text: str) -> int | None:
         raise ArgumentError("file", text, f"no file can stand there: {reason(error)}") from error
 
 
-def _mount(path: Path) -> object:
-    """Return what tells the mount of a file, not followed, from others: its ID on Linux, else the device."""
-    number = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _mount(path: Path, flags: int = 0) -> object:
+    """Return what tells the mount of a file from others: its ID on Linux, else the device."""
+    number = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC | flags)
     try:
         try:
             with open(f"/proc/self/fdinfo/{number}", "rb", buffering=0) as file:

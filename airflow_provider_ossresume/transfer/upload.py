@@ -33,22 +33,23 @@ class Uploader(IntoOss[UploadClient, UploadOptions, LocalFile]):
     direction = "upload"
     doing = "Uploading"
 
-    def upload(self, file: str | os.PathLike[str]) -> TransferResult:
+    def upload(self, file: str | os.PathLike[str], *, name: str = "") -> TransferResult:
         """Upload the file and return what was done; the object then holds exactly its bytes.
 
+        :param name: of the file for messages and the log, where the path says nothing to people
         :raises ArgumentError: when the file cannot be read or is too large
         :raises SourceChanged: when it changes again after a restart, or at all under ``source_changed="fail"``
         :raises AlreadyExists: under ``if_exists="fail"``
         :raises IntegrityError: when OSS holds other bytes than the file
         :raises RequestError: when OSS cannot be made to take it
         """
-        self._file = file
-        return self._run(os.fspath(file))
+        self._file, self._name = file, name or os.fspath(file)
+        return self._run(self._name)
 
     def _open(self, crew: Crew, opened: ExitStack) -> LocalFile:
-        source = opened.enter_context(LocalFile(self._file))
+        source = opened.enter_context(LocalFile(self._file, name=self._name))
         if source.size > MAX_OBJECT_SIZE:
-            raise ArgumentError("file", os.fspath(self._file), f"{source.size} bytes; OSS holds objects up to 48.8 TiB")
+            raise ArgumentError("file", self._name, f"{source.size} bytes; OSS holds objects up to 48.8 TiB")
         return source
 
     @property

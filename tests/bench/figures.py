@@ -168,6 +168,12 @@ def all_bars() -> list[Bar]:
         for case, times in ((f"{way}-2k-files", 1.4), (f"{way}-2k-files-8", 3)):
             title = f"{case}: times as fast as the better official SDK"
             bars.append(Bar(title, _times_as_fast(case), times, at_least=True))
+        many = f"{way}-20k-files"
+        bars.append(
+            Bar(f"{many}: times as fast as the better official SDK", _set_times_as_fast(many), 3, at_least=True)
+        )
+        title = f"{many}-20ms: share of 32 connections / 20 ms"
+        bars.append(Bar(title, _share_of_requests(f"{many}-20ms"), 0.8, at_least=True))
         for curve in ("size", "parts"):
             title = f"{way}: time against {'file size' if curve == 'size' else 'parts'}, R²"
             bars.append(Bar(title, _straightness(way, curve), 0.98, at_least=True))
@@ -192,6 +198,14 @@ def _share_of_link(case: str, workers: int) -> Callable[[Figures], float]:
 
 def _times_as_fast(case: str) -> Callable[[Figures], float]:
     return lambda figures: 1 / figures.ratio(case, OFFICIAL, "wall")
+
+
+def _set_times_as_fast(case: str) -> Callable[[Figures], float]:
+    return lambda figures: 1 / figures.ratio(case, OFFICIAL, "wall", ours="ours-set")
+
+
+def _share_of_requests(case: str) -> Callable[[Figures], float]:
+    return lambda figures: 20_000 / figures.row(case, "ours-set").wall / (32 / 0.02)
 
 
 def _straightness(direction: str, curve: str) -> Callable[[Figures], float]:

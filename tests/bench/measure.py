@@ -201,7 +201,7 @@ class Material:
 
     def register(self, server: Server) -> None:
         """Let the server know the files, to serve them or to compare uploads with them."""
-        self._upload_prefix = "" if self._case.direction == "download" else "uploaded-"
+        self._upload_prefix = "" if self._case.direction == "download" else "uploaded/"
         for key in self.keys:
             server.serve(key, self._sources / key)
         self._expected = server.stored(self.keys)
@@ -209,7 +209,7 @@ class Material:
     def pairs(self) -> list[tuple[str, Path]]:
         """Return the keys and files of a transfer."""
         if self._case.direction == "upload":
-            return [(f"uploaded-{key}", self._sources / key) for key in self.keys]
+            return [(f"uploaded/{key}", self._sources / key) for key in self.keys]
         return [(key, self._target / key) for key in self.keys]
 
     def clear_target(self) -> None:

@@ -142,6 +142,50 @@ def test_copy(airflow: DagRunner, oss: LocalOSS) -> None:
     assert client.get_object_tagging(made) == {"archived-by": "example_copy"}
 
 
+def a_folder(root: Path) -> dict[str, bytes]:
+    """Make a folder of files, and return their bytes by their names."""
+    files = {"a.csv": b"1,2", "2026/b.parquet": some_bytes(MIB), "2026/c.tmp": b"", "empty": b""}
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return files
+
+
+def test_folders(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
+    files = a_folder(tmp_path / "export")
+    del files["2026/c.tmp"]  # the example leaves such files out
+    oss.fail("PutObject", key="raw/a.csv", times=8, fault=Fault("status", status=500))
+    conf = {"folder": str(tmp_path / "export"), "prefix": "oss://my-bucket/raw/", "scratch": str(tmp_path / "scratch")}
+    run = airflow.run("example_folders", **conf)
+    assert run.state == "success"
+    assert run.tries("publish") == {-1: ("success", 2)}
+    assert {key: oss.object(BUCKET, f"raw/{key}") for key in files} == files
+    assert {name: (tmp_path / "scratch" / name).read_bytes() for name in files} == files
+    assert not (tmp_path / "scratch" / "2026" / "c.tmp").exists()
+    assert run.xcom("fetch", "report")["moved"] == len(files)
+
+
+def test_many_files(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
+    files = a_folder(tmp_path / "exports")
+    for name in [*"0123456789", "old"]:  # a tenth of what is there may be deleted
+        oss.put(BUCKET, f"exports/{name}", b"x")
+        (tmp_path / "exports" / name).write_bytes(b"x")
+        files[name] = b"x"
+    (tmp_path / "exports" / "old").unlink()
+    del files["old"]
+    conf = {"source": str(tmp_path / "exports"), "target": "oss://my-bucket/exports/"}
+    conf["work_folder"] = str(tmp_path / "work")
+    first, second = (airflow.run("example_many_files", **conf) for _ in range(2))
+    assert [first.state, second.state] == ["success", "success"]
+    there = {key.removeprefix("exports/"): oss.object(BUCKET, key) for key in oss.objects(BUCKET)}
+    assert there == files
+    assert first.tries("move.batch") == {0: ("success", 1)}
+    report = first.xcom("move.finish", "report")
+    assert (report["moved"], report["there"], report["deleted"]) == (4, 10, 1)
+    assert second.tries("move.batch") == {-1: ("skipped", 0)}
+    assert second.xcom("move.finish", "report")["there"] == len(files)
+
+
 def test_sensor_then_download(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "incoming/orders.csv", b"1,2,3")
 

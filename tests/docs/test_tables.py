@@ -26,15 +26,22 @@ from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
 from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, LeftFilesReport
 from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
+from airflow_provider_ossresume.model.set_options import SetOptions
+from airflow_provider_ossresume.model.verdict import Verdict
+from airflow_provider_ossresume.operators import folders, sets
 from airflow_provider_ossresume.oss import answers
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
 from airflow_provider_ossresume.oss.issuers import Issuer
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc
+from airflow_provider_ossresume.sets.batch_report import BatchReport
+from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.transfer import SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.progress import Beginning, Direction, Progress, State
 from airflow_provider_ossresume.transfer.result import TransferResult
 from tests.docs.pages import DOCS, PAGES, blocks_of, codes, table_under
+from tests.world import BUCKET, a_client
 
 PACKAGE = Path(airflow_provider_ossresume.__file__).parent
 ROOT = PACKAGE.parent
@@ -54,6 +61,8 @@ OF_DAG_AUTHORS = [
         "operators.copy",
         "operators.objects",
         "operators.janitor",
+        "operators.folders",
+        "operators.sets",
         "sensors.oss",
         "hooks.oss",
     )
@@ -70,6 +79,11 @@ def arguments_of(operator: type) -> dict[str, Any]:
                 if name not in ("self", "kwargs"):
                     found.setdefault(name, parameter.default)
     return found
+
+
+def shown_default(default: Any) -> str:
+    shown = "" if default is inspect.Parameter.empty else f"`{json.dumps(default)}`"
+    return shown.replace("null", "None").replace("true", "True").replace("false", "False")
 
 
 @pytest.mark.parametrize(
@@ -95,9 +109,47 @@ def test_every_argument_is_listed_with_its_default(module: str, name: str, page:
         if argument == "deferrable":
             continue  # as Airflow is configured
         default = arguments[argument]
-        shown = "" if default is inspect.Parameter.empty else f"`{json.dumps(default)}`"
-        assert cell == shown.replace("null", "None").replace("true", "True").replace("false", "False"), argument
+        assert cell == shown_default(default), argument
     assert arguments.keys() - set(operator.template_fields) <= NOT_TEMPLATED
+
+
+OF_MANY_FILES = (
+    folders.OSSUploadFolderOperator,
+    folders.OSSDownloadPrefixOperator,
+    folders.OSSCopyPrefixOperator,
+    sets.OSSPlanTransferOperator,
+    sets.OSSTransferBatchOperator,
+    sets.OSSFinishTransferOperator,
+)
+
+
+def test_every_argument_of_many_files_is_listed_with_its_default() -> None:
+    arguments: dict[str, Any] = {}
+    for operator in OF_MANY_FILES:
+        for name, default in arguments_of(operator).items():
+            assert arguments.setdefault(name, default) == default, (operator, name)
+    rows = table_under("many-files.md", "All arguments")
+    listed = {argument: row[1] for row in rows for argument in codes(row[0])}
+    assert listed == {name: shown_default(default) for name, default in arguments.items()}
+
+
+@pytest.mark.parametrize("operator", OF_MANY_FILES)
+def test_every_argument_of_many_files_is_templated(operator: type) -> None:
+    assert arguments_of(operator).keys() - {"map_index_template"} == set(vars(operator)["template_fields"])
+
+
+def test_every_argument_of_a_group_is_listed() -> None:
+    typed = inspect.signature(sets.oss_transfer_group).parameters
+    own = [name for name in typed if name not in ("group_id", "source", "target", "arguments")]
+    assert first_codes("many-files.md", "All workers") == own
+
+
+def test_every_key_of_the_reports_on_many_files_is_listed(oss: LocalOSS, tmp_path: Path) -> None:
+    verdict = Verdict("id", "s", "t", "copy", "proven").report()
+    assert first_codes("many-files.md", "The verdict") == [*verdict, "tries"]
+    plan = SetTransfers(a_client(oss)).plan(LocalFolder(tmp_path), PrefixRef(BUCKET, "raw/"), options=SetOptions())
+    assert set(first_codes("many-files.md", "The plan")) == {*plan.report()}
+    assert first_codes("many-files.md", "The batch") == [*BatchReport(0, 1, 1).report()]
 
 
 def test_every_key_of_the_report_is_listed() -> None:

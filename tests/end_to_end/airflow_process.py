@@ -1,9 +1,9 @@
 """A real Airflow in a throw-away home, for tests that kill tasks and watch what the scheduler does.
 
-Airflow 3: scheduler with LocalExecutor, and the API server its tasks talk to. Airflow 2.11: scheduler with
-SequentialExecutor. Both on loopback, and on SQLite unless told. The installed Airflow decides which; `_FLAVOUR` is the
-only place that knows the difference. Nothing here imports airflow: commands go to a console process, answers are read
-from the metadata database.
+Airflow 3: scheduler with LocalExecutor, or with CeleryExecutor and its workers, and the API server its tasks talk to.
+Airflow 2.11: scheduler with SequentialExecutor. Both on loopback, and on SQLite unless told. The installed Airflow
+decides which; `_FLAVOUR` is the only place that knows the difference. Nothing here imports airflow: commands go to a
+console process, answers are read from the metadata database.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,9 @@ from urllib.parse import quote
 import psutil
 
 from tests.airflow_tables import NEW_IN_3_4, as_3_4_has_it
+from tests.end_to_end.celery_workers import CeleryWorkers
 from tests.end_to_end.metadata import SQLITE, Metadata, Row, as_utc
-from tests.end_to_end.processes import end_processes_of, processes_of, wait_until
+from tests.end_to_end.processes import COMPONENT, HOME, end_processes_of, environment_of, processes_of, wait_until
 from tests.postgres import free_port
 
 HERE = Path(__file__).parent
@@ -123,7 +125,8 @@ class RealAirflow:
     makes `start()` fail. `connections` maps connection ids to what AIRFLOW_CONN_… takes, a URI or JSON. `env` goes to
     every process of this Airflow and wins over the harness's own settings; AIRFLOW… variables of the caller are not
     passed on. There is no DAG processor and no triggerer; name them in `also` where a test needs one. `database` is the
-    URL of an empty one on PostgreSQL. `tell` hears of the steps of `start()`.
+    URL of an empty one on PostgreSQL. `celery` has tasks run in workers, each a component; it wants such a `database`.
+    `tell` hears of the steps of `start()`.
 
     stop() kills every process that was started with this home, orphaned tasks included; so does the end of the calling
     process, whatever ends it. The home stays, for its logs.
@@ -138,15 +141,21 @@ class RealAirflow:
         env: Mapping[str, str] | None = None,
         also: Iterable[str] = (),
         database: str | None = None,
+        celery: CeleryWorkers | None = None,
         tell: Callable[[str], object] = lambda step: None,
     ) -> None:
         self.home = home.resolve()
         self._dags = list(dags)
         self._tell = tell
         self._metadata = Metadata(database or f"{SQLITE}{self.home / 'airflow.db'}")
-        self._components = {**_FLAVOUR.components, **{name: _OPTIONAL.get(name, (name,)) for name in also}}
+        self._components = {
+            **_FLAVOUR.components,
+            **{name: _OPTIONAL.get(name, (name,)) for name in also},
+            **(celery.components(self.home) if celery else {}),
+        }
         self._fernet_key = _random_key()
-        self._env = self._environment(connections or {}, env or {})
+        settings = celery.settings(self._metadata.url) if celery else {}
+        self._env = self._environment(connections or {}, {**settings, **(env or {})})
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._console: subprocess.Popen[str] | None = None
         self._console_turn = threading.Lock()
@@ -194,6 +203,20 @@ class RealAirflow:
         process.kill()
         process.wait()
 
+    def kill_all_of(self, component: str) -> int:
+        """End a component and all that it has started, such as tasks, with SIGKILL, as when its machine is lost.
+
+        Return how many processes that were.
+        """
+        process = self._running.pop(component)
+        killed = end_processes_of(self.home, component=component)
+        process.wait()
+        return killed
+
+    def component_of(self, process: psutil.Process) -> str | None:
+        """Return which component has started the process; None when it has ended."""
+        return environment_of(process).get(COMPONENT)
+
     def start_again(self, component: str) -> None:
         """Start a component that has ended, or was killed."""
         self._start_component(component)
@@ -238,6 +261,18 @@ class RealAirflow:
         path = f"/api/v2/dags/{quote(dag_id)}/clearTaskInstances"
         self._ask("POST", path, token=self._token(), dry_run=False, dag_run_id=run_id, only_failed=True)
 
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Do what the button "Clear" does to a task instance and all that come after it."""
+        if _FLAVOUR.health is None:  # as above
+            row = self._row("SELECT execution_date AS at FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)
+            only = as_utc(row["at"]).isoformat()
+            what = ("--task-regex", f"^{re.escape(task_id)}$", "--downstream", "--start-date", only, "--end-date", only)
+            self.cli("tasks", "clear", dag_id, *what, "--yes")
+            return
+        path = f"/api/v2/dags/{quote(dag_id)}/clearTaskInstances"
+        wanted = {"dag_run_id": run_id, "task_ids": [task_id], "include_downstream": True, "only_failed": False}
+        self._ask("POST", path, token=self._token(), dry_run=False, **wanted)
+
     def _token(self) -> str:
         return str(json.loads(self._ask("GET", "/auth/token"))["access_token"])
 
@@ -272,6 +307,14 @@ class RealAirflow:
         if not found:
             raise LookupError(f"no task instance {dag_id} {run_id} {task_id} {map_index}")
         return [found[number] for number in sorted(found)]
+
+    def states(self, dag_id: str, run_id: str, task_id: str) -> dict[int, str | None]:
+        """Return the state of each task instance of a task by its map index."""
+        rows = self._rows(
+            "SELECT map_index, state FROM task_instance WHERE dag_id = ? AND run_id = ? AND task_id = ?",
+            *(dag_id, run_id, task_id),
+        )
+        return {row["map_index"]: row["state"] for row in rows}
 
     def task_ids(self, dag_id: str, run_id: str) -> list[tuple[str, int]]:
         """Return task id and map index of each task instance of a run."""
@@ -368,7 +411,7 @@ class RealAirflow:
             **_SETTINGS,
             **_FLAVOUR.settings,
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
-            "AIRFLOW_HOME": str(self.home),
+            HOME: str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__FERNET_KEY": self._fernet_key,
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata.url,
@@ -385,7 +428,7 @@ class RealAirflow:
         with (self.home / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 (sys.executable, "-m", "airflow", *self._components[name]),
-                **{"cwd": self.home, "env": self._env, "start_new_session": True},
+                **{"cwd": self.home, "env": {**self._env, COMPONENT: name}, "start_new_session": True},
                 **{"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log},
             )
 
@@ -411,7 +454,7 @@ class RealAirflow:
             return False
         return True
 
-    def _ask(self, method: str, path: str, *, token: str | None = None, **body: str | bool) -> bytes:
+    def _ask(self, method: str, path: str, *, token: str | None = None, **body: str | bool | list[str]) -> bytes:
         """Return what the API server answers."""
         request = urllib.request.Request(
             f"{self.url}{path}",

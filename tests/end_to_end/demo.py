@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -50,7 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--mib", type=int, default=256, help="size of the file in MiB, default 256")
     mib = parser.parse_args().mib
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="ossresume-demo-") as folder:
             return 0 if Demo(Path(folder), size=mib * MIB).run() else 1
@@ -59,7 +59,8 @@ def main() -> int:
         return 130
 
 
-def _interrupt(*_: object) -> NoReturn:
+def interrupt(*_: object) -> NoReturn:
+    """For SIGTERM: end as Ctrl-C does."""
     raise KeyboardInterrupt
 
 
@@ -110,7 +111,7 @@ class Demo:
             )
             with airflow:
                 checks = self._transfer(airflow, oss)
-        return _verdict(
+        return print_verdict(
             {
                 **checks,
                 "the SHA-256 of the downloaded file equals that of the source": _sha256(self._target) == digest,
@@ -238,18 +239,23 @@ def _bytes_moved(requests: Sequence[Request]) -> int:
 
 def _print_tries(evidence: Iterator[Evidence]) -> dict[str, bool]:
     evidence = list(evidence)
-    rows = [Row.HEADINGS, *(row.cells() for each in evidence for row in each.rows())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    print()
-    for cells in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    print_table(Row.HEADINGS, (row.cells() for each in evidence for row in each.rows()))
     for each in evidence:
         print(f"\n{each.name}: what its second try began with")
         print(*(f"  {found.store}: {found.checkpoint}" for found in each.found), sep="\n")
     return {name: is_so for each in evidence for name, is_so in each.checks().items()}
 
 
-def _verdict(checks: dict[str, bool]) -> bool:
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    cells = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    print()
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_verdict(checks: dict[str, bool]) -> bool:
+    """Print what was to be proven, and return whether all of it is so."""
     print()
     for name, is_so in checks.items():
         print(f"{'yes' if is_so else 'NO '}  {name}")

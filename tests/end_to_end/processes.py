@@ -17,6 +17,8 @@ import psutil
 
 Found = TypeVar("Found")
 
+HOME = "AIRFLOW_HOME"
+COMPONENT = "OSSRESUME_TESTS_COMPONENT"
 POLL_SECONDS = 0.05  # what is polled (a table, a process) lives in other processes and cannot tell us
 
 
@@ -30,12 +32,14 @@ def wait_until(condition: Callable[[], Found], *, timeout: float, what: str | Ca
     return found
 
 
-def processes_of(home: Path) -> list[psutil.Process]:
+def processes_of(home: Path, *, component: str | None = None) -> list[psutil.Process]:
     """Return the living processes started with this AIRFLOW_HOME, orphans included; zombies are not living.
 
     A process is known by the environment it was started with, so it is found wherever it stands in the process tree.
+    With `component` only that one, and what it has started.
     """
-    return [process for process in psutil.process_iter() if _home_of(process) == str(home)]
+    wanted = {HOME: str(home), **({COMPONENT: component} if component else {})}
+    return [process for process in psutil.process_iter() if wanted.items() <= environment_of(process).items()]
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -46,23 +50,30 @@ def has_ended(process: psutil.Process) -> bool:
         return True
 
 
-def end_processes_of(home: Path, *, timeout: float = 30) -> None:
-    """Kill all processes of `home`, again until a look finds none: they may be starting new ones meanwhile."""
+def end_processes_of(home: Path, *, component: str | None = None, timeout: float = 30) -> int:
+    """Kill all these processes, again until a look finds none: they may be starting new ones meanwhile.
+
+    Return how many there were.
+    """
+    killed: set[psutil.Process] = set()
 
     def none_left() -> bool:
-        left = processes_of(home)
+        left = processes_of(home, component=component)
         for process in left:
             _kill(process)
-        return not left
+        killed.update(left)
+        return not left and all(has_ended(process) for process in killed)  # one on its way out shows no environment
 
-    wait_until(none_left, timeout=timeout, what=lambda: f"the end of {processes_of(home)}")
+    wait_until(none_left, timeout=timeout, what=lambda: f"the end of {processes_of(home, component=component)}")
+    return len(killed)
 
 
-def _home_of(process: psutil.Process) -> str | None:
+def environment_of(process: psutil.Process) -> dict[str, str]:
+    """Return what the process was started with; empty when it has ended or belongs to someone else."""
     try:
-        return process.environ().get("AIRFLOW_HOME")
+        return process.environ()
     except (psutil.Error, OSError):  # it ended while we looked, is a zombie, or belongs to someone else
-        return None
+        return {}
 
 
 def _kill(process: psutil.Process) -> None:

@@ -6,21 +6,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end import processes
-from tests.end_to_end.airflow_process import RealAirflow, TaskProcess
+from tests.end_to_end.airflow_process import RealAirflow
+from tests.end_to_end.gate import (
+    DAG_ID,
+    RUN_SECONDS,
+    TASK_ID,
+    a_task_at_a_gate,
+    assert_the_second_try_finds_what_the_first_left,
+)
 from tests.end_to_end.processes import processes_of, wait_until
 
 pytestmark = pytest.mark.end_to_end
 
 DAGS = Path(__file__).parent / "dags"
-DAG_ID, TASK_ID = "harness_gate", "wait"
-RUN_SECONDS = 120
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
@@ -39,6 +42,18 @@ def test_a_task_whose_supervisor_is_killed_is_retried_beside_its_orphan(airflow:
         assert_the_second_try_finds_what_the_first_left(airflow, "orphan", first)
         assert first.task in airflow.processes()
         first.task.kill()
+
+
+def test_a_task_that_is_cleared_after_its_success_runs_again(airflow: RealAirflow, tmp_path: Path) -> None:
+    with a_task_at_a_gate(airflow, "cleared", tmp_path / "gate"):
+        pass
+    assert airflow.wait_for_run(DAG_ID, "cleared", timeout=RUN_SECONDS) == "success"
+
+    airflow.clear(DAG_ID, "cleared", TASK_ID)
+
+    assert airflow.wait_for_run(DAG_ID, "cleared", timeout=RUN_SECONDS) == "success"
+    tries = airflow.tries(DAG_ID, "cleared", TASK_ID)
+    assert [(each.try_number, each.state) for each in tries] == [(1, "success"), (2, "success")]
 
 
 def test_stop_ends_running_and_orphaned_tasks(tmp_path: Path) -> None:
@@ -71,23 +86,3 @@ def test_the_guard_ends_everything_when_whoever_holds_it_is_gone(tmp_path: Path)
     guard.stdin.close()
     assert guard.wait(30) == 0
     assert sleeper.wait(30) < 0
-
-
-def assert_the_second_try_finds_what_the_first_left(airflow: RealAirflow, run_id: str, first: TaskProcess) -> None:
-    assert airflow.wait_for_run(DAG_ID, run_id, timeout=RUN_SECONDS) == "success", airflow.diagnosis()
-    left = f"left by {first.task.pid}"
-    assert airflow.variables()[f"gate_{run_id}"] == left
-    assert airflow.xcom(DAG_ID, run_id, TASK_ID, "return_value") == left
-    tries = airflow.tries(DAG_ID, run_id, TASK_ID)
-    assert [(each.try_number, each.state) for each in tries] == [(1, "failed"), (2, "success")]
-    assert all(airflow.task_log(DAG_ID, run_id, TASK_ID, number) for number in (1, 2))
-
-
-@contextmanager
-def a_task_at_a_gate(airflow: RealAirflow, run_id: str, gate: Path) -> Iterator[TaskProcess]:
-    """Trigger a run and give the processes of its first try, which waits until the block is left."""
-    os.mkfifo(gate)
-    airflow.trigger(DAG_ID, run_id=run_id, conf={"gate": str(gate)})
-    process = airflow.task_process(DAG_ID, run_id, TASK_ID)
-    with gate.open("w"):  # opens when the task has opened its end
-        yield process

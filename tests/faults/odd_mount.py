@@ -9,6 +9,8 @@ It speaks the kernel's protocol (linux/fuse.h) and is run as a program of its ow
 - none of them: as all older ones, it knows no rename that replaces nothing
 - ``mode``: the permissions of every file, whatever is asked for
 - ``in_order``: the errno of a write that does not begin at the end of the file
+- ``folds``: upper and lower case are the same in names
+- ``step``: nanoseconds between two time stamps
 - ``empty``: stat says 0 bytes of every file
 - ``hangs``: fsync is never answered; the program says "fsync" when it is asked for one
 """
@@ -127,7 +129,7 @@ class Server:
         name = data.rstrip(b"\0")
         if len(name) > self._oddities.get("name_max", 255):
             raise OSError(errno.ENAMETOOLONG, "name")
-        return os.path.join(self._paths[node], os.fsdecode(name))
+        return os.path.join(self._paths[node], os.fsdecode(name.lower() if self._oddities.get("folds") else name))
 
     def _entry(self, path: str) -> bytes:
         node = os.lstat(path).st_ino
@@ -141,7 +143,8 @@ class Server:
         mode = found.st_mode
         if "mode" in self._oddities and stat.S_ISREG(mode):
             mode = stat.S_IFREG | self._oddities["mode"]
-        times = (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
+        step = self._oddities.get("step", 1)
+        times = [time // step * step for time in (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)]
         return ATTRIBUTES.pack(
             node, size, found.st_blocks, *(time // 10**9 for time in times), *(time % 10**9 for time in times),
             mode, found.st_nlink, found.st_uid, found.st_gid, 0, 4096, 0,

@@ -68,6 +68,19 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
         yield disk
 
 
+def test_a_file_behind_a_link_to_a_folder_on_another_disk_is_no_mount_of_its_own(
+    transfers: Transfers, tmp_path: Path
+) -> None:
+    transfers.oss.put(BUCKET, "key", b"new")
+    with small_disk(tmp_path / "disk", SIZE) as disk:
+        (disk / "file").write_bytes(b"old")
+        (tmp_path / "link").symlink_to(disk)
+
+        transfers.download(tmp_path / "link" / "file")
+
+        assert (disk / "file").read_bytes() == b"new"
+
+
 def test_a_download_that_does_not_fit_fails_before_a_byte_is_written_and_says_the_numbers(
     transfers: Transfers, tmp_path: Path
 ) -> None:

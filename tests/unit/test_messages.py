@@ -70,7 +70,8 @@ UPLOADS = """<ListMultipartUploadsResult><EncodingType>url</EncodingType><NextKe
 OBJECTS = """<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
 <NextContinuationToken>a%2Fb%3D%3D</NextContinuationToken>
 <Contents><Key>a%20b%2Bc%25</Key><LastModified>2026-11-23T08:30:15.000Z</LastModified><ETag>"A"</ETag>
-<Size>7</Size><StorageClass>IA</StorageClass></Contents>
+<Type>Normal</Type><Size>7</Size><StorageClass>Archive</StorageClass>
+<RestoreInfo>ongoing-request="true"</RestoreInfo></Contents>
 <Contents><Key>z</Key><Size>0</Size></Contents>
 <CommonPrefixes><Prefix>p%2F</Prefix></CommonPrefixes></ListBucketResult>"""
 DELETED = """<DeleteResult><EncodingType>url</EncodingType><Deleted><Key>a%20b</Key></Deleted>
@@ -105,7 +106,14 @@ ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
     "list objects": (
         OBJECTS,
         messages.read_objects,
-        ObjectsPage([ListedObject("a b+c%", 7, "A", MOMENT, "IA"), ListedObject("z", 0, "", None)], ["p/"], "a/b=="),
+        ObjectsPage(
+            [
+                ListedObject("a b+c%", 7, "A", MOMENT, "Archive", "Normal", 'ongoing-request="true"'),
+                ListedObject("z", 0, "", None),
+            ],
+            ["p/"],
+            "a/b==",
+        ),
     ),
     "delete objects": (DELETED, messages.read_deleted, ["a b", "c"]),
     "bucket info": (

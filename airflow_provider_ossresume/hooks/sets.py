@@ -1,0 +1,247 @@
+"""What the hook does with many files: a folder or a prefix in one call, or a plan, its batches and its finish."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from airflow_provider_ossresume._airflow import current_context
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.hooks.running import Run
+from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_texts, refuse_empty
+from airflow_provider_ossresume.model.manifest import SkipReason
+from airflow_provider_ossresume.model.object_options import ObjectOptions
+from airflow_provider_ossresume.model.objects import PrefixRef, check_choice, check_text
+from airflow_provider_ossresume.model.set_options import SetOptions
+from airflow_provider_ossresume.model.verdict import Verdict
+from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.sets.batch_report import BatchReport
+from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.sealed import Plan
+from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.transfer.config import TransferConfig
+
+_SET_OPTIONS = frozenset(each.name for each in fields(SetOptions) if each.init and each.name != "object_options")
+
+Watch = Callable[[], None]
+
+
+class SetMethods:
+    """The methods of the hook that move many files.
+
+    ``options`` are the fields of :class:`~airflow_provider_ossresume.model.set_options.SetOptions`, and what each
+    object gets: those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`. ``watch`` is called
+    at least four times a second by the thread that calls; what it raises ends the work.
+    """
+
+    if TYPE_CHECKING:
+
+        @property
+        def transfer_config(self) -> TransferConfig: ...
+        def get_conn(self) -> OssClient: ...
+        def prefix(self, prefix: str | PrefixRef | None = None, bucket_name: str | None = None) -> PrefixRef: ...
+
+    def upload_folder(
+        self,
+        folder: str | os.PathLike[str],
+        prefix: str | PrefixRef,
+        bucket_name: str | None = None,
+        *,
+        work_folder: str | None = None,
+        is_dry_run: Flag = False,
+        allow_skipped: str | Sequence[str] = (),
+        context: Mapping[str, Any] | None = None,
+        watch: Watch = lambda: None,
+        **options: Any,
+    ) -> Verdict:
+        """Upload all files of a folder that the prefix does not have yet.
+
+        :param folder: an absolute path
+        :param prefix: what the keys begin with, or an ``oss://bucket/prefix/`` URL; a ``/`` is put behind it
+        :param work_folder: see :meth:`plan_transfer`
+        :param is_dry_run: move nothing; the log and the verdict say what would be done, with the first hundred names
+        :param allow_skipped: reasons for which files may be left: ``vanished``, ``source_changed``
+        :raises NotProven: when not every file is proven; those that are stay
+        :raises PlanRefused: before any byte moves
+        """
+        return self._set_transfers(context, watch).transfer(
+            _folder("folder", folder),
+            self._prefix("prefix", prefix, bucket_name),
+            options=_set_options(options),
+            work_folder=_work_folder(work_folder),
+            is_dry_run=parse_flag("is_dry_run", is_dry_run),
+            allow_skipped=_skip_reasons(allow_skipped),
+        )
+
+    def download_prefix(
+        self,
+        prefix: str | PrefixRef,
+        folder: str | os.PathLike[str],
+        bucket_name: str | None = None,
+        *,
+        work_folder: str | None = None,
+        is_dry_run: Flag = False,
+        allow_skipped: str | Sequence[str] = (),
+        context: Mapping[str, Any] | None = None,
+        watch: Watch = lambda: None,
+        **options: Any,
+    ) -> Verdict:
+        """Download all objects of a prefix that the folder does not have yet; see :meth:`upload_folder`."""
+        return self._set_transfers(context, watch).transfer(
+            self._prefix("prefix", prefix, bucket_name),
+            _folder("folder", folder),
+            options=_set_options(options),
+            work_folder=_work_folder(work_folder),
+            is_dry_run=parse_flag("is_dry_run", is_dry_run),
+            allow_skipped=_skip_reasons(allow_skipped),
+        )
+
+    def copy_prefix(
+        self,
+        source: str | PrefixRef,
+        target: str | PrefixRef,
+        *,
+        work_folder: str | None = None,
+        is_dry_run: Flag = False,
+        allow_skipped: str | Sequence[str] = (),
+        context: Mapping[str, Any] | None = None,
+        watch: Watch = lambda: None,
+        **options: Any,
+    ) -> Verdict:
+        """Let OSS copy all objects of a prefix that another one does not have yet; see :meth:`upload_folder`."""
+        return self._set_transfers(context, watch).transfer(
+            self._prefix("source", source),
+            self._prefix("target", target),
+            options=_set_options(options),
+            work_folder=_work_folder(work_folder),
+            is_dry_run=parse_flag("is_dry_run", is_dry_run),
+            allow_skipped=_skip_reasons(allow_skipped),
+        )
+
+    def plan_transfer(
+        self,
+        source: str | PrefixRef | os.PathLike[str],
+        target: str | PrefixRef | os.PathLike[str],
+        *,
+        work_folder: str | None = None,
+        is_dry_run: Flag = False,
+        most_batches: int | None = None,
+        context: Mapping[str, Any] | None = None,
+        watch: Watch = lambda: None,
+        **options: Any,
+    ) -> Plan:
+        """Look at both sides and seal what is to be done, in batches for :meth:`run_transfer_batch`.
+
+        :param source: an ``oss://bucket/prefix/`` URL, or an absolute path that all workers share
+        :param target: the same
+        :param work_folder: where plans, ledgers and checkpoints lie: an ``oss://bucket/prefix/`` URL, or a folder that
+            all workers share; by default ``.ossresume/`` in the target's bucket or folder
+        :param most_batches: fewer than ``max_batches`` where Airflow allows fewer mapped tasks
+        :raises PlanRefused: when the plan would delete or leave out what is not allowed; nothing has been written
+        """
+        chosen = _set_options(options)
+        if most_batches is not None and int(chosen.max_batches) > most_batches:
+            chosen = _set_options({**options, "max_batches": most_batches})
+        return self._set_transfers(context, watch).plan(
+            self._end("source", source),
+            self._end("target", target),
+            options=chosen,
+            work_folder=_work_folder(work_folder),
+            is_dry_run=parse_flag("is_dry_run", is_dry_run),
+        )
+
+    def run_transfer_batch(
+        self,
+        batch: str,
+        *,
+        on_label: Callable[[str], None] = lambda label: None,
+        context: Mapping[str, Any] | None = None,
+        watch: Watch = lambda: None,
+    ) -> BatchReport:
+        """Move one batch of a plan.
+
+        :param batch: its URI, as the plan's ``batch_uris`` has it
+        :param on_label: called with a name of the batch for people
+        :raises NotProven: when files failed; the others have been moved
+        """
+        _check_uri("batch", batch)
+        return self._set_transfers(context, watch).run_batch(batch, on_label=on_label)
+
+    def finish_transfer(
+        self,
+        plan: str,
+        *,
+        allow_skipped: str | Sequence[str] = (),
+        context: Mapping[str, Any] | None = None,
+        watch: Watch = lambda: None,
+    ) -> Verdict:
+        """Prove that all of a plan is done, and delete what a mirror has to delete.
+
+        :param plan: its URI
+        :param allow_skipped: reasons for which files may be left: ``vanished``, ``source_changed``; then nothing is
+            deleted
+        :raises NotProven: when not every file is proven
+        """
+        _check_uri("plan", plan)
+        allowed = _skip_reasons(allow_skipped)
+        return self._set_transfers(context, watch).finish(plan, allow_skipped=allowed)
+
+    def _set_transfers(self, context: Mapping[str, Any] | None, watch: Watch) -> SetTransfers:
+        run = Run(context or current_context())
+        return SetTransfers(self.get_conn(), self.transfer_config, run.owner, watch)
+
+    def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> Where:
+        if isinstance(where, PrefixRef) or (isinstance(where, str) and where.startswith("oss://")):
+            return self._prefix(argument, where)
+        return _folder(argument, where)
+
+    def _prefix(self, argument: str, prefix: str | PrefixRef, bucket_name: str | None = None) -> PrefixRef:
+        """:raises ArgumentError: also for None, as only a name can mean the whole bucket"""
+        if not isinstance(prefix, PrefixRef):
+            check_text(argument, prefix)
+        try:
+            return self.prefix(prefix, bucket_name)
+        except ArgumentError as error:
+            if error.argument != "prefix":
+                raise
+            raise ArgumentError(argument, error.value, error.reason) from None
+
+
+def _folder(argument: str, folder: str | os.PathLike[str]) -> LocalFolder:
+    if not isinstance(folder, os.PathLike):
+        check_text(argument, folder)
+        refuse_empty(argument, folder)
+    found = LocalFolder(os.fspath(folder), argument=argument)
+    if os.path.realpath(found.path) == "/":
+        raise ArgumentError(argument, str(folder), "this is the whole disk; name a folder")
+    return found
+
+
+def _work_folder(where: str | None) -> str | None:
+    if where is None:
+        return None
+    _check_uri("work_folder", where)
+    return where
+
+
+def _skip_reasons(allow_skipped: str | Sequence[str]) -> list[str]:
+    reasons = parse_texts("allow_skipped", allow_skipped)
+    for reason in reasons:
+        check_choice("allow_skipped", reason, get_args(SkipReason))
+    return reasons
+
+
+def _check_uri(argument: str, uri: object) -> None:
+    check_text(argument, uri)
+    refuse_empty(argument, uri)
+
+
+def _set_options(given: Mapping[str, Any]) -> SetOptions:
+    """Return the options that were given one by one, those of the objects among them."""
+    if unknown := sorted(given.keys() - _SET_OPTIONS - ObjectOptions.__annotations__.keys()):
+        known = ", ".join(sorted(_SET_OPTIONS | ObjectOptions.__annotations__.keys()))
+        raise ArgumentError(unknown[0], given[unknown[0]], f"no such option; there are {known}")
+    own = {name: value for name, value in given.items() if name in _SET_OPTIONS}
+    return SetOptions(**own, object_options=cast(ObjectOptions, {**given, **dict.fromkeys(own)}))

@@ -1,0 +1,290 @@
+"""What a plan says and what became of it: rows, batches, ledger and verdict, as text in a work folder.
+
+Each file of rows has one JSON object a line. Numbers that may have 64 bits are text, as most JSON readers round them.
+Readers ignore fields that they do not know, and refuse a newer format.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from airflow_provider_ossresume.errors import ManifestUnreadable
+from airflow_provider_ossresume.model.foreign_json import read_json
+from airflow_provider_ossresume.model.record import crc64_text
+
+FORMAT = 1
+
+Mode = Literal["copy", "mirror"]
+Compare = Literal["crc64", "size_mtime", "size", "missing", "always"]
+Result = Literal["done", "same", "skipped", "failed"]
+SkipReason = Literal["vanished", "source_changed"]  # of a row that is skipped
+PROVEN: frozenset[Result] = frozenset({"done", "same"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file that a batch has to move.
+
+    :ivar number: within the plan, from 1
+    :ivar name: relative to source and target
+    :ivar size: in bytes, as the plan saw it
+    :ivar identity: of the source, as the plan saw it
+    :ivar was: identity of what stood in the target's place; None for nothing
+    """
+
+    number: int
+    name: str
+    size: int
+    identity: str
+    was: str | None = None
+
+    def line(self) -> str:
+        return _line(
+            {"n": self.number, "op": "put", "name": self.name, "size": str(self.size), "id": self.identity,
+             "was": self.was}
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, text: str) -> Row:
+        """:raises ManifestUnreadable: when the text is no row of a plan, or of an operation that is not known"""
+        values = _values(text, "a row of a plan")
+        try:
+            if values["op"] != "put":
+                raise ManifestUnreadable(f"the operation {values['op']!r} is not known; use a newer provider")
+            return cls(int(values["n"]), str(values["name"]), int(values["size"]), str(values["id"]), values["was"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestUnreadable(f"no row of a plan: {text[:100]!r}") from error
+
+
+@dataclass(frozen=True)
+class Victim:
+    """What a mirror deletes: one file or object of the target that the source does not have.
+
+    :ivar identity: as the plan saw it; what has another one by then is kept
+    """
+
+    name: str
+    size: int
+    identity: str
+
+    def line(self) -> str:
+        return _line({"name": self.name, "size": str(self.size), "id": self.identity})
+
+    @classmethod
+    def of(cls, text: str) -> Victim:
+        """:raises ManifestUnreadable: when the text is no such line"""
+        values = _values(text, "a line of a list of deletions")
+        try:
+            return cls(str(values["name"]), int(values["size"]), str(values["id"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestUnreadable(f"no line of a list of deletions: {text[:100]!r}") from error
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name with a reason: why it was left out, or why it is not proven.
+
+    :ivar reason: one word
+    :ivar detail: the same in words
+    """
+
+    name: str
+    reason: str
+    detail: str = ""
+
+    def line(self) -> str:
+        return _line({"name": self.name, "reason": self.reason, "detail": self.detail})
+
+    @classmethod
+    def of(cls, text: str) -> Named:
+        """:raises ManifestUnreadable: when the text is no such line"""
+        values = _values(text, "a name with a reason")
+        try:
+            return cls(str(values["name"]), str(values["reason"]), str(values["detail"]))
+        except KeyError as error:
+            raise ManifestUnreadable(f"no name with a reason: {text[:100]!r}") from error
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What was proven once: a source and a target of these identities hold the same bytes.
+
+    :ivar crc64: of the bytes; None where it was never known
+    """
+
+    name: str
+    size: int
+    source: str
+    target: str
+    crc64: int | None
+
+    def line(self) -> str:
+        return _line(
+            {"name": self.name, "size": str(self.size), "source": self.source, "target": self.target,
+             "crc64": crc64_text(self.crc64)}
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, text: str) -> Fact:
+        """:raises ManifestUnreadable: when the text is no such line"""
+        values = _values(text, "a line of what was proven")
+        try:
+            crc64 = None if values["crc64"] is None else int(values["crc64"])
+            return cls(str(values["name"]), int(values["size"]), str(values["source"]), str(values["target"]), crc64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestUnreadable(f"no line of what was proven: {text[:100]!r}") from error
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What became of one row of a plan. The last one of a row counts, but one that proves it is not taken back.
+
+    :ivar number: the row's
+    :ivar result: ``done``: moved and proven; ``same``: nothing had to be moved; ``skipped``; ``failed``
+    :ivar source: identity of what was moved; empty where it would not tell that the file has been written to since
+    :ivar target: identity of what is in the target now; the same
+    :ivar crc64: of its bytes, as far as it is known
+    :ivar size: in bytes
+    :ivar moved: bytes over the wire in this try
+    :ivar reason: of a row that is skipped or failed, in one word: an error code of OSS's, the name of an error's class,
+        ``vanished`` or ``source_changed``
+    :ivar detail: the same in words
+    :ivar is_retryable: a later try may succeed without anybody changing anything
+    """
+
+    number: int
+    result: Result
+    source: str = ""
+    target: str = ""
+    crc64: int | None = None
+    size: int = 0
+    moved: int = 0
+    reason: str = ""
+    detail: str = ""
+    is_retryable: bool = False
+
+    @property
+    def is_proven(self) -> bool:
+        return self.result in PROVEN
+
+    def line(self) -> str:
+        return _line(
+            {"n": self.number, "r": self.result, "source": self.source, "target": self.target,
+             "crc64": crc64_text(self.crc64), "size": str(self.size), "moved": str(self.moved), "reason": self.reason,
+             "detail": self.detail, "retryable": self.is_retryable}
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, text: str) -> LedgerRow:
+        """:raises ManifestUnreadable: when the text is no row of a ledger"""
+        values = _values(text, "a row of a ledger")
+        try:
+            if values["r"] not in get_args(Result):
+                raise ManifestUnreadable(f"the result {values['r']!r} is not known; use a newer provider")
+            return cls(
+                int(values["n"]), values["r"], str(values["source"]), str(values["target"]),
+                None if values["crc64"] is None else int(values["crc64"]), int(values["size"]), int(values["moved"]),
+                str(values["reason"]), str(values["detail"]), values["retryable"] is True,
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestUnreadable(f"no row of a ledger: {text[:100]!r}") from error
+
+
+@dataclass(frozen=True)
+class BatchHeader:
+    """One batch of a plan.
+
+    :ivar name: of its file; it ends with the beginning of the SHA-256 of the file's bytes
+    """
+
+    number: int
+    name: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True)
+class PlanHeader:
+    """What ``plan.json`` says: all of a plan but its rows. It is written last, and never again.
+
+    :ivar source: a folder as a ``file:///…/`` URL, or ``oss://bucket/prefix/``
+    :ivar target: the same
+    :ivar options: what moves and finishes need to know, as
+        :class:`~airflow_provider_ossresume.model.set_options.SetOptions` gives it
+    :ivar deletes: the name of the list of what a mirror deletes, with the beginning of its SHA-256; empty for none
+    :ivar found: how many files and bytes both listings had: ``source_files``, ``source_bytes``, ``target_files`` …
+    :ivar actions: how many rows each action has: ``put``, ``same``, ``delete``, and ``left_out`` by reason
+    """
+
+    plan_id: str
+    provider: str
+    source: str
+    target: str
+    mode: Mode
+    compare: Compare
+    batches: tuple[BatchHeader, ...]
+    deletes: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    found: Mapping[str, int] = field(default_factory=dict)
+    actions: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    is_dry_run: bool = False
+    made_at: str = ""
+
+    def text(self) -> str:
+        """Return it as ``plan.json`` has it."""
+        values = {
+            "format": FORMAT, "plan_id": self.plan_id, "provider": self.provider, "source": self.source,
+            "target": self.target, "mode": self.mode, "compare": self.compare, "deletes": self.deletes,
+            "options": dict(self.options),
+            "found": {name: str(count) for name, count in self.found.items()},
+            "actions": {name: str(count) for name, count in self.actions.items()},
+            "left_out": dict(self.left_out), "dry_run": self.is_dry_run, "made_at": self.made_at,
+            "batches": [
+                {"n": each.number, "name": each.name, "files": each.files, "bytes": str(each.size)}
+                for each in self.batches
+            ],
+        }  # fmt: skip
+        return json.dumps(values, ensure_ascii=False, indent=1)
+
+    @classmethod
+    def of(cls, text: str) -> PlanHeader:
+        """:raises ManifestUnreadable: when the text is no plan, or one of a newer format"""
+        values = _values(text, "a plan")
+        try:
+            if not isinstance(values["format"], int) or values["format"] > FORMAT:
+                raise ManifestUnreadable(
+                    f"the plan has the format {values['format']!r} and this provider knows {FORMAT}; use a newer one"
+                )
+            return cls(
+                plan_id=str(values["plan_id"]), provider=str(values["provider"]), source=str(values["source"]),
+                target=str(values["target"]), mode=values["mode"], compare=values["compare"],
+                deletes=str(values["deletes"]), options=dict(values["options"]),
+                found={name: int(count) for name, count in values["found"].items()},
+                actions={name: int(count) for name, count in values["actions"].items()},
+                left_out={name: int(count) for name, count in values["left_out"].items()},
+                is_dry_run=values["dry_run"] is True, made_at=str(values["made_at"]),
+                batches=tuple(
+                    BatchHeader(int(each["n"]), str(each["name"]), int(each["files"]), int(each["bytes"]))
+                    for each in values["batches"]
+                ),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ManifestUnreadable("no plan of this provider") from error
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+def _values(text: str, what: str) -> dict[str, Any]:
+    try:
+        values = read_json(text)
+    except ValueError as error:
+        raise ManifestUnreadable(f"this is no JSON, where {what} is expected: {text[:100]!r}") from error
+    if not isinstance(values, dict):
+        raise ManifestUnreadable(f"this is not {what}: {text[:100]!r}")
+    return values

@@ -1,0 +1,109 @@
+"""Which names a file of a set may have: as a key of OSS, and as a path below a folder.
+
+A name is relative: that of a key is the key without the prefix, that of a file is its path below the folder. Its bytes
+are the same on both sides, and nothing is normalised. Names are ordered by their UTF-8 bytes, as OSS lists keys. So
+what a folder ``a`` has comes behind ``a-b``, as ``-`` is less than ``/``: a folder has its place by its name and a
+slash.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Generic, TypeVar
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.objects import MAX_KEY_BYTES, check_new_key
+
+OWN_FOLDER = ".ossresume"  # the default work folder is called so; wherever it lies, it is no part of a set
+MAX_FILE_NAME_BYTES = 255  # Linux, macOS: NAME_MAX of all common file systems
+
+T = TypeVar("T")
+
+
+def folder_prefix(prefix: str) -> str:
+    """Return the prefix with a slash at its end, so that ``a`` does not match ``ab``; an empty one stays empty."""
+    return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+
+
+def is_own(name: str) -> bool:
+    """True for what lies in a folder ``.ossresume``, at any depth."""
+    return OWN_FOLDER in name and OWN_FOLDER in name.split("/")[:-1]
+
+
+def is_folder_marker(name: str) -> bool:
+    """True for the name of an empty object that stands for a folder."""
+    return name.endswith("/")
+
+
+def why_no_key(prefix: str, name: str) -> str:
+    """Return why no object can be made for a name below a prefix, in words; nothing when one can."""
+    key = prefix + name
+    # The empty object of a folder is the one whose key ends with a slash; any other last character has as many bytes.
+    checked = f"{key[:-1]}x" if is_folder_marker(name) else key
+    try:
+        check_new_key(checked)
+    except ArgumentError as error:
+        return error.reason
+    return ""
+
+
+def why_no_path(name: str) -> str:
+    """Return why no file can have a name below a folder, in words; nothing when one can.
+
+    No such name leads out of the folder, and each is that of one file only.
+    """
+    if "\0" in name:
+        return "no file's name has a NUL character"
+    for each in (name[:-1] if is_folder_marker(name) else name).split("/"):
+        if not each:
+            return "no path begins with a slash, or has two in a row"
+        if each in (".", ".."):
+            return f"{each!r} names no file of its own"
+        if len(each) * 4 > MAX_FILE_NAME_BYTES and (size := len(each.encode())) > MAX_FILE_NAME_BYTES:
+            return f"a file's name has at most {MAX_FILE_NAME_BYTES} bytes, and one here has {size}"
+    return ""
+
+
+def why_too_deep(name: str) -> str:
+    """Return why nothing below a folder of this name can have a key; nothing when something can."""
+    if len(name) * 4 > MAX_KEY_BYTES and (size := len(name.encode("utf-8", "surrogateescape"))) > MAX_KEY_BYTES:
+        return f"OSS keys have at most {MAX_KEY_BYTES} bytes in UTF-8, and the folder's name has {size}"
+    return ""
+
+
+def folded(name: str) -> str:
+    """Return a name as a file system has it that tells neither upper from lower case nor one Unicode form from another.
+
+    What such file systems do differs in rare letters; here two names are one rather than two.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def composed(name: str) -> str | None:
+    """Return the composed form (NFC) of a name that can be written in two forms; None for one that cannot."""
+    if name.isascii():
+        return None
+    composed = unicodedata.normalize("NFC", name)
+    return None if composed == name == unicodedata.normalize("NFD", name) else composed
+
+
+class Above(Generic[T]):
+    """What comes in the order of its names, to tell what a name lies below. It remembers as much as names are deep."""
+
+    def __init__(self) -> None:
+        self._stack: list[tuple[bytes, T]] = []  # each begins with the one before it
+
+    def of(self, place: bytes) -> T | None:
+        """Return what the name lies below: ``a`` and ``a/`` are above ``a/b``, and not above ``a`` and ``ab``."""
+        while self._stack and not place.startswith(self._stack[-1][0]):
+            self._stack.pop()
+        for above, value in self._stack:
+            if place != above and (above.endswith(b"/") or place[len(above) : len(above) + 1] == b"/"):
+                return value
+        return None
+
+    def add(self, place: bytes, value: T) -> None:
+        """Remember a name, behind all that were asked for or remembered."""
+        while self._stack and not place.startswith(self._stack[-1][0]):
+            self._stack.pop()
+        self._stack.append((place, value))

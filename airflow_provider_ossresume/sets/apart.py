@@ -1,0 +1,35 @@
+"""Source, target and work folder must not lie in each other in a way that harms."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import unquote
+
+from airflow_provider_ossresume.errors import PlanRefused
+
+
+def check_apart(source: str, target: str, work: str) -> None:
+    """Look at the URIs of the three. A work folder may lie within source or target: both scans leave it out.
+
+    :raises PlanRefused: when source and target overlap, or one of them lies in the work folder
+    """
+    places = {"source": _place(source), "target": _place(target)}
+    if _is_in(places["source"], places["target"]) or _is_in(places["target"], places["source"]):
+        raise PlanRefused(f"the source {source} and the target {target} overlap; files would be moved onto each other")
+    for what, place in places.items():
+        if _is_in(place, _place(work)):
+            raise PlanRefused(
+                f"the {what} {place} lies in the work folder {work}, which is left out; name another work folder"
+            )
+
+
+def _is_in(inner: str, outer: str) -> bool:
+    return inner.startswith(outer)
+
+
+def _place(uri: str) -> str:
+    """Return a URI that is the same for all names of one folder; links in its path are followed."""
+    if not uri.startswith("file://"):
+        return uri.rstrip("/") + "/"
+    path = os.path.realpath(unquote(uri.removeprefix("file://"), errors="surrogateescape"))
+    return f"file://{path.rstrip('/')}/"

@@ -1,0 +1,170 @@
+"""A file that is open for reading, of whatever name: what is sent of it is of one content, or it is refused."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+
+from airflow_provider_ossresume.errors import LocalFileError, SourceChanged
+from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.entries import file_identity, is_lasting
+from airflow_provider_ossresume.model.file_errors import reason
+from airflow_provider_ossresume.model.objects import Receipt
+from airflow_provider_ossresume.model.parts import Part
+from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.descriptor import Descriptor
+from airflow_provider_ossresume.transfer.local_file import READ_SIZE, FileIdentity
+from airflow_provider_ossresume.transfer.stop import Stop
+
+
+class OpenedFile:
+    """A regular file by its descriptor, which it closes at the end of its ``with`` block.
+
+    Nothing is asked of its name any more, so nobody can put another file in its place while it is read.
+
+    :param name: for messages
+    :ivar size: in bytes, as it was opened
+    :raises LocalFileError: when it is no regular file, or says that it is empty and has bytes, as files in /proc do
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        self._name = name
+        try:
+            found = os.fstat(number)
+            if not stat.S_ISREG(found.st_mode):
+                raise _refused(name, "it is no regular file")
+            if not found.st_size and os.pread(number, 1, 0):
+                raise _refused(name, "its size is told as 0, and it has bytes; copy it to a local disk")
+        except OSError as error:
+            os.close(number)
+            raise LocalFileError(f"{name} cannot be read: {reason(error)}") from error
+        except LocalFileError:
+            os.close(number)
+            raise
+        self._file = Descriptor(number)
+        self._stat = FileIdentity.of(found)
+        self._lasts = is_lasting(mtime_ns=found.st_mtime_ns, ctime_ns=found.st_ctime_ns, now_ns=time.time_ns())
+        self.size = found.st_size
+        self.mtime_ns = found.st_mtime_ns
+
+    def __enter__(self) -> OpenedFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __str__(self) -> str:
+        return self._name
+
+    @property
+    def number(self) -> int:
+        """The descriptor, which is good within the ``with`` block."""
+        return self._file.files[0].fileno()
+
+    @property
+    def identity(self) -> str:
+        """As it was when its bytes were last known to be of one content."""
+        now = self._stat
+        return file_identity(inode=now.inode, mtime_ns=now.mtime_ns, ctime_ns=now.ctime_ns)
+
+    @property
+    def lasting_identity(self) -> str:
+        """The same where it proves later that the file has not changed; else empty."""
+        return self.identity if self._lasts else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`; what goes in one request is never resumed."""
+        return ""
+
+    def read(self, part: Part, stop: Stop, *, most: int = READ_SIZE) -> Iterator[memoryview]:
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`.
+
+        :raises LocalFileError: when the disk fails
+        """
+        buffer = memoryview(bytearray(min(most, part.size)))
+        offset = part.start
+        while offset < part.stop:
+            stop.check()
+            try:
+                with self._file.use() as number:
+                    size = os.preadv(number, [buffer[: part.stop - offset]], offset)
+            except OSError as error:
+                raise LocalFileError(f"{self} cannot be read at byte {offset}: {reason(error)}") from error
+            if not size:
+                raise SourceChanged(f"{self} ended at byte {offset} while it was read")
+            yield buffer[:size]
+            offset += size
+
+    def crc64(self, part: Part, stop: Stop) -> int:
+        """Return the CRC-64 of the part's bytes; errors as in :meth:`read`."""
+        crc = 0
+        for piece in self.read(part, stop):
+            crc = crc64(piece, crc)
+        return crc
+
+    def proven_crc64(self, stop: Stop) -> int:
+        """Return the CRC-64 of all of its bytes, which are of one content.
+
+        :raises SourceChanged: when they may not be
+        """
+        whole = Part(1, 0, self.size)
+        crc = self.crc64(whole, stop)
+        self.check_sent(whole, stop, crc64=crc)
+        return crc
+
+    def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`.
+
+        A rewrite whose mtime was set back changes the ctime, and so does a new hard link: then the bytes decide.
+        """
+        if (now := self._look()) != self._stat:
+            if crc64 is None or self.crc64(part, stop) != crc64 or self._look() != now:
+                raise SourceChanged(f"{self} was written while it was read")
+            self._stat = now
+
+    def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
+        """It was asked before the last byte was sent."""
+
+    def _look(self) -> FileIdentity:
+        """Return what tells the file now, of which only the ctime may be another one.
+
+        :raises SourceChanged: when it has been written to
+        """
+        with self._file.use() as number:
+            now = FileIdentity.of(os.fstat(number))
+        if now != self._stat and not self._stat.is_touched(now):
+            raise SourceChanged(f"{self} changed while it was read: {self._stat.change_to(now)}")
+        return now
+
+
+def _refused(name: str, why: str) -> LocalFileError:
+    error = LocalFileError(f"{name} cannot be moved: {why}")
+    error.retryable = False
+    return error
+
+
+class Nothing:
+    """No bytes, as a source: what the marker of an empty folder has."""
+
+    size = 0
+    fingerprint = ""
+
+    def read(self, part: Part, stop: Stop, *, most: int = READ_SIZE) -> Iterator[memoryview]:
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`."""
+        return iter(())
+
+    def crc64(self, part: Part, stop: Stop) -> int:
+        """See the same."""
+        return 0
+
+    def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
+        """Nothing can change."""
+
+    def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
+        """The same."""

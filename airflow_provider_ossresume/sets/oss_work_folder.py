@@ -1,0 +1,113 @@
+"""A work folder on OSS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from airflow_provider_ossresume.errors import AlreadyExists, IntegrityError, NoSuchKey
+from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.md5 import content_md5
+from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef
+from airflow_provider_ossresume.oss.answers import Body
+from airflow_provider_ossresume.oss.fetch import Sink
+
+PIECE = 256 * 1024  # bytes
+FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}  # of no effect in a bucket that has versions
+
+
+class WorkClient(Protocol):
+    """What a work folder needs of OSS; see ``oss.client.OssClient``."""
+
+    def get_object(self, target: ObjectRef, sink: Sink) -> ObjectMeta: ...
+
+    def put_object(self, target: ObjectRef, body: Body, *, headers: Mapping[str, str] | None = None) -> ObjectMeta: ...
+
+    def list_objects(self, bucket: str, *, prefix: str = "") -> Iterator[ListedObject]: ...
+
+    def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[str]: ...
+
+
+class OssWorkFolder:
+    """The objects below a prefix. Each is written by one request, so that it is there whole or not at all."""
+
+    def __init__(self, client: WorkClient, where: PrefixRef) -> None:
+        self._client = client
+        self._bucket = where.bucket
+        self._prefix = where.prefix.rstrip("/") + "/"
+
+    @property
+    def uri(self) -> str:
+        return f"oss://{self._bucket}/{self._prefix}"
+
+    def read(self, name: str) -> bytes | None:
+        """:raises IntegrityError: when other bytes came than OSS has"""
+        memory = _Memory()
+        try:
+            meta = self._client.get_object(self._ref(name), memory)
+        except NoSuchKey:
+            return None
+        data = bytes(memory.data)
+        if meta.crc64 is not None and meta.crc64 != crc64(data):
+            raise IntegrityError(f"{self._ref(name)} was damaged on its way: its CRC-64 is not the one that OSS has")
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        self._client.put_object(self._ref(name), _Bytes(data))
+
+    def create(self, name: str, data: bytes) -> None:
+        """In a bucket with versions OSS overwrites all the same: so names must be unique by themselves.
+
+        :raises AlreadyExists: when it exists with other bytes
+        """
+        try:
+            self._client.put_object(self._ref(name), _Bytes(data), headers=FORBID_OVERWRITE)
+        except AlreadyExists:
+            if self.read(name) != data:  # else it is ours: the answer to a first attempt was lost
+                raise
+
+    def names(self, prefix: str) -> Iterator[str]:
+        for listed in self._client.list_objects(self._bucket, prefix=self._prefix + prefix):
+            yield listed.key.removeprefix(self._prefix)
+
+    def delete(self, names: Iterable[str]) -> None:
+        self._client.delete_objects(self._bucket, [self._prefix + name for name in names])
+
+    def _ref(self, name: str) -> ObjectRef:
+        return ObjectRef(self._bucket, self._prefix + name)
+
+
+class _Bytes:
+    """The body of a request that is in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def open(self) -> list[memoryview]:
+        view = memoryview(self._data)
+        return [view[first : first + PIECE] for first in range(0, self.size, PIECE)]
+
+    def content_md5(self) -> str | None:
+        return content_md5([self._data])
+
+    def crc64(self) -> int:
+        return crc64(self._data)
+
+
+class _Memory:
+    """Takes the bytes of an object."""
+
+    piece_size = PIECE
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def open(self) -> None:
+        self.data.clear()
+
+    def go_on(self) -> None:
+        """What follows is appended anyway."""
+
+    def write(self, data: memoryview) -> None:
+        self.data += data

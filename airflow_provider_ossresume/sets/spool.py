@@ -1,0 +1,176 @@
+"""Rows on the disk while a plan or a finish is at work, so that memory does not grow with their number."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from airflow_provider_ossresume.errors import LocalFileError
+from airflow_provider_ossresume.model.dealing import LARGE, LargeDealer, SmallShare, small_shares
+from airflow_provider_ossresume.model.manifest import Fact, Named, Row, Victim
+
+WAITING = 1_000  # rows that are in memory before they are written
+CACHE = 8 * 1024  # KiB of memory for pages of the database
+
+_TABLES = """
+CREATE TABLE small (rank INTEGER PRIMARY KEY, number INTEGER, name TEXT, size INTEGER, identity TEXT, was TEXT);
+CREATE TABLE large (number INTEGER PRIMARY KEY, name TEXT, size INTEGER, identity TEXT, was TEXT);
+CREATE TABLE dealt (batch INTEGER, number INTEGER, PRIMARY KEY (batch, number)) WITHOUT ROWID;
+CREATE TABLE victim (name TEXT, size INTEGER, identity TEXT);
+CREATE TABLE named (name TEXT, reason TEXT, detail TEXT);
+CREATE TABLE fact (name TEXT PRIMARY KEY, size INTEGER, source TEXT, target TEXT, crc64 TEXT) WITHOUT ROWID;
+"""
+_SMALL = """
+WITH RECURSIVE mine (rank) AS (SELECT :first UNION ALL SELECT rank + :step FROM mine WHERE rank + :step < :count)
+SELECT number, name, size, identity, was FROM mine JOIN small USING (rank) WHERE :first < :count
+"""
+_LARGE = "SELECT number, name, size, identity, was FROM dealt JOIN large USING (number) WHERE batch = ?"
+
+
+class Spool:
+    """A database in a temporary file, which nobody else sees, and which is gone when this ends, however it ends.
+
+    :raises LocalFileError: from each method, when the disk for temporary files (``TMPDIR``) is full or fails
+    """
+
+    def __init__(self) -> None:
+        with _told():
+            self._base = sqlite3.connect("", isolation_level=None, cached_statements=32)
+            self._base.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE}")
+            self._base.executescript(_TABLES)
+        self._waiting: dict[str, list[tuple[object, ...]]] = {}
+        self.rows = self.size = self.victims = self.named = self.facts = 0
+        self._small = 0
+        self._shares: dict[int, SmallShare] = {}
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._base.close()
+
+    # --- what a batch is to move --------------------------------------------------------------------------------------
+
+    def add_row(self, *, name: str, size: int, identity: str, was: str | None) -> None:
+        """Take a file that is to be moved; they come in the order of their names, and are numbered from 1."""
+        self.rows += 1
+        self.size += size
+        if size >= LARGE:
+            self._put("large", (self.rows, name, size, identity, was))
+        else:
+            self._put("small", (self._small, self.rows, name, size, identity, was))
+            self._small += 1
+
+    def deal(self, batches: int) -> None:
+        """Say which of so many batches each row goes to."""
+        self._write_all()
+        dealer = LargeDealer(batches)
+        largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
+        with _told():
+            self._base.execute("BEGIN")
+            self._base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(largest_first))
+            self._base.execute("COMMIT")
+        self._shares = small_shares(dealer.emptiest_first())
+
+    def rows_of(self, batch: int) -> Iterator[Row]:
+        """Yield the rows of a batch: the large ones, then the others in the order of their names."""
+        share = self._shares[batch]
+        yield from (Row(*values) for values in self._select(_LARGE, (batch,)))
+        named = {"first": share.first, "step": share.step, "count": self._small}
+        yield from (Row(*values) for values in self._select(_SMALL, named))
+
+    def first_names(self, count: int) -> list[str]:
+        """Return the first names of all rows."""
+        query = "SELECT number, name FROM small UNION ALL SELECT number, name FROM large ORDER BY number LIMIT ?"
+        return [str(name) for _, name in self._select(query, (count,))]
+
+    # --- the rest -----------------------------------------------------------------------------------------------------
+
+    def add_victim(self, victim: Victim) -> None:
+        self.victims += 1
+        self._put("victim", (victim.name, victim.size, victim.identity))
+
+    def all_victims(self) -> Iterator[Victim]:
+        return (Victim(*values) for values in self._select("SELECT * FROM victim ORDER BY rowid"))
+
+    def spare_victims(self, is_spared: Callable[[str], bool], *, watch: Callable[[], None]) -> int:
+        """Take victims back by their names, and return how many."""
+        named = enumerate(self._select("SELECT rowid, name FROM victim"))
+        spared = []
+        for number, (row, name) in named:
+            if not number % WAITING:
+                watch()
+            if is_spared(name):
+                spared.append((row,))
+        with _told():
+            self._base.execute("BEGIN")
+            self._base.executemany("DELETE FROM victim WHERE rowid = ?", spared)
+            self._base.execute("COMMIT")
+        self.victims -= len(spared)
+        return len(spared)
+
+    def add_named(self, named: Named) -> None:
+        self.named += 1
+        self._put("named", (named.name, named.reason, named.detail))
+
+    def all_named(self) -> Iterator[Named]:
+        return (Named(*values) for values in self._select("SELECT * FROM named ORDER BY rowid"))
+
+    def add_fact(self, fact: Fact) -> None:
+        """Take what was proven; it replaces an earlier fact of that name."""
+        self.facts += 1
+        crc64 = None if fact.crc64 is None else str(fact.crc64)  # SQLite's numbers have a sign
+        self._put("fact", (fact.name, fact.size, fact.source, fact.target, crc64))
+
+    def all_facts(self) -> Iterator[Fact]:
+        """Yield them in the order of the names' bytes."""
+        for name, size, source, target, crc64 in self._select("SELECT * FROM fact ORDER BY name"):
+            yield Fact(name, size, source, target, None if crc64 is None else int(crc64))
+
+    # --- the database -------------------------------------------------------------------------------------------------
+
+    def _put(self, table: str, values: tuple[object, ...]) -> None:
+        waiting = self._waiting.setdefault(table, [])
+        waiting.append(values)
+        if len(waiting) >= WAITING:
+            self._write(table)
+
+    def _write(self, table: str) -> None:
+        waiting = self._waiting.pop(table)
+        places = ", ".join("?" * len(waiting[0]))
+        with _told():
+            self._base.execute("BEGIN")
+            self._base.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", waiting)  # noqa: S608
+            self._base.execute("COMMIT")
+
+    def _write_all(self) -> None:
+        for table in list(self._waiting):
+            self._write(table)
+
+    def _select(self, query: str, values: Sequence[int] | Mapping[str, int] = ()) -> Iterator[Any]:
+        self._write_all()
+        cursor = self._base.cursor()
+        with _told():
+            cursor.execute(query, values)
+        while True:
+            with _told():
+                found = cursor.fetchmany(WAITING)
+            if not found:
+                return
+            yield from found
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """:raises LocalFileError: for an error of SQLite's"""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LocalFileError(
+            f"the temporary file that keeps the rows of a plan cannot be used: {error}; see that TMPDIR has room"
+        ) from error

@@ -1,0 +1,37 @@
+"""Mirror a shared folder to OSS with all of Airflow's workers, and go on only when every file is proven.
+
+When you want it: more files or bytes than one worker moves in an hour. ``plan`` looks at both sides and cuts what is
+missing into batches; one mapped task moves each batch, wherever a worker is free; ``finish`` proves the whole, then
+deletes from the target what the source does not have. A batch that fails or is killed goes on at its retry.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_ossresume.operators.sets import oss_transfer_group
+
+with DAG(
+    dag_id="example_many_files",
+    start_date=datetime(2026, 1, 1),
+    schedule=None,
+    catchup=False,
+    params={
+        "source": "/mnt/nas/exports",
+        "target": "oss://my-bucket/exports/",
+        "work_folder": "oss://my-bucket/ossresume/",
+    },
+    tags=["oss", "example"],
+) as dag:
+    move = oss_transfer_group(
+        "move",
+        source="{{ params.source }}",
+        target="{{ params.target }}",
+        work_folder="{{ params.work_folder }}",
+        mode="mirror",
+        max_delete=100,
+        max_active_tis_per_dagrun=8,
+        default_args={"retries": 3, "retry_delay": timedelta(minutes=1)},
+    )
