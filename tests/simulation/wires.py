@@ -183,5 +183,4 @@ class Network:
 
 def head(status: int) -> SimpleNamespace:
     """Return the head of an answer that has no body for the pool: what came is handed over beside it."""
-    response = SimpleNamespace(length=0, chunked=False, will_close=False)
-    return SimpleNamespace(status=status, reason="", fields={}, response=response)
+    return SimpleNamespace(status=status, reason="", fields={}, length=0, chunked=None, is_last=False)
