@@ -11,11 +11,13 @@ from airflow.providers.common.compat.sdk import Asset, TaskGroup
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
+from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
 from airflow_provider_ossresume.operators.folders import (
     OSSCopyPrefixOperator,
     OSSDownloadPrefixOperator,
     OSSUploadFolderOperator,
 )
+from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.operators.sets import (
     OSSFinishTransferOperator,
     OSSPlanTransferOperator,
@@ -596,6 +598,23 @@ def test_a_reason_that_no_file_is_skipped_for_is_refused(
 
     assert run(dag).instance("move.finish") == ("failed", 1)
     assert "allow_skipped='vanishd': choose one of 'vanished', 'source_changed'" in failures
+
+
+def test_defaults_of_a_dag_reach_what_each_object_is_to_have(dag: Any) -> None:
+    dag.default_args.update(storage_class="IA", acl="private", mode="mirror", bucket_name=BUCKET)
+    with dag:
+        folder = OSSUploadFolderOperator(task_id="folder", folder="/data", prefix=PREFIX, acl="default")
+        plan = OSSPlanTransferOperator(task_id="plan", source="/data", target=PREFIX)
+        folders = OSSUploadFolderOperator.partial(task_id="folders", prefix=PREFIX).expand(folder=["/data"])
+        file = OSSResumableUploadOperator(task_id="file", file="/data/a", key="a")
+        copy = OSSCopyObjectOperator(task_id="copy", source="a", target="b", storage_class="copy")
+
+    mapped = folders.unmap({"folder": "/data"})
+    assert (folder.storage_class, folder.acl, folder.mode) == ("IA", "default", "mirror")
+    assert (plan.storage_class, plan.acl, plan.mode) == ("IA", "private", "mirror")
+    assert (mapped.storage_class, mapped.acl, mapped.mode) == ("IA", "private", "mirror")
+    assert (file.storage_class, file.acl, file.bucket_name) == ("IA", "private", BUCKET)
+    assert (copy.storage_class, copy.acl, copy.bucket_name) == ("copy", "private", BUCKET)
 
 
 def test_all_that_an_author_types_is_templated() -> None:
