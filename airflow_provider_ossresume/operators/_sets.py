@@ -9,7 +9,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.errors import ArgumentError, NotProven
+from airflow_provider_ossresume.hooks.telling import may_push, tell
 from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_texts
 from airflow_provider_ossresume.model.parts import GIB
 from airflow_provider_ossresume.model.set_options import SetOptions
@@ -125,6 +126,33 @@ class SetOperator(ObjectOptionsOperator):
 
     def _left_to_next_try(self) -> str:
         return "what has been moved stays, and the next try moves only the rest"
+
+
+class Reporting:
+    """Pushes the XCom ``report``, also when not all is proven: for people and for an ``on_failure_callback``."""
+
+    def _work(self, context: Any) -> Any:
+        try:
+            return self._move(context)
+        except NotProven as error:
+            self._report(context, error.report)
+            raise
+
+    def _move(self, context: Any) -> Any:
+        """Do what the task is for; each operator has its own."""
+        raise NotImplementedError
+
+    def _report(self, context: Any, report: Mapping[str, Any]) -> None:
+        if may_push(context):
+            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**report}))
+
+
+class Proving(Reporting):
+    """Reports the verdict on all files of a plan, and returns where they went."""
+
+    def _finish(self, context: Any, done: Any) -> Any:
+        self._report(context, done)
+        return shown_place(done.target)
 
 
 def shown_place(uri: str) -> str:
