@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
 from airflow_provider_ossresume.hooks.telling import may_push, tell
@@ -15,6 +13,7 @@ from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_tex
 from airflow_provider_ossresume.model.parts import GIB
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.operators._object_options import OBJECT_OPTIONS, ObjectOptionsOperator
+from airflow_provider_ossresume.transfer.paths import path_of_uri, printable_path
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.model.manifest import Compare, Mode
@@ -159,8 +158,8 @@ def shown_place(uri: str) -> str:
     """Return where a transfer went as the next task takes it: an ``oss://`` URL as it is, a folder as its path."""
     if not uri.startswith("file://"):
         return uri
-    path = unquote(uri.removeprefix("file://"), errors="surrogateescape").rstrip("/")
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+    path = path_of_uri(uri).rstrip("/")
+    shown = printable_path(path)
     if shown != path:
         log.warning("The name of the folder is not UTF-8, which no XCom takes; the task returns it as %s", shown)
     return shown
