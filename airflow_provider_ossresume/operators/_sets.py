@@ -13,6 +13,7 @@ from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_tex
 from airflow_provider_ossresume.model.parts import GIB
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.operators._object_options import OBJECT_OPTIONS, ObjectOptionsOperator
+from airflow_provider_ossresume.operators.lineage import SetLineage
 from airflow_provider_ossresume.transfer.paths import path_of_uri, printable_path
 
 if TYPE_CHECKING:
@@ -146,12 +147,17 @@ class Reporting:
             tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**report}))
 
 
-class Proving(Reporting):
+class Proving(SetLineage, Reporting):
     """Reports the verdict on all files of a plan, and returns where they went."""
 
     def _finish(self, context: Any, done: Any) -> Any:
         self._report(context, done)
+        self._tell_outlets_of_set(context, done)
         return shown_place(done.target)
+
+    def _report(self, context: Any, report: Mapping[str, Any]) -> None:
+        self._verdict = report
+        super()._report(context, report)
 
 
 def shown_place(uri: str) -> str:

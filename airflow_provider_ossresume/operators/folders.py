@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_ossresume.hooks.telling import task_instance
 from airflow_provider_ossresume.operators._sets import SET_FIELDS, Proving, SetOperator
+from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of_file, dataset_of_prefix
 
 
 class _OneTaskOperator(Proving, SetOperator):
@@ -51,6 +52,9 @@ class OSSUploadFolderOperator(_OneTaskOperator):
         self.prefix = prefix
         self.bucket_name = bucket_name
 
+    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+        return dataset_of_file(self.folder), dataset_of_prefix(self.prefix, self.bucket_name)
+
     def _move(self, context: Any) -> Any:
         return self.hook.upload_folder(self.folder, self.prefix, self.bucket_name, context=context, **self._options())
 
@@ -78,6 +82,9 @@ class OSSDownloadPrefixOperator(_OneTaskOperator):
         self.folder = folder
         self.bucket_name = bucket_name
 
+    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+        return dataset_of_prefix(self.prefix, self.bucket_name), dataset_of_file(self.folder)
+
     def _move(self, context: Any) -> Any:
         return self.hook.download_prefix(self.prefix, self.folder, self.bucket_name, context=context, **self._options())
 
@@ -101,6 +108,9 @@ class OSSCopyPrefixOperator(_OneTaskOperator):
         super().__init__(**kwargs)
         self.source = source
         self.target = target
+
+    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+        return dataset_of_prefix(self.source), dataset_of_prefix(self.target)
 
     def _move(self, context: Any) -> Any:
         return self.hook.copy_prefix(self.source, self.target, context=context, **self._options())
