@@ -72,7 +72,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-_Side = tuple[str, Mapping[str, Any]]
+_Side = Mapping[str, Any]
 
 _RELEASE = tuple(map(int, _version.split(".")[:2]))
 
@@ -316,17 +316,20 @@ def openlineage_dataset(namespace: str, name: str) -> Any:
     return Dataset(namespace=namespace, name=name)
 
 
-def operator_lineage(inputs: list[tuple[str, str]], outputs: list[tuple[str, str]], *, size: int | None) -> Any:
+def operator_lineage(
+    inputs: list[tuple[str, str]], outputs: list[tuple[str, str]], *, size: int | None, files: int = 1
+) -> Any:
     """Return what OpenLineage's extractor takes of an operator.
 
     :param inputs: namespace and name of each dataset
     :param size: bytes that were written to each output, when that is known
+    :param files: how many files they are in
     """
     from airflow.providers.common.compat.openlineage.facet import OutputDataset, OutputStatisticsOutputDatasetFacet
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     facets: dict[str, Any] = (
-        {} if size is None else {"outputStatistics": OutputStatisticsOutputDatasetFacet(size=size, fileCount=1)}
+        {} if size is None else {"outputStatistics": OutputStatisticsOutputDatasetFacet(size=size, fileCount=files)}
     )
     return OperatorLineage(
         inputs=[openlineage_dataset(*each) for each in inputs],
@@ -335,17 +338,19 @@ def operator_lineage(inputs: list[tuple[str, str]], outputs: list[tuple[str, str
 
 
 def report_hook_lineage(hook: BaseHook, *, inputs: Iterable[_Side], outputs: Iterable[_Side]) -> None:
-    """Tell Airflow's collector of hook lineage what a hook has read and written: scheme and asset factory's arguments.
+    """Tell Airflow's collector of hook lineage what a hook has read and written.
 
     Nobody may have asked for lineage; the collector then does nothing.
+
+    :param inputs: of each asset its ``uri``, or its ``scheme`` and the ``asset_kwargs`` for that scheme's factory
     """
     from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
     collector = get_hook_lineage_collector()
-    for scheme, arguments in inputs:
-        collector.add_input_asset(context=hook, scheme=scheme, asset_kwargs=dict(arguments))
-    for scheme, arguments in outputs:
-        collector.add_output_asset(context=hook, scheme=scheme, asset_kwargs=dict(arguments))
+    for side in inputs:
+        collector.add_input_asset(context=hook, **side)
+    for side in outputs:
+        collector.add_output_asset(context=hook, **side)
 
 
 def add_to_outlet_events(

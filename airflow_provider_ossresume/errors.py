@@ -323,17 +323,26 @@ class NotProven(SetError):
     """Not every file of the plan is where it belongs. What is there is kept; a later try moves only the rest.
 
     :ivar failures: names and reasons, the first hundred
+    :ivar report: what the verdict, or the report of the batch, has counted
     """
 
     failures: Mapping[str, str] = MappingProxyType({})
+    report: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
-        self, what: str, failures: Mapping[str, str] | None = None, *, retryable: bool = False, most: int = 10
+        self,
+        what: str,
+        failures: Mapping[str, str] | None = None,
+        *,
+        report: Mapping[str, Any],
+        retryable: bool = False,
+        most: int = 10,
     ) -> None:
         failures = dict(list((failures or {}).items())[:100])
         shown = "; ".join(f"{name}: {reason}" for name, reason in list(failures.items())[:most])
         super().__init__(f"{what}: {shown}" if shown else what)
         self.failures = failures
+        self.report = dict(report)
         self.retryable = retryable
 
 

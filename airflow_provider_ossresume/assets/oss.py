@@ -42,6 +42,20 @@ def create_asset(*, bucket: str, key: str, extra: dict[str, Any] | None = None) 
     return Asset(uri=asset_uri(bucket, key), extra=extra)
 
 
+def create_prefix_asset(*, bucket: str, prefix: str, extra: dict[str, Any] | None = None) -> Asset:
+    """Return the asset of all objects below a prefix: that of ``oss://my-bucket/exports`` for ``exports/``.
+
+    It is what Airflow makes of ``oss://my-bucket/exports/``, as it drops the slash, so an object with the key
+    ``exports`` shares it. An empty prefix is the whole bucket.
+
+    :raises ValueError: as :func:`create_asset` does
+    """
+    from airflow_provider_ossresume._airflow import Asset
+
+    key = prefix.removesuffix("/")
+    return Asset(uri=asset_uri(bucket, key) if key else f"oss://{check_bucket(bucket)}", extra=extra)
+
+
 def parse_asset_uri(uri: str) -> tuple[str, str]:
     """Return the bucket and the key of an asset's URI; the key is empty for the asset of a whole bucket.
 

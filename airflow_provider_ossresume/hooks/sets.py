@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from airflow_provider_ossresume._airflow import current_context
+from airflow_provider_ossresume._airflow import BaseHook, current_context
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.hooks.lineage import report_set_lineage
 from airflow_provider_ossresume.hooks.running import Run
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_texts, refuse_empty
 from airflow_provider_ossresume.model.manifest import SkipReason
@@ -66,13 +67,15 @@ class SetMethods:
         :raises NotProven: when not every file is proven; those that are stay
         :raises PlanRefused: before any byte moves
         """
-        return self._set_transfers(context, watch).transfer(
+        return self._transfer(
             _folder("folder", folder),
             self._prefix("prefix", prefix, bucket_name),
-            options=_set_options(options),
-            work_folder=_work_folder(work_folder),
-            is_dry_run=parse_flag("is_dry_run", is_dry_run),
-            allow_skipped=_skip_reasons(allow_skipped),
+            options,
+            work_folder=work_folder,
+            is_dry_run=is_dry_run,
+            allow_skipped=allow_skipped,
+            context=context,
+            watch=watch,
         )
 
     def download_prefix(
@@ -89,13 +92,15 @@ class SetMethods:
         **options: Any,
     ) -> Verdict:
         """Download all objects of a prefix that the folder does not have yet; see :meth:`upload_folder`."""
-        return self._set_transfers(context, watch).transfer(
+        return self._transfer(
             self._prefix("prefix", prefix, bucket_name),
             _folder("folder", folder),
-            options=_set_options(options),
-            work_folder=_work_folder(work_folder),
-            is_dry_run=parse_flag("is_dry_run", is_dry_run),
-            allow_skipped=_skip_reasons(allow_skipped),
+            options,
+            work_folder=work_folder,
+            is_dry_run=is_dry_run,
+            allow_skipped=allow_skipped,
+            context=context,
+            watch=watch,
         )
 
     def copy_prefix(
@@ -111,13 +116,15 @@ class SetMethods:
         **options: Any,
     ) -> Verdict:
         """Let OSS copy all objects of a prefix that another one does not have yet; see :meth:`upload_folder`."""
-        return self._set_transfers(context, watch).transfer(
+        return self._transfer(
             self._prefix("source", source),
             self._prefix("target", target),
-            options=_set_options(options),
-            work_folder=_work_folder(work_folder),
-            is_dry_run=parse_flag("is_dry_run", is_dry_run),
-            allow_skipped=_skip_reasons(allow_skipped),
+            options,
+            work_folder=work_folder,
+            is_dry_run=is_dry_run,
+            allow_skipped=allow_skipped,
+            context=context,
+            watch=watch,
         )
 
     def plan_transfer(
@@ -144,7 +151,7 @@ class SetMethods:
         chosen = _set_options(options)
         if most_batches is not None and int(chosen.max_batches) > most_batches:
             chosen = _set_options({**options, "max_batches": most_batches})
-        return self._set_transfers(context, watch).plan(
+        return self._set_transfers(_run(context), watch).plan(
             self._end("source", source),
             self._end("target", target),
             options=chosen,
@@ -167,7 +174,7 @@ class SetMethods:
         :raises NotProven: when files failed; the others have been moved
         """
         _check_uri("batch", batch)
-        return self._set_transfers(context, watch).run_batch(batch, on_label=on_label)
+        return self._set_transfers(_run(context), watch).run_batch(batch, on_label=on_label)
 
     def finish_transfer(
         self,
@@ -185,12 +192,38 @@ class SetMethods:
         :raises NotProven: when not every file is proven
         """
         _check_uri("plan", plan)
-        allowed = _skip_reasons(allow_skipped)
-        return self._set_transfers(context, watch).finish(plan, allow_skipped=allowed)
+        allowed, run = _skip_reasons(allow_skipped), _run(context)
+        return self._reported(run, self._set_transfers(run, watch).finish(plan, allow_skipped=allowed))
 
-    def _set_transfers(self, context: Mapping[str, Any] | None, watch: Watch) -> SetTransfers:
-        run = Run(context or current_context())
+    def _transfer(
+        self,
+        source: Where,
+        target: Where,
+        options: Mapping[str, Any],
+        *,
+        work_folder: str | None,
+        is_dry_run: Flag,
+        allow_skipped: str | Sequence[str],
+        context: Mapping[str, Any] | None,
+        watch: Watch,
+    ) -> Verdict:
+        run = _run(context)
+        verdict = self._set_transfers(run, watch).transfer(
+            source,
+            target,
+            options=_set_options(options),
+            work_folder=_work_folder(work_folder),
+            is_dry_run=parse_flag("is_dry_run", is_dry_run),
+            allow_skipped=_skip_reasons(allow_skipped),
+        )
+        return self._reported(run, verdict)
+
+    def _set_transfers(self, run: Run, watch: Watch) -> SetTransfers:
         return SetTransfers(self.get_conn(), self.transfer_config, run.owner, watch)
+
+    def _reported(self, run: Run, verdict: Verdict) -> Verdict:
+        report_set_lineage(cast(BaseHook, self), run.context, verdict)
+        return verdict
 
     def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> Where:
         if isinstance(where, PrefixRef) or (isinstance(where, str) and where.startswith("oss://")):
@@ -207,6 +240,10 @@ class SetMethods:
             if error.argument != "prefix":
                 raise
             raise ArgumentError(argument, error.value, error.reason) from None
+
+
+def _run(context: Mapping[str, Any] | None) -> Run:
+    return Run(context or current_context())
 
 
 def _folder(argument: str, folder: str | os.PathLike[str]) -> LocalFolder:

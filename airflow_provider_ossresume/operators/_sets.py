@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
-from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.errors import ArgumentError, NotProven
+from airflow_provider_ossresume.hooks.telling import may_push, tell
 from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_texts
-from airflow_provider_ossresume.model.object_options import ObjectOptions
 from airflow_provider_ossresume.model.parts import GIB
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.operators._base import OSSOperator
+from airflow_provider_ossresume.operators._object_options import OBJECT_OPTIONS, ObjectOptionsOperator
+from airflow_provider_ossresume.operators.lineage import SetLineage
+from airflow_provider_ossresume.transfer.paths import path_of_uri, printable_path
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.model.manifest import Compare, Mode
-    from airflow_provider_ossresume.model.object_options import (
-        Acl,
-        DataEncryption,
-        Encryption,
-        RequestPayer,
-        StorageClass,
-    )
+    from airflow_provider_ossresume.model.object_options import RequestPayer
     from airflow_provider_ossresume.model.set_options import (
         EmptyFolders,
         FailOrSkip,
@@ -38,12 +31,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 _SET_OPTIONS = tuple(each.name for each in fields(SetOptions) if each.init and each.name != "object_options")
-SET_FIELDS = ("work_folder", "is_dry_run", "transfer_config", "region", "oss_conn_id", *_SET_OPTIONS, *_OBJECT_OPTIONS)
+SET_FIELDS = ("work_folder", "is_dry_run", "transfer_config", "region", "oss_conn_id", *_SET_OPTIONS, *OBJECT_OPTIONS)
 
 
-class SetOperator(OSSOperator):
+class SetOperator(ObjectOptionsOperator):
     """What those share that look at both sides: what is to be moved, and how; each a template field of theirs."""
 
     def __init__(
@@ -77,20 +69,6 @@ class SetOperator(OSSOperator):
         target_changed: TargetChangedInSet = "overwrite",
         max_failures: int | str = 100,
         keep_mtime: Flag = False,
-        content_type: str | None = None,
-        content_encoding: str | None = None,
-        content_disposition: str | None = None,
-        content_language: str | None = None,
-        cache_control: str | None = None,
-        expires: datetime | str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        storage_class: StorageClass | None = None,
-        acl: Acl | None = None,
-        server_side_encryption: Encryption | None = None,
-        sse_kms_key_id: str | None = None,
-        sse_data_encryption: DataEncryption | None = None,
-        headers: Mapping[str, str] | None = None,
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         **kwargs: Any,
@@ -125,20 +103,6 @@ class SetOperator(OSSOperator):
         self.target_changed = target_changed
         self.max_failures = max_failures
         self.keep_mtime = keep_mtime
-        self.content_type = content_type
-        self.content_encoding = content_encoding
-        self.content_disposition = content_disposition
-        self.content_language = content_language
-        self.cache_control = cache_control
-        self.expires = expires
-        self.metadata = metadata
-        self.tags = tags
-        self.storage_class = storage_class
-        self.acl = acl
-        self.server_side_encryption = server_side_encryption
-        self.sse_kms_key_id = sse_kms_key_id
-        self.sse_data_encryption = sse_data_encryption
-        self.headers = headers
         self.request_payer = request_payer
         self.traffic_limit = traffic_limit
 
@@ -154,7 +118,7 @@ class SetOperator(OSSOperator):
                 "there is nothing to move, or leave the argument out"
             )  # fmt: skip
         return {
-            **{name: getattr(self, name) for name in (*_SET_OPTIONS, *_OBJECT_OPTIONS)},
+            **{name: getattr(self, name) for name in (*_SET_OPTIONS, *OBJECT_OPTIONS)},
             "work_folder": self.work_folder,
             "is_dry_run": self.is_dry_run,
             "watch": self._watch,
@@ -164,12 +128,44 @@ class SetOperator(OSSOperator):
         return "what has been moved stays, and the next try moves only the rest"
 
 
+class Reporting:
+    """Pushes the XCom ``report``, also when not all is proven: for people and for an ``on_failure_callback``."""
+
+    def _work(self, context: Any) -> Any:
+        try:
+            return self._move(context)
+        except NotProven as error:
+            self._report(context, error.report)
+            raise
+
+    def _move(self, context: Any) -> Any:
+        """Do what the task is for; each operator has its own."""
+        raise NotImplementedError
+
+    def _report(self, context: Any, report: Mapping[str, Any]) -> None:
+        if may_push(context):
+            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**report}))
+
+
+class Proving(SetLineage, Reporting):
+    """Reports the verdict on all files of a plan, and returns where they went."""
+
+    def _finish(self, context: Any, done: Any) -> Any:
+        self._report(context, done)
+        self._tell_outlets_of_set(context, done)
+        return shown_place(done.target)
+
+    def _report(self, context: Any, report: Mapping[str, Any]) -> None:
+        self._verdict = report
+        super()._report(context, report)
+
+
 def shown_place(uri: str) -> str:
     """Return where a transfer went as the next task takes it: an ``oss://`` URL as it is, a folder as its path."""
     if not uri.startswith("file://"):
         return uri
-    path = unquote(uri.removeprefix("file://"), errors="surrogateescape").rstrip("/")
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+    path = path_of_uri(uri).rstrip("/")
+    shown = printable_path(path)
     if shown != path:
         log.warning("The name of the folder is not UTF-8, which no XCom takes; the task returns it as %s", shown)
     return shown

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_ossresume._airflow import AirflowFailException, AirflowSkipException, is_last_try
@@ -13,18 +12,12 @@ from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, 
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag
 from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.operators._base import OSSOperator
+from airflow_provider_ossresume.operators._object_options import ObjectOptionsOperator
 from airflow_provider_ossresume.operators.lineage import TransferLineage
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.checkpoints.select import CheckpointStore
-    from airflow_provider_ossresume.model.copy_options import Kept
-    from airflow_provider_ossresume.model.object_options import (
-        Acl,
-        DataEncryption,
-        Encryption,
-        RequestPayer,
-        StorageClass,
-    )
+    from airflow_provider_ossresume.model.object_options import RequestPayer
     from airflow_provider_ossresume.transfer.config import TransferConfig
     from airflow_provider_ossresume.transfer.options import IfExists
     from airflow_provider_ossresume.transfer.result import TransferResult
@@ -128,45 +121,10 @@ class TransferOperator(TransferLineage, OSSOperator):
         raise NotImplementedError
 
 
-class ObjectMakingOperator(TransferOperator):
-    """What those share that make an object: what it is to have beside its bytes, each a template field of theirs."""
+class ObjectMakingOperator(TransferOperator, ObjectOptionsOperator):
+    """What those share that make an object."""
 
     makes_object = True
-
-    def __init__(
-        self,
-        *,
-        content_type: str | None = None,
-        content_encoding: str | None = None,
-        content_disposition: str | None = None,
-        content_language: str | None = None,
-        cache_control: str | None = None,
-        expires: datetime | str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        storage_class: StorageClass | Kept | None = None,
-        acl: Acl | Kept | None = None,
-        server_side_encryption: Encryption | Kept | None = None,
-        sse_kms_key_id: str | None = None,
-        sse_data_encryption: DataEncryption | None = None,
-        headers: Mapping[str, str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.content_type = content_type
-        self.content_encoding = content_encoding
-        self.content_disposition = content_disposition
-        self.content_language = content_language
-        self.cache_control = cache_control
-        self.expires = expires
-        self.metadata = metadata
-        self.tags = tags
-        self.storage_class = storage_class
-        self.acl = acl
-        self.server_side_encryption = server_side_encryption
-        self.sse_kms_key_id = sse_kms_key_id
-        self.sse_data_encryption = sse_data_encryption
-        self.headers = headers
 
     def _destination(self, result: TransferResult) -> str:
         return result.target.uri

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_ossresume.hooks.telling import may_push, tell
-from airflow_provider_ossresume.operators._sets import SET_FIELDS, SetOperator, shown_place
+from airflow_provider_ossresume.hooks.telling import task_instance
+from airflow_provider_ossresume.operators._sets import SET_FIELDS, Proving, SetOperator
+from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of_file, dataset_of_prefix
 
 
-class _OneTaskOperator(SetOperator):
+class _OneTaskOperator(Proving, SetOperator):
     """What those share that plan, move and prove in one task.
 
     :param allow_skipped: see :class:`~airflow_provider_ossresume.operators.sets.OSSFinishTransferOperator` (templated)
@@ -22,12 +23,9 @@ class _OneTaskOperator(SetOperator):
     def _options(self) -> dict[str, Any]:
         return {**super()._options(), "allow_skipped": self.allow_skipped}
 
-    def _finish(self, context: Any, done: Any) -> Any:
-        """Return where all went, and push the XCom ``report``."""
-        if may_push(context):
-            report = {**done, "tries": context["ti"].try_number}
-            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value=report))
-        return shown_place(done.target)
+    def _report(self, context: Any, report: Mapping[str, Any]) -> None:
+        ti = task_instance(context)
+        super()._report(context, {**report, "tries": getattr(ti, "try_number", None)})
 
 
 class OSSUploadFolderOperator(_OneTaskOperator):
@@ -54,7 +52,10 @@ class OSSUploadFolderOperator(_OneTaskOperator):
         self.prefix = prefix
         self.bucket_name = bucket_name
 
-    def _work(self, context: Any) -> Any:
+    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+        return dataset_of_file(self.folder), dataset_of_prefix(self.prefix, self.bucket_name)
+
+    def _move(self, context: Any) -> Any:
         return self.hook.upload_folder(self.folder, self.prefix, self.bucket_name, context=context, **self._options())
 
 
@@ -81,7 +82,10 @@ class OSSDownloadPrefixOperator(_OneTaskOperator):
         self.folder = folder
         self.bucket_name = bucket_name
 
-    def _work(self, context: Any) -> Any:
+    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+        return dataset_of_prefix(self.prefix, self.bucket_name), dataset_of_file(self.folder)
+
+    def _move(self, context: Any) -> Any:
         return self.hook.download_prefix(self.prefix, self.folder, self.bucket_name, context=context, **self._options())
 
 
@@ -105,5 +109,8 @@ class OSSCopyPrefixOperator(_OneTaskOperator):
         self.source = source
         self.target = target
 
-    def _work(self, context: Any) -> Any:
+    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+        return dataset_of_prefix(self.source), dataset_of_prefix(self.target)
+
+    def _move(self, context: Any) -> Any:
         return self.hook.copy_prefix(self.source, self.target, context=context, **self._options())

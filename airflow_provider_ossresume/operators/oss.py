@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.model.arguments import Flag, parse_mode
-from airflow_provider_ossresume.model.object_options import (
-    ObjectOptions,
-)
+from airflow_provider_ossresume.operators._object_options import OBJECT_OPTIONS
 from airflow_provider_ossresume.operators._transfer import ObjectMakingOperator, TransferOperator
 from airflow_provider_ossresume.transfer.paths import printable_path
 
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.transfer.result import TransferResult
 
 log = logging.getLogger(__name__)
-
-_OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 
 
 class OSSResumableUploadOperator(ObjectMakingOperator):
@@ -90,7 +86,7 @@ class OSSResumableUploadOperator(ObjectMakingOperator):
         "on_final_failure",
         "source_changed",
         "fingerprint",
-        *_OBJECT_OPTIONS,
+        *OBJECT_OPTIONS,
         "xcom_holder_task_id",
     )
     ui_color = "#ffe2c8"
@@ -124,7 +120,7 @@ class OSSResumableUploadOperator(ObjectMakingOperator):
             context=context,
             watch=self._watch,
             drop_when=self._drop_when,
-            **{name: getattr(self, name) for name in _OBJECT_OPTIONS},
+            **{name: getattr(self, name) for name in OBJECT_OPTIONS},
         )
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import AirflowFailException, TaskGroup, max_map_length
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
-from airflow_provider_ossresume.hooks.telling import may_push, tell
+from airflow_provider_ossresume.hooks.telling import tell
 from airflow_provider_ossresume.operators._base import OSSOperator
-from airflow_provider_ossresume.operators._sets import SET_FIELDS, SetOperator, shown_place
+from airflow_provider_ossresume.operators._sets import SET_FIELDS, Proving, Reporting, SetOperator
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -90,7 +90,7 @@ class OSSPlanTransferOperator(SetOperator):
         return done.batch_uris
 
 
-class OSSTransferBatchOperator(OSSOperator):
+class OSSTransferBatchOperator(Reporting, OSSOperator):
     """Move one batch of a plan; a retry moves only what is missing.
 
     A file that fails does not end the batch: the others are moved, then the task fails and names it. Pushes the XCom
@@ -121,7 +121,7 @@ class OSSTransferBatchOperator(OSSOperator):
         self.batch = batch
         self.transfer_config = transfer_config
 
-    def _work(self, context: Any) -> Any:
+    def _move(self, context: Any) -> Any:
         return self.hook.run_transfer_batch(
             self.batch,
             # The template too: 2.11 takes it from partial(), which knows no default of ours.
@@ -131,14 +131,13 @@ class OSSTransferBatchOperator(OSSOperator):
         )
 
     def _finish(self, context: Any, done: Any) -> None:
-        if may_push(context):
-            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**done}))
+        self._report(context, done)
 
     def _left_to_next_try(self) -> str:
         return "what has been moved stays, and the next try moves only the rest"
 
 
-class OSSFinishTransferOperator(OSSOperator):
+class OSSFinishTransferOperator(Proving, OSSOperator):
     """Prove that all of a plan is done, then delete what a mirror has to delete.
 
     It succeeds only when every file of the plan is proven; what is not is counted and named. Nothing is deleted before.
@@ -173,9 +172,7 @@ class OSSFinishTransferOperator(OSSOperator):
         if self.plan in (None, "None"):
             raise ArgumentError("plan", self.plan, "the plan's task has pushed none, so nothing was moved; see its log")
         try:
-            return self.hook.finish_transfer(
-                self.plan, allow_skipped=self.allow_skipped, context=context, watch=self._watch
-            )
+            return super()._work(context)
         except NotProven as error:
             if not error.failures:
                 raise
@@ -184,10 +181,10 @@ class OSSFinishTransferOperator(OSSOperator):
                 f"{error}. Clear the batches that failed, or the task of the plan; what is proven is not moved again"
             ) from error
 
-    def _finish(self, context: Any, done: Any) -> Any:
-        if may_push(context):
-            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**done}))
-        return shown_place(done.target)
+    def _move(self, context: Any) -> Any:
+        return self.hook.finish_transfer(
+            self.plan, allow_skipped=self.allow_skipped, context=context, watch=self._watch
+        )
 
     def _left_to_next_try(self) -> str:
         return "what is deleted is deleted, and the next try goes on"

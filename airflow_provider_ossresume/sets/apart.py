@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import unquote
 
 from airflow_provider_ossresume.errors import PlanRefused
+from airflow_provider_ossresume.transfer.paths import path_of_uri
 
 
 def check_apart(source: str, target: str, work: str) -> None:
@@ -31,5 +31,5 @@ def _place(uri: str) -> str:
     """Return a URI that is the same for all names of one folder; links in its path are followed."""
     if not uri.startswith("file://"):
         return uri.rstrip("/") + "/"
-    path = os.path.realpath(unquote(uri.removeprefix("file://"), errors="surrogateescape"))
+    path = os.path.realpath(path_of_uri(uri))
     return f"file://{path.rstrip('/')}/"

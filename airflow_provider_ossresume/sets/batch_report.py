@@ -79,6 +79,7 @@ class BatchReport(Record):
             raise NotProven(
                 f"batch {self.batch}: {self.failed} of {self.files} files had failed{gave_up}",
                 self.failures,
+                report=self,
                 retryable=self.is_retryable,
             )
 

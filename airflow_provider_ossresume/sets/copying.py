@@ -17,8 +17,7 @@ from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.sets.deleting import DeleteClient, delete_objects
 from airflow_provider_ossresume.sets.expected_object import ExpectedObject
 from airflow_provider_ossresume.sets.moving import (
-    MoverSettings,
-    Stopping,
+    MoverBase,
     as_options_say,
     fact_by_mtime,
     identity_by,
@@ -40,18 +39,8 @@ class PrefixCopyClient(CopyClient, DeleteClient, Protocol):
     """What is needed of OSS; see ``oss.client.OssClient``."""
 
 
-class PrefixCopy:
+class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
     """A prefix and the one that it is copied to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-
-    def __init__(
-        self, client: PrefixCopyClient, source: OssPrefix, target: OssPrefix, *, settings: MoverSettings
-    ) -> None:
-        self.source = source
-        self.target = target
-        self._client = client
-        self._oss = Stopping(client)
-        self._settings = settings
-        self._options = settings.options
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
@@ -70,11 +59,7 @@ class PrefixCopy:
             return None
         return Fact(source.name, meta.size, identity_by(meta.etag), identity_by(there.etag), meta.crc64)
 
-    def move_small(self, row: Row, job: FileJob) -> LedgerRow:
-        """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return as_options_say(self._options, row, lambda: self._copy(row, job))
-
-    def _copy(self, row: Row, job: FileJob) -> LedgerRow:
+    def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
         oss, source, expected = self._oss.by(job.crew), self.source.ref(row.name), self._expected(row)
         target = expected.ref
         meta = look_at_source(oss, source, row, self._options)
@@ -154,9 +139,6 @@ class PrefixCopy:
 
     def _expected(self, row: Row) -> ExpectedObject:
         return ExpectedObject(self.target.ref(row.name), row, self._options.target_changed)
-
-    def settle(self, crew: Crew) -> None:
-        """What OSS has answered is there to stay."""
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""

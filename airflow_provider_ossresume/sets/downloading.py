@@ -31,8 +31,8 @@ from airflow_provider_ossresume.sets.fetching import fetch, own_part_file
 from airflow_provider_ossresume.sets.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.moving import (
     Gone,
+    MoverBase,
     MoverSettings,
-    Stopping,
     as_options_say,
     fact_by_mtime,
     identity_by,
@@ -54,18 +54,13 @@ class PrefixDownloadClient(DownloadClient, Protocol):
     """What is needed of OSS; see ``oss.client.OssClient``."""
 
 
-class PrefixDownload:
+class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
     """A prefix and the folder that its objects go to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
 
     def __init__(
         self, client: PrefixDownloadClient, source: OssPrefix, target: LocalFolder, *, settings: MoverSettings
     ) -> None:
-        self.source = source
-        self.target = target
-        self._client = client
-        self._oss = Stopping(client)
-        self._settings = settings
-        self._options = settings.options
+        super().__init__(client, source, target, settings=settings)
         self._written: deque[str] = deque()  # names that are in their folders, and perhaps not on the disk
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
@@ -85,11 +80,7 @@ class PrefixDownload:
 
     # --- small files --------------------------------------------------------------------------------------------------
 
-    def move_small(self, row: Row, job: FileJob) -> LedgerRow:
-        """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return as_options_say(self._options, row, lambda: self._fetch(row, job))
-
-    def _fetch(self, row: Row, job: FileJob) -> LedgerRow:
+    def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
         if is_folder_marker(row.name):
             return self._make_folder(row)
         with self._place(row.name) as place, place.explained():

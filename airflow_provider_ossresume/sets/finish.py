@@ -157,13 +157,15 @@ class _Finish:
         if newer:
             raise NotProven(
                 f"plan {newer} is newer than plan {plan_id}, so {verdict.kept:,} files of {verdict.target} are not "
-                "deleted; finish the newer one"
+                "deleted; finish the newer one",
+                report=verdict,
             )
         if verdict.outcome == "not proven":
             raise NotProven(
                 f"{tally.doubted:,} of {verdict.files:,} files of plan {plan_id} are not proven to be in "
                 f"{verdict.target}; all of them are named in {verdict.failed_list}",
                 verdict.failures,
+                report=verdict,
                 retryable=tally.is_retryable,
             )
         return verdict

@@ -15,6 +15,7 @@ from airflow_provider_ossresume.model.etags import opaque
 from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.set_options import SetOptions
+from airflow_provider_ossresume.sets.ports import End, FileJob
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import LEAST_RATE, TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -30,6 +31,8 @@ class SetClient(Protocol):
 
 
 AnyClient = TypeVar("AnyClient", bound=SetClient)
+AnySource = TypeVar("AnySource", bound=End)
+AnyTarget = TypeVar("AnyTarget", bound=End)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,29 @@ def as_options_say(options: SetOptions, row: Row, move: Callable[[], LedgerRow])
         if options.source_changed == "skip":
             return LedgerRow(row.number, "skipped", reason="source_changed", detail=str(error))
         raise
+
+
+class MoverBase(Generic[AnyClient, AnySource, AnyTarget]):
+    """What all movers are made of; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+
+    def __init__(self, client: AnyClient, source: AnySource, target: AnyTarget, *, settings: MoverSettings) -> None:
+        self.source = source
+        self.target = target
+        self._client = client
+        self._oss = Stopping(client)
+        self._settings = settings
+        self._options = settings.options
+
+    def move_small(self, row: Row, job: FileJob) -> LedgerRow:
+        """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+        return as_options_say(self._options, row, lambda: self._move_small(row, job))
+
+    def settle(self, crew: Crew) -> None:
+        """What OSS has answered is there to stay."""
+
+    def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
+        """The same as :meth:`move_small`, and what is not as the plan saw it is an error; each mover has its own."""
+        raise NotImplementedError
 
 
 class HeadClient(Protocol):

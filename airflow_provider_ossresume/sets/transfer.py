@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from urllib.parse import unquote
 
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
 from airflow_provider_ossresume.model.checkpoint import Owner
@@ -35,6 +34,7 @@ from airflow_provider_ossresume.sets.work_folder import open_work_folder
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.lease import this_process
 from airflow_provider_ossresume.transfer.options import split_headers
+from airflow_provider_ossresume.transfer.paths import path_of_uri
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ def where_of(uri: str) -> Where:
     if uri.startswith("oss://"):
         bucket, prefix = parse_oss_url(uri)
         return PrefixRef(bucket, prefix)
-    return LocalFolder(unquote(uri.removeprefix("file://"), errors="surrogateescape"))
+    return LocalFolder(path_of_uri(uri))
 
 
 def default_work_folder(target: Where) -> str:

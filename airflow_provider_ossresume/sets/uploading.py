@@ -22,8 +22,7 @@ from airflow_provider_ossresume.sets.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.moving import (
     MTIME_HEADER,
     Gone,
-    MoverSettings,
-    Stopping,
+    MoverBase,
     as_options_say,
     fact_by_mtime,
     identity_by,
@@ -47,18 +46,8 @@ class FolderUploadClient(UploadClient, DeleteClient, Protocol):
     """What is needed of OSS; see ``oss.client.OssClient``."""
 
 
-class FolderUpload:
+class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
     """A folder and the prefix that its files go to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-
-    def __init__(
-        self, client: FolderUploadClient, source: LocalFolder, target: OssPrefix, *, settings: MoverSettings
-    ) -> None:
-        self.source = source
-        self.target = target
-        self._client = client
-        self._oss = Stopping(client)
-        self._settings = settings
-        self._options = settings.options
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
@@ -75,11 +64,7 @@ class FolderUpload:
                 return None
             return Fact(source.name, meta.size, file.lasting_identity, identity_by(meta.etag), crc)
 
-    def move_small(self, row: Row, job: FileJob) -> LedgerRow:
-        """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return as_options_say(self._options, row, lambda: self._send(row, job))
-
-    def _send(self, row: Row, job: FileJob) -> LedgerRow:
+    def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
         if is_folder_marker(row.name):
             return self._mark(row, job)
         oss, expected = self._oss.by(job.crew), self._expected(row)
@@ -193,9 +178,6 @@ class FolderUpload:
                 size=result.size,
                 moved=result.bytes_moved,
             )
-
-    def settle(self, crew: Crew) -> None:
-        """What OSS has answered is there to stay."""
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import unquote
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.objects import PrefixRef, check_bucket, check_key, parse_oss_url
 from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
 from airflow_provider_ossresume.sets.oss_work_folder import OssWorkFolder, WorkClient
 from airflow_provider_ossresume.sets.ports import WorkFolder
-from airflow_provider_ossresume.transfer.paths import local_path
+from airflow_provider_ossresume.transfer.paths import local_path, path_of_uri
 
 
 def open_work_folder(where: str | os.PathLike[str], client: WorkClient | None = None) -> WorkFolder:
@@ -22,7 +21,7 @@ def open_work_folder(where: str | os.PathLike[str], client: WorkClient | None = 
     text = where if isinstance(where, str) else local_path(where, argument="work_folder")
     if not text.startswith("oss://"):
         if text.startswith("file:///"):
-            text = unquote(text.removeprefix("file://"), errors="surrogateescape")
+            text = path_of_uri(text)
         if not os.path.isabs(os.path.expanduser(text)):
             raise ArgumentError(
                 "work_folder", text, "give an oss://bucket/prefix/ URL, or an absolute path that all workers share"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import unquote
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import refuse_empty
@@ -30,6 +31,11 @@ def local_path(file: object, *, argument: str = "file") -> str:
             "file of that name here"
         )  # fmt: skip
     return expanded
+
+
+def path_of_uri(uri: str) -> str:
+    """Return the path that a ``file://`` URI names, as the file system has it."""
+    return unquote(uri.removeprefix("file://"), errors="surrogateescape")
 
 
 def printable_path(path: str) -> str:

@@ -14,16 +14,29 @@ from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
+from airflow_provider_ossresume.operators.folders import (
+    OSSCopyPrefixOperator,
+    OSSDownloadPrefixOperator,
+    OSSUploadFolderOperator,
+)
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
+from airflow_provider_ossresume.operators.sets import oss_transfer_group
 from tests.airflow.runs import run
 from tests.world import BUCKET, a_file
 
 ODD = "a folder/50%?#+=é.bin"  # a key, and a file's name
-TASKS = ("by_hook", "copies", "upload", "download", "skips", "denied", "copy")
+TASKS = (
+    "by_hook", "copies", "upload", "download", "skips", "denied", "copy",
+    "publish", "fetch", "copy_prefix", "dry_run", "publish_denied", "many_by_hook", "move.finish", "move_denied.finish",
+)  # fmt: skip
 
 
 def main(folder: Path) -> None:
     source = a_file(folder)
+    many = folder / "many é"
+    many.mkdir()
+    for name, size in (("a", 10), ("b", 20)):
+        a_file(many, name=name, size=size)
     with DAG("of_lineage", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc)) as dag:
 
         @task
@@ -51,6 +64,30 @@ def main(folder: Path) -> None:
         )
         first >> upload >> download >> copy >> skips >> denied
         first >> copies()
+
+        @task
+        def many_by_hook() -> None:
+            hook = OSSResumeHook()
+            hook.upload_folder(many, "by hook", BUCKET)
+            hook.download_prefix(f"oss://{BUCKET}", folder / "whole bucket", include=["by hook/*"])
+            hook.upload_folder(many, "dry", BUCKET, is_dry_run=True)
+
+        publish = OSSUploadFolderOperator(
+            task_id="publish", folder="{{ params.folder }}/many é/", prefix="raw?", bucket_name="{{ params.bucket }}"
+        )
+        fetch = OSSDownloadPrefixOperator(task_id="fetch", prefix="raw?/", folder=str(folder / "fetched"))
+        copy_prefix = OSSCopyPrefixOperator(
+            task_id="copy_prefix", source=f"oss://{BUCKET}/raw?/", target=f"oss://{BUCKET}/copies"
+        )
+        dry_run = OSSUploadFolderOperator(
+            task_id="dry_run", folder=str(many), prefix=f"oss://{BUCKET}/dry/", is_dry_run=True
+        )
+        move = oss_transfer_group("move", source=str(many), target=f"oss://{BUCKET}/moved/")
+        publish_denied = OSSUploadFolderOperator(
+            task_id="publish_denied", folder=str(many), prefix=f"oss://{BUCKET}/denied/"
+        )
+        move_denied = oss_transfer_group("move_denied", source=str(many), target=f"oss://{BUCKET}/denied/")
+        first >> publish >> [fetch, copy_prefix, dry_run, many_by_hook(), move, publish_denied, move_denied]
     dag.params.update({"folder": str(folder), "bucket": BUCKET})
     done = run(dag)
     states = {task_id: done.instance(task_id)[0] for task_id in TASKS}

@@ -7,14 +7,21 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from airflow_provider_ossresume._airflow import AIRFLOW_3
-from airflow_provider_ossresume.assets.oss import asset_uri, create_asset
+from airflow_provider_ossresume.assets.oss import asset_uri, create_asset, create_prefix_asset
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
+from airflow_provider_ossresume.operators.folders import (
+    OSSCopyPrefixOperator,
+    OSSDownloadPrefixOperator,
+    OSSUploadFolderOperator,
+)
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
+from airflow_provider_ossresume.operators.sets import oss_transfer_group
 from tests.world import BUCKET, PART, a_file, some_bytes
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -44,6 +51,14 @@ def test_airflow_keeps_the_uri_of_any_key_as_it_is_made(key: str) -> None:
     assert asset.uri == asset_uri(BUCKET, key)
     assert asset.extra == {"owner": "me"}
     assert Asset(uri=asset.uri).uri == asset.uri
+
+
+@pytest.mark.parametrize("prefix", ["exports/", "exports", "", "é 50%?/a b/", "100%/"])
+def test_the_asset_of_a_prefix_is_the_one_that_airflow_makes_of_its_url(prefix: str) -> None:
+    asset = create_prefix_asset(bucket=BUCKET, prefix=prefix, extra={"owner": "me"})
+
+    assert asset.uri == Asset(uri=f"oss://{BUCKET}/{quote(prefix)}").uri
+    assert asset.extra == {"owner": "me"}
 
 
 def test_airflow_lets_us_write_what_an_author_writes_otherwise() -> None:
@@ -128,6 +143,20 @@ def test_a_collector_that_fails_costs_no_transfer(
         f"Airflow could not be told the lineage of oss://{BUCKET}/key; the transfer is not affected: this collector is "
         "out of order" in caplog.text
     )
+
+
+@pytest.mark.usefixtures("broken_collector")
+def test_a_collector_that_fails_costs_no_transfer_of_many_files(
+    dag: Any, connected: LocalOSS, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+    from tests.airflow.runs import call_in_a_task
+
+    with caplog.at_level(logging.WARNING, logger="airflow_provider_ossresume"):
+        verdict = call_in_a_task(dag, lambda _: OSSResumeHook().upload_folder(folder, f"oss://{BUCKET}/raw/"))
+
+    assert verdict.outcome == "proven"
+    assert f"Airflow could not be told the lineage of oss://{BUCKET}/raw/; the transfer is not" in caplog.text
 
 
 @pytest.mark.usefixtures("broken_collector")
@@ -322,6 +351,95 @@ def test_an_asset_that_is_known_by_its_name_gets_the_facts_too(
         upload >> again
 
     assert events() == {asset.uri: facts_of("orders")}
+
+
+# --- many files -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with two files, of 30 bytes in all."""
+    made = tmp_path / "folder"
+    made.mkdir()
+    for name, size in (("a", 10), ("b", 20)):
+        a_file(made, name=name, size=size)
+    return made
+
+
+def facts_of_both(target: str, **others: Any) -> dict[str, Any]:
+    """What the event carries of the two files, when both were moved."""
+    return {
+        "target": target, "outcome": "proven", "files": 2, "moved": 2, "there": 0, "size": 30, "deleted": 0, **others
+    }  # fmt: skip
+
+
+def test_the_event_of_a_folder_carries_the_numbers_and_an_alias_gets_the_prefix(
+    dag: Any, events: Any, folder: Path
+) -> None:
+    asset = Asset(uri=f"oss://{BUCKET}/exports")
+    OSSUploadFolderOperator(
+        task_id="publish", folder=str(folder), prefix="exports/{{ dag.dag_id }}", bucket_name=BUCKET,
+        outlets=[asset, Alias(f"exports of {dag.dag_id}")], dag=dag,
+    )  # fmt: skip
+
+    facts = facts_of_both(f"oss://{BUCKET}/exports/{dag.dag_id}/")
+    assert events() == {asset.uri: facts, f"oss://{BUCKET}/exports/{dag.dag_id}": facts}
+
+
+def test_the_event_of_a_prefix_that_was_downloaded_names_the_folder_and_an_alias_gets_nothing(
+    dag: Any, connected: LocalOSS, events: Any, tmp_path: Path
+) -> None:
+    connected.put(BUCKET, "raw/a", some_bytes(10))
+    connected.put(BUCKET, "raw/b", some_bytes(20))
+    asset = Asset(uri=f"file://{tmp_path}/fetched")
+    OSSDownloadPrefixOperator(
+        task_id="fetch", prefix=f"oss://{BUCKET}/raw/", folder=str(tmp_path / "fetched"),
+        outlets=[asset, Alias(f"copies of {dag.dag_id}")], dag=dag,
+    )  # fmt: skip
+
+    assert events() == {asset.uri: facts_of_both(f"file://{tmp_path}/fetched/")}
+
+
+def test_the_event_of_a_prefix_that_was_copied_to_a_whole_bucket_says_so(
+    dag: Any, connected: LocalOSS, events: Any
+) -> None:
+    connected.create_bucket("copies")
+    connected.put(BUCKET, "raw/a", some_bytes(10))
+    connected.put(BUCKET, "raw/b", some_bytes(20))
+    OSSCopyPrefixOperator(
+        task_id="copy", source=f"oss://{BUCKET}/raw/", target="oss://copies",
+        outlets=[Alias(f"copies of {dag.dag_id}")], dag=dag,
+    )  # fmt: skip
+
+    assert events() == {Asset(uri="oss://copies").uri: facts_of_both("oss://copies/")}
+
+
+def test_the_event_of_a_group_is_that_of_its_finish(dag: Any, connected: LocalOSS, events: Any, folder: Path) -> None:
+    for number in range(10):
+        connected.put(BUCKET, f"raw/old{number}", b"old")
+    asset = Asset(uri=f"oss://{BUCKET}/raw/")
+    with dag:
+        oss_transfer_group(
+            "move", source=str(folder), target=f"oss://{BUCKET}/raw/", mode="mirror", max_delete_share=1,
+            batch_files=1, outlets=[asset],
+        )  # fmt: skip
+
+    assert events() == {f"oss://{BUCKET}/raw": facts_of_both(f"oss://{BUCKET}/raw/", deleted=10)}
+
+
+@pytest.mark.parametrize("is_group", [False, True])
+def test_a_dry_run_causes_no_event(dag: Any, events: Any, folder: Path, is_group: bool) -> None:
+    prefix = f"oss://{BUCKET}/raw/"
+    outlets = [Asset(uri=prefix), Alias(f"exports of {dag.dag_id}")]
+    with dag:
+        if is_group:
+            oss_transfer_group("move", source=str(folder), target=prefix, is_dry_run=True, outlets=outlets)
+        else:
+            OSSUploadFolderOperator(
+                task_id="publish", folder=str(folder), prefix=prefix, is_dry_run=True, outlets=outlets
+            )
+
+    assert events() == {}
 
 
 # --- a transfer that is skipped ---------------------------------------------------------------------------------------

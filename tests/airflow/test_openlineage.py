@@ -59,7 +59,8 @@ def events(migrated: None, tmp_path_factory: pytest.TempPathFactory) -> Events:
     folder, log = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("openlineage") / "events.json"
     transport = {"type": "file", "log_file_path": str(log), "append": True}
     with LocalOSS() as oss:
-        oss.fail("PutObject", fault=Fault("status", status=403, code="AccessDenied"), key="denied", times=None)
+        for key in ("denied", "denied/a"):
+            oss.fail("PutObject", fault=Fault("status", status=403, code="AccessDenied"), key=key, times=None)
         connection = json.loads(oss.airflow_connection())
         done = subprocess.run(
             (sys.executable, "-m", "tests.airflow.lineage_scenario", str(folder)),
@@ -87,6 +88,14 @@ def test_the_tasks_ended_as_they_should(events: Events) -> None:
         "download": "success",
         "skips": "success",
         "denied": "failed",
+        "publish": "success",
+        "fetch": "success",
+        "copy_prefix": "success",
+        "dry_run": "success",
+        "publish_denied": "failed",
+        "many_by_hook": "success",
+        "move.finish": "success",
+        "move_denied.finish": "failed",
     }
 
 
@@ -151,3 +160,62 @@ def test_the_hook_in_a_python_task_reports_what_it_reads_and_writes(events: Even
 
     assert inputs == [events.file("source.bin"), OBJECT]
     assert outputs == [OBJECT, made]
+
+
+# --- many files -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["START", "COMPLETE"])
+def test_a_folder_that_is_uploaded_is_one_dataset_and_its_prefix_another(events: Events, kind: str) -> None:
+    assert events.datasets("publish", kind) == ([events.file("many é")], [(f"oss://{BUCKET}", "raw?/")])
+
+
+def test_a_prefix_that_is_downloaded_is_one_dataset_and_its_folder_another(events: Events) -> None:
+    assert events.datasets("fetch", "START") == ([], [events.file("fetched")])
+    assert events.datasets("fetch", "COMPLETE") == ([(f"oss://{BUCKET}", "raw?/")], [events.file("fetched")])
+
+
+@pytest.mark.parametrize("kind", ["START", "COMPLETE"])
+def test_a_prefix_that_is_copied_is_one_dataset_and_the_other_prefix_another(events: Events, kind: str) -> None:
+    assert events.datasets("copy_prefix", kind) == ([(f"oss://{BUCKET}", "raw?/")], [(f"oss://{BUCKET}", "copies/")])
+
+
+def test_the_finish_of_a_plan_tells_what_all_its_batches_have_moved(events: Events) -> None:
+    assert events.datasets("move.finish", "COMPLETE") == ([events.file("many é")], [(f"oss://{BUCKET}", "moved/")])
+
+
+@pytest.mark.parametrize("task_id", ["publish", "fetch", "copy_prefix", "move.finish"])
+def test_what_was_moved_has_its_size_and_its_number_of_files(events: Events, task_id: str) -> None:
+    [output] = events.of(task_id, "COMPLETE")["outputs"]
+    statistics = output["outputFacets"]["outputStatistics"]
+
+    assert (statistics["size"], statistics["fileCount"]) == (30, 2)
+
+
+def test_the_finish_of_a_plan_that_is_not_proven_tells_what_it_was_about(events: Events) -> None:
+    expected = ([events.file("many é")], [(f"oss://{BUCKET}", "denied/")])
+    assert events.datasets("move_denied.finish", "FAIL") == expected
+
+
+@pytest.mark.parametrize("kind", ["START", "FAIL"])
+def test_what_is_not_proven_tells_what_it_was_about(events: Events, kind: str) -> None:
+    assert events.datasets("publish_denied", kind) == ([events.file("many é")], [(f"oss://{BUCKET}", "denied/")])
+
+
+@pytest.mark.parametrize(
+    ("task_id", "kind"), [("publish", "START"), ("publish_denied", "FAIL"), ("dry_run", "COMPLETE")]
+)
+def test_what_no_task_says_it_has_moved_has_no_size(events: Events, task_id: str, kind: str) -> None:
+    [output] = events.of(task_id, kind)["outputs"]
+
+    assert "outputStatistics" not in output.get("outputFacets", {})
+
+
+def test_the_hook_reports_folders_and_prefixes_and_nothing_of_a_dry_run(events: Events) -> None:
+    inputs, outputs = events.datasets("many_by_hook", "COMPLETE")
+
+    assert events.file("many %C3%A9") in inputs
+    assert (f"oss://{BUCKET}", "/") in inputs
+    assert (f"oss://{BUCKET}", "by hook/") in outputs
+    assert events.file("whole bucket") in outputs
+    assert (f"oss://{BUCKET}", "dry/") not in outputs

@@ -11,11 +11,13 @@ from airflow.providers.common.compat.sdk import Asset, TaskGroup
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
+from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
 from airflow_provider_ossresume.operators.folders import (
     OSSCopyPrefixOperator,
     OSSDownloadPrefixOperator,
     OSSUploadFolderOperator,
 )
+from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.operators.sets import (
     OSSFinishTransferOperator,
     OSSPlanTransferOperator,
@@ -134,6 +136,9 @@ def test_a_file_that_is_refused_fails_the_task_and_is_named_and_the_others_are_t
     done = run(dag)
 
     assert done.instance("publish") == ("failed", 1)  # no retry mends a permission
+    report = done.xcom("publish", "report")
+    assert (report["outcome"], report["moved"], report["failed"], report["tries"]) == ("not proven", 4, 1, 1)
+    assert list(report["failures"]) == ["a.csv"]
     assert objects(connected) == {name: data for name, data in contents(folder).items() if name != "a.csv"}
     assert "1 of 5 files of plan" in failures
     assert "a.csv: AccessDenied" in failures
@@ -299,6 +304,34 @@ def test_a_file_that_changes_after_the_plan_may_be_left_to_the_next_run(
     assert done.xcom("publish", "report")["skipped"] == {"source_changed": 1}
 
 
+def test_a_callback_of_a_failure_finds_the_report_of_its_own_try(dag: Any, connected: LocalOSS, folder: Path) -> None:
+    found: list[Any] = []
+
+    def look(context: Any) -> None:
+        found.append(context["ti"].xcom_pull(task_ids="publish", key="report"))
+
+    with dag:
+        OSSUploadFolderOperator(
+            task_id="publish", folder=str(folder), prefix=PREFIX, on_retry_callback=look, on_failure_callback=look
+        )
+    connected.fail("PutObject", key="raw/a.csv", nth=1, times=8, fault=Fault("status", status=500))
+    connected.fail("PutObject", key="raw/a.csv", nth=9, times=None, fault=DENIED)
+
+    assert run(dag).instance("publish") == ("failed", 2)
+    assert [(report["moved"], report["failed"], report["tries"]) for report in found] == [(4, 1, 1), (0, 1, 2)]
+
+
+def test_a_failure_pushes_no_report_where_no_xcoms_are_wanted(dag: Any, connected: LocalOSS, folder: Path) -> None:
+    with dag:
+        OSSUploadFolderOperator(task_id="publish", folder=str(folder), prefix=PREFIX, do_xcom_push=False)
+    connected.fail("PutObject", key="raw/a.csv", times=None, fault=DENIED)
+
+    done = run(dag)
+
+    assert done.instance("publish") == ("failed", 1)
+    assert done.xcom("publish", "report") is None
+
+
 def test_a_relative_folder_is_refused(dag: Any, connected: LocalOSS, failures: Said) -> None:
     with dag:
         OSSUploadFolderOperator(task_id="publish", folder="export", prefix=PREFIX)
@@ -354,6 +387,10 @@ def test_the_finish_fails_when_a_batch_is_out_of_retries_and_deletes_nothing(
     assert done.state == "failed"
     assert done.instance("move.finish")[0] == "failed"
     assert "b/c.parquet: AccessDenied" in failures
+    report = done.xcom("move.finish", "report")
+    assert (report["outcome"], report["moved"], report["failed"], report["kept"]) == ("not proven", 4, 1, 1)
+    batches = [done.xcom("move.batch", "report", index) for index in range(3)]
+    assert sorted((batch["done"], batch["failed"]) for batch in batches) == [(1, 0), (1, 1), (2, 0)]
     assert objects(connected)["old"] == b"old"
 
 
@@ -564,8 +601,10 @@ def test_a_batch_that_is_stopped_goes_on_where_it_was(
     with dag:
         oss_transfer_group("move", source=str(folder), target=PREFIX, batch_args=mark)
 
+    stops = iter([True])
+
     def stop_at_the_tenth(_: Any) -> None:
-        if len(puts(connected)) == 10:
+        if len(puts(connected)) >= 10 and next(stops, False):
             running[0].on_kill()
 
     connected.after_request = stop_at_the_tenth
@@ -596,6 +635,23 @@ def test_a_reason_that_no_file_is_skipped_for_is_refused(
 
     assert run(dag).instance("move.finish") == ("failed", 1)
     assert "allow_skipped='vanishd': choose one of 'vanished', 'source_changed'" in failures
+
+
+def test_defaults_of_a_dag_reach_what_each_object_is_to_have(dag: Any) -> None:
+    dag.default_args.update(storage_class="IA", acl="private", mode="mirror", bucket_name=BUCKET)
+    with dag:
+        folder = OSSUploadFolderOperator(task_id="folder", folder="/data", prefix=PREFIX, acl="default")
+        plan = OSSPlanTransferOperator(task_id="plan", source="/data", target=PREFIX)
+        folders = OSSUploadFolderOperator.partial(task_id="folders", prefix=PREFIX).expand(folder=["/data"])
+        file = OSSResumableUploadOperator(task_id="file", file="/data/a", key="a")
+        copy = OSSCopyObjectOperator(task_id="copy", source="a", target="b", storage_class="copy")
+
+    mapped = folders.unmap({"folder": "/data"})
+    assert (folder.storage_class, folder.acl, folder.mode) == ("IA", "default", "mirror")
+    assert (plan.storage_class, plan.acl, plan.mode) == ("IA", "private", "mirror")
+    assert (mapped.storage_class, mapped.acl, mapped.mode) == ("IA", "private", "mirror")
+    assert (file.storage_class, file.acl, file.bucket_name) == ("IA", "private", BUCKET)
+    assert (copy.storage_class, copy.acl, copy.bucket_name) == ("copy", "private", BUCKET)
 
 
 def test_all_that_an_author_types_is_templated() -> None:

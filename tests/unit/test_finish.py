@@ -46,6 +46,7 @@ def not_proven(world: Sets, plan: Plan, **options: object) -> NotProven:
         world.finish(plan, **options)
     assert world.mover.deleted == []
     assert verdict_of(world, plan).outcome == "not proven"
+    assert raised.value.report == verdict_of(world, plan).report()
     return raised.value
 
 
