@@ -77,6 +77,7 @@ class SetOperator(OSSOperator):
         target_changed: TargetChangedInSet = "overwrite",
         max_failures: int | str = 100,
         keep_mtime: Flag = False,
+        files_from: str | None = None,
         content_type: str | None = None,
         content_encoding: str | None = None,
         content_disposition: str | None = None,
@@ -125,6 +126,8 @@ class SetOperator(OSSOperator):
         self.target_changed = target_changed
         self.max_failures = max_failures
         self.keep_mtime = keep_mtime
+        self.files_from = files_from
+        self._asks_for_a_list = files_from is not None
         self.content_type = content_type
         self.content_encoding = content_encoding
         self.content_disposition = content_disposition
@@ -145,13 +148,18 @@ class SetOperator(OSSOperator):
     def _options(self) -> dict[str, Any]:
         """Return what the hook's methods take; they check it.
 
-        :raises ArgumentError: when the globs come from a template or a task, and there are none
+        :raises ArgumentError: when the globs, or the list of names, come from a template or a task, and there are none
         """
         self.include = parse_texts("include", self.include)
         if self._asks_for_some and not self.include:
             raise ArgumentError(
                 "include", [], "its template or XCom has no glob, and no glob means all files; skip this task when "
                 "there is nothing to move, or leave the argument out"
+            )  # fmt: skip
+        if self._asks_for_a_list and self.files_from in (None, "None"):
+            raise ArgumentError(
+                "files_from", self.files_from, "its template or XCom has no list, and no list means all files; skip "
+                "this task when there is nothing to move, or leave the argument out"
             )  # fmt: skip
         return {
             **{name: getattr(self, name) for name in (*_SET_OPTIONS, *_OBJECT_OPTIONS)},

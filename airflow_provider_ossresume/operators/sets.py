@@ -57,6 +57,9 @@ class OSSPlanTransferOperator(SetOperator):
     :param target_changed: what is not what the plan saw in the target: ``overwrite`` it, or ``fail`` (templated)
     :param max_failures: a batch gives up when so many files have failed (templated)
     :param keep_mtime: an upload leaves the file's mtime with the object, a download sets it again (templated)
+    :param files_from: a list of relative names, which are looked up in place of listing the source: a text file with
+        one name a line, or ``.jsonl`` or ``.jsonl.gz`` with objects that have a ``name``, such as ``failed.jsonl.gz``
+        of a verdict. An absolute path, a ``file:///`` or an ``oss://bucket/key`` URL; not for a mirror (templated)
     :param transfer_config: as of :class:`~airflow_provider_ossresume.operators.oss.OSSResumableUploadOperator`
         (templated)
     :param region: takes the place of the connection's (templated)

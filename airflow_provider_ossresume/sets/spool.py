@@ -22,6 +22,7 @@ CREATE TABLE dealt (batch INTEGER, number INTEGER, PRIMARY KEY (batch, number)) 
 CREATE TABLE victim (name TEXT, size INTEGER, identity TEXT);
 CREATE TABLE named (name TEXT, reason TEXT, detail TEXT);
 CREATE TABLE fact (name TEXT PRIMARY KEY, size INTEGER, source TEXT, target TEXT, crc64 TEXT) WITHOUT ROWID;
+CREATE TABLE listed (name BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _SMALL = """
 WITH RECURSIVE mine (rank) AS (SELECT :first UNION ALL SELECT rank + :step FROM mine WHERE rank + :step < :count)
@@ -131,6 +132,14 @@ class Spool:
         """Yield them in the order of the names' bytes."""
         for name, size, source, target, crc64 in self._select("SELECT * FROM fact ORDER BY name"):
             yield Fact(name, size, source, target, None if crc64 is None else int(crc64))
+
+    def add_listed(self, name: bytes) -> None:
+        """Take a name of a list; the same one again changes nothing."""
+        self._put("listed", (name,))
+
+    def all_listed(self) -> Iterator[bytes]:
+        """Yield them in the order of their bytes, each once."""
+        return (name for (name,) in self._select("SELECT name FROM listed ORDER BY name"))
 
     # --- the database -------------------------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ class SetTransfers:
         """
         work = self._work(work_folder or default_work_folder(target))
         mover = self._mover(source, target, options, work)
-        return make_plan(mover, work, options, is_dry_run=is_dry_run, watch=self.watch)
+        return make_plan(mover, work, options, is_dry_run=is_dry_run, client=self.client, watch=self.watch)
 
     def run_batch(self, batch_uri: str, *, on_label: Callable[[str], None] = lambda label: None) -> BatchReport:
         """Move one batch of a plan.
