@@ -7,10 +7,12 @@ from typing import Any
 from airflow_provider_ossresume.errors import ArgumentError
 
 # Each of them is optional, and leaving it out means more than naming it: the connection's bucket, the whole bucket,
-# all checkpoints, the worker's own key, the current version, files of all sizes and ages, another work folder.
+# all checkpoints, the worker's own key, the current version, files of all sizes and ages, all files of a
+# source, another work folder.
 _MORE_WHEN_LEFT_OUT = frozenset(
     {
         "bucket_name",
+        "files_from",
         "keys",
         "keep_upload_ids",
         "max_size",

@@ -127,7 +127,6 @@ class SetOperator(OSSOperator):
         self.max_failures = max_failures
         self.keep_mtime = keep_mtime
         self.files_from = files_from
-        self._asks_for_a_list = files_from is not None
         self.content_type = content_type
         self.content_encoding = content_encoding
         self.content_disposition = content_disposition
@@ -148,18 +147,13 @@ class SetOperator(OSSOperator):
     def _options(self) -> dict[str, Any]:
         """Return what the hook's methods take; they check it.
 
-        :raises ArgumentError: when the globs, or the list of names, come from a template or a task, and there are none
+        :raises ArgumentError: when the globs come from a template or a task, and there are none
         """
         self.include = parse_texts("include", self.include)
         if self._asks_for_some and not self.include:
             raise ArgumentError(
                 "include", [], "its template or XCom has no glob, and no glob means all files; skip this task when "
                 "there is nothing to move, or leave the argument out"
-            )  # fmt: skip
-        if self._asks_for_a_list and self.files_from in (None, "None"):
-            raise ArgumentError(
-                "files_from", self.files_from, "its template or XCom has no list, and no list means all files; skip "
-                "this task when there is nothing to move, or leave the argument out"
             )  # fmt: skip
         return {
             **{name: getattr(self, name) for name in (*_SET_OPTIONS, *_OBJECT_OPTIONS)},

@@ -37,6 +37,7 @@ NOTHING = {
     "prefix": [None, ""],
     "work_folder": ["", "None"],
     "include": [None, "", "None"],
+    "files_from": ["", "None"],
 }
 
 
@@ -225,7 +226,10 @@ def test_a_template_that_finds_nothing_moves_nothing(
     assert objects(connected, "") == {}
 
 
-OPTIONS = ("min_size", "max_size", "newer_than", "older_than", "work_folder", "region", "oss_conn_id", "bucket_name")
+OPTIONS = (
+    "min_size", "max_size", "newer_than", "older_than", "files_from", "work_folder", "region", "oss_conn_id",
+    "bucket_name",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("argument", OPTIONS)
@@ -324,6 +328,23 @@ def test_a_group_plans_moves_and_proves(dag: Any, connected: LocalOSS, folder: P
     assert done.xcom("move.plan", "report")["put"] == 5
     assert sum(done.xcom("move.batch", "report", index)["done"] for index in range(3)) == 5
     assert done.xcom("move.finish", "report")["outcome"] == "proven"
+
+
+def test_a_group_moves_what_the_list_of_another_task_names(
+    dag: Any, connected: LocalOSS, folder: Path, tmp_path: Path
+) -> None:
+    listing = tmp_path / "names.txt"
+    listing.write_text("b/d/e.parquet\na.csv\nabsent\n")
+    with dag:
+        choose = Call(task_id="choose", function=lambda _: str(listing))
+        move = oss_transfer_group("move", source=str(folder), target=PREFIX, files_from=choose.output)
+        choose >> move
+
+    done = run(dag)
+
+    assert done.state == "success"
+    assert list(objects(connected)) == ["a.csv", "b/d/e.parquet"]
+    assert done.xcom("move.finish", "report")["left_out"] == {"vanished": 1}
 
 
 def test_a_batch_that_fails_leaves_the_others_and_its_retry_does_the_rest(
