@@ -7,8 +7,8 @@ from typing import Any
 from airflow_provider_ossresume.errors import ArgumentError
 
 # Each of them is optional, and leaving it out means more than naming it: the connection's bucket, the whole bucket,
-# all checkpoints, the worker's own key, the current version, files of all sizes and ages, all files of a
-# source, another work folder.
+# all checkpoints, the worker's own key, the current version, files of all sizes and ages, all files of a source,
+# another work folder, or less care: a target that is not listed again.
 _MORE_WHEN_LEFT_OUT = frozenset(
     {
         "bucket_name",
@@ -22,6 +22,7 @@ _MORE_WHEN_LEFT_OUT = frozenset(
         "older_than",
         "oss_conn_id",
         "prefix",
+        "recheck",
         "regex",
         "region",
         "source_bucket_name",

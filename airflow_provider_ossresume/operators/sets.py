@@ -12,6 +12,7 @@ from airflow_provider_ossresume.operators._base import OSSOperator
 from airflow_provider_ossresume.operators._sets import SET_FIELDS, SetOperator, shown_place
 
 if TYPE_CHECKING:
+    from airflow_provider_ossresume.model.manifest import Recheck
     from airflow_provider_ossresume.transfer.config import TransferConfig
 
 
@@ -152,11 +153,14 @@ class OSSFinishTransferOperator(OSSOperator):
     :param plan: the plan's URI: ``plan.plan_uri`` of :class:`OSSPlanTransferOperator` (templated)
     :param allow_skipped: reasons for which a file may be left: ``vanished`` and ``source_changed``. Where one is left,
         a mirror deletes nothing (templated)
+    :param recheck: ``ledger``: what the batches have said is believed. ``list``: the target is listed once, and what
+        others have deleted or overwritten since is not proven. By default the second before a mirror deletes anything,
+        else the first (templated)
     :param region: takes the place of the connection's (templated)
     :param oss_conn_id: the connection (templated)
     """
 
-    template_fields: Sequence[str] = ("plan", "allow_skipped", "region", "oss_conn_id")
+    template_fields: Sequence[str] = ("plan", "allow_skipped", "recheck", "region", "oss_conn_id")
     ui_color = "#e4f1dd"
 
     def __init__(
@@ -164,6 +168,7 @@ class OSSFinishTransferOperator(OSSOperator):
         *,
         plan: str,
         allow_skipped: str | Sequence[str] = (),
+        recheck: Recheck | None = None,
         **kwargs: Any,
     ) -> None:
         # Not an argument of its own, as the default_args of a DAG would replace its default. With "all_success" a
@@ -171,13 +176,18 @@ class OSSFinishTransferOperator(OSSOperator):
         super().__init__(**{"trigger_rule": "all_done", **kwargs})
         self.plan = plan
         self.allow_skipped = allow_skipped
+        self.recheck = recheck
 
     def _work(self, context: Any) -> Any:
         if self.plan in (None, "None"):
             raise ArgumentError("plan", self.plan, "the plan's task has pushed none, so nothing was moved; see its log")
         try:
             return self.hook.finish_transfer(
-                self.plan, allow_skipped=self.allow_skipped, context=context, watch=self._watch
+                self.plan,
+                allow_skipped=self.allow_skipped,
+                recheck=self.recheck,
+                context=context,
+                watch=self._watch,
             )
         except NotProven as error:
             if not error.failures:
@@ -204,6 +214,7 @@ def oss_transfer_group(
     pool: str | None = None,
     max_active_tis_per_dagrun: int | None = None,
     allow_skipped: str | Sequence[str] | None = None,
+    recheck: Recheck | None = None,
     outlets: Any = None,
     default_args: Mapping[str, Any] | None = None,
     plan_args: Mapping[str, Any] | None = None,
@@ -219,6 +230,7 @@ def oss_transfer_group(
     :param pool: of the batches; a pool limits them over all runs and DAGs
     :param max_active_tis_per_dagrun: how many batches run at once in one run
     :param allow_skipped: see :class:`OSSFinishTransferOperator`
+    :param recheck: see the same
     :param outlets: assets that are new when ``finish`` has succeeded
     :param default_args: of all three tasks, such as ``retries``
     :param plan_args: further arguments of the plan alone, such as ``execution_timeout``
@@ -240,7 +252,7 @@ def oss_transfer_group(
     }
     of_finish: dict[str, Any] = {
         **{name: arguments[name] for name in ("oss_conn_id", "region") if name in arguments},
-        **_given(allow_skipped=allow_skipped, outlets=outlets),
+        **_given(allow_skipped=allow_skipped, recheck=recheck, outlets=outlets),
         **(finish_args or {}),
     }
     defaults: Any = dict(default_args or {})

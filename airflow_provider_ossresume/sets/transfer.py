@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
 from airflow_provider_ossresume.model.checkpoint import Owner
-from airflow_provider_ossresume.model.manifest import PlanHeader
+from airflow_provider_ossresume.model.manifest import PlanHeader, Recheck
 from airflow_provider_ossresume.model.object_options import object_headers
 from airflow_provider_ossresume.model.objects import PrefixRef, parse_oss_url
 from airflow_provider_ossresume.model.parts import format_size
@@ -100,13 +100,13 @@ class SetTransfers:
         report.raise_for_failures()
         return report
 
-    def finish(self, plan_uri: str, *, allow_skipped: Collection[str] = ()) -> Verdict:
+    def finish(self, plan_uri: str, *, allow_skipped: Collection[str] = (), recheck: Recheck | None = None) -> Verdict:
         """Return the verdict on a plan; see :func:`~airflow_provider_ossresume.sets.finish.finish`."""
         work_uri, plan_id = split_plan_uri(plan_uri)
         work = self._work(work_uri)
         plan = read_plan(work, plan_id)
         mover = self._mover_of(plan.header, work)
-        return finish(mover, work, plan, allow_skipped=allow_skipped, watch=self.watch)
+        return finish(mover, work, plan, allow_skipped=allow_skipped, recheck=recheck, watch=self.watch)
 
     def transfer(
         self,

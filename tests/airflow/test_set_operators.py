@@ -24,7 +24,7 @@ from airflow_provider_ossresume.operators.sets import (
 )
 from tests.airflow.runs import Call, rows, run
 from tests.airflow.test_operators import endings
-from tests.world import BUCKET, some_bytes
+from tests.world import BUCKET, a_client, some_bytes
 
 pytestmark = pytest.mark.usefixtures("database", "connected")
 
@@ -409,6 +409,24 @@ def test_a_mirror_that_would_delete_too_much_moves_nothing(
     assert puts(connected) == []
     assert len(objects(connected)) == 10
     assert "max_delete=9" in failures
+
+
+@pytest.mark.parametrize("recheck", ["ledger", "{{ 'li' ~ 'st' }}"], ids=["ledger", "list"])
+def test_a_finish_that_lists_the_target_notices_what_others_have_deleted(
+    dag: Any, connected: LocalOSS, folder: Path, failures: Said, recheck: Any
+) -> None:
+    with dag:
+        plan = OSSPlanTransferOperator(task_id="plan", source=str(folder), target=PREFIX)
+        batch = OSSTransferBatchOperator.partial(task_id="batch").expand(batch=plan.output)
+        delete = Call(task_id="delete", function=lambda _: a_client(connected).delete_objects(BUCKET, ["raw/a.csv"]))
+        finish = OSSFinishTransferOperator(task_id="finish", plan=plan.plan_uri, recheck=recheck)
+        plan >> batch >> delete >> finish
+
+    done = run(dag)
+
+    assert done.instance("delete") == ("success", 1)
+    assert done.instance("finish") == (("success", 1) if recheck == "ledger" else ("failed", 1))
+    assert ("a.csv: target_gone" in failures) == (recheck != "ledger")
 
 
 def test_when_nothing_is_to_be_moved_the_batches_are_skipped_and_the_finish_says_so(
