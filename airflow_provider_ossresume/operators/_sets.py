@@ -78,6 +78,7 @@ class SetOperator(OSSOperator):
         max_failures: int | str = 100,
         keep_mtime: Flag = False,
         files_from: str | None = None,
+        backup_prefix: str | None = None,
         content_type: str | None = None,
         content_encoding: str | None = None,
         content_disposition: str | None = None,
@@ -127,6 +128,7 @@ class SetOperator(OSSOperator):
         self.max_failures = max_failures
         self.keep_mtime = keep_mtime
         self.files_from = files_from
+        self.backup_prefix = backup_prefix
         self.content_type = content_type
         self.content_encoding = content_encoding
         self.content_disposition = content_disposition

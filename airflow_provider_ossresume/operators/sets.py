@@ -61,6 +61,8 @@ class OSSPlanTransferOperator(SetOperator):
     :param files_from: a list of relative names, which are looked up in place of listing the source: a text file with
         one name a line, or ``.jsonl`` or ``.jsonl.gz`` with objects that have a ``name``, such as ``failed.jsonl.gz``
         of a verdict. An absolute path, a ``file:///`` or an ``oss://bucket/key`` URL; not for a mirror (templated)
+    :param backup_prefix: an ``oss://bucket/prefix/`` URL; a mirror on OSS copies there what it deletes, before it does
+        (templated)
     :param transfer_config: as of :class:`~airflow_provider_ossresume.operators.oss.OSSResumableUploadOperator`
         (templated)
     :param region: takes the place of the connection's (templated)

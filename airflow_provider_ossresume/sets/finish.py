@@ -31,6 +31,11 @@ WORKERS = 32  # read batches and look at victims, so many at once
 DELETED_AT_ONCE = 1_000  # before it is asked again whether the plan is still the last one
 SHOWN = 100  # names
 
+_KEPT = {
+    "changed": "it has changed since the plan",
+    "unproven": "its copy below backup_prefix is not proven, as OSS has no CRC-64 of one of them, or they differ",
+}
+
 
 def finish(
     mover: Mover,
@@ -183,7 +188,7 @@ class _Finish:
             else:
                 tally.kept += 1
                 if tally.kept <= SHOWN:
-                    log.warning("%s is not deleted: it has changed since the plan", printable(victim.name))
+                    log.warning("%s is not deleted: %s", printable(victim.name), _KEPT[end])
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

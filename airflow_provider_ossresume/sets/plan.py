@@ -15,7 +15,7 @@ from itertools import islice
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.apart import check_apart
+from airflow_provider_ossresume.sets.apart import check_apart, check_backup
 from airflow_provider_ossresume.sets.comparing import COMPARERS, Comparer
 from airflow_provider_ossresume.sets.facts import FactsByName, FactStore, merged
 from airflow_provider_ossresume.sets.last_plan import proven_by_last_plan, remember_last_plan
@@ -57,6 +57,8 @@ def make_plan(
     :raises OSSResumeError: when one side cannot be scanned to its end, or the work folder cannot be written to
     """
     check_apart(mover.source.uri, mover.target.uri, work.uri)
+    if options.backup_prefix is not None:
+        check_backup(options.backup_prefix, source=mover.source.uri, target=mover.target.uri, work=work.uri)
     pair = plan_layout.pair_key(mover.source.uri, mover.target.uri)
     plan_id = plan_layout.plan_id(now=now(), random=os.urandom(4))
     with Crew(workers=COMPARERS, tick=watch) as crew, Spool() as spool, Spool() as recovered, Spool() as listed:

@@ -171,4 +171,7 @@ class Mover(Protocol):
         """Make what was moved last: called before the ledger says so."""
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
-        """Delete what is still as the plan saw it; yield each with ``deleted``, ``gone`` or ``changed``."""
+        """Delete what is still as the plan saw it; yield each with ``deleted``, ``gone`` or ``changed``.
+
+        Where copies are made before, it may come as ``unproven``: it is kept, as nothing proves its copy.
+        """

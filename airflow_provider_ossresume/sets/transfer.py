@@ -17,6 +17,7 @@ from airflow_provider_ossresume.model.plan_layout import split_batch_uri, split_
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.sets.backing_up import PrefixBackup
 from airflow_provider_ossresume.sets.batch import run_batch
 from airflow_provider_ossresume.sets.batch_report import BatchReport
 from airflow_provider_ossresume.sets.copying import PrefixCopy
@@ -149,6 +150,9 @@ class SetTransfers:
             self.owner,
             lambda key: split_headers(object_headers(key, options.object_options))[1],
         )
+        if options.backup_prefix is not None and isinstance(target, PrefixRef):
+            to = OssPrefix(client, PrefixRef(*parse_oss_url(options.backup_prefix)))
+            settings = replace(settings, backup=PrefixBackup(client, OssPrefix(client, target), to, settings=settings))
         if isinstance(source, LocalFolder) and isinstance(target, PrefixRef):
             return FolderUpload(client, source, OssPrefix(client, target), settings=settings)
         if isinstance(source, PrefixRef) and isinstance(target, LocalFolder):

@@ -227,8 +227,8 @@ def test_a_template_that_finds_nothing_moves_nothing(
 
 
 OPTIONS = (
-    "min_size", "max_size", "newer_than", "older_than", "files_from", "work_folder", "region", "oss_conn_id",
-    "bucket_name",
+    "min_size", "max_size", "newer_than", "older_than", "files_from", "backup_prefix", "work_folder", "region",
+    "oss_conn_id", "bucket_name",
 )  # fmt: skip
 
 
@@ -392,6 +392,21 @@ def test_a_mirror_deletes_what_the_source_does_not_have_when_all_is_proven(
     assert objects(connected) == contents(folder)
     assert connected.object(BUCKET, "rawer") == b"of somebody else"
     assert done.xcom("move.finish", "report")["deleted"] == 1
+
+
+def test_a_mirror_copies_to_the_backup_prefix_what_it_deletes(dag: Any, connected: LocalOSS, folder: Path) -> None:
+    connected.put(BUCKET, "raw/old", b"old")
+    with dag:
+        oss_transfer_group(
+            "move", source=str(folder), target=PREFIX, mode="mirror", max_delete_share=1,
+            backup_prefix=f"oss://{BUCKET}/deleted/{{{{ dag.dag_id }}}}/",
+        )  # fmt: skip
+
+    done = run(dag)
+
+    assert done.state == "success"
+    assert objects(connected) == contents(folder)
+    assert objects(connected, f"deleted/{dag.dag_id}/") == {"old": b"old"}
 
 
 def test_a_mirror_that_would_delete_too_much_moves_nothing(
