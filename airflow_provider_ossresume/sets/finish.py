@@ -150,7 +150,7 @@ class _Finish:
             self._spool.add_named(named)
             tally.lose(expected, named)
         log.info(
-            "Listed %s once more: of %s files that were proven, %s have been deleted or overwritten since",
+            "Looked at %s once more: of %s files that were proven, %s have been deleted or overwritten since",
             self._header.target,
             f"{proven:,}",
             f"{found:,}",

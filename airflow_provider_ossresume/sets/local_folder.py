@@ -78,19 +78,13 @@ class LocalFolder:
         :raises ArgumentError: when there is no such folder to read from
         :raises LocalFileError: when any folder below it cannot be read
         """
-        path = os.fsencode(self.path)
-        try:
-            root = open_root(path)
-        except OSError as error:
-            if not is_source and isinstance(error, FileNotFoundError):
+        with self._top(is_source=is_source) as root:
+            if root is None:
                 return
-            raise self._unreadable(error) from error
-        try:
             sieve = Sieve(options, names) if is_source else None
+            path = os.fsencode(self.path)
             walk = Walk(root, path, options, sieve=sieve, work=_device_and_inode(work_uri), watch=watch)
             yield from refusing(walk.found(), options, where=str(self)) if is_source else walk.found()
-        finally:
-            os.close(root)
 
     def look_up(
         self,
@@ -103,48 +97,45 @@ class LocalFolder:
         work_uri: str = "",
     ) -> Iterator[Found]:
         """See :class:`~airflow_provider_ossresume.sets.ports.End`; errors as in :meth:`scan`."""
-        path = os.fsencode(self.path)
-        try:
-            root = open_root(path)
-        except OSError as error:
-            if not is_source and isinstance(error, FileNotFoundError):
-                return
-            raise self._unreadable(error) from error
-        try:
-            look = FolderLook(root, path, options, is_source=is_source)
-            yield from self._looked_up(names, options, look, crew, is_source, rules, work_uri)
-        finally:
-            os.close(root)
-
-    def _looked_up(
-        self,
-        names: Iterable[str],
-        options: SetOptions,
-        folder: FolderLook,
-        crew: Crew,
-        is_source: bool,
-        rules: NameRules | None,
-        work_uri: str,
-    ) -> Iterator[Found]:
         sieve, work = Sieve(options, rules), self._name_of(work_uri)
-
-        def look(name: str) -> Found | None:
-            try:
-                return folder.at(name)
-            except OSError as error:
-                raise refused(f"{self._shown(name)} cannot be looked at", error) from error
 
         def known(name: str) -> LeftOut | None:
             return not_looked_at(name, sieve, why_no_path, work=work) if is_source else None
 
-        for name, seen in each_looked_up(names, look, crew, known=known):
-            if not is_source:
-                if seen is not None:
-                    yield seen
-            elif isinstance(seen, Entry):
-                yield sieve.filtered(seen) or sieve.judged(seen)
-            else:
-                yield sieve.seen(seen or absent(name))
+        with self._top(is_source=is_source) as root:
+            if root is None:
+                return
+            folder = FolderLook(root, os.fsencode(self.path), options, is_source=is_source)
+
+            def look(name: str) -> Found | None:
+                try:
+                    return folder.at(name)
+                except OSError as error:
+                    raise refused(f"{self._shown(name)} cannot be looked at", error) from error
+
+            for name, seen in each_looked_up(names, look, crew, known=known):
+                if not is_source:
+                    if seen is not None:
+                        yield seen
+                elif isinstance(seen, Entry):
+                    yield sieve.filtered(seen) or sieve.judged(seen)
+                else:
+                    yield sieve.seen(seen or absent(name))
+
+    @contextmanager
+    def _top(self, *, is_source: bool) -> Iterator[int | None]:
+        """Open the folder of all for the time of the block; None for a target that does not exist."""
+        try:
+            root = open_root(os.fsencode(self.path))
+        except OSError as error:
+            if is_source or not isinstance(error, FileNotFoundError):
+                raise self._unreadable(error) from error
+            yield None
+            return
+        try:
+            yield root
+        finally:
+            os.close(root)
 
     def _name_of(self, uri: str) -> str:
         """Return a work folder below this one by its name, with a slash at its end; nothing for one elsewhere."""

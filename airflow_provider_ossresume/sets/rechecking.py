@@ -47,13 +47,16 @@ def lost_since(
     """Yield what is not in the target any more, with the reason ``target_gone`` or ``target_changed``.
 
     The target is listed once. What the listing does not show as it was left is looked up by its name before anything is
-    said of it: a listing may show the moment before a change, or the name in another case.
+    said of it: a listing may show the moment before a change, or the name in another case. What a list of names has
+    moved is only looked up.
 
     :param expected: in the order of the names' bytes
     :param crew: nothing else of it is under way meanwhile
     :raises OSSResumeError: when the target cannot be listed
     """
-    listing = target.scan(options, is_source=False, watch=watch, work_uri=work_uri)
+    listing: Iterator[Found] = iter(())
+    if options.files_from is None:
+        listing = target.scan(options, is_source=False, watch=watch, work_uri=work_uri)
     suspects = _suspects(listing, expected)
     while page := list(islice(suspects, PAGE)):
         names = [each.name for each in page]

@@ -136,6 +136,19 @@ def test_a_listing_that_breaks_off_deletes_nothing(sets: Callable[..., Sets]) ->
     assert world.finish(plan).deleted == 1
 
 
+def test_what_a_list_has_moved_is_looked_up_and_the_target_is_not_listed(
+    sets: Callable[..., Sets], tmp_path: Path
+) -> None:
+    world = sets(SOURCE)
+    (tmp_path / "list").write_text("03\n05\n")
+    plan = moved(world, files_from=str(tmp_path / "list"))
+    disturb(world)
+
+    with pytest.raises(NotProven, match="1 of 2 files"):
+        world.finish(plan, recheck="list")
+    assert world.target.scans == 0
+
+
 class Late(MemoryEnd):
     """Its listings do not show a name that is there."""
 
