@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import AirflowFailException, TaskGroup, max_map_length
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
 from airflow_provider_ossresume.hooks.telling import may_push, tell
+from airflow_provider_ossresume.model.manifest import Recheck
 from airflow_provider_ossresume.operators._base import OSSOperator
 from airflow_provider_ossresume.operators._sets import SET_FIELDS, SetOperator, shown_place
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.model.manifest import Recheck
     from airflow_provider_ossresume.transfer.config import TransferConfig
 
 
