@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -19,9 +20,10 @@ from airflow_provider_ossresume.sets.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.ports import Found
 from airflow_provider_ossresume.sets.sealed import Plan, read_verdict
 from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.moving_world import write
 from tests.sets_world import MemoryEnd, Sets
-from tests.world import BUCKET, a_client
+from tests.world import BUCKET, PART, a_client, some_bytes
 
 SOURCE = {f"{number:02}": b"%d" % number for number in range(20)}
 MIRROR: dict[str, Any] = {"mode": "mirror", "max_delete_share": 1}
@@ -172,7 +174,8 @@ class Real:
     """One transfer between a folder and a prefix, in steps."""
 
     def __init__(self, oss: LocalOSS, root: Path) -> None:
-        self.transfers = SetTransfers(a_client(oss))
+        config = TransferConfig.of({"part_size": PART, "multipart_threshold": PART, "progress_interval": 0})
+        self.transfers = SetTransfers(a_client(oss), config)
         self.work = str(root / "work")
 
     def moved(self, source: Where, target: Where, **options: Any) -> str:
@@ -225,6 +228,19 @@ def test_files_that_were_deleted_or_overwritten_are_noticed_and_a_new_mode_is_no
     (down / "e").symlink_to(tmp_path / "e")
 
     assert real.lost(plan) == {"b/c": "target_gone", "d": "target_changed", "e": "target_changed"}
+
+
+def test_what_was_moved_part_by_part_or_copied_is_as_it_was_left(real: Real, tmp_path: Path) -> None:
+    write(tmp_path / "source", {"large": some_bytes(3 * PART)})
+    ends: list[Where] = [
+        LocalFolder(tmp_path / "source"),
+        TARGET,
+        PrefixRef(BUCKET, "other/"),
+        LocalFolder(tmp_path / "down"),
+    ]
+    plans = [real.moved(source, target, keep_mtime=True) for source, target in itertools.pairwise(ends)]
+
+    assert [real.lost(plan) for plan in plans] == [{}, {}, {}]
 
 
 def test_a_folder_that_a_link_has_replaced_is_noticed(real: Real, oss: LocalOSS, tmp_path: Path) -> None:
