@@ -16,6 +16,7 @@ from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.sets.finish import finish
 from airflow_provider_ossresume.sets.ledger import Ledger
 from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.looking_up import absent
 from airflow_provider_ossresume.sets.plan import make_plan
 from airflow_provider_ossresume.sets.ports import FileJob, Found, NameRules, Watch
 from airflow_provider_ossresume.sets.sealed import Plan, read_batch
@@ -49,6 +50,7 @@ class MemoryEnd:
         self.others: list[Found] = []
         self.fails_at: str | None = None
         self.scans = 0
+        self.looked_up: list[str] = []
         for name, data in (files or {}).items():
             self.write(name, data)
 
@@ -81,6 +83,25 @@ class MemoryEnd:
         self.scans += 1
         found = self._found(Sieve(options, names) if is_source else None, watch)
         return refusing(found, options, where=self.uri) if is_source else found
+
+    def look_up(
+        self,
+        names: Iterable[str],
+        options: SetOptions,
+        *,
+        is_source: bool,
+        crew: Crew,
+        rules: NameRules | None = None,
+        work_uri: str = "",
+    ) -> Iterator[Found]:
+        sieve = Sieve(options, rules)
+        for name in names:
+            self.looked_up.append(name)
+            if name in self.files:
+                entry = self.entry(name)
+                yield sieve.filtered(entry) or sieve.judged(entry) if is_source else entry
+            elif is_source:
+                yield sieve.seen(absent(name))
 
     def _found(self, sieve: Sieve | None, watch: Watch) -> Iterator[Found]:
         everything: list[Found] = [*map(self.entry, self.files), *self.others]

@@ -12,7 +12,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.lineage import report_set_lineage
 from airflow_provider_ossresume.hooks.running import Run
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_texts, refuse_empty
-from airflow_provider_ossresume.model.manifest import SkipReason
+from airflow_provider_ossresume.model.manifest import Recheck, SkipReason
 from airflow_provider_ossresume.model.object_options import ObjectOptions
 from airflow_provider_ossresume.model.objects import PrefixRef, check_choice, check_text
 from airflow_provider_ossresume.model.set_options import SetOptions
@@ -181,6 +181,7 @@ class SetMethods:
         plan: str,
         *,
         allow_skipped: str | Sequence[str] = (),
+        recheck: Recheck | None = None,
         context: Mapping[str, Any] | None = None,
         watch: Watch = lambda: None,
     ) -> Verdict:
@@ -189,11 +190,17 @@ class SetMethods:
         :param plan: its URI
         :param allow_skipped: reasons for which files may be left: ``vanished``, ``source_changed``; then nothing is
             deleted
+        :param recheck: ``ledger``: what the batches have said is believed; ``list``: the target is listed once, and
+            what others have deleted or overwritten since is not proven. By default the second before a mirror deletes
+            anything, else the first
         :raises NotProven: when not every file is proven
         """
         _check_uri("plan", plan)
+        if recheck is not None:
+            check_choice("recheck", recheck, get_args(Recheck))
         allowed, run = _skip_reasons(allow_skipped), _run(context)
-        return self._reported(run, self._set_transfers(run, watch).finish(plan, allow_skipped=allowed))
+        verdict = self._set_transfers(run, watch).finish(plan, allow_skipped=allowed, recheck=recheck)
+        return self._reported(run, verdict)
 
     def _transfer(
         self,

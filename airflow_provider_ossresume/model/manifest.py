@@ -19,6 +19,7 @@ FORMAT = 1
 
 Mode = Literal["copy", "mirror"]
 Compare = Literal["crc64", "size_mtime", "size", "missing", "always"]
+Recheck = Literal["ledger", "list"]  # what a finish believes
 Result = Literal["done", "same", "skipped", "failed"]
 SkipReason = Literal["vanished", "source_changed"]  # of a row that is skipped
 PROVEN: frozenset[Result] = frozenset({"done", "same"})

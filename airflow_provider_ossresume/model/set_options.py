@@ -15,12 +15,14 @@ from airflow_provider_ossresume.model.arguments import (
     parse_flag,
     parse_texts,
     parse_whole_number,
+    refuse_empty,
 )
 from airflow_provider_ossresume.model.globs import Globs
 from airflow_provider_ossresume.model.manifest import Compare, Mode
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.objects import check_bucket, check_choice, check_key, check_text, parse_oss_url
 from airflow_provider_ossresume.model.parts import GIB, MIB, parse_number, parse_size
+from airflow_provider_ossresume.model.set_names import folder_prefix
 
 Symlinks = Literal["fail", "skip", "follow"]
 FailOrSkip = Literal["fail", "skip"]
@@ -66,6 +68,10 @@ class SetOptions:
     :param target_changed: ``overwrite`` what is not what the plan saw, or ``fail``
     :param max_failures: a batch gives up when so many files have failed; 0 at the first
     :param keep_mtime: an upload leaves the file's mtime in the object's metadata, a download sets it again
+    :param files_from: where a list of relative names lies; only what it names is looked up, in place of listing the
+        source. An absolute path, a ``file:///`` or an ``oss://bucket/key`` URL. See
+        :mod:`~airflow_provider_ossresume.sets.name_list`
+    :param backup_prefix: an ``oss://bucket/prefix/`` URL; a mirror copies there what it deletes, before it does
     :param object_options: what each object gets that is made, such as ``storage_class`` and ``metadata``; see
         :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`
     """
@@ -95,6 +101,8 @@ class SetOptions:
     target_changed: TargetChangedInSet = "overwrite"
     max_failures: int | str = 100
     keep_mtime: Flag = False
+    files_from: str | None = None
+    backup_prefix: str | None = None
     object_options: ObjectOptions = field(default_factory=lambda: ObjectOptions())
     filters: Globs = field(init=False, repr=False, compare=False)
 
@@ -132,6 +140,20 @@ class SetOptions:
         self._set("max_delete_share", float(share))
         for name in ("allow_empty_source", "keep_mtime"):
             self._set(name, parse_flag(name, getattr(self, name)))
+        if self.files_from is not None:
+            check_list_place(self.files_from)
+            if self.mode == "mirror":
+                raise ArgumentError(
+                    "files_from", self.files_from, 'it cannot go with mode="mirror", which would delete all that the '
+                    'list does not name; use mode="copy"'
+                )  # fmt: skip
+        if self.backup_prefix is not None:
+            self._set("backup_prefix", _backup_uri(self.backup_prefix))
+            if self.mode != "mirror":
+                raise ArgumentError(
+                    "backup_prefix", self.backup_prefix, f'it is for mode="mirror", and mode="{self.mode}" deletes '
+                    "nothing; leave it out"
+                )  # fmt: skip
         self._set("object_options", _plain(self.object_options))
         self._set("filters", Globs(self.include, self.exclude))
 
@@ -150,6 +172,34 @@ class SetOptions:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def check_list_place(where: object) -> str:
+    """Return where a list of names lies: an absolute path, a ``file:///`` or an ``oss://bucket/key`` URL.
+
+    :raises ArgumentError: for anything else, as what a template makes of nothing
+    """
+    check_text("files_from", where)
+    refuse_empty("files_from", where)
+    text = str(where)
+    if text.startswith("oss://"):
+        bucket, key = parse_oss_url(text, argument="files_from")
+        check_bucket(bucket, argument="files_from")
+        check_key(key, argument="files_from")
+    elif not text.startswith(("/", "~", "file:///")):
+        raise ArgumentError(
+            "files_from", text, "give the absolute path of a list of names, or an oss://bucket/key URL of one"
+        )
+    return text
+
+
+def _backup_uri(where: object) -> str:
+    check_text("backup_prefix", where)
+    refuse_empty("backup_prefix", where)
+    bucket, prefix = parse_oss_url(str(where), argument="backup_prefix")
+    if prefix:
+        check_key(prefix, argument="backup_prefix")
+    return f"oss://{check_bucket(bucket, argument='backup_prefix')}/{folder_prefix(prefix)}"
 
 
 def _plain(options: ObjectOptions) -> dict[str, Any]:

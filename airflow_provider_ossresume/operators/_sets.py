@@ -69,6 +69,8 @@ class SetOperator(ObjectOptionsOperator):
         target_changed: TargetChangedInSet = "overwrite",
         max_failures: int | str = 100,
         keep_mtime: Flag = False,
+        files_from: str | None = None,
+        backup_prefix: str | None = None,
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         **kwargs: Any,
@@ -103,6 +105,8 @@ class SetOperator(ObjectOptionsOperator):
         self.target_changed = target_changed
         self.max_failures = max_failures
         self.keep_mtime = keep_mtime
+        self.files_from = files_from
+        self.backup_prefix = backup_prefix
         self.request_payer = request_payer
         self.traffic_limit = traffic_limit
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import AirflowFailException, TaskGroup, max_map_length
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
 from airflow_provider_ossresume.hooks.telling import tell
+from airflow_provider_ossresume.model.manifest import Recheck
 from airflow_provider_ossresume.operators._base import OSSOperator
 from airflow_provider_ossresume.operators._sets import SET_FIELDS, Proving, Reporting, SetOperator
 
@@ -57,6 +58,11 @@ class OSSPlanTransferOperator(SetOperator):
     :param target_changed: what is not what the plan saw in the target: ``overwrite`` it, or ``fail`` (templated)
     :param max_failures: a batch gives up when so many files have failed (templated)
     :param keep_mtime: an upload leaves the file's mtime with the object, a download sets it again (templated)
+    :param files_from: a list of relative names, which are looked up in place of listing the source: a text file with
+        one name a line, or ``.jsonl`` or ``.jsonl.gz`` with objects that have a ``name``, such as ``failed.jsonl.gz``
+        of a verdict. An absolute path, a ``file:///`` or an ``oss://bucket/key`` URL; not for a mirror (templated)
+    :param backup_prefix: an ``oss://bucket/prefix/`` URL; a mirror on OSS copies there what it deletes, before it does
+        (templated)
     :param transfer_config: as of :class:`~airflow_provider_ossresume.operators.oss.OSSResumableUploadOperator`
         (templated)
     :param region: takes the place of the connection's (templated)
@@ -148,11 +154,14 @@ class OSSFinishTransferOperator(Proving, OSSOperator):
     :param plan: the plan's URI: ``plan.plan_uri`` of :class:`OSSPlanTransferOperator` (templated)
     :param allow_skipped: reasons for which a file may be left: ``vanished`` and ``source_changed``. Where one is left,
         a mirror deletes nothing (templated)
+    :param recheck: ``ledger``: what the batches have said is believed. ``list``: the target is listed once, and what
+        others have deleted or overwritten since is not proven. By default the second before a mirror deletes anything,
+        else the first (templated)
     :param region: takes the place of the connection's (templated)
     :param oss_conn_id: the connection (templated)
     """
 
-    template_fields: Sequence[str] = ("plan", "allow_skipped", "region", "oss_conn_id")
+    template_fields: Sequence[str] = ("plan", "allow_skipped", "recheck", "region", "oss_conn_id")
     ui_color = "#e4f1dd"
 
     def __init__(
@@ -160,6 +169,7 @@ class OSSFinishTransferOperator(Proving, OSSOperator):
         *,
         plan: str,
         allow_skipped: str | Sequence[str] = (),
+        recheck: Recheck | None = None,
         **kwargs: Any,
     ) -> None:
         # Not an argument of its own, as the default_args of a DAG would replace its default. With "all_success" a
@@ -167,6 +177,7 @@ class OSSFinishTransferOperator(Proving, OSSOperator):
         super().__init__(**{"trigger_rule": "all_done", **kwargs})
         self.plan = plan
         self.allow_skipped = allow_skipped
+        self.recheck = recheck
 
     def _work(self, context: Any) -> Any:
         if self.plan in (None, "None"):
@@ -183,7 +194,7 @@ class OSSFinishTransferOperator(Proving, OSSOperator):
 
     def _move(self, context: Any) -> Any:
         return self.hook.finish_transfer(
-            self.plan, allow_skipped=self.allow_skipped, context=context, watch=self._watch
+            self.plan, allow_skipped=self.allow_skipped, recheck=self.recheck, context=context, watch=self._watch
         )
 
     def _left_to_next_try(self) -> str:
@@ -198,6 +209,7 @@ def oss_transfer_group(
     pool: str | None = None,
     max_active_tis_per_dagrun: int | None = None,
     allow_skipped: str | Sequence[str] | None = None,
+    recheck: Recheck | None = None,
     outlets: Any = None,
     default_args: Mapping[str, Any] | None = None,
     plan_args: Mapping[str, Any] | None = None,
@@ -213,6 +225,7 @@ def oss_transfer_group(
     :param pool: of the batches; a pool limits them over all runs and DAGs
     :param max_active_tis_per_dagrun: how many batches run at once in one run
     :param allow_skipped: see :class:`OSSFinishTransferOperator`
+    :param recheck: see the same
     :param outlets: assets that are new when ``finish`` has succeeded
     :param default_args: of all three tasks, such as ``retries``
     :param plan_args: further arguments of the plan alone, such as ``execution_timeout``
@@ -234,7 +247,7 @@ def oss_transfer_group(
     }
     of_finish: dict[str, Any] = {
         **{name: arguments[name] for name in ("oss_conn_id", "region") if name in arguments},
-        **_given(allow_skipped=allow_skipped, outlets=outlets),
+        **_given(allow_skipped=allow_skipped, recheck=recheck, outlets=outlets),
         **(finish_args or {}),
     }
     defaults: Any = dict(default_args or {})

@@ -23,6 +23,21 @@ def check_apart(source: str, target: str, work: str) -> None:
             )
 
 
+def check_backup(backup: str, *, source: str, target: str, work: str) -> None:
+    """Look at where a mirror copies what it deletes.
+
+    :raises PlanRefused: when it overlaps with one of the others, or the target is no prefix
+    """
+    if not target.startswith("oss://"):
+        raise PlanRefused(
+            f"backup_prefix={backup} is for a target on OSS, and {target} is a folder; leave it out, and save the "
+            "files in another way"
+        )
+    for what, other in (("source", source), ("target", target), ("work folder", work)):
+        if _is_in(_place(backup), _place(other)) or _is_in(_place(other), _place(backup)):
+            raise PlanRefused(f"backup_prefix={backup} and the {what} {other} overlap; name another prefix")
+
+
 def _is_in(inner: str, outer: str) -> bool:
     return inner.startswith(outer)
 

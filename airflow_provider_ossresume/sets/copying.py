@@ -142,4 +142,4 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return delete_objects(self._oss.by(crew), self.target, victims, crew)
+        return delete_objects(self._oss.by(crew), self.target, victims, crew, backup=self._settings.backup)

@@ -9,7 +9,7 @@ from typing import Protocol
 from airflow_provider_ossresume.errors import BadAnswer, NoSuchKey
 from airflow_provider_ossresume.model.manifest import Victim
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
-from airflow_provider_ossresume.sets.moving import identity_by
+from airflow_provider_ossresume.sets.moving import Backup, identity_by
 from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
 from airflow_provider_ossresume.transfer.crew import Crew
 
@@ -24,12 +24,13 @@ class DeleteClient(Protocol):
 
 
 def delete_objects(
-    oss: DeleteClient, prefix: OssPrefix, victims: Iterable[Victim], crew: Crew
+    oss: DeleteClient, prefix: OssPrefix, victims: Iterable[Victim], crew: Crew, *, backup: Backup | None = None
 ) -> Iterator[tuple[Victim, str]]:
     """Delete the objects that still are what the plan saw; yield each with what became of it.
 
     Whoever writes to one between the look and the deletion loses what was written: OSS deletes under no condition.
 
+    :param backup: they are copied there before; one whose copy cannot be proven comes as ``unproven``, and is kept
     :raises BadAnswer: when OSS does not say of an object that it is gone; nothing more is deleted then
     """
 
@@ -39,7 +40,9 @@ def delete_objects(
         except NoSuchKey:
             return victim, "gone"
         is_the_same = (meta.size, identity_by(meta.etag)) == (victim.size, victim.identity)
-        return victim, "deleted" if is_the_same else "changed"
+        if not is_the_same:
+            return victim, "changed"
+        return victim, "deleted" if backup is None or backup.has(victim, meta, crew) else "unproven"
 
     def delete(keys: Sequence[str]) -> None:
         left = set(keys).difference(oss.delete_objects(prefix.where.bucket, keys))
@@ -51,6 +54,8 @@ def delete_objects(
 
     remaining = iter(victims)
     while some := list(islice(remaining, DELETED_AT_ONCE)):
+        if backup is not None:
+            backup.save(some, crew)
         fates = list(crew.run(look, some))
         keys = [prefix.ref(victim.name).key for victim, fate in fates if fate == "deleted"]
         for _ in crew.run(delete, [keys] if keys else []):

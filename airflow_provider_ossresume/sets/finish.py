@@ -11,13 +11,15 @@ from itertools import islice
 from airflow_provider_ossresume.errors import ArgumentError, ManifestUnreadable, NotProven
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.entries import printable
-from airflow_provider_ossresume.model.manifest import LedgerRow, Named, PlanHeader, Row, Victim
+from airflow_provider_ossresume.model.manifest import LedgerRow, Named, PlanHeader, Recheck, Row, Victim
 from airflow_provider_ossresume.model.packed import packed
+from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Outcome, Verdict
 from airflow_provider_ossresume.sets.facts import FactStore, merged
 from airflow_provider_ossresume.sets.last_plan import last_plan_id
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
 from airflow_provider_ossresume.sets.proven import Became, fact_of, what_became
+from airflow_provider_ossresume.sets.rechecking import Expected, lost_since
 from airflow_provider_ossresume.sets.sealed import Plan, read_verdict, victims_of
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.sets.watched import Watched, watched
@@ -29,6 +31,11 @@ WORKERS = 32  # read batches and look at victims, so many at once
 DELETED_AT_ONCE = 1_000  # before it is asked again whether the plan is still the last one
 SHOWN = 100  # names
 
+_KEPT = {
+    "changed": "it has changed since the plan",
+    "unproven": "its copy below backup_prefix is not proven, as OSS has no CRC-64 of one of them, or they differ",
+}
+
 
 def finish(
     mover: Mover,
@@ -36,6 +43,7 @@ def finish(
     plan: Plan,
     *,
     allow_skipped: Collection[str] = (),
+    recheck: Recheck | None = None,
     watch: Watch = lambda: None,
 ) -> Verdict:
     """Return the verdict on a plan, and write it into its folder.
@@ -44,6 +52,8 @@ def finish(
     no later plan has been sealed. To call it again, after whatever end, does no harm.
 
     :param allow_skipped: reasons for which a row may be skipped, such as ``vanished``; then nothing is deleted
+    :param recheck: ``ledger``: what the batches have said is believed; ``list``: the target is listed once, and what
+        others have deleted or overwritten since is not proven. By default the second, for what deletes, before it does
     :param watch: called at least four times a second; what it raises ends the work
     :raises NotProven: when a row is not proven; the verdict has been written, with the list of all such rows
     :raises ManifestUnreadable: when a file of the plan or its ledger cannot be read; nothing has been deleted
@@ -63,14 +73,24 @@ def finish(
             log.info("Plan %s was proven before: %s", header.plan_id, before)
             return before
         became = watched(what_became(work, header, crew), watch)
-        return _Finish(mover, folder, header, crew, spool, watch=watch).verdict(became, set(allow_skipped))
+        return _Finish(mover, folder, header, crew, spool, recheck=recheck, watch=watch).verdict(
+            became, set(allow_skipped)
+        )
 
 
 class _Finish:
     """One finish of a plan."""
 
     def __init__(
-        self, mover: Mover, work: WorkFolder, header: PlanHeader, crew: Crew, spool: Spool, *, watch: Watch
+        self,
+        mover: Mover,
+        work: WorkFolder,
+        header: PlanHeader,
+        crew: Crew,
+        spool: Spool,
+        *,
+        recheck: Recheck | None,
+        watch: Watch,
     ) -> None:
         self._mover = mover
         self._work = work
@@ -78,6 +98,8 @@ class _Finish:
         self._crew = crew
         self._spool = spool
         self._watch = watch
+        self._is_asked_to_list = recheck == "list"
+        self._may_list = self._is_asked_to_list or (recheck is None and bool(header.deletes))
         self._pair = plan_layout.pair_key(header.source, header.target)
 
     def verdict(self, became: Iterable[Became], allowed: set[str]) -> Verdict:
@@ -89,6 +111,8 @@ class _Finish:
             raise ManifestUnreadable(
                 f"the batches of plan {self._header.plan_id} have {tally.files} rows, and it was sealed with {planned}"
             )
+        if self._is_asked_to_list or (self._may_list and tally.outcome == "proven"):
+            self._recheck(tally)
         if self._spool.facts:
             facts = FactStore(self._work, self._pair)
             known = watched(merged(facts.read(), self._spool.all_facts()), self._watch)
@@ -100,6 +124,8 @@ class _Finish:
     def _take(self, tally: _Tally, row: Row, said: LedgerRow | None) -> None:
         if said is not None and said.is_proven:
             tally.prove(said)
+            if self._may_list:
+                self._spool.add_expected(Expected(row.name, said.size, said.target, said.result))
             if said.source and said.target:
                 self._spool.add_fact(fact_of(row, said))
             return
@@ -108,6 +134,27 @@ class _Finish:
             named = Named(row.name, said.reason or said.result, said.detail)
         self._spool.add_named(named)
         tally.doubt(named, said)
+
+    def _recheck(self, tally: _Tally) -> None:
+        lost = lost_since(
+            self._mover.target,
+            self._spool.all_expected(),
+            SetOptions.of_json(self._header.options),
+            self._crew,
+            work_uri=self._work.uri,
+            watch=self._watch,
+        )
+        proven, found = tally.results["done"] + tally.results["same"], 0
+        for expected, named in lost:
+            found += 1
+            self._spool.add_named(named)
+            tally.lose(expected, named)
+        log.info(
+            "Looked at %s once more: of %s files that were proven, %s have been deleted or overwritten since",
+            self._header.target,
+            f"{proven:,}",
+            f"{found:,}",
+        )
 
     # --- deletions ----------------------------------------------------------------------------------------------------
 
@@ -141,7 +188,7 @@ class _Finish:
             else:
                 tally.kept += 1
                 if tally.kept <= SHOWN:
-                    log.warning("%s is not deleted: it has changed since the plan", printable(victim.name))
+                    log.warning("%s is not deleted: %s", printable(victim.name), _KEPT[end])
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -193,8 +240,7 @@ class _Tally:
     def doubt(self, named: Named, said: LedgerRow | None) -> None:
         self.files += 1
         self.results["not_tried" if said is None else said.result] += 1
-        if len(self.failures) < SHOWN:
-            self.failures[printable(named.name)] = f"{named.reason}: {named.detail}" if named.detail else named.reason
+        self._show(named)
         if said is not None and said.result == "skipped":
             self.skipped[named.reason] += 1
             if named.reason in self._allowed:
@@ -202,6 +248,19 @@ class _Tally:
         self.doubted += 1
         # What has changed or gone is for a new plan to look at again, and that needs nobody.
         self.is_retryable = self.is_retryable or said is None or said.is_retryable or said.result == "skipped"
+
+    def lose(self, expected: Expected, named: Named) -> None:
+        """Take back that a row is proven."""
+        self.results[expected.result] -= 1
+        self.results["failed"] += 1
+        self.size -= expected.size if expected.result == "done" else 0
+        self._show(named)
+        self.doubted += 1
+        self.is_retryable = True  # a new plan moves it again
+
+    def _show(self, named: Named) -> None:
+        if len(self.failures) < SHOWN:
+            self.failures[printable(named.name)] = f"{named.reason}: {named.detail}" if named.detail else named.reason
 
     @property
     def outcome(self) -> Outcome:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, SourceChanged
-from airflow_provider_ossresume.model.entries import printable
+from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.set_names import why_no_path
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.below import (
@@ -21,11 +21,14 @@ from airflow_provider_ossresume.sets.below import (
     refused,
     take_folder_below,
 )
+from airflow_provider_ossresume.sets.folder_look import FolderLook
 from airflow_provider_ossresume.sets.folding import folds_names
+from airflow_provider_ossresume.sets.looking_up import absent, each_looked_up, not_looked_at
 from airflow_provider_ossresume.sets.name_rules import PathNames
 from airflow_provider_ossresume.sets.ports import Found, NameRules, Watch
 from airflow_provider_ossresume.sets.sieve import Sieve, refusing
 from airflow_provider_ossresume.sets.walk import Walk
+from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.paths import local_path
 
 
@@ -75,19 +78,72 @@ class LocalFolder:
         :raises ArgumentError: when there is no such folder to read from
         :raises LocalFileError: when any folder below it cannot be read
         """
-        path = os.fsencode(self.path)
-        try:
-            root = open_root(path)
-        except OSError as error:
-            if not is_source and isinstance(error, FileNotFoundError):
+        with self._top(is_source=is_source) as root:
+            if root is None:
                 return
-            raise self._unreadable(error) from error
-        try:
             sieve = Sieve(options, names) if is_source else None
+            path = os.fsencode(self.path)
             walk = Walk(root, path, options, sieve=sieve, work=_device_and_inode(work_uri), watch=watch)
             yield from refusing(walk.found(), options, where=str(self)) if is_source else walk.found()
+
+    def look_up(
+        self,
+        names: Iterable[str],
+        options: SetOptions,
+        *,
+        is_source: bool,
+        crew: Crew,
+        rules: NameRules | None = None,
+        work_uri: str = "",
+    ) -> Iterator[Found]:
+        """See :class:`~airflow_provider_ossresume.sets.ports.End`; errors as in :meth:`scan`."""
+        sieve, work = Sieve(options, rules), self._name_of(work_uri)
+
+        def known(name: str) -> LeftOut | None:
+            return not_looked_at(name, sieve, why_no_path, work=work) if is_source else None
+
+        with self._top(is_source=is_source) as root:
+            if root is None:
+                return
+            folder = FolderLook(root, os.fsencode(self.path), options, is_source=is_source)
+
+            def look(name: str) -> Found | None:
+                try:
+                    return folder.at(name)
+                except OSError as error:
+                    raise refused(f"{self._shown(name)} cannot be looked at", error) from error
+
+            for name, seen in each_looked_up(names, look, crew, known=known):
+                if not is_source:
+                    if seen is not None:
+                        yield seen
+                elif isinstance(seen, Entry):
+                    yield sieve.filtered(seen) or sieve.judged(seen)
+                else:
+                    yield sieve.seen(seen or absent(name))
+
+    @contextmanager
+    def _top(self, *, is_source: bool) -> Iterator[int | None]:
+        """Open the folder of all for the time of the block; None for a target that does not exist."""
+        try:
+            root = open_root(os.fsencode(self.path))
+        except OSError as error:
+            if is_source or not isinstance(error, FileNotFoundError):
+                raise self._unreadable(error) from error
+            yield None
+            return
+        try:
+            yield root
         finally:
             os.close(root)
+
+    def _name_of(self, uri: str) -> str:
+        """Return a work folder below this one by its name, with a slash at its end; nothing for one elsewhere."""
+        if not uri.startswith("file://"):
+            return ""
+        top = os.path.realpath(self.path).rstrip("/") + "/"
+        work = os.path.realpath(unquote(urlsplit(uri).path, errors="surrogateescape")) + "/"
+        return work.removeprefix(top) if work.startswith(top) else ""
 
     def _unreadable(self, error: OSError) -> Exception:
         if os.path.isfile(self.path):

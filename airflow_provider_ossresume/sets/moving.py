@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -12,7 +12,7 @@ from airflow_provider_ossresume.errors import NoSuchKey, ObjectChanged, OSSResum
 from airflow_provider_ossresume.model.checkpoint import Owner, options_digest
 from airflow_provider_ossresume.model.entries import FILE_IDENTITY, Entry, is_touched_only, object_identity
 from airflow_provider_ossresume.model.etags import opaque
-from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row
+from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row, Victim
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.ports import End, FileJob
@@ -35,6 +35,22 @@ AnySource = TypeVar("AnySource", bound=End)
 AnyTarget = TypeVar("AnyTarget", bound=End)
 
 
+class Backup(Protocol):
+    """Where objects are copied to before they are deleted."""
+
+    def save(self, victims: Sequence[Victim], crew: Crew) -> None:
+        """Copy those that still are what the plan saw.
+
+        :raises OSSResumeError: when one cannot be copied
+        """
+
+    def has(self, victim: Victim, meta: ObjectMeta, crew: Crew) -> bool:
+        """True when the copy is proven; workers call it.
+
+        :param meta: what HEAD says of the object now
+        """
+
+
 @dataclass(frozen=True)
 class MoverSettings:
     """How files are moved.
@@ -44,6 +60,7 @@ class MoverSettings:
     :param checkpoints: makes a store for the checkpoint of one large file
     :param owner: this try
     :param headers: returns those of an object, by its key
+    :param backup: where objects are copied to before a mirror deletes them
     """
 
     options: SetOptions
@@ -51,6 +68,7 @@ class MoverSettings:
     config: TransferConfig = field(default_factory=TransferConfig)
     owner: Owner = field(default_factory=this_process)
     headers: Callable[[str], Mapping[str, str]] = lambda key: {}
+    backup: Backup | None = None
 
     def checkpointer(
         self, direction: str, row: Row, *, source: str, target: str, headers: Mapping[str, str]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
-from airflow_provider_ossresume.errors import BadAnswer, NoSuchKey, ObjectArchived, PreconditionFailed, ServiceError
+from airflow_provider_ossresume.errors import (
+    ArgumentError,
+    BadAnswer,
+    NoSuchKey,
+    ObjectArchived,
+    PreconditionFailed,
+    ServiceError,
+)
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, object_identity, printable
 from airflow_provider_ossresume.model.etags import opaque
-from airflow_provider_ossresume.model.objects import ListedObject, ObjectRef, PrefixRef
+from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef, check_key
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_names import folder_prefix, is_folder_marker, is_own
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.sets.looking_up import absent, each_looked_up, not_looked_at
 from airflow_provider_ossresume.sets.name_rules import KeyNames
 from airflow_provider_ossresume.sets.ports import Found, NameRules, Watch
 from airflow_provider_ossresume.sets.sieve import Sieve, is_part_file, refusing
@@ -66,6 +74,48 @@ class OssPrefix:
         work = folder_prefix(work_uri.removeprefix(self.uri)) if work_uri.startswith(self.uri) else ""
         found = self._found(options, is_source=is_source, watch=watch, names=names, work=work)
         return refusing(found, options, where=self.uri) if is_source else found
+
+    def look_up(
+        self,
+        names: Iterable[str],
+        options: SetOptions,
+        *,
+        is_source: bool,
+        crew: Crew,
+        rules: NameRules | None = None,
+        work_uri: str = "",
+    ) -> Iterator[Found]:
+        """See :class:`~airflow_provider_ossresume.sets.ports.End`: one HEAD for each name.
+
+        A symbolic link has the size and the ETag of what it leads to.
+        """
+        work = folder_prefix(work_uri.removeprefix(self.uri)) if work_uri.startswith(self.uri) else ""
+        client, sieve = self.client.with_stop(crew), Sieve(options, rules)
+        source = _Source(self, options, rules, client, crew)
+
+        def look(name: str) -> ListedObject | None:
+            try:
+                return _as_listed(self.ref(name).key, client.head_object(self.ref(name)))
+            except NoSuchKey:
+                return None
+
+        def known(name: str) -> LeftOut | None:
+            return not_looked_at(name, sieve, self._why_no_key, work=work) if is_source else None
+
+        for name, seen in each_looked_up(names, look, crew, known=known):
+            if isinstance(seen, LeftOut):
+                yield seen
+            elif is_source:
+                yield (source.found(name, seen) if seen else None) or absent(name)
+            elif seen and (in_target := _in_target(name, seen, options)):
+                yield in_target
+
+    def _why_no_key(self, name: str) -> str:
+        try:
+            check_key(self.where.prefix + name)
+        except ArgumentError as error:
+            return error.reason
+        return ""
 
     def _found(
         self, options: SetOptions, *, is_source: bool, watch: Watch, names: NameRules | None, work: str
@@ -159,6 +209,15 @@ class _Source:
             except (NoSuchKey, PreconditionFailed):  # it was deleted or replaced; the next one tells
                 return False
         return self._can_read_archive is True
+
+
+def _as_listed(key: str, meta: ObjectMeta) -> ListedObject:
+    """Return what a HEAD says of an object as a listing says it."""
+    return ListedObject(
+        key, meta.size, opaque(meta.etag), meta.last_modified,
+        storage_class=meta.headers.get("x-oss-storage-class", ""), kind=meta.headers.get("x-oss-object-type", ""),
+        restore_info=meta.headers.get("x-oss-restore", ""),
+    )  # fmt: skip
 
 
 def _in_target(name: str, listed: ListedObject, options: SetOptions) -> Found | None:

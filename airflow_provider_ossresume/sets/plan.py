@@ -15,10 +15,11 @@ from itertools import islice
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.apart import check_apart
+from airflow_provider_ossresume.sets.apart import check_apart, check_backup
 from airflow_provider_ossresume.sets.comparing import COMPARERS, Comparer
 from airflow_provider_ossresume.sets.facts import FactsByName, FactStore, merged
 from airflow_provider_ossresume.sets.last_plan import proven_by_last_plan, remember_last_plan
+from airflow_provider_ossresume.sets.name_list import ListClient, read_names
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
 from airflow_provider_ossresume.sets.sealed import Plan
 from airflow_provider_ossresume.sets.sealing import Sealer
@@ -39,6 +40,7 @@ def make_plan(
     options: SetOptions,
     *,
     is_dry_run: bool = False,
+    client: ListClient | None = None,
     watch: Watch = lambda: None,
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> Plan:
@@ -48,22 +50,34 @@ def make_plan(
     number of files; rows wait in a temporary file.
 
     :param is_dry_run: the plan is sealed as one that is not to be carried out
+    :param client: for a list of names on OSS
     :param watch: called at least four times a second; what it raises ends the work, and nothing is sealed
+    :raises ArgumentError: when ``files_from`` is no list of names, or has none
     :raises PlanRefused: when the plan would do what the options do not allow; nothing has been written
     :raises OSSResumeError: when one side cannot be scanned to its end, or the work folder cannot be written to
     """
     check_apart(mover.source.uri, mover.target.uri, work.uri)
+    if options.backup_prefix is not None:
+        check_backup(options.backup_prefix, source=mover.source.uri, target=mover.target.uri, work=work.uri)
     pair = plan_layout.pair_key(mover.source.uri, mover.target.uri)
     plan_id = plan_layout.plan_id(now=now(), random=os.urandom(4))
-    with Crew(workers=COMPARERS, tick=watch) as crew, Spool() as spool, Spool() as recovered:
+    with Crew(workers=COMPARERS, tick=watch) as crew, Spool() as spool, Spool() as recovered, Spool() as listed:
+        if options.files_from is not None:
+            read_names(options.files_from, listed, crew, client=client)
         proven_by_last_plan(work, pair, crew, recovered, watch=watch)
         folder = Watched(work, crew)
         facts = FactStore(folder, pair)
         known = FactsByName(merged(facts.read(), recovered.all_facts()))
-        survey, comparer = Survey(mover, options, spool), Comparer(mover, crew)
+        is_whole = options.files_from is None
+        survey = Survey(mover, options, spool, listed=None if is_whole else listed.all_listed)
+        comparer = Comparer(mover, crew)
         survey.take(comparer.settled(survey.pairs(known, work_uri=work.uri, watch=watch)), watch=watch)
         survey.check_limits()
-        if not is_dry_run:
+        if not is_dry_run and not is_whole:
+            if comparer.proven or recovered.facts:  # of what the list does not name, all is kept
+                newer = merged(recovered.all_facts(), spool.all_facts())
+                facts.replace(watched(merged(facts.read(), newer), watch), plan_id=plan_id)
+        elif not is_dry_run:
             known.pass_rest()
             is_stale = known.count - spool.facts > max(FEW, spool.facts // 10)
             if comparer.proven or recovered.facts or is_stale:
@@ -97,6 +111,14 @@ def _tell(plan: Plan) -> None:
         f"{sum(header.left_out.values()):,}",
         f"{header.actions['delete']:,}",
     )
+    listed = header.options.get("files_from")
+    if listed is not None and (count := header.left_out.get("vanished", 0)):
+        log.warning(
+            "%s of the names in %s are not in the source %s; left_out.jsonl.gz in the plan's folder has them",
+            f"{count:,}",
+            listed,
+            header.source,
+        )
     if not header.found["source_files"]:
         log.warning(
             "The source %s has no file that is to be transferred, and %s were left out; see that it is rightly named",

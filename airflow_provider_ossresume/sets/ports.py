@@ -65,6 +65,27 @@ class End(Protocol):
         :raises OSSResumeError: as soon as anything cannot be listed; a scan that ends without an error is complete
         """
 
+    def look_up(
+        self,
+        names: Iterable[str],
+        options: SetOptions,
+        *,
+        is_source: bool,
+        crew: Crew,
+        rules: NameRules | None = None,
+        work_uri: str = "",
+    ) -> Iterator[Found]:
+        """Yield what there is under each of these names, in their order, as a scan would; the crew's workers look.
+
+        A name that is not there comes as ``LeftOut``, with the reason ``vanished``, when this is the source; a target
+        leaves it out.
+
+        :param names: in the order of their bytes; those that are not UTF-8 as Python's ``surrogateescape`` has them
+        :param rules: of the target
+        :param crew: nothing else of it is under way while the next one is asked for
+        :raises OSSResumeError: as soon as anything cannot be looked at
+        """
+
 
 class WorkFolder(Protocol):
     """Where plans, batches, ledgers and checkpoints lie: a prefix of OSS, or a folder that all workers share."""
@@ -150,4 +171,7 @@ class Mover(Protocol):
         """Make what was moved last: called before the ledger says so."""
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
-        """Delete what is still as the plan saw it; yield each with ``deleted``, ``gone`` or ``changed``."""
+        """Delete what is still as the plan saw it; yield each with ``deleted``, ``gone`` or ``changed``.
+
+        Where copies are made before, it may come as ``unproven``: it is kept, as nothing proves its copy.
+        """

@@ -115,6 +115,8 @@ def refusing(found: Iterable[Found], options: SetOptions, *, where: str) -> Iter
 
 def _refuses(reason: str, options: SetOptions) -> str:
     """Return the option that does not let something be left out, with the value that would; nothing if it may."""
+    if reason == "vanished" and options.files_from is not None and options.vanished == "fail":
+        return 'vanished="skip"'
     option = _OPTIONS.get(reason)
     return f'{option}="skip"' if option and getattr(options, option) != "skip" else ""
 

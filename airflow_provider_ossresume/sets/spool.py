@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_ossresume.errors import LocalFileError
 from airflow_provider_ossresume.model.dealing import LARGE, LargeDealer, SmallShare, small_shares
 from airflow_provider_ossresume.model.manifest import Fact, Named, Row, Victim
+from airflow_provider_ossresume.sets.rechecking import Expected
 
 WAITING = 1_000  # rows that are in memory before they are written
 CACHE = 8 * 1024  # KiB of memory for pages of the database
@@ -22,6 +23,8 @@ CREATE TABLE dealt (batch INTEGER, number INTEGER, PRIMARY KEY (batch, number)) 
 CREATE TABLE victim (name TEXT, size INTEGER, identity TEXT);
 CREATE TABLE named (name TEXT, reason TEXT, detail TEXT);
 CREATE TABLE fact (name TEXT PRIMARY KEY, size INTEGER, source TEXT, target TEXT, crc64 TEXT) WITHOUT ROWID;
+CREATE TABLE expected (name TEXT PRIMARY KEY, size INTEGER, target TEXT, result TEXT) WITHOUT ROWID;
+CREATE TABLE listed (name BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _SMALL = """
 WITH RECURSIVE mine (rank) AS (SELECT :first UNION ALL SELECT rank + :step FROM mine WHERE rank + :step < :count)
@@ -131,6 +134,22 @@ class Spool:
         """Yield them in the order of the names' bytes."""
         for name, size, source, target, crc64 in self._select("SELECT * FROM fact ORDER BY name"):
             yield Fact(name, size, source, target, None if crc64 is None else int(crc64))
+
+    def add_expected(self, expected: Expected) -> None:
+        """Take what is to be in the target."""
+        self._put("expected", (expected.name, expected.size, expected.target, expected.result))
+
+    def all_expected(self) -> Iterator[Expected]:
+        """Yield them in the order of the names' bytes."""
+        return (Expected(*values) for values in self._select("SELECT * FROM expected ORDER BY name"))
+
+    def add_listed(self, name: bytes) -> None:
+        """Take a name of a list; the same one again changes nothing."""
+        self._put("listed", (name,))
+
+    def all_listed(self) -> Iterator[bytes]:
+        """Yield them in the order of their bytes, each once."""
+        return (name for (name,) in self._select("SELECT name FROM listed ORDER BY name"))
 
     # --- the database -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from airflow_provider_ossresume.errors import PlanRefused
@@ -13,8 +13,9 @@ from airflow_provider_ossresume.model.manifest import Named, Victim
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.comparing import Pair
 from airflow_provider_ossresume.sets.facts import FactsByName
+from airflow_provider_ossresume.sets.looking_up import look_up_both
 from airflow_provider_ossresume.sets.merging import scan_both
-from airflow_provider_ossresume.sets.ports import Mover, NameRules, Watch
+from airflow_provider_ossresume.sets.ports import Found, Mover, NameRules, Watch
 from airflow_provider_ossresume.sets.spool import Spool
 
 REFUSED = 100  # names that a refusal has
@@ -24,13 +25,22 @@ class Survey:
     """What one plan finds.
 
     :param spool: takes what is to be done
+    :param listed: returns the names that are looked up, in the order of their bytes; None to scan both sides
     :ivar found: how many files and bytes there are
     :ivar actions: how many names each decision has
     :ivar left_out: how many names of the source are left out, by the reason
     """
 
-    def __init__(self, mover: Mover, options: SetOptions, spool: Spool) -> None:
+    def __init__(
+        self,
+        mover: Mover,
+        options: SetOptions,
+        spool: Spool,
+        *,
+        listed: Callable[[], Iterator[bytes]] | None = None,
+    ) -> None:
         self._mover = mover
+        self._listed = listed
         self._spool = spool
         self.options = options
         self.source, self.target = mover.source.uri, mover.target.uri
@@ -46,7 +56,13 @@ class Survey:
         """
         source_end, target_end = self._mover.source, self._mover.target
         self._names = target_end.name_rules()
-        both = scan_both(source_end, target_end, self.options, work_uri=work_uri, watch=watch, names=self._names)
+        both: Iterator[tuple[Found | None, Found | None]]
+        if self._listed is None:
+            both = scan_both(source_end, target_end, self.options, work_uri=work_uri, watch=watch, names=self._names)
+        else:
+            both = look_up_both(
+                source_end, target_end, self._listed(), self.options, work_uri=work_uri, watch=watch, rules=self._names
+            )
         for from_source, from_target in both:
             self._count(from_source, from_target)
             source = from_source if isinstance(from_source, Entry) else None

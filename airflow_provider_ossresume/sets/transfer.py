@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
 from airflow_provider_ossresume.model.checkpoint import Owner
-from airflow_provider_ossresume.model.manifest import PlanHeader
+from airflow_provider_ossresume.model.manifest import PlanHeader, Recheck
 from airflow_provider_ossresume.model.object_options import object_headers
 from airflow_provider_ossresume.model.objects import PrefixRef, parse_oss_url
 from airflow_provider_ossresume.model.parts import format_size
@@ -16,6 +16,7 @@ from airflow_provider_ossresume.model.plan_layout import split_batch_uri, split_
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.sets.backing_up import PrefixBackup
 from airflow_provider_ossresume.sets.batch import run_batch
 from airflow_provider_ossresume.sets.batch_report import BatchReport
 from airflow_provider_ossresume.sets.copying import PrefixCopy
@@ -73,7 +74,7 @@ class SetTransfers:
         """
         work = self._work(work_folder or default_work_folder(target))
         mover = self._mover(source, target, options, work)
-        return make_plan(mover, work, options, is_dry_run=is_dry_run, watch=self.watch)
+        return make_plan(mover, work, options, is_dry_run=is_dry_run, client=self.client, watch=self.watch)
 
     def run_batch(self, batch_uri: str, *, on_label: Callable[[str], None] = lambda label: None) -> BatchReport:
         """Move one batch of a plan.
@@ -100,13 +101,13 @@ class SetTransfers:
         report.raise_for_failures()
         return report
 
-    def finish(self, plan_uri: str, *, allow_skipped: Collection[str] = ()) -> Verdict:
+    def finish(self, plan_uri: str, *, allow_skipped: Collection[str] = (), recheck: Recheck | None = None) -> Verdict:
         """Return the verdict on a plan; see :func:`~airflow_provider_ossresume.sets.finish.finish`."""
         work_uri, plan_id = split_plan_uri(plan_uri)
         work = self._work(work_uri)
         plan = read_plan(work, plan_id)
         mover = self._mover_of(plan.header, work)
-        return finish(mover, work, plan, allow_skipped=allow_skipped, watch=self.watch)
+        return finish(mover, work, plan, allow_skipped=allow_skipped, recheck=recheck, watch=self.watch)
 
     def transfer(
         self,
@@ -149,6 +150,9 @@ class SetTransfers:
             self.owner,
             lambda key: split_headers(object_headers(key, options.object_options))[1],
         )
+        if options.backup_prefix is not None and isinstance(target, PrefixRef):
+            to = OssPrefix(client, PrefixRef(*parse_oss_url(options.backup_prefix)))
+            settings = replace(settings, backup=PrefixBackup(client, OssPrefix(client, target), to, settings=settings))
         if isinstance(source, LocalFolder) and isinstance(target, PrefixRef):
             return FolderUpload(client, source, OssPrefix(client, target), settings=settings)
         if isinstance(source, PrefixRef) and isinstance(target, LocalFolder):

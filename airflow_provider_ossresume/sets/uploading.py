@@ -181,7 +181,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return delete_objects(self._oss.by(crew), self.target, victims, crew)
+        return delete_objects(self._oss.by(crew), self.target, victims, crew, backup=self._settings.backup)
 
     # --- shared -------------------------------------------------------------------------------------------------------
 

@@ -137,7 +137,7 @@ class Walk:
         found = os.stat(raw, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
             return self._left_out(name, "vanished", "something else took its place while the folder was scanned")
-        return self._judged(_entry(name, found))
+        return self._judged(file_entry(name, found))
 
     def _link(self, name: str) -> Found | None:
         if not self._follows:
@@ -149,7 +149,7 @@ class Walk:
             found = os.stat(last, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
             return self._left_out(name, "special", "it is a symbolic link to what is no file")
-        return self._judged(_entry(name, found))
+        return self._judged(file_entry(name, found))
 
     # --- folders ------------------------------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class Walk:
     def _empty(self, name: str, found: os.stat_result) -> Found | None:
         if self._options.empty_folders == "ignore":
             return self._left_out(name, "empty_folder") if self._sieve else None
-        return self._judged(_entry(name, found, size=0, kind=FOLDER_KIND))
+        return self._judged(file_entry(name, found, size=0, kind=FOLDER_KIND))
 
     # --- what comes of it ---------------------------------------------------------------------------------------------
 
@@ -239,7 +239,8 @@ class Walk:
         return LocalFileError(f"{shown} cannot be read: {reason(error)}")
 
 
-def _entry(name: str, found: os.stat_result, *, size: int | None = None, kind: str = "") -> Entry:
+def file_entry(name: str, found: os.stat_result, *, size: int | None = None, kind: str = "") -> Entry:
+    """Return what a file is to a set."""
     return Entry(
         name, found.st_size if size is None else size,
         file_identity(inode=found.st_ino, mtime_ns=found.st_mtime_ns, ctime_ns=found.st_ctime_ns),

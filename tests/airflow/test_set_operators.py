@@ -26,7 +26,7 @@ from airflow_provider_ossresume.operators.sets import (
 )
 from tests.airflow.runs import Call, rows, run
 from tests.airflow.test_operators import endings
-from tests.world import BUCKET, some_bytes
+from tests.world import BUCKET, a_client, some_bytes
 
 pytestmark = pytest.mark.usefixtures("database", "connected")
 
@@ -39,6 +39,7 @@ NOTHING = {
     "prefix": [None, ""],
     "work_folder": ["", "None"],
     "include": [None, "", "None"],
+    "files_from": ["", "None"],
 }
 
 
@@ -230,7 +231,10 @@ def test_a_template_that_finds_nothing_moves_nothing(
     assert objects(connected, "") == {}
 
 
-OPTIONS = ("min_size", "max_size", "newer_than", "older_than", "work_folder", "region", "oss_conn_id", "bucket_name")
+OPTIONS = (
+    "min_size", "max_size", "newer_than", "older_than", "files_from", "backup_prefix", "work_folder", "region",
+    "oss_conn_id", "bucket_name",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("argument", OPTIONS)
@@ -359,6 +363,23 @@ def test_a_group_plans_moves_and_proves(dag: Any, connected: LocalOSS, folder: P
     assert done.xcom("move.finish", "report")["outcome"] == "proven"
 
 
+def test_a_group_moves_what_the_list_of_another_task_names(
+    dag: Any, connected: LocalOSS, folder: Path, tmp_path: Path
+) -> None:
+    listing = tmp_path / "names.txt"
+    listing.write_text("b/d/e.parquet\na.csv\nabsent\n")
+    with dag:
+        choose = Call(task_id="choose", function=lambda _: str(listing))
+        move = oss_transfer_group("move", source=str(folder), target=PREFIX, files_from=choose.output)
+        choose >> move
+
+    done = run(dag)
+
+    assert done.state == "success"
+    assert list(objects(connected)) == ["a.csv", "b/d/e.parquet"]
+    assert done.xcom("move.finish", "report")["left_out"] == {"vanished": 1}
+
+
 def test_a_batch_that_fails_leaves_the_others_and_its_retry_does_the_rest(
     dag: Any, connected: LocalOSS, folder: Path
 ) -> None:
@@ -410,6 +431,21 @@ def test_a_mirror_deletes_what_the_source_does_not_have_when_all_is_proven(
     assert done.xcom("move.finish", "report")["deleted"] == 1
 
 
+def test_a_mirror_copies_to_the_backup_prefix_what_it_deletes(dag: Any, connected: LocalOSS, folder: Path) -> None:
+    connected.put(BUCKET, "raw/old", b"old")
+    with dag:
+        oss_transfer_group(
+            "move", source=str(folder), target=PREFIX, mode="mirror", max_delete_share=1,
+            backup_prefix=f"oss://{BUCKET}/deleted/{{{{ dag.dag_id }}}}/",
+        )  # fmt: skip
+
+    done = run(dag)
+
+    assert done.state == "success"
+    assert objects(connected) == contents(folder)
+    assert objects(connected, f"deleted/{dag.dag_id}/") == {"old": b"old"}
+
+
 def test_a_mirror_that_would_delete_too_much_moves_nothing(
     dag: Any, connected: LocalOSS, folder: Path, failures: Said
 ) -> None:
@@ -425,6 +461,24 @@ def test_a_mirror_that_would_delete_too_much_moves_nothing(
     assert puts(connected) == []
     assert len(objects(connected)) == 10
     assert "max_delete=9" in failures
+
+
+@pytest.mark.parametrize("recheck", ["ledger", "{{ 'li' ~ 'st' }}"], ids=["ledger", "list"])
+def test_a_finish_that_lists_the_target_notices_what_others_have_deleted(
+    dag: Any, connected: LocalOSS, folder: Path, failures: Said, recheck: Any
+) -> None:
+    with dag:
+        plan = OSSPlanTransferOperator(task_id="plan", source=str(folder), target=PREFIX)
+        batch = OSSTransferBatchOperator.partial(task_id="batch").expand(batch=plan.output)
+        delete = Call(task_id="delete", function=lambda _: a_client(connected).delete_objects(BUCKET, ["raw/a.csv"]))
+        finish = OSSFinishTransferOperator(task_id="finish", plan=plan.plan_uri, recheck=recheck)
+        plan >> batch >> delete >> finish
+
+    done = run(dag)
+
+    assert done.instance("delete") == ("success", 1)
+    assert done.instance("finish") == (("success", 1) if recheck == "ledger" else ("failed", 1))
+    assert ("a.csv: target_gone" in failures) == (recheck != "ledger")
 
 
 def test_when_nothing_is_to_be_moved_the_batches_are_skipped_and_the_finish_says_so(

@@ -55,8 +55,9 @@ def test_what_cannot_be_meant_is_refused_by_name(argument: str, value: Any) -> N
             mode="mirror", include=["a", "b/**"], exclude=("c",), max_size="1GiB", older_than="5m", symlinks="follow",
             max_delete_share=0, keep_mtime=True,
         ),
+        SetOptions(files_from="oss://bucket/list.jsonl.gz"),
     ],
-    ids=["defaults", "others"],
+    ids=["defaults", "others", "a list"],
 )  # fmt: skip
 def test_a_plan_gives_back_the_options_it_was_made_with(options: SetOptions) -> None:
     values = json.loads(json.dumps(options.as_json()))
