@@ -147,7 +147,20 @@ def test_a_list_that_is_damaged_on_its_way_is_not_believed(world: World) -> None
         ("l.jsonl", b"a.csv\n", "line 1 is no object"),
         ("l.txt", b"a" * 70_000, "line 1 has more than 64 KiB"),
         ("l.txt.gz", b"a.csv\n", "damaged behind line 0"),
-        ("l.txt.gz", gzip.compress(b"a.csv\n" * 9)[:-9], "is damaged"),
+        ("l.txt.gz", gzip.compress(b"a.csv\n" * 9, mtime=0)[:-9], "is damaged"),
+    ],
+    ids=[
+        "an empty text",
+        "a text of empty lines",
+        "an empty line of JSON",
+        "no object",
+        "an empty name",
+        "a null",
+        "half a surrogate",
+        "a text for JSON",
+        "an endless line",
+        "a text for gzip",
+        "a torn gzip",
     ],
 )
 def test_what_is_no_list_or_names_nothing_is_refused(world: World, name: str, data: bytes, said: str) -> None:
