@@ -10,6 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 HERE = Path(__file__).parent
 BUCKET = "bench"
@@ -139,8 +140,11 @@ class Server:
         return stats
 
     def stored(self, keys: list[str]) -> list[tuple[int, int]]:
-        """Return size and CRC-64 of objects."""
-        answers = [self._ask("HEAD", f"/{BUCKET}/{key}", {})[0] for key in keys]
+        """Return size and CRC-64 of objects. The server knows them as they were sent: oss2 quotes slashes."""
+        try:
+            answers = [self._ask("HEAD", f"/{BUCKET}/{key}", {})[0] for key in keys]
+        except RuntimeError:
+            answers = [self._ask("HEAD", f"/{BUCKET}/{quote(key, safe='')}", {})[0] for key in keys]
         return [(int(answer["Content-Length"]), int(answer["x-oss-hash-crc64ecma"])) for answer in answers]
 
     def _ask(self, method: str, path: str, headers: dict[str, str]) -> tuple[http.client.HTTPMessage, bytes]:
