@@ -73,8 +73,7 @@ class SetTransfers:
             or folder
         """
         work = self._work(work_folder or default_work_folder(target))
-        mover = self._mover(source, target, options, work)
-        return make_plan(mover, work, options, is_dry_run=is_dry_run, client=self.client, watch=self.watch)
+        return self._plan(self._mover(source, target, options, work), work, options, is_dry_run=is_dry_run)
 
     def run_batch(self, batch_uri: str, *, on_label: Callable[[str], None] = lambda label: None) -> BatchReport:
         """Move one batch of a plan.
@@ -88,18 +87,7 @@ class SetTransfers:
         plan = read_plan(work, plan_id)
         batch = plan.batch(batch_uri)
         on_label(f"{batch.number}: {batch.files:,} file{'s' * (batch.files != 1)}, {format_size(batch.size)}")
-        report = run_batch(
-            self._mover_of(plan.header, work),
-            plan.header,
-            batch,
-            read_batch(work, batch_uri),
-            Ledger(work, plan_id, batch.number, self.owner.try_number),
-            config=self.config,
-            watch=self.watch,
-            looks_first=True if self.owner.try_number > 1 else None,
-        )
-        report.raise_for_failures()
-        return report
+        return self._run_batch(self._mover_of(plan.header, work), work, plan, batch_uri)
 
     def finish(self, plan_uri: str, *, allow_skipped: Collection[str] = (), recheck: Recheck | None = None) -> Verdict:
         """Return the verdict on a plan; see :func:`~airflow_provider_ossresume.sets.finish.finish`."""
@@ -123,14 +111,34 @@ class SetTransfers:
 
         :raises NotProven: when not every file is proven
         """
-        plan = self.plan(source, target, options=options, work_folder=work_folder, is_dry_run=is_dry_run)
+        work = self._work(work_folder or default_work_folder(target))
+        mover = self._mover(source, target, options, work)
+        plan = self._plan(mover, work, options, is_dry_run=is_dry_run)
         for uri in plan.batch_uris:
             try:
-                self.run_batch(uri)
+                self._run_batch(mover, work, plan, uri)
             except NotProven as error:
                 log.warning("%s", error)
-        verdict = self.finish(plan.uri, allow_skipped=allow_skipped)
+        verdict = finish(mover, work, plan, allow_skipped=allow_skipped, watch=self.watch)
         return replace(verdict, first_names=plan.first_names()) if is_dry_run else verdict
+
+    def _plan(self, mover: Mover, work: WorkFolder, options: SetOptions, *, is_dry_run: bool) -> Plan:
+        return make_plan(mover, work, options, is_dry_run=is_dry_run, client=self.client, watch=self.watch)
+
+    def _run_batch(self, mover: Mover, work: WorkFolder, plan: Plan, batch_uri: str) -> BatchReport:
+        batch = plan.batch(batch_uri)
+        report = run_batch(
+            mover,
+            plan.header,
+            batch,
+            read_batch(work, batch_uri),
+            Ledger(work, plan.header.plan_id, batch.number, self.owner.try_number),
+            config=self.config,
+            watch=self.watch,
+            looks_first=True if self.owner.try_number > 1 else None,
+        )
+        report.raise_for_failures()
+        return report
 
     # --- what they are made of ----------------------------------------------------------------------------------------
 
