@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey
 from airflow_provider_ossresume.hooks.cleaning import (
@@ -15,6 +15,7 @@ from airflow_provider_ossresume.model.arguments import Duration, parse_duration,
 from airflow_provider_ossresume.model.cleaning import (
     DeleteReport,
 )
+from airflow_provider_ossresume.model.object_options import check_tags
 from airflow_provider_ossresume.model.objects import (
     ObjectMeta,
     ObjectRef,
@@ -44,6 +45,10 @@ class ObjectMethods(ConnectedHook):
             return False
         return True
 
+    def check_for_key(self, key: str, bucket_name: str | None = None) -> bool:
+        """The same as :meth:`object_exists`, by the name that S3Hook has for it."""
+        return self.object_exists(key, bucket_name)
+
     def look(self, wanted: Wanted, *, check: Check | None = None, ask: Ask | None = None) -> Look:
         """Look once for what a sensor waits for; see :func:`~airflow_provider_ossresume.hooks.object_lookup.look`."""
         return look(self.get_conn(), wanted, check=check, ask=ask)
@@ -59,7 +64,9 @@ class ObjectMethods(ConnectedHook):
     def delete_objects(
         self, keys: str | ObjectRef | Iterable[str | ObjectRef], bucket_name: str | None = None
     ) -> list[str]:
-        """Delete objects and return the keys that are gone, as :meth:`~.ListingMethods.list_keys` does; one that did not exist counts.
+        """Delete objects and return the keys that are gone; one that did not exist counts.
+
+        They are named as :meth:`~.ListingMethods.list_keys` names them.
 
         :param keys: a key or keys, or ``oss://`` URLs; none of them is nothing to do
         :raises ArgumentError: as :meth:`~.ConnectedHook.target`, before anything is deleted
@@ -73,6 +80,43 @@ class ObjectMethods(ConnectedHook):
             deleted = self.get_conn().delete_objects(bucket, [t.key for t in targets if t.bucket == bucket])
             gone += [ObjectRef(bucket, key).name for key in deleted]
         return gone
+
+    def get_object_tagging(
+        self, key: str | ObjectRef, bucket_name: str | None = None, *, version_id: str | None = None
+    ) -> dict[str, str]:
+        """Return an object's tags; none is an empty dict.
+
+        :raises NoSuchKey: when the object does not exist
+        """
+        return self.get_conn().get_object_tagging(self.target(key, bucket_name, version_id=version_id))
+
+    def put_object_tagging(
+        self,
+        key: str | ObjectRef,
+        tags: Mapping[str, str],
+        bucket_name: str | None = None,
+        *,
+        version_id: str | None = None,
+    ) -> None:
+        """Give an object these tags in place of all that it has.
+
+        :param tags: 1 to 10, as :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions` has them
+        :raises ArgumentError: for others, and for none: :meth:`delete_object_tagging` takes all away
+        :raises NoSuchKey: when the object does not exist
+        """
+        target = self.target(key, bucket_name, version_id=version_id)
+        if not (checked := check_tags("tags", tags)):
+            raise ArgumentError("tags", tags, "give at least one; delete_object_tagging takes all tags away")
+        self.get_conn().put_object_tagging(target, checked)
+
+    def delete_object_tagging(
+        self, key: str | ObjectRef, bucket_name: str | None = None, *, version_id: str | None = None
+    ) -> None:
+        """Take all tags from an object; one without tags stays as it is.
+
+        :raises NoSuchKey: when the object does not exist
+        """
+        self.get_conn().delete_object_tagging(self.target(key, bucket_name, version_id=version_id))
 
     def generate_presigned_url(
         self, key: str | ObjectRef, bucket_name: str | None = None, *, method: str = "GET", expires: Duration = 3600

@@ -6,7 +6,9 @@ from typing import Any
 
 from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.hooks import widgets
+from airflow_provider_ossresume.hooks.buckets import BucketMethods
 from airflow_provider_ossresume.hooks.checkup import check_up
+from airflow_provider_ossresume.hooks.contents import ContentMethods
 from airflow_provider_ossresume.hooks.janitor import JanitorMethods
 from airflow_provider_ossresume.hooks.listing import ListingMethods
 from airflow_provider_ossresume.hooks.objects import ObjectMethods
@@ -14,7 +16,9 @@ from airflow_provider_ossresume.hooks.sets import SetMethods
 from airflow_provider_ossresume.hooks.transfers import TransferMethods
 
 
-class OSSResumeHook(TransferMethods, SetMethods, ObjectMethods, ListingMethods, JanitorMethods):
+class OSSResumeHook(
+    TransferMethods, SetMethods, ContentMethods, ObjectMethods, ListingMethods, BucketMethods, JanitorMethods
+):
     """Talk to Alibaba Cloud OSS, and move files part by part so that a later try goes on where this one ended.
 
     Nothing is looked up until the first call. Connections of the official Alibaba provider (type ``oss``) work too.

@@ -155,8 +155,8 @@ def test_the_other_calls_of_the_hook(
     for call in (
         lambda: hook.head_object(one, bucket),
         lambda: hook.object_exists(one, bucket),
-        lambda: hook.list_keys(bucket, prefix=one, start_after=other),
-        lambda: hook.list_keys(BUCKET, start_after=one, delimiter=other),
+        lambda: hook.list_keys(bucket, prefix=one, start_after_key=other),
+        lambda: hook.list_keys(BUCKET, start_after_key=one, delimiter=other),
         lambda: list(hook.iterate_keys(one, bucket, kind="wildcard")),
         lambda: hook.copy_object(one, other, source_bucket_name=bucket, dest_bucket_name=BUCKET),
         lambda: hook.copy_object("key", "copy", source_bucket_name=BUCKET, dest_bucket_name=BUCKET, headers=headers),
