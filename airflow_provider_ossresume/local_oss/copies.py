@@ -15,21 +15,29 @@ from airflow_provider_ossresume.local_oss.answers import (
 from airflow_provider_ossresume.local_oss.conditions import check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import STEP, Incoming
 from airflow_provider_ossresume.local_oss.objects import RESTORE, SYMLINK, SYMLINK_TARGET, check_readable, proof
-from airflow_provider_ossresume.local_oss.service import ACL, MAX_BODY_SIZE, Service, copy_source, is_true, kept_headers
+from airflow_provider_ossresume.local_oss.service import (
+    ACL,
+    MAX_BODY_SIZE,
+    TAGGING,
+    Service,
+    copy_source,
+    is_true,
+    kept_headers,
+)
 from airflow_provider_ossresume.local_oss.storage import StoredObject
 from airflow_provider_ossresume.local_oss.uploads import part_number, upload_of
 
 MAX_COPY_BETWEEN_BUCKETS = 5 * 1024**3  # OSS: CopyObject into another bucket; there is no limit within one
 MAX_CONVERTING_COPY = 1024**3  # OSS: CopyObject that changes storage class or encryption
 
-_CLASS, _TAGGING = "x-oss-storage-class", "x-oss-tagging"
+_CLASS = "x-oss-storage-class"
 _ENCRYPTION = (
     "x-oss-server-side-encryption",
     "x-oss-server-side-encryption-key-id",
     "x-oss-server-side-data-encryption",
 )
 # What x-oss-metadata-directive is not about.
-_NO_METADATA = frozenset({_CLASS, _TAGGING, ACL, RESTORE, *_ENCRYPTION})
+_NO_METADATA = frozenset({_CLASS, TAGGING, ACL, RESTORE, *_ENCRYPTION})
 
 
 def copy_object(service: Service, request: Incoming) -> Answer:
@@ -69,7 +77,7 @@ def _headers_of_copy(source: StoredObject, headers: Mapping[str, str], *, onto_i
     kept = {name: value for name, value in metadata.items() if name not in _NO_METADATA}
     kept[_CLASS] = headers.get(_CLASS, source.headers[_CLASS])
     kept |= {name: given[name] for name in (ACL, *_ENCRYPTION) if name in given}
-    kept |= {_TAGGING: tags[_TAGGING]} if _TAGGING in tags else {}
+    kept |= {TAGGING: tags[TAGGING]} if TAGGING in tags else {}
     return kept | ({SYMLINK_TARGET: source.headers[SYMLINK_TARGET]} if source.kind == SYMLINK else {})
 
 

@@ -8,7 +8,6 @@ from urllib.parse import quote, unquote
 
 from airflow_provider_ossresume.local_oss.answers import (
     Answer,
-    Children,
     FileRange,
     Refusal,
     http_date,
@@ -22,6 +21,7 @@ from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
     OWNER,
+    TAGGING,
     Service,
     check_version,
     content_md5,
@@ -32,7 +32,6 @@ from airflow_provider_ossresume.local_oss.service import (
     named,
     parse_xml,
     receive,
-    tags_of,
     whole_body,
     whole_number,
 )
@@ -111,13 +110,6 @@ def get_object_acl(service: Service, request: Incoming) -> Answer:
     """Say who may read and write an object."""
     acl = service.storage.object(*named(request)).headers.get(ACL, "default")
     return xml_answer("AccessControlPolicy", [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])])
-
-
-def get_object_tagging(service: Service, request: Incoming) -> Answer:
-    """Say an object's tags."""
-    tagging = service.storage.object(*named(request)).headers.get("x-oss-tagging", "")
-    tags: Children = [("Tag", [("Key", key), ("Value", value)]) for key, value in tags_of(tagging)]
-    return xml_answer("Tagging", [("TagSet", tags)])
 
 
 def put_symlink(service: Service, request: Incoming) -> Answer:
@@ -233,7 +225,7 @@ def append_object(service: Service, request: Incoming) -> Answer:
     return Answer(200, {**proof(stored), "x-oss-next-append-position": str(stored.content.size)})
 
 
-_ASKED_FOR_APART = ("x-oss-tagging", ACL)
+_ASKED_FOR_APART = (TAGGING, ACL)
 
 
 def object_headers(stored: StoredObject) -> dict[str, str]:
@@ -249,7 +241,7 @@ def object_headers(stored: StoredObject) -> dict[str, str]:
         headers["Content-MD5"] = content_md5(stored.content)
     if stored.kind == "Appendable":
         headers["x-oss-next-append-position"] = str(stored.content.size)
-    if tags := stored.headers.get("x-oss-tagging"):
+    if tags := stored.headers.get(TAGGING):
         headers["x-oss-tagging-count"] = str(len(tags.split("&")))
     return headers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow_provider_ossresume.local_oss import buckets, copies, objects, uploads
+from airflow_provider_ossresume.local_oss import buckets, copies, objects, tagging, uploads
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import Service, check_traffic_limit
@@ -25,6 +25,7 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("PUT", "object", ("uploadId", "partNumber"), "UploadPart"),
     ("PUT", "object", ("x-oss-copy-source",), "CopyObject"),
     ("PUT", "object", ("symlink",), "PutSymlink"),
+    ("PUT", "object", ("tagging",), "PutObjectTagging"),
     ("PUT", "object", (), "PutObject"),
     ("POST", "object", ("uploads",), "InitiateMultipartUpload"),
     ("POST", "object", ("uploadId",), "CompleteMultipartUpload"),
@@ -37,6 +38,7 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("HEAD", "object", ("objectMeta",), "GetObjectMeta"),
     ("HEAD", "object", (), "HeadObject"),
     ("DELETE", "object", ("uploadId",), "AbortMultipartUpload"),
+    ("DELETE", "object", ("tagging",), "DeleteObjectTagging"),
     ("DELETE", "object", (), "DeleteObject"),
 )
 
@@ -88,7 +90,9 @@ OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
     "GetObject": objects.get_object,
     "GetObjectMeta": objects.get_object_meta,
     "GetObjectAcl": objects.get_object_acl,
-    "GetObjectTagging": objects.get_object_tagging,
+    "PutObjectTagging": tagging.put_object_tagging,
+    "GetObjectTagging": tagging.get_object_tagging,
+    "DeleteObjectTagging": tagging.delete_object_tagging,
     "GetSymlink": objects.get_symlink,
     "PutSymlink": objects.put_symlink,
     "HeadObject": objects.head_object,

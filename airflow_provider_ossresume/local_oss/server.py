@@ -241,7 +241,7 @@ class LocalOSS:
         expiry = "" if ongoing else f', expiry-date="{http_date(self._backend.service.clock() + 24 * 3600)}"'
         said = {RESTORE: f'ongoing-request="{str(ongoing).lower()}"{expiry}'}
         try:
-            self._storage.change_headers(bucket, key, said)
+            self._storage.change_headers(bucket, key, headers=said)
         except Refusal as refusal:
             raise KeyError(key) from refusal
 

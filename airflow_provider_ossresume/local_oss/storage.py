@@ -4,7 +4,7 @@
 
     root/buckets/NAME/bucket.json                  when it was made
     root/buckets/NAME/objects/SHA256-OF-KEY.json   an object's key, headers and the name of its data file
-    root/buckets/NAME/older/RANDOM.json            the same of an object that another one has taken the place of
+    root/buckets/NAME/older/SHA256.json            the same of an object that another one has taken the place of
     root/buckets/NAME/uploads/ID/upload.json       an upload's key and headers
     root/buckets/NAME/uploads/ID/00001.json        a part, and the name of its data file
     root/data/RANDOM.data                          bytes
@@ -24,7 +24,7 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -229,7 +229,7 @@ class Storage:
         if not self.bucket(bucket).has_versions:
             self.contents.discard(stored.content)
             return
-        _write_json(self._folder(bucket, "older", f"{uuid.uuid4().hex}.json"), asdict(stored))
+        _write_json(self._older_file(bucket, stored), asdict(stored))
         self.bucket(bucket).older[stored.key, stored.version] = stored
 
     def _check_retention(self, bucket: str, key: str) -> None:
@@ -237,13 +237,21 @@ class Storage:
         if stored and days and stored.modified + days * 24 * 3600 > self._clock():
             raise Refusal(409, "FileImmutable", "The object is protected by the retention policy of its bucket.")
 
-    def change_headers(self, bucket: str, key: str, headers: dict[str, str]) -> None:
-        """Let an object have these headers beside, or in place of, those that it has."""
+    def change_headers(
+        self, bucket: str, key: str, version: str = "", *, headers: Mapping[str, str | None]
+    ) -> StoredObject:
+        """Let an object, or a version of it, have these headers; None takes one away. Its date stays."""
         with self._lock:
-            stored = self.object(bucket, key)
-            changed = replace(stored, headers=stored.headers | headers)
-            _write_json(self._object_file(bucket, key), asdict(changed))
-            self.bucket(bucket).objects[key] = changed
+            stored = self.object(bucket, key, version)
+            merged = {**stored.headers, **headers}
+            changed = replace(stored, headers={name: value for name, value in merged.items() if value is not None})
+            if self.bucket(bucket).objects.get(key) is stored:
+                self.bucket(bucket).objects[key] = changed
+                _write_json(self._object_file(bucket, key), asdict(changed))
+            else:
+                self.bucket(bucket).older[key, stored.version] = changed
+                _write_json(self._older_file(bucket, changed), asdict(changed))
+        return changed
 
     def append(
         self, bucket: str, key: str, content: Content, *, position: int, headers: dict[str, str]
@@ -358,6 +366,10 @@ class Storage:
 
     def _object_file(self, bucket: str, key: str) -> Path:
         return self._folder(bucket, "objects", hashlib.sha256(key.encode()).hexdigest() + ".json")
+
+    def _older_file(self, bucket: str, stored: StoredObject) -> Path:
+        name = hashlib.sha256(f"{stored.key}\0{stored.version}".encode()).hexdigest()
+        return self._folder(bucket, "older", f"{name}.json")
 
     def _load(self) -> None:
         for path in self._buckets_folder.glob("*/bucket.json"):

@@ -56,6 +56,16 @@ const calls = {
 
   tags: async (oss, { key }) => ({ tags: (await oss.getObjectTagging(key)).tag }),
 
+  putTags: async (oss, { key, tags }) => {
+    await oss.putObjectTagging(key, tags);
+    return {};
+  },
+
+  deleteTags: async (oss, { key }) => {
+    await oss.deleteObjectTagging(key);
+    return {};
+  },
+
   append: async (oss, { key, position, data }) => {
     const { nextAppendPosition } = await oss.append(key, bytes(data), { position: String(position) });
     return { position: Number(nextAppendPosition) };

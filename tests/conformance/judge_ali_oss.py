@@ -125,6 +125,12 @@ class AliOss(WithAccess):
     def tags(self, key: str) -> dict[str, str]:
         return dict(self._ask("tags", key=key)["tags"])
 
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        self._ask("putTags", key=key, tags=dict(tags))
+
+    def delete_tags(self, key: str) -> None:
+        self._ask("deleteTags", key=key)
+
     def append(self, key: str, position: int, data: bytes) -> int:
         return int(self._ask("append", key=key, position=position, data=_base64(data))["position"])
 

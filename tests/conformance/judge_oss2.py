@@ -89,6 +89,17 @@ class Oss2(WithAccess):
         with _refusals():
             return dict(self.bucket.get_object_tagging(key).tag_set.tagging_rule)
 
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        rules = oss2.models.TaggingRule()
+        for name, value in tags.items():
+            rules.add(name, value)
+        with _refusals():
+            self.bucket.put_object_tagging(key, oss2.models.Tagging(rules))
+
+    def delete_tags(self, key: str) -> None:
+        with _refusals():
+            self.bucket.delete_object_tagging(key)
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             before = self.bucket.head_object(key).server_crc if position else 0

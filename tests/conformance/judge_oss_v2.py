@@ -110,6 +110,17 @@ class OssV2(WithAccess):
             result = self.client.get_object_tagging(oss.GetObjectTaggingRequest(bucket=self.access.bucket, key=key))
             return {tag.key: tag.value or "" for tag in result.tag_set.tags or ()}
 
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        tag_set = oss.TagSet(tags=[oss.Tag(key=name, value=value) for name, value in tags.items()])
+        with _refusals():
+            self.client.put_object_tagging(
+                oss.PutObjectTaggingRequest(bucket=self.access.bucket, key=key, tagging=oss.Tagging(tag_set=tag_set))
+            )
+
+    def delete_tags(self, key: str) -> None:
+        with _refusals():
+            self.client.delete_object_tagging(oss.DeleteObjectTaggingRequest(bucket=self.access.bucket, key=key))
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             result = self.client.append_object(
