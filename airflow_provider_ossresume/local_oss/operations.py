@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow_provider_ossresume.local_oss import buckets, copies, objects, tagging, uploads
+from airflow_provider_ossresume.local_oss import (
+    buckets,
+    copies,
+    deletions,
+    listings,
+    objects,
+    symlinks,
+    tagging,
+    uploads,
+    versions,
+)
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import Service, check_traffic_limit
@@ -16,8 +26,11 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("GET", "bucket", ("bucketInfo",), "GetBucketInfo"),
     ("GET", "bucket", ("location",), "GetBucketLocation"),
     ("GET", "bucket", ("worm",), "GetBucketWorm"),
+    ("GET", "bucket", ("versioning",), "GetBucketVersioning"),
+    ("GET", "bucket", ("versions",), "ListObjectVersions"),
     ("GET", "bucket", ("list-type",), "ListObjectsV2"),
     ("GET", "bucket", (), "ListObjects"),
+    ("PUT", "bucket", ("versioning",), "PutBucketVersioning"),
     ("PUT", "bucket", (), "PutBucket"),
     ("DELETE", "bucket", (), "DeleteBucket"),
     ("POST", "bucket", ("delete",), "DeleteMultipleObjects"),
@@ -70,15 +83,18 @@ _NOT_SERVED = frozenset(
 
 OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
     "ListBuckets": buckets.list_buckets,
-    "ListMultipartUploads": buckets.list_multipart_uploads,
+    "ListMultipartUploads": listings.list_multipart_uploads,
     "GetBucketInfo": buckets.get_bucket_info,
     "GetBucketLocation": buckets.get_bucket_location,
     "GetBucketWorm": buckets.get_bucket_worm,
-    "ListObjectsV2": buckets.list_objects_v2,
-    "ListObjects": buckets.list_objects,
+    "GetBucketVersioning": versions.get_bucket_versioning,
+    "PutBucketVersioning": versions.put_bucket_versioning,
+    "ListObjectVersions": versions.list_object_versions,
+    "ListObjectsV2": listings.list_objects_v2,
+    "ListObjects": listings.list_objects,
     "PutBucket": buckets.put_bucket,
     "DeleteBucket": buckets.delete_bucket,
-    "DeleteMultipleObjects": objects.delete_multiple_objects,
+    "DeleteMultipleObjects": deletions.delete_multiple_objects,
     "UploadPartCopy": copies.upload_part_copy,
     "UploadPart": uploads.upload_part,
     "CopyObject": copies.copy_object,
@@ -93,11 +109,11 @@ OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
     "PutObjectTagging": tagging.put_object_tagging,
     "GetObjectTagging": tagging.get_object_tagging,
     "DeleteObjectTagging": tagging.delete_object_tagging,
-    "GetSymlink": objects.get_symlink,
-    "PutSymlink": objects.put_symlink,
+    "GetSymlink": symlinks.get_symlink,
+    "PutSymlink": symlinks.put_symlink,
     "HeadObject": objects.head_object,
     "AbortMultipartUpload": uploads.abort_multipart_upload,
-    "DeleteObject": objects.delete_object,
+    "DeleteObject": deletions.delete_object,
 }
 
 UNKNOWN = "Unknown"

@@ -25,9 +25,11 @@ from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
 from airflow_provider_ossresume.local_oss.faults import Fault, Rule
 from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
-from airflow_provider_ossresume.local_oss.objects import RESTORE, symlink
+from airflow_provider_ossresume.local_oss.objects import RESTORE
+from airflow_provider_ossresume.local_oss.records import ENABLED, NULL_VERSION, StoredObject
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
-from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
+from airflow_provider_ossresume.local_oss.storage import Storage
+from airflow_provider_ossresume.local_oss.symlinks import symlink
 
 ACCESS_KEY_ID = "local-oss-key-id"
 ACCESS_KEY_SECRET = "local-oss-key-secret"  # noqa: S105  it opens nothing but this server
@@ -247,7 +249,7 @@ class LocalOSS:
 
     def keep_versions(self, bucket: str) -> None:
         """Give a bucket versions: what is overwritten or deleted from now on can still be read by its version ID."""
-        self._storage.keep_versions(bucket)
+        self._storage.set_versioning(bucket, ENABLED)
 
     def retain(self, bucket: str, *, days: int) -> None:
         """Protect each object of a bucket for so many days from its making, as a retention policy (WORM) does."""
@@ -258,10 +260,14 @@ class LocalOSS:
         link = symlink(key, target, {}, self._storage.contents, now=self._backend.service.clock())
         self._storage.put(bucket, link)
 
-    def object(self, bucket: str, key: str) -> bytes:
-        """Return an object's bytes. Raises KeyError when it is not there."""
+    def versions(self, bucket: str, key: str) -> list[str]:
+        """Return the IDs of a key's versions and delete markers, the newest first."""
+        return [stored.version or NULL_VERSION for stored in self._storage.versions(bucket, key)]
+
+    def object(self, bucket: str, key: str, version: str = "") -> bytes:
+        """Return the bytes of an object, or of a version of it. Raises KeyError when it is not there."""
         try:
-            stored, file = self._storage.open(bucket, key)
+            stored, file = self._storage.open(bucket, key, version)
         except Refusal as refusal:
             raise KeyError(key) from refusal
         with file:
@@ -272,9 +278,10 @@ class LocalOSS:
         return [stored.key for stored in self._storage.list_objects(bucket)]
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object. Raises KeyError when it is not there."""
-        if not self._storage.delete(bucket, key):
+        """Remove an object, as DeleteObject does. Raises KeyError when it is not there."""
+        if key not in self._storage.bucket(bucket).objects:
             raise KeyError(key)
+        self._storage.delete(bucket, key)
 
     def uploads(self, bucket: str) -> list[tuple[str, str]]:
         """Return key and upload ID of each upload under way."""

@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 from airflow_provider_ossresume.local_oss.answers import Children, Refusal, invalid_argument
 from airflow_provider_ossresume.local_oss.contents import Content
 from airflow_provider_ossresume.local_oss.incoming import Incoming
-from airflow_provider_ossresume.local_oss.storage import NULL_VERSION, Storage
+from airflow_provider_ossresume.local_oss.records import StoredObject
+from airflow_provider_ossresume.local_oss.storage import Storage
 
 MAX_BODY_SIZE = 5 * 1024**3  # OSS: PutObject, AppendObject and a part take up to 5 GB
 MAX_METADATA_SIZE = 8 * 1024  # OSS: all x-oss-meta-* together
@@ -213,10 +214,9 @@ def named(request: Incoming) -> tuple[str, str, str]:
     return *request.target, request.query.get("versionId", "")
 
 
-def check_version(version: str | None) -> None:
-    """Refuse to change any version but the one that is there."""
-    if version not in (None, "", NULL_VERSION):
-        raise Refusal(501, "NotImplemented", "The local OSS server changes no versions.")
+def version_of(stored: StoredObject, *, header: str = "x-oss-version-id") -> dict[str, str]:
+    """Return the header that says an object's version, where its bucket has versions."""
+    return {header: stored.version} if stored.version else {}
 
 
 def parse_xml(data: bytes, *, root: str) -> ElementTree.Element:

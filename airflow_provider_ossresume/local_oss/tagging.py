@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Children, xml_answer
 from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import (
     TAGGING,
     Service,
@@ -13,9 +14,9 @@ from airflow_provider_ossresume.local_oss.service import (
     named,
     parse_xml,
     tags_of,
+    version_of,
     whole_body,
 )
-from airflow_provider_ossresume.local_oss.storage import StoredObject
 
 
 def put_object_tagging(service: Service, request: Incoming) -> Answer:
@@ -24,7 +25,7 @@ def put_object_tagging(service: Service, request: Incoming) -> Answer:
     tags = [(element.findtext("Key") or "", element.findtext("Value") or "") for element in root.iter("Tag")]
     check_tags(tags)
     tagging = "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in tags)
-    return Answer(200, _version_of(_changed(service, request, tagging or None)))
+    return Answer(200, version_of(_changed(service, request, tagging or None)))
 
 
 def get_object_tagging(service: Service, request: Incoming) -> Answer:
@@ -33,17 +34,13 @@ def get_object_tagging(service: Service, request: Incoming) -> Answer:
     tags: Children = [
         ("Tag", [("Key", key), ("Value", value)]) for key, value in tags_of(stored.headers.get(TAGGING, ""))
     ]
-    return xml_answer("Tagging", [("TagSet", tags)], headers=_version_of(stored))
+    return xml_answer("Tagging", [("TagSet", tags)], headers=version_of(stored))
 
 
 def delete_object_tagging(service: Service, request: Incoming) -> Answer:
     """Take all tags from an object; one that has none is as good."""
-    return Answer(204, _version_of(_changed(service, request, None)))
+    return Answer(204, version_of(_changed(service, request, None)))
 
 
 def _changed(service: Service, request: Incoming, tagging: str | None) -> StoredObject:
     return service.storage.change_headers(*named(request), headers={TAGGING: tagging})
-
-
-def _version_of(stored: StoredObject) -> dict[str, str]:
-    return {"x-oss-version-id": stored.version} if stored.version else {}

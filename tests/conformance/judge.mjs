@@ -77,12 +77,31 @@ const calls = {
     return { etag: data.etag };
   },
 
-  delete: async (oss, { key }) => {
-    await oss.delete(key);
+  delete: async (oss, { key, version }) => answer(await oss.delete(key, version ? { versionId: version } : {})),
+
+  deleteMany: async (oss, { keys }) => ({ keys: (await oss.deleteMulti(keys)).deleted.map(({ Key }) => Key) }),
+
+  deleteMulti: async (oss, { named }) => ({ deleted: (await oss.deleteMulti(named)).deleted }),
+
+  putVersioning: async (oss, { status }) => {
+    await oss.putBucketVersioning(oss.getBucket(), status);
     return {};
   },
 
-  deleteMany: async (oss, { keys }) => ({ keys: (await oss.deleteMulti(keys)).deleted.map(({ Key }) => Key) }),
+  getVersioning: async (oss) => ({ status: (await oss.getBucketVersioning(oss.getBucket())).versionStatus ?? null }),
+
+  listVersions: async (oss, { prefix, delimiter, page, marker }) => {
+    const [keyMarker, versionIdMarker] = marker ?? [];
+    const query = given({ prefix, delimiter, 'max-keys': page, 'key-marker': keyMarker });
+    const { objects, deleteMarker, prefixes, isTruncated, nextKeyMarker, nextVersionIdMarker } =
+      await oss.listObjectVersions({ ...query, ...given({ 'version-id-marker': versionIdMarker }) });
+    return {
+      objects,
+      markers: deleteMarker,
+      prefixes: prefixes ?? [],
+      nextMarker: isTruncated ? [nextKeyMarker, nextVersionIdMarker] : null,
+    };
+  },
 
   list: async (oss, { prefix, delimiter, page, token }) =>
     listing(await oss.listV2(given({ prefix, delimiter, 'max-keys': page, 'continuation-token': token }))),

@@ -67,6 +67,23 @@ class ObjectsPage:
 
 
 @dataclass(frozen=True)
+class VersionsPage:
+    versions: Sequence[tuple[str, str, bool]]  # (key, version, whether it is the latest)
+    markers: Sequence[tuple[str, str]] = ()  # (key, version)
+    prefixes: Sequence[str] = ()
+    next_marker: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What became of one entry of a list of deletions; ``marker`` is the version of a delete marker."""
+
+    key: str
+    version: str | None = None
+    marker: str | None = None
+
+
+@dataclass(frozen=True)
 class UploadsPage:
     uploads: Sequence[tuple[str, str]]  # (key, upload ID)
     next_marker: tuple[str, str] | None = None
@@ -161,7 +178,13 @@ class Judge(Protocol):
         """Copy an object, or a version of one, perhaps from another bucket; return the ETag."""
         ...
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str, *, version: str | None = None) -> Mapping[str, str]:
+        """Remove an object, or a version of it; return the headers of the answer, in lower case."""
+        ...
+
+    def delete_versions(self, named: Sequence[tuple[str, str | None]]) -> list[Deleted]:
+        """Remove versions, and objects of which none is named."""
+        ...
 
     def delete_many(self, keys: Sequence[str]) -> list[str]:
         """Return the keys that OSS names as deleted."""
@@ -204,6 +227,14 @@ class Judge(Protocol):
     ) -> ObjectsPage:
         """List with ListObjects, the first version; its marker is a key."""
         ...
+
+    def set_versioning(self, status: str) -> None: ...
+
+    def versioning(self) -> str | None: ...
+
+    def list_versions(
+        self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: tuple[str, str] | None = None
+    ) -> VersionsPage: ...
 
     def list_buckets(self) -> list[str]: ...
 

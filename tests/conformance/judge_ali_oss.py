@@ -15,12 +15,14 @@ from .judge import (
     Access,
     Answer,
     BucketFacts,
+    Deleted,
     ObjectsPage,
     Part,
     PartsPage,
     Refused,
     SignedURL,
     UploadsPage,
+    VersionsPage,
     WithAccess,
     bare,
     crc64_of,
@@ -146,8 +148,13 @@ class AliOss(WithAccess):
         sent = {"headers": dict(headers or {}), "version": version, "bucket": bucket}
         return bare(self._ask("copy", source=source, key=key, **sent)["etag"])
 
-    def delete(self, key: str) -> None:
-        self._ask("delete", key=key)
+    def delete(self, key: str, *, version: str | None = None) -> Mapping[str, str]:
+        return lower(self._ask("delete", key=key, version=version)["headers"])
+
+    def delete_versions(self, named: Sequence[tuple[str, str | None]]) -> list[Deleted]:
+        listed = [{"key": key, "versionId": version} if version else key for key, version in named]
+        deleted = self._ask("deleteMulti", named=listed)["deleted"]
+        return [Deleted(one["Key"], one.get("VersionId"), one.get("DeleteMarkerVersionId")) for one in deleted]
 
     def delete_many(self, keys: Sequence[str]) -> list[str]:
         return list(self._ask("deleteMany", keys=list(keys))["keys"])
@@ -200,6 +207,24 @@ class AliOss(WithAccess):
     ) -> ObjectsPage:
         said = self._ask("listV1", prefix=prefix, delimiter=delimiter, page=page, marker=marker)
         return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"])
+
+    def set_versioning(self, status: str) -> None:
+        self._ask("putVersioning", status=status)
+
+    def versioning(self) -> str | None:
+        status: str | None = self._ask("getVersioning").get("status")
+        return status
+
+    def list_versions(
+        self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: tuple[str, str] | None = None
+    ) -> VersionsPage:
+        said = self._ask("listVersions", prefix=prefix, delimiter=delimiter, page=page, marker=marker)
+        return VersionsPage(
+            [(found["name"], found["versionId"], found["isLatest"]) for found in said["objects"]],
+            [(found["name"], found["versionId"]) for found in said["markers"]],
+            said["prefixes"],
+            tuple(said["nextMarker"]) if said["nextMarker"] else None,
+        )
 
     def list_buckets(self) -> list[str]:
         return list(self._ask("listBuckets")["names"])

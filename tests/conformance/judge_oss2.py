@@ -13,12 +13,14 @@ from .judge import (
     Access,
     Answer,
     BucketFacts,
+    Deleted,
     ObjectsPage,
     Part,
     PartsPage,
     Refused,
     SignedURL,
     UploadsPage,
+    VersionsPage,
     WithAccess,
     crc64_of,
     lower,
@@ -121,9 +123,17 @@ class Oss2(WithAccess):
             )
             return str(result.etag)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, version: str | None = None) -> Mapping[str, str]:
         with _refusals():
-            self.bucket.delete_object(key)
+            return lower(self.bucket.delete_object(key, params={"versionId": version} if version else None).headers)
+
+    def delete_versions(self, named: Sequence[tuple[str, str | None]]) -> list[Deleted]:
+        listed = oss2.models.BatchDeleteObjectVersionList(
+            [oss2.models.BatchDeleteObjectVersion(key, version or "") for key, version in named]
+        )
+        with _refusals():
+            deleted = self.bucket.delete_object_versions(listed).delete_versions
+        return [Deleted(one.key, one.versionid or None, one.delete_marker_versionid or None) for one in deleted]
 
     def delete_many(self, keys: Sequence[str]) -> list[str]:
         with _refusals():
@@ -205,6 +215,28 @@ class Oss2(WithAccess):
             prefixes=result.prefix_list,
             sizes=[listed.size for listed in result.object_list],
             next_token=result.next_marker if result.is_truncated else None,
+        )
+
+    def set_versioning(self, status: str) -> None:
+        with _refusals():
+            self.bucket.put_bucket_versioning(oss2.models.BucketVersioningConfig(status))
+
+    def versioning(self) -> str | None:
+        with _refusals():
+            status = self.bucket.get_bucket_versioning().status
+        return None if status is None else str(status)
+
+    def list_versions(
+        self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: tuple[str, str] | None = None
+    ) -> VersionsPage:
+        key, version = marker or ("", "")
+        with _refusals():
+            result = self.bucket.list_object_versions(prefix, delimiter, key, page, version)
+        return VersionsPage(
+            [(found.key, found.versionid, found.is_latest) for found in result.versions],
+            [(found.key, found.versionid) for found in result.delete_marker],
+            result.common_prefix,
+            (result.next_key_marker, result.next_versionid_marker) if result.is_truncated else None,
         )
 
     def list_buckets(self) -> list[str]:

@@ -15,12 +15,14 @@ from .judge import (
     Access,
     Answer,
     BucketFacts,
+    Deleted,
     ObjectsPage,
     Part,
     PartsPage,
     Refused,
     SignedURL,
     UploadsPage,
+    VersionsPage,
     WithAccess,
     bare,
     crc64_of,
@@ -150,9 +152,17 @@ class OssV2(WithAccess):
             )
             return bare(result.etag)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, version: str | None = None) -> Mapping[str, str]:
+        request = oss.DeleteObjectRequest(bucket=self.access.bucket, key=key, version_id=version)
         with _refusals():
-            self.client.delete_object(oss.DeleteObjectRequest(bucket=self.access.bucket, key=key))
+            return lower(self.client.delete_object(request).headers)
+
+    def delete_versions(self, named: Sequence[tuple[str, str | None]]) -> list[Deleted]:
+        listed = [oss.ObjectIdentifier(key=key, version_id=version) for key, version in named]
+        request = oss.DeleteMultipleObjectsRequest(bucket=self.access.bucket, delete=oss.Delete(objects=listed))
+        with _refusals():
+            deleted = self.client.delete_multiple_objects(request).deleted_objects
+        return [Deleted(one.key, one.version_id, one.delete_marker_version_id) for one in deleted or ()]
 
     def delete_many(self, keys: Sequence[str]) -> list[str]:
         with _refusals():
@@ -301,6 +311,40 @@ class OssV2(WithAccess):
             prefixes=[common.prefix for common in result.common_prefixes or ()],
             sizes=[listed.size for listed in result.contents or ()],
             next_token=result.next_marker if result.is_truncated else None,
+        )
+
+    def set_versioning(self, status: str) -> None:
+        configuration = oss.VersioningConfiguration(status=status)
+        with _refusals():
+            self.client.put_bucket_versioning(
+                oss.PutBucketVersioningRequest(bucket=self.access.bucket, versioning_configuration=configuration)
+            )
+
+    def versioning(self) -> str | None:
+        with _refusals():
+            result = self.client.get_bucket_versioning(oss.GetBucketVersioningRequest(bucket=self.access.bucket))
+        return None if result.version_status is None else str(result.version_status)
+
+    def list_versions(
+        self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: tuple[str, str] | None = None
+    ) -> VersionsPage:
+        key, version = marker or (None, None)
+        with _refusals():
+            result = self.client.list_object_versions(
+                oss.ListObjectVersionsRequest(
+                    bucket=self.access.bucket,
+                    prefix=prefix,
+                    delimiter=delimiter,
+                    max_keys=page,
+                    key_marker=key,
+                    version_id_marker=version,
+                )
+            )
+        return VersionsPage(
+            [(found.key, found.version_id, found.is_latest) for found in result.version or ()],
+            [(found.key, found.version_id) for found in result.delete_marker or ()],
+            [common.prefix for common in result.common_prefixes or ()],
+            (result.next_key_marker, result.next_version_id_marker) if result.is_truncated else None,
         )
 
     def list_buckets(self) -> list[str]:
