@@ -33,6 +33,7 @@ const given = (query) => Object.fromEntries(Object.entries(query).filter(([, val
 const listing = ({ objects, prefixes, isTruncated, nextContinuationToken, nextMarker }) => ({
   keys: objects.map(({ name }) => name),
   sizes: objects.map(({ size }) => size),
+  kinds: objects.map(({ type }) => type),
   prefixes: prefixes ?? [],
   nextToken: isTruncated ? (nextContinuationToken ?? nextMarker) : null,
 });
@@ -65,6 +66,13 @@ const calls = {
     await oss.deleteObjectTagging(key);
     return {};
   },
+
+  putLink: async (oss, { key, target, headers }) => {
+    await oss.putSymlink(key, target, { headers });
+    return {};
+  },
+
+  linkTarget: async (oss, { key }) => ({ target: (await oss.getSymlink(key)).targetName }),
 
   append: async (oss, { key, position, data }) => {
     const { nextAppendPosition } = await oss.append(key, bytes(data), { position: String(position) });

@@ -64,6 +64,7 @@ class ObjectsPage:
     prefixes: Sequence[str] = ()
     sizes: Sequence[int] = ()
     next_token: str | None = None
+    kinds: Sequence[str] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,10 @@ class Judge(Protocol):
     def put_tags(self, key: str, tags: Mapping[str, str]) -> None: ...
 
     def delete_tags(self, key: str) -> None: ...
+
+    def put_link(self, key: str, target: str, *, headers: Mapping[str, str] | None = None) -> None: ...
+
+    def link_target(self, key: str) -> str: ...
 
     def append(self, key: str, position: int, data: bytes) -> int:
         """Return the position at which the next bytes go."""

@@ -133,6 +133,12 @@ class AliOss(WithAccess):
     def delete_tags(self, key: str) -> None:
         self._ask("deleteTags", key=key)
 
+    def put_link(self, key: str, target: str, *, headers: Mapping[str, str] | None = None) -> None:
+        self._ask("putLink", key=key, target=target, headers=dict(headers or {}))
+
+    def link_target(self, key: str) -> str:
+        return str(self._ask("linkTarget", key=key)["target"])
+
     def append(self, key: str, position: int, data: bytes) -> int:
         return int(self._ask("append", key=key, position=position, data=_base64(data))["position"])
 
@@ -163,7 +169,7 @@ class AliOss(WithAccess):
         self, *, prefix: str = "", delimiter: str = "", page: int = 100, token: str | None = None
     ) -> ObjectsPage:
         said = self._ask("list", prefix=prefix, delimiter=delimiter, page=page, token=token)
-        return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"])
+        return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"], said["kinds"])
 
     def initiate(self, key: str, *, headers: Mapping[str, str] | None = None) -> str:
         return str(self._ask("initiate", key=key, headers=dict(headers or {}))["uploadId"])
@@ -206,7 +212,7 @@ class AliOss(WithAccess):
         self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: str = ""
     ) -> ObjectsPage:
         said = self._ask("listV1", prefix=prefix, delimiter=delimiter, page=page, marker=marker)
-        return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"])
+        return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"], said["kinds"])
 
     def set_versioning(self, status: str) -> None:
         self._ask("putVersioning", status=status)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
+from urllib.parse import quote, unquote
 
 import alibabacloud_oss_v2 as oss
 import requests.adapters
@@ -123,6 +124,19 @@ class OssV2(WithAccess):
         with _refusals():
             self.client.delete_object_tagging(oss.DeleteObjectTaggingRequest(bucket=self.access.bucket, key=key))
 
+    def put_link(self, key: str, target: str, *, headers: Mapping[str, str] | None = None) -> None:
+        # The SDK hands the target on as it is.
+        request = oss.PutSymlinkRequest(
+            bucket=self.access.bucket, key=key, target=quote(target), headers=dict(headers or {})
+        )
+        with _refusals():
+            self.client.put_symlink(request)
+
+    def link_target(self, key: str) -> str:
+        with _refusals():
+            found = self.client.get_symlink(oss.GetSymlinkRequest(bucket=self.access.bucket, key=key))
+        return unquote(found.target)
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             result = self.client.append_object(
@@ -191,6 +205,7 @@ class OssV2(WithAccess):
             keys=[listed.key for listed in result.contents or ()],
             prefixes=[common.prefix for common in result.common_prefixes or ()],
             sizes=[listed.size for listed in result.contents or ()],
+            kinds=[listed.object_type for listed in result.contents or ()],
             next_token=result.next_continuation_token if result.is_truncated else None,
         )
 
@@ -310,6 +325,7 @@ class OssV2(WithAccess):
             keys=[listed.key for listed in result.contents or ()],
             prefixes=[common.prefix for common in result.common_prefixes or ()],
             sizes=[listed.size for listed in result.contents or ()],
+            kinds=[listed.object_type for listed in result.contents or ()],
             next_token=result.next_marker if result.is_truncated else None,
         )
 
