@@ -15,8 +15,9 @@ from airflow_provider_ossresume.local_oss.answers import (
 )
 from airflow_provider_ossresume.local_oss.conditions import check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import STEP, Incoming
-from airflow_provider_ossresume.local_oss.objects import RESTORE, check_readable, proof
+from airflow_provider_ossresume.local_oss.objects import proof
 from airflow_provider_ossresume.local_oss.records import StoredObject
+from airflow_provider_ossresume.local_oss.restoring import check_readable
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
     MAX_BODY_SIZE,
@@ -40,7 +41,7 @@ _ENCRYPTION = (
     "x-oss-server-side-data-encryption",
 )
 # What x-oss-metadata-directive is not about.
-_NO_METADATA = frozenset({_CLASS, TAGGING, ACL, RESTORE, *_ENCRYPTION})
+_NO_METADATA = frozenset({_CLASS, TAGGING, ACL, *_ENCRYPTION})
 
 
 def copy_object(service: Service, request: Incoming) -> Answer:
@@ -52,7 +53,7 @@ def copy_object(service: Service, request: Incoming) -> Answer:
     source, file = _opened(service, where)
     with file:
         check_conditions(source, request.headers, prefix="x-oss-copy-source-")
-        check_readable(source)
+        check_readable(source, service.clock())
         if source.kind == "Appendable" and source.version:
             raise Refusal(400, "OperationNotSupported", "An appendable object in a bucket with versions is not copied.")
         onto_itself = where == (*request.target, "") and not service.storage.bucket(bucket).versioning
@@ -120,7 +121,7 @@ def upload_part_copy(service: Service, request: Incoming) -> Answer:
     source, file = _opened(service, copy_source(request))
     with file:
         check_conditions(source, request.headers, prefix="x-oss-copy-source-")
-        check_readable(source)
+        check_readable(source, service.clock())
         if source.kind in ("Appendable", SYMLINK):
             raise Refusal(400, "OperationNotSupported", f"An object of the type {source.kind} is not copied by parts.")
         wanted = wanted_range(request.headers.get("x-oss-copy-source-range"), source.content.size, standard=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Children, invalid_argument, xml_answer, xml_date
 from airflow_provider_ossresume.local_oss.incoming import Incoming
-from airflow_provider_ossresume.local_oss.objects import RESTORE
 from airflow_provider_ossresume.local_oss.pages import (
     DEFAULT_PAGE,
     MAX_PAGE,
@@ -19,6 +18,7 @@ from airflow_provider_ossresume.local_oss.pages import (
     page_of,
 )
 from airflow_provider_ossresume.local_oss.records import StoredObject, Upload
+from airflow_provider_ossresume.local_oss.restoring import says_of_restoration
 from airflow_provider_ossresume.local_oss.service import OWNER, Service, encoder, encoding_element, number_argument
 
 
@@ -38,7 +38,7 @@ def list_objects(service: Service, request: Incoming) -> Answer:
     ]
     if page.next_marker is not None:
         facts.append(("NextMarker", encode(page.next_marker)))
-    contents = [_contents(objects[name], encode, owner=True) for name in page.names]
+    contents = [_contents(objects[name], encode, service.clock(), owner=True) for name in page.names]
     return xml_answer("ListBucketResult", [*facts, *contents, *common_prefixes(page, encode)])
 
 
@@ -64,7 +64,7 @@ def list_objects_v2(service: Service, request: Incoming) -> Answer:
     if page.next_marker is not None:
         facts.append(("NextContinuationToken", encode(_to_token(page.next_marker))))
     owner = query.get("fetch-owner", "").lower() == "true"
-    contents = [_contents(objects[name], encode, owner=owner) for name in page.names]
+    contents = [_contents(objects[name], encode, service.clock(), owner=owner) for name in page.names]
     return xml_answer("ListBucketResult", [*facts, *contents, *common_prefixes(page, encode)])
 
 
@@ -76,12 +76,12 @@ def _objects_page(
     return objects, page_of(list(objects), prefix=prefix, delimiter=delimiter, marker=marker, limit=limit)
 
 
-def _contents(stored: StoredObject, encode: Callable[[str], str], *, owner: bool) -> tuple[str, Children]:
-    facts = [("Key", encode(stored.key)), *listed_object(stored)]
+def _contents(stored: StoredObject, encode: Callable[[str], str], now: float, *, owner: bool) -> tuple[str, Children]:
+    facts = [("Key", encode(stored.key)), *listed_object(stored, now)]
     return "Contents", [*facts, ("Owner", OWNER)] if owner else facts
 
 
-def listed_object(stored: StoredObject) -> list[tuple[str, str | int | Children]]:
+def listed_object(stored: StoredObject, now: float) -> list[tuple[str, str | int | Children]]:
     """Return what a listing says of an object beside its key."""
     facts: list[tuple[str, str | int | Children]] = [
         ("LastModified", xml_date(stored.modified)),
@@ -90,7 +90,7 @@ def listed_object(stored: StoredObject) -> list[tuple[str, str | int | Children]
         ("Size", stored.content.size),
         ("StorageClass", stored.headers["x-oss-storage-class"]),
     ]
-    if restored := stored.headers.get(RESTORE):
+    if restored := says_of_restoration(stored, now):
         facts.append(("RestoreInfo", restored))
     return facts
 

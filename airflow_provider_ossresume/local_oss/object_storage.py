@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -191,16 +191,15 @@ class ObjectStorage:
         self.contents.discard(content)
         return longer
 
-    def change_headers(
-        self, bucket: str, key: str, version: str = "", *, headers: Mapping[str, str | None]
-    ) -> StoredObject:
-        """Let an object, or a version of it, have these headers; None takes one away. Its date stays."""
+    def change(
+        self, bucket: str, key: str, version: str = "", *, change: Callable[[StoredObject], StoredObject]
+    ) -> tuple[StoredObject, StoredObject]:
+        """Let an object, or a version of it, be what ``change`` makes of it; return it before and after."""
         with self._lock:
             index, stored = self.bucket(bucket), self.object(bucket, key, version)
-            merged = {**stored.headers, **headers}
-            changed = replace(stored, headers={name: value for name, value in merged.items() if value is not None})
+            changed = change(stored)
             self._arrange(index, key, [changed if one is stored else one for one in index.versions(key)])
-        return changed
+        return stored, changed
 
     def delete(self, bucket: str, key: str, version: str = "") -> Deletion | None:
         """Remove an object, or a version of it; return None when there was nothing to do.

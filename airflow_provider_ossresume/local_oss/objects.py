@@ -16,6 +16,7 @@ from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_b
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.records import StoredObject
+from airflow_provider_ossresume.local_oss.restoring import RESTORE, check_readable, says_of_restoration
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
     OWNER,
@@ -30,9 +31,6 @@ from airflow_provider_ossresume.local_oss.service import (
     whole_number,
 )
 from airflow_provider_ossresume.local_oss.symlinks import SYMLINK, as_seen, followed
-
-RESTORE = "x-oss-restore"
-ARCHIVED = ("Archive", "ColdArchive", "DeepColdArchive")
 
 # OSS's query parameters that stand in for a header of the answer.
 _OVERRIDES = {
@@ -67,12 +65,12 @@ def get_object(service: Service, request: Incoming) -> Answer:
     """Send an object's bytes, or a range of them."""
     stored, file = service.storage.open(*followed(service, request))
     try:
-        check_readable(stored)
+        check_readable(stored, service.clock())
         stored = as_seen(service, request, stored)
         check_conditions(stored, request.headers)
         standard = request.headers.get("x-oss-range-behavior") == "standard"
         wanted = wanted_range(request.headers.get("range"), stored.content.size, standard=standard)
-        headers = object_headers(stored) | _overrides(request.query)
+        headers = object_headers(stored, service.clock()) | _overrides(request.query)
     except Refusal:
         file.close()
         raise
@@ -87,7 +85,7 @@ def head_object(service: Service, request: Incoming) -> Answer:
     """Say what GetObject would, without the bytes."""
     stored = as_seen(service, request, service.storage.object(*followed(service, request)))
     check_conditions(stored, request.headers)
-    return Answer(200, {**object_headers(stored), "Content-Length": str(stored.content.size)})
+    return Answer(200, {**object_headers(stored, service.clock()), "Content-Length": str(stored.content.size)})
 
 
 def get_object_meta(service: Service, request: Incoming) -> Answer:
@@ -102,13 +100,6 @@ def get_object_acl(service: Service, request: Incoming) -> Answer:
     """Say who may read and write an object."""
     acl = service.storage.object(*named(request)).headers.get(ACL, "default")
     return xml_answer("AccessControlPolicy", [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])])
-
-
-def check_readable(stored: StoredObject) -> None:
-    """Refuse an archived object that is not restored."""
-    is_restored = 'ongoing-request="false"' in stored.headers.get(RESTORE, "")
-    if stored.headers["x-oss-storage-class"] in ARCHIVED and not is_restored:
-        raise Refusal(403, "InvalidObjectState", "The operation is not valid for the object's state")
 
 
 def append_object(service: Service, request: Incoming) -> Answer:
@@ -131,7 +122,7 @@ def append_object(service: Service, request: Incoming) -> Answer:
 _ASKED_FOR_APART = (TAGGING, ACL)
 
 
-def object_headers(stored: StoredObject) -> dict[str, str]:
+def object_headers(stored: StoredObject, now: float) -> dict[str, str]:
     """Return what GetObject and HeadObject say of an object."""
     headers = {_title(name): value for name, value in stored.headers.items() if name not in _ASKED_FOR_APART}
     headers |= proof(stored)
@@ -142,6 +133,8 @@ def object_headers(stored: StoredObject) -> dict[str, str]:
     }
     if stored.kind in ("Normal", SYMLINK) and stored.content.md5:
         headers["Content-MD5"] = content_md5(stored.content)
+    if restoration := says_of_restoration(stored, now):
+        headers[RESTORE] = restoration
     if stored.kind == "Appendable":
         headers["x-oss-next-append-position"] = str(stored.content.size)
     if tags := stored.headers.get(TAGGING):

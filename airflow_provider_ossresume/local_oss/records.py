@@ -36,6 +36,7 @@ class StoredObject:
     """An object, or a version of one. ``headers`` are those that its owner gave it, with lower-case names.
 
     ``version`` is empty while its bucket has never had versions. ``order`` grows from version to version of a key.
+    An archived object can be read in ``[restored_at, restored_until)``, both in seconds since 1970.
     """
 
     key: str
@@ -46,6 +47,8 @@ class StoredObject:
     modified: float
     version: str = ""
     order: int = 0
+    restored_at: float = 0.0
+    restored_until: float = 0.0
 
     @property
     def is_marker(self) -> bool:

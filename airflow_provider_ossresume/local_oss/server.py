@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import ipaddress
 import json
+import math
 import shutil
 import socket
 import tempfile
@@ -18,16 +19,16 @@ from pathlib import Path
 from types import TracebackType
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal, http_date
+from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
 from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
 from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
 from airflow_provider_ossresume.local_oss.faults import Fault, Rule
 from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
-from airflow_provider_ossresume.local_oss.objects import RESTORE
 from airflow_provider_ossresume.local_oss.records import ENABLED, NULL_VERSION, StoredObject
-from airflow_provider_ossresume.local_oss.service import Service, kept_headers
+from airflow_provider_ossresume.local_oss.restoring import DAY
+from airflow_provider_ossresume.local_oss.service import RESTORE_SECONDS, Service, kept_headers
 from airflow_provider_ossresume.local_oss.storage import Storage
 from airflow_provider_ossresume.local_oss.symlinks import symlink
 
@@ -48,6 +49,7 @@ class LocalOSS:
     :param allow_remote: let it be one that others can reach
     :param clock: gives the seconds since 1970, for dates and for the check of signatures
     :param log: a file that gets one JSON line for each request
+    :param restore_seconds: how long a RestoreObject takes, on that clock
     :ivar root: the folder
     """
 
@@ -65,13 +67,14 @@ class LocalOSS:
         port: int = 0,
         clock: Callable[[], float] = time.time,
         log: str | PathLike[str] | None = None,
+        restore_seconds: float = RESTORE_SECONDS,
     ) -> None:
         check_host(host, allow_remote=allow_remote)
         self.root = Path(root or tempfile.mkdtemp(prefix="local-oss-"))
         self._owns_root = root is None
         self._storage = Storage(self.root, clock=clock)
         self._backend = Backend(
-            Service(self._storage, region, clock),
+            Service(self._storage, region, clock, restore_seconds),
             Account(access_key_id, access_key_secret, security_token),
             Journal(Path(log) if log else None),
         )
@@ -238,12 +241,23 @@ class LocalOSS:
         )  # fmt: skip
         self._storage.put(bucket, stored)
 
-    def restore(self, bucket: str, key: str, *, ongoing: bool = False) -> None:
-        """Let an archived object be restored, or about to be. Raises KeyError when it is not there."""
-        expiry = "" if ongoing else f', expiry-date="{http_date(self._backend.service.clock() + 24 * 3600)}"'
-        said = {RESTORE: f'ongoing-request="{str(ongoing).lower()}"{expiry}'}
+    @property
+    def restore_seconds(self) -> float:
+        """How long a RestoreObject from now on takes, on the server's clock; ``math.inf``: until ``restore``."""
+        return self._backend.service.restore_seconds
+
+    @restore_seconds.setter
+    def restore_seconds(self, seconds: float) -> None:
+        self._backend.service = replace(self._backend.service, restore_seconds=seconds)
+
+    def restore(self, bucket: str, key: str, *, ongoing: bool = False, days: int = 1) -> None:
+        """Let an archived object be restored for so many days, or about to be. Raises KeyError when it is not there."""
+        now = self._backend.service.clock()
+        at, until = (math.inf, math.inf) if ongoing else (now, now + days * DAY)
         try:
-            self._storage.change_headers(bucket, key, headers=said)
+            self._storage.change(
+                bucket, key, change=lambda stored: replace(stored, restored_at=at, restored_until=until)
+            )
         except Refusal as refusal:
             raise KeyError(key) from refusal
 

@@ -20,6 +20,7 @@ MAX_BODY_SIZE = 5 * 1024**3  # OSS: PutObject, AppendObject and a part take up t
 MAX_METADATA_SIZE = 8 * 1024  # OSS: all x-oss-meta-* together
 
 ACL, TAGGING = "x-oss-object-acl", "x-oss-tagging"
+RESTORE_SECONDS = 60.0  # OSS: about what the class Archive takes
 OWNER: Children = [("ID", "1234567890"), ("DisplayName", "1234567890")]
 LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # OSS: bit/s of one request
 
@@ -60,6 +61,7 @@ class Service:
     storage: Storage
     region: str
     clock: Callable[[], float]
+    restore_seconds: float = RESTORE_SECONDS
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -74,4 +74,5 @@ def as_seen(service: Service, request: Incoming, found: StoredObject) -> StoredO
     headers["x-oss-storage-class"] = found.headers["x-oss-storage-class"]
     content = replace(found.content, crc64=link.content.crc64)
     modified = max(link.modified, found.modified)
-    return replace(link, content=content, etag=found.etag, headers=headers, modified=modified)
+    seen = replace(link, content=content, etag=found.etag, headers=headers, modified=modified)
+    return replace(seen, restored_at=found.restored_at, restored_until=found.restored_until)

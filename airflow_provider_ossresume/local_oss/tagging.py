@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Children, xml_answer
@@ -43,4 +44,10 @@ def delete_object_tagging(service: Service, request: Incoming) -> Answer:
 
 
 def _changed(service: Service, request: Incoming, tagging: str | None) -> StoredObject:
-    return service.storage.change_headers(*named(request), headers={TAGGING: tagging})
+    given = {} if tagging is None else {TAGGING: tagging}
+
+    def change(stored: StoredObject) -> StoredObject:
+        others = {name: value for name, value in stored.headers.items() if name != TAGGING}
+        return replace(stored, headers=others | given)
+
+    return service.storage.change(*named(request), change=change)[1]

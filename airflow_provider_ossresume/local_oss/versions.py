@@ -81,7 +81,10 @@ def list_object_versions(service: Service, request: Incoming) -> Answer:
         last = versions.get(page.next_marker)
         facts.append(("NextKeyMarker", encode(last.key if last else page.next_marker)))
         facts.append(("NextVersionIdMarker", last.version or NULL_VERSION if last else ""))
-    entries = [_entry(stored, encode, latest[stored.key] is stored) for stored in map(versions.__getitem__, page.names)]
+    entries = [
+        _entry(stored, encode, service.clock(), is_latest=latest[stored.key] is stored)
+        for stored in map(versions.__getitem__, page.names)
+    ]
     return xml_answer("ListVersionsResult", [*facts, *entries, *common_prefixes(page, encode)])
 
 
@@ -105,7 +108,7 @@ def _marker(listed: Sequence[StoredObject], key: str, version: str) -> str:
         raise invalid_argument("version-id-marker", version) from error
 
 
-def _entry(stored: StoredObject, encode: Callable[[str], str], is_latest: bool) -> tuple[str, Children]:
+def _entry(stored: StoredObject, encode: Callable[[str], str], now: float, *, is_latest: bool) -> tuple[str, Children]:
     about: Children = [
         ("Key", encode(stored.key)),
         ("VersionId", stored.version or NULL_VERSION),
@@ -113,4 +116,4 @@ def _entry(stored: StoredObject, encode: Callable[[str], str], is_latest: bool) 
     ]
     if stored.is_marker:
         return "DeleteMarker", [*about, ("LastModified", xml_date(stored.modified)), ("Owner", OWNER)]
-    return "Version", [*about, *listed_object(stored), ("Owner", OWNER)]
+    return "Version", [*about, *listed_object(stored, now), ("Owner", OWNER)]

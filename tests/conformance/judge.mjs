@@ -74,6 +74,11 @@ const calls = {
 
   linkTarget: async (oss, { key }) => ({ target: (await oss.getSymlink(key)).targetName }),
 
+  restore: async (oss, { key, days, tier, version }) => {
+    const type = tier ? 'ColdArchive' : 'Archive';
+    return answer(await oss.restore(key, given({ type, Days: days, JobParameters: tier, versionId: version })));
+  },
+
   append: async (oss, { key, position, data }) => {
     const { nextAppendPosition } = await oss.append(key, bytes(data), { position: String(position) });
     return { position: Number(nextAppendPosition) };

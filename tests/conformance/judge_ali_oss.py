@@ -77,6 +77,7 @@ class AliOss(WithAccess):
         "dot segments": "urllib builds a WHATWG URL, which resolves .. and . before it is sent",
         "complete out of order": "completeMultipartUpload sorts the parts",
         "complete all": "completeMultipartUpload always sends a body, and x-oss-complete-all allows none",
+        "restore again": "restore takes only 202 for a success, and an object that is restored already answers 200",
         "list control characters": "the listing is asked for without encoding-type, and XML has no such characters",
     }
 
@@ -138,6 +139,9 @@ class AliOss(WithAccess):
 
     def link_target(self, key: str) -> str:
         return str(self._ask("linkTarget", key=key)["target"])
+
+    def restore(self, key: str, *, days: int = 1, tier: str | None = None, version: str | None = None) -> Answer:
+        return _answer(self._ask("restore", key=key, days=days, tier=tier, version=version))
 
     def append(self, key: str, position: int, data: bytes) -> int:
         return int(self._ask("append", key=key, position=position, data=_base64(data))["position"])

@@ -111,6 +111,13 @@ class Oss2(WithAccess):
         with _refusals():
             return str(self.bucket.get_symlink(key).target_key)
 
+    def restore(self, key: str, *, days: int = 1, tier: str | None = None, version: str | None = None) -> Answer:
+        job = oss2.models.RestoreJobParameters(tier) if tier else None
+        params = {"versionId": version} if version else None
+        with _refusals():
+            result = self.bucket.restore_object(key, params, input=oss2.models.RestoreConfiguration(days, job))
+        return Answer(result.status, lower(result.headers), result.request_id)
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             before = self.bucket.head_object(key).server_crc if position else 0

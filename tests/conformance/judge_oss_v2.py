@@ -137,6 +137,18 @@ class OssV2(WithAccess):
             found = self.client.get_symlink(oss.GetSymlinkRequest(bucket=self.access.bucket, key=key))
         return unquote(found.target)
 
+    def restore(self, key: str, *, days: int = 1, tier: str | None = None, version: str | None = None) -> Answer:
+        job = oss.JobParameters(tier=tier) if tier else None
+        request = oss.RestoreObjectRequest(
+            bucket=self.access.bucket,
+            key=key,
+            version_id=version,
+            restore_request=oss.RestoreRequest(days=days, job_parameters=job),
+        )
+        with _refusals():
+            result = self.client.restore_object(request)
+        return Answer(result.status_code, lower(result.headers), result.request_id)
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             result = self.client.append_object(
