@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import ipaddress
 import json
+import math
 import shutil
 import socket
 import tempfile
@@ -18,16 +19,18 @@ from pathlib import Path
 from types import TracebackType
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal, http_date
+from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
 from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
 from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
 from airflow_provider_ossresume.local_oss.faults import Fault, Rule
 from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
-from airflow_provider_ossresume.local_oss.objects import RESTORE, symlink
-from airflow_provider_ossresume.local_oss.service import Service, kept_headers
-from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
+from airflow_provider_ossresume.local_oss.records import ENABLED, NULL_VERSION, StoredObject
+from airflow_provider_ossresume.local_oss.restoring import DAY
+from airflow_provider_ossresume.local_oss.service import RESTORE_SECONDS, Service, kept_headers
+from airflow_provider_ossresume.local_oss.storage import Storage
+from airflow_provider_ossresume.local_oss.symlinks import symlink
 
 ACCESS_KEY_ID = "local-oss-key-id"
 ACCESS_KEY_SECRET = "local-oss-key-secret"  # noqa: S105  it opens nothing but this server
@@ -46,6 +49,7 @@ class LocalOSS:
     :param allow_remote: let it be one that others can reach
     :param clock: gives the seconds since 1970, for dates and for the check of signatures
     :param log: a file that gets one JSON line for each request
+    :param restore_seconds: how long a RestoreObject takes, on that clock
     :ivar root: the folder
     """
 
@@ -63,13 +67,14 @@ class LocalOSS:
         port: int = 0,
         clock: Callable[[], float] = time.time,
         log: str | PathLike[str] | None = None,
+        restore_seconds: float = RESTORE_SECONDS,
     ) -> None:
         check_host(host, allow_remote=allow_remote)
         self.root = Path(root or tempfile.mkdtemp(prefix="local-oss-"))
         self._owns_root = root is None
         self._storage = Storage(self.root, clock=clock)
         self._backend = Backend(
-            Service(self._storage, region, clock),
+            Service(self._storage, region, clock, restore_seconds),
             Account(access_key_id, access_key_secret, security_token),
             Journal(Path(log) if log else None),
         )
@@ -236,18 +241,29 @@ class LocalOSS:
         )  # fmt: skip
         self._storage.put(bucket, stored)
 
-    def restore(self, bucket: str, key: str, *, ongoing: bool = False) -> None:
-        """Let an archived object be restored, or about to be. Raises KeyError when it is not there."""
-        expiry = "" if ongoing else f', expiry-date="{http_date(self._backend.service.clock() + 24 * 3600)}"'
-        said = {RESTORE: f'ongoing-request="{str(ongoing).lower()}"{expiry}'}
+    @property
+    def restore_seconds(self) -> float:
+        """How long a RestoreObject from now on takes, on the server's clock; ``math.inf``: until ``restore``."""
+        return self._backend.service.restore_seconds
+
+    @restore_seconds.setter
+    def restore_seconds(self, seconds: float) -> None:
+        self._backend.service = replace(self._backend.service, restore_seconds=seconds)
+
+    def restore(self, bucket: str, key: str, *, ongoing: bool = False, days: int = 1) -> None:
+        """Let an archived object be restored for so many days, or about to be. Raises KeyError when it is not there."""
+        now = self._backend.service.clock()
+        at, until = (math.inf, math.inf) if ongoing else (now, now + days * DAY)
         try:
-            self._storage.change_headers(bucket, key, said)
+            self._storage.change(
+                bucket, key, change=lambda stored: replace(stored, restored_at=at, restored_until=until)
+            )
         except Refusal as refusal:
             raise KeyError(key) from refusal
 
     def keep_versions(self, bucket: str) -> None:
         """Give a bucket versions: what is overwritten or deleted from now on can still be read by its version ID."""
-        self._storage.keep_versions(bucket)
+        self._storage.set_versioning(bucket, ENABLED)
 
     def retain(self, bucket: str, *, days: int) -> None:
         """Protect each object of a bucket for so many days from its making, as a retention policy (WORM) does."""
@@ -258,10 +274,14 @@ class LocalOSS:
         link = symlink(key, target, {}, self._storage.contents, now=self._backend.service.clock())
         self._storage.put(bucket, link)
 
-    def object(self, bucket: str, key: str) -> bytes:
-        """Return an object's bytes. Raises KeyError when it is not there."""
+    def versions(self, bucket: str, key: str) -> list[str]:
+        """Return the IDs of a key's versions and delete markers, the newest first."""
+        return [stored.version or NULL_VERSION for stored in self._storage.versions(bucket, key)]
+
+    def object(self, bucket: str, key: str, version: str = "") -> bytes:
+        """Return the bytes of an object, or of a version of it. Raises KeyError when it is not there."""
         try:
-            stored, file = self._storage.open(bucket, key)
+            stored, file = self._storage.open(bucket, key, version)
         except Refusal as refusal:
             raise KeyError(key) from refusal
         with file:
@@ -272,9 +292,10 @@ class LocalOSS:
         return [stored.key for stored in self._storage.list_objects(bucket)]
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object. Raises KeyError when it is not there."""
-        if not self._storage.delete(bucket, key):
+        """Remove an object, as DeleteObject does. Raises KeyError when it is not there."""
+        if key not in self._storage.bucket(bucket).objects:
             raise KeyError(key)
+        self._storage.delete(bucket, key)
 
     def uploads(self, bucket: str) -> list[tuple[str, str]]:
         """Return key and upload ID of each upload under way."""

@@ -24,8 +24,9 @@ from airflow_provider_ossresume.local_oss.exchange import Backend, serve
 from airflow_provider_ossresume.local_oss.incoming import Body, ConnectionLost, Stream, parse_head
 from airflow_provider_ossresume.local_oss.journal import Journal
 from airflow_provider_ossresume.local_oss.operations import operation_of, run
+from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
-from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
+from airflow_provider_ossresume.local_oss.storage import Storage
 from airflow_provider_ossresume.model.checkpoint import decode, encode
 from airflow_provider_ossresume.model.objects import ObjectRef, resolve_target
 from airflow_provider_ossresume.oss import messages
