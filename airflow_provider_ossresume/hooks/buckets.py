@@ -91,7 +91,7 @@ class BucketMethods(ConnectedHook):
         return self.get_conn().get_bucket_info(self.prefix(None, bucket_name).bucket)
 
     def delete_bucket(
-        self, bucket_name: str, force_delete: Flag = False, *, watch: Callable[[], None] = lambda: None
+        self, bucket_name: str | None, force_delete: Flag = False, *, watch: Callable[[], None] = lambda: None
     ) -> None:
         """Remove a bucket; with ``force_delete`` all of its objects and unfinished uploads before, for good.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,10 @@ from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from airflow_provider_ossresume.oss.client import OssClient
+    from airflow_provider_ossresume.oss.stop import Stop
 
 
 class ConnectedHook(BaseHook):
@@ -74,6 +78,15 @@ class ConnectedHook(BaseHook):
         :raises CredentialsError: when it holds no credentials
         """
         return self.conn
+
+    def with_stop(self, stop: Stop) -> Self:
+        """Return this hook with an order to end: once it is given, no request is begun and none goes on.
+
+        A call that is under way then raises what the stop raises.
+        """
+        stoppable = copy.copy(self)
+        stoppable.conn = self.get_conn().with_stop(stop)
+        return stoppable
 
     @staticmethod
     def parse_oss_url(url: str) -> tuple[str, str]:
