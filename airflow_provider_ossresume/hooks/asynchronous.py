@@ -166,10 +166,12 @@ class Call(Generic[T]):
 
     async def answer(self) -> T:
         """Return the function's answer. When the coroutine is cancelled, the request in flight ends at once."""
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, self._made)
+            return await loop.run_in_executor(self._executor, self._made)
         finally:
-            self._stop.give()
+            # Behind the other coroutines that are cancelled now: else the free thread would begin one of their calls.
+            loop.call_soon(self._stop.give)
 
     def _made(self) -> T:
         self.began = time.time()

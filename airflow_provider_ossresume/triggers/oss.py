@@ -71,7 +71,6 @@ class OSSObjectTrigger(BaseTrigger):
         self.silent_fail = silent_fail
         self.deadline = deadline
         self.limit = limit
-        self._hook = OSSResumeAsyncHook(oss_conn_id, region, ONE_LOOK)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -98,6 +97,7 @@ class OSSObjectTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         """Look until there is an event."""
+        hook = OSSResumeAsyncHook(self.oss_conn_id, self.region, ONE_LOOK)
         patience = Patience()
         pause = 0.0 if self.look_at_once else self.poke_interval
         while True:
@@ -105,7 +105,7 @@ class OSSObjectTrigger(BaseTrigger):
             pause = self.poke_interval
             is_last = self._left() <= 0  # else it may miss what came while it went on
             try:
-                look = await self._look()
+                look = await self._look(hook)
             except _OutOfTime:
                 return self._timed_out("OSS did not answer in time", has_looked=False)
             except Exception as error:  # whatever it is, the next look may mend it or the task is told
@@ -152,17 +152,14 @@ class OSSObjectTrigger(BaseTrigger):
 
     # --- one look -----------------------------------------------------------------------------------------------------
 
-    def _looking(self) -> Coroutine[Any, Any, Call[Look]]:
-        """Return what opens the connection, if it is not open, and then has a look that can be begun."""
-        return self._hook.call(
+    async def _look(self, hook: OSSResumeAsyncHook) -> Look:
+        opening = hook.call(
             lambda hook: hook.look(self.wanted),
             longest=LONGEST_LOOK,
             too_long=f"a look for {self.wanted} takes the triggerer longer than {LONGEST_LOOK:g} s; write more of the "
             "key before the pattern's first special character, so that less is listed, or wait with deferrable=False",
         )
-
-    async def _look(self) -> Look:
-        look = await self._in_time(self._looking())
+        look = await self._in_time(opening)
         return await self._in_time(look.answer(), look)
 
     # --- time ---------------------------------------------------------------------------------------------------------
