@@ -218,14 +218,14 @@ def _encoded(text: str, encoding: str) -> bytes:
     check_text("string_data", text)
     try:
         return text.encode(encoding)
-    except (LookupError, UnicodeError) as error:
+    except (LookupError, ValueError, TypeError) as error:
         raise ArgumentError("encoding", encoding, f"the text cannot be written so: {error}") from None
 
 
 def _decoded(data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding)
-    except (LookupError, UnicodeError) as error:
+    except (LookupError, ValueError, TypeError) as error:
         raise ArgumentError(
             "encoding", encoding, f"the object cannot be read so ({error}); name its encoding, or use read_bytes"
         ) from None
