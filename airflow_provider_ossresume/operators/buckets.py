@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import NoSuchBucket
+from airflow_provider_ossresume.hooks.telling import task_instance
 from airflow_provider_ossresume.operators._base import OSSOperator
 
 if TYPE_CHECKING:
@@ -78,6 +79,6 @@ class OSSDeleteBucketOperator(OSSOperator):
         try:
             self.hook.delete_bucket(self.bucket_name, self.force_delete, watch=self._watch)
         except NoSuchBucket as error:
-            if context["ti"].try_number == 1:
+            if getattr(task_instance(context), "try_number", 1) == 1:
                 raise
             log.info("An earlier try has removed it: %s", error)
