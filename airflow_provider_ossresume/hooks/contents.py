@@ -135,8 +135,8 @@ class ContentMethods(ConnectedHook):
     ) -> TransferResult:
         """Write a stream of unknown length to an object, in bounded memory.
 
-        It is read from where it stands to its end, and not closed. When anything goes wrong, the read among it, no
-        object appears and the parts that were sent are removed.
+        It is read from where it stands to its end, and not closed. When anything goes wrong before OSS joins the parts,
+        the read among it, no object appears and the parts that were sent are removed.
 
         :param file_obj: an open file, a response, a pipe: anything whose ``read(size)`` returns bytes
         :param watch: called from this thread at least four times a second while OSS is waited for; what it raises ends

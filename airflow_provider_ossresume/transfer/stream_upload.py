@@ -65,8 +65,8 @@ class StreamUploader:
     def upload(self, stream: Readable) -> TransferResult:
         """Read the stream to its end and return what was done; the object then holds exactly what was read.
 
-        The stream is read from where it stands, and not closed. Whatever goes wrong, no object appears, and the parts
-        that were sent are removed.
+        The stream is read from where it stands, and not closed. Whatever goes wrong before OSS joins the parts, no
+        object appears, and the parts that were sent are removed.
 
         :raises ArgumentError: when the stream gives no bytes, or more than OSS takes in 10,000 such parts
         :raises AlreadyExists: under ``if_exists="fail"``, when the object has other bytes
