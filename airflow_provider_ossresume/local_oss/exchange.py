@@ -49,6 +49,7 @@ def serve(connection: Connection, backend: Backend) -> None:
     """Answer a connection's requests until either side ends it."""
     keep_alive = True
     try:
+        connection.begin()
         while keep_alive:
             keep_alive = _serve_one(connection, backend)
     except ConnectionLost as lost:
