@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import ipaddress
 import json
@@ -10,7 +9,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -21,7 +20,7 @@ from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
 from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
 from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
-from airflow_provider_ossresume.local_oss.faults import Fault, Rule
+from airflow_provider_ossresume.local_oss.fault_rules import WithFaults
 from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
 from airflow_provider_ossresume.local_oss.listener import Listener
@@ -36,7 +35,7 @@ ACCESS_KEY_ID = "local-oss-key-id"
 ACCESS_KEY_SECRET = "local-oss-key-secret"  # noqa: S105  it opens nothing but this server
 
 
-class LocalOSS:
+class LocalOSS(WithFaults):
     """An OSS server on this machine. Use it as a context manager, or call ``start`` and ``close``.
 
     :param root: the folder that holds buckets and objects; a temporary one that ``close`` removes when left out
@@ -79,6 +78,7 @@ class LocalOSS:
             Account(access_key_id, access_key_secret, security_token),
             Journal(Path(log) if log else None),
         )
+        super().__init__(self._backend.rules)
         self._ca_file = self.root / "ca.pem" if tls else None
         if self._ca_file:
             self._ca_file.write_bytes(ca)
@@ -318,60 +318,6 @@ class LocalOSS:
     @after_request.setter
     def after_request(self, hook: Hook | None) -> None:
         self._backend.after_request = hook
-
-    # --- what goes wrong
-
-    def fail(
-        self,
-        operation: str,
-        nth: int = 1,
-        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
-        *,
-        times: int | None = 1,
-        key: str | None = None,
-        part_number: int | None = None,
-    ) -> Rule:
-        """Let a fault hit ``times`` calls (None: all) from the ``nth`` matching one on, counted from now."""
-        return self.add_rule(Rule(fault, operation, nth, times, key, part_number))
-
-    def fail_after(
-        self,
-        operation: str,
-        n: int,
-        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
-        *,
-        key: str | None = None,
-        part_number: int | None = None,
-    ) -> Rule:
-        """Let a fault hit every matching call after the next ``n``."""
-        return self.add_rule(Rule(fault, operation, n + 1, None, key, part_number))
-
-    @contextlib.contextmanager
-    def failing(
-        self,
-        operation: str,
-        *,
-        after: int = 0,
-        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
-        times: int | None = None,
-        key: str | None = None,
-        part_number: int | None = None,
-    ) -> Iterator[None]:
-        """Let a fault hit the matching calls after the first ``after`` of them, until the block ends."""
-        rule = self.add_rule(Rule(fault, operation, after + 1, times, key, part_number))
-        try:
-            yield
-        finally:
-            self._backend.rules.remove(rule)
-
-    def add_rule(self, rule: Rule) -> Rule:
-        """Put a rule in force and return it."""
-        self._backend.rules.add(rule)
-        return rule
-
-    def clear_faults(self) -> None:
-        """Take back all faults."""
-        self._backend.rules.clear()
 
 
 def check_host(host: str, *, allow_remote: bool) -> None:
