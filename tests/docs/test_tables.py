@@ -261,7 +261,7 @@ def test_every_option_of_the_local_server_is_listed(monkeypatch: pytest.MonkeyPa
 
 def test_every_attribute_of_the_local_server_is_listed() -> None:
     listed = {code.partition("(")[0] for code in first_codes("local-oss.md", "From Python")}
-    assert listed == {name for name in vars(LocalOSS) if not name.startswith("_")}
+    assert listed == {name for name in dir(LocalOSS) if not name.startswith("_")}
 
 
 def test_every_operation_of_the_local_server_is_listed() -> None:
