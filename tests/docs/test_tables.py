@@ -63,8 +63,10 @@ OF_DAG_AUTHORS = [
         "operators.janitor",
         "operators.folders",
         "operators.sets",
+        "operators.buckets",
         "sensors.oss",
         "hooks.oss",
+        "hooks.alibaba",
     )
 ]
 NOT_TEMPLATED = {"check_fn"}  # a function; every flag is templated
@@ -94,6 +96,9 @@ def shown_default(default: Any) -> str:
         ("operators.copy", "OSSCopyObjectOperator", "copy.md", "Copy an object"),
         ("operators.objects", "OSSListOperator", "list-and-delete.md", "List"),
         ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
+        ("operators.objects", "OSSDeleteObjectOperator", "list-and-delete.md", "Delete one object"),
+        ("operators.buckets", "OSSCreateBucketOperator", "buckets.md", "Make"),
+        ("operators.buckets", "OSSDeleteBucketOperator", "buckets.md", "Delete"),
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
         ("operators.janitor", "OSSCheckpointCleanupOperator", "janitor.md", "Delete left-over checkpoints"),
         ("operators.janitor", "OSSPartFileCleanupOperator", "janitor.md", "Remove left-over part files"),
