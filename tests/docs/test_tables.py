@@ -97,7 +97,7 @@ def shown_default(default: Any) -> str:
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
         ("operators.janitor", "OSSCheckpointCleanupOperator", "janitor.md", "Delete left-over checkpoints"),
         ("operators.janitor", "OSSPartFileCleanupOperator", "janitor.md", "Remove left-over part files"),
-        ("sensors.oss", "OSSObjectSensor", "sensor.md", "Sensor"),
+        ("sensors.oss", "OSSObjectSensor", "sensor.md", "Arguments"),
     ],
 )
 def test_every_argument_is_listed_with_its_default(module: str, name: str, page: str, heading: str) -> None:
@@ -231,7 +231,7 @@ def test_every_field_of_the_transfer_config_is_listed_with_its_default() -> None
 
 
 def test_every_checkpoint_store_is_listed() -> None:
-    listed = first_codes("checkpoint-stores.md", "Checkpoint stores")
+    listed = first_codes("checkpoint-stores.md", "The stores")
     assert {ast.literal_eval(code) for code in listed} == {*CHOICES, "file:FOLDER"} - {"auto"}
     survives = first_codes("how-resume-works.md", "Where the checkpoint is kept")
     assert set(survives) == set(CHOICES) - {"auto"}
