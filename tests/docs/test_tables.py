@@ -190,7 +190,7 @@ def test_what_takes_the_place_of_something_else_exists() -> None:
 
 def test_every_key_of_the_progress_entry_is_listed() -> None:
     snapshot = Progress("upload", ObjectRef("b", "k"), interval=0).snapshot()
-    assert first_codes("observing.md", "What stands in it") == list(snapshot.report())
+    assert first_codes("observing.md", "Keys") == list(snapshot.report())
 
 
 def test_every_metric_is_listed() -> None:
