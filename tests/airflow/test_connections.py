@@ -403,9 +403,9 @@ def test_a_name_that_nobody_reads_is_warned_about_once_with_the_nearest_one(
     for _ in range(3):
         assert OSSResumeHook(conn_id).get_conn()
 
-    [warning] = [each.getMessage() for each in caplog.records if "nothing reads" in each.getMessage()]
+    [warning] = [each.getMessage() for each in caplog.records if "unknown in its extra" in each.getMessage()]
     assert warning == (
-        "Connection 'with_unknown_names': nothing reads the extra 'regoin' (did you mean 'region'?), "
+        "Connection 'with_unknown_names': unknown in its extra: 'regoin' (did you mean 'region'?), "
         "'accessKeySecret' (did you mean 'access_key_secret'?), 'verify' (did you mean 'verify_tls'?), 'qqq'; "
         "correct or remove it"
     )
@@ -420,7 +420,7 @@ def test_a_field_that_the_auth_mode_does_not_use_is_warned_about(
 
     OSSResumeHook(conn_id).get_conn()
 
-    assert "auth_type 'access_key' does not use role_arn, external_id; is it the one" in caplog.text
+    assert "auth_type 'access_key' does not use role_arn, external_id; empty it" in caplog.text
     assert "an-external-id" not in caplog.text
 
 
