@@ -60,8 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     link, size = SlowLink(options.part_seconds), options.mib * MIB
     with LocalOSS(folder / "oss", buckets=[BUCKET]) as oss:
-        oss.on_request = link.wait
-        oss.after_request = Narrator(len(plan_parts(size)), _print).tell
+        narrator = Narrator(len(plan_parts(size)), _print)
+
+        def after_request(request: Request) -> None:
+            narrator.tell(request)
+            link.settle(request)
+
+        oss.on_request, oss.after_request = link.wait, after_request
         port = _free_port(AIRFLOW_PORT)
         write_files(folder, size=size, connection=oss.airflow_connection(), airflow_port=port)
         shown = {"endpoint": oss.endpoint, "seconds": options.part_seconds, "folder": shlex.quote(str(options.folder))}
@@ -77,17 +82,29 @@ class SlowLink:
     def __init__(self, part_seconds: float) -> None:
         self._seconds = part_seconds
         self._turn = threading.Lock()
-        self._ended = threading.Event()
+        self._pass = threading.Event()  # set for those that need not wait any more
+        self._ended = False
 
     def wait(self, request: Request) -> None:
-        """Hold a part back until its turn has come and its seconds have passed."""
-        if request.operation == "UploadPart":
+        """Hold a part back until its turn has come and its seconds have passed. For a server's ``on_request``."""
+        if request.operation == "UploadPart" and not self._ended:
+            let_pass = self._pass
             with self._turn:
-                self._ended.wait(self._seconds)
+                let_pass.wait(self._seconds)
+
+    def settle(self, request: Request) -> None:
+        """Let all parts pass that wait when one has broken off: its try was killed, and they are of the same one."""
+        if has_broken_off(request):
+            self._let_pass()
 
     def end(self) -> None:
         """Hold nothing back from now on."""
-        self._ended.set()
+        self._ended = True
+        self._let_pass()
+
+    def _let_pass(self) -> None:
+        let_pass, self._pass = self._pass, threading.Event()
+        let_pass.set()
 
 
 class Narrator:
@@ -100,7 +117,7 @@ class Narrator:
         self._count = part_count
         self._say = say
         self._stored: Counter[int] = Counter()  # how often each part was stored
-        self._began = time.monotonic()
+        self._began: float | None = None  # when the first line was printed
         self._lock = threading.Lock()
 
     def tell(self, request: Request) -> None:
@@ -108,7 +125,7 @@ class Narrator:
         with self._lock:
             if request.status == 200:
                 self._tell(request)
-            elif request.status == 0 and request.operation == "UploadPart":
+            elif has_broken_off(request):
                 self._line(f"part {request.part_number} broke off")
 
     def _tell(self, request: Request) -> None:
@@ -125,7 +142,14 @@ class Narrator:
             self._line(f"the object is complete; parts that arrived twice: {', '.join(map(str, again)) or 'none'}")
 
     def _line(self, text: str) -> None:
-        self._say(f"{time.monotonic() - self._began:6.1f} s  {text}")
+        now = time.monotonic()
+        self._began = self._began or now
+        self._say(f"{now - self._began:6.1f} s  {text}")
+
+
+def has_broken_off(request: Request) -> bool:
+    """True for a part whose connection ended before it was answered."""
+    return request.operation == "UploadPart" and request.status == 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -71,7 +71,10 @@ def _env(folder: Path, connection: str, port: int) -> str:
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-        # The same on Airflow 2.11, where one has to log in.
+        # Standalone may start the task before the API server, and that server is slow at first on a busy machine.
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+        # Airflow 2.11 calls host and port so. There one has to log in.
         "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
         "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
     }

@@ -387,7 +387,7 @@ def test_the_tests_that_hold_a_promise_exist(page: str) -> None:
 
 def test_every_page_is_on_the_map() -> None:
     index = (DOCS / "index.md").read_text()
-    links = set(re.findall(r"\]\(([\w/-]+\.md)\)", index))
+    links = set(re.findall(r"\]\(([\w./-]+\.md)\)", index))
     hidden = {line for block in blocks_of(DOCS / "index.md", "{toctree}") for line in block.text.splitlines()}
     for page in {*PAGES} - {DOCS / "index.md"}:
         assert page.name in links, page

@@ -103,7 +103,7 @@ def record(folder: Path) -> Recording:
     """Run the upload, kill it, and return what happened when it has succeeded."""
     link, watch = SlowLink(PART_SECONDS), Watch(folder / "task.pid")
     with LocalOSS(folder / "oss", buckets=[BUCKET]) as oss:
-        oss.on_request, oss.after_request = link.wait, watch
+        oss.on_request, oss.after_request = link.wait, lambda request: (watch(request), link.settle(request))
         connection = oss.airflow_connection()
         write_files(folder, size=SIZE_MIB * MIB, connection=connection, airflow_port=0)
         connections = {"oss_default": connection}

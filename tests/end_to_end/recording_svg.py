@@ -9,9 +9,9 @@ from html import escape
 
 from tests.end_to_end.recording import Line, Recording
 
-WIDTH = 860
+WIDTH = 880
 MARGIN = 20
-LINE_HEIGHT, COLUMNS = 17, 96  # of the log: pixels a line, letters a line
+LINE_HEIGHT, COLUMNS = 17, 100  # of the log: pixels a line, letters a line
 LOG_TOP = 128
 PLAY_SECONDS, REST_SECONDS = 16.0, 9.0  # one round of the loop: what happened, then the end of it for reading
 

@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_ossresume.errors import AccessDenied
-from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.local_oss.demo import Narrator, SlowLink, main
 from airflow_provider_ossresume.local_oss.demo_files import write_files
-from tests.world import PART, Transfers, a_file
+from tests.end_to_end.processes import wait_until
+from tests.world import LONG, PART, Transfers, a_file
 
 COMMAND = (sys.executable, "-m", "airflow_provider_ossresume.local_oss.demo")
 
@@ -56,6 +58,20 @@ def test_a_slow_link_holds_nothing_back_when_it_has_ended(oss: LocalOSS, transfe
     link.end()
     oss.on_request = link.wait
     assert transfers.upload(a_file(tmp_path, size=2 * PART)).parts_sent == 2
+
+
+def test_the_other_parts_of_a_killed_try_hold_the_link_no_longer_when_one_has_broken_off() -> None:
+    link = SlowLink(3600)
+    part = Request(0, "UploadPart", "PUT", "bucket", "in.bin", status=0)
+    waiting = [threading.Thread(target=link.wait, args=(part,), daemon=True) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+
+    def all_passed() -> bool:
+        link.settle(part)  # again, as a thread may not have begun to wait
+        return not any(thread.is_alive() for thread in waiting)
+
+    wait_until(all_passed, timeout=LONG, what="the parts to pass")
 
 
 def test_the_files_work_in_a_folder_of_any_name(tmp_path: Path) -> None:
