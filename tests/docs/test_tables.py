@@ -400,7 +400,7 @@ def test_every_page_is_two_clicks_from_the_index_and_in_its_menu() -> None:
 
 
 def links_of(page: Path) -> set[str]:
-    return set(re.findall(r"\]\(([\w/-]+\.md)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")))
+    return set(re.findall(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")))
 
 
 def test_the_words_are_the_ones_of_the_glossary() -> None:
