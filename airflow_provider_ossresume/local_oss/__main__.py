@@ -30,12 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
         port=options.port,
         log=options.log,
         restore_seconds=options.restore_seconds,
+        tls=options.tls,
     ) as oss:
         for rule in load_rules(options.faults) if options.faults else []:
             oss.add_rule(rule)
         print(  # noqa: T201  whoever started it waits for this line
             f"endpoint={oss.endpoint} region={oss.region} access_key_id={oss.access_key_id} "
-            f"access_key_secret={oss.access_key_secret} security_token={oss.security_token or ''}",
+            f"access_key_secret={oss.access_key_secret} security_token={oss.security_token or ''}"
+            + (f" ca_file={oss.ca_file}" if oss.ca_file else ""),
             flush=True,
         )
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
@@ -62,6 +64,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         default=RESTORE_SECONDS,
         metavar="N",
         help="how long a RestoreObject takes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tls", action="store_true", help="speak HTTPS; the first line names the CA bundle that is made for it"
     )
     parser.add_argument("--allow-remote", action="store_true", help="allow an address that others can reach")
     options = parser.parse_args(arguments)

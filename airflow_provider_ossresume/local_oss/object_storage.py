@@ -164,7 +164,7 @@ class ObjectStorage:
         with self._lock:
             try:
                 self.check_overwrite(bucket, stored.key, forbidden=forbid_overwrite)
-                self._check_retention(bucket, stored.key)
+                self._check_retention(self.bucket(bucket), self.bucket(bucket).objects.get(stored.key))
             except Refusal:
                 self.contents.discard(stored.content)
                 raise
@@ -178,9 +178,9 @@ class ObjectStorage:
         Readers are not disturbed: they read no further than the size that they know.
         """
         with self._lock:
-            self._check_retention(bucket, key)
             index = self.bucket(bucket)
             stored = index.objects.get(key)
+            self._check_retention(index, stored)
             _check_append(stored, position)
             if stored is None:
                 return self.put(bucket, StoredObject(key, content, content.md5, "Appendable", headers, self._clock()))
@@ -211,7 +211,7 @@ class ObjectStorage:
             index = self.bucket(bucket)
             if version:
                 return self._remove(index, key, version)
-            self._check_retention(bucket, key)
+            self._check_retention(index, index.objects.get(key))
             if index.versioning:
                 marker = self._add(index, StoredObject(key, NO_CONTENT, "", DELETE_MARKER, {}, self._clock()))
                 return Deletion(marker.version, is_marker=True)
@@ -223,14 +223,13 @@ class ObjectStorage:
         found = _found(index, key, version)
         if found is None:
             return None
-        if found is index.objects.get(key):
-            self._check_retention(index.name, key)
+        self._check_retention(index, found)
         self._arrange(index, key, [one for one in index.versions(key) if one is not found])
         return Deletion(found.version, is_marker=found.is_marker)
 
-    def _check_retention(self, bucket: str, key: str) -> None:
-        stored, days = self.bucket(bucket).objects.get(key), self.bucket(bucket).retention_days
-        if stored and days and stored.modified + days * 24 * 3600 > self._clock():
+    def _check_retention(self, index: Bucket, stored: StoredObject | None) -> None:
+        days = index.retention_days
+        if stored and not stored.is_marker and days and stored.modified + days * 24 * 3600 > self._clock():
             raise Refusal(409, "FileImmutable", "The object is protected by the retention policy of its bucket.")
 
     def _add(self, index: Bucket, stored: StoredObject) -> StoredObject:

@@ -84,7 +84,7 @@ class OSSListOperator(OSSOperator):
                 "max_keys", self.max_keys, "there are more objects; raise it, narrow the listing, or set truncate=True"
             )
         if len(uris) > most:
-            log.warning("There are more objects than the %s that are returned", most)
+            log.warning("Only the first %s URIs are returned; there are more objects", most)
         return uris[:most]
 
     def _where(self) -> PrefixRef | KeyPattern:

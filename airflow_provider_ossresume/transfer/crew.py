@@ -220,7 +220,7 @@ class Crew:
                 self._threads.pop()
                 if not count:
                     raise
-                log.warning("No further worker can be started (%s), going on with %s", error, count)
+                log.warning("Cannot start another thread (%s); continuing with %s", error, count)
                 self._concurrency.limit(count)  # the turns follow at the next look
                 return
 

@@ -112,7 +112,7 @@ class OSSObjectTrigger(BaseTrigger):
                 if not self._is_borne(error, patience, is_last=is_last):
                     raise
                 pause = max(pause, min(asked_wait(error), patience.longest))
-                self.log.warning("This look failed, the next one follows in %.0f s at most: %s", pause, error)
+                self.log.warning("This check failed, the next one follows within %.0f s: %s", pause, error)
                 says = "the last look failed"
             else:
                 if look.is_done:

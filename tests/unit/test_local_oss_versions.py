@@ -115,6 +115,18 @@ def test_what_oss_has_not_is_refused(
     assert client("GET", query={"versioning": ""}).texts("Status") == ["Enabled"]
 
 
+def test_a_retained_version_is_not_deleted_and_a_marker_is(client: Client) -> None:
+    first, _ = written(client, b"first"), written(client, b"second")
+    marker = client("DELETE", "key").headers["x-oss-version-id"]
+    client.oss.retain("bucket", days=1)
+
+    for version in (first, "null"):
+        reply = client("DELETE", "key", {"versionId": version})
+        assert (reply.status, reply.code) == (409, "FileImmutable")
+    assert client("DELETE", "key", {"versionId": marker}).status == 204
+    assert client.oss.object("bucket", "key") == b"second"
+
+
 def test_bucket_info_tells_the_versioning(client: Client) -> None:
     assert client("GET", query={"bucketInfo": ""}).texts("Bucket/Versioning") == ["Enabled"]
 
