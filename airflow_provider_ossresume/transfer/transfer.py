@@ -268,7 +268,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
             self._give_way()
         except (RequestError, CredentialsError, LocalFileError, StoreUnavailable, TimeoutError) as error:
             log.warning(
-                "The %s of %s could not be undone, so what it has put and its checkpoint are kept: %s",
+                "The finished parts of the %s of %s could not be removed, so they and the checkpoint are kept: %s",
                 self.direction, self._target, error,
             )  # fmt: skip
             return False

@@ -144,8 +144,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+OF_A_POD = {  # as RRSA sets them
+    "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1234567890123456:role/transfers",
+    "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1234567890123456:oidc-provider/ack-rrsa-c1a2",
+    "ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/var/run/secrets/ack.alibabacloud.com/rrsa-tokens/token",
+}
+
+
 def check_connections(environment: str) -> None:
-    """A connection that a page exports makes a client; nothing is sent."""
+    """A connection that a page exports makes a client, in a pod with RRSA; nothing is sent."""
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
     for line in environment.split("\0"):
@@ -153,6 +160,8 @@ def check_connections(environment: str) -> None:
         if name == "AIRFLOW_CONN_OSS_DEFAULT":
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv(name, value)
+                for variable, of_pod in OF_A_POD.items():
+                    patch.setenv(variable, of_pod)
                 assert OSSResumeHook().get_conn().region == "cn-hangzhou"
 
 

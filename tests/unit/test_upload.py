@@ -747,7 +747,7 @@ def test_an_upload_whose_begin_nobody_heard_of_is_told_of(
     with pytest.raises(OSSResumeError):
         transfers.upload(a_file(tmp_path))
 
-    assert "Nobody knows whether OSS has begun an upload to oss://bucket/key" in caplog.text
+    assert "OSS did not answer the request to start the upload to oss://bucket/key" in caplog.text
 
 
 def test_parts_that_no_checkpoint_may_name_stay_and_are_told_of(
@@ -765,7 +765,7 @@ def test_parts_that_no_checkpoint_may_name_stay_and_are_told_of(
         Transfers(oss, store=Down()).upload(a_file(tmp_path))
 
     [(_, upload_id)] = oss.uploads(BUCKET)
-    assert f"No checkpoint may name upload ID {upload_id} of oss://bucket/key" in caplog.text
+    assert f"Perhaps no checkpoint names upload ID {upload_id} of oss://bucket/key" in caplog.text
 
 
 # --- progress ---------------------------------------------------------------------------------------------------------
@@ -944,7 +944,7 @@ def test_what_a_try_is_to_drop_is_aborted_and_forgotten(
     assert not transfers.oss.uploads(BUCKET)
     assert not transfers.store.texts
     assert transfers.calls("AbortMultipartUpload") == 2  # the second answer says that it is gone
-    assert "Nothing is kept of the upload to oss://bucket/key: upload ID" in caplog.text
+    assert "The finished parts of the upload to oss://bucket/key are removed: upload ID" in caplog.text
 
 
 def test_a_try_that_gets_no_further_than_the_first_request_drops_what_an_earlier_one_did(
@@ -971,7 +971,7 @@ def test_an_upload_that_cannot_be_aborted_is_kept_with_its_checkpoint(
     with pytest.raises(AccessDenied):
         transfers.upload(source, drop_when=lambda error: True)
 
-    assert "could not be undone, so what it has put and its checkpoint are kept" in caplog.text
+    assert "could not be removed, so they and the checkpoint are kept" in caplog.text
     [text] = transfers.store.texts.values()
     assert isinstance(decode(text), UploadCheckpoint)
 
