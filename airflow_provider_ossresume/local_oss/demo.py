@@ -17,9 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.local_oss.demo_files import BUCKET, write_files
-from airflow_provider_ossresume.local_oss.journal import Request
-from airflow_provider_ossresume.local_oss.server import LocalOSS
 from airflow_provider_ossresume.model.parts import MIB, plan_parts
 
 FOLDER = "ossresume-demo"

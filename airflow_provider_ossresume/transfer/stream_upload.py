@@ -137,7 +137,7 @@ class StreamUploader:
         except BaseException:
             if not answered:
                 log.warning(
-                    "Nobody knows whether OSS has begun an upload to %s: no answer came in time. It holds no parts; "
+                    "OSS did not answer the request to start the upload to %s. If it did start one, it holds no parts; "
                     "a lifecycle rule removes it", self._target,
                 )  # fmt: skip
             raise
@@ -150,10 +150,13 @@ class StreamUploader:
             with Crew(workers=1, tick=Deadline(ABORT_TIME)) as crew:
                 self._oss = self._client.with_stop(crew)
                 self._sink(self._upload_id, GrowingPlan(0, 1)).abort(crew)
-            log.warning("Nothing is kept of the upload to %s: upload ID %s is aborted", self._target, self._upload_id)
+            log.warning(
+                "The finished parts of the upload to %s are removed: upload ID %s is aborted",
+                *(self._target, self._upload_id),
+            )
         except (RequestError, CredentialsError, TimeoutError) as error:
             log.warning(
-                "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
+                "The parts of upload ID %s of %s could not be removed and still cost storage: %s",
                 self._upload_id, self._target, error,
             )  # fmt: skip
 

@@ -180,7 +180,7 @@ def test_an_upload_that_may_have_begun_is_told_of(oss: LocalOSS, caplog: pytest.
     with pytest.raises(ConnectionFailed, match="InitiateMultipartUpload"):
         upload(oss, Stream(DATA))
 
-    assert "Nobody knows whether OSS has begun an upload" in caplog.text
+    assert "OSS did not answer the request to start the upload" in caplog.text
 
 
 # --- what is damaged --------------------------------------------------------------------------------------------------
