@@ -15,6 +15,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
 
 MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
+PARTS_OF_ONE_SIZE = 1_000  # of an object whose size is not known before
 MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
 MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
 MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
@@ -66,6 +67,41 @@ class PartPlan(Sequence[Part]):
     def _part(self, position: int) -> Part:
         start = position * self.part_size
         return Part(position + 1, start, min(start + self.part_size, self.object_size))
+
+
+@dataclass(frozen=True)
+class GrowingPlan(PartPlan):
+    """The parts of an object whose size nobody knows before its last byte.
+
+    The first thousand have ``part_size``, the next thousand twice that, and so on, up to 5 GiB each. So 10,000 parts
+    hold at least 55,000 times ``part_size``, unless parts of 5 GiB end that growth.
+    """
+
+    def size_of(self, number: int) -> int:
+        """Return the size of the part of that number, should it not be the last one."""
+        return min(self.part_size * (1 + (number - 1) // PARTS_OF_ONE_SIZE), MAX_PART_SIZE)
+
+    @property
+    def most(self) -> int:
+        """How many bytes 10,000 parts hold."""
+        return self._start(MAX_PART_COUNT)
+
+    def __len__(self) -> int:
+        count, left = 0, self.object_size
+        while left > 0:
+            size = self.size_of(count + 1)
+            parts = min(PARTS_OF_ONE_SIZE, -(-left // size))
+            count, left = count + parts, left - parts * size
+        return count
+
+    def _part(self, position: int) -> Part:
+        start = self._start(position)
+        return Part(position + 1, start, min(start + self.size_of(position + 1), self.object_size))
+
+    def _start(self, position: int) -> int:
+        thousands, rest = divmod(position, PARTS_OF_ONE_SIZE)
+        firsts = (1 + each * PARTS_OF_ONE_SIZE for each in range(thousands))
+        return PARTS_OF_ONE_SIZE * sum(map(self.size_of, firsts)) + rest * self.size_of(position + 1)
 
 
 def plan_parts(object_size: int, *, part_size: int | None = None) -> PartPlan:

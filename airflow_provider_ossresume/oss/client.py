@@ -46,12 +46,14 @@ from airflow_provider_ossresume.oss import answers, messages
 from airflow_provider_ossresume.oss.answer import Answer
 from airflow_provider_ossresume.oss.answers import Body, Call
 from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry
+from airflow_provider_ossresume.oss.bucket_calls import BucketCalls
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name, quote_key
 from airflow_provider_ossresume.oss.fetch import Fetch, Sink
-from airflow_provider_ossresume.oss.messages import BucketInfo, ServiceInfo, UploadsPage
+from airflow_provider_ossresume.oss.messages import BucketInfo, ObjectsPage, ServiceInfo, UploadsPage
+from airflow_provider_ossresume.oss.object_calls import ObjectCalls
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
 from airflow_provider_ossresume.oss.signing import Signable
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
@@ -67,7 +69,7 @@ MAX_CLOCK_OFFSET = 100 * 365 * 24 * 3600  # seconds; a board without a battery b
 MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 
 
-class OssClient:
+class OssClient(BucketCalls, ObjectCalls):
     """A client for one endpoint and one set of credentials.
 
     :param region: needed for V4 signatures; see :func:`~airflow_provider_ossresume.oss.endpoint.check_region`
@@ -418,13 +420,23 @@ class OssClient:
         self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = ""
     ) -> Iterator[ListedObject]:
         """Yield the bucket's objects in the order of their keys' bytes; with a delimiter, those above it only."""
+        for page in self.list_pages(bucket, prefix=prefix, start_after=start_after, delimiter=delimiter):
+            yield from page.objects
+
+    def list_pages(
+        self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = "", page_size: int = 1000
+    ) -> Iterator[ObjectsPage]:
+        """Yield the pages of a listing: with a delimiter, the objects above it and the prefixes that end with it.
+
+        :param page_size: how many of both OSS puts into one page at most, 1 to 1,000
+        """
         token: str | None = ""
         while token is not None:
-            query = {"list-type": "2", "max-keys": "1000", "encoding-type": "url", "prefix": prefix}
+            query = {"list-type": "2", "max-keys": str(page_size), "encoding-type": "url", "prefix": prefix}
             query |= {"continuation-token": token, "start-after": start_after, "delimiter": delimiter}
             call = Call("ListObjectsV2", "GET", bucket, query=_without_empty(query))
             page = self._exchange_xml(call, messages.read_objects)
-            yield from page.objects
+            yield page
             token = _advance(call, token, page.next_token)
 
     def get_bucket_info(self, bucket: str) -> BucketInfo:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pickle
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -328,6 +329,17 @@ def test_the_host_of_a_uri_is_the_endpoint_and_its_path_the_bucket(
     hook = OSSResumeHook()
 
     assert (str(hook.get_conn().endpoint), hook.settings.bucket) == (endpoint, "a-bucket")
+
+
+def test_a_local_server_with_tls_is_verified_by_its_own_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalOSS(tmp_path / "oss", tls=True) as oss:
+        oss.put(BUCKET, "key", b"bytes")
+        monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", oss.airflow_connection())
+
+        assert OSSResumeHook().object_exists("key", BUCKET)
+        assert [request.operation for request in oss.requests] == ["HeadObject"]
 
 
 def test_a_request_goes_to_the_host(oss: LocalOSS, connections: Connections) -> None:

@@ -125,7 +125,7 @@ NAMES: list[tuple[str, str | None, str, str]] = [
     ("key", "buc.ket", "bucket_name", "3 to 63"),
     ("key", "bucket\n", "bucket_name", "3 to 63"),
     ("oss://Bucket/key", None, "bucket_name", "3 to 63"),
-    ("oss:///key", None, "key", "reads oss://bucket/key"),
+    ("oss:///key", None, "key", "has the form oss://bucket/key"),
     ("key", "", "bucket_name", "it is empty, perhaps a template found nothing"),
     ("oss://bucket", None, "key", "the key is empty, perhaps a template found nothing"),
     ("", BUCKET, "key", "the key is empty, perhaps a template found nothing"),
@@ -230,7 +230,7 @@ def test_keys_are_listed_in_their_order_page_by_page(hook: OSSResumeHook, connec
     assert len(connected.calls("ListObjectsV2")) == 2
     assert hook.list_keys(BUCKET, prefix="b/") == ["b/1", "b/2", "b/2/x"]
     assert hook.list_keys(BUCKET, prefix="b/", delimiter="/") == ["b/1", "b/2"]
-    assert hook.list_keys(BUCKET, prefix="b/", start_after="b/1") == ["b/2", "b/2/x"]
+    assert hook.list_keys(BUCKET, prefix="b/", start_after_key="b/1") == ["b/2", "b/2/x"]
     assert hook.list_keys(BUCKET, prefix="nothing") == []
     with pytest.raises(NoSuchBucket):
         hook.list_keys("no-such-bucket")

@@ -63,8 +63,10 @@ OF_DAG_AUTHORS = [
         "operators.janitor",
         "operators.folders",
         "operators.sets",
+        "operators.buckets",
         "sensors.oss",
         "hooks.oss",
+        "hooks.alibaba",
     )
 ]
 NOT_TEMPLATED = {"check_fn"}  # a function; every flag is templated
@@ -94,6 +96,9 @@ def shown_default(default: Any) -> str:
         ("operators.copy", "OSSCopyObjectOperator", "copy.md", "Copy an object"),
         ("operators.objects", "OSSListOperator", "list-and-delete.md", "List"),
         ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
+        ("operators.objects", "OSSDeleteObjectOperator", "list-and-delete.md", "Delete one object"),
+        ("operators.buckets", "OSSCreateBucketOperator", "buckets.md", "Make"),
+        ("operators.buckets", "OSSDeleteBucketOperator", "buckets.md", "Delete"),
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
         ("operators.janitor", "OSSCheckpointCleanupOperator", "janitor.md", "Delete left-over checkpoints"),
         ("operators.janitor", "OSSPartFileCleanupOperator", "janitor.md", "Remove left-over part files"),
@@ -261,7 +266,7 @@ def test_every_option_of_the_local_server_is_listed(monkeypatch: pytest.MonkeyPa
 
 def test_every_attribute_of_the_local_server_is_listed() -> None:
     listed = {code.partition("(")[0] for code in first_codes("local-oss.md", "From Python")}
-    assert listed == {name for name in vars(LocalOSS) if not name.startswith("_")}
+    assert listed == {name for name in dir(LocalOSS) if not name.startswith("_")}
 
 
 def test_every_operation_of_the_local_server_is_listed() -> None:
@@ -395,7 +400,7 @@ def test_every_page_is_two_clicks_from_the_index_and_in_its_menu() -> None:
 
 
 def links_of(page: Path) -> set[str]:
-    return set(re.findall(r"\]\(([\w/-]+\.md)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")))
+    return set(re.findall(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")))
 
 
 def test_the_words_are_the_ones_of_the_glossary() -> None:

@@ -116,6 +116,16 @@ def test_a_file_of_another_size_restarts_and_aborts_the_old_upload(
     assert f"the source's size was {5 * PART} bytes, is {4 * PART}" in caplog.text
 
 
+def test_the_last_line_of_the_log_is_a_text_before_a_filter_can_copy_the_results_dict(
+    transfers: Transfers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Airflow 2.11's filter of secrets makes a plain dict of each argument that is one."""
+    with caplog.at_level("INFO"):
+        result = transfers.upload(a_file(tmp_path))
+    [last] = [record for record in caplog.records if record.getMessage().startswith("Transferred: ")]
+    assert last.args == ("Transferred", str(result))
+
+
 def test_other_metadata_restarts_since_initiate_fixed_it(transfers: Transfers, tmp_path: Path) -> None:
     source = interrupted_upload(transfers, tmp_path, parts_sent=3)
 
