@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -26,6 +27,7 @@ from airflow_provider_ossresume.transfer.paths import local_path
 from airflow_provider_ossresume.transfer.upload import Uploader
 
 Progress = Callable[[int, int], None]
+Watch = Callable[[], None]  # called at least four times a second; what it raises ends the transfer
 STREAMED = ("region", "account")  # reasons for which OSS does not copy, and a worker can
 
 
@@ -40,6 +42,13 @@ class FileTransfers:
         self._client = client
         self._config = config
         self._checkpoint = checkpoint
+        self._watch: Watch = _nothing
+
+    def watched(self, watch: Watch) -> FileTransfers:
+        """Return these transfers with what may end each of them."""
+        transfers = copy.copy(self)
+        transfers._watch = watch
+        return transfers
 
     def upload(
         self, file: str | os.PathLike[str], target: ObjectRef, *, if_exists: IfExists, headers: Mapping[str, str],
@@ -104,8 +113,13 @@ class FileTransfers:
                 checkpoint, direction, target, os.fspath(other_end), interval=self._config.checkpoint_interval
             ),
             "config": self._config,
+            "watch": self._watch,
             "drop_when": _keeps if checkpoint is not None else _drops,
         }
+
+
+def _nothing() -> None:
+    """What is to be done meanwhile."""
 
 
 def _keeps(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ from airflow_provider_ossresume.transfer.read_ahead import ReadAhead
 from airflow_provider_ossresume.transfer.stop import Stop
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.filesystem.file_system import OSSFileSystem
+    from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
 
 DEFAULT_CACHE = "oss"
 
@@ -31,7 +31,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
     def __init__(
         self,
-        fs: OSSFileSystem,
+        fs: FindingFileSystem,
         path: str,
         *,
         block_size: int | str | None,
@@ -85,7 +85,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
 
 def _reopened(
-    fs: OSSFileSystem, path: str, block_size: int, position: int, size: int, etag: str, cache_type: str
+    fs: FindingFileSystem, path: str, block_size: int, position: int, size: int, etag: str, cache_type: str
 ) -> Any:
     file = fs.open(path, "rb", block_size=block_size, size=size, etag=etag, cache_type=cache_type)
     file.seek(position)

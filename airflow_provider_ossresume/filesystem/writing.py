@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fsspec.spec import AbstractBufferedFile
@@ -22,7 +22,7 @@ from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.stream_upload import StreamUpload
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.filesystem.file_system import OSSFileSystem
+    from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
     def __init__(
         self,
-        fs: OSSFileSystem,
+        fs: FindingFileSystem,
         path: str,
         *,
         is_exclusive: bool,
@@ -149,12 +149,10 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         error = sys.exc_info()[1]
         if error is None or error is self._handled:
             return False
-        frame = sys._getframe(1)
-        while frame is not None:
-            if frame.f_code.co_name in ("__exit__", "__aexit__"):
-                return True
-            frame = frame.f_back  # type: ignore[assignment]
-        return False
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_name not in ("__exit__", "__aexit__"):
+            frame = frame.f_back
+        return frame is not None
 
 
 class TextWriter(io.TextIOWrapper):

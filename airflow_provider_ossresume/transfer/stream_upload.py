@@ -170,8 +170,8 @@ class StreamUpload:
     def _send(self) -> None:
         if self._next_position == MAX_PART_COUNT:
             error = ArgumentError(
-                "part_size", self._plan.part_size, f"OSS allows 10,000 parts, which hold {format_size(self._plan.most)}, "
-                f"and more was written to {self._target}; choose a larger one"
+                "part_size", self._plan.part_size, f"OSS allows 10,000 parts, which hold "
+                f"{format_size(self._plan.most)}, and more was written to {self._target}; choose a larger one"
             )  # fmt: skip
             self._failure = error
             raise error
