@@ -215,6 +215,10 @@ class CompressedWriter:
         else:
             self.discard()
 
+    def _dealloc_warn(self, source: object) -> None:
+        """Called by Python's own text layer; see :meth:`OssWriter._dealloc_warn`."""
+        self._file._dealloc_warn(source)
+
     def __del__(self) -> None:
         if not self._file.closed:
             self._file._forget()

@@ -221,7 +221,7 @@ class StreamUpload:
         while self._sent:
             try:
                 self._sent.popleft().result()
-            except BaseException as error:
+            except BaseException as error:  # it is discarded, whatever it is
                 log.debug("A part of %s was not sent: %s", self._target, error)
         self._part = bytearray()
         if self.upload_id is None:
