@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
-from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.local_oss import LocalOSS, Request
+from tests.world import LONG
 
 
 def options_of(oss: LocalOSS) -> dict[str, Any]:
@@ -23,3 +25,27 @@ def a_filesystem(oss: LocalOSS, **options: Any) -> OSSFileSystem:
     config = {"part_retries": 1, "retry_max_time": 5, "connect_timeout": 5, "read_timeout": 5, "progress_interval": 0}
     config |= options.pop("transfer_config", {})
     return OSSFileSystem(**options_of(oss), transfer_config=config, skip_instance_cache=True, **options)
+
+
+class Meeting:
+    """Holds requests at a server until so many are there at once; all later ones go on.
+
+    :ivar took_place: so many were there at once
+    """
+
+    def __init__(self, size: int) -> None:
+        self.took_place = False
+        self._left = size
+        self._lock = threading.Lock()
+        self._is_full = threading.Event()
+
+    def attend(self, request: Request) -> None:
+        """For a server's ``on_request``."""
+        if request.operation not in ("GetObject", "PutObject"):
+            return
+        with self._lock:
+            self._left -= 1
+            if not self._left:
+                self.took_place = True
+                self._is_full.set()
+        self._is_full.wait(LONG)

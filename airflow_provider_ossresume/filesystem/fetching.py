@@ -10,13 +10,13 @@ from airflow_provider_ossresume.errors import IntegrityError, InvalidRange, Obje
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
-from airflow_provider_ossresume.model.parts import MIB
+from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, MIB
 from airflow_provider_ossresume.model.ranges import MergedRange, WantedRange, merge_ranges
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.read_ahead import PIECE
 
-END = 1 << 62  # behind the last byte of any object
+END = MAX_OBJECT_SIZE  # behind the last byte of any object
 GAP = 16 * 1024  # a request takes longer than so many bytes
 MOST_MERGED = 8 * MIB
 

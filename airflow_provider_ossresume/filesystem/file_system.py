@@ -138,14 +138,15 @@ class OSSFileSystem(TransferringFileSystem):
         """
         if path1 == path2:
             return
-        pairs = self._copies(path1, path2, recursive, maxdepth)
-        if not pairs:
+        files, directories = self._copies(path1, path2, recursive, maxdepth)
+        if not files and not directories:
             raise IsADirectoryError(errno.EISDIR, f"oss://{path1} is a directory; pass recursive=True to move it")
 
         def move(pair: Pair, watch: Watch) -> None:
             before = self.info(pair.source)
             self.cp_file(*pair, watch=watch, **kwargs)
-            if before["type"] == "directory":
+            if before["type"] == "directory":  # of nothing but its marker
+                self._deletions.directory(pair.source)
                 return
             if self.look_at(pair.source)["ETag"] != before["ETag"]:
                 raise FileSystemError(errno.ESTALE, f"oss://{pair.source} changed while it was moved; it is kept")
@@ -153,13 +154,13 @@ class OSSFileSystem(TransferringFileSystem):
             self._deletions.files([pair.source])
 
         try:
-            moved = [pair.source for pair in each_moved(move, pairs, is_large=lambda _: False, watch=_nothing)]
-            for path in reversed(moved):  # of directories that had markers, those that are empty now
-                if len(pairs) > 1 and self._makes_markers and self._type_of(path) == "directory":
-                    with suppress(FileSystemError):
-                        self._deletions.directory(path)
+            for _ in each_moved(move, files, is_large=lambda _: False, watch=_nothing):
+                pass
+            for pair in reversed(directories):
+                with suppress(FileSystemError):  # it had no marker, or has something else by now
+                    self._deletions.directory(pair.source)
         finally:
-            for pair in pairs:
+            for pair in (*files, *directories):
                 self.invalidate_cache(pair.source)
 
 

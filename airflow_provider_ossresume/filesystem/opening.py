@@ -33,6 +33,22 @@ class OpeningFileSystem(FindingFileSystem):
         [data] = self.cat_ranges([path], [start], [end], on_error="raise")
         return cast(bytes, data)
 
+    def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
+        """Return the bytes of an object; of many, as a list or a pattern names them, a dict by path, read at once.
+
+        :param recursive: those below directories too
+        :param on_error: ``raise`` the first error, ``omit`` what cannot be read, or ``return`` the errors
+        """
+        check_choice("on_error", on_error, ("raise", "omit", "return"))
+        found: list[str] = self.expand_path(path, recursive=recursive)
+        if isinstance(path, str) and found == [strip(path)] and not recursive:
+            return self.cat_file(path, **kwargs)
+        files = [each for each in found if not self.isdir(each)]
+        mode = "raise" if on_error == "raise" else "return"
+        read = self.cat_ranges(files, kwargs.get("start"), kwargs.get("end"), on_error=mode)
+        pairs = zip(files, read, strict=True)
+        return {each: data for each, data in pairs if on_error != "omit" or isinstance(data, bytes)}
+
     def cat_ranges(
         self,
         paths: list[str],

@@ -193,12 +193,18 @@ class TransferringFileSystem(OpeningFileSystem):
                 if not ignores:
                     raise
 
-        self._move_each(move, self._copies(path1, path2, recursive, maxdepth), DEFAULT_CALLBACK, size_of=lambda _: 0)
+        files, _ = self._copies(path1, path2, recursive, maxdepth)
+        self._move_each(move, files, DEFAULT_CALLBACK, size_of=lambda _: 0)
 
-    def _copies(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> list[Pair]:
+    def _copies(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> tuple[list[Pair], list[Pair]]:
+        """Return which copies are made of which files, and of which directories, for those that want markers."""
         recorder = Recorder(self)
         AbstractFileSystem.copy(recorder, path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise")
-        return recorder.pairs
+        parents = {pair.source.rpartition("/")[0] for pair in recorder.pairs}
+        directories = [pair for pair in recorder.pairs if pair.source in parents and self.isdir(pair.source)]
+        for pair in directories:
+            self.makedirs(pair.target, exist_ok=True)
+        return [pair for pair in recorder.pairs if pair not in set(directories)], directories
 
     def _move_each(
         self,
