@@ -22,11 +22,17 @@ MOST_MERGED = 8 * MIB
 
 
 class HeldBytes:
-    """A sink in memory."""
+    """A sink in memory for as many bytes as come."""
 
-    def __init__(self, size: int | None = None) -> None:
-        self.piece_size = MIB if size is None else min(max(size, 1), MIB)
+    piece_size = MIB
+
+    def __init__(self) -> None:
         self._data = bytearray()
+
+    def take(self) -> bytearray:
+        """Return the bytes, and hold them no longer: who holds the sink may live on until Python looks for cycles."""
+        data, self._data = self._data, bytearray()
+        return data
 
     def open(self) -> None:
         """The bytes come from the first on."""
@@ -39,29 +45,55 @@ class HeldBytes:
         """Take them."""
         self._data += data
 
-    def value(self) -> bytes:
-        return bytes(self._data)
+
+class FilledBuffer:
+    """A sink for just as many bytes as a buffer has room for."""
+
+    def __init__(self, buffer: bytearray) -> None:
+        self.piece_size = min(max(len(buffer), 1), MIB)
+        self._buffer = memoryview(buffer)
+        self._filled = 0
+
+    def open(self) -> None:
+        """The bytes come from the first on."""
+        self._filled = 0
+
+    def go_on(self) -> None:
+        """They come from where they broke off."""
+
+    def write(self, data: memoryview) -> None:
+        """Take them."""
+        end = self._filled + len(data)
+        self._buffer[self._filled : end] = data
+        self._filled = end
+
+    def let_go(self) -> None:
+        """Hold the buffer no longer; see :meth:`HeldBytes.take`."""
+        self._buffer = memoryview(b"")
 
 
-def fetch(
-    client: OssClient,
-    target: ObjectRef,
-    start: int,
-    stop: int,
-    *,
-    etag: str | None = None,
-    total: int | None = None,
-    may_end_before: bool = False,
-) -> tuple[bytes, ObjectMeta]:
-    """Return the bytes ``[start, stop)`` and what OSS says of the object.
+def fill(client: OssClient, target: ObjectRef, start: int, buffer: bytearray, *, etag: str, total: int) -> None:
+    """Fill a buffer with the object's bytes from ``start`` on.
 
     :raises PreconditionFailed: when it has another ETag, or another size
     """
-    sink = HeldBytes(None if may_end_before else stop - start)
-    meta = client.get_object(
-        target, sink, start=start, stop=stop, if_match=etag, total=total, may_end_before=may_end_before
-    )
-    return sink.value(), meta
+    if buffer:
+        stop = start + len(buffer)
+        sink = FilledBuffer(buffer)
+        try:
+            client.get_object(target, sink, start=start, stop=stop, if_match=etag, total=total)
+        finally:
+            sink.let_go()
+
+
+def fetch(client: OssClient, target: ObjectRef, start: int, stop: int) -> tuple[bytearray, ObjectMeta]:
+    """Return those of the bytes ``[start, stop)`` that the object has, and what OSS says of it.
+
+    :raises InvalidRange: when it has none of them
+    """
+    sink = HeldBytes()
+    meta = client.get_object(target, sink, start=start, stop=stop, may_end_before=True)
+    return sink.take(), meta
 
 
 def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> bytes:
@@ -72,26 +104,24 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
     :raises IntegrityError: when they are others
     """
     try:
-        first, meta = fetch(client, target, 0, PIECE, may_end_before=True)
+        first, meta = fetch(client, target, 0, PIECE)
     except InvalidRange:  # no byte can be asked for of an empty object
         sink = HeldBytes()
         meta = client.get_object(target, sink)
-        first = sink.value()
-    pieces = [first]
-    starts = range(len(first), meta.size, PIECE)
-    if starts:
-        pieces += [b""] * len(starts)
-        with Crew(workers=min(most_workers, len(starts)), tick=_nothing) as crew:
+        first = sink.take()
+    # Made by this thread: what each of many threads allocates stays with it for longer than it is used.
+    rest = [bytearray(min(PIECE, meta.size - start)) for start in range(len(first), meta.size, PIECE)]
+    if rest:
+        with Crew(workers=min(most_workers, len(rest)), tick=_nothing) as crew:
             bound = client.with_stop(crew)
 
-            def get(number: int) -> tuple[int, bytes]:
-                start = starts[number]
-                stop = min(start + PIECE, meta.size)
-                return number, fetch(bound, target, start, stop, etag=meta.etag, total=meta.size)[0]
+            def get(number: int) -> None:
+                start = len(first) + number * PIECE
+                fill(bound, target, start, rest[number], etag=meta.etag, total=meta.size)
 
-            for number, data in crew.run(get, range(len(starts))):
-                pieces[number + 1] = data
-    whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            for _ in crew.run(get, range(len(rest))):
+                pass
+    whole = b"".join([first, *rest])
     if meta.crc64 is not None and crc64(whole) != meta.crc64:
         raise IntegrityError(f"the bytes that came of {target} have another CRC-64 than OSS has of it")
     return whole
@@ -138,10 +168,11 @@ def fetch_ranges(
                     results[each.place] = outcome
                 continue
             data, etag = outcome
+            view = memoryview(data)
             if etag and not same_etag(etags.setdefault(target, etag), etag):
                 changed.add(target)
             for each in merged.wanted:
-                results[each.place] = data[each.start - merged.start : each.stop - merged.start]
+                results[each.place] = bytes(view[each.start - merged.start : each.stop - merged.start])
     for target in changed:
         error = ObjectChanged(f"{target} changed while its ranges were read")
         if fails_at_once:
@@ -156,12 +187,12 @@ Request = tuple[ObjectRef, MergedRange]
 
 def _get(
     client: OssClient, fails_at_once: bool, request: Request
-) -> tuple[Request, tuple[bytes, str] | OSSResumeError]:
+) -> tuple[Request, tuple[bytearray, str] | OSSResumeError]:
     target, merged = request
     try:
-        data, meta = fetch(client, target, merged.start, merged.stop, may_end_before=True)
+        data, meta = fetch(client, target, merged.start, merged.stop)
     except InvalidRange:  # nothing of it lies there
-        return request, (b"", "")
+        return request, (bytearray(), "")
     except OSSResumeError as error:
         if fails_at_once:
             raise

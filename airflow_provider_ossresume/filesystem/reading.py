@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from fsspec.caching import BaseCache
 from fsspec.spec import AbstractBufferedFile
 
-from airflow_provider_ossresume.filesystem.fetching import fetch
+from airflow_provider_ossresume.filesystem.fetching import fill
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.paths import object_at
-from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.transfer.read_ahead import ReadAhead
 from airflow_provider_ossresume.transfer.stop import Stop
 
@@ -71,14 +70,9 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         return data
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        return self.fetch(start, end, self._client)
-
-    def fetch(self, start: int, stop: int, client: OssClient) -> bytes:
-        """Return the bytes of just this object."""
-        if start >= stop:
-            return b""
-        data, _ = fetch(client, self._target, start, min(stop, self.size), etag=self._etag, total=self.size)
-        return data
+        buffer = bytearray(max(0, min(end, self.size) - start))
+        fill(self._client, self._target, start, buffer, etag=self._etag, total=self.size)
+        return bytes(buffer)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.fs, self.path, self.blocksize, self.loc, self.size, self._etag, self.cache.name)
@@ -105,13 +99,12 @@ class _ReadAheadCache(BaseCache):  # type: ignore[misc]  # fsspec has no types
 
     def _begin(self) -> None:
         self._process = os.getpid()
-        self._ahead = ReadAhead(self._get, self.size, memory=self._memory, most_workers=self._most_workers)
+        self._ahead = ReadAhead(self._fill, self.size, memory=self._memory, most_workers=self._most_workers)
 
-    def _get(self, start: int, stop: int, order: Stop) -> bytes:
+    def _fill(self, start: int, buffer: bytearray, order: Stop) -> None:
         client = self._client.with_stop(order)
-        data, _ = fetch(client, self._target, start, stop, etag=self._etag, total=self.size)
-        self.total_requested_bytes += len(data)
-        return data
+        fill(client, self._target, start, buffer, etag=self._etag, total=self.size)
+        self.total_requested_bytes += len(buffer)
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
         if self._process != os.getpid():  # a fork's child has none of the threads

@@ -11,7 +11,7 @@ from airflow_provider_ossresume.model.parts import KIB, MIB
 from airflow_provider_ossresume.transfer.stop import Stop
 from airflow_provider_ossresume.transfer.workers import Pending, Workers
 
-Fetch = Callable[[int, int, Stop], bytes]
+Fill = Callable[[int, bytearray, Stop], None]
 
 PIECE = 8 * MIB  # of what is fetched by one request; as the parts of a download
 LEAST = 64 * KIB  # a request takes longer than so many bytes
@@ -23,7 +23,8 @@ READS_IN_ORDER = 4  # after which one who has begun elsewhere is taken to go on;
 class _Piece:
     start: int
     stop: int
-    pending: Pending[bytes]
+    data: bytearray
+    pending: Pending[None]
 
 
 class ReadAhead:
@@ -35,12 +36,12 @@ class ReadAhead:
 
     Used by one thread at a time.
 
-    :param fetch: returns just those bytes; a worker calls it
+    :param fill: fills a buffer with the bytes from a place on; a worker calls it
     :param size: of the object
     """
 
-    def __init__(self, fetch: Fetch, size: int, *, memory: int, most_workers: int) -> None:
-        self._fetch = fetch
+    def __init__(self, fill: Fill, size: int, *, memory: int, most_workers: int) -> None:
+        self._fill = fill
         self._size = size
         self._piece = min(PIECE, max(memory // 2, LEAST))
         self._memory = max(memory, self._piece)
@@ -60,22 +61,19 @@ class ReadAhead:
             return b""
         ahead = self._ahead_of(start, stop)
         self._move_to(start)
-        found: list[bytes | memoryview] = []
+        found: list[memoryview] = []
         at = start
         while at < stop:
             self._order(at, stop, ahead)
             piece = self._pieces[0]
-            data = piece.pending.result()
-            taken = memoryview(data)[at - piece.start : stop - piece.start]
-            if len(taken) == len(data):
-                found.append(data)
-            else:
-                found.append(taken)
+            piece.pending.result()
+            taken = memoryview(piece.data)[at - piece.start : stop - piece.start]
+            found.append(taken)
             at += len(taken)
             if at >= piece.stop and at < self._size:
                 self._pieces.popleft()
         self._order(at, stop, ahead)
-        return found[0] if len(found) == 1 and isinstance(found[0], bytes) else b"".join(found)
+        return b"".join(found)
 
     def close(self) -> None:
         """End what is under way."""
@@ -116,6 +114,8 @@ class ReadAhead:
             end = ordered + min(self._piece, max(goal - ordered, min(LEAST, self._size - ordered)))
             if self._pieces and end - begins > self._memory:
                 break
-            fetch = partial(self._fetch, ordered, end, self._workers.stop)
-            self._pieces.append(_Piece(ordered, end, self._workers.begin(fetch)))
+            # Made by this thread: what each of many threads allocates stays with it for longer than it is used.
+            data = bytearray(end - ordered)
+            pending = self._workers.begin(partial(self._fill, ordered, data, self._workers.stop))
+            self._pieces.append(_Piece(ordered, end, data, pending))
             ordered = end

@@ -23,8 +23,8 @@ PATH = f"{BUCKET}/key"
 
 
 @pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(fsspec.registry._registry, "oss", OSSFileSystem)
+def registered() -> None:
+    fsspec.register_implementation("oss", OSSFileSystem, clobber=True)
 
 
 def test_plain_fsspec_reads_and_writes_by_urls(registered: None, oss: LocalOSS) -> None:
