@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
 
-from airflow_provider_ossresume.errors import FileMissing
+from airflow_provider_ossresume.errors import FileIsDirectory, FileMissing
 from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.connected import ConnectedFileSystem
 from airflow_provider_ossresume.filesystem.listing import Info, directory_info, forget_everywhere
@@ -31,10 +31,11 @@ class FindingFileSystem(ConnectedFileSystem):
         """Return what an object has now.
 
         :raises FileMissing: when there is none
+        :raises FileIsDirectory: when there is a directory
         """
         found = self.info(path, refresh=True)
         if found["type"] == "directory":
-            raise FileMissing(errno.ENOENT, f"oss://{paths.strip(path)} is a directory, no object")
+            raise FileIsDirectory(errno.EISDIR, f"oss://{paths.strip(path)} is a directory, no object")
         return found
 
     def exists(self, path: str, **kwargs: Any) -> bool:

@@ -204,7 +204,8 @@ class TransferringFileSystem(OpeningFileSystem):
         directories = [pair for pair in recorder.pairs if pair.source in parents and self.isdir(pair.source)]
         for pair in directories:
             self.makedirs(pair.target, exist_ok=True)
-        return [pair for pair in recorder.pairs if pair not in set(directories)], directories
+        apart = set(directories)
+        return [pair for pair in recorder.pairs if pair not in apart], directories
 
     def _move_each(
         self,
