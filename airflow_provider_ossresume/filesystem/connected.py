@@ -40,6 +40,7 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
         max_paths: int | None = None,
         **options: Any,
     ) -> None:
+        """Take note of the options; nothing is asked of OSS or Airflow yet."""
         if self._cached:
             return
         super().__init__(

@@ -43,6 +43,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         size: int | None = None,
         **kwargs: Any,
     ) -> None:
+        """Open it: OSS is asked for its size and its ETag."""
         self._target = object_at(path)
         self._client = fs.client
         if etag is None or size is None:

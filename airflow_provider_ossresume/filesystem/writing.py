@@ -49,6 +49,7 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         autocommit: bool,
         headers: Mapping[str, str],
     ) -> None:
+        """Open it; nothing is sent yet."""
         self._closed = True  # until it is open: whoever collects half of one closes nothing
         target = object_at(path)
         check_new_key(target.key, argument="path")
