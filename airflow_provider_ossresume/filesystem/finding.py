@@ -167,7 +167,20 @@ class FindingFileSystem(ConnectedFileSystem):
         super().invalidate_cache(path)
         forget_everywhere(None if path is None else paths.strip(path))
 
-    def walk(self, path: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """Yield directories, with their directories and files, one request each; see fsspec."""
-        walked: Iterator[Any] = super().walk(path, *args, **kwargs)
+    def walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Yield directories, with their directories and files, one request each.
+
+        :param on_error: ``omit`` what cannot be listed, ``raise``, or a function that is called with the error; by
+            default a directory that is not there is empty, and any other error is raised
+        """
+        walked: Iterator[Any] = super().walk(
+            path, maxdepth=maxdepth, topdown=topdown, on_error=on_error or _raise_unless_missing, **kwargs
+        )
         return walked
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -21,7 +21,7 @@ from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT, GrowingPartPlan, format_size
-from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.crew import Crew, Deadline
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.ports import StoppableClient
@@ -54,6 +54,7 @@ class HeldBody:
 
 
 _PIECE = 256 * 1024
+DROP_TIME = 3.0  # seconds; whoever ends a task gives it little more
 
 
 class StreamClient(LooksClient, MultipartClient, StoppableClient, Protocol):
@@ -227,9 +228,9 @@ class StreamUpload:
         if self.upload_id is None:
             return
         try:
-            with Crew(workers=1, tick=_nothing) as crew:
+            with Crew(workers=1, tick=Deadline(DROP_TIME)) as crew:
                 self._upload(self._client.with_stop(crew), self._plan).abort(crew)
-        except (RequestError, CredentialsError) as error:
+        except (RequestError, CredentialsError, TimeoutError) as error:
             log.warning(
                 "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
                 self.upload_id, self._target, error,
