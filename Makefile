@@ -53,13 +53,15 @@ IN_TWO := -n 2 --dist loadfile
 END_TO_END := tests/end_to_end
 
 test: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## run every test, on Airflow 3.3 and on 2.11
-	$(AF3)/bin/python -m pytest $(IN_TWO) --cov --cov-report=term --ignore=$(END_TO_END)
-	$(AF2)/bin/python -m pytest $(IN_TWO) tests/unit tests/airflow tests/installed tests/docs/test_example_dags.py
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	  $(AF2)/bin/python -m pytest $(END_TO_END) > "$$log" 2>&1 & beside=$$!; \
-	  echo "$(AF3)/bin/python -m pytest $(END_TO_END), and beside it that of $(AF2)"; failed=0; \
-	  $(AF3)/bin/python -m pytest $(END_TO_END) || failed=1; \
-	  wait $$beside || failed=1; cat "$$log"; exit $$failed
+	.ci/pytest-twice $(AF3)/bin/python "$(IN_TWO) --cov --cov-report=term" --ignore=$(END_TO_END) tests
+	.ci/pytest-twice $(AF2)/bin/python "$(IN_TWO)" tests/unit tests/airflow tests/installed tests/docs/test_example_dags.py
+	@logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; failed=; \
+	  .ci/pytest-twice $(AF2)/bin/python "" $(END_TO_END) > "$$logs/2.11" 2>&1 & beside=$$!; \
+	  echo "The end-to-end tests on Airflow 3.3, and beside them those on 2.11"; \
+	  .ci/pytest-twice $(AF3)/bin/python "" $(END_TO_END) 2>&1 | tee "$$logs/3.3" || failed=3.3; \
+	  wait $$beside || failed="$$failed 2.11"; cat "$$logs/2.11"; \
+	  for airflow in $$failed; do echo "Failed on Airflow $$airflow:"; tail -n 80 "$$logs/$$airflow"; done; \
+	  test -z "$$failed"
 
 MATRIX ?=
 

@@ -6,8 +6,7 @@ import inspect
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -22,11 +21,18 @@ from airflow_provider_ossresume._airflow import (
     conf,
     leave_failed_deferral_behind,
 )
-from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError, error_from_data
+from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.model.arguments import parse_flag
 from airflow_provider_ossresume.model.named import NamesNothingByChance
 from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
+from airflow_provider_ossresume.sensors._ends import (
+    AIRFLOW_FLAGS,
+    FINAL_ERRORS,
+    EndsAlike,
+    airflow_error,
+    error_of_event,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.object_lookup import Check
@@ -38,10 +44,8 @@ if TYPE_CHECKING:
 LATER = 60.0  # seconds; the trigger's last look is over after 30
 LONGEST_WAIT = 5 * 365 * 86_400.0  # seconds; a timeout may be endless, but MySQL's times end in 2038
 
-_AIRFLOWS_FLAGS = ("soft_fail", "silent_fail", "never_fail")
 
-
-class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
+class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
     """Wait until objects exist, or until they exist no more. In every mode it gives the same answers.
 
     Returns the ``oss://`` URIs of what it found.
@@ -90,7 +94,7 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
         "count_folder_markers",
         "permanent_errors",
         "deferrable",
-        *_AIRFLOWS_FLAGS,
+        *AIRFLOW_FLAGS,
     )
     ui_color = "#d8f0d0"
 
@@ -208,7 +212,7 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
             case {"status": "success", "matches": [*matches]}:
                 self.log.info("Done waiting: %s objects", len(matches))
                 return self._reported(matches)
-        self._fail(_airflows(_error_of(event)))
+        self._fail(airflow_error(error_of_event(event)))
 
     # --- what to look for ---------------------------------------------------------------------------------------------
 
@@ -298,7 +302,7 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
         except AirflowSkipException:
             raise
         except (Exception, AirflowTaskTimeout) as error:  # what check_fn raises, too
-            if not self.silent_fail or isinstance(error, _FINAL):
+            if not self.silent_fail or isinstance(error, FINAL_ERRORS):
                 self._fail(error)
             self.log.error("Looking again, as silent_fail asks: %s", traceback.format_exc())
             return False
@@ -336,35 +340,6 @@ class OSSObjectSensor(NamesNothingByChance, BaseSensorOperator):
             context, self._time_is_over(self._limit(), "no triggerer told that the time is over")
         )
 
-    # --- how it ends --------------------------------------------------------------------------------------------------
-
-    def _fail(self, error: BaseException) -> NoReturn:
-        """Fail or skip, as Airflow's own loop does when a poke raises."""
-        if self.never_fail or (self.soft_fail and isinstance(error, _FINAL)):
-            raise AirflowSkipException(str(error)) from error
-        raise error
-
-    @contextmanager
-    def _same_end_in_every_mode(self) -> Iterator[None]:
-        """Settle what the modes and the versions of Airflow end differently: timeouts, and what no waiting mends."""
-        try:
-            for flag in _AIRFLOWS_FLAGS:
-                setattr(self, flag, parse_flag(flag, getattr(self, flag)))
-            yield
-        except AirflowSensorTimeout as error:
-            if self.soft_fail or self.never_fail:  # the latter is forgotten by Airflow's loop
-                raise AirflowSkipException(str(error)) from error
-            raise
-        except (AirflowFailException, AirflowSkipException, OSSResumeError) as end:
-            permanent = _permanent_error(end)
-            if permanent is None or (self.permanent_errors != "skip" and isinstance(end, AirflowFailException)):
-                raise
-            kind = AirflowSkipException if self.permanent_errors == "skip" else AirflowFailException
-            raise kind(str(permanent)) from permanent
-
-
-_FINAL = (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout)  # what Airflow skips under soft_fail
-
 
 def _try_number(context: Any) -> int | None:
     return getattr(context.get("ti"), "try_number", None)  # in a user's unit test there may be none
@@ -372,38 +347,3 @@ def _try_number(context: Any) -> int | None:
 
 def _value_of(answer: bool | PokeReturnValue) -> Any:
     return answer.xcom_value if isinstance(answer, PokeReturnValue) else None
-
-
-def _airflows(error: OSSResumeError) -> Exception:
-    """Return an error as poke raises it."""
-    if error.retryable:
-        return error
-    final = AirflowFailException(str(error))
-    final.__cause__ = error
-    return final
-
-
-def _permanent_error(end: BaseException) -> OSSResumeError | None:
-    """Return the error of ours that no retry mends, if it is that what a task ends with."""
-    if isinstance(end, AirflowSkipException):  # Airflow's loop skips under soft_fail and never_fail
-        end = end.__cause__ if isinstance(end.__cause__, AirflowFailException) else end
-    if isinstance(end, AirflowFailException) and end.__cause__ is not None:
-        end = end.__cause__
-    return end if isinstance(end, OSSResumeError) and not end.retryable else None
-
-
-def _error_of(event: Mapping[str, Any]) -> OSSResumeError:
-    """Return the error that a trigger has met; those of version 0.1 tell its message, and whether it may pass."""
-    match event:
-        case {"status": "error", "error": data}:
-            return error_from_data(data)
-        case {"status": "error", "message": str(message)}:
-            error = OSSResumeError(message)
-            error.retryable = bool(event.get("retryable", True))
-            return error
-    error = OSSResumeError(
-        f"the triggerer told what this worker cannot read (status {event.get('status')!r}); run the same version of "
-        "airflow-provider-ossresume in both"
-    )
-    error.retryable = True  # as while they are upgraded
-    return error

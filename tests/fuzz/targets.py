@@ -163,7 +163,7 @@ def _client() -> tuple[OssClient, _Peer]:
         )
         peer = _Peer()
         connections: Any = client._connections
-        connections._way_to("http://127.0.0.1:1").route.dial = peer.dial
+        connections._pool_of("http://127.0.0.1:1").route.dial = peer.dial
         _made.append((client, peer))
     return _made[0]
 
