@@ -200,7 +200,7 @@ def test_what_is_not_in_a_listing_is_asked_for(fs: OSSFileSystem, oss: LocalOSS)
 
 
 def test_the_cache_can_be_switched_off_and_it_ends(oss: LocalOSS) -> None:
-    for options in ({"use_listings_cache": False}, {"listings_expiry_time": 0}):
+    for options in ({"use_listings_cache": False}, {"use_listings_cache": "false"}, {"listings_expiry_time": "0s"}):
         fs = a_filesystem(oss, **options)
         oss.clear_requests()
         fs.ls(BUCKET)

@@ -75,6 +75,9 @@ def test_without_options_the_workers_own_settings_count(oss: LocalOSS, monkeypat
         ({"file_memory": "much"}, "file_memory"),
         ({"transfer_config": {"part": 1}}, "part"),
         ({"directory_markers": "perhaps"}, "directory_markers"),
+        ({"use_listings_cache": "perhaps"}, "use_listings_cache"),
+        ({"listings_expiry_time": -1}, "listings_expiry_time"),
+        ({"max_paths": 0}, "max_paths"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused_at_once(options: dict[str, Any], named: str) -> None:
