@@ -16,7 +16,7 @@ from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.together import Pair, each_moved
 from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
-from airflow_provider_ossresume.transfer.stream_upload import HeldBody
+from airflow_provider_ossresume.transfer.written_object import HeldBody
 
 
 class OSSFileSystem(TransferringFileSystem):

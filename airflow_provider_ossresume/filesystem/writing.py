@@ -20,7 +20,7 @@ from airflow_provider_ossresume.filesystem.paths import object_at
 from airflow_provider_ossresume.model.objects import check_new_key
 from airflow_provider_ossresume.model.parts import MIN_PART_SIZE
 from airflow_provider_ossresume.transfer.options import UploadOptions
-from airflow_provider_ossresume.transfer.stream_upload import StreamUpload
+from airflow_provider_ossresume.transfer.written_object import WrittenObject
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
@@ -60,7 +60,7 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         super().__init__(fs, path, "wb", block_size=size, autocommit=autocommit)
         self.buffer = None  # fsspec's own; the parts are kept below
         self._is_discarded = False
-        self._stream = StreamUpload(
+        self._stream = WrittenObject(
             fs.client,
             target,
             options=UploadOptions(if_exists="fail" if is_exclusive else "overwrite", headers=headers),

@@ -302,9 +302,9 @@ def stores_that_spare(
             stores.append(VariableCheckpointStore())
     if stores:
         read = ", ".join(map(str, stores))
-        log.info("Only older_than keeps uploads whose checkpoints are elsewhere than in %s", read)
+        log.info("Uploads with checkpoints elsewhere than in %s are kept only by their age (older_than)", read)
     else:
-        log.info("No checkpoints are read: only older_than keeps the uploads that a task may go on with")
+        log.info("No checkpoints are read: all uploads are kept only by their age (older_than)")
     return stores
 
 

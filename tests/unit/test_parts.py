@@ -14,7 +14,6 @@ from airflow_provider_ossresume.model.parts import (
     MIB,
     MIN_PART_SIZE,
     TIB,
-    GrowingPartPlan,
     Part,
     PartPlan,
     determine_part_size,
@@ -206,27 +205,3 @@ def test_anything_else_is_refused_by_name(written: object) -> None:
 )
 def test_sizes_are_shown_for_people(size: float, shown: str) -> None:
     assert format_size(size) == shown
-
-
-# --- a plan that grows ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [0, 1, 10, 11, 20_000, 20_001, 20_020, 60_000, 60_001, 100_000, 299_999, 620_000])
-def test_a_plan_that_grows_tiles_the_object_too(size: int) -> None:
-    plan = GrowingPartPlan(size, 10)
-    parts = list(plan)
-
-    assert [part.number for part in parts] == list(range(1, len(plan) + 1))
-    assert [part.start for part in parts] == [0, *(part.stop for part in parts)][: len(parts)]
-    assert (parts[-1].stop if parts else 0) == size
-    assert all(part.size == plan.size_of(part.number - 1) for part in parts[:-1])
-    assert len(parts) <= MAX_PART_COUNT
-
-
-def test_the_parts_of_a_plan_that_grows_double_and_have_an_end() -> None:
-    plan = GrowingPartPlan(0, 8 * MIB)
-
-    assert [plan.size_of(at) // MIB for at in (0, 1_999, 2_000, 4_000, 6_000, 9_999)] == [8, 8, 16, 32, 64, 128]
-    assert plan.most == 2_000 * (8 + 16 + 32 + 64 + 128) * MIB
-    assert GrowingPartPlan(0, MAX_PART_SIZE).size_of(9_999) == MAX_PART_SIZE
-    assert len(GrowingPartPlan(plan.most, 8 * MIB)) == MAX_PART_COUNT
