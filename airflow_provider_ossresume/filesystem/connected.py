@@ -52,7 +52,7 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
         )
         self._oss_conn_id = oss_conn_id
         self._options = read_options({name: value for name, value in options.items() if name not in NOT_OURS})
-        self._config = TransferConfig.of(transfer_config)
+        self.config = TransferConfig.of(transfer_config)
         self._checkpoint = checkpoint
         self.file_memory = parse_size("file_memory", file_memory)
         self._makes_markers = parse_flag("directory_markers", directory_markers)
@@ -65,12 +65,12 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
         :raises ArgumentError: when the connection, or an option, cannot be used
         :raises CredentialsError: when there are no credentials
         """
-        return make_client(self._oss_conn_id, self._options, self._config)
+        return make_client(self._oss_conn_id, self._options, self.config)
 
     @property
     def most_workers(self) -> int:
         """How many requests may be under way for one call or one file."""
-        return self._config.most_workers
+        return self.config.most_workers
 
     def __repr__(self) -> str:
         place = self._oss_conn_id or self._options.get("endpoint") or self._options.get("region") or "this worker's"

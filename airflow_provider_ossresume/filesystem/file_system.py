@@ -16,7 +16,7 @@ from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.together import Pair, each_moved
 from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
-from airflow_provider_ossresume.transfer.written_object import HeldBody
+from airflow_provider_ossresume.oss.memory import BytesBody
 
 
 class OSSFileSystem(TransferringFileSystem):
@@ -60,7 +60,7 @@ class OSSFileSystem(TransferringFileSystem):
         if key and self._makes_markers:
             with os_errors():
                 marker = check_key(paths.below(key), argument="path")
-                self.client.put_object(ObjectRef(bucket, marker), HeldBody(b""))
+                self.client.put_object(ObjectRef(bucket, marker), BytesBody(b""))
             self.invalidate_cache(path)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:

@@ -32,7 +32,7 @@ class TransferringFileSystem(OpeningFileSystem):
 
     @cached_property
     def _transfers(self) -> FileTransfers:
-        return FileTransfers(self.client, self._config, self._checkpoint)
+        return FileTransfers(self.client, self.config, self._checkpoint)
 
     def put_file(
         self,
@@ -231,7 +231,7 @@ class TransferringFileSystem(OpeningFileSystem):
                 move(pair, watch, child)
 
         callback.set_size(len(pairs))
-        threshold = self._config.threshold_bytes
+        threshold = self.config.threshold_bytes
         for _ in each_moved(move_one, pairs, is_large=lambda pair: size_of(pair) >= threshold, watch=_nothing):
             callback.relative_update(1)
 

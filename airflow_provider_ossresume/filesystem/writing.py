@@ -64,9 +64,11 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             fs.client,
             target,
             options=UploadOptions(if_exists="fail" if is_exclusive else "overwrite", headers=headers),
+            config=fs.config,
             part_size=size,
-            memory=fs.file_memory,
+            whole=size + 1,
             most_workers=fs.most_workers,
+            memory=fs.file_memory,
         )
         self._handled = sys.exc_info()[1]  # what is handled already is no reason to publish nothing
 

@@ -17,10 +17,9 @@ from airflow_provider_ossresume.model.object_options import ObjectOptions, objec
 from airflow_provider_ossresume.model.objects import ObjectRef, check_choice, check_new_key, check_text
 from airflow_provider_ossresume.model.parts import parse_byte_range
 from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink
-from airflow_provider_ossresume.transfer.held_part import Readable
 from airflow_provider_ossresume.transfer.options import UploadOptions, split_headers
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.stream_upload import StreamUploader
+from airflow_provider_ossresume.transfer.stream_upload import Readable, StreamUploader
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import partial
-from itertools import islice
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TypeVar
@@ -54,6 +53,7 @@ class Crew:
     :param traffic: bytes that the workers have moved until now, and how many of their attempts have failed; it is asked
         after each tick
     :param processor_time: seconds of the processor that this process has used
+    :ivar under_way: calls that were begun by :meth:`begin` and not taken
     """
 
     def __init__(
@@ -75,9 +75,11 @@ class Crew:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None, once and for all, at the end
         self._turns = Turns()
         self._overloads: deque[None] = deque()  # its methods are atomic
+        self.under_way = 0
         self._finished = self._moved_before = 0  # in the present run
         _, self._failed_before = traffic()
         self._grace_ends: float | None = None
+        self._failed = threading.Event()  # one of the calls that were begun
 
     def __enter__(self) -> Crew:
         return self
@@ -85,53 +87,38 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # A worker that is about to write has written by then, so whoever closes the file next does no harm.
-        self._wind_up()
+        self.end()
 
     @property
     def wanted(self) -> int:
         """How many workers may be at work now."""
         return self._concurrency.wanted
 
-    def run(self, function: Callable[[T], R], items: Iterable[T], *, ahead: int | None = None) -> Iterator[R]:
+    def run(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Yield ``function(item)`` of each item as it is done, in any order; raise the first error.
 
         All items are queued at once and begun in their order, so the workers go on while this thread waits for a store;
         after a failure none is begun any more, and what is under way has five seconds to finish. What ends the
         iteration from outside, a tick, a signal or the stop, is raised after the grace, when all that got finished
         within it has been yielded.
-
-        :param ahead: how many items are queued or under way at once, where they cost memory: the next one is asked for
-            when there is room, by this thread. What it raises ends the iteration, as a tick's error does
         """
         done: SimpleQueue[Outcome[R] | None] = SimpleQueue()  # None for an item that was not begun
         failed = threading.Event()
         failure: Outcome[R] | None = None
         give_up_at = math.inf
         under_way = 0
-        waiting = iter(items)
-        for item in waiting if ahead is None else ():
+        for item in items:
             self._work.put(partial(work, function, item, done, failed))
             under_way += 1
         self._begin(under_way)
-        while time.monotonic() < give_up_at:
+        while under_way and time.monotonic() < give_up_at:
             taken: list[Outcome[R] | None] = []
             try:
-                for item in islice(waiting, 0 if failed.is_set() else max(0, (ahead or 0) - under_way)):
-                    self._work.put(partial(work, function, item, done, failed))
-                    under_way += 1
-                    self._provide(under_way)
-                    self._tick()
-                if not under_way:
-                    break
                 with suppress(Empty):
-                    taken.append(done.get(timeout=LOOK if self._may_grow(under_way) else TICK))
-                self._tick()
-                if not taken:
-                    self.stop.check()
-                self._adapt(under_way)
+                    taken.append(self._next(done, under_way))
+                self._look(under_way, is_idle=not taken)
             except BaseException as error:  # raised when what is finished has been taken
-                self._wind_up()
+                self.end()
                 end: Outcome[R] = partial(raising, error)
                 yield from finished([end, *taken, *rest_of(done)])
             for outcome in taken:
@@ -152,6 +139,36 @@ class Crew:
         """Return ``function()``, called in a worker."""
         [result] = self.run(lambda _: function(), (None,))
         return result
+
+    def begin(self, function: Callable[[], R], done: SimpleQueue[Outcome[R] | None]) -> None:
+        """Have ``function()`` called by the next free worker, for a caller whose items come one after the other.
+
+        It ticks once. As soon as a call has failed, none that is queued is begun any more.
+
+        :param done: one queue for all these calls; :meth:`take` takes their results from it
+        """
+        if not self.under_way:
+            self._begin(1)
+        self._work.put(partial(work, lambda _: function(), None, done, self._failed))
+        self.under_way += 1
+        self._provide(self.under_way)
+        self._tick()
+
+    def take(self, done: SimpleQueue[Outcome[R] | None]) -> R | None:
+        """Wait, still ticking, until one of the calls is done; return its result, or raise its error.
+
+        None is the result of a call that was not begun.
+
+        :raises TransferStopped: when the stop is given
+        """
+        outcome: list[Outcome[R] | None] = []
+        while not outcome:
+            with suppress(Empty):
+                outcome.append(self._next(done, self.under_way))
+            self._look(self.under_way, is_idle=not outcome)
+        self.under_way -= 1
+        self._finished += 1
+        return outcome[0]() if outcome[0] else None
 
     def join(self) -> None:
         """Stop the workers and wait until each has let go of what it had in hand, still ticking."""
@@ -198,6 +215,16 @@ class Crew:
         self._concurrency.begin(time.monotonic(), used=self._processor_time() if under_way > 1 else 0.0)
         self._provide(under_way)
 
+    def _next(self, done: SimpleQueue[Outcome[R] | None], under_way: int) -> Outcome[R] | None:
+        """:raises Empty: when a tick is due"""
+        return done.get(timeout=LOOK if self._may_grow(under_way) else TICK)
+
+    def _look(self, under_way: int, *, is_idle: bool) -> None:
+        self._tick()
+        if is_idle:
+            self.stop.check()
+        self._adapt(under_way)
+
     def _adapt(self, under_way: int) -> None:
         now = time.monotonic()
         moved, failed = self._traffic()
@@ -237,11 +264,11 @@ class Crew:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _wind_up(self) -> None:
+    def end(self) -> None:
         """Stop the workers, and wait for them until the grace is over; there is one, however often it is asked.
 
         What waits for an answer gets it, if it comes within the grace. Then all sockets are shut down, and nothing is
-        sent or written any more.
+        sent or written any more: whoever closes a file next does no harm.
         """
         self._stop()
         if self._grace_ends is None:
@@ -249,6 +276,11 @@ class Crew:
         self._join_until(self._grace_ends)
         self.stop.give()
         self._join_until(self._grace_ends + GRACE)
+
+    def end_now(self) -> None:
+        """Stop the workers and shut down their sockets, and wait for nothing."""
+        self._stop()
+        self.stop.give()
 
     def _join_until(self, end: float) -> None:
         for thread in self._threads:

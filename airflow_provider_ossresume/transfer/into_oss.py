@@ -17,7 +17,6 @@ from airflow_provider_ossresume.errors import (
     NoSuchUpload,
     ObjectChanged,
     OSSResumeError,
-    ServiceError,
     SourceChanged,
     TrySuperseded,
 )
@@ -26,7 +25,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, Receipt
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, is_upload_to
 from airflow_provider_ossresume.transfer.crew import Crew
-from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload
+from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, begin_upload
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.ports import Sink, Source, StoppableClient, TransferPlan
 from airflow_provider_ossresume.transfer.result import Settled
@@ -212,10 +211,6 @@ class IntoOss(Transfer[Client, Options, AnySource]):
     def _initiate(self, crew: Crew, source: AnySource) -> UploadCheckpoint:
         """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
         plan = self._parts(source)
-        answered: list[str] = []  # by the worker, as a signal may strike before this thread has the result
-
-        def initiate() -> None:
-            answered.append(self._oss.initiate(self._target, headers=self._made_as.initiate_headers))
 
         def begun(upload_id: str) -> UploadCheckpoint:
             checkpoint = UploadCheckpoint(
@@ -232,20 +227,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
             self._is_unnamed = True
             return checkpoint
 
-        try:
-            crew.call(initiate)
-            return begun(answered[0])
-        except ServiceError:
-            raise  # OSS began none
-        except BaseException:
-            if answered:
-                begun(answered[0])
-            else:
-                log.warning(
-                    "OSS did not answer the request to start the upload to %s. If it did start one, it holds no parts; "
-                    "a lifecycle rule removes it", self._target,
-                )  # fmt: skip
-            raise
+        return begin_upload(crew, self._oss, self._target, headers=self._made_as.initiate_headers, begun=begun)
 
     # --- its end ------------------------------------------------------------------------------------------------------
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from airflow_provider_ossresume.errors import (
     AlreadyExists,
@@ -27,6 +27,8 @@ from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Sou
 from airflow_provider_ossresume.transfer.target_object import TargetObject
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 ABORTS = 3  # OSS: "abort it again" when parts were on their way; the last answer is that there is no such upload
 
@@ -181,10 +183,14 @@ class MultipartUpload:
         except NoSuchUpload:
             pass
         except (RequestError, CredentialsError) as error:
-            log.warning(
-                "The parts of upload ID %s of %s could not be removed and still cost storage: %s",
-                self._upload_id, self._target, error,
-            )  # fmt: skip
+            self.warn_of_left_parts(error)
+
+    def warn_of_left_parts(self, error: Exception) -> None:
+        """Name in the log what could not be aborted."""
+        log.warning(
+            "The parts of upload ID %s of %s could not be removed and still cost storage: %s",
+            self._upload_id, self._target, error,
+        )  # fmt: skip
 
     def abort(self, crew: Crew) -> None:
         """Abort until OSS knows the upload no more: a part that was on its way may have come after the first time.
@@ -194,6 +200,29 @@ class MultipartUpload:
         with suppress(NoSuchUpload):
             for _ in range(ABORTS):
                 crew.call(lambda: self._oss.abort(self._target, self._upload_id))
+
+
+def begin_upload(
+    crew: Crew, oss: MultipartClient, target: ObjectRef, *, headers: Mapping[str, str], begun: Callable[[str], R]
+) -> R:
+    """Begin an upload, and return what ``begun`` makes of its ID. It is called, too, when the answer comes in the grace
+    of a stop.
+    """
+    answered: list[str] = []  # by the worker, as a signal may strike before this thread has the result
+    try:
+        crew.call(lambda: answered.append(oss.initiate(target, headers=headers)))
+        return begun(answered[0])
+    except ServiceError:
+        raise  # OSS began none
+    except BaseException:
+        if answered:
+            begun(answered[0])
+        else:
+            log.warning(
+                "OSS did not answer the request to start the upload to %s. If it did start one, it holds no parts; "
+                "a lifecycle rule removes it", target,
+            )  # fmt: skip
+        raise
 
 
 def _may_be_done(error: RequestError) -> bool:

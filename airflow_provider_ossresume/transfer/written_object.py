@@ -4,77 +4,60 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable
 from functools import partial
+from queue import SimpleQueue
 from typing import Protocol
 
 from airflow_provider_ossresume.errors import (
-    AlreadyExists,
     ArgumentError,
     CredentialsError,
+    IntegrityError,
     RequestError,
     TransferError,
     TransferStopped,
 )
-from airflow_provider_ossresume.model.crc64 import crc64
-from airflow_provider_ossresume.model.md5 import content_md5
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
-from airflow_provider_ossresume.model.parts import MAX_PART_COUNT, GrowingPlan, format_size
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
+from airflow_provider_ossresume.model.parts import MAX_PART_COUNT, GrowingPlan, Part, format_size
+from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew, Deadline
-from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload
+from airflow_provider_ossresume.transfer.held_part import HeldPart
+from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, begin_upload
 from airflow_provider_ossresume.transfer.options import UploadOptions
-from airflow_provider_ossresume.transfer.ports import StoppableClient
+from airflow_provider_ossresume.transfer.outcomes import Outcome
+from airflow_provider_ossresume.transfer.ports import Job, Published, StoppableClient
+from airflow_provider_ossresume.transfer.progress import Progress
 from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
-from airflow_provider_ossresume.transfer.workers import Pending, Workers
+from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 log = logging.getLogger(__name__)
 
-
-class HeldBody:
-    """Bytes that are held in memory, as the body of a request."""
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._data = memoryview(data)
-        self._crc64 = crc64(self._data)
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
-
-    def open(self) -> Iterable[memoryview]:
-        """Yield them in pieces, so that a slow link is seen to move."""
-        return (self._data[at : at + _PIECE] for at in range(0, len(self._data), _PIECE))
-
-    def content_md5(self) -> str | None:
-        return content_md5([self._data])
-
-    def crc64(self) -> int:
-        return self._crc64
+ABORT_TIME = 3.0  # seconds; whoever ends a task gives it little more
 
 
-_PIECE = 256 * 1024
-DROP_TIME = 3.0  # seconds; whoever ends a task gives it little more
-
-
-class WritingClient(LooksClient, MultipartClient, StoppableClient, Protocol):
+class WritingClient(LooksClient, MultipartClient, PutClient, StoppableClient, Protocol):
     """What it needs of OSS; see ``oss.client.OssClient``."""
-
-    def put_object(
-        self, target: ObjectRef, body: HeldBody, *, headers: Mapping[str, str] | None = None
-    ) -> ObjectMeta: ...
 
 
 class WrittenObject:
     """Takes bytes, and makes one object of all of them when it is told to; until then nothing of them is seen.
 
-    What fits into one part is sent by one PutObject. More goes part by part, several at once, and each part and the
-    whole are compared by CRC-64. It holds at most ``memory`` bytes, or one part that is sent and one that grows.
+    Few are sent by one PutObject. More go part by part, several at once; each part and the whole are compared by
+    CRC-64. Whatever goes wrong, SIGTERM included, ends it: nothing is published, and the parts are removed.
 
     Used by one thread. A fork's child has no part in it: there nothing is sent and nothing aborted.
 
+    :param config: concurrency, bandwidth, progress lines and whether CRC-64s are compared
+    :param options: the object's headers, and whether it may exist: ``overwrite`` or ``fail``
     :param part_size: of the first parts; see :class:`~airflow_provider_ossresume.model.parts.GrowingPlan`
-    :param most_workers: parts in flight at once
+    :param whole: fewer bytes than this go by one request, and are held until then
+    :param most_workers: parts in flight at once; each is held in memory, and so is the one that grows
+    :param memory: bytes of the parts that are held, or one part that is sent and one that grows
+    :param watch: called by this thread while OSS is waited for; what it raises ends the upload
+    :ivar size: bytes that were written
+    :ivar upload_id: None while there are no parts
+    :ivar progress: counts what is sent
     """
 
     def __init__(
@@ -82,27 +65,53 @@ class WrittenObject:
         client: WritingClient,
         target: ObjectRef,
         *,
-        options: UploadOptions | None = None,
+        config: TransferConfig,
+        options: UploadOptions,
         part_size: int,
-        memory: int,
+        whole: int,
         most_workers: int,
+        memory: int | None = None,
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
         self.size = 0
         self.upload_id: str | None = None
+        self.progress = Progress("upload", target, interval=0)
         self._client = client
         self._target = target
-        self._options = options or UploadOptions()
+        self._config = config
+        self._options = options
         self._plan = GrowingPlan(0, part_size)
+        self._whole = whole
         self._memory = memory
-        self._workers = Workers(most_workers)
-        self._most_workers = most_workers
-        self._oss = client.with_stop(self._workers.stop)
-        self._part = bytearray()
-        self._sent: deque[Pending[Receipt]] = deque()
+        self._watch = watch
+        self._workers = self._most_parts(most_workers, part_size)
+        self._crew = Crew(
+            workers=min(config.first_workers, self._workers),
+            most=self._workers,
+            tick=self._tick,
+            traffic=lambda: (self.progress.bytes_moved, self.progress.retries),
+        )
+        self._oss = client.with_stop(self._crew)
+        self._job = Job(self._crew.stop, self.progress.meter, config.rate_per_worker(self._workers))
+        self._held = bytearray()
+        self._number = 1  # of the part that grows
+        self._done: SimpleQueue[Outcome[Receipt] | None] = SimpleQueue()
         self._receipts: dict[int, Receipt] = {}
         self._failure: BaseException | None = None
         self._is_over = False
+        self._is_complete = False  # OSS was asked to join the parts, and may have done it
+        self._logged = time.monotonic()
         self._process = os.getpid()
+
+    @property
+    def room(self) -> int:
+        """How many bytes can be taken before something is sent; at least 1."""
+        most = self._part_size if self._is_large else max(self._part_size, self._whole)
+        return most - len(self._held)
+
+    @property
+    def parts_under_way(self) -> int:
+        return self._crew.under_way
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take the bytes, which may be overwritten afterwards, and return how many they are.
@@ -112,53 +121,156 @@ class WrittenObject:
         :raises RequestError: when a part could not be sent; nothing is published any more
         :raises ArgumentError: when there are more bytes than 10,000 parts hold
         """
-        view = memoryview(data).cast("B")
         self._check()
+        view = memoryview(data).cast("B")
         size = len(view)
-        while view:
-            if len(self._part) == self._part_size:  # only when more comes: an object of just one part takes one request
-                self._send()
-            taken = view[: self._part_size - len(self._part)]
-            self._part += taken
-            view = view[len(taken) :]
-        self.size += size
+        try:
+            while view:
+                taken = view[: self.room]
+                self._held += taken
+                self.size += len(taken)
+                view = view[len(taken) :]
+                while self._is_large and len(self._held) >= self._part_size:
+                    self._send(self._part_size)
+        except BaseException as error:
+            self._fail(error)
+            raise
         return size
 
-    def publish(self) -> ObjectMeta:
-        """Send what is left, and let the object appear. It is over then, whatever comes of it.
+    def publish(self) -> Published:
+        """Send what is left, and let the object appear; return what is there now. It is over then, whatever comes.
 
         :raises AlreadyExists: under ``if_exists="fail"``
         :raises IntegrityError: when OSS holds other bytes than were written
         :raises RequestError: when OSS cannot be made to take it; then nothing of it is published
         """
         self._check()
-        self._is_over = True
         try:
-            return self._put_whole() if self.upload_id is None and not self._sent else self._complete()
-        except BaseException:
-            self._drop()
+            published = self._complete() if self._is_large else self._put_whole()
+        except BaseException as error:
+            self._fail(error)
             raise
+        self._is_over = True
+        self._crew.end()
+        self.progress.finish(self.size)
+        return published
 
     def discard(self) -> None:
         """Publish nothing, and remove from OSS what was sent; once it is over this does nothing."""
         if not self._is_over and self._process == os.getpid():
-            self._is_over = True
             self._drop()
 
     def forget(self) -> None:
         """Publish nothing and ask OSS for nothing, as an object must that is collected; what is sent stays on OSS."""
         self._is_over = True
-        self._workers.stop.give()
+        if self._process == os.getpid():  # the sockets of a fork's child are its parent's
+            self._crew.end_now()
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
     @property
-    def _part_size(self) -> int:
-        return self._plan.size_of(self._next_position + 1)
+    def _is_large(self) -> bool:
+        return self.size >= self._whole
 
     @property
-    def _next_position(self) -> int:
-        return len(self._receipts) + len(self._sent)
+    def _part_size(self) -> int:
+        return self._plan.size_of(self._number)
+
+    def _most_parts(self, most: int, part_size: int) -> int:
+        return most if self._memory is None else max(1, min(most, self._memory // part_size - 1))
+
+    def _send(self, size: int) -> None:
+        if self._number > MAX_PART_COUNT:
+            raise ArgumentError(
+                "part_size", self._plan.part_size, f"{self._target} gets more than {format_size(self._plan.most)}, "
+                f"which is what {MAX_PART_COUNT} such parts hold; raise part_size"
+            )  # fmt: skip
+        if self.upload_id is None:
+            self._begin()
+        most = self._most_parts(self._workers, self._part_size)
+        while not self._done.empty() or self._crew.under_way >= most:
+            self._take()
+        held = self._cut(size)
+        self._crew.begin(partial(self._sink(self._plan).put, held.part, held, self._job), self._done)
+
+    def _cut(self, size: int) -> HeldPart:
+        start = self.size - len(self._held)
+        data, self._held = self._held, bytearray()
+        if len(data) > size:
+            self._held = data[size:]
+            del data[size:]
+        part = Part(self._number, start, start + size)
+        self._number += 1
+        return HeldPart(part, data)
+
+    def _begin(self) -> None:
+        begin_upload(
+            self._crew, self._oss, self._target, headers=self._options.initiate_headers, begun=self._set_upload_id
+        )
+        log.info(
+            "Uploading a stream to %s in parts of %s, %s at once at most",
+            self._target, format_size(self._plan.part_size), self._workers,
+        )  # fmt: skip
+
+    def _set_upload_id(self, upload_id: str) -> None:
+        self.upload_id = upload_id
+
+    def _take(self) -> None:
+        if receipt := self._crew.take(self._done):
+            self._receipts[receipt.number] = receipt
+            self.progress.parts = len(self._receipts)
+            self.progress.finish_part(receipt.size)
+
+    # --- its end ------------------------------------------------------------------------------------------------------
+
+    def _put_whole(self) -> Published:
+        log.info("Uploading a stream (%s) to %s in one request", format_size(self.size), self._target)
+        held = HeldPart(Part(1, 0, self.size), self._held)
+        headers = {**self._options.headers, **self._options.guard}
+        there, verify = self._there(self._oss), self._config.verify
+        sink = WholeObject(self._oss, self._target, there=there, headers=headers, verify=verify)
+        receipt = self._crew.call(lambda: sink.put(held.part, held, self._job))
+        self.progress.parts = 1
+        self.progress.finish_part(self.size)
+        return sink.publish(self._crew, held, {1: receipt}, Unleased())
+
+    def _complete(self) -> Published:
+        while self._held:
+            self._send(min(self._part_size, len(self._held)))
+        while self._crew.under_way:
+            self._take()
+        self.progress.tick()
+        self._is_complete = True
+        sink = self._sink(GrowingPlan(self.size, self._plan.part_size))
+        return sink.publish(self._crew, HeldPart.nothing(), self._receipts, Unleased())
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        if self._is_complete and isinstance(error, IntegrityError):
+            self._is_over = True  # the object is made, and there are no parts any more
+            self._crew.end()
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Remove the parts. Those that are on their way are ended first, or they would come back."""
+        self._is_over = True
+        self._crew.end()
+        self._held = bytearray()
+        if self.upload_id is None:
+            return
+        with Crew(workers=1, tick=Deadline(ABORT_TIME)) as crew:
+            upload = self._sink(self._plan, self._client.with_stop(crew))
+            try:
+                upload.abort(crew)
+            except (RequestError, CredentialsError, TimeoutError) as error:
+                upload.warn_of_left_parts(error)
+                return
+        log.warning(
+            "The finished parts of the upload to %s are removed: upload ID %s is aborted", self._target, self.upload_id
+        )
+
+    # --- shared -------------------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
         if self._process != os.getpid():
@@ -168,104 +280,33 @@ class WrittenObject:
         if self._is_over:
             raise TransferStopped(f"the upload to {self._target} is over")
 
-    def _send(self) -> None:
-        if self._next_position == MAX_PART_COUNT:
-            error = ArgumentError(
-                "part_size", self._plan.part_size, f"OSS allows 10,000 parts, which hold "
-                f"{format_size(self._plan.most)}, and more was written to {self._target}; choose a larger one"
-            )  # fmt: skip
-            self._failure = error
-            raise error
-        try:
-            if self.upload_id is None:
-                self.upload_id = self._oss.initiate(self._target, headers=self._options.initiate_headers)
-            most = max(1, min(self._most_workers, self._memory // self._part_size - 1))
-            while self._sent and (len(self._sent) >= most or self._sent[0].is_done):
-                self._take()
-        except BaseException as error:
-            self._failure = error
-            raise
-        number, body = self._next_position + 1, HeldBody(self._part)
-        self._part = bytearray()
-        self._sent.append(
-            self._workers.begin(partial(self._oss.upload_part, self._target, self.upload_id, number, body))  # type: ignore[arg-type]  # a body, as a PartBody is
-        )
+    def _there(self, oss: WritingClient) -> TargetObject:
+        return TargetObject(oss, self._target, self._options.headers)
 
-    def _take(self) -> None:
-        receipt = self._sent[0].result()
-        self._sent.popleft()
-        self._receipts[receipt.number] = receipt
-
-    # --- its end ------------------------------------------------------------------------------------------------------
-
-    def _put_whole(self) -> ObjectMeta:
-        body = HeldBody(self._part)
-        headers = {**self._options.headers, **self._options.guard}
-        try:
-            return self._oss.put_object(self._target, body, headers=headers)
-        except AlreadyExists as error:  # perhaps an attempt whose answer was lost has made it
-            return self._there.made_in_spite_of(error, size=body.size, crc64=body.crc64())
-
-    def _complete(self) -> ObjectMeta:
-        if self._part:
-            self._send()
-        while self._sent:
-            self._take()
-        with Crew(workers=1, tick=_nothing, stop=self._workers.stop) as crew:
-            upload = self._upload(self._oss, GrowingPlan(self.size, self._plan.part_size))
-            meta, _ = upload.publish(crew, _Unchanging(), self._receipts, _Owned())  # type: ignore[arg-type]
-        return meta
-
-    def _drop(self) -> None:
-        """Remove the parts. Those that are on their way are ended first, or they would come back."""
-        self._workers.stop.give()
-        while self._sent:
-            try:
-                self._sent.popleft().result()
-            except BaseException as error:  # it is discarded, whatever it is
-                log.debug("A part of %s was not sent: %s", self._target, error)
-        self._part = bytearray()
-        if self.upload_id is None:
-            return
-        try:
-            with Crew(workers=1, tick=Deadline(DROP_TIME)) as crew:
-                self._upload(self._client.with_stop(crew), self._plan).abort(crew)
-        except (RequestError, CredentialsError, TimeoutError) as error:
-            log.warning(
-                "The parts of upload ID %s of %s could not be removed and still cost storage: %s",
-                self.upload_id, self._target, error,
-            )  # fmt: skip
-
-    @property
-    def _there(self) -> TargetObject:
-        return TargetObject(self._oss, self._target, self._options.headers)
-
-    def _upload(self, oss: WritingClient, plan: GrowingPlan) -> MultipartUpload:
+    def _sink(self, plan: GrowingPlan, oss: WritingClient | None = None) -> MultipartUpload:
+        oss = oss or self._oss
         return MultipartUpload(
             oss,
             self._target,
             self.upload_id or "",
             plan,
-            there=self._there,
+            there=self._there(oss),
             headers=self._options.complete_headers,
-            verify=True,
+            verify=self._config.verify,
             refuses_damage=False,
         )
 
+    def _tick(self) -> None:
+        self._watch()
+        self.progress.tick()
+        now = time.monotonic()
+        if self._config.progress_interval and now - self._logged >= self._config.progress_interval:
+            self._logged = now
+            log.info("Uploading a stream to %s: %s sent", self._target, format_size(self.progress.bytes_moved))
 
-class _Unchanging:
-    """What was written once does not change."""
 
-    def check_unchanged(self, crew: Crew, parts: object, receipts: object) -> None:
-        """It never does."""
-
-
-class _Owned:
-    """Nobody takes over a stream."""
+class Unleased:
+    """The lease of an upload that no other try knows of."""
 
     def check_owner(self) -> None:
-        """This try is the only one."""
-
-
-def _nothing() -> None:
-    """What a crew is to do meanwhile."""
+        """It has one owner."""

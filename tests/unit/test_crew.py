@@ -8,6 +8,9 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -677,70 +680,78 @@ def workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("ossresume-")]
 
 
-# --- items that cost memory -------------------------------------------------------------------------------------------
+# --- calls that are begun one by one ----------------------------------------------------------------------------------
 
 
-def test_no_more_items_are_asked_for_than_there_is_room() -> None:
-    given: list[int] = []
-    most: list[int] = []
-    done: list[int] = []
+def test_each_call_that_is_begun_gives_its_result_once() -> None:
+    results: list[int | None] = []
+    done: SimpleQueue[Any] = SimpleQueue()
 
-    def items() -> Iterator[int]:
+    with a_crew(2) as crew:
         for number in range(50):
-            given.append(number)
-            most.append(len(given) - len(done))
-            yield number
+            crew.begin(partial(abs, -number), done)
+            while crew.under_way >= 3:
+                results.append(crew.take(done))
+        while crew.under_way:
+            results.append(crew.take(done))
+
+    assert sorted(filter(None, results)) == list(range(1, 50))
+
+
+def test_workers_begin_while_calls_are_still_to_come() -> None:
+    first_is_made = threading.Event()
+    done: SimpleQueue[Any] = SimpleQueue()
 
     with a_crew(2) as crew:
-        for result in crew.run(lambda number: number, items(), ahead=3):
-            done.append(result)
-
-    assert sorted(done) == list(range(50))
-    assert (
-        max(most) <= 4
-    )  # three that are under way, of which one may be done and not yet taken, and the one that is given
+        crew.begin(first_is_made.set, done)
+        assert first_is_made.wait(LONG)
+        crew.begin(lambda: None, done)
+        crew.take(done)
+        crew.take(done)
 
 
-def test_workers_begin_while_items_are_still_to_come() -> None:
-    first_is_done = threading.Event()
+def test_what_the_tick_raises_ends_the_wait_for_a_call() -> None:
+    ends = threading.Event()
+    done: SimpleQueue[Any] = SimpleQueue()
 
-    def items() -> Iterator[int]:
-        yield 1
-        assert first_is_done.wait(LONG)
-        yield 2
+    def tick() -> None:
+        if ends.is_set():
+            raise Ended
 
-    def work(number: int) -> int:
-        first_is_done.set()
-        return number
-
-    with a_crew(2) as crew:
-        assert sorted(crew.run(work, items(), ahead=5)) == [1, 2]
-
-
-def test_no_items_are_no_results() -> None:
-    with a_crew(2) as crew:
-        assert list(crew.run(lambda number: number, iter(()), ahead=5)) == []
+    with Crew(workers=1, tick=tick) as crew:
+        crew.begin(partial(wait_for_stop, crew), done)
+        ends.set()
+        with pytest.raises(Ended):
+            crew.take(done)
 
 
-def test_what_the_items_raise_ends_the_iteration_when_all_that_is_done_was_yielded() -> None:
-    def items() -> Iterator[int]:
-        yield 1
+def test_a_stop_ends_the_wait_for_a_call() -> None:
+    done: SimpleQueue[Any] = SimpleQueue()
+
+    with a_crew(1) as crew:
+        crew.begin(lambda: crew.stop.give() or wait_for_stop(crew), done)
+        crew.take(done)
+        crew.under_way = 1  # one that no worker begins any more
+        with pytest.raises(TransferStopped):
+            crew.take(done)
+
+
+def test_after_a_call_has_failed_none_is_begun() -> None:
+    made: list[int] = []
+    may_fail = threading.Event()
+    done: SimpleQueue[Any] = SimpleQueue()
+
+    def fail() -> None:
+        may_fail.wait(LONG)
         raise Ended
 
-    results: list[int] = []
-    with a_crew(2) as crew, pytest.raises(Ended):
-        results.extend(crew.run(lambda number: number, items(), ahead=1))
+    with a_crew(1) as crew:
+        crew.begin(fail, done)
+        for number in range(9):
+            crew.begin(partial(made.append, number), done)
+        may_fail.set()
+        with pytest.raises(Ended):
+            crew.take(done)
+        assert [crew.take(done) for _ in range(9)] == [None] * 9
 
-
-def test_after_a_failure_no_item_is_asked_for() -> None:
-    given: list[int] = []
-
-    def items() -> Iterator[int]:
-        for number in range(1000):
-            given.append(number)
-            yield number
-
-    with a_crew(1) as crew, pytest.raises(ZeroDivisionError):
-        list(crew.run(lambda number: 1 / number, items(), ahead=2))
-
-    assert len(given) <= 4
+    assert made == []

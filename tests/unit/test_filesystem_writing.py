@@ -11,6 +11,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,10 +27,10 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
 )
 from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
-from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
 from tests.filesystem_world import a_filesystem, options_of
-from tests.world import BUCKET, PART, some_bytes
+from tests.world import BUCKET, LONG, PART, some_bytes
 
 PATH = f"{BUCKET}/key"
 BROKEN = Fault("status", status=403, code="AccessDenied")
@@ -86,7 +87,7 @@ def test_the_memory_is_bounded_while_parts_wait_for_the_link(oss: LocalOSS) -> N
     with fs.open(PATH, "wb", block_size=PART) as file:
         for _ in range(20):
             file.write(bytes(PART))
-            assert len(file._stream._sent) <= 3
+            assert file._stream.parts_under_way <= 3
 
     assert len(oss.object(BUCKET, "key")) == 20 * PART
 
@@ -218,6 +219,46 @@ def test_a_part_that_cannot_be_sent_publishes_nothing_even_when_the_file_is_clos
     assert oss.objects(BUCKET) == []
 
 
+def test_a_part_that_cannot_be_sent_leaves_no_parts_even_when_nobody_discards_the_file(oss: LocalOSS) -> None:
+    oss.fail_after("UploadPart", 1, BROKEN)
+    file = a_filesystem(oss, file_memory=4 * PART).open(PATH, "wb", block_size=PART)
+
+    def write_all() -> None:
+        for _ in range(20):
+            file.write(bytes(PART))
+
+    with pytest.raises(PermissionError, match="UploadPart"):
+        write_all()
+    assert oss.uploads(BUCKET) == []
+    file.discard()
+
+
+def test_an_object_with_another_crc_is_an_error_and_no_parts_are_said_to_be_removed(
+    fs: OSSFileSystem, oss: LocalOSS, caplog: pytest.LogCaptureFixture
+) -> None:
+    oss.fail("CompleteMultipartUpload", 1, Fault("wrong-crc"))
+    file = fs.open(PATH, "wb", block_size=PART)
+    file.write(bytes(3 * PART))
+
+    with pytest.raises(FileSystemError, match="do not use the object"):
+        file.close()
+    assert oss.calls("AbortMultipartUpload") == []
+    assert "are removed" not in caplog.text
+
+
+def test_a_file_is_written_as_the_transfer_config_says(oss: LocalOSS) -> None:
+    config = {"verify": False, "max_bandwidth": "1GiB", "max_concurrency": 1, "progress_interval": 0}
+    fs = a_filesystem(oss, transfer_config=config)
+    oss.fail("CompleteMultipartUpload", 1, Fault("wrong-crc"))
+
+    with fs.open(PATH, "wb", block_size=PART) as file:
+        for _ in range(5):
+            file.write(bytes(PART))
+            assert file._stream.parts_under_way <= 1
+
+    assert oss.object(BUCKET, "key") == bytes(5 * PART)
+
+
 def test_a_damaged_object_is_an_error(fs: OSSFileSystem, oss: LocalOSS) -> None:
     oss.fail("UploadPart", nth=2, fault=Fault("flip"))
 
@@ -312,6 +353,33 @@ def test_a_child_that_was_forked_has_no_part_in_its_parents_file(fs: OSSFileSyst
     file.close()
 
     assert oss.object(BUCKET, "key") == bytes(3 * PART)
+
+
+def test_a_child_that_was_forked_and_forgets_the_file_ends_no_request_of_its_parent(
+    fs: OSSFileSystem, oss: LocalOSS
+) -> None:
+    is_sent, may_answer = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> None:
+        if request.operation == "UploadPart":
+            is_sent.set()
+            may_answer.wait(LONG)
+
+    oss.on_request = hold
+    file = fs.open(PATH, "wb", block_size=PART)
+    file.write(bytes(3 * PART))
+    assert is_sent.wait(LONG)
+    child = os.fork()
+    if not child:
+        del file
+        gc.collect()
+        os._exit(0)
+    os.waitpid(child, 0)
+    may_answer.set()
+    file.close()
+
+    assert oss.object(BUCKET, "key") == bytes(3 * PART)
+    assert len(oss.calls("UploadPart")) == 3  # none was sent again
 
 
 # --- transactions -----------------------------------------------------------------------------------------------------
