@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from airflow_provider_ossresume.model.headers import check_given
 from airflow_provider_ossresume.model.objects import ListedBucket
 from airflow_provider_ossresume.oss import answers, messages
-from airflow_provider_ossresume.oss.answers import Call
+from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.exchanging import Exchanging
 
 

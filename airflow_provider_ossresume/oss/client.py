@@ -42,16 +42,18 @@ from airflow_provider_ossresume.model.objects import (
     fits_xml,
 )
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
-from airflow_provider_ossresume.oss import answers, messages
+from airflow_provider_ossresume.oss import answers, messages, service_errors
 from airflow_provider_ossresume.oss.answer import Answer
-from airflow_provider_ossresume.oss.answers import Body, Call
 from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry
 from airflow_provider_ossresume.oss.bucket_calls import BucketCalls
+from airflow_provider_ossresume.oss.call import Body, Call
+from airflow_provider_ossresume.oss.connection_errors import connection_failed
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name, quote_key
 from airflow_provider_ossresume.oss.fetch import Fetch, Sink
+from airflow_provider_ossresume.oss.header_values import joined, shown
 from airflow_provider_ossresume.oss.messages import BucketInfo, ObjectsPage, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.object_calls import ObjectCalls
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
@@ -526,7 +528,7 @@ class OssClient(BucketCalls, ObjectCalls):
                 return self._read(call, answer, read, credentials, clock_offset)
         except ExchangeFailed as error:
             self._stop.check()  # it is what ended the exchange
-            raise answers.connection_failed(call, error, self.endpoint) from error
+            raise connection_failed(call, error, self.endpoint) from error
 
     def _read(
         self,
@@ -541,20 +543,20 @@ class OssClient(BucketCalls, ObjectCalls):
                 "%s: %s %s [request id %s]",
                 call,
                 answer.status,
-                answers.shown(answer.reason),
-                answers.shown(answer.fields.get("x-oss-request-id", "")),
+                shown(answer.reason),
+                shown(answer.fields.get("x-oss-request-id", "")),
             )
         if answer.status not in call.success and answer.status < 300:
-            raise answers.not_what_was_asked_for(call, answer, self._pieces(call, answer))
+            raise service_errors.not_what_was_asked_for(call, answer, self._pieces(call, answer))
         if answer.status not in call.success:
             raise self._error(call, answer, credentials, clock_offset)
         result = read(answer)
-        if answers.qos_delay(answer.fields) is not None:
+        if service_errors.qos_delay(answer.fields) is not None:
             self._slow_down()
         # Only a connection whose answer was read to its end is used again. What was asked for is here, end or not.
         with suppress(ExchangeFailed):
             rest = answer.pieces(XML_PIECE_SIZE, Limit("the answer did not end", total=LONGEST_END))
-            answers.joined(rest, at_least=answers.MAX_ERROR_BYTES)
+            joined(rest, at_least=service_errors.MAX_ERROR_BYTES)
         return result
 
     def _headers_of(self, call: Call, credentials: Credentials | None) -> dict[str, str]:
@@ -618,7 +620,7 @@ class OssClient(BucketCalls, ObjectCalls):
     # --- errors -------------------------------------------------------------------------------------------------------
 
     def _error(self, call: Call, answer: Answer, credentials: Credentials | None, clock_offset: float) -> ServiceError:
-        error = answers.read_error(call, answer, _as_far_as_it_comes(self._pieces(call, answer)))
+        error = service_errors.read_error(call, answer, _as_far_as_it_comes(self._pieces(call, answer)))
         self._stop.check()  # which may have cut it
         # What this client can mend is worth another attempt.
         error.retryable = (

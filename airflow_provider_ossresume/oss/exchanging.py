@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from airflow_provider_ossresume.oss.answer import Answer
-from airflow_provider_ossresume.oss.answers import Call
+from airflow_provider_ossresume.oss.call import Call
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import STALL_SIZE
 from airflow_provider_ossresume.oss import answers
 from airflow_provider_ossresume.oss.answer import Answer
-from airflow_provider_ossresume.oss.answers import Call, Delivery
+from airflow_provider_ossresume.oss.answers import Delivery
+from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.retry import Attempts
 

@@ -19,10 +19,11 @@ from urllib.parse import quote, quote_plus, urlsplit
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.oss import answer as wire_answer
-from airflow_provider_ossresume.oss.answers import reason, shown
+from airflow_provider_ossresume.oss.connection_errors import reason
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
+from airflow_provider_ossresume.oss.header_values import shown
 from airflow_provider_ossresume.oss.messages import read_http_date
 from airflow_provider_ossresume.oss.proxies import NO_PROXY
 from airflow_provider_ossresume.oss.temporary import TemporaryCredentials

@@ -8,7 +8,7 @@ from airflow_provider_ossresume.model.headers import check_given
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.oss import answers, messages
-from airflow_provider_ossresume.oss.answers import Body, Call
+from airflow_provider_ossresume.oss.call import Body, Call
 from airflow_provider_ossresume.oss.exchanging import Exchanging
 
 

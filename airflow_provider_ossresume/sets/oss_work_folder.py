@@ -8,7 +8,7 @@ from typing import Protocol
 from airflow_provider_ossresume.errors import AlreadyExists, IntegrityError, NoSuchKey
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef
-from airflow_provider_ossresume.oss.answers import Body
+from airflow_provider_ossresume.oss.call import Body
 from airflow_provider_ossresume.oss.fetch import Sink
 from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink
 

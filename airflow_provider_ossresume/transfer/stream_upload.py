@@ -88,9 +88,9 @@ def _read(stream: Readable, size: int) -> bytes | bytearray | memoryview:
     piece: object = stream.read(size)
     if not isinstance(piece, (bytes, bytearray, memoryview)):  # text, or None of one that does not wait
         raise ArgumentError(
-            "file_obj", stream, f"its read() returned {type(piece).__name__}; give a stream of bytes "
+            "file_obj", type(stream), f"its read() returned {type(piece).__name__}; give a stream of bytes "
             "that waits for them, such as a file that is opened with 'rb'"
         )  # fmt: skip
     if len(piece) > size:
-        raise ArgumentError("file_obj", stream, "its read() returned more bytes than were asked for")
+        raise ArgumentError("file_obj", type(stream), "its read() returned more bytes than were asked for")
     return piece

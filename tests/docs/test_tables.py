@@ -30,7 +30,7 @@ from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.operators import folders, sets
-from airflow_provider_ossresume.oss import answers
+from airflow_provider_ossresume.oss import service_errors
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
 from airflow_provider_ossresume.oss.issuers import Issuer
@@ -305,7 +305,7 @@ def test_what_is_said_of_retries_is_so() -> None:
 
 def test_every_code_with_a_meaning_is_listed() -> None:
     listed = set(first_codes("troubleshooting.md", "By OSS code"))
-    assert {*answers._HINTS_BY_CODE, *answers._ERRORS_BY_CODE, *errors.RETRYABLE_CODES} <= listed
+    assert {*service_errors._HINTS_BY_CODE, *service_errors._ERRORS_BY_CODE, *errors.RETRYABLE_CODES} <= listed
 
 
 def test_every_code_of_sts_with_a_next_step_is_listed() -> None:
@@ -322,7 +322,7 @@ def test_the_policies_grant_what_the_errors_ask_for() -> None:
         for statement in json.loads(block.text)["Statement"]
         for action in statement["Action"]
     }
-    named = {action for text in answers._PERMISSIONS.values() for action in re.findall(r"oss:\w+", text)}
+    named = {action for text in service_errors._PERMISSIONS.values() for action in re.findall(r"oss:\w+", text)}
     assert granted == named - {"oss:ListBuckets"}  # only to be told whose a key is
 
 

@@ -23,9 +23,20 @@ from airflow_provider_ossresume.checkpoints import file
 from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import LocalFileError, ObjectTooLarge, ServiceError, TransferStopped
 from airflow_provider_ossresume.model import etags
-from airflow_provider_ossresume.oss import answer, answers, client, connections, dialing, fetch, messages, wire
+from airflow_provider_ossresume.oss import (
+    answer,
+    answers,
+    client,
+    connections,
+    dialing,
+    fetch,
+    messages,
+    service_errors,
+    wire,
+)
 from airflow_provider_ossresume.oss.answer import Answer, Head
-from airflow_provider_ossresume.oss.answers import Call, Delivery
+from airflow_provider_ossresume.oss.answers import Delivery
+from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.connections import Connections
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
@@ -272,7 +283,7 @@ def after_the_first_failure(this, state, right=Retrying._is_over):
     return right(this, state) or state.args[0]._spent > this._policy.total
 
 
-def by_our_clock(headers, right=answers._retry_after):
+def by_our_clock(headers, right=service_errors._retry_after):
     return right({name: value for name, value in headers.items() if name != "date"})
 
 
@@ -339,7 +350,7 @@ TRYING_AGAIN = [
         test_retry.test_there_are_two_attempts_however_long_the_first_one_took,
     ),
     Mutant(
-        "Retry-After is a date of our clock", answers, "_retry_after", by_our_clock,
+        "Retry-After is a date of our clock", service_errors, "_retry_after", by_our_clock,
         test_client.test_the_wait_may_be_asked_for_in_several_ways,
         {
             "headers": {"Date": "Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT"},

@@ -22,7 +22,7 @@ from airflow_provider_ossresume.model.manifest import Recheck, Row
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.oss.answers import Call
+from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.sets.batch import run_batch
 from airflow_provider_ossresume.sets.copying import PrefixCopy
