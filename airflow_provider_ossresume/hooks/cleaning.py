@@ -24,19 +24,15 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.arguments import parse_texts, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.cleaning import (
-    MOST_NAMED,
-    AbortReport,
+from airflow_provider_ossresume.model.cleaning import MOST_NAMED, DeleteReport
+from airflow_provider_ossresume.model.left_checkpoints import (
     CheckpointReport,
-    DeleteReport,
     LeftCheckpoint,
-    Staleness,
-    UploadFate,
-    describe_upload,
     judge_checkpoint,
     upload_ids_in,
 )
 from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness, UploadFate, describe_upload
 from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.sets.work_folder import open_work_folder
 from airflow_provider_ossresume.transfer.left_files import clean_left_files

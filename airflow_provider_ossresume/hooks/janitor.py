@@ -19,19 +19,16 @@ from airflow_provider_ossresume.hooks.cleaning import (
 from airflow_provider_ossresume.hooks.cleaning import work_folder as open_work_folder
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
-from airflow_provider_ossresume.model.cleaning import (
-    AbortReport,
-    CheckpointReport,
-    LeftFilesReport,
-    Staleness,
-    WorkFolderReport,
-)
+from airflow_provider_ossresume.model.cleaning import WorkFolderReport
+from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
+from airflow_provider_ossresume.model.left_files import LeftFilesReport
 from airflow_provider_ossresume.model.objects import (
     ListedUpload,
     ObjectRef,
     check_text,
     refuse_whole_bucket,
 )
+from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness
 from airflow_provider_ossresume.sets.cleaning import clean_work_folder
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 

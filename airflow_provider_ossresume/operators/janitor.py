@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume.checkpoints import KEY, PREFIX
 from airflow_provider_ossresume.errors import ArgumentError, PartlyFailed
 from airflow_provider_ossresume.model.arguments import parse_duration, parse_flag, parse_texts
-from airflow_provider_ossresume.model.cleaning import Staleness
+from airflow_provider_ossresume.model.stale_uploads import Staleness
 from airflow_provider_ossresume.operators._base import OSSOperator, StoppableOperator
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError
-from airflow_provider_ossresume.model.cleaning import LeftFile, LeftFilesReport
+from airflow_provider_ossresume.model.left_files import LeftFile, LeftFilesReport
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 log = logging.getLogger(__name__)

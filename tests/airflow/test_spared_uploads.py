@@ -16,8 +16,8 @@ from airflow_provider_ossresume import _airflow
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.checkpoint import Owner, UploadCheckpoint, encode
-from airflow_provider_ossresume.model.cleaning import Staleness
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.model.stale_uploads import Staleness
 from airflow_provider_ossresume.operators.janitor import OSSAbortMultipartUploadsOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints

@@ -25,9 +25,12 @@ from airflow_provider_ossresume.hooks import observing
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
-from airflow_provider_ossresume.model.cleaning import AbortReport, CheckpointReport, DeleteReport, LeftFilesReport
+from airflow_provider_ossresume.model.cleaning import DeleteReport
+from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
+from airflow_provider_ossresume.model.left_files import LeftFilesReport
 from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
+from airflow_provider_ossresume.model.stale_uploads import AbortReport
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.operators import folders, sets
 from airflow_provider_ossresume.oss import service_errors
