@@ -214,6 +214,7 @@ def get_provider_info() -> dict[str, Any]:
         "dataset-uris": ASSET_URIS,  # Airflow 2.11 reads this one
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.hooks.oss"]}],
         "operators": [{"integration-name": _NAME, "python-modules": _OPERATORS}],
+        "filesystems": ["airflow_provider_ossresume.filesystem.oss"],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.sensors.oss"]}],
         "extra-links": [
             "airflow_provider_ossresume.links.oss.OSSObjectLink",

@@ -163,6 +163,15 @@ class ListedObject:
 
 
 @dataclass(frozen=True)
+class ListedBucket:
+    """A bucket as a listing of the account shows it; ``region`` is without the ``oss-`` that OSS puts before it."""
+
+    name: str
+    region: str = ""
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
 class ListedUpload(Record):
     """An unfinished multipart upload of the bucket; a task may return it.
 

@@ -18,6 +18,7 @@ MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
 MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
 MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
 MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
+PARTS_OF_ONE_SIZE = 2_000  # of a growing plan, until its parts become larger
 STALL_SIZE = 64 * 1024  # bytes of a body that have to move within stall_timeout, or the attempt is given up
 MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TiB
 DEFAULT_PART_SIZES = {0: 8 * MIB, GIB: 16 * MIB, 4 * GIB: 32 * MIB}  # from an object's size on: docs/performance
@@ -66,6 +67,38 @@ class PartPlan(Sequence[Part]):
     def _part(self, position: int) -> Part:
         start = position * self.part_size
         return Part(position + 1, start, min(start + self.part_size, self.object_size))
+
+
+@dataclass(frozen=True)
+class GrowingPartPlan(PartPlan):
+    """The parts of an object whose size nobody knows when its first part is sent.
+
+    ``part_size`` is that of the first 2,000 parts; it doubles with each further 2,000, and the memory that a part takes
+    with it. With 8 MiB the 10,000 parts that OSS allows hold 484 GiB.
+    """
+
+    def __len__(self) -> int:
+        position, left = 0, self.object_size
+        while left > 0:
+            size = self.size_of(position)
+            count = min(-(-left // size), PARTS_OF_ONE_SIZE - position % PARTS_OF_ONE_SIZE)
+            position, left = position + count, left - count * size
+        return position
+
+    def size_of(self, position: int) -> int:
+        """Return the bytes of a whole part; the first one's position is 0."""
+        return min(self.part_size << position // PARTS_OF_ONE_SIZE, MAX_PART_SIZE)
+
+    @property
+    def most(self) -> int:
+        """The bytes that so many parts as OSS allows can hold."""
+        return sum(PARTS_OF_ONE_SIZE * self.size_of(at) for at in range(0, MAX_PART_COUNT, PARTS_OF_ONE_SIZE))
+
+    def _part(self, position: int) -> Part:
+        start = sum(
+            self.size_of(at) * min(PARTS_OF_ONE_SIZE, position - at) for at in range(0, position, PARTS_OF_ONE_SIZE)
+        )
+        return Part(position + 1, start, min(start + self.size_of(position), self.object_size))
 
 
 def plan_parts(object_size: int, *, part_size: int | None = None) -> PartPlan:

@@ -32,6 +32,7 @@ from airflow_provider_ossresume.model.headers import check_given, check_header
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import (
     CopiedObject,
+    ListedBucket,
     ListedObject,
     ListedUpload,
     ObjectMeta,
@@ -51,7 +52,7 @@ from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsP
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name, quote_key
 from airflow_provider_ossresume.oss.fetch import Fetch, Sink
-from airflow_provider_ossresume.oss.messages import BucketInfo, ServiceInfo, UploadsPage
+from airflow_provider_ossresume.oss.messages import BucketInfo, ObjectsPage, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
 from airflow_provider_ossresume.oss.signing import Signable
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
@@ -418,14 +419,33 @@ class OssClient:
         self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = ""
     ) -> Iterator[ListedObject]:
         """Yield the bucket's objects in the order of their keys' bytes; with a delimiter, those above it only."""
+        for page in self.list_pages(bucket, prefix=prefix, start_after=start_after, delimiter=delimiter):
+            yield from page.objects
+
+    def list_pages(
+        self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = "", page_size: int = 1_000
+    ) -> Iterator[ObjectsPage]:
+        """Yield the pages of a listing: objects, and with a delimiter the common prefixes of what lies below it.
+
+        :param page_size: most objects and prefixes of one page, 1 to 1,000
+        """
         token: str | None = ""
         while token is not None:
-            query = {"list-type": "2", "max-keys": "1000", "encoding-type": "url", "prefix": prefix}
+            query = {"list-type": "2", "max-keys": str(page_size), "encoding-type": "url", "prefix": prefix}
             query |= {"continuation-token": token, "start-after": start_after, "delimiter": delimiter}
             call = Call("ListObjectsV2", "GET", bucket, query=_without_empty(query))
             page = self._exchange_xml(call, messages.read_objects)
-            yield from page.objects
+            yield page
             token = _advance(call, token, page.next_token)
+
+    def list_buckets(self) -> Iterator[ListedBucket]:
+        """Yield the buckets of the account that the Access Key belongs to, by name."""
+        marker: str | None = ""
+        while marker is not None:
+            call = Call("ListBuckets", "GET", query=_without_empty({"max-keys": "1000", "marker": marker}))
+            page = self._exchange_xml(call, messages.read_buckets)
+            yield from page.buckets
+            marker = _advance(call, marker, page.next_marker)
 
     def get_bucket_info(self, bucket: str) -> BucketInfo:
         """Return where the bucket is, what its endpoints are called and whose it is."""

@@ -117,6 +117,13 @@ def test_upload(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     assert put.headers["x-oss-meta-dag-id"] == "example_upload"
 
 
+def test_filesystem(airflow: DagRunner, oss: LocalOSS) -> None:
+    run = airflow.run("example_filesystem", folder=f"oss://oss_default@{BUCKET}/orders")
+    assert run.state == "success"
+    assert run.xcom("sum_up") == {str(customer): sum(range(customer, 1000, 3)) for customer in range(3)}
+    assert oss.objects(BUCKET) == ["orders/sums/today.txt", "orders/today.csv.gz"]
+
+
 def test_download_twice(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "models/current.bin", some_bytes(MIB))
     conf = {"object": "oss://my-bucket/models/current.bin", "folder": str(tmp_path / "models")}
