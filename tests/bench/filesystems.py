@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Case:
     name: str
     title: str
     contestants: tuple[str, ...]
-    link: Link = Link()
+    link: Link = field(default_factory=Link)
 
 
 CASES = (

@@ -517,6 +517,16 @@ static int delete_object(Connection *connection) {
     return answer(connection, "204 No Content", "", "");
 }
 
+/* What ossfs asks before it writes. */
+static int bucket_info(Connection *connection) {
+    return answer(connection, "200 OK", "",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><BucketInfo><Bucket><Name>bench</Name><Location>oss-cn-hangzhou</Location>"
+        "<CreationDate>2026-11-25T00:00:00.000Z</CreationDate><StorageClass>Standard</StorageClass>"
+        "<ExtranetEndpoint>bench</ExtranetEndpoint><IntranetEndpoint>bench</IntranetEndpoint>"
+        "<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner><AccessControlList><Grant>private</Grant>"
+        "</AccessControlList></Bucket></BucketInfo>");
+}
+
 /* All objects in one page, for either version of the operation; filesystems ask for it before they open a file. */
 static int list_objects(Connection *connection) {
     char value[64];
@@ -612,6 +622,8 @@ static int route(Connection *connection) {
     if (!strcmp(method, "PUT")) return count(PUT_OBJECT), put_object(connection);
     if (!strcmp(method, "GET") && has_id) return count(LIST_PARTS), list_parts(connection);
     const char *key = strchr(connection->path + 1, '/');
+    if (!strcmp(method, "GET") && query_value(connection, "bucketInfo", value))
+        return count(OTHER), bucket_info(connection);
     if (!strcmp(method, "GET") && !(key && key[1])) return count(LIST), list_objects(connection);
     if (!strcmp(method, "GET")) return count(GET_OBJECT), get_object(connection);
     if (!strcmp(method, "HEAD")) return count(HEAD_OBJECT), get_object(connection);

@@ -17,7 +17,7 @@ DEFAULTS: dict[str, Any] = {
 with DAG("xcoms", schedule=None, **DEFAULTS):
 
     @task
-    def make(params: dict[str, Any]) -> dict[str, str]:
+    def make(params: dict[str, Any]) -> Any:
         return {"text": "x" * params["size"]}
 
     @task
