@@ -75,7 +75,7 @@ class OSSHook(BaseHook):
         self.hook.load_string(content, key, bucket_name, replace=True)
 
     def append_string(self, bucket_name: str | None, content: str, key: str, pos: int) -> None:
-        """Lay a text in UTF-8 behind an appendable object, or begin one."""
+        """Append a text in UTF-8 to an appendable object, or create one."""
         self.hook.append_string(content, key, bucket_name, pos)
 
     def upload_local_file(self, key: str, file: str, bucket_name: str | None = None) -> None:

@@ -135,8 +135,8 @@ class ContentMethods(ConnectedHook):
     ) -> TransferResult:
         """Write a stream of unknown length to an object, in bounded memory.
 
-        It is read from where it stands to its end, and not closed. When anything goes wrong, the read among it, no
-        object appears and the parts that were sent are removed.
+        It is read from where it stands to its end, and not closed. When anything goes wrong before OSS joins the parts,
+        the read among it, no object appears and the parts that were sent are removed.
 
         :param file_obj: an open file, a response, a pipe: anything whose ``read(size)`` returns bytes
         :param watch: called from this thread at least four times a second while OSS is waited for; what it raises ends
@@ -173,12 +173,12 @@ class ContentMethods(ConnectedHook):
         *,
         encoding: str = "utf-8",
     ) -> int:
-        """Lay a text behind an appendable object, or begin one, and return its new size in bytes.
+        """Append a text to an appendable object, or create one, and return its new size in bytes.
 
-        With ``pos`` a call that is made again does no harm: an object that ends with the text from there on has it.
+        With ``pos`` the call can be repeated: if the object ends with this text from there on, nothing is appended.
 
-        :param pos: the object's present size in bytes; 0 begins it; None asks OSS for it
-        :raises ServiceError: when ``pos`` is not its size, or the object was not begun by an append
+        :param pos: the object's present size in bytes; 0 creates it; None asks OSS for it
+        :raises ServiceError: when ``pos`` is not its size, or the object was not created by an append
         """
         target, data = self.target(key, bucket_name), _encoded(string_data, encoding)
         check_new_key(target.key)

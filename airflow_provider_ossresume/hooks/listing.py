@@ -83,6 +83,7 @@ class ListingMethods(ConnectedHook):
         :param start_after: only keys behind this one
         :param delimiter: keys that hold it behind the prefix, or the pattern's literal beginning, are left out
         """
+        check_text("delimiter", delimiter)
         limits = ListingLimits(start_after=start_after, delimiter=delimiter)
         return (ObjectRef(where.bucket, listed.key) for listed in self._listed(where, limits))
 

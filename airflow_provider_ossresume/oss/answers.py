@@ -486,7 +486,7 @@ _HINTS_BY_CODE: Mapping[str, str] = {
     "BucketAlreadyExists": "the name is taken, by another account or in another region; choose another one",
     "TooManyBuckets": "the account has as many buckets in the region as it may have; delete one, or ask for more",
     "PositionNotEqualToLength": "the position is not the object's present size; ask for that with head_object",
-    "ObjectNotAppendable": "the object was not begun by an append, so nothing is laid behind it; choose another key",
+    "ObjectNotAppendable": "the object was not created by an append, so OSS appends nothing to it; choose another key",
     "EntityTooLarge": "OSS takes up to 5 GiB in one request; lower multipart_threshold and part_size",
 }
 # What OSS says with AccessDenied when no RAM permission is missing (OSS, "HTTP 403 errors").

@@ -18,11 +18,11 @@ class ObjectCalls(Exchanging):
     def append_object(
         self, target: ObjectRef, position: int, body: Body, *, headers: Mapping[str, str] | None = None
     ) -> ObjectMeta:
-        """Lay bytes behind an appendable object, or begin one; it has at most 5 GiB. Its new size is returned.
+        """Append bytes to an appendable object, or create one, and return its new size. It holds 5 GiB at most.
 
-        An attempt whose answer was lost has perhaps done it: the next one is then refused by its position.
+        If the answer to an attempt is lost, the bytes may be there: the next attempt is then refused by its position.
 
-        :param position: the object's present size; 0 begins it
+        :param position: the object's present size; 0 creates it
         :raises ServiceError: with the code PositionNotEqualToLength, or ObjectNotAppendable
         """
         md5 = body.content_md5()

@@ -65,8 +65,8 @@ class StreamUploader:
     def upload(self, stream: Readable) -> TransferResult:
         """Read the stream to its end and return what was done; the object then holds exactly what was read.
 
-        The stream is read from where it stands, and not closed. Whatever goes wrong, no object appears, and the parts
-        that were sent are removed.
+        The stream is read from where it stands, and not closed. Whatever goes wrong before OSS joins the parts, no
+        object appears, and the parts that were sent are removed.
 
         :raises ArgumentError: when the stream gives no bytes, or more than OSS takes in 10,000 such parts
         :raises AlreadyExists: under ``if_exists="fail"``, when the object has other bytes
@@ -80,7 +80,7 @@ class StreamUploader:
         meta, crc = self._put_parts(parts) if whole is None else self._put_whole(whole)
         self._progress.finish(meta.size)
         result = stopwatch.result("transferred", meta, crc64=crc, progress=self._progress)
-        log.info("%s: %s", result.outcome.capitalize(), result)
+        log.info("%s: %s", result.outcome.capitalize(), str(result))
         return result
 
     def _put_whole(self, held: HeldPart) -> Published:
@@ -152,7 +152,8 @@ class StreamUploader:
                 self._sink(self._upload_id, GrowingPlan(0, 1)).abort(crew)
             log.warning(
                 "The finished parts of the upload to %s are removed: upload ID %s is aborted",
-                *(self._target, self._upload_id),
+                self._target,
+                self._upload_id,
             )
         except (RequestError, CredentialsError, TimeoutError) as error:
             log.warning(

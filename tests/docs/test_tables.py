@@ -153,6 +153,7 @@ def test_every_argument_of_a_group_is_listed() -> None:
 def test_every_key_of_the_reports_on_many_files_is_listed(oss: LocalOSS, tmp_path: Path) -> None:
     verdict = Verdict("id", "s", "t", "copy", "proven").report()
     assert first_codes("many-files.md", "The verdict") == [*verdict, "tries"]
+    (tmp_path / "file").touch()
     plan = SetTransfers(a_client(oss)).plan(LocalFolder(tmp_path), PrefixRef(BUCKET, "raw/"), options=SetOptions())
     assert set(first_codes("many-files.md", "The plan")) == {*plan.report()}
     assert first_codes("many-files.md", "The batch") == [*BatchReport(0, 1, 1).report()]
