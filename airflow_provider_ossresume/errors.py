@@ -24,7 +24,8 @@
     ├── FileSystemError (also an OSError)  a call of the oss:// filesystem failed; its cause says why
     │   ├── FileMissing (also a FileNotFoundError)
     │   ├── FileForbidden (also a PermissionError)
-    │   └── FileIsThere (also a FileExistsError)
+    │   ├── FileIsThere (also a FileExistsError)
+    │   └── FileIsDirectory (also an IsADirectoryError)
     ├── SetError                           a transfer of many files cannot be planned, or is not proven
     │   ├── PlanRefused                    the plan would do what nobody has allowed, or leave files out
     │   ├── NotProven                      not every file of the plan is where it belongs
@@ -321,6 +322,10 @@ class FileForbidden(FileSystemError, PermissionError):
 
 class FileIsThere(FileSystemError, FileExistsError):
     """The object exists, and was not to be overwritten."""
+
+
+class FileIsDirectory(FileSystemError, IsADirectoryError):
+    """The path names a directory, and an object was meant."""
 
 
 class SetError(OSSResumeError):

@@ -182,7 +182,8 @@ ASSET_URIS: list[dict[str, Any]] = [
 ]
 
 _OPERATORS = [
-    f"airflow_provider_ossresume.operators.{name}" for name in ("copy", "folders", "janitor", "objects", "oss", "sets")
+    f"airflow_provider_ossresume.operators.{name}"
+    for name in ("buckets", "copy", "folders", "janitor", "objects", "oss", "sets")
 ]
 
 _NAME = "Alibaba Cloud OSS (resumable)"

@@ -19,9 +19,13 @@ os.environ["AIRFLOW_HOME"] = _home
 logging.getLogger("airflow").setLevel(logging.WARNING)
 
 from airflow_provider_ossresume import __version__, resumable  # noqa: E402  after the home is set
-from airflow_provider_ossresume.hooks import oss as hook  # noqa: E402
+from airflow_provider_ossresume.hooks import contents, transfers  # noqa: E402
 
-for _module in (hook, resumable):  # Unpack is there for type checkers only; autodoc evaluates the annotations
+for _module in (
+    contents,
+    transfers,
+    resumable,
+):  # Unpack is there for type checkers only; autodoc evaluates the annotations
     _module.Unpack = typing.Unpack
 
 project = "airflow-provider-ossresume"

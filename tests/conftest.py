@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.model.record import Record
 from tests.world import BUCKET, Transfers
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +23,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PYTHON",
         help="interpreter of the environment whose Airflow runs the DAGs of tests/docs and tests/installed",
     )
+
+
+class RecordsInLogs(logging.Handler):
+    """Notices a result that is logged as it is: Airflow 2.11's filter of secrets makes a plain dict of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        args = record.args if isinstance(record.args, tuple) else (record.args,)
+        if any(isinstance(each, Record) for each in args):
+            self.lines.append(f"{record.pathname}:{record.lineno}: {record.msg}")
+
+
+@pytest.fixture(autouse=True)
+def no_results_dict_in_the_log() -> Iterator[None]:
+    handler = RecordsInLogs()
+    logger = logging.getLogger("airflow_provider_ossresume")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+    assert handler.lines == [], "log str(...) of a result"
 
 
 @pytest.fixture

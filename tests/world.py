@@ -49,7 +49,7 @@ def touch(path: Path) -> None:
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1_000_000_000))
 
 
-def a_client(oss: LocalOSS | Any, **options: Any) -> OssClient:
+def a_client(oss: LocalOSS | Any, *, kind: type[OssClient] = OssClient, **options: Any) -> OssClient:
     """A client whose retries wait for nothing."""
     settings: dict[str, Any] = {
         "region": oss.region,
@@ -59,7 +59,7 @@ def a_client(oss: LocalOSS | Any, **options: Any) -> OssClient:
         **options,
     }
     credentials = StaticCredentials(oss.access_key_id, oss.access_key_secret, oss.security_token)
-    return OssClient(parse_endpoint(oss.endpoint), settings.pop("credentials", credentials), **settings)
+    return kind(parse_endpoint(oss.endpoint), settings.pop("credentials", credentials), **settings)
 
 
 class BytesBody:

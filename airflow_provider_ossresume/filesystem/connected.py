@@ -11,7 +11,7 @@ from fsspec.spec import AbstractFileSystem
 from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.connecting import SECRET_OPTIONS, make_client, read_options
 from airflow_provider_ossresume.filesystem.listing import Listings
-from airflow_provider_ossresume.model.arguments import parse_flag
+from airflow_provider_ossresume.model.arguments import parse_duration, parse_flag, parse_whole_number
 from airflow_provider_ossresume.model.parts import MIB, parse_size
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -40,10 +40,15 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
         max_paths: int | None = None,
         **options: Any,
     ) -> None:
+        """Take note of the options; nothing is asked of OSS or Airflow yet."""
         if self._cached:
             return
         super().__init__(
-            use_listings_cache=use_listings_cache, listings_expiry_time=listings_expiry_time, max_paths=max_paths
+            use_listings_cache=parse_flag("use_listings_cache", use_listings_cache),
+            listings_expiry_time=None if listings_expiry_time is None else _seconds(listings_expiry_time),
+            max_paths=None
+            if max_paths is None
+            else parse_whole_number("max_paths", max_paths, least=1, most=1_000_000),
         )
         self._oss_conn_id = oss_conn_id
         self._options = read_options({name: value for name, value in options.items() if name not in NOT_OURS})
@@ -91,3 +96,7 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
     def _get_kwargs_from_urls(path: str) -> dict[str, Any]:
         conn_id = paths.connection_in(path)
         return {"oss_conn_id": conn_id} if conn_id else {}
+
+
+def _seconds(value: float | str) -> float:
+    return parse_duration("listings_expiry_time", value, least=0).total_seconds()

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from airflow_provider_ossresume.errors import ArgumentError, FileSystemError
+from airflow_provider_ossresume.errors import ArgumentError, FileIsDirectory, FileSystemError
 from airflow_provider_ossresume.filesystem.listing import Listings
 from airflow_provider_ossresume.filesystem.os_errors import missing, os_errors
 from airflow_provider_ossresume.filesystem.paths import below, joined, split
@@ -24,13 +24,13 @@ class Deletions:
         """Delete one object.
 
         :raises FileMissing: when there is none
-        :raises IsADirectoryError: when there is a directory
+        :raises FileIsDirectory: when there is a directory
         """
         bucket, key = split(path)
         if not key:
             raise ArgumentError("path", path, "it names no object, perhaps a template found nothing; write bucket/key")
         if self._listings.look(bucket, key, fresh=True)["type"] == "directory":
-            raise IsADirectoryError(errno.EISDIR, f"oss://{path} is a directory; pass recursive=True to delete it")
+            raise FileIsDirectory(errno.EISDIR, f"oss://{path} is a directory; pass recursive=True to delete it")
         self._delete(bucket, [key])
 
     def files(self, paths: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from airflow_provider_ossresume.errors import FileMissing, FileSystemError
+from airflow_provider_ossresume.errors import FileIsDirectory, FileMissing, FileSystemError
 from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.deleting import Deletions
 from airflow_provider_ossresume.filesystem.listing import Info
@@ -16,7 +16,7 @@ from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.together import Pair, each_moved
 from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
-from airflow_provider_ossresume.transfer.stream_upload import HeldBody
+from airflow_provider_ossresume.transfer.written_object import HeldBody
 
 
 class OSSFileSystem(TransferringFileSystem):
@@ -82,7 +82,7 @@ class OSSFileSystem(TransferringFileSystem):
         """Delete one object.
 
         :raises FileMissing: when there is none
-        :raises IsADirectoryError: when there is a directory
+        :raises FileIsDirectory: when there is a directory
         """
         try:
             self._deletions.file(path)
@@ -140,7 +140,7 @@ class OSSFileSystem(TransferringFileSystem):
             return
         files, directories = self._copies(path1, path2, recursive, maxdepth)
         if not files and not directories:
-            raise IsADirectoryError(errno.EISDIR, f"oss://{path1} is a directory; pass recursive=True to move it")
+            raise FileIsDirectory(errno.EISDIR, f"oss://{path1} is a directory; pass recursive=True to move it")
 
         def move(pair: Pair, watch: Watch) -> None:
             before = self.info(pair.source)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
 
-from airflow_provider_ossresume.errors import FileMissing
+from airflow_provider_ossresume.errors import FileIsDirectory, FileMissing
 from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.connected import ConnectedFileSystem
 from airflow_provider_ossresume.filesystem.listing import Info, directory_info, forget_everywhere
@@ -31,10 +31,11 @@ class FindingFileSystem(ConnectedFileSystem):
         """Return what an object has now.
 
         :raises FileMissing: when there is none
+        :raises FileIsDirectory: when there is a directory
         """
         found = self.info(path, refresh=True)
         if found["type"] == "directory":
-            raise FileMissing(errno.ENOENT, f"oss://{paths.strip(path)} is a directory, no object")
+            raise FileIsDirectory(errno.EISDIR, f"oss://{paths.strip(path)} is a directory, no object")
         return found
 
     def exists(self, path: str, **kwargs: Any) -> bool:
@@ -166,7 +167,20 @@ class FindingFileSystem(ConnectedFileSystem):
         super().invalidate_cache(path)
         forget_everywhere(None if path is None else paths.strip(path))
 
-    def walk(self, path: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """Yield directories, with their directories and files, one request each; see fsspec."""
-        walked: Iterator[Any] = super().walk(path, *args, **kwargs)
+    def walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Yield directories, with their directories and files, one request each.
+
+        :param on_error: ``omit`` what cannot be listed, ``raise``, or a function that is called with the error; by
+            default a directory that is not there is empty, and any other error is raised
+        """
+        walked: Iterator[Any] = super().walk(
+            path, maxdepth=maxdepth, topdown=topdown, on_error=on_error or _raise_unless_missing, **kwargs
+        )
         return walked
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -28,7 +28,7 @@ from airflow_provider_ossresume.transfer.upload import Uploader
 
 Progress = Callable[[int, int], None]
 Watch = Callable[[], None]  # called at least four times a second; what it raises ends the transfer
-STREAMED = ("region", "account")  # reasons for which OSS does not copy, and a worker can
+STREAMED = ("region", "account", "appendable", "link")  # reasons for which OSS does not copy, and a worker can
 
 
 class FileTransfers:
@@ -84,6 +84,8 @@ class FileTransfers:
 
     def copy(self, source: ObjectRef, target: ObjectRef, *, if_exists: IfExists, copy_options: CopyOptions) -> None:
         """Let OSS copy an object of any size; where it does not, as between regions, the bytes pass through here.
+
+        Of a link they are its target's.
 
         See :meth:`~airflow_provider_ossresume.transfer.copy.Copier.copy`.
         """

@@ -14,7 +14,9 @@ from airflow_provider_ossresume.filesystem.reading import DEFAULT_CACHE, OssRead
 from airflow_provider_ossresume.filesystem.writing import CompressedWriter, OssWriter, TextWriter
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.transfer.crew import Crew
 
+AT_ONCE = 8  # objects that are made of bytes
 TEXT_OPTIONS = ("encoding", "errors", "newline")
 
 
@@ -103,6 +105,15 @@ class OpeningFileSystem(FindingFileSystem):
         with self.open(path, "xb" if mode == "create" else "wb", **kwargs) as file:
             file.write(value)
 
+    def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None:
+        """Make an object of bytes, or many at once of a dict of paths and bytes; see :meth:`pipe_file`."""
+        if not isinstance(path, dict) or self._intrans:
+            super().pipe(path, value, **kwargs)
+            return
+        with Crew(workers=AT_ONCE, tick=_nothing) as crew:
+            for _ in crew.run(lambda each: self.pipe_file(*each, **kwargs), path.items()):
+                pass
+
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """Make an empty object.
 
@@ -177,3 +188,7 @@ class OpeningFileSystem(FindingFileSystem):
                 autocommit=autocommit,
                 headers=object_headers(object_at(path).key, cast(ObjectOptions, kwargs)),
             )
+
+
+def _nothing() -> None:
+    """What is to be done meanwhile."""

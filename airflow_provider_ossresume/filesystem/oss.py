@@ -1,10 +1,10 @@
-"""``oss://`` for Airflow's ``ObjectStoragePath``, and for fsspec::
+"""``oss://`` for Airflow's ``ObjectStoragePath``, and for fsspec.
 
-import fsspec
+Airflow finds it by the provider's metadata, and calls :func:`get_fs`. fsspec has to be told once in a process::
 
-from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
+    fsspec.register_implementation("oss", OSSFileSystem, clobber=True)
 
-fsspec.register_implementation("oss", OSSFileSystem)
+It then opens ``oss://`` for all that use it.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
 
 DEFAULT_CACHE = "oss"
+LINE_BLOCK = 64 * 1024  # of what is fetched for lines
 
 
 class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
@@ -27,6 +28,8 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         and just what is asked for else
     :param etag: the one that it must have, when that is known
     """
+
+    loc: int
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         size: int | None = None,
         **kwargs: Any,
     ) -> None:
+        """Open it: OSS is asked for its size and its ETag."""
         self._target = object_at(path)
         self._client = fs.client
         if etag is None or size is None:
@@ -57,6 +61,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             **kwargs,
         )
         self.kwargs = {**kwargs, "etag": etag}  # for a copy in another process, which reads the same bytes
+        self._block, self._block_start = b"", 0  # of who reads by lines
         if cache_type == DEFAULT_CACHE:
             self.cache = _ReadAheadCache(self)
 
@@ -65,9 +70,38 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
         :raises FileSystemError: when the object has changed since it was opened, or cannot be read
         """
+        wanted = self.size - self.loc if length is None or length < 0 else length
+        held = self._held(wanted)
         with os_errors():
-            data: bytes = super().read(length)
-        return data
+            data: bytes = super().read(wanted - len(held)) if wanted > len(held) else b""
+        return held + data if held else data
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Return the next line, with its end; what is fetched for it serves the lines that follow."""
+        most = self.size - self.loc if size is None or size < 0 else size
+        line = b""
+        while len(line) < most:
+            if not (self._block_start <= self.loc < self._block_start + len(self._block)):
+                start = self.loc
+                block = self.read(LINE_BLOCK)
+                if not block:
+                    break
+                self._block, self._block_start, self.loc = block, start, start
+            at = self.loc - self._block_start
+            end = self._block.find(b"\n", at) + 1
+            line += self._held(min(most - len(line), (end or len(self._block)) - at))
+            if end:
+                break
+        return line
+
+    def _held(self, most: int) -> bytes:
+        """Return what is held of the next bytes, and go on behind them."""
+        at = self.loc - self._block_start
+        if not 0 <= at < len(self._block):
+            return b""
+        held = self._block[at : at + most]
+        self.loc += len(held)
+        return held
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         buffer = bytearray(max(0, min(end, self.size) - start))

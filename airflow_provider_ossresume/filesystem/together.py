@@ -50,7 +50,8 @@ def each_moved(
     :param watch: called as often by this thread
     """
     large = [pair for pair in pairs if is_large(pair)] if len(pairs) > 1 else list(pairs)
-    small = [pair for pair in pairs if pair not in set(large)]
+    apart = set(large)
+    small = [pair for pair in pairs if pair not in apart]
     if small:
         with Crew(workers=min(AT_ONCE, len(small)), tick=watch) as crew:
 

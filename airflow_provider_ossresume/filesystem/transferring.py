@@ -20,6 +20,7 @@ from airflow_provider_ossresume.filesystem.together import Pair, Recorder, each_
 from airflow_provider_ossresume.model.copy_options import CopyOptions
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.parts import MIB
 
 
 def _nothing() -> None:
@@ -89,7 +90,7 @@ class TransferringFileSystem(OpeningFileSystem):
         :raises FileMissing: when there is no such object
         """
         if outfile is not None or isfilelike(lpath):
-            super().get_file(rpath, lpath, callback=callback, outfile=outfile if outfile is not None else lpath)
+            self._stream(rpath, lpath if outfile is None else outfile, callback)
             return
         found = self.info(rpath)
         if found["type"] == "directory":
@@ -100,6 +101,13 @@ class TransferringFileSystem(OpeningFileSystem):
                 paths.object_at(rpath), lpath, size=found["size"], progress=partial(_tell, callback)
             )
         _tell(callback, size, size)
+
+    def _stream(self, path: str, outfile: Any, callback: Any) -> None:
+        with self.open(path, "rb") as file:
+            callback.set_size(file.size)
+            while data := file.read(MIB):
+                outfile.write(data)
+                callback.relative_update(len(data))
 
     def cp_file(self, path1: str, path2: str, *, watch: Watch = _nothing, **kwargs: Any) -> None:
         """Let OSS copy an object of any size within its region; from another one the bytes pass through here.
@@ -204,7 +212,8 @@ class TransferringFileSystem(OpeningFileSystem):
         directories = [pair for pair in recorder.pairs if pair.source in parents and self.isdir(pair.source)]
         for pair in directories:
             self.makedirs(pair.target, exist_ok=True)
-        return [pair for pair in recorder.pairs if pair not in set(directories)], directories
+        apart = set(directories)
+        return [pair for pair in recorder.pairs if pair not in apart], directories
 
     def _move_each(
         self,

@@ -34,6 +34,7 @@ class OSSPath(CloudPath):
     parser = _Parser()
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        """Read a path as universal-pathlib does."""
         super().__init__(*args, **options)
         # As ossfs has paths, whose rules universal-pathlib knows, they begin with a slash.
         self._chain = self._chain.replace(path=self._chain.active_path.lstrip("/"))

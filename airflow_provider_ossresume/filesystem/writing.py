@@ -8,18 +8,19 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fsspec.spec import AbstractBufferedFile
 
 from airflow_provider_ossresume.errors import FileIsThere
+from airflow_provider_ossresume.filesystem.leaving import error_that_leaves_a_block
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.paths import object_at
 from airflow_provider_ossresume.model.objects import check_new_key
 from airflow_provider_ossresume.model.parts import MIN_PART_SIZE
 from airflow_provider_ossresume.transfer.options import UploadOptions
-from airflow_provider_ossresume.transfer.stream_upload import StreamUpload
+from airflow_provider_ossresume.transfer.written_object import WrittenObject
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
@@ -49,6 +50,7 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         autocommit: bool,
         headers: Mapping[str, str],
     ) -> None:
+        """Open it; nothing is sent yet."""
         self._closed = True  # until it is open: whoever collects half of one closes nothing
         target = object_at(path)
         check_new_key(target.key, argument="path")
@@ -58,7 +60,7 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         super().__init__(fs, path, "wb", block_size=size, autocommit=autocommit)
         self.buffer = None  # fsspec's own; the parts are kept below
         self._is_discarded = False
-        self._stream = StreamUpload(
+        self._stream = WrittenObject(
             fs.client,
             target,
             options=UploadOptions(if_exists="fail" if is_exclusive else "overwrite", headers=headers),
@@ -93,7 +95,8 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         """
         if self.closed:
             return
-        if self._is_left_by_an_error():
+        if error := error_that_leaves_a_block(handled=self._handled):
+            log.warning("Nothing of %s is published, as an exception leaves its block: %r", self.full_name, error)
             self.discard()
             return
         self._closed = True
@@ -143,16 +146,6 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             f"the parts of upload ID {self._stream.upload_id} stay until it is aborted"
             if self._stream.upload_id else "nothing was sent",
         )  # fmt: skip
-
-    def _is_left_by_an_error(self) -> bool:
-        """Return whether this is closed by a ``with`` block that an exception leaves, and that does not tell so."""
-        error = sys.exc_info()[1]
-        if error is None or error is self._handled:
-            return False
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_name not in ("__exit__", "__aexit__"):
-            frame = frame.f_back
-        return frame is not None
 
 
 class TextWriter(io.TextIOWrapper):

@@ -73,7 +73,7 @@ def abort_uploads(
             yield UploadFate(upload, spared) if spared else _abort(oss, where.bucket, upload, dry_run, count_bytes)
 
     report = AbortReport.of(_logged(fates()), where=where)
-    log.info("Looked through %s", report)
+    log.info("Looked through %s", str(report))
     for folder, count in itertools.islice(report.prefixes.items(), MOST_NAMED):
         log.info("%s of the stale uploads are below %s", count, PrefixRef(where.bucket, folder))
     return report
@@ -121,7 +121,7 @@ def delete_objects(
             gone = set(keys) if dry_run else set(oss.delete_objects(bucket, keys))
             for target in (ObjectRef(bucket, key) for key in keys):
                 report.add(target, None if target.key in gone else _not_deleted(target))
-            log.info("By now %s, the last of them %s", report, ObjectRef(bucket, keys[-1]))
+            log.info("By now %s, the last of them %s", str(report), ObjectRef(bucket, keys[-1]))
     report.seal()
     return report
 
@@ -190,7 +190,7 @@ def clean_checkpoints(
             watch=watch,
         )
     report = CheckpointReport(str(store), tuple(left), temporary)
-    log.info("Looked through %s", report)
+    log.info("Looked through %s", str(report))
     return report
 
 
@@ -302,9 +302,9 @@ def stores_that_spare(
             stores.append(VariableCheckpointStore())
     if stores:
         read = ", ".join(map(str, stores))
-        log.info("Only older_than keeps uploads whose checkpoints are elsewhere than in %s", read)
+        log.info("Uploads with checkpoints elsewhere than in %s are kept only by their age (older_than)", read)
     else:
-        log.info("No checkpoints are read: only older_than keeps the uploads that a task may go on with")
+        log.info("No checkpoints are read: all uploads are kept only by their age (older_than)")
     return stores
 
 

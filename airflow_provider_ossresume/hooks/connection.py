@@ -325,9 +325,11 @@ def _bucket_in(endpoint: str | None) -> str | None:
 
 @lru_cache(maxsize=10_000)
 def _warn_of_unknown(conn_id: str, names: str) -> None:
-    log.warning("Connection %r: nothing reads the extra %s; correct or remove it", conn_id, names)
+    log.warning("Connection %r: unknown in its extra: %s; correct or remove it", conn_id, names)
 
 
 @lru_cache(maxsize=10_000)
 def _warn_of_unused(conn_id: str, auth_type: str, names: str) -> None:
-    log.warning("Connection %r: auth_type %r does not use %s; is it the one that you mean?", conn_id, auth_type, names)
+    log.warning(
+        "Connection %r: auth_type %r does not use %s; empty it, or choose another auth_type", conn_id, auth_type, names
+    )

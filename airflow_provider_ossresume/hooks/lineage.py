@@ -24,9 +24,9 @@ def report_lineage(hook: BaseHook, context: Mapping[str, Any] | None, result: Tr
         return
 
     def report() -> None:
-        target, other = _object(result.target), _other_end(result)
-        source, made = (target, other) if result.direction == "download" else (other, target)
-        report_hook_lineage(hook, inputs=[source], outputs=[made])
+        target, others = [_object(result.target)], [_other_end(result)] if result.path else []  # a stream has no name
+        sources, made = (target, others) if result.direction == "download" else (others, target)
+        report_hook_lineage(hook, inputs=sources, outputs=made)
 
     tell(f"the lineage of {result.target}", report)
 

@@ -12,9 +12,11 @@
 It checks signatures, keeps OSS's rules and answers with OSS's errors. From a shell:
 ``python -m airflow_provider_ossresume.local_oss``. In pytest: ``fixtures``.
 
-A request goes through ``incoming`` (its head and body), ``exchange`` (from head to journal), ``authentication``,
-``operations`` (which one it is), then ``objects``, ``uploads`` or ``buckets``, and ``storage``; what comes back is an
-``answers.Answer``. ``faults`` says what goes wrong and ``interference`` does it.
+A request comes in by a ``listener`` (``tls`` has its certificate) and goes through ``incoming`` (its head and body),
+``exchange`` (from head to journal), ``authentication`` and ``operations`` (which one it is). The work is done in
+``objects``, ``copies``, ``deletions``, ``versions``, ``tagging``, ``symlinks``, ``restoring``, ``uploads``,
+``listings`` or ``buckets``, on ``storage``; what comes back is an ``answers.Answer``. ``faults`` says what goes wrong,
+``fault_rules`` with which calls, and ``interference`` does it.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss.faults import load_rules
 from airflow_provider_ossresume.local_oss.server import ACCESS_KEY_ID, ACCESS_KEY_SECRET, LocalOSS, check_host
+from airflow_provider_ossresume.local_oss.service import RESTORE_SECONDS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,12 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
         allow_remote=options.allow_remote,
         port=options.port,
         log=options.log,
+        restore_seconds=options.restore_seconds,
+        tls=options.tls,
     ) as oss:
         for rule in load_rules(options.faults) if options.faults else []:
             oss.add_rule(rule)
         print(  # noqa: T201  whoever started it waits for this line
             f"endpoint={oss.endpoint} region={oss.region} access_key_id={oss.access_key_id} "
-            f"access_key_secret={oss.access_key_secret} security_token={oss.security_token or ''}",
+            f"access_key_secret={oss.access_key_secret} security_token={oss.security_token or ''}"
+            + (f" ca_file={oss.ca_file}" if oss.ca_file else ""),
             flush=True,
         )
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
@@ -54,6 +58,16 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--region", default="cn-hangzhou")
     parser.add_argument("--faults", type=Path, metavar="FILE.json", help="list of fault rules; see faults.py")
     parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="file that gets a JSON line for each request")
+    parser.add_argument(
+        "--restore-seconds",
+        type=float,
+        default=RESTORE_SECONDS,
+        metavar="N",
+        help="how long a RestoreObject takes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tls", action="store_true", help="speak HTTPS; the first line names the CA bundle that is made for it"
+    )
     parser.add_argument("--allow-remote", action="store_true", help="allow an address that others can reach")
     options = parser.parse_args(arguments)
     try:

@@ -115,6 +115,7 @@ KNOWN_EC = {
     "NoSuchUpload": "0042-00000002",
     "NotImplemented": "0017-00000245",
     "PreconditionFailed": "0017-00001001",
+    "QpsLimitExceeded": "0004-00000302",
     "RequestTimeTooSkewed": "0002-00000504",
     "SecurityTokenExpired": "0002-00000007",
     "SignatureDoesNotMatch": "0002-00000040",

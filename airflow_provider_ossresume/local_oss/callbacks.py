@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal, invalid_argument
 from airflow_provider_ossresume.local_oss.incoming import Incoming
-from airflow_provider_ossresume.local_oss.storage import StoredObject
+from airflow_provider_ossresume.local_oss.records import StoredObject
 
 MAX_CALLBACK_SIZE = 5 * 1024  # OSS: bytes of each of the two parameters
 MAX_URLS = 5  # OSS: they are asked in turn until one answers well

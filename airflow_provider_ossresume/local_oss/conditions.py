@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_ossresume.local_oss.answers import Refusal, http_date
-from airflow_provider_ossresume.local_oss.storage import StoredObject
+from airflow_provider_ossresume.local_oss.records import StoredObject
 
 CONDITIONS = ("if-match", "if-unmodified-since", "if-none-match", "if-modified-since")
 

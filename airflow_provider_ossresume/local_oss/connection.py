@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import socket
+import ssl
 import struct
 from http.client import responses
 
@@ -21,12 +22,20 @@ _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)  # mac
 class Connection:
     """A connection. Whatever finds it gone raises ConnectionLost; ``end`` may be called from any thread."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
+        self._sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) if tls else sock
         with contextlib.suppress(OSError):  # macOS refuses when the client is gone already
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.stream = Stream(sock)
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.stream = Stream(self._sock)
         self.sent: int | None = None
+
+    def begin(self) -> None:
+        """Agree with the client on TLS, where the connection has it."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            try:
+                self._sock.do_handshake()
+            except OSError as error:  # the client does not trust the certificate, or speaks no TLS
+                raise ConnectionLost from error
 
     def send_continue(self) -> None:
         """Tell a client that waits for it to send the body."""
@@ -64,6 +73,11 @@ class Connection:
             self.sent = position = stop
 
     def _send_file(self, body: FileRange) -> None:
+        if isinstance(self._sock, ssl.SSLSocket):  # the kernel does not encrypt
+            for step in body.steps(STEP):
+                self._send(step)
+                self.sent = (self.sent or 0) + len(step)
+            return
         position = body.start
         while position < body.stop:
             try:
@@ -110,7 +124,7 @@ class Connection:
     def end(self) -> None:
         """Wake whoever reads, writes or waits on the connection, with ConnectionLost."""
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # TLS's own takes what other threads are using away
 
 
 def head_of(answer: Answer, headers: dict[str, str]) -> bytes:

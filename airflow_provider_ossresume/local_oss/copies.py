@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import BinaryIO
 
 from airflow_provider_ossresume.local_oss.answers import (
     Answer,
@@ -14,22 +15,33 @@ from airflow_provider_ossresume.local_oss.answers import (
 )
 from airflow_provider_ossresume.local_oss.conditions import check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import STEP, Incoming
-from airflow_provider_ossresume.local_oss.objects import RESTORE, SYMLINK, SYMLINK_TARGET, check_readable, proof
-from airflow_provider_ossresume.local_oss.service import ACL, MAX_BODY_SIZE, Service, copy_source, is_true, kept_headers
-from airflow_provider_ossresume.local_oss.storage import StoredObject
+from airflow_provider_ossresume.local_oss.objects import proof
+from airflow_provider_ossresume.local_oss.records import StoredObject
+from airflow_provider_ossresume.local_oss.restoring import check_readable
+from airflow_provider_ossresume.local_oss.service import (
+    ACL,
+    MAX_BODY_SIZE,
+    TAGGING,
+    Service,
+    copy_source,
+    is_true,
+    kept_headers,
+    version_of,
+)
+from airflow_provider_ossresume.local_oss.symlinks import SYMLINK, SYMLINK_TARGET
 from airflow_provider_ossresume.local_oss.uploads import part_number, upload_of
 
 MAX_COPY_BETWEEN_BUCKETS = 5 * 1024**3  # OSS: CopyObject into another bucket; there is no limit within one
 MAX_CONVERTING_COPY = 1024**3  # OSS: CopyObject that changes storage class or encryption
 
-_CLASS, _TAGGING = "x-oss-storage-class", "x-oss-tagging"
+_CLASS = "x-oss-storage-class"
 _ENCRYPTION = (
     "x-oss-server-side-encryption",
     "x-oss-server-side-encryption-key-id",
     "x-oss-server-side-data-encryption",
 )
 # What x-oss-metadata-directive is not about.
-_NO_METADATA = frozenset({_CLASS, _TAGGING, ACL, RESTORE, *_ENCRYPTION})
+_NO_METADATA = frozenset({_CLASS, TAGGING, ACL, *_ENCRYPTION})
 
 
 def copy_object(service: Service, request: Incoming) -> Answer:
@@ -38,13 +50,13 @@ def copy_object(service: Service, request: Incoming) -> Answer:
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
     service.storage.check_overwrite(bucket, key, forbidden=forbidden)
     where = copy_source(request)
-    source, file = service.storage.open(*where)
+    source, file = _opened(service, where)
     with file:
         check_conditions(source, request.headers, prefix="x-oss-copy-source-")
-        check_readable(source)
+        check_readable(source, service.clock())
         if source.kind == "Appendable" and source.version:
             raise Refusal(400, "OperationNotSupported", "An appendable object in a bucket with versions is not copied.")
-        onto_itself = where == (*request.target, "") and not service.storage.bucket(bucket).has_versions
+        onto_itself = where == (*request.target, "") and not service.storage.bucket(bucket).versioning
         headers = _headers_of_copy(source, request.headers, onto_itself=onto_itself)
         _check_size(source, headers, within_bucket=where[0] == bucket)
         content = service.storage.contents.copy(file, source.content)
@@ -53,7 +65,21 @@ def copy_object(service: Service, request: Incoming) -> Answer:
     stored = service.storage.put(bucket, stored, forbid_overwrite=forbidden)
     facts = [("LastModified", xml_date(stored.modified)), ("ETag", f'"{stored.etag}"')]
     encryption = {name: value for name, value in headers.items() if name in _ENCRYPTION}
-    return xml_answer("CopyObjectResult", facts, headers={**proof(stored), **encryption, **_version_of(source)})
+    return xml_answer(
+        "CopyObjectResult",
+        facts,
+        headers={**proof(stored), **encryption, **version_of(source, header="x-oss-copy-source-version-id")},
+    )
+
+
+def _opened(service: Service, where: tuple[str, str, str]) -> tuple[StoredObject, BinaryIO]:
+    try:
+        return service.storage.open(*where)
+    except Refusal as refusal:
+        if refusal.code != "MethodNotAllowed":
+            raise
+        message = "The version to copy is a delete marker."
+        raise invalid_argument("x-oss-copy-source", where[2], ec="0016-00000307", message=message) from refusal
 
 
 def _headers_of_copy(source: StoredObject, headers: Mapping[str, str], *, onto_itself: bool) -> dict[str, str]:
@@ -69,7 +95,7 @@ def _headers_of_copy(source: StoredObject, headers: Mapping[str, str], *, onto_i
     kept = {name: value for name, value in metadata.items() if name not in _NO_METADATA}
     kept[_CLASS] = headers.get(_CLASS, source.headers[_CLASS])
     kept |= {name: given[name] for name in (ACL, *_ENCRYPTION) if name in given}
-    kept |= {_TAGGING: tags[_TAGGING]} if _TAGGING in tags else {}
+    kept |= {TAGGING: tags[TAGGING]} if TAGGING in tags else {}
     return kept | ({SYMLINK_TARGET: source.headers[SYMLINK_TARGET]} if source.kind == SYMLINK else {})
 
 
@@ -92,10 +118,10 @@ def upload_part_copy(service: Service, request: Incoming) -> Answer:
     """Store bytes of another object as a part. Only ListParts tells its CRC-64."""
     number = part_number(request)
     upload = upload_of(service, request)
-    source, file = service.storage.open(*copy_source(request))
+    source, file = _opened(service, copy_source(request))
     with file:
         check_conditions(source, request.headers, prefix="x-oss-copy-source-")
-        check_readable(source)
+        check_readable(source, service.clock())
         if source.kind in ("Appendable", SYMLINK):
             raise Refusal(400, "OperationNotSupported", f"An object of the type {source.kind} is not copied by parts.")
         wanted = wanted_range(request.headers.get("x-oss-copy-source-range"), source.content.size, standard=True)
@@ -106,8 +132,4 @@ def upload_part_copy(service: Service, request: Incoming) -> Answer:
         content = contents.hole(file, start, stop) or contents.receive(FileRange(file, start, stop).steps(STEP))
     part = service.storage.put_part(request.target[0], upload, number, content)
     facts = [("LastModified", xml_date(part.modified)), ("ETag", f'"{content.md5}"')]
-    return xml_answer("CopyPartResult", facts, headers=_version_of(source))
-
-
-def _version_of(source: StoredObject) -> dict[str, str]:
-    return {"x-oss-copy-source-version-id": source.version} if source.version else {}
+    return xml_answer("CopyPartResult", facts, headers=version_of(source, header="x-oss-copy-source-version-id"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,8 @@ from typing import TypeAlias
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal, http_date
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
 from airflow_provider_ossresume.local_oss.connection import Connection, head_of
-from airflow_provider_ossresume.local_oss.faults import Fault, Rules
+from airflow_provider_ossresume.local_oss.fault_rules import Rules
+from airflow_provider_ossresume.local_oss.faults import Fault
 from airflow_provider_ossresume.local_oss.incoming import Body, ConnectionLost, Incoming, parse_head
 from airflow_provider_ossresume.local_oss.interference import (
     ANSWER_KINDS,
@@ -49,6 +51,7 @@ def serve(connection: Connection, backend: Backend) -> None:
     """Answer a connection's requests until either side ends it."""
     keep_alive = True
     try:
+        connection.begin()
         while keep_alive:
             keep_alive = _serve_one(connection, backend)
     except ConnectionLost as lost:
@@ -143,7 +146,9 @@ class Exchange:
         incoming, backend, operation = self._incoming, self._backend, self._request.operation
         if backend.on_request:
             backend.on_request(self._request)
-        self._faults = backend.rules.count(operation, incoming.key, self._request.part_number)
+        self._faults = backend.rules.count(
+            operation, incoming.key, self._request.part_number, now=backend.service.clock()
+        )
         self._strike_before_work()
         verify(incoming, backend.account, region=backend.service.region, now=self._now())
         answer = run(operation, backend.service, incoming)
@@ -155,6 +160,8 @@ class Exchange:
     def _strike_before_work(self) -> None:
         if self._hit_by("refuse"):
             raise ConnectionLost(reset=True)
+        for fault in self._hit_by("throttle"):
+            raise _throttled(fault)
         for fault in self._hit_by("status"):
             if not fault.after_work:
                 raise _refusal_of(fault)
@@ -220,6 +227,12 @@ def _common_headers(request_id: str, *, now: float, began: float, keep_alive: bo
 def _refusal_of(fault: Fault) -> Refusal:
     headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
     return Refusal(fault.status, fault.code, "The fault that was asked for.", headers=headers)
+
+
+def _throttled(fault: Fault) -> Refusal:
+    delay = math.ceil((fault.seconds or 0) * 1000)
+    message = "The request rate for this prefix is too high. Please reduce it."
+    return Refusal(503, "QpsLimitExceeded", message, headers={"x-oss-qos-delay-time": str(delay)})
 
 
 def _journal_entry(incoming: Incoming, backend: Backend) -> Request:

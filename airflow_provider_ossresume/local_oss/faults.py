@@ -22,6 +22,8 @@ kind               what happens
 ``bandwidth``      the bodies of the call move at ``bytes_per_second``
 ``malformed-xml``  the answer's XML breaks off
 ``huge-xml``       the answer's XML is ``after_bytes`` long, or 64 MiB
+``throttle``       calls over ``per_second`` are answered with 503 ``QpsLimitExceeded`` without doing the work, and told
+                   in ``x-oss-qos-delay-time`` when to come again
 ``skewed-clock``   the server's clock is ``seconds`` ahead, in its check of the request and in the answer's Date
 =================  =================================================================================================
 
@@ -31,7 +33,6 @@ A stall "for good" ends when either side closes the connection.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ KINDS = frozenset(
         "bandwidth",
         "malformed-xml",
         "huge-xml",
+        "throttle",
         "skewed-clock",
     }
 )
@@ -74,6 +76,7 @@ class Fault:
     after_bytes: int = 0
     seconds: float | None = None
     bytes_per_second: int = 0
+    per_second: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -82,13 +85,18 @@ class Fault:
             raise ArgumentError("seconds", self.seconds, f"{self.kind} needs them")
         if self.kind == "bandwidth" and self.bytes_per_second < 1:
             raise ArgumentError("bytes_per_second", self.bytes_per_second, "bandwidth needs it")
+        if self.kind == "throttle" and not self.per_second > 0:
+            raise ArgumentError(
+                "per_second", self.per_second, "throttle needs it, as the calls a second to let through"
+            )
 
 
 @dataclass(frozen=True)
 class Rule:
     """Which calls a fault hits: ``times`` of them (None: all) from the ``nth`` matching one on, counted from 1.
 
-    ``operation`` is a name such as ``UploadPart``, or ``*``. Without ``key`` and ``part_number`` any will match.
+    ``operation`` is a name such as ``UploadPart``, or ``*``. Without ``key``, ``prefix`` and ``part_number`` any will
+    match; ``prefix`` is what the key begins with.
     """
 
     fault: Fault
@@ -97,11 +105,16 @@ class Rule:
     times: int | None = 1
     key: str | None = None
     part_number: int | None = None
+    prefix: str | None = None
 
     def matches(self, operation: str, key: str | None, part_number: int | None) -> bool:
         """Tell whether a call counts for this rule."""
+        is_below = self.prefix is None or (key is not None and key.startswith(self.prefix))
         return (
-            self.operation in ("*", operation) and self.key in (None, key) and self.part_number in (None, part_number)
+            self.operation in ("*", operation)
+            and self.key in (None, key)
+            and self.part_number in (None, part_number)
+            and is_below
         )
 
     def hits(self, count: int) -> bool:
@@ -121,37 +134,3 @@ def rule_from_json(facts: Mapping[str, Any]) -> Rule:
 def load_rules(path: Path) -> list[Rule]:
     """Return the rules of a JSON file that holds a list of them."""
     return [rule_from_json(facts) for facts in json.loads(path.read_text())]
-
-
-class Rules:
-    """The rules in force and how many calls each has seen. Every method may be called from any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: list[tuple[Rule, list[int]]] = []
-
-    def add(self, rule: Rule) -> None:
-        """Put a rule in force; it counts calls from now on."""
-        with self._lock:
-            self._counts.append((rule, [0]))
-
-    def remove(self, rule: Rule) -> None:
-        """Take back one rule; harmless when it is gone already."""
-        with self._lock:
-            self._counts = [(other, count) for other, count in self._counts if other is not rule]
-
-    def clear(self) -> None:
-        """Take back all rules."""
-        with self._lock:
-            self._counts = []
-
-    def count(self, operation: str, key: str | None, part_number: int | None) -> tuple[Fault, ...]:
-        """Count a call and return the faults that hit it."""
-        hit = []
-        with self._lock:
-            for rule, count in self._counts:
-                if rule.matches(operation, key, part_number):
-                    count[0] += 1
-                    if rule.hits(count[0]):
-                        hit.append(rule.fault)
-        return tuple(hit)

@@ -1,9 +1,11 @@
 """A pytest plugin: ``pytest_plugins = ["airflow_provider_ossresume.local_oss.fixtures"]`` gives the fixture::
 
-def test_my_dag(local_oss, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", local_oss.airflow_connection())
-    ...
-    assert local_oss.object("bucket", "key") == b"bytes"
+    def test_my_dag(local_oss, monkeypatch):
+        monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", local_oss.airflow_connection())
+        ...
+        assert local_oss.object("bucket", "key") == b"bytes"
+
+A test gives the server other arguments by ``@pytest.mark.parametrize("local_oss", [{"tls": True}], indirect=True)``.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from airflow_provider_ossresume.local_oss.server import LocalOSS
 
 
 @pytest.fixture
-def local_oss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOSS]:
-    """An OSS server with an empty bucket named ``bucket``."""
+def local_oss(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOSS]:
+    """An OSS server with an empty bucket named ``bucket``. Its parameter, if any, has arguments of ``LocalOSS``."""
     root: Path = tmp_path_factory.mktemp("local_oss")
-    with LocalOSS(root) as oss:
+    with LocalOSS(root, **getattr(request, "param", {})) as oss:
         yield oss

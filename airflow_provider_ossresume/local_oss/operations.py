@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow_provider_ossresume.local_oss import buckets, copies, objects, uploads
+from airflow_provider_ossresume.local_oss import (
+    buckets,
+    copies,
+    deletions,
+    listings,
+    objects,
+    restoring,
+    symlinks,
+    tagging,
+    uploads,
+    versions,
+)
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.service import Service, check_traffic_limit
@@ -16,8 +27,11 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("GET", "bucket", ("bucketInfo",), "GetBucketInfo"),
     ("GET", "bucket", ("location",), "GetBucketLocation"),
     ("GET", "bucket", ("worm",), "GetBucketWorm"),
+    ("GET", "bucket", ("versioning",), "GetBucketVersioning"),
+    ("GET", "bucket", ("versions",), "ListObjectVersions"),
     ("GET", "bucket", ("list-type",), "ListObjectsV2"),
     ("GET", "bucket", (), "ListObjects"),
+    ("PUT", "bucket", ("versioning",), "PutBucketVersioning"),
     ("PUT", "bucket", (), "PutBucket"),
     ("DELETE", "bucket", (), "DeleteBucket"),
     ("POST", "bucket", ("delete",), "DeleteMultipleObjects"),
@@ -25,10 +39,12 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("PUT", "object", ("uploadId", "partNumber"), "UploadPart"),
     ("PUT", "object", ("x-oss-copy-source",), "CopyObject"),
     ("PUT", "object", ("symlink",), "PutSymlink"),
+    ("PUT", "object", ("tagging",), "PutObjectTagging"),
     ("PUT", "object", (), "PutObject"),
     ("POST", "object", ("uploads",), "InitiateMultipartUpload"),
     ("POST", "object", ("uploadId",), "CompleteMultipartUpload"),
     ("POST", "object", ("append",), "AppendObject"),
+    ("POST", "object", ("restore",), "RestoreObject"),
     ("GET", "object", ("uploadId",), "ListParts"),
     ("GET", "object", ("acl",), "GetObjectAcl"),
     ("GET", "object", ("tagging",), "GetObjectTagging"),
@@ -37,6 +53,7 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("HEAD", "object", ("objectMeta",), "GetObjectMeta"),
     ("HEAD", "object", (), "HeadObject"),
     ("DELETE", "object", ("uploadId",), "AbortMultipartUpload"),
+    ("DELETE", "object", ("tagging",), "DeleteObjectTagging"),
     ("DELETE", "object", (), "DeleteObject"),
 )
 
@@ -68,15 +85,18 @@ _NOT_SERVED = frozenset(
 
 OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
     "ListBuckets": buckets.list_buckets,
-    "ListMultipartUploads": buckets.list_multipart_uploads,
+    "ListMultipartUploads": listings.list_multipart_uploads,
     "GetBucketInfo": buckets.get_bucket_info,
     "GetBucketLocation": buckets.get_bucket_location,
     "GetBucketWorm": buckets.get_bucket_worm,
-    "ListObjectsV2": buckets.list_objects_v2,
-    "ListObjects": buckets.list_objects,
+    "GetBucketVersioning": versions.get_bucket_versioning,
+    "PutBucketVersioning": versions.put_bucket_versioning,
+    "ListObjectVersions": versions.list_object_versions,
+    "ListObjectsV2": listings.list_objects_v2,
+    "ListObjects": listings.list_objects,
     "PutBucket": buckets.put_bucket,
     "DeleteBucket": buckets.delete_bucket,
-    "DeleteMultipleObjects": objects.delete_multiple_objects,
+    "DeleteMultipleObjects": deletions.delete_multiple_objects,
     "UploadPartCopy": copies.upload_part_copy,
     "UploadPart": uploads.upload_part,
     "CopyObject": copies.copy_object,
@@ -84,16 +104,19 @@ OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
     "InitiateMultipartUpload": uploads.initiate_multipart_upload,
     "CompleteMultipartUpload": uploads.complete_multipart_upload,
     "AppendObject": objects.append_object,
+    "RestoreObject": restoring.restore_object,
     "ListParts": uploads.list_parts,
     "GetObject": objects.get_object,
     "GetObjectMeta": objects.get_object_meta,
     "GetObjectAcl": objects.get_object_acl,
-    "GetObjectTagging": objects.get_object_tagging,
-    "GetSymlink": objects.get_symlink,
-    "PutSymlink": objects.put_symlink,
+    "PutObjectTagging": tagging.put_object_tagging,
+    "GetObjectTagging": tagging.get_object_tagging,
+    "DeleteObjectTagging": tagging.delete_object_tagging,
+    "GetSymlink": symlinks.get_symlink,
+    "PutSymlink": symlinks.put_symlink,
     "HeadObject": objects.head_object,
     "AbortMultipartUpload": uploads.abort_multipart_upload,
-    "DeleteObject": objects.delete_object,
+    "DeleteObject": deletions.delete_object,
 }
 
 UNKNOWN = "Unknown"

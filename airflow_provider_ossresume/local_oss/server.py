@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import ipaddress
 import json
+import math
 import shutil
-import socket
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal, http_date
+from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
 from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
 from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
-from airflow_provider_ossresume.local_oss.faults import Fault, Rule
+from airflow_provider_ossresume.local_oss.fault_rules import WithFaults
 from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
-from airflow_provider_ossresume.local_oss.objects import RESTORE, symlink
-from airflow_provider_ossresume.local_oss.service import Service, kept_headers
-from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
+from airflow_provider_ossresume.local_oss.listener import Listener
+from airflow_provider_ossresume.local_oss.records import ENABLED, NULL_VERSION, StoredObject
+from airflow_provider_ossresume.local_oss.restoring import DAY
+from airflow_provider_ossresume.local_oss.service import RESTORE_SECONDS, Service, kept_headers
+from airflow_provider_ossresume.local_oss.storage import Storage
+from airflow_provider_ossresume.local_oss.symlinks import symlink
+from airflow_provider_ossresume.local_oss.tls import server_tls
 
 ACCESS_KEY_ID = "local-oss-key-id"
 ACCESS_KEY_SECRET = "local-oss-key-secret"  # noqa: S105  it opens nothing but this server
-_ACCEPT_PAUSE = 0.05  # seconds, when the process has no file descriptor left and some connection must end first
-_END_SECONDS = 2.0  # for the threads of connections to notice their end; a test's hook may hold one for longer
 
 
-class LocalOSS:
+class LocalOSS(WithFaults):
     """An OSS server on this machine. Use it as a context manager, or call ``start`` and ``close``.
 
     :param root: the folder that holds buckets and objects; a temporary one that ``close`` removes when left out
@@ -46,6 +46,8 @@ class LocalOSS:
     :param allow_remote: let it be one that others can reach
     :param clock: gives the seconds since 1970, for dates and for the check of signatures
     :param log: a file that gets one JSON line for each request
+    :param restore_seconds: how long a RestoreObject takes, on that clock
+    :param tls: speak HTTPS, with a certificate that is made now
     :ivar root: the folder
     """
 
@@ -63,21 +65,25 @@ class LocalOSS:
         port: int = 0,
         clock: Callable[[], float] = time.time,
         log: str | PathLike[str] | None = None,
+        restore_seconds: float = RESTORE_SECONDS,
+        tls: bool = False,
     ) -> None:
         check_host(host, allow_remote=allow_remote)
+        context, ca = server_tls(host) if tls else (None, b"")
         self.root = Path(root or tempfile.mkdtemp(prefix="local-oss-"))
         self._owns_root = root is None
         self._storage = Storage(self.root, clock=clock)
         self._backend = Backend(
-            Service(self._storage, region, clock),
+            Service(self._storage, region, clock, restore_seconds),
             Account(access_key_id, access_key_secret, security_token),
             Journal(Path(log) if log else None),
         )
+        super().__init__(self._backend.rules)
+        self._ca_file = self.root / "ca.pem" if tls else None
+        if self._ca_file:
+            self._ca_file.write_bytes(ca)
         self._host = host
-        self._port = port
-        self._listener: socket.socket | None = None
-        self._lock = threading.Lock()
-        self._connections: dict[Connection, threading.Thread] = {}
+        self._listener = Listener(host, port, serve=self._serve, tls=context)
         for name in buckets:
             self.create_bucket(name)
 
@@ -85,29 +91,12 @@ class LocalOSS:
 
     def start(self) -> LocalOSS:
         """Listen; after ``stop`` on the same port and with the same objects and uploads."""
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
-        self._port = listener.getsockname()[1]
-        self._listener = listener
-        threading.Thread(target=self._accept, args=(listener,), name="local-oss", daemon=True).start()
+        self._listener.start()
         return self
 
     def stop(self) -> None:
         """End all connections, in whatever state they are, and listen no more."""
-        listener, self._listener = self._listener, None
-        if listener is None:
-            return
-        with contextlib.suppress(OSError):  # macOS refuses, and wakes the accept on close
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        with self._lock:
-            connections = dict(self._connections)
-        for connection in connections:
-            connection.end()
-        deadline = time.monotonic() + _END_SECONDS
-        for thread in connections.values():
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+        self._listener.stop()
 
     def close(self) -> None:
         """Stop for good. A folder that was given stays as it is."""
@@ -124,30 +113,8 @@ class LocalOSS:
     ) -> None:
         self.close()
 
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                if self._listener is not listener:
-                    return
-                time.sleep(_ACCEPT_PAUSE)
-                continue
-            connection = Connection(sock)
-            thread = threading.Thread(target=self._serve, args=(connection,), name="local-oss-connection", daemon=True)
-            with self._lock:
-                if self._listener is not listener:  # stopped meanwhile
-                    connection.close()
-                    return
-                self._connections[connection] = thread
-                thread.start()
-
     def _serve(self, connection: Connection) -> None:
-        try:
-            serve(connection, self._backend)
-        finally:
-            with self._lock:
-                del self._connections[connection]
+        serve(connection, self._backend)
 
     # --- how to reach it
 
@@ -155,12 +122,17 @@ class LocalOSS:
     def endpoint(self) -> str:
         """The URL to give to clients, such as ``http://127.0.0.1:4000``."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"{'https' if self.ca_file else 'http'}://{host}:{self.port}"
 
     @property
     def port(self) -> int:
         """The port; 0 before the first start when any was asked for."""
-        return self._port
+        return self._listener.port
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The CA bundle to give to clients, or None without TLS."""
+        return self._ca_file
 
     @property
     def region(self) -> str:
@@ -197,6 +169,8 @@ class LocalOSS:
     def airflow_connection(self) -> str:
         """Return the Airflow connection, as JSON for an environment variable such as ``AIRFLOW_CONN_OSS_DEFAULT``."""
         extra = {"endpoint": self.endpoint, "region": self.region}
+        if self.ca_file:
+            extra["ca_bundle"] = str(self.ca_file)
         if not is_address(self._host):  # else it is the default
             extra["addressing"] = "path"
         if self.security_token:
@@ -236,18 +210,29 @@ class LocalOSS:
         )  # fmt: skip
         self._storage.put(bucket, stored)
 
-    def restore(self, bucket: str, key: str, *, ongoing: bool = False) -> None:
-        """Let an archived object be restored, or about to be. Raises KeyError when it is not there."""
-        expiry = "" if ongoing else f', expiry-date="{http_date(self._backend.service.clock() + 24 * 3600)}"'
-        said = {RESTORE: f'ongoing-request="{str(ongoing).lower()}"{expiry}'}
+    @property
+    def restore_seconds(self) -> float:
+        """How long a RestoreObject from now on takes, on the server's clock; ``math.inf``: until ``restore``."""
+        return self._backend.service.restore_seconds
+
+    @restore_seconds.setter
+    def restore_seconds(self, seconds: float) -> None:
+        self._backend.service = replace(self._backend.service, restore_seconds=seconds)
+
+    def restore(self, bucket: str, key: str, *, ongoing: bool = False, days: int = 1) -> None:
+        """Let an archived object be restored for so many days, or about to be. Raises KeyError when it is not there."""
+        now = self._backend.service.clock()
+        at, until = (math.inf, math.inf) if ongoing else (now, now + days * DAY)
         try:
-            self._storage.change_headers(bucket, key, said)
+            self._storage.change(
+                bucket, key, change=lambda stored: replace(stored, restored_at=at, restored_until=until)
+            )
         except Refusal as refusal:
             raise KeyError(key) from refusal
 
     def keep_versions(self, bucket: str) -> None:
         """Give a bucket versions: what is overwritten or deleted from now on can still be read by its version ID."""
-        self._storage.keep_versions(bucket)
+        self._storage.set_versioning(bucket, ENABLED)
 
     def retain(self, bucket: str, *, days: int) -> None:
         """Protect each object of a bucket for so many days from its making, as a retention policy (WORM) does."""
@@ -258,10 +243,14 @@ class LocalOSS:
         link = symlink(key, target, {}, self._storage.contents, now=self._backend.service.clock())
         self._storage.put(bucket, link)
 
-    def object(self, bucket: str, key: str) -> bytes:
-        """Return an object's bytes. Raises KeyError when it is not there."""
+    def versions(self, bucket: str, key: str) -> list[str]:
+        """Return the IDs of a key's versions and delete markers, the newest first."""
+        return [stored.version or NULL_VERSION for stored in self._storage.versions(bucket, key)]
+
+    def object(self, bucket: str, key: str, version: str = "") -> bytes:
+        """Return the bytes of an object, or of a version of it. Raises KeyError when it is not there."""
         try:
-            stored, file = self._storage.open(bucket, key)
+            stored, file = self._storage.open(bucket, key, version)
         except Refusal as refusal:
             raise KeyError(key) from refusal
         with file:
@@ -272,9 +261,10 @@ class LocalOSS:
         return [stored.key for stored in self._storage.list_objects(bucket)]
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object. Raises KeyError when it is not there."""
-        if not self._storage.delete(bucket, key):
+        """Remove an object, as DeleteObject does. Raises KeyError when it is not there."""
+        if key not in self._storage.bucket(bucket).objects:
             raise KeyError(key)
+        self._storage.delete(bucket, key)
 
     def uploads(self, bucket: str) -> list[tuple[str, str]]:
         """Return key and upload ID of each upload under way."""
@@ -328,60 +318,6 @@ class LocalOSS:
     @after_request.setter
     def after_request(self, hook: Hook | None) -> None:
         self._backend.after_request = hook
-
-    # --- what goes wrong
-
-    def fail(
-        self,
-        operation: str,
-        nth: int = 1,
-        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
-        *,
-        times: int | None = 1,
-        key: str | None = None,
-        part_number: int | None = None,
-    ) -> Rule:
-        """Let a fault hit ``times`` calls (None: all) from the ``nth`` matching one on, counted from now."""
-        return self.add_rule(Rule(fault, operation, nth, times, key, part_number))
-
-    def fail_after(
-        self,
-        operation: str,
-        n: int,
-        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
-        *,
-        key: str | None = None,
-        part_number: int | None = None,
-    ) -> Rule:
-        """Let a fault hit every matching call after the next ``n``."""
-        return self.add_rule(Rule(fault, operation, n + 1, None, key, part_number))
-
-    @contextlib.contextmanager
-    def failing(
-        self,
-        operation: str,
-        *,
-        after: int = 0,
-        fault: Fault = Fault("status"),  # noqa: B008  it is frozen
-        times: int | None = None,
-        key: str | None = None,
-        part_number: int | None = None,
-    ) -> Iterator[None]:
-        """Let a fault hit the matching calls after the first ``after`` of them, until the block ends."""
-        rule = self.add_rule(Rule(fault, operation, after + 1, times, key, part_number))
-        try:
-            yield
-        finally:
-            self._backend.rules.remove(rule)
-
-    def add_rule(self, rule: Rule) -> Rule:
-        """Put a rule in force and return it."""
-        self._backend.rules.add(rule)
-        return rule
-
-    def clear_faults(self) -> None:
-        """Take back all faults."""
-        self._backend.rules.clear()
 
 
 def check_host(host: str, *, allow_remote: bool) -> None:

@@ -13,12 +13,14 @@ from xml.etree import ElementTree
 from airflow_provider_ossresume.local_oss.answers import Children, Refusal, invalid_argument
 from airflow_provider_ossresume.local_oss.contents import Content
 from airflow_provider_ossresume.local_oss.incoming import Incoming
-from airflow_provider_ossresume.local_oss.storage import NULL_VERSION, Storage
+from airflow_provider_ossresume.local_oss.records import StoredObject
+from airflow_provider_ossresume.local_oss.storage import Storage
 
 MAX_BODY_SIZE = 5 * 1024**3  # OSS: PutObject, AppendObject and a part take up to 5 GB
 MAX_METADATA_SIZE = 8 * 1024  # OSS: all x-oss-meta-* together
 
-ACL = "x-oss-object-acl"
+ACL, TAGGING = "x-oss-object-acl", "x-oss-tagging"
+RESTORE_SECONDS = 60.0  # OSS: about what the class Archive takes
 OWNER: Children = [("ID", "1234567890"), ("DisplayName", "1234567890")]
 LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # OSS: bit/s of one request
 
@@ -36,7 +38,7 @@ _KEPT_HEADERS = frozenset(
         "x-oss-server-side-encryption",
         "x-oss-server-side-encryption-key-id",
         "x-oss-server-side-data-encryption",
-        "x-oss-tagging",
+        TAGGING,
     }
 )
 
@@ -59,6 +61,7 @@ class Service:
     storage: Storage
     region: str
     clock: Callable[[], float]
+    restore_seconds: float = RESTORE_SECONDS
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -69,8 +72,8 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
         raise Refusal(400, "MetadataTooLarge", f"The metadata takes {size} bytes, {MAX_METADATA_SIZE} are allowed.")
     for name, value in kept.items():
         _check_choice(name, value)
-    if "x-oss-tagging" in kept:
-        tags_of(kept["x-oss-tagging"])
+    if TAGGING in kept:
+        tags_of(kept[TAGGING])
     return {"content-type": "application/octet-stream", "x-oss-storage-class": "Standard", **kept}
 
 
@@ -92,11 +95,22 @@ def tags_of(tagging: str) -> list[tuple[str, str]]:
     """Return the tags that the header ``x-oss-tagging`` says."""
     pairs = [pair.split("=") for pair in tagging.split("&") if pair]
     tags = [(unquote_plus(pair[0]), unquote_plus(pair[1]) if pair[1:] else "") for pair in pairs]
+    if any(len(pair) > 2 for pair in pairs):
+        raise _invalid_tag()
+    check_tags(tags)
+    return tags
+
+
+def check_tags(tags: list[tuple[str, str]]) -> None:
+    """Refuse tags that OSS does not allow, or more of them."""
     are_good = all(_TAG_KEY.fullmatch(key) and _TAG_VALUE.fullmatch(value) for key, value in tags)
     keys = {key for key, _ in tags}
-    if not are_good or any(len(pair) > 2 for pair in pairs) or not len(keys) == len(tags) <= MAX_TAG_COUNT:
-        raise Refusal(400, "InvalidTag", "The tags of the object are not valid.")
-    return tags
+    if not are_good or not len(keys) == len(tags) <= MAX_TAG_COUNT:
+        raise _invalid_tag()
+
+
+def _invalid_tag() -> Refusal:
+    return Refusal(400, "InvalidTag", "The tags of the object are not valid.")
 
 
 def check_traffic_limit(headers: Mapping[str, str]) -> None:
@@ -202,10 +216,9 @@ def named(request: Incoming) -> tuple[str, str, str]:
     return *request.target, request.query.get("versionId", "")
 
 
-def check_version(version: str | None) -> None:
-    """Refuse to change any version but the one that is there."""
-    if version not in (None, "", NULL_VERSION):
-        raise Refusal(501, "NotImplemented", "The local OSS server changes no versions.")
+def version_of(stored: StoredObject, *, header: str = "x-oss-version-id") -> dict[str, str]:
+    """Return the header that says an object's version, where its bucket has versions."""
+    return {header: stored.version} if stored.version else {}
 
 
 def parse_xml(data: bytes, *, root: str) -> ElementTree.Element:

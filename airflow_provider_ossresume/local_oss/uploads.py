@@ -17,6 +17,7 @@ from airflow_provider_ossresume.local_oss.answers import (
 from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.incoming import Incoming
 from airflow_provider_ossresume.local_oss.objects import proof
+from airflow_provider_ossresume.local_oss.records import StoredObject, StoredPart, Upload
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
     Service,
@@ -32,7 +33,6 @@ from airflow_provider_ossresume.local_oss.service import (
     whole_body,
     whole_number,
 )
-from airflow_provider_ossresume.local_oss.storage import StoredObject, StoredPart, Upload
 
 MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
 MIN_PART_SIZE = 100 * 1024  # OSS: every part but the last, checked at Complete

@@ -209,7 +209,11 @@ def _metadata(value: object) -> dict[str, str]:
     return metadata
 
 
-def _tagging(argument: str, value: object) -> str:
+def check_tags(argument: str, value: object) -> dict[str, str]:
+    """Return the tags of an object, as OSS may have them.
+
+    :raises ArgumentError: for more than 10, and for a key or value that is too long, or has other characters
+    """
     tags = _texts(argument, value)
     if len(tags) > MAX_TAGS:
         raise ArgumentError(argument, tags, f"OSS takes {MAX_TAGS} tags for an object, these are {len(tags)}")
@@ -222,7 +226,11 @@ def _tagging(argument: str, value: object) -> str:
             raise ArgumentError(
                 argument, {key: text}, "tags have letters from A to Z, digits, spaces and + - = . _ : /"
             )
-    return tagging_header(tags)
+    return tags
+
+
+def _tagging(argument: str, value: object) -> str:
+    return tagging_header(check_tags(argument, value))
 
 
 def _http_date(argument: str, value: object) -> str:

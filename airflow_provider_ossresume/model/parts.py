@@ -15,10 +15,10 @@ from airflow_provider_ossresume.errors import ArgumentError
 KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
 
 MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
+PARTS_OF_ONE_SIZE = 1_000  # of an object whose size is not known before
 MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
 MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
 MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
-PARTS_OF_ONE_SIZE = 2_000  # of a growing plan, until its parts become larger
 STALL_SIZE = 64 * 1024  # bytes of a body that have to move within stall_timeout, or the attempt is given up
 MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TiB
 DEFAULT_PART_SIZES = {0: 8 * MIB, GIB: 16 * MIB, 4 * GIB: 32 * MIB}  # from an object's size on: docs/performance
@@ -70,35 +70,38 @@ class PartPlan(Sequence[Part]):
 
 
 @dataclass(frozen=True)
-class GrowingPartPlan(PartPlan):
-    """The parts of an object whose size nobody knows when its first part is sent.
+class GrowingPlan(PartPlan):
+    """The parts of an object whose size nobody knows before its last byte.
 
-    ``part_size`` is that of the first 2,000 parts; it doubles with each further 2,000, and the memory that a part takes
-    with it. With 8 MiB the 10,000 parts that OSS allows hold 484 GiB.
+    The first thousand have ``part_size``, the next thousand twice that, and so on, up to 5 GiB each. So 10,000 parts
+    hold at least 55,000 times ``part_size``, unless parts of 5 GiB end that growth.
     """
 
-    def __len__(self) -> int:
-        position, left = 0, self.object_size
-        while left > 0:
-            size = self.size_of(position)
-            count = min(-(-left // size), PARTS_OF_ONE_SIZE - position % PARTS_OF_ONE_SIZE)
-            position, left = position + count, left - count * size
-        return position
-
-    def size_of(self, position: int) -> int:
-        """Return the bytes of a whole part; the first one's position is 0."""
-        return min(self.part_size << position // PARTS_OF_ONE_SIZE, MAX_PART_SIZE)
+    def size_of(self, number: int) -> int:
+        """Return the size of the part of that number, should it not be the last one."""
+        return min(self.part_size * (1 + (number - 1) // PARTS_OF_ONE_SIZE), MAX_PART_SIZE)
 
     @property
     def most(self) -> int:
-        """The bytes that so many parts as OSS allows can hold."""
-        return sum(PARTS_OF_ONE_SIZE * self.size_of(at) for at in range(0, MAX_PART_COUNT, PARTS_OF_ONE_SIZE))
+        """How many bytes 10,000 parts hold."""
+        return self._start(MAX_PART_COUNT)
+
+    def __len__(self) -> int:
+        count, left = 0, self.object_size
+        while left > 0:
+            size = self.size_of(count + 1)
+            parts = min(PARTS_OF_ONE_SIZE, -(-left // size))
+            count, left = count + parts, left - parts * size
+        return count
 
     def _part(self, position: int) -> Part:
-        start = sum(
-            self.size_of(at) * min(PARTS_OF_ONE_SIZE, position - at) for at in range(0, position, PARTS_OF_ONE_SIZE)
-        )
-        return Part(position + 1, start, min(start + self.size_of(position), self.object_size))
+        start = self._start(position)
+        return Part(position + 1, start, min(start + self.size_of(position + 1), self.object_size))
+
+    def _start(self, position: int) -> int:
+        thousands, rest = divmod(position, PARTS_OF_ONE_SIZE)
+        firsts = (1 + each * PARTS_OF_ONE_SIZE for each in range(thousands))
+        return PARTS_OF_ONE_SIZE * sum(map(self.size_of, firsts)) + rest * self.size_of(position + 1)
 
 
 def plan_parts(object_size: int, *, part_size: int | None = None) -> PartPlan:

@@ -61,7 +61,7 @@ class SetOptions:
     :param max_files: the plan fails above so many
     :param max_delete: the plan fails when it would delete more
     :param max_delete_share: the same, as a share of the target's files
-    :param allow_empty_source: a mirror may delete everything when the source is empty
+    :param allow_empty_source: there may be nothing in the source; a mirror then deletes everything
     :param source_changed: what a batch does with a file that is not what the plan saw: ``skip`` it, which is counted,
         ``take`` what is there now, or ``fail``
     :param vanished: the same for one that is gone

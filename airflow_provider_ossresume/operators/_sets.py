@@ -171,5 +171,5 @@ def shown_place(uri: str) -> str:
     path = path_of_uri(uri).rstrip("/")
     shown = printable_path(path)
     if shown != path:
-        log.warning("The name of the folder is not UTF-8, which no XCom takes; the task returns it as %s", shown)
+        log.warning("The name of the folder is not UTF-8, which an XCom cannot hold; the task returns it as %s", shown)
     return shown

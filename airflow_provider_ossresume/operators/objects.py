@@ -84,7 +84,7 @@ class OSSListOperator(OSSOperator):
                 "max_keys", self.max_keys, "there are more objects; raise it, narrow the listing, or set truncate=True"
             )
         if len(uris) > most:
-            log.warning("There are more objects than the %s that are returned", most)
+            log.warning("Only the first %s URIs are returned; there are more objects", most)
         return uris[:most]
 
     def _where(self) -> PrefixRef | KeyPattern:
@@ -170,3 +170,29 @@ class OSSDeleteObjectsOperator(OSSOperator):
         where = self.hook.prefix(self.prefix, self.bucket_name)
         refuse_whole_bucket(self.prefix, where, instead="set bucket_name and whole_bucket=True, and leave prefix out")
         return self.hook.find_objects(where)
+
+
+class OSSDeleteObjectOperator(OSSOperator):
+    """Delete one object; one that does not exist counts as deleted. For several: :class:`OSSDeleteObjectsOperator`.
+
+    An empty key fails the task, and so does one that a template made None. Returns the report of that operator.
+
+    :param key: the key, or an ``oss://`` URL (templated)
+    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
+    :param region: takes the place of the connection's (templated)
+    :param oss_conn_id: the connection (templated)
+    """
+
+    template_fields: Sequence[str] = ("key", "bucket_name", "region", "oss_conn_id")
+    ui_color = "#f7d4cf"
+
+    def __init__(self, *, key: str, bucket_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.key = key
+        self.bucket_name = bucket_name
+
+    def _work(self, context: Any) -> dict[str, Any]:
+        report = self.hook.delete_many([self.hook.target(self.key, self.bucket_name)], watch=self._watch)
+        if report.errors:
+            raise PartlyFailed("The object was not deleted", report.errors)
+        return report.report()

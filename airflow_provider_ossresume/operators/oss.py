@@ -245,5 +245,7 @@ class OSSResumableDownloadOperator(TransferOperator):
     def _destination(self, result: TransferResult) -> str:
         shown = printable_path(result.path)
         if shown != result.path:
-            log.warning("The name of the file is not UTF-8, which no XCom takes; the task returns it as %s", shown)
+            log.warning(
+                "The name of the file is not UTF-8, which an XCom cannot hold; the task returns it as %s", shown
+            )
         return shown

@@ -52,7 +52,7 @@ class OSSPlanTransferOperator(SetOperator):
     :param max_files: the plan fails above so many (templated)
     :param max_delete: a mirror's plan fails when more would be deleted (templated)
     :param max_delete_share: the same, as a share of the target's files (templated)
-    :param allow_empty_source: a mirror of an empty source may delete everything (templated)
+    :param allow_empty_source: there may be nothing in the source; a mirror then deletes everything (templated)
     :param source_changed: a file that is not what the plan saw: ``skip`` it, ``take`` it, or ``fail`` (templated)
     :param vanished: a file that is gone: ``skip`` it, or ``fail`` (templated)
     :param target_changed: what is not what the plan saw in the target: ``overwrite`` it, or ``fail`` (templated)

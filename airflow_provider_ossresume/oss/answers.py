@@ -447,6 +447,11 @@ _PERMISSIONS: Mapping[str, str] = {
     "AbortMultipartUpload": "oss:AbortMultipartUpload",
     "ListMultipartUploads": "oss:ListMultipartUploads",
     "ListObjectsV2": "oss:ListObjects",
+    "AppendObject": "oss:PutObject",
+    "PutObjectTagging": "oss:PutObjectTagging, and oss:PutObjectVersionTagging where a version is named",
+    "DeleteObjectTagging": "oss:DeleteObjectTagging, and oss:DeleteObjectVersionTagging where a version is named",
+    "PutBucket": "oss:PutBucket",
+    "DeleteBucket": "oss:DeleteBucket",
     "GetBucketInfo": "oss:GetBucketInfo",
     "GetBucketWorm": "oss:GetBucketWorm",
     "ListBuckets": "oss:ListBuckets",
@@ -477,6 +482,11 @@ _HINTS_BY_CODE: Mapping[str, str] = {
     "SecondLevelDomainForbidden": "set addressing to virtual in the connection: OSS wants the bucket in the host name",
     "NonStandardHostForbidden": "OSS does not know this host; bind the domain to the bucket and set addressing to "
     "cname, or set OSS's own endpoint",
+    "BucketNotEmpty": "it holds objects, versions of some, delete markers or unfinished uploads; remove them first",
+    "BucketAlreadyExists": "the name is taken, by another account or in another region; choose another one",
+    "TooManyBuckets": "the account has as many buckets in the region as it may have; delete one, or ask for more",
+    "PositionNotEqualToLength": "the position is not the object's present size; ask for that with head_object",
+    "ObjectNotAppendable": "the object was not created by an append, so OSS appends nothing to it; choose another key",
     "EntityTooLarge": "OSS takes up to 5 GiB in one request; lower multipart_threshold and part_size",
 }
 # What OSS says with AccessDenied when no RAM permission is missing (OSS, "HTTP 403 errors").

@@ -32,7 +32,6 @@ from airflow_provider_ossresume.model.headers import check_given, check_header
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import (
     CopiedObject,
-    ListedBucket,
     ListedObject,
     ListedUpload,
     ObjectMeta,
@@ -47,12 +46,14 @@ from airflow_provider_ossresume.oss import answers, messages
 from airflow_provider_ossresume.oss.answer import Answer
 from airflow_provider_ossresume.oss.answers import Body, Call
 from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry
+from airflow_provider_ossresume.oss.bucket_calls import BucketCalls
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name, quote_key
 from airflow_provider_ossresume.oss.fetch import Fetch, Sink
 from airflow_provider_ossresume.oss.messages import BucketInfo, ObjectsPage, ServiceInfo, UploadsPage
+from airflow_provider_ossresume.oss.object_calls import ObjectCalls
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
 from airflow_provider_ossresume.oss.signing import Signable
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
@@ -68,7 +69,7 @@ MAX_CLOCK_OFFSET = 100 * 365 * 24 * 3600  # seconds; a board without a battery b
 MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 
 
-class OssClient:
+class OssClient(BucketCalls, ObjectCalls):
     """A client for one endpoint and one set of credentials.
 
     :param region: needed for V4 signatures; see :func:`~airflow_provider_ossresume.oss.endpoint.check_region`
@@ -423,11 +424,11 @@ class OssClient:
             yield from page.objects
 
     def list_pages(
-        self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = "", page_size: int = 1_000
+        self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = "", page_size: int = 1000
     ) -> Iterator[ObjectsPage]:
-        """Yield the pages of a listing: objects, and with a delimiter the common prefixes of what lies below it.
+        """Yield the pages of a listing: with a delimiter, the objects above it and the prefixes that end with it.
 
-        :param page_size: most objects and prefixes of one page, 1 to 1,000
+        :param page_size: how many of both OSS puts into one page at most, 1 to 1,000
         """
         token: str | None = ""
         while token is not None:
@@ -437,15 +438,6 @@ class OssClient:
             page = self._exchange_xml(call, messages.read_objects)
             yield page
             token = _advance(call, token, page.next_token)
-
-    def list_buckets(self) -> Iterator[ListedBucket]:
-        """Yield the buckets of the account that the Access Key belongs to, by name."""
-        marker: str | None = ""
-        while marker is not None:
-            call = Call("ListBuckets", "GET", query=_without_empty({"max-keys": "1000", "marker": marker}))
-            page = self._exchange_xml(call, messages.read_buckets)
-            yield from page.buckets
-            marker = _advance(call, marker, page.next_marker)
 
     def get_bucket_info(self, bucket: str) -> BucketInfo:
         """Return where the bucket is, what its endpoints are called and whose it is."""

@@ -1,4 +1,4 @@
-"""The way to OSS: connections with their timeouts, proxies and certificates, and one exchange over one of them.
+"""Connections to OSS with their timeouts, proxies and certificates, and one exchange over one of them.
 
 Which way leads to a host is asked of requests, which knows proxies, certificates and their environment; answers are
 read by http.client. What is written is written here, and connections wait here: a session would add what a client of
@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import ssl
 import time
-import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -27,6 +24,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.oss.answer import Answer, read_head
 from airflow_provider_ossresume.oss.deadlines import LONGEST_WORK, ExchangeFailed, Flow, Limit
 from airflow_provider_ossresume.oss.dialing import Route, tls_context
+from airflow_provider_ossresume.oss.origin_pool import OriginPool
 from airflow_provider_ossresume.oss.proxies import Proxies, Proxy
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 from airflow_provider_ossresume.oss.wire import Wire
@@ -116,14 +114,14 @@ class Connections:
         self._begin()
 
     def _begin(self) -> None:
-        self._ways: dict[str, _Way] = {}  # by origin: an endpoint has one, or one for each bucket
+        self._pools: dict[str, OriginPool] = {}  # by origin: an endpoint has one, or one for each bucket
         self._process = os.getpid()
 
     def close(self) -> None:
         """Close those that wait; they are made anew when they are needed."""
-        ways, self._ways = self._ways, {}
-        for way in ways.values():
-            way.close()
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.close()
 
     def exchange(
         self,
@@ -150,42 +148,48 @@ class Connections:
         if self._process != os.getpid():
             self._begin()  # a child that was forked: over its parent's connections each would read the other's answers
         stop = stop or NeverStopped()
-        way = self._way_to(origin)
-        head = _head(method, way.before_path + path, {"Host": way.host, **headers, **way.headers})
+        pool = self._pool_of(origin)
+        head = _head(method, pool.before_path + path, {"Host": pool.host, **headers, **pool.headers})
         stop.check()
-        for other in tuple(self._ways.values()):
+        for other in tuple(self._pools.values()):
             other.sweep()
-        if wire := way.take():
+        if wire := pool.take():
             try:
-                return self._exchange(way, wire, method, head, body, stop)
+                return self._exchange(pool, wire, method, head, body, stop)
             except _NoAnswer as error:
                 stop.check()
                 if error.failure.is_timeout and method == "POST":  # it may have come, and be done twice
                     raise error.failure from error.failure.__cause__
         try:
-            return self._exchange(way, self._new(way, stop), method, head, body, stop)
+            return self._exchange(pool, self._new(pool, stop), method, head, body, stop)
         except _NoAnswer as error:
             raise error.failure from error.failure.__cause__
 
-    def _new(self, way: _Way, stop: Stop) -> Wire:
+    def _new(self, pool: OriginPool, stop: Stop) -> Wire:
         """Return a new connection; where this process may open no more files, one that another exchange gives back."""
         ends = time.monotonic() + self._connect_timeout
         while True:
             try:
-                return way.route.dial(stop)
+                return pool.route.dial(stop)
             except ExchangeFailed as error:
                 if not _is_out_of_files(error) or time.monotonic() >= ends:
                     raise
-            way.sweep()
-            if wire := way.take():
+            pool.sweep()
+            if wire := pool.take():
                 return wire
             stop.wait(OUT_OF_FILES)
 
     def _exchange(
-        self, way: _Way, wire: Wire, method: str, head: bytes, body: bytes | Callable[[], Iterable[Piece]], stop: Stop
+        self,
+        pool: OriginPool,
+        wire: Wire,
+        method: str,
+        head: bytes,
+        body: bytes | Callable[[], Iterable[Piece]],
+        stop: Stop,
     ) -> Answer:
         guard = ExitStack()
-        finish = _Finish(way, wire, guard)
+        finish = _Finish(pool, wire, guard)
         try:
             guard.enter_context(wire.guarded(stop))
             stop.check()
@@ -241,13 +245,13 @@ class Connections:
         """Return the proxy by which an origin is asked."""
         return self._settings.proxies.to(origin)
 
-    def _way_to(self, origin: str) -> _Way:
-        if (way := self._ways.get(origin)) is None:
+    def _pool_of(self, origin: str) -> OriginPool:
+        if (pool := self._pools.get(origin)) is None:
             proxy = self.proxy_to(origin)
             route = Route(origin, proxy=proxy, tls=self._settings.tls, timeout=self._connect_timeout)
-            way = _Way(route, origin, most=self._max_connections, longest_idle=self._longest_idle)
-            way = self._ways.setdefault(origin, way)
-        return way
+            pool = OriginPool(route, origin, most=self._max_connections, longest_idle=self._longest_idle)
+            pool = self._pools.setdefault(origin, pool)
+        return pool
 
 
 def _is_out_of_files(error: BaseException | None) -> bool:
@@ -268,81 +272,18 @@ class _NoAnswer(Exception):
 class _Finish:
     """Ends an exchange, once: the connection is kept or closed, and no stop concerns it any more."""
 
-    def __init__(self, way: _Way, wire: Wire, guard: ExitStack) -> None:
-        self._way: _Way | None = way
+    def __init__(self, pool: OriginPool, wire: Wire, guard: ExitStack) -> None:
+        self._pool: OriginPool | None = pool
         self._wire = wire
         self._guard = guard
 
     def __call__(self, *, is_clean: bool, is_broken: bool) -> None:
-        way, self._way = self._way, None
-        if way is not None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
             self._guard.close()
-            way.give_back(self._wire, is_clean=is_clean)
+            pool.give_back(self._wire, is_clean=is_clean)
             if is_broken:
-                way.drop_idle()
-
-
-class _Way:
-    """The connections to one origin, perhaps by a proxy.
-
-    They wait here: a signal whose handler raises, as Airflow's do, may leave the lock of a queue taken for good.
-
-    :param most: how many wait for the next exchange
-    """
-
-    def __init__(self, route: Route, origin: str, *, most: int, longest_idle: float) -> None:
-        self.route = route
-        self._longest_idle = longest_idle
-        self._most = most
-        self._idle: deque[Wire] = deque()  # its methods are atomic
-        weakref.finalize(self, _close_all, self._idle)
-        self.host = origin.partition("://")[2]
-        self.before_path = origin if route.is_forwarded else ""  # a proxy that forwards is told the whole URL
-        self.headers: Mapping[str, str] = route.proxy_headers if route.is_forwarded else {}
-
-    def close(self) -> None:
-        self._most = 0
-        self.drop_idle()
-
-    def drop_idle(self) -> None:
-        _close_all(self._idle)
-
-    def take(self) -> Wire | None:
-        """Return a connection that has waited, if there is one."""
-        with suppress(IndexError):
-            wire = self._idle.pop()
-            wire.begin()
-            return wire
-        return None
-
-    def sweep(self) -> None:
-        """Close those that have ended, or have waited too long."""
-        if not self._idle:
-            return
-        poll, waiting = select.poll(), {}
-        oldest = time.monotonic() - self._longest_idle
-        for wire in self._idle.copy():
-            if (number := wire.fileno()) >= 0:
-                waiting[number] = wire
-                poll.register(number, select.POLLIN)
-        ended = [waiting[number] for number, _ in poll.poll(0)] if waiting else []
-        for wire in (*ended, *(wire for wire in waiting.values() if wire.idle_since < oldest)):
-            with suppress(ValueError):  # another thread has taken it
-                self._idle.remove(wire)
-                wire.close()
-
-    def give_back(self, wire: Wire, *, is_clean: bool) -> None:
-        if is_clean and len(self._idle) < self._most and wire.is_silent:
-            wire.idle_since = time.monotonic()
-            self._idle.append(wire)
-        else:
-            wire.close()
-
-
-def _close_all(idle: deque[Wire]) -> None:
-    with suppress(IndexError):
-        while True:
-            idle.pop().close()
+                pool.drop_idle()
 
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -105,6 +105,19 @@ def delete_body(keys: Iterable[str]) -> bytes:
     """Return the body of DeleteMultipleObjects; OSS then names each key that it deleted."""
     objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
     return f"<Delete><Quiet>false</Quiet>{objects}</Delete>".encode()
+
+
+def tagging_body(tags: Mapping[str, str]) -> bytes:
+    """Return the body of PutObjectTagging."""
+    lines = "".join(f"<Tag><Key>{escape(key)}</Key><Value>{escape(tags[key])}</Value></Tag>" for key in sorted(tags))
+    return f"<Tagging><TagSet>{lines}</TagSet></Tagging>".encode()
+
+
+def bucket_body(storage_class: str, redundancy: str) -> bytes:
+    """Return the body of PutBucket; empty when all is left to OSS."""
+    settings = {"StorageClass": storage_class, "DataRedundancyType": redundancy}
+    lines = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in settings.items() if value)
+    return f"<CreateBucketConfiguration>{lines}</CreateBucketConfiguration>".encode() if lines else b""
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

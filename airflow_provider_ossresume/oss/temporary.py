@@ -136,9 +136,9 @@ class RefreshedCredentials:
             issued = self._source.fetch()
         except CredentialsError as failure:
             if (left := state.ends - self._clock()) > 0:
-                log.warning("No new credentials yet, the present ones hold for another %.0f s: %s", left, failure)
+                log.warning("No new credentials yet, the present ones are valid for another %.0f s: %s", left, failure)
             return replace(state, failure=failure, refresh_at=now + PAUSE)
-        log.info("New credentials from %s, good for %.0f s", self._source, issued.lifetime)
+        log.info("New credentials from %s, valid for %.0f s", self._source, issued.lifetime)
         ends = now + max(issued.lifetime, LEAST_LIFETIME)
         early = min(EARLY, issued.lifetime / 4)
         return _State(issued.credentials, refresh_at=max(ends - early, now + PAUSE), ends=ends)

@@ -272,7 +272,7 @@ class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
 
     def _look_or_raise(self, context: Any, over: BaseException) -> Any:
         """Look once where the triggerer could not, before the time is over."""
-        self.log.info("The triggerer could not look when the time was over, so this worker does")
+        self.log.info("The triggerer could not check after the timeout, so this worker checks once more")
         answer = self._poke_guarded(context)
         if answer:
             return _value_of(answer)
@@ -304,13 +304,13 @@ class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
         except (Exception, AirflowTaskTimeout) as error:  # what check_fn raises, too
             if not self.silent_fail or isinstance(error, FINAL_ERRORS):
                 self._fail(error)
-            self.log.error("Looking again, as silent_fail asks: %s", traceback.format_exc())
+            self.log.error("Checking again, because silent_fail is set: %s", traceback.format_exc())
             return False
 
     def _defer(self, context: Any, timeout: float, *, deadline: float, limit: str, look_at_once: bool) -> NoReturn:
         from airflow_provider_ossresume.triggers.oss import OSSObjectTrigger
 
-        self.log.info("The triggerer looks every %s s from now on, for at most %.0f s", self.poke_interval, timeout)
+        self.log.info("Deferred: the triggerer checks every %s s, for at most %.0f s", self.poke_interval, timeout)
         self.defer(
             timeout=timedelta(seconds=timeout + LATER),
             trigger=OSSObjectTrigger(

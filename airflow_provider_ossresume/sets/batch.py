@@ -121,10 +121,10 @@ class _Batch:
         except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too
             self._take_in()
             self._recorder.finish_soon()
-            log.warning("%s ends early, the next try goes on from here: %s (%s)", self, self._report(), error)
+            log.warning("%s ends early, the next try goes on from here: %s (%s)", self, str(self._report()), error)
             raise
         report = self._report(gave_up=gave_up)
-        log.info("%s: %s", self, report)
+        log.info("%s: %s", self, str(report))
         return report
 
     # --- moving -------------------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ class _Batch:
         if self._config.progress_interval and now - self._logged >= self._config.progress_interval:
             self._logged = now
             self._count_bytes()
-            log.info("%s: %s", self, self._report())
+            log.info("%s: %s", self, str(self._report()))
 
     def _count_bytes(self) -> None:
         while self._moved:

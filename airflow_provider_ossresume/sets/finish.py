@@ -70,7 +70,7 @@ def finish(
         folder = Watched(work, crew)
         before = read_verdict(folder, header.plan_id)
         if before is not None and before.outcome == "proven":
-            log.info("Plan %s was proven before: %s", header.plan_id, before)
+            log.info("Plan %s was proven before: %s", header.plan_id, str(before))
             return before
         became = watched(what_became(work, header, crew), watch)
         return _Finish(mover, folder, header, crew, spool, recheck=recheck, watch=watch).verdict(
@@ -200,7 +200,7 @@ class _Finish:
         else:
             self._work.delete([name])  # of a finish before
         self._work.write(plan_layout.verdict_name(plan_id), verdict.text().encode())
-        log.info("Verdict on plan %s: %s, %s", plan_id, verdict.outcome, verdict)
+        log.info("Verdict on plan %s: %s, %s", plan_id, verdict.outcome, str(verdict))
         if newer:
             raise NotProven(
                 f"plan {newer} is newer than plan {plan_id}, so {verdict.kept:,} files of {verdict.target} are not "

@@ -42,7 +42,7 @@ def merge(sources: Iterable[Found], targets: Iterable[Found]) -> Iterator[Pair]:
 
     Only what comes as ``(None, Entry)`` is known to be in the target alone. What has the name of a source that was left
     out comes beside it: ``(LeftOut, Entry)``. What lies below one, as in a folder that was not looked into, comes as
-    ``(None, LeftOut)``.
+    ``(None, LeftOut)``; below an empty folder the source has nothing, so what the target has there is in it alone.
 
     :raises SetError: when one of the two is not in order, or has a name twice
     """
@@ -52,7 +52,8 @@ def merge(sources: Iterable[Found], targets: Iterable[Found]) -> Iterator[Pair]:
         source = left.take() if left.place == place else None
         target = right.take() if right.place == place else None
         if isinstance(source, LeftOut):
-            hiding.add(place, source)
+            if source.reason != "empty_folder":  # of which it is known that nothing is below
+                hiding.add(place, source)
         elif source is None and isinstance(target, Entry) and (hidden := hiding.of(place)):
             target = LeftOut.of(target.name, hidden.reason, f"nothing is known of what {hidden.name} has")
         yield source, target

@@ -7,12 +7,11 @@ from typing import Protocol
 
 from airflow_provider_ossresume.errors import AlreadyExists, IntegrityError, NoSuchKey
 from airflow_provider_ossresume.model.crc64 import crc64
-from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef
 from airflow_provider_ossresume.oss.answers import Body
 from airflow_provider_ossresume.oss.fetch import Sink
+from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink
 
-PIECE = 256 * 1024  # bytes
 FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}  # of no effect in a bucket that has versions
 
 
@@ -42,7 +41,7 @@ class OssWorkFolder:
 
     def read(self, name: str) -> bytes | None:
         """:raises IntegrityError: when other bytes came than OSS has"""
-        memory = _Memory()
+        memory = MemorySink()
         try:
             meta = self._client.get_object(self._ref(name), memory)
         except NoSuchKey:
@@ -53,7 +52,7 @@ class OssWorkFolder:
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        self._client.put_object(self._ref(name), _Bytes(data))
+        self._client.put_object(self._ref(name), BytesBody(data))
 
     def create(self, name: str, data: bytes) -> None:
         """In a bucket with versions OSS overwrites all the same: so names must be unique by themselves.
@@ -61,7 +60,7 @@ class OssWorkFolder:
         :raises AlreadyExists: when it exists with other bytes
         """
         try:
-            self._client.put_object(self._ref(name), _Bytes(data), headers=FORBID_OVERWRITE)
+            self._client.put_object(self._ref(name), BytesBody(data), headers=FORBID_OVERWRITE)
         except AlreadyExists:
             if self.read(name) != data:  # else it is ours: the answer to a first attempt was lost
                 raise
@@ -75,39 +74,3 @@ class OssWorkFolder:
 
     def _ref(self, name: str) -> ObjectRef:
         return ObjectRef(self._bucket, self._prefix + name)
-
-
-class _Bytes:
-    """The body of a request that is in memory."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def open(self) -> list[memoryview]:
-        view = memoryview(self._data)
-        return [view[first : first + PIECE] for first in range(0, self.size, PIECE)]
-
-    def content_md5(self) -> str | None:
-        return content_md5([self._data])
-
-    def crc64(self) -> int:
-        return crc64(self._data)
-
-
-class _Memory:
-    """Takes the bytes of an object."""
-
-    piece_size = PIECE
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def open(self) -> None:
-        self.data.clear()
-
-    def go_on(self) -> None:
-        """What follows is appended anyway."""
-
-    def write(self, data: memoryview) -> None:
-        self.data += data

@@ -111,9 +111,14 @@ class Survey:
             self.actions["keep"] += spared
 
     def check_limits(self) -> None:
-        """:raises PlanRefused: when a mirror would delete what nobody has allowed"""
+        """:raises PlanRefused: when the source has nothing at all, or a mirror would delete what nobody has allowed"""
         options, target = self.options, self.target
         if options.mode != "mirror":
+            if not self.found["source_files"] and not self.left_out.total() and not options.allow_empty_source:
+                raise PlanRefused(
+                    f"there is nothing in the source {self.source}; see that it is mounted and rightly named, or set "
+                    "allow_empty_source"
+                )
             return
         if not self.found["source_files"] and not options.allow_empty_source:
             raise PlanRefused(

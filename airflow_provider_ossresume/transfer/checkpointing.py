@@ -218,7 +218,7 @@ class Checkpointer:
         except TrySuperseded as error:
             log.info("The checkpoint in %s is not deleted: %s", self, error)
         except StoreUnavailable as error:
-            log.warning("The checkpoint in %s could not be deleted, which harms nothing: %s", self, error)
+            log.warning("The checkpoint in %s could not be deleted, which does no harm: %s", self, error)
 
     def _save(self) -> None:
         if self._current is None:

@@ -144,7 +144,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         except AccessDenied as error:
             if plan.asks_for_tags:
                 raise
-            log.info("Whether %s has these tags already is not known: %s", self._target, error)
+            log.info("Cannot compare the tags of %s: %s", self._target, error)
             return None
 
     def _initiate(self, crew: Crew, source: OssObject) -> UploadCheckpoint:
@@ -157,7 +157,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             there = TargetObject(self._oss, self._target, {}).look()
             days = self._oss.get_retention_days(self._target.bucket) if there else 0
         except AccessDenied as error:
-            log.info("Whether a retention policy protects %s is not known: %s", self._target, error)
+            log.info("Cannot check if a retention policy protects %s: %s", self._target, error)
             return
         if there and days:
             refuse_retained(self._target, there, days=days)
@@ -221,6 +221,6 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
         return self._is_planned and not self._falls_back and self._plan.after(error) is not None
 
     def _take_other_way(self, error: OSSResumeError) -> None:
-        log.warning("Going on with the copy of %s by parts: %s", self._source, error)
+        log.warning("Copying %s in parts instead: %s", self._source, error)
         self._falls_back = True
         self._is_unanswered = isinstance(error, ConnectionFailed)  # OSS may have copied all the same

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import partial
+from itertools import islice
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TypeVar
@@ -92,26 +93,37 @@ class Crew:
         """How many workers may be at work now."""
         return self._concurrency.wanted
 
-    def run(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def run(self, function: Callable[[T], R], items: Iterable[T], *, ahead: int | None = None) -> Iterator[R]:
         """Yield ``function(item)`` of each item as it is done, in any order; raise the first error.
 
         All items are queued at once and begun in their order, so the workers go on while this thread waits for a store;
         after a failure none is begun any more, and what is under way has five seconds to finish. What ends the
         iteration from outside, a tick, a signal or the stop, is raised after the grace, when all that got finished
         within it has been yielded.
+
+        :param ahead: how many items are queued or under way at once, where they cost memory: the next one is asked for
+            when there is room, by this thread. What it raises ends the iteration, as a tick's error does
         """
         done: SimpleQueue[Outcome[R] | None] = SimpleQueue()  # None for an item that was not begun
         failed = threading.Event()
         failure: Outcome[R] | None = None
         give_up_at = math.inf
         under_way = 0
-        for item in items:
+        waiting = iter(items)
+        for item in waiting if ahead is None else ():
             self._work.put(partial(work, function, item, done, failed))
             under_way += 1
         self._begin(under_way)
-        while under_way and time.monotonic() < give_up_at:
+        while time.monotonic() < give_up_at:
             taken: list[Outcome[R] | None] = []
             try:
+                for item in islice(waiting, 0 if failed.is_set() else max(0, (ahead or 0) - under_way)):
+                    self._work.put(partial(work, function, item, done, failed))
+                    under_way += 1
+                    self._provide(under_way)
+                    self._tick()
+                if not under_way:
+                    break
                 with suppress(Empty):
                     taken.append(done.get(timeout=LOOK if self._may_grow(under_way) else TICK))
                 self._tick()
@@ -208,7 +220,7 @@ class Crew:
                 self._threads.pop()
                 if not count:
                     raise
-                log.warning("No further worker can be started (%s), going on with %s", error, count)
+                log.warning("Cannot start another thread (%s); continuing with %s", error, count)
                 self._concurrency.limit(count)  # the turns follow at the next look
                 return
 

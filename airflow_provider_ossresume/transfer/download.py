@@ -191,7 +191,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
         except ServiceError as error:
             if error.retryable:
                 raise
-            log.info("%s is a symbolic link, and its target cannot be asked for: %s", self._target, error)
+            log.info("%s is a symbolic link, and its target cannot be read: %s", self._target, error)
             return None
         is_same = found.size == link.size and same_etag(found.etag, link.etag)
         return found.crc64 if is_same else None
@@ -329,7 +329,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
 
     def _discard(self, crew: Crew, checkpoint: Checkpoint | None) -> None:
         crew.call(self._remove_part_file)
-        log.warning("Nothing is kept of the download of %s: its part file is removed", self._target)
+        log.warning("The finished parts of the download of %s are removed, with its part file", self._target)
 
     def _is_ours(self, checkpoint: Checkpoint) -> bool:
         return is_download_of(checkpoint, self._target, self._part_path.name) and checkpoint.is_possible

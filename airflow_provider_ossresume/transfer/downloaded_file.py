@@ -141,7 +141,7 @@ class DownloadedFile:
     def _compare(self, source: OssObject, crc: int) -> None:
         if self._meta.crc64 is None:
             if source.is_range:
-                log.info("A range of %s: OSS has no CRC-64 of it to compare the file with", source)
+                log.info("OSS has no CRC-64 of a range of %s, so the file is not compared with it", source)
                 return
             log.warning(
                 "OSS has no CRC-64 of %s, so the download is compared by its size and the object's ETag only", source

@@ -97,7 +97,7 @@ class FormerKeyStore:
             return None
         if self._read is None:
             log.info(
-                "The checkpoint of version 0.1 in %s is gone on with; from now on it is kept in %s",
+                "Using the checkpoint of version 0.1 in %s; from now on it is kept in %s",
                 self.place(self._keys.former), self.place(self._keys.present),
             )  # fmt: skip
             self._read = checkpoint.owner
@@ -121,7 +121,7 @@ class FormerKeyStore:
 
     def _leave(self, reason: str) -> None:
         log.warning(
-            "The checkpoint of version 0.1 in %s is left alone, and this transfer begins without one: %s",
+            "The checkpoint of version 0.1 in %s is not used, and this transfer starts from the beginning: %s",
             self.place(self._keys.former), reason,
         )  # fmt: skip
 

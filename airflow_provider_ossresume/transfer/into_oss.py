@@ -242,7 +242,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
                 begun(answered[0])
             else:
                 log.warning(
-                    "Nobody knows whether OSS has begun an upload to %s: no answer came in time. It holds no parts; "
+                    "OSS did not answer the request to start the upload to %s. If it did start one, it holds no parts; "
                     "a lifecycle rule removes it", self._target,
                 )  # fmt: skip
             raise
@@ -258,7 +258,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
         if isinstance(checkpoint, UploadCheckpoint):
             self._upload_of(checkpoint).abort(crew)
             log.warning(
-                "Nothing is kept of the %s to %s: upload ID %s is aborted",
+                "The finished parts of the %s to %s are removed: upload ID %s is aborted",
                 self.direction, self._target, checkpoint.upload_id,
             )  # fmt: skip
 
@@ -267,7 +267,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
         if isinstance(ours, UploadCheckpoint) and not self._checkpointer.is_saved:
             # Not aborted: a save whose answer was lost may have been kept, and then the next try goes on from there.
             log.warning(
-                "No checkpoint may name upload ID %s of %s; if the next try begins anew, its parts go on costing "
+                "Perhaps no checkpoint names upload ID %s of %s. If the next try does not resume it, its parts cost "
                 "storage until it is aborted, by hand or by a lifecycle rule", ours.upload_id, self._target,
             )  # fmt: skip
 

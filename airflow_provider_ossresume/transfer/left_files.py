@@ -75,7 +75,7 @@ def clean_left_files(
                 reason = LocalFileError(f"the folder cannot be read on this worker: {error.strerror}")
                 log.warning("Could not look into %s: %s", printable_path(path), reason)
                 report.add_unread(printable_path(path), reason, is_named=path == top)
-    log.info("Looked through %s", report)
+    log.info("Looked through %s", str(report))
     report.seal()
     return report
 

@@ -182,7 +182,7 @@ class MultipartUpload:
             pass
         except (RequestError, CredentialsError) as error:
             log.warning(
-                "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
+                "The parts of upload ID %s of %s could not be removed and still cost storage: %s",
                 self._upload_id, self._target, error,
             )  # fmt: skip
 

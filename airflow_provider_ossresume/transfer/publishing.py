@@ -43,7 +43,7 @@ def set_mode(number: int, path: Path, mode: int | None) -> None:
     except OSError as error:
         if mode is not None:
             raise
-        log.warning("%s keeps the permissions %04o, as it can get no others: %s", path, has, reason(error))
+        log.warning("%s keeps the permissions %04o, because they could not be changed: %s", path, has, reason(error))
 
 
 def flush(number: int, path: Path) -> None:
@@ -55,7 +55,7 @@ def flush(number: int, path: Path) -> None:
         os.fsync(number)
     except OSError as error:
         if error.errno in REFUSED:
-            log.warning("%s: this file system flushes no file (%s); a power cut may cost it", path, reason(error))
+            log.warning("%s: this file system cannot flush files (%s); a power cut may lose it", path, reason(error))
             return
         # Linux tells it once, and takes the pages for written from then on: to read them would prove nothing. A disk
         # may tell it when the transfer has ended. The lock is still held then, and only the file's absence tells the

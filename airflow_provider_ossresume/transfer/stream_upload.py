@@ -1,270 +1,206 @@
-"""An object made of bytes that come one after the other, of which nobody knows how many there will be."""
+"""Uploads a stream whose length nobody knows: little of it by one request, more of it part by part."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections import deque
-from collections.abc import Iterable, Mapping
-from functools import partial
+import time
+from collections.abc import Callable
 from typing import Protocol
 
-from airflow_provider_ossresume.errors import (
-    AlreadyExists,
-    ArgumentError,
-    CredentialsError,
-    RequestError,
-    TransferError,
-    TransferStopped,
-)
-from airflow_provider_ossresume.model.crc64 import crc64
-from airflow_provider_ossresume.model.md5 import content_md5
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, Receipt
-from airflow_provider_ossresume.model.parts import MAX_PART_COUNT, GrowingPartPlan, format_size
-from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.errors import CredentialsError, IntegrityError, RequestError, ServiceError
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
+from airflow_provider_ossresume.model.parts import GrowingPlan, determine_part_size, format_size
+from airflow_provider_ossresume.transfer.config import TransferConfig
+from airflow_provider_ossresume.transfer.crew import Crew, Deadline
+from airflow_provider_ossresume.transfer.held_part import HeldPart, Readable, StreamParts
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload
 from airflow_provider_ossresume.transfer.options import UploadOptions
-from airflow_provider_ossresume.transfer.ports import StoppableClient
+from airflow_provider_ossresume.transfer.ports import Job, Published, StoppableClient
+from airflow_provider_ossresume.transfer.progress import Progress
+from airflow_provider_ossresume.transfer.result import Stopwatch, TransferResult
 from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
-from airflow_provider_ossresume.transfer.workers import Pending, Workers
+from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 log = logging.getLogger(__name__)
 
-
-class HeldBody:
-    """Bytes that are held in memory, as the body of a request."""
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._data = memoryview(data)
-        self._crc64 = crc64(self._data)
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
-
-    def open(self) -> Iterable[memoryview]:
-        """Yield them in pieces, so that a slow link is seen to move."""
-        return (self._data[at : at + _PIECE] for at in range(0, len(self._data), _PIECE))
-
-    def content_md5(self) -> str | None:
-        return content_md5([self._data])
-
-    def crc64(self) -> int:
-        return self._crc64
+MOST_WORKERS = 8  # by default: each holds a part in memory
+ABORT_TIME = 10.0  # seconds that are left to an abort
 
 
-_PIECE = 256 * 1024
+class StreamClient(LooksClient, MultipartClient, PutClient, StoppableClient, Protocol):
+    """What is needed of OSS; see ``oss.client.OssClient``."""
 
 
-class StreamClient(LooksClient, MultipartClient, StoppableClient, Protocol):
-    """What a stream needs of OSS; see ``oss.client.OssClient``."""
+class StreamUploader:
+    """One upload of a stream to one object. A stream cannot be read twice, so no later try goes on with it.
 
-    def put_object(
-        self, target: ObjectRef, body: HeldBody, *, headers: Mapping[str, str] | None = None
-    ) -> ObjectMeta: ...
+    In memory are the parts that are on their way, at most ``max_concurrency`` of them, or 8, and one more. A stream of
+    less than ``multipart_threshold`` is held whole, and goes by one request.
 
-
-class StreamUpload:
-    """Takes bytes, and makes one object of all of them when it is told to; until then nothing of them is seen.
-
-    What fits into one part is sent by one PutObject. More goes part by part, several at once, and each part and the
-    whole are compared by CRC-64. It holds at most ``memory`` bytes, or one part that is sent and one that grows.
-
-    Used by one thread. A fork's child has no part in it: there nothing is sent and nothing aborted.
-
-    :param part_size: of the first parts; see :class:`~airflow_provider_ossresume.model.parts.GrowingPartPlan`
-    :param most_workers: parts in flight at once
+    :param config: part size, concurrency, bandwidth and whether CRC-64s are compared
+    :param options: the object's headers, and whether it may exist: ``overwrite`` or ``fail``
+    :param watch: called by this thread; what it raises ends the upload
     """
 
     def __init__(
         self,
-        client: StreamClient,
+        oss: StreamClient,
         target: ObjectRef,
         *,
-        options: UploadOptions | None = None,
-        part_size: int,
-        memory: int,
-        most_workers: int,
+        config: TransferConfig,
+        options: UploadOptions,
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
-        self.size = 0
-        self.upload_id: str | None = None
-        self._client = client
+        self._client = self._oss = oss
         self._target = target
-        self._options = options or UploadOptions()
-        self._plan = GrowingPartPlan(0, part_size)
-        self._memory = memory
-        self._workers = Workers(most_workers)
-        self._most_workers = most_workers
-        self._oss = client.with_stop(self._workers.stop)
-        self._part = bytearray()
-        self._sent: deque[Pending[Receipt]] = deque()
-        self._receipts: dict[int, Receipt] = {}
-        self._failure: BaseException | None = None
-        self._is_over = False
-        self._process = os.getpid()
+        self._config = config
+        self._options = options
+        self._watch = watch
+        self._workers = config.most_workers if config.max_concurrency else min(config.most_workers, MOST_WORKERS)
+        self._progress = Progress("upload", target, interval=0)
+        self._upload_id: str | None = None
+        self._is_complete = False  # it holds all parts, and may have become the object
+        self._logged = time.monotonic()
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Take the bytes, which may be overwritten afterwards, and return how many they are.
+    def upload(self, stream: Readable) -> TransferResult:
+        """Read the stream to its end and return what was done; the object then holds exactly what was read.
 
-        Waits for a part to be sent when the memory is used up.
+        The stream is read from where it stands, and not closed. Whatever goes wrong before OSS joins the parts, no
+        object appears, and the parts that were sent are removed.
 
-        :raises RequestError: when a part could not be sent; nothing is published any more
-        :raises ArgumentError: when there are more bytes than 10,000 parts hold
+        :raises ArgumentError: when the stream gives no bytes, or more than OSS takes in 10,000 such parts
+        :raises AlreadyExists: under ``if_exists="fail"``, when the object has other bytes
+        :raises IntegrityError: when OSS holds other bytes than were sent
+        :raises RequestError: when OSS cannot be made to take it
         """
-        view = memoryview(data).cast("B")
-        self._check()
-        size = len(view)
-        while view:
-            if len(self._part) == self._part_size:  # only when more comes: an object of just one part takes one request
-                self._send()
-            taken = view[: self._part_size - len(self._part)]
-            self._part += taken
-            view = view[len(taken) :]
-        self.size += size
-        return size
+        stopwatch = Stopwatch(self._target, "", direction="upload")
+        plan = GrowingPlan(0, determine_part_size(0, self._config.part_bytes))
+        parts = StreamParts(stream, plan, whole=self._config.threshold_bytes)
+        whole = parts.whole()
+        meta, crc = self._put_parts(parts) if whole is None else self._put_whole(whole)
+        self._progress.finish(meta.size)
+        result = stopwatch.result("transferred", meta, crc64=crc, progress=self._progress)
+        log.info("%s: %s", result.outcome.capitalize(), str(result))
+        return result
 
-    def publish(self) -> ObjectMeta:
-        """Send what is left, and let the object appear. It is over then, whatever comes of it.
+    def _put_whole(self, held: HeldPart) -> Published:
+        size = held.size
+        log.info("Uploading a stream (%s) to %s in one request", format_size(size), self._target)
+        self._progress.parts = 1
+        with self._crew() as crew:
+            self._oss = self._client.with_stop(crew)
+            headers = {**self._options.headers, **self._options.guard}
+            verify = self._config.verify
+            sink = WholeObject(self._oss, self._target, there=self._there, headers=headers, verify=verify)
+            receipt = crew.call(lambda: sink.put(held.part, held, self._job(crew)))
+            self._progress.finish_part(size)
+            return sink.publish(crew, held, {1: receipt}, Unleased())
 
-        :raises AlreadyExists: under ``if_exists="fail"``
-        :raises IntegrityError: when OSS holds other bytes than were written
-        :raises RequestError: when OSS cannot be made to take it; then nothing of it is published
-        """
-        self._check()
-        self._is_over = True
+    def _put_parts(self, parts: StreamParts) -> Published:
         try:
-            return self._put_whole() if self.upload_id is None and not self._sent else self._complete()
+            with self._crew() as crew:
+                self._oss = self._client.with_stop(crew)
+                return self._initiate_and_put(crew, parts)
+        except BaseException as error:  # whatever it is, a timeout or SIGTERM too: nobody can go on with these parts
+            if not (self._is_complete and isinstance(error, IntegrityError)):
+                self._abort()
+            raise
+
+    def _initiate_and_put(self, crew: Crew, parts: StreamParts) -> Published:
+        upload_id = self._initiate(crew)
+        log.info(
+            "Uploading a stream to %s in parts of %s, %s at once at most",
+            self._target, format_size(parts.plan.part_size), self._workers,
+        )  # fmt: skip
+        sink, job = self._sink(upload_id, parts.plan), self._job(crew)
+        receipts: dict[int, Receipt] = {}
+        for receipt in crew.run(lambda held: sink.put(held.part, held, job), parts, ahead=self._workers):
+            receipts[receipt.number] = receipt
+            self._progress.parts = len(receipts)
+            self._progress.finish_part(receipt.size)
+        self._progress.tick()
+        plan = GrowingPlan(sum(receipt.size for receipt in receipts.values()), parts.plan.part_size)
+        self._is_complete = True
+        return self._sink(upload_id, plan).publish(crew, HeldPart.nothing(), receipts, Unleased())
+
+    def _initiate(self, crew: Crew) -> str:
+        answered: list[str] = []
+
+        def initiate() -> None:  # in a worker: a signal may strike before this thread has the answer
+            self._upload_id = self._oss.initiate(self._target, headers=self._options.initiate_headers)
+            answered.append(self._upload_id)
+
+        try:
+            crew.call(initiate)
+        except ServiceError:
+            raise  # OSS began none
         except BaseException:
-            self._drop()
+            if not answered:
+                log.warning(
+                    "OSS did not answer the request to start the upload to %s. If it did start one, it holds no parts; "
+                    "a lifecycle rule removes it", self._target,
+                )  # fmt: skip
             raise
+        return answered[0]
 
-    def discard(self) -> None:
-        """Publish nothing, and remove from OSS what was sent; once it is over this does nothing."""
-        if not self._is_over and self._process == os.getpid():
-            self._is_over = True
-            self._drop()
-
-    def forget(self) -> None:
-        """Publish nothing and ask OSS for nothing, as an object must that is collected; what is sent stays on OSS."""
-        self._is_over = True
-        self._workers.stop.give()
-
-    # --- parts --------------------------------------------------------------------------------------------------------
-
-    @property
-    def _part_size(self) -> int:
-        return self._plan.size_of(self._next_position)
-
-    @property
-    def _next_position(self) -> int:
-        return len(self._receipts) + len(self._sent)
-
-    def _check(self) -> None:
-        if self._process != os.getpid():
-            raise TransferError(f"{self._target} is written by another process, and this is a fork of it")
-        if self._failure is not None:
-            raise TransferStopped(f"nothing more is written to {self._target}: {self._failure}") from self._failure
-        if self._is_over:
-            raise TransferStopped(f"the upload to {self._target} is over")
-
-    def _send(self) -> None:
-        if self._next_position == MAX_PART_COUNT:
-            error = ArgumentError(
-                "part_size", self._plan.part_size, f"OSS allows 10,000 parts, which hold "
-                f"{format_size(self._plan.most)}, and more was written to {self._target}; choose a larger one"
-            )  # fmt: skip
-            self._failure = error
-            raise error
-        try:
-            if self.upload_id is None:
-                self.upload_id = self._oss.initiate(self._target, headers=self._options.initiate_headers)
-            most = max(1, min(self._most_workers, self._memory // self._part_size - 1))
-            while self._sent and (len(self._sent) >= most or self._sent[0].is_done):
-                self._take()
-        except BaseException as error:
-            self._failure = error
-            raise
-        number, body = self._next_position + 1, HeldBody(self._part)
-        self._part = bytearray()
-        self._sent.append(
-            self._workers.begin(partial(self._oss.upload_part, self._target, self.upload_id, number, body))  # type: ignore[arg-type]  # a body, as a PartBody is
-        )
-
-    def _take(self) -> None:
-        receipt = self._sent[0].result()
-        self._sent.popleft()
-        self._receipts[receipt.number] = receipt
-
-    # --- its end ------------------------------------------------------------------------------------------------------
-
-    def _put_whole(self) -> ObjectMeta:
-        body = HeldBody(self._part)
-        headers = {**self._options.headers, **self._options.guard}
-        try:
-            return self._oss.put_object(self._target, body, headers=headers)
-        except AlreadyExists as error:  # perhaps an attempt whose answer was lost has made it
-            return self._there.made_in_spite_of(error, size=body.size, crc64=body.crc64())
-
-    def _complete(self) -> ObjectMeta:
-        if self._part:
-            self._send()
-        while self._sent:
-            self._take()
-        with Crew(workers=1, tick=_nothing, stop=self._workers.stop) as crew:
-            upload = self._upload(self._oss, GrowingPartPlan(self.size, self._plan.part_size))
-            meta, _ = upload.publish(crew, _Unchanging(), self._receipts, _Owned())  # type: ignore[arg-type]
-        return meta
-
-    def _drop(self) -> None:
-        """Remove the parts. Those that are on their way are ended first, or they would come back."""
-        self._workers.stop.give()
-        while self._sent:
-            try:
-                self._sent.popleft().result()
-            except BaseException as error:  # it is discarded, whatever it is
-                log.debug("A part of %s was not sent: %s", self._target, error)
-        self._part = bytearray()
-        if self.upload_id is None:
+    def _abort(self) -> None:
+        if self._upload_id is None:
             return
         try:
-            with Crew(workers=1, tick=_nothing) as crew:
-                self._upload(self._client.with_stop(crew), self._plan).abort(crew)
-        except (RequestError, CredentialsError) as error:
+            with Crew(workers=1, tick=Deadline(ABORT_TIME)) as crew:
+                self._oss = self._client.with_stop(crew)
+                self._sink(self._upload_id, GrowingPlan(0, 1)).abort(crew)
             log.warning(
-                "The parts of upload ID %s of %s could not be removed and go on costing storage: %s",
-                self.upload_id, self._target, error,
+                "The finished parts of the upload to %s are removed: upload ID %s is aborted",
+                self._target,
+                self._upload_id,
+            )
+        except (RequestError, CredentialsError, TimeoutError) as error:
+            log.warning(
+                "The parts of upload ID %s of %s could not be removed and still cost storage: %s",
+                self._upload_id, self._target, error,
             )  # fmt: skip
+
+    # --- shared -------------------------------------------------------------------------------------------------------
 
     @property
     def _there(self) -> TargetObject:
         return TargetObject(self._oss, self._target, self._options.headers)
 
-    def _upload(self, oss: StreamClient, plan: GrowingPartPlan) -> MultipartUpload:
+    def _sink(self, upload_id: str, plan: GrowingPlan) -> MultipartUpload:
         return MultipartUpload(
-            oss,
+            self._oss,
             self._target,
-            self.upload_id or "",
+            upload_id,
             plan,
             there=self._there,
             headers=self._options.complete_headers,
-            verify=True,
+            verify=self._config.verify,
             refuses_damage=False,
         )
 
+    def _job(self, crew: Crew) -> Job:
+        return Job(crew.stop, self._progress.meter, self._config.rate_per_worker(self._workers))
 
-class _Unchanging:
-    """What was written once does not change."""
+    def _crew(self) -> Crew:
+        return Crew(
+            workers=min(self._config.first_workers, self._workers),
+            most=self._workers,
+            tick=self._tick,
+            traffic=lambda: (self._progress.bytes_moved, self._progress.retries),
+        )
 
-    def check_unchanged(self, crew: Crew, parts: object, receipts: object) -> None:
-        """It never does."""
+    def _tick(self) -> None:
+        self._watch()
+        self._progress.tick()
+        now = time.monotonic()
+        if self._config.progress_interval and now - self._logged >= self._config.progress_interval:
+            self._logged = now
+            log.info("Uploading a stream to %s: %s sent", self._target, format_size(self._progress.bytes_moved))
 
 
-class _Owned:
-    """Nobody takes over a stream."""
+class Unleased:
+    """The lease of an upload that no other try knows of."""
 
     def check_owner(self) -> None:
-        """This try is the only one."""
-
-
-def _nothing() -> None:
-    """What a crew is to do meanwhile."""
+        """It has one owner."""

@@ -163,7 +163,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         self._checkpointer.delete()  # the bytes are where they belong
         self._progress.finish(meta.size)
         result = stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
-        log.info("%s: %s", outcome.capitalize(), result)
+        log.info("%s: %s", outcome.capitalize(), str(result))  # Airflow 2.11 would log the dict that the result is too
         return result
 
     def _attempt_or_restart(self) -> Settled:
@@ -268,7 +268,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
             self._give_way()
         except (RequestError, CredentialsError, LocalFileError, StoreUnavailable, TimeoutError) as error:
             log.warning(
-                "The %s of %s could not be undone, so what it has put and its checkpoint are kept: %s",
+                "The finished parts of the %s of %s could not be removed, so they and the checkpoint are kept: %s",
                 self.direction, self._target, error,
             )  # fmt: skip
             return False

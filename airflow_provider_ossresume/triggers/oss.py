@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_ossresume._airflow import BaseTrigger, TriggerEvent, read_connection
+from airflow_provider_ossresume._airflow import BaseTrigger, TriggerEvent
 from airflow_provider_ossresume.errors import OSSResumeError, error_to_data
+from airflow_provider_ossresume.hooks.asynchronous import Call, OSSResumeAsyncHook
 from airflow_provider_ossresume.hooks.object_lookup import Patience, asked_wait
 from airflow_provider_ossresume.model.waiting import Wanted
-from airflow_provider_ossresume.triggers.threads import threads
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.object_lookup import Look
-    from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
 T = TypeVar("T")
 
@@ -28,9 +25,6 @@ ONE_LOOK: Mapping[str, Any] = {"part_retries": 0, "connect_timeout": 5, "read_ti
 LAST_LOOK = 15.0  # seconds for the look at the deadline once it has begun: as long as one request takes
 LAST_TURN = 15.0  # seconds after the deadline until it must have begun; the worker looks if it has not
 LONGEST_LOOK = 60.0  # seconds; a listing that takes longer keeps a thread from the other sensors
-
-MOST_LOOKS = 16  # at once, for each connection; a hundred sensors on a silent OSS are through in a minute or two
-MOST_CONNECTIONS = 4  # looked up at once where that takes a thread; apart, so that no silent OSS delays them
 
 
 class OSSObjectTrigger(BaseTrigger):
@@ -103,7 +97,7 @@ class OSSObjectTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         """Look until there is an event."""
-        hook: OSSResumeHook | None = None
+        hook = OSSResumeAsyncHook(self.oss_conn_id, self.region, ONE_LOOK)
         patience = Patience()
         pause = 0.0 if self.look_at_once else self.poke_interval
         while True:
@@ -111,8 +105,6 @@ class OSSObjectTrigger(BaseTrigger):
             pause = self.poke_interval
             is_last = self._left() <= 0  # else it may miss what came while it went on
             try:
-                if hook is None:
-                    hook = await self._in_time(self._open())
                 look = await self._look(hook)
             except _OutOfTime:
                 return self._timed_out("OSS did not answer in time", has_looked=False)
@@ -120,7 +112,7 @@ class OSSObjectTrigger(BaseTrigger):
                 if not self._is_borne(error, patience, is_last=is_last):
                     raise
                 pause = max(pause, min(asked_wait(error), patience.longest))
-                self.log.warning("This look failed, the next one follows in %.0f s at most: %s", pause, error)
+                self.log.warning("This check failed, the next one follows within %.0f s: %s", pause, error)
                 says = "the last look failed"
             else:
                 if look.is_done:
@@ -160,36 +152,15 @@ class OSSObjectTrigger(BaseTrigger):
 
     # --- one look -----------------------------------------------------------------------------------------------------
 
-    async def _open(self) -> OSSResumeHook:
-        if self.oss_conn_id is None:
-            return await self._in_a_thread(lambda: self._hook(None))
-        executor = threads("connections", most=MOST_CONNECTIONS)
-        return await read_connection(self.oss_conn_id, self._hook, executor=executor)
-
-    def _hook(self, connection: Any) -> OSSResumeHook:
-        from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # in a thread: importing requests takes a while
-
-        hook = OSSResumeHook(
-            self.oss_conn_id,
-            region=self.region,
-            transfer_config=ONE_LOOK,
+    async def _look(self, hook: OSSResumeAsyncHook) -> Look:
+        opening = hook.call(
+            lambda hook: hook.look(self.wanted),
+            longest=LONGEST_LOOK,
+            too_long=f"a look for {self.wanted} takes the triggerer longer than {LONGEST_LOOK:g} s; write more of the "
+            "key before the pattern's first special character, so that less is listed, or wait with deferrable=False",
         )
-        if connection is not None:
-            hook.settings = ConnectionSettings.of(connection)  # so that no look asks Airflow for it
-        return hook
-
-    async def _look(self, hook: OSSResumeHook) -> Look:
-        look = _OneLook(hook, self.wanted)
-        try:
-            return await self._in_time(self._in_a_thread(look), look)
-        finally:
-            look.stop()
-
-    async def _in_a_thread(self, function: Callable[[], T]) -> T:
-        """Not in one of the loop's own, which serve everybody's name look-ups; nor in one of another connection's."""
-        looks = threads(f"looks-{self.oss_conn_id}", most=MOST_LOOKS)
-        return await asyncio.get_running_loop().run_in_executor(looks, function)
+        look = await self._in_time(opening)
+        return await self._in_time(look.answer(), look)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -197,7 +168,7 @@ class OSSObjectTrigger(BaseTrigger):
         """Return the seconds until the deadline."""
         return math.inf if self.deadline is None else max(self.deadline - time.time(), 0)
 
-    async def _in_time(self, answer: Coroutine[Any, Any, T], look: _OneLook | None = None) -> T:
+    async def _in_time(self, answer: Coroutine[Any, Any, T], look: Call[Any] | None = None) -> T:
         """Wait for an answer, at the deadline no longer than its turn and one request may take.
 
         :raises _OutOfTime: when there is none by then
@@ -219,42 +190,3 @@ class OSSObjectTrigger(BaseTrigger):
 
 class _OutOfTime(Exception):
     """No answer came before the deadline, nor soon after it."""
-
-
-class _OneLook:
-    """A look that a thread makes. It ends after the request in flight once it is stopped, or has taken too long.
-
-    :ivar began: when its turn came, in seconds since 1970; None before
-    """
-
-    def __init__(self, hook: OSSResumeHook, wanted: Wanted, *, longest: float = LONGEST_LOOK) -> None:
-        self.began: float | None = None
-        self._hook = hook
-        self._wanted = wanted
-        self._longest = longest
-        self._ends = math.inf
-        self._is_stopped = threading.Event()
-
-    def __call__(self) -> Look:
-        self.began = time.time()
-        self._ends = time.monotonic() + self._longest
-        with closing(self._hook.get_conn()):  # until the next look a connection would go stale
-            return self._hook.look(self._wanted, ask=self._ask)
-
-    def stop(self) -> None:
-        self._is_stopped.set()
-
-    def _ask(self) -> None:
-        if self._is_stopped.is_set():
-            raise _Stopped
-        if time.monotonic() > self._ends:
-            error = OSSResumeError(
-                f"a look for {self._wanted} takes the triggerer longer than {self._longest:g} s; write more of the key "
-                "before the pattern's first special character, so that less is listed, or wait with deferrable=False"
-            )
-            error.retryable = True  # OSS may just be slow
-            raise error
-
-
-class _Stopped(Exception):
-    """Nobody waits for this look any more."""

@@ -68,6 +68,7 @@ def main(folder: Path) -> None:
         @task
         def many_by_hook() -> None:
             hook = OSSResumeHook()
+            hook.load_string("text", "loaded é", BUCKET)
             hook.upload_folder(many, "by hook", BUCKET)
             hook.download_prefix(f"oss://{BUCKET}", folder / "whole bucket", include=["by hook/*"])
             hook.upload_folder(many, "dry", BUCKET, is_dry_run=True)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pickle
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -330,6 +331,17 @@ def test_the_host_of_a_uri_is_the_endpoint_and_its_path_the_bucket(
     assert (str(hook.get_conn().endpoint), hook.settings.bucket) == (endpoint, "a-bucket")
 
 
+def test_a_local_server_with_tls_is_verified_by_its_own_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalOSS(tmp_path / "oss", tls=True) as oss:
+        oss.put(BUCKET, "key", b"bytes")
+        monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", oss.airflow_connection())
+
+        assert OSSResumeHook().object_exists("key", BUCKET)
+        assert [request.operation for request in oss.requests] == ["HeadObject"]
+
+
 def test_a_request_goes_to_the_host(oss: LocalOSS, connections: Connections) -> None:
     connections.add(
         login=oss.access_key_id, password=oss.access_key_secret, host="http://127.0.0.1", port=oss.port,
@@ -391,9 +403,9 @@ def test_a_name_that_nobody_reads_is_warned_about_once_with_the_nearest_one(
     for _ in range(3):
         assert OSSResumeHook(conn_id).get_conn()
 
-    [warning] = [each.getMessage() for each in caplog.records if "nothing reads" in each.getMessage()]
+    [warning] = [each.getMessage() for each in caplog.records if "unknown in its extra" in each.getMessage()]
     assert warning == (
-        "Connection 'with_unknown_names': nothing reads the extra 'regoin' (did you mean 'region'?), "
+        "Connection 'with_unknown_names': unknown in its extra: 'regoin' (did you mean 'region'?), "
         "'accessKeySecret' (did you mean 'access_key_secret'?), 'verify' (did you mean 'verify_tls'?), 'qqq'; "
         "correct or remove it"
     )
@@ -408,7 +420,7 @@ def test_a_field_that_the_auth_mode_does_not_use_is_warned_about(
 
     OSSResumeHook(conn_id).get_conn()
 
-    assert "auth_type 'access_key' does not use role_arn, external_id; is it the one" in caplog.text
+    assert "auth_type 'access_key' does not use role_arn, external_id; empty it" in caplog.text
     assert "an-external-id" not in caplog.text
 
 

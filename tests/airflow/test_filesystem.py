@@ -12,8 +12,9 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.filesystem.oss import OSSFileSystem, get_fs
-from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.objects import ObjectRef
+from tests.airflow import runs
 from tests.world import BUCKET, some_bytes
 
 
@@ -163,3 +164,44 @@ def test_nothing_is_looked_up_when_a_dag_is_read(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("AIRFLOW_CONN_OSS_DEFAULT", raising=False)
 
     assert isinstance(get_fs("no_such_connection"), OSSFileSystem)
+
+
+def test_the_root_of_a_bucket_is_a_directory(root: Any, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "a/key", b"")
+    oss.put(BUCKET, "b", b"")
+
+    assert sorted(path.name for path in root.parent.iterdir()) == ["a", "b"]
+    assert root.parent.is_dir()
+    assert sorted(str(path) for path in root.iterdir()) == [f"{root}/key"]
+
+
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_the_next_try_of_a_task_goes_on_with_a_large_file(
+    dag: Any, root: Any, oss: LocalOSS, tmp_path: Path, direction: str
+) -> None:
+    data = some_bytes(20 * 2**20)  # three parts of 8 MiB
+    file, operation = tmp_path / "file", "UploadPart" if direction == "upload" else "GetObject"
+    if direction == "upload":
+        file.write_bytes(data)
+    else:
+        oss.put(BUCKET, "a/key", data)
+    local, tries = ObjectStoragePath(f"file://{file}"), []
+
+    def move(context: Any) -> None:
+        tries.append(context["ti"].try_number)
+        if direction == "upload":
+            local.copy(root / "key")
+        else:
+            (root / "key").copy(local)
+
+    oss.fail_after(operation, 2, Fault("status", status=403, code="AccessDenied"))
+    oss.after_request = lambda request: oss.clear_faults() if request.status == 403 else None
+    runs.Call(task_id="move", function=move, dag=dag)
+
+    assert runs.run(dag).state == "success"
+
+    assert tries == [1, 2]
+    assert oss.object(BUCKET, "a/key") == file.read_bytes() == data
+    moved = [request for request in oss.calls(operation) if request.status in (200, 206)]
+    assert sum(max(request.bytes_received, request.bytes_sent) for request in moved) == len(data)
+    assert runs.checkpoints() == []

@@ -230,7 +230,7 @@ def test_keys_are_listed_in_their_order_page_by_page(hook: OSSResumeHook, connec
     assert len(connected.calls("ListObjectsV2")) == 2
     assert hook.list_keys(BUCKET, prefix="b/") == ["b/1", "b/2", "b/2/x"]
     assert hook.list_keys(BUCKET, prefix="b/", delimiter="/") == ["b/1", "b/2"]
-    assert hook.list_keys(BUCKET, prefix="b/", start_after="b/1") == ["b/2", "b/2/x"]
+    assert hook.list_keys(BUCKET, prefix="b/", start_after_key="b/1") == ["b/2", "b/2/x"]
     assert hook.list_keys(BUCKET, prefix="nothing") == []
     with pytest.raises(NoSuchBucket):
         hook.list_keys("no-such-bucket")

@@ -95,7 +95,7 @@ def test_the_first_keys_are_returned_where_the_rest_may_be_missed(
 ) -> None:
     caplog.set_level(logging.WARNING)
     assert run(OSSListOperator, max_keys="2", truncate="{{ true }}").xcom("task") == uris(KEYS[:2])
-    assert "There are more objects than the 2 that are returned" in caplog.messages
+    assert "Only the first 2 URIs are returned; there are more objects" in caplog.messages
 
 
 def test_no_more_pages_are_listed_than_are_needed(run: Any, connected: LocalOSS) -> None:

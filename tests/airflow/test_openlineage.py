@@ -219,3 +219,11 @@ def test_the_hook_reports_folders_and_prefixes_and_nothing_of_a_dry_run(events: 
     assert (f"oss://{BUCKET}", "by hook/") in outputs
     assert events.file("whole bucket") in outputs
     assert (f"oss://{BUCKET}", "dry/") not in outputs
+
+
+def test_what_the_hook_writes_without_a_file_has_no_input(events: Events) -> None:
+    inputs, outputs = events.datasets("many_by_hook", "COMPLETE")
+
+    assert (f"oss://{BUCKET}", "loaded é") in outputs
+    files = [name for namespace, name in inputs if namespace == "file"]  # those of the other calls
+    assert all(name.startswith(str(events.folder)) for name in files)

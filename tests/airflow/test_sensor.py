@@ -35,15 +35,15 @@ from airflow_provider_ossresume.errors import (
     error_from_data,
     error_to_data,
 )
-from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+from airflow_provider_ossresume.hooks.asynchronous import MOST_CALLS
+from airflow_provider_ossresume.hooks.threads import threads
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.triggers.oss import MOST_LOOKS, ONE_LOOK, OSSObjectTrigger, _OneLook
-from airflow_provider_ossresume.triggers.threads import threads
+from airflow_provider_ossresume.triggers.oss import ONE_LOOK, OSSObjectTrigger
 from tests.properties.test_values import steady
 from tests.world import BUCKET, a_file
 
@@ -1061,12 +1061,12 @@ def test_the_look_at_the_deadline_has_its_time_from_when_its_turn_comes(
 def test_a_look_whose_turn_does_not_come_is_left_to_the_worker_and_delays_no_other_connection(
     connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.MOST_LOOKS", 1)
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MOST_CALLS", 1)
     monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 0.5)
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", connected.airflow_connection())
     connected.put(BUCKET, "key", b"")
     go = threading.Event()
-    busy = threads("looks-oss_default", most=1).submit(go.wait, 30)
+    busy = threads("calls-oss_default", most=1).submit(go.wait, 30)
 
     stuck = first_event(a_trigger("key", deadline=time.time()))
     other = first_event(a_trigger("key", deadline=time.time() + 30, oss_conn_id="other"))
@@ -1076,10 +1076,8 @@ def test_a_look_whose_turn_does_not_come_is_left_to_the_worker_and_delays_no_oth
     assert (stuck["status"], stuck["has_looked"], other["status"]) == ("timeout", False, "success")
 
 
-def test_a_look_ends_after_the_request_in_flight_when_its_trigger_is_cancelled(
-    connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.MOST_LOOKS", 1)
+def test_a_look_ends_when_its_trigger_is_cancelled(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MOST_CALLS", 1)
     for number in range(4_500):
         connected.put(BUCKET, f"in/{number}", b"")
     asked, go = threading.Event(), threading.Event()
@@ -1098,26 +1096,28 @@ def test_a_look_ends_after_the_request_in_flight_when_its_trigger_is_cancelled(
 
     asyncio.run(cancel_amid())
     go.set()
-    threads("looks-oss_default", most=1).submit(len, "").result(30)  # its turn comes behind the look
+    threads("calls-oss_default", most=1).submit(len, "").result(30)  # its turn comes behind the look
 
     assert len(connected.requests) <= 2  # of five pages: one was held, and one may have been asked for by then
 
 
-def test_a_look_that_takes_too_long_fails_for_now_and_says_what_to_do(connected: LocalOSS) -> None:
+def test_a_look_that_takes_too_long_fails_for_now_and_says_what_to_do(
+    connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LONGEST_LOOK", -1.0)
     connected.put(BUCKET, "in/a", b"")
-    look = _OneLook(OSSResumeHook(), Wanted.from_json(wanted("in/*.done")), longest=0)
 
-    with pytest.raises(OSSResumeError, match="deferrable=False") as raised:
-        look()
+    event = first_event(a_trigger("in/*.done", deadline=time.time()))
 
-    assert raised.value.retryable
+    assert (event["status"], event["retryable"]) == ("error", True)
+    assert "deferrable=False" in event["message"]
 
 
 def test_what_is_not_ours_tells_the_task_no_text(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
     async def leak(*_: Any, **__: Any) -> None:
         raise ValueError("vault said s3cr3t")
 
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.read_connection", leak)
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.read_connection", leak)
 
     event = first_event(a_trigger("key"))
 
@@ -1161,8 +1161,8 @@ def test_sensors_on_a_silent_oss_delay_nobody_and_end_at_once_when_they_are_canc
     connected.fail("HeadObject", fault=Fault("stall"), times=None)
 
     async def beside_them() -> tuple[float, int]:
-        waiting = [asyncio.create_task(drain(a_trigger(f"key{number}"))) for number in range(3 * MOST_LOOKS)]
-        while len(connected.requests) < MOST_LOOKS:
+        waiting = [asyncio.create_task(drain(a_trigger(f"key{number}"))) for number in range(3 * MOST_CALLS)]
+        while len(connected.requests) < MOST_CALLS:
             await asyncio.sleep(SOON)
         began = time.monotonic()
         await asyncio.get_running_loop().getaddrinfo("localhost", 80)
@@ -1177,7 +1177,7 @@ def test_sensors_on_a_silent_oss_delay_nobody_and_end_at_once_when_they_are_canc
 
     assert seconds < 5  # a silent look takes ten
     assert time.monotonic() - began < ONE_LOOK["read_timeout"]  # the loop's end waits for no look
-    assert requests == MOST_LOOKS  # what had not begun never does
+    assert requests == MOST_CALLS  # what had not begun never does
 
 
 def test_a_trigger_looks_at_its_connection_when_it_runs(connections: Any) -> None:

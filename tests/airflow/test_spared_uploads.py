@@ -140,7 +140,9 @@ def test_variables_are_looked_into_by_default_and_not_when_that_is_switched_off(
 
     assert left(oss) == {"kept"}
     assert (report["found"], report["aborted"], report["kept_checkpointed"]) == (2, 1, 1)
-    assert "Only older_than keeps uploads whose checkpoints are elsewhere than in Variable" in caplog.messages
+    assert (
+        "Uploads with checkpoints elsewhere than in Variable are kept only by their age (older_than)" in caplog.messages
+    )
 
 
 @needs_listing
@@ -195,7 +197,7 @@ def test_where_no_task_can_list_variables_age_alone_decides_and_the_log_says_so(
 
     assert abort().xcom("abort")["aborted"] == 1
 
-    line = "No checkpoints are read: only older_than keeps the uploads that a task may go on with"
+    line = "No checkpoints are read: all uploads are kept only by their age (older_than)"
     assert caplog.messages.count(line) == 1
 
 

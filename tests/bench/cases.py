@@ -17,7 +17,7 @@ MBIT = 125_000  # bytes a second
 DELAYS = (20, 200)  # milliseconds
 SHARED = {1: 17, 10: 32, 100: 128}  # Mbit/s of all connections, and MiB to move: several parts each
 
-ALL = tuple(contestant for contestant in CONTESTANTS.values() if contestant.name != "ours-set")
+ALL = tuple(contestant for contestant in CONTESTANTS.values() if contestant.name not in ("ours-set", "rclone"))
 OFFICIAL = tuple(CONTESTANTS[name] for name in ("oss2", "oss2-tuned", "oss-v2", "oss-v2-tuned"))
 DEFAULTS = tuple(CONTESTANTS[name] for name in ("oss2", "oss-v2", "boto3", "awscrt", "obstore"))
 OURS, RAW = CONTESTANTS["ours"], CONTESTANTS["raw"]
@@ -78,7 +78,7 @@ FIXED = tuple(ours(f"c{count}", max_concurrency=count) for count in (1, 2, 4, 8)
 AT_4 = (ours("c4", max_concurrency=4),)
 SMALL = tuple(contestant for contestant in ALL if contestant is not RAW and contestant.settings is not TUNED)
 OUR_SET = CONTESTANTS["ours-set"]
-IN_SETS = (OUR_SET, CONTESTANTS["oss2"], CONTESTANTS["oss-v2"])
+IN_SETS = (OUR_SET, *(CONTESTANTS[name] for name in ("oss2", "oss-v2", "rclone")))
 FOR_PARTS = (OURS, *(CONTESTANTS[name] for name in ("oss2", "oss-v2", "oss-v2-tuned")), RAW)
 
 CASES: list[Case] = [
@@ -92,7 +92,7 @@ CASES: list[Case] = [
         "20k-files-20ms",
         "20,000 files of 100 KiB, 32 at once, 20 ms a request",
         100 * KIB,
-        (OUR_SET,),
+        (OUR_SET, CONTESTANTS["rclone"]),
         files=20_000,
         callers=32,
         link=Link(delay=20),

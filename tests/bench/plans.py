@@ -47,7 +47,7 @@ class Listing:
         self._count = count
         self._kind = kind
 
-    def name_rules(self, watch: Watch) -> NameRules:
+    def name_rules(self) -> NameRules:
         return AnyName()
 
     def scan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from fastcrc import crc64
 
-from tests.bench.cases import CASES, TLS, Case, named
+from tests.bench import unchanged
+from tests.bench.cases import CASES, KIB, TLS, Case, named
 from tests.bench.contestants import CONTESTANTS, MIB, ours
 from tests.bench.measure import Material, Plan, Run, measure
 from tests.bench.server import Link, Programs, Server, Unavailable, build
@@ -114,6 +116,30 @@ def test_ours_and_the_raw_client_move_the_same_bytes(
     assert requests == {"ours-all-parts": 18 if direction == "upload" else 19, "raw": 18}  # one for the beginning
     assert {run["moved"] for run in runs} == {17 * MIB + 3}
     assert all(run["wall"] > 0 and run["cpu"] > 0 and run["peak_mib"] >= run["bare_mib"] for run in runs)
+
+
+@pytest.mark.skipif(not shutil.which("rclone"), reason="rclone is not installed")
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_rclone_moves_all_files_of_a_set_by_one_request_each(
+    programs: Programs, tmp_path: Path, direction: str
+) -> None:
+    contestants = (CONTESTANTS["ours-set"], CONTESTANTS["rclone"])
+    case = replace(SMALL, direction=direction, contestants=contestants, size=100 * KIB, files=40, callers=8)
+
+    for run in runs_of(case, programs, tmp_path):
+        assert run["requests"]["PutObject" if direction == "upload" else "GetObject"] == 40
+        assert run["moved"] == 40 * 100 * KIB
+        assert run["cpu"] > 0
+
+
+def test_a_plan_of_what_is_there_asks_for_one_head_a_file_and_once_proven_for_none(tmp_path: Path) -> None:
+    first, second = unchanged.measure(tmp_path, 60)
+
+    assert first["requests"] == {"HeadObject": 60, "ListObjectsV2": 1}
+    assert first["heads_at_once"] <= 32
+    assert first["read"] >= 60 * unchanged.SIZE
+    assert second["requests"] == {"ListObjectsV2": 1}
+    assert second["read"] < 60 * unchanged.SIZE
 
 
 @pytest.mark.parametrize("direction", ["upload", "download"])

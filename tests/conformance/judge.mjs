@@ -33,6 +33,7 @@ const given = (query) => Object.fromEntries(Object.entries(query).filter(([, val
 const listing = ({ objects, prefixes, isTruncated, nextContinuationToken, nextMarker }) => ({
   keys: objects.map(({ name }) => name),
   sizes: objects.map(({ size }) => size),
+  kinds: objects.map(({ type }) => type),
   prefixes: prefixes ?? [],
   nextToken: isTruncated ? (nextContinuationToken ?? nextMarker) : null,
 });
@@ -56,6 +57,28 @@ const calls = {
 
   tags: async (oss, { key }) => ({ tags: (await oss.getObjectTagging(key)).tag }),
 
+  putTags: async (oss, { key, tags }) => {
+    await oss.putObjectTagging(key, tags);
+    return {};
+  },
+
+  deleteTags: async (oss, { key }) => {
+    await oss.deleteObjectTagging(key);
+    return {};
+  },
+
+  putLink: async (oss, { key, target, headers }) => {
+    await oss.putSymlink(key, target, { headers });
+    return {};
+  },
+
+  linkTarget: async (oss, { key }) => ({ target: (await oss.getSymlink(key)).targetName }),
+
+  restore: async (oss, { key, days, tier, version }) => {
+    const type = tier ? 'ColdArchive' : 'Archive';
+    return answer(await oss.restore(key, given({ type, Days: days, JobParameters: tier, versionId: version })));
+  },
+
   append: async (oss, { key, position, data }) => {
     const { nextAppendPosition } = await oss.append(key, bytes(data), { position: String(position) });
     return { position: Number(nextAppendPosition) };
@@ -67,12 +90,31 @@ const calls = {
     return { etag: data.etag };
   },
 
-  delete: async (oss, { key }) => {
-    await oss.delete(key);
+  delete: async (oss, { key, version }) => answer(await oss.delete(key, version ? { versionId: version } : {})),
+
+  deleteMany: async (oss, { keys }) => ({ keys: (await oss.deleteMulti(keys)).deleted.map(({ Key }) => Key) }),
+
+  deleteMulti: async (oss, { named }) => ({ deleted: (await oss.deleteMulti(named)).deleted }),
+
+  putVersioning: async (oss, { status }) => {
+    await oss.putBucketVersioning(oss.getBucket(), status);
     return {};
   },
 
-  deleteMany: async (oss, { keys }) => ({ keys: (await oss.deleteMulti(keys)).deleted.map(({ Key }) => Key) }),
+  getVersioning: async (oss) => ({ status: (await oss.getBucketVersioning(oss.getBucket())).versionStatus ?? null }),
+
+  listVersions: async (oss, { prefix, delimiter, page, marker }) => {
+    const [keyMarker, versionIdMarker] = marker ?? [];
+    const query = given({ prefix, delimiter, 'max-keys': page, 'key-marker': keyMarker });
+    const { objects, deleteMarker, prefixes, isTruncated, nextKeyMarker, nextVersionIdMarker } =
+      await oss.listObjectVersions({ ...query, ...given({ 'version-id-marker': versionIdMarker }) });
+    return {
+      objects,
+      markers: deleteMarker,
+      prefixes: prefixes ?? [],
+      nextMarker: isTruncated ? [nextKeyMarker, nextVersionIdMarker] : null,
+    };
+  },
 
   list: async (oss, { prefix, delimiter, page, token }) =>
     listing(await oss.listV2(given({ prefix, delimiter, 'max-keys': page, 'continuation-token': token }))),

@@ -64,6 +64,24 @@ class ObjectsPage:
     prefixes: Sequence[str] = ()
     sizes: Sequence[int] = ()
     next_token: str | None = None
+    kinds: Sequence[str] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class VersionsPage:
+    versions: Sequence[tuple[str, str, bool]]  # (key, version, whether it is the latest)
+    markers: Sequence[tuple[str, str]] = ()  # (key, version)
+    prefixes: Sequence[str] = ()
+    next_marker: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What became of one entry of a list of deletions; ``marker`` is the version of a delete marker."""
+
+    key: str
+    version: str | None = None
+    marker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +159,16 @@ class Judge(Protocol):
 
     def tags(self, key: str) -> dict[str, str]: ...
 
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None: ...
+
+    def delete_tags(self, key: str) -> None: ...
+
+    def put_link(self, key: str, target: str, *, headers: Mapping[str, str] | None = None) -> None: ...
+
+    def link_target(self, key: str) -> str: ...
+
+    def restore(self, key: str, *, days: int = 1, tier: str | None = None, version: str | None = None) -> Answer: ...
+
     def append(self, key: str, position: int, data: bytes) -> int:
         """Return the position at which the next bytes go."""
         ...
@@ -157,7 +185,13 @@ class Judge(Protocol):
         """Copy an object, or a version of one, perhaps from another bucket; return the ETag."""
         ...
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str, *, version: str | None = None) -> Mapping[str, str]:
+        """Remove an object, or a version of it; return the headers of the answer, in lower case."""
+        ...
+
+    def delete_versions(self, named: Sequence[tuple[str, str | None]]) -> list[Deleted]:
+        """Remove versions, and objects of which none is named."""
+        ...
 
     def delete_many(self, keys: Sequence[str]) -> list[str]:
         """Return the keys that OSS names as deleted."""
@@ -200,6 +234,14 @@ class Judge(Protocol):
     ) -> ObjectsPage:
         """List with ListObjects, the first version; its marker is a key."""
         ...
+
+    def set_versioning(self, status: str) -> None: ...
+
+    def versioning(self) -> str | None: ...
+
+    def list_versions(
+        self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: tuple[str, str] | None = None
+    ) -> VersionsPage: ...
 
     def list_buckets(self) -> list[str]: ...
 

@@ -15,12 +15,14 @@ from .judge import (
     Access,
     Answer,
     BucketFacts,
+    Deleted,
     ObjectsPage,
     Part,
     PartsPage,
     Refused,
     SignedURL,
     UploadsPage,
+    VersionsPage,
     WithAccess,
     bare,
     crc64_of,
@@ -75,6 +77,7 @@ class AliOss(WithAccess):
         "dot segments": "urllib builds a WHATWG URL, which resolves .. and . before it is sent",
         "complete out of order": "completeMultipartUpload sorts the parts",
         "complete all": "completeMultipartUpload always sends a body, and x-oss-complete-all allows none",
+        "restore again": "restore takes only 202 for a success, and an object that is restored already answers 200",
         "list control characters": "the listing is asked for without encoding-type, and XML has no such characters",
     }
 
@@ -125,6 +128,21 @@ class AliOss(WithAccess):
     def tags(self, key: str) -> dict[str, str]:
         return dict(self._ask("tags", key=key)["tags"])
 
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        self._ask("putTags", key=key, tags=dict(tags))
+
+    def delete_tags(self, key: str) -> None:
+        self._ask("deleteTags", key=key)
+
+    def put_link(self, key: str, target: str, *, headers: Mapping[str, str] | None = None) -> None:
+        self._ask("putLink", key=key, target=target, headers=dict(headers or {}))
+
+    def link_target(self, key: str) -> str:
+        return str(self._ask("linkTarget", key=key)["target"])
+
+    def restore(self, key: str, *, days: int = 1, tier: str | None = None, version: str | None = None) -> Answer:
+        return _answer(self._ask("restore", key=key, days=days, tier=tier, version=version))
+
     def append(self, key: str, position: int, data: bytes) -> int:
         return int(self._ask("append", key=key, position=position, data=_base64(data))["position"])
 
@@ -140,8 +158,13 @@ class AliOss(WithAccess):
         sent = {"headers": dict(headers or {}), "version": version, "bucket": bucket}
         return bare(self._ask("copy", source=source, key=key, **sent)["etag"])
 
-    def delete(self, key: str) -> None:
-        self._ask("delete", key=key)
+    def delete(self, key: str, *, version: str | None = None) -> Mapping[str, str]:
+        return lower(self._ask("delete", key=key, version=version)["headers"])
+
+    def delete_versions(self, named: Sequence[tuple[str, str | None]]) -> list[Deleted]:
+        listed = [{"key": key, "versionId": version} if version else key for key, version in named]
+        deleted = self._ask("deleteMulti", named=listed)["deleted"]
+        return [Deleted(one["Key"], one.get("VersionId"), one.get("DeleteMarkerVersionId")) for one in deleted]
 
     def delete_many(self, keys: Sequence[str]) -> list[str]:
         return list(self._ask("deleteMany", keys=list(keys))["keys"])
@@ -150,7 +173,7 @@ class AliOss(WithAccess):
         self, *, prefix: str = "", delimiter: str = "", page: int = 100, token: str | None = None
     ) -> ObjectsPage:
         said = self._ask("list", prefix=prefix, delimiter=delimiter, page=page, token=token)
-        return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"])
+        return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"], said["kinds"])
 
     def initiate(self, key: str, *, headers: Mapping[str, str] | None = None) -> str:
         return str(self._ask("initiate", key=key, headers=dict(headers or {}))["uploadId"])
@@ -193,7 +216,25 @@ class AliOss(WithAccess):
         self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: str = ""
     ) -> ObjectsPage:
         said = self._ask("listV1", prefix=prefix, delimiter=delimiter, page=page, marker=marker)
-        return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"])
+        return ObjectsPage(said["keys"], said["prefixes"], said["sizes"], said["nextToken"], said["kinds"])
+
+    def set_versioning(self, status: str) -> None:
+        self._ask("putVersioning", status=status)
+
+    def versioning(self) -> str | None:
+        status: str | None = self._ask("getVersioning").get("status")
+        return status
+
+    def list_versions(
+        self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: tuple[str, str] | None = None
+    ) -> VersionsPage:
+        said = self._ask("listVersions", prefix=prefix, delimiter=delimiter, page=page, marker=marker)
+        return VersionsPage(
+            [(found["name"], found["versionId"], found["isLatest"]) for found in said["objects"]],
+            [(found["name"], found["versionId"]) for found in said["markers"]],
+            said["prefixes"],
+            tuple(said["nextMarker"]) if said["nextMarker"] else None,
+        )
 
     def list_buckets(self) -> list[str]:
         return list(self._ask("listBuckets")["names"])

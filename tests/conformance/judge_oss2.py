@@ -13,12 +13,14 @@ from .judge import (
     Access,
     Answer,
     BucketFacts,
+    Deleted,
     ObjectsPage,
     Part,
     PartsPage,
     Refused,
     SignedURL,
     UploadsPage,
+    VersionsPage,
     WithAccess,
     crc64_of,
     lower,
@@ -30,6 +32,7 @@ class Oss2(WithAccess):
     cannot: ClassVar[Mapping[str, str]] = {
         "complete out of order": "complete_multipart_upload sorts the parts",
         "read a listed part's CRC-64": "xml_utils.parse_list_parts leaves HashCrc64ecma out",
+        "read through a link": "it compares the target's bytes with the CRC-64 of the answer, which is the link's",
     }
 
     def __init__(self, access: Access, *, signature: str, adapter: requests.adapters.HTTPAdapter | None = None) -> None:
@@ -89,6 +92,32 @@ class Oss2(WithAccess):
         with _refusals():
             return dict(self.bucket.get_object_tagging(key).tag_set.tagging_rule)
 
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        rules = oss2.models.TaggingRule()
+        for name, value in tags.items():
+            rules.add(name, value)
+        with _refusals():
+            self.bucket.put_object_tagging(key, oss2.models.Tagging(rules))
+
+    def delete_tags(self, key: str) -> None:
+        with _refusals():
+            self.bucket.delete_object_tagging(key)
+
+    def put_link(self, key: str, target: str, *, headers: Mapping[str, str] | None = None) -> None:
+        with _refusals():
+            self.bucket.put_symlink(target, key, headers=dict(headers or {}))
+
+    def link_target(self, key: str) -> str:
+        with _refusals():
+            return str(self.bucket.get_symlink(key).target_key)
+
+    def restore(self, key: str, *, days: int = 1, tier: str | None = None, version: str | None = None) -> Answer:
+        job = oss2.models.RestoreJobParameters(tier) if tier else None
+        params = {"versionId": version} if version else None
+        with _refusals():
+            result = self.bucket.restore_object(key, params, input=oss2.models.RestoreConfiguration(days, job))
+        return Answer(result.status, lower(result.headers), result.request_id)
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             before = self.bucket.head_object(key).server_crc if position else 0
@@ -110,9 +139,17 @@ class Oss2(WithAccess):
             )
             return str(result.etag)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, version: str | None = None) -> Mapping[str, str]:
         with _refusals():
-            self.bucket.delete_object(key)
+            return lower(self.bucket.delete_object(key, params={"versionId": version} if version else None).headers)
+
+    def delete_versions(self, named: Sequence[tuple[str, str | None]]) -> list[Deleted]:
+        listed = oss2.models.BatchDeleteObjectVersionList(
+            [oss2.models.BatchDeleteObjectVersion(key, version or "") for key, version in named]
+        )
+        with _refusals():
+            deleted = self.bucket.delete_object_versions(listed).delete_versions
+        return [Deleted(one.key, one.versionid or None, one.delete_marker_versionid or None) for one in deleted]
 
     def delete_many(self, keys: Sequence[str]) -> list[str]:
         with _refusals():
@@ -129,6 +166,7 @@ class Oss2(WithAccess):
             keys=[listed.key for listed in result.object_list],
             prefixes=result.prefix_list,
             sizes=[listed.size for listed in result.object_list],
+            kinds=[listed.type for listed in result.object_list],
             next_token=result.next_continuation_token if result.is_truncated else None,
         )
 
@@ -193,7 +231,30 @@ class Oss2(WithAccess):
             keys=[listed.key for listed in result.object_list],
             prefixes=result.prefix_list,
             sizes=[listed.size for listed in result.object_list],
+            kinds=[listed.type for listed in result.object_list],
             next_token=result.next_marker if result.is_truncated else None,
+        )
+
+    def set_versioning(self, status: str) -> None:
+        with _refusals():
+            self.bucket.put_bucket_versioning(oss2.models.BucketVersioningConfig(status))
+
+    def versioning(self) -> str | None:
+        with _refusals():
+            status = self.bucket.get_bucket_versioning().status
+        return None if status is None else str(status)
+
+    def list_versions(
+        self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: tuple[str, str] | None = None
+    ) -> VersionsPage:
+        key, version = marker or ("", "")
+        with _refusals():
+            result = self.bucket.list_object_versions(prefix, delimiter, key, page, version)
+        return VersionsPage(
+            [(found.key, found.versionid, found.is_latest) for found in result.versions],
+            [(found.key, found.versionid) for found in result.delete_marker],
+            result.common_prefix,
+            (result.next_key_marker, result.next_versionid_marker) if result.is_truncated else None,
         )
 
     def list_buckets(self) -> list[str]:

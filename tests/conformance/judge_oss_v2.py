@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
+from urllib.parse import quote, unquote
 
 import alibabacloud_oss_v2 as oss
 import requests.adapters
@@ -15,12 +16,14 @@ from .judge import (
     Access,
     Answer,
     BucketFacts,
+    Deleted,
     ObjectsPage,
     Part,
     PartsPage,
     Refused,
     SignedURL,
     UploadsPage,
+    VersionsPage,
     WithAccess,
     bare,
     crc64_of,
@@ -110,6 +113,42 @@ class OssV2(WithAccess):
             result = self.client.get_object_tagging(oss.GetObjectTaggingRequest(bucket=self.access.bucket, key=key))
             return {tag.key: tag.value or "" for tag in result.tag_set.tags or ()}
 
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        tag_set = oss.TagSet(tags=[oss.Tag(key=name, value=value) for name, value in tags.items()])
+        with _refusals():
+            self.client.put_object_tagging(
+                oss.PutObjectTaggingRequest(bucket=self.access.bucket, key=key, tagging=oss.Tagging(tag_set=tag_set))
+            )
+
+    def delete_tags(self, key: str) -> None:
+        with _refusals():
+            self.client.delete_object_tagging(oss.DeleteObjectTaggingRequest(bucket=self.access.bucket, key=key))
+
+    def put_link(self, key: str, target: str, *, headers: Mapping[str, str] | None = None) -> None:
+        # The SDK hands the target on as it is.
+        request = oss.PutSymlinkRequest(
+            bucket=self.access.bucket, key=key, target=quote(target), headers=dict(headers or {})
+        )
+        with _refusals():
+            self.client.put_symlink(request)
+
+    def link_target(self, key: str) -> str:
+        with _refusals():
+            found = self.client.get_symlink(oss.GetSymlinkRequest(bucket=self.access.bucket, key=key))
+        return unquote(found.target)
+
+    def restore(self, key: str, *, days: int = 1, tier: str | None = None, version: str | None = None) -> Answer:
+        job = oss.JobParameters(tier=tier) if tier else None
+        request = oss.RestoreObjectRequest(
+            bucket=self.access.bucket,
+            key=key,
+            version_id=version,
+            restore_request=oss.RestoreRequest(days=days, job_parameters=job),
+        )
+        with _refusals():
+            result = self.client.restore_object(request)
+        return Answer(result.status_code, lower(result.headers), result.request_id)
+
     def append(self, key: str, position: int, data: bytes) -> int:
         with _refusals():
             result = self.client.append_object(
@@ -139,9 +178,17 @@ class OssV2(WithAccess):
             )
             return bare(result.etag)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, version: str | None = None) -> Mapping[str, str]:
+        request = oss.DeleteObjectRequest(bucket=self.access.bucket, key=key, version_id=version)
         with _refusals():
-            self.client.delete_object(oss.DeleteObjectRequest(bucket=self.access.bucket, key=key))
+            return lower(self.client.delete_object(request).headers)
+
+    def delete_versions(self, named: Sequence[tuple[str, str | None]]) -> list[Deleted]:
+        listed = [oss.ObjectIdentifier(key=key, version_id=version) for key, version in named]
+        request = oss.DeleteMultipleObjectsRequest(bucket=self.access.bucket, delete=oss.Delete(objects=listed))
+        with _refusals():
+            deleted = self.client.delete_multiple_objects(request).deleted_objects
+        return [Deleted(one.key, one.version_id, one.delete_marker_version_id) for one in deleted or ()]
 
     def delete_many(self, keys: Sequence[str]) -> list[str]:
         with _refusals():
@@ -170,6 +217,7 @@ class OssV2(WithAccess):
             keys=[listed.key for listed in result.contents or ()],
             prefixes=[common.prefix for common in result.common_prefixes or ()],
             sizes=[listed.size for listed in result.contents or ()],
+            kinds=[listed.object_type for listed in result.contents or ()],
             next_token=result.next_continuation_token if result.is_truncated else None,
         )
 
@@ -289,7 +337,42 @@ class OssV2(WithAccess):
             keys=[listed.key for listed in result.contents or ()],
             prefixes=[common.prefix for common in result.common_prefixes or ()],
             sizes=[listed.size for listed in result.contents or ()],
+            kinds=[listed.object_type for listed in result.contents or ()],
             next_token=result.next_marker if result.is_truncated else None,
+        )
+
+    def set_versioning(self, status: str) -> None:
+        configuration = oss.VersioningConfiguration(status=status)
+        with _refusals():
+            self.client.put_bucket_versioning(
+                oss.PutBucketVersioningRequest(bucket=self.access.bucket, versioning_configuration=configuration)
+            )
+
+    def versioning(self) -> str | None:
+        with _refusals():
+            result = self.client.get_bucket_versioning(oss.GetBucketVersioningRequest(bucket=self.access.bucket))
+        return None if result.version_status is None else str(result.version_status)
+
+    def list_versions(
+        self, *, prefix: str = "", delimiter: str = "", page: int = 100, marker: tuple[str, str] | None = None
+    ) -> VersionsPage:
+        key, version = marker or (None, None)
+        with _refusals():
+            result = self.client.list_object_versions(
+                oss.ListObjectVersionsRequest(
+                    bucket=self.access.bucket,
+                    prefix=prefix,
+                    delimiter=delimiter,
+                    max_keys=page,
+                    key_marker=key,
+                    version_id_marker=version,
+                )
+            )
+        return VersionsPage(
+            [(found.key, found.version_id, found.is_latest) for found in result.version or ()],
+            [(found.key, found.version_id) for found in result.delete_marker or ()],
+            [common.prefix for common in result.common_prefixes or ()],
+            (result.next_key_marker, result.next_version_id_marker) if result.is_truncated else None,
         )
 
     def list_buckets(self) -> list[str]:

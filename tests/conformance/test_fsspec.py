@@ -12,12 +12,13 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from tests.world import BUCKET
 
 
-class OssFixtures(abstract.AbstractFixtures):  # type: ignore[misc]  # fsspec has no types
-    @pytest.fixture(scope="class")
-    def server(self) -> Iterator[LocalOSS]:
-        with LocalOSS(buckets=(BUCKET,)) as server:
-            yield server
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalOSS]:
+    with LocalOSS(buckets=(BUCKET,)) as server:
+        yield server
 
+
+class OssFixtures(abstract.AbstractFixtures):  # type: ignore[misc]  # fsspec has no types
     @pytest.fixture
     def fs(self, server: LocalOSS) -> OSSFileSystem:
         return OSSFileSystem(

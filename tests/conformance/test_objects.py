@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from urllib.parse import unquote
 
-import alibabacloud_oss_v2
-import oss2
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
@@ -372,19 +369,3 @@ def test_an_append_to_an_object_that_was_put_is_refused(judge: Judge) -> None:
 
 def the_range(text: str, *, standard: bool) -> dict[str, str]:
     return {"Range": text, **({"x-oss-range-behavior": "standard"} if standard else {})}
-
-
-def test_a_symbolic_link_leads_to_its_target(bucket: oss2.Bucket, client: alibabacloud_oss_v2.Client) -> None:
-    bucket.put_object("target 键", b"the target's bytes")
-    bucket.put_symlink("target 键", "link")
-
-    assert bucket.get_symlink("link").target_key == "target 键"
-    found = client.get_symlink(alibabacloud_oss_v2.GetSymlinkRequest(bucket=BUCKET, key="link"))
-    assert unquote(found.target or "") == "target 键"
-    head = bucket.head_object("link")
-    assert head.content_length == 18
-    assert head.etag == bucket.head_object("target 键").etag
-    assert head.object_type == "Symlink"
-    with pytest.raises(oss2.exceptions.ServerError) as raised:
-        bucket.get_symlink("target 键")
-    assert raised.value.code == "NotSymlink"

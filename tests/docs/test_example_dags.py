@@ -329,3 +329,11 @@ def test_hook_in_python_task(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) 
     assert run.xcom("upload_new_reports") == ["reports/new.pdf"]
     assert run.xcom("count") == len(b"a report")
     assert oss.object(BUCKET, "reports/known.pdf") == b"known"
+
+
+def test_scratch_bucket(airflow: DagRunner, oss: LocalOSS) -> None:
+    run = airflow.run("example_scratch_bucket", name="of-a-test")
+    assert run.state == "success"
+    assert run.xcom("make") == "oss://scratch-of-a-test"
+    assert run.xcom("work") == {"rows.csv": 11_000, "state.txt": 4}
+    assert len(oss.calls("DeleteBucket")) == 1

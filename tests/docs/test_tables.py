@@ -64,8 +64,10 @@ OF_DAG_AUTHORS = [
         "operators.janitor",
         "operators.folders",
         "operators.sets",
+        "operators.buckets",
         "sensors.oss",
         "hooks.oss",
+        "hooks.alibaba",
     )
 ]
 NOT_TEMPLATED = {"check_fn"}  # a function; every flag is templated
@@ -95,10 +97,13 @@ def shown_default(default: Any) -> str:
         ("operators.copy", "OSSCopyObjectOperator", "copy.md", "Copy an object"),
         ("operators.objects", "OSSListOperator", "list-and-delete.md", "List"),
         ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
+        ("operators.objects", "OSSDeleteObjectOperator", "list-and-delete.md", "Delete one object"),
+        ("operators.buckets", "OSSCreateBucketOperator", "buckets.md", "Make"),
+        ("operators.buckets", "OSSDeleteBucketOperator", "buckets.md", "Delete"),
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
         ("operators.janitor", "OSSCheckpointCleanupOperator", "janitor.md", "Delete left-over checkpoints"),
         ("operators.janitor", "OSSPartFileCleanupOperator", "janitor.md", "Remove left-over part files"),
-        ("sensors.oss", "OSSObjectSensor", "sensor.md", "Sensor"),
+        ("sensors.oss", "OSSObjectSensor", "sensor.md", "Arguments"),
     ],
 )
 def test_every_argument_is_listed_with_its_default(module: str, name: str, page: str, heading: str) -> None:
@@ -148,6 +153,7 @@ def test_every_argument_of_a_group_is_listed() -> None:
 def test_every_key_of_the_reports_on_many_files_is_listed(oss: LocalOSS, tmp_path: Path) -> None:
     verdict = Verdict("id", "s", "t", "copy", "proven").report()
     assert first_codes("many-files.md", "The verdict") == [*verdict, "tries"]
+    (tmp_path / "file").touch()
     plan = SetTransfers(a_client(oss)).plan(LocalFolder(tmp_path), PrefixRef(BUCKET, "raw/"), options=SetOptions())
     assert set(first_codes("many-files.md", "The plan")) == {*plan.report()}
     assert first_codes("many-files.md", "The batch") == [*BatchReport(0, 1, 1).report()]
@@ -191,7 +197,7 @@ def test_what_takes_the_place_of_something_else_exists() -> None:
 
 def test_every_key_of_the_progress_entry_is_listed() -> None:
     snapshot = Progress("upload", ObjectRef("b", "k"), interval=0).snapshot()
-    assert first_codes("observing.md", "What stands in it") == list(snapshot.report())
+    assert first_codes("observing.md", "Keys") == list(snapshot.report())
 
 
 def test_every_metric_is_listed() -> None:
@@ -219,8 +225,8 @@ def test_every_choice_of_the_connection_is_listed() -> None:
     rows = {codes(row[1])[0]: row[2] for row in table_under("connection.md", "Fields")}
     for name, field in CONN_FIELDS.items():
         assert set(field["schema"].get("enum", ())) <= set(codes(rows[name])), name
-    assert first_codes("connection.md", "Auth modes") == CONN_FIELDS["auth_type"]["schema"]["enum"]
-    kinds = {codes(row[0])[0]: codes(row[1])[0] for row in table_under("connection.md", "Endpoint kinds")}
+    assert first_codes("auth-modes.md", "Auth modes") == CONN_FIELDS["auth_type"]["schema"]["enum"]
+    kinds = {codes(row[0])[0]: codes(row[1])[0] for row in table_under("proxies-and-endpoints.md", "Endpoint kinds")}
     assert kinds == {kind: url.format(region="cn-hangzhou") for kind, url in _ENDPOINTS.items()}
     assert CONN_FIELDS["endpoint_kind"]["schema"]["enum"] == [*kinds, "custom"]
 
@@ -232,7 +238,7 @@ def test_every_field_of_the_transfer_config_is_listed_with_its_default() -> None
 
 
 def test_every_checkpoint_store_is_listed() -> None:
-    listed = first_codes("checkpoint-stores.md", "Checkpoint stores")
+    listed = first_codes("checkpoint-stores.md", "The stores")
     assert {ast.literal_eval(code) for code in listed} == {*CHOICES, "file:FOLDER"} - {"auto"}
     survives = first_codes("how-resume-works.md", "Where the checkpoint is kept")
     assert set(survives) == set(CHOICES) - {"auto"}
@@ -262,7 +268,7 @@ def test_every_option_of_the_local_server_is_listed(monkeypatch: pytest.MonkeyPa
 
 def test_every_attribute_of_the_local_server_is_listed() -> None:
     listed = {code.partition("(")[0] for code in first_codes("local-oss.md", "From Python")}
-    assert listed == {name for name in vars(LocalOSS) if not name.startswith("_")}
+    assert listed == {name for name in dir(LocalOSS) if not name.startswith("_")}
 
 
 def test_every_option_of_the_filesystem_is_listed_with_its_default() -> None:
@@ -396,13 +402,17 @@ def test_the_tests_that_hold_a_promise_exist(page: str) -> None:
     assert not {path for path in named if not (ROOT / path).exists()}
 
 
-def test_every_page_is_on_the_map() -> None:
-    index = (DOCS / "index.md").read_text()
-    links = set(re.findall(r"\]\(([\w/-]+\.md)\)", index))
-    hidden = {line for block in blocks_of(DOCS / "index.md", "{toctree}") for line in block.text.splitlines()}
-    for page in {*PAGES} - {DOCS / "index.md"}:
-        assert page.name in links, page
-        assert page.stem in hidden, page
+def test_every_page_is_two_clicks_from_the_index_and_in_its_menu() -> None:
+    index = DOCS / "index.md"
+    near = links_of(index).union(*(links_of(DOCS / name) for name in links_of(index) if (DOCS / name).exists()))
+    menu = {line for block in blocks_of(index, "{toctree}") for line in block.text.splitlines()}
+    for page in {*PAGES} - {index}:
+        assert page.name in near, page
+        assert page.stem in menu, page
+
+
+def links_of(page: Path) -> set[str]:
+    return set(re.findall(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")))
 
 
 def test_the_words_are_the_ones_of_the_glossary() -> None:

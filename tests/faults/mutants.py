@@ -390,7 +390,7 @@ TRYING_AGAIN = [
 # --- which connections are used ---------------------------------------------------------------------------------------
 
 
-def however_old(this, *args, right=connections._Way.__init__, **options):
+def however_old(this, *args, right=connections.OriginPool.__init__, **options):
     right(this, *args, **{**options, "longest_idle": 1e9})
 
 
@@ -406,7 +406,7 @@ def with_a_clock_of_its_own(this, stop, right=OssClient.with_stop):
 
 CONNECTIONS = [
     Mutant(
-        "a connection is used however long it waited", connections._Way, "__init__", however_old,
+        "a connection is used however long it waited", connections.OriginPool, "__init__", however_old,
         test_idle_connections.test_a_connection_that_waited_too_long_is_not_used_again,
     ),
     Mutant(
@@ -414,7 +414,7 @@ CONNECTIONS = [
         test_idle_connections.test_a_break_in_a_body_drops_those_that_wait,
     ),
     Mutant(
-        "those that their peer has closed stay", connections._Way, "sweep", nothing,
+        "those that their peer has closed stay", connections.OriginPool, "sweep", nothing,
         test_idle_connections.test_those_that_their_peer_has_closed_are_closed_though_another_one_is_used,
     ),
     Mutant(

@@ -24,8 +24,9 @@ from airflow_provider_ossresume.local_oss.exchange import Backend, serve
 from airflow_provider_ossresume.local_oss.incoming import Body, ConnectionLost, Stream, parse_head
 from airflow_provider_ossresume.local_oss.journal import Journal
 from airflow_provider_ossresume.local_oss.operations import operation_of, run
+from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
-from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
+from airflow_provider_ossresume.local_oss.storage import Storage
 from airflow_provider_ossresume.model.checkpoint import decode, encode
 from airflow_provider_ossresume.model.objects import ObjectRef, resolve_target
 from airflow_provider_ossresume.oss import messages
@@ -163,7 +164,7 @@ def _client() -> tuple[OssClient, _Peer]:
         )
         peer = _Peer()
         connections: Any = client._connections
-        connections._way_to("http://127.0.0.1:1").route.dial = peer.dial
+        connections._pool_of("http://127.0.0.1:1").route.dial = peer.dial
         _made.append((client, peer))
     return _made[0]
 
@@ -288,6 +289,14 @@ REQUESTS = (
     b"&x-oss-credential=id%2F19700101%2Fcn-hangzhou%2Foss%2Faliyun_v4_request HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nAuthorization: OSS4-HMAC-SHA256 Credential=id/19700101/cn-hangzhou/oss/aliyun_v4_request,"
     b"AdditionalHeaders=host,Signature=00\r\nx-oss-date: 19700101T000000Z\r\n\r\n",
+    b"PUT /bucket/key?tagging HTTP/1.1\r\nContent-Length: 76\r\n\r\n"
+    b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging> ",
+    b"PUT /bucket/?versioning HTTP/1.1\r\nContent-Length: 74\r\n\r\n"
+    b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+    b"GET /bucket/?versions&key-marker=key&version-id-marker=null&delimiter=%2F HTTP/1.1\r\n\r\n",
+    b"DELETE /bucket/key?versionId=null HTTP/1.1\r\n\r\n",
+    b"PUT /bucket/link?symlink HTTP/1.1\r\nx-oss-symlink-target: key\r\nContent-Length: 0\r\n\r\n",
+    b"POST /bucket/key?restore HTTP/1.1\r\nContent-Length: 49\r\n\r\n<RestoreRequest><Days>1</Days></RestoreRequest>  ",
     b"DELETE /bucket/key HTTP/1.1\r\nAuthorization: OSS id:x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n",
 )
 

@@ -26,7 +26,7 @@ from airflow_provider_ossresume.model.checkpoint_keys import CheckpointKeys
 from airflow_provider_ossresume.model.objects import Receipt
 from airflow_provider_ossresume.model.resume import Restart, Resume
 from airflow_provider_ossresume.oss import connections, retry
-from airflow_provider_ossresume.oss.connections import Connections, _NoAnswer, _Way
+from airflow_provider_ossresume.oss.connections import Connections, OriginPool, _NoAnswer
 from airflow_provider_ossresume.oss.retry import Attempts
 from airflow_provider_ossresume.transfer import (
     checkpointing,
@@ -395,12 +395,12 @@ class ForgetsHowFarItCame(Attempts):
         pass
 
 
-class KeepsTheOld(_Way):
+class KeepsTheOld(OriginPool):
     def sweep(self):
         pass
 
 
-class KeepsTheOthers(_Way):
+class KeepsTheOthers(OriginPool):
     def drop_idle(self):
         pass
 
@@ -584,12 +584,12 @@ MUTANTS = (
     Mutant(
         "uses connections however long they have waited",
         "8",
-        Engine(replacements=((connections, "_Way", KeepsTheOld),)),
+        Engine(replacements=((connections, "OriginPool", KeepsTheOld),)),
     ),
     Mutant(
         "keeps the connections that waited when one failed",
         "8",
-        Engine(replacements=((connections, "_Way", KeepsTheOthers),)),
+        Engine(replacements=((connections, "OriginPool", KeepsTheOthers),)),
     ),
     Mutant(
         "lets a connection that died while it waited cost an attempt",

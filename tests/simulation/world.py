@@ -32,7 +32,7 @@ from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner
 from airflow_provider_ossresume.model.checkpoint_keys import TaskIds
 from airflow_provider_ossresume.model.copy_options import Properties
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.oss import connections, deadlines, retry
+from airflow_provider_ossresume.oss import connections, deadlines, origin_pool, retry
 from airflow_provider_ossresume.transfer import (
     concurrency,
     config,
@@ -660,7 +660,8 @@ def virtual_engine(world: World) -> Iterator[None]:
         (oss_object, "READ_AHEAD", BEGINNING),
         (copying, "DEFAULT_COPY_THRESHOLD", PART // 2),  # from here on a CopyObject that breaks goes on by parts
         (connections, "time", runtime),
-        (connections, "select", world.network),
+        (origin_pool, "time", runtime),
+        (origin_pool, "select", world.network),
         (connections, "Route", world.network.Route),
         (connections, "read_head", world.network.read_head),
         (deadlines, "time", runtime),

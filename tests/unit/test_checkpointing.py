@@ -592,7 +592,7 @@ def test_nothing_is_deleted_unseen(store: Store, checkpointer: Checkpointer, cap
     checkpointer.delete()
 
     assert stored(store) == replace(STATE, owner=NEWER)
-    assert "could not be deleted, which harms nothing" in caplog.text
+    assert "could not be deleted, which does no harm" in caplog.text
 
 
 def test_a_checkpoint_that_cannot_be_deleted_is_warned_about(
@@ -604,7 +604,7 @@ def test_a_checkpoint_that_cannot_be_deleted_is_warned_about(
     with caplog.at_level(logging.WARNING):
         checkpointer.delete()
 
-    assert "could not be deleted, which harms nothing" in caplog.text
+    assert "could not be deleted, which does no harm" in caplog.text
 
 
 def test_a_log_line_names_store_and_key(checkpointer: Checkpointer) -> None:

@@ -675,3 +675,72 @@ def wait_for_stop(crew: Crew) -> None:
 
 def workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("ossresume-")]
+
+
+# --- items that cost memory -------------------------------------------------------------------------------------------
+
+
+def test_no_more_items_are_asked_for_than_there_is_room() -> None:
+    given: list[int] = []
+    most: list[int] = []
+    done: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(50):
+            given.append(number)
+            most.append(len(given) - len(done))
+            yield number
+
+    with a_crew(2) as crew:
+        for result in crew.run(lambda number: number, items(), ahead=3):
+            done.append(result)
+
+    assert sorted(done) == list(range(50))
+    assert (
+        max(most) <= 4
+    )  # three that are under way, of which one may be done and not yet taken, and the one that is given
+
+
+def test_workers_begin_while_items_are_still_to_come() -> None:
+    first_is_done = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        assert first_is_done.wait(LONG)
+        yield 2
+
+    def work(number: int) -> int:
+        first_is_done.set()
+        return number
+
+    with a_crew(2) as crew:
+        assert sorted(crew.run(work, items(), ahead=5)) == [1, 2]
+
+
+def test_no_items_are_no_results() -> None:
+    with a_crew(2) as crew:
+        assert list(crew.run(lambda number: number, iter(()), ahead=5)) == []
+
+
+def test_what_the_items_raise_ends_the_iteration_when_all_that_is_done_was_yielded() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise Ended
+
+    results: list[int] = []
+    with a_crew(2) as crew, pytest.raises(Ended):
+        results.extend(crew.run(lambda number: number, items(), ahead=1))
+
+
+def test_after_a_failure_no_item_is_asked_for() -> None:
+    given: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            given.append(number)
+            yield number
+
+    with a_crew(1) as crew, pytest.raises(ZeroDivisionError):
+        list(crew.run(lambda number: 1 / number, items(), ahead=2))
+
+    assert len(given) <= 4

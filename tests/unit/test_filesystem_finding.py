@@ -115,6 +115,7 @@ def test_patterns_list_only_what_begins_as_they_do(fs: OSSFileSystem, oss: Local
 
 def test_walk_and_du_go_down(fs: OSSFileSystem, oss: LocalOSS) -> None:
     walked = [(path.removeprefix(f"{BUCKET}/"), dirs, files) for path, dirs, files in fs.walk(f"{BUCKET}/d")]
+    assert list(fs.walk(f"{BUCKET}/no")) == []
     assert walked == [
         ("d", ["e"], ["1.txt", "2.csv"]),
         ("d/e", ["f"], ["3.txt"]),
@@ -147,7 +148,14 @@ def test_only_a_missing_object_does_not_exist(fs: OSSFileSystem, oss: LocalOSS) 
 def test_a_listing_that_fails_is_no_empty_directory(fs: OSSFileSystem, oss: LocalOSS) -> None:
     oss.fail_after("ListObjectsV2", 0, Fault("status", status=403, code="AccessDenied"))
 
-    for ask in (fs.ls, fs.find, fs.du, lambda path: fs.find(path, maxdepth=1), lambda path: fs.glob(f"{path}/*")):
+    for ask in (
+        fs.ls,
+        fs.find,
+        fs.du,
+        lambda path: fs.find(path, maxdepth=1),
+        lambda path: fs.glob(f"{path}/*"),
+        lambda path: list(fs.walk(path)),
+    ):
         with pytest.raises(PermissionError):
             ask(f"{BUCKET}/d")  # type: ignore[operator]
 
@@ -192,7 +200,7 @@ def test_what_is_not_in_a_listing_is_asked_for(fs: OSSFileSystem, oss: LocalOSS)
 
 
 def test_the_cache_can_be_switched_off_and_it_ends(oss: LocalOSS) -> None:
-    for options in ({"use_listings_cache": False}, {"listings_expiry_time": 0}):
+    for options in ({"use_listings_cache": False}, {"use_listings_cache": "false"}, {"listings_expiry_time": "0s"}):
         fs = a_filesystem(oss, **options)
         oss.clear_requests()
         fs.ls(BUCKET)

@@ -383,3 +383,12 @@ def test_bytes_that_were_put_are_the_files(oss: LocalOSS, tmp_path: Path) -> Non
     fs.put(str(source), f"oss://{BUCKET}/folder/")
 
     assert oss.object(BUCKET, "folder/source.bin") == some_bytes(3 * PART)
+
+
+def test_what_oss_does_not_copy_by_itself_passes_through_here(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "key", b"bytes")
+    oss.link(BUCKET, "link", "key")
+
+    fs.copy(f"{BUCKET}/link", f"{BUCKET}/copy")
+
+    assert oss.object(BUCKET, "copy") == b"bytes"

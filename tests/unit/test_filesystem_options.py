@@ -75,6 +75,9 @@ def test_without_options_the_workers_own_settings_count(oss: LocalOSS, monkeypat
         ({"file_memory": "much"}, "file_memory"),
         ({"transfer_config": {"part": 1}}, "part"),
         ({"directory_markers": "perhaps"}, "directory_markers"),
+        ({"use_listings_cache": "perhaps"}, "use_listings_cache"),
+        ({"listings_expiry_time": -1}, "listings_expiry_time"),
+        ({"max_paths": 0}, "max_paths"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused_at_once(options: dict[str, Any], named: str) -> None:
@@ -194,3 +197,23 @@ def test_it_is_written_and_listed_from_many_threads(oss: LocalOSS) -> None:
         thread.join()
 
     assert failures == []
+
+
+def test_mappings_and_chained_filesystems_work(oss: LocalOSS, registered: None, tmp_path: Any) -> None:
+    mapping = fsspec.get_mapper(f"oss://{BUCKET}/root", **options_of(oss))
+    mapping["a/0"] = b"zero"
+    mapping.setitems({f"a/{number}": str(number).encode() for number in range(1, 20)})
+
+    assert len(mapping) == 20
+    assert mapping["a/0"] == b"zero"
+    assert mapping.getitems(["a/1", "a/2", "no"], on_error="omit") == {"a/1": b"1", "a/2": b"2"}
+    del mapping["a/0"]
+    assert "a/0" not in mapping
+    mapping.clear()
+    assert oss.objects(BUCKET) == []
+
+    oss.put(BUCKET, "key", b"some bytes")
+    for chained in ("simplecache", "filecache"):
+        options = {chained: {"cache_storage": str(tmp_path / chained)}, "oss": options_of(oss)}
+        with fsspec.open(f"{chained}::oss://{PATH}", "rb", **options) as file:
+            assert file.read() == b"some bytes"

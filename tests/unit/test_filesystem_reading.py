@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import threading
@@ -121,7 +122,7 @@ def test_a_missing_object_and_a_directory_cannot_be_opened(fs: OSSFileSystem, os
     with pytest.raises(FileNotFoundError) as raised:
         fs.open(PATH, "rb")
     assert isinstance(raised.value, FileMissing)
-    with pytest.raises(FileNotFoundError, match="is a directory"):
+    with pytest.raises(IsADirectoryError, match="is a directory"):
         fs.open(f"{BUCKET}/dir", "rb")
     with pytest.raises(ArgumentError, match="names no object"):
         fs.open(BUCKET, "rb")
@@ -299,3 +300,39 @@ def test_one_filesystem_is_read_from_many_threads(fs: OSSFileSystem, oss: LocalO
         thread.join()
 
     assert wrong == []
+
+
+def test_bytes_are_read_by_lines_and_between_them(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    lines = [b"x" * (number % 200) + b"\n" for number in range(20_000)] + [b"the last"]
+    whole = b"".join(lines)
+    put(oss, whole)
+
+    with fs.open(PATH, "rb") as file:
+        assert list(file) == lines
+        assert file.readline() == b""
+    assert len(oss.calls("GetObject")) <= 6
+    assert bytes_sent(oss) == len(whole)
+    with fs.open(PATH, "rb") as file, io.BytesIO(whole) as model:
+        for reads in (file, model):
+            reads.seek(1000)
+        for step in ("readline", 200_000, "readline", 3, "readline", "seek", "readline", 10, "readlines"):
+            if step == "seek":
+                assert file.seek(5) == model.seek(5)
+            elif isinstance(step, int):
+                assert file.read(step) == model.read(step)
+                assert file.readline(step) == model.readline(step)
+            else:
+                assert getattr(file, step)() == getattr(model, step)()
+            assert file.tell() == model.tell()
+
+
+def test_fsspecs_parquet_parts_are_taken(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    put(oss)
+    options = {"data": {(100, 200): DATA[100:200]}, "strict": False}
+    oss.clear_requests()
+
+    with fs.open(PATH, "rb", cache_type="parts", cache_options=options, size=len(DATA)) as file:
+        file.seek(110)
+        assert file.read(10) == DATA[110:120]
+
+    assert not oss.calls("GetObject")

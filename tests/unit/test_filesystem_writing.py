@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import gzip
+import io
 import logging
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fsspec
@@ -32,6 +34,15 @@ from tests.world import BUCKET, PART, some_bytes
 PATH = f"{BUCKET}/key"
 BROKEN = Fault("status", status=403, code="AccessDenied")
 Opening = Callable[[OSSFileSystem], Any]
+
+
+@contextlib.contextmanager
+def generated(fs: OSSFileSystem) -> Iterator[Any]:
+    file = fs.open(PATH, "wb", block_size=PART)
+    try:
+        yield file
+    finally:
+        file.close()
 
 
 @pytest.fixture
@@ -90,8 +101,24 @@ def test_the_memory_is_bounded_while_parts_wait_for_the_link(oss: LocalOSS) -> N
         lambda fs: OpenFile(fs, PATH, "wb"),
         lambda fs: OpenFile(fs, PATH, "w"),
         lambda fs: OpenFile(fs, PATH, "w", compression="gzip"),
+        lambda fs: io.BufferedWriter(fs.open(PATH, "wb", block_size=PART)),
+        lambda fs: io.TextIOWrapper(fs.open(PATH, "wb", block_size=PART)),
+        lambda fs: contextlib.closing(fs.open(PATH, "wb", block_size=PART)),
+        generated,
     ],
-    ids=["bytes", "text", "gzip", "bz2 text", "fsspec.open", "fsspec.open text", "fsspec.open gzip text"],
+    ids=[
+        "bytes",
+        "text",
+        "gzip",
+        "bz2 text",
+        "fsspec.open",
+        "fsspec.open text",
+        "fsspec.open gzip text",
+        "buffer",
+        "text layer",
+        "closing",
+        "generator",
+    ],
 )
 @pytest.mark.parametrize("size", [10, 3 * PART])
 def test_an_exception_leaves_the_former_object(fs: OSSFileSystem, oss: LocalOSS, opening: Opening, size: int) -> None:

@@ -77,7 +77,10 @@ def test_what_0_1_left_is_loaded_and_from_its_next_save_on_lies_under_the_presen
 
     [(key, text)] = store.texts.items()
     assert (key, decode(text)) == (KEYS.present, replace(UPLOAD, owner=OURS))
-    assert f"memory {KEYS.former} is gone on with; from now on it is kept in memory {KEYS.present}" in caplog.text
+    assert (
+        f"Using the checkpoint of version 0.1 in memory {KEYS.former}; from now on it is kept in memory {KEYS.present}"
+        in caplog.text
+    )
 
 
 def test_the_time_of_the_last_save_is_told_too() -> None:
@@ -159,7 +162,7 @@ def test_what_cannot_be_gone_on_with_is_left_alone_and_the_log_says_why(
     checkpointer.delete()
 
     assert store.texts == {KEYS.former: text}
-    assert f"memory {KEYS.former} is left alone, and this transfer begins without one: {reason}" in caplog.text
+    assert f"memory {KEYS.former} is not used, and this transfer starts from the beginning: {reason}" in caplog.text
 
 
 def test_what_another_try_has_written_under_the_former_key_meanwhile_is_not_deleted() -> None:
@@ -281,7 +284,7 @@ def test_another_download_of_the_object_by_the_same_task_is_left_alone_and_so_is
 
     assert load(path, left, keys, **NO_VERSION) is None
 
-    assert "is left alone" in caplog.text
+    assert "is not used" in caplog.text
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(left.part_file, b"theirs")]
 
 

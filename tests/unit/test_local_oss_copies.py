@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
-from airflow_provider_ossresume.local_oss.objects import ARCHIVED
+from airflow_provider_ossresume.local_oss.restoring import ARCHIVED
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.parts import GIB, MIB
 from tests.unit.test_local_oss import Client, md5_of

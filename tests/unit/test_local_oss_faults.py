@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -350,6 +351,78 @@ def test_a_skewed_clock_refuses_and_says_its_time(client: Client) -> None:
     assert (reply.status, reply.code) == (403, "RequestTimeTooSkewed")
     skewed = time.mktime(time.strptime(reply.headers["date"], "%a, %d %b %Y %H:%M:%S GMT")) - time.timezone
     assert 3590 < skewed - time.time() < 3610
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def wound(tmp_path: Path, clock: Clock) -> Iterator[Client]:
+    """A client of a server whose clock the test winds."""
+    with LocalOSS(tmp_path / "wound", clock=clock) as oss:
+        for key in ("hot/a", "hot/b", "cold"):
+            oss.put("bucket", key, DATA)
+        client = Client(oss)
+        client.now = clock
+        yield client
+
+
+def test_keys_below_a_prefix_are_throttled_and_told_when_to_come_again(wound: Client, clock: Clock) -> None:
+    wound.oss.throttle("hot/", per_second=2)
+    assert [wound("GET", key).status for key in ("hot/a", "hot/b", "hot/a", "hot/b")] == [200, 200, 503, 503]
+    told = wound("HEAD", "hot/a")
+    assert (told.status, told.headers["x-oss-qos-delay-time"], told.headers["x-oss-ec"]) == (
+        503,
+        "500",
+        "0004-00000302",
+    )
+    assert [wound("GET", "cold").status for _ in range(5)] == [200] * 5
+
+    clock.now += 0.5
+    assert [wound("GET", "hot/a").status for _ in range(2)] == [200, 503]
+    clock.now += 60
+    assert [wound("GET", "hot/a").status for _ in range(3)] == [200, 200, 503], "quiet saves up one second, no more"
+    wound.oss.clear_faults()
+    assert wound("GET", "hot/a").status == 200
+
+
+def test_a_throttled_call_does_no_work(wound: Client) -> None:
+    wound.oss.throttle("hot/", per_second=0.5, operation="PutObject")
+    assert [wound("PUT", "hot/new", body=data).status for data in (b"first", b"second")] == [200, 503]
+    assert wound.oss.object("bucket", "hot/new") == b"first"
+    assert wound("GET", "hot/new").status == 200, "another operation is not throttled"
+
+
+def test_a_throttle_is_a_rule_like_others(wound: Client, clock: Clock) -> None:
+    rule = rule_from_json({"fault": {"kind": "throttle", "per_second": 1}, "times": None, "prefix": "hot/"})
+    assert rule_from_json(json.loads(json.dumps(rule.as_json()))) == rule
+    wound.oss.add_rule(rule)
+    assert [wound("GET", "hot/a").status for _ in range(2)] == [200, 503]
+    clock.now -= 3600  # a clock that is set back
+    assert wound("GET", "hot/a").status == 503
+    for per_second in (0, -1):
+        with pytest.raises(ArgumentError, match="per_second"):
+            Fault("throttle", per_second=per_second)
+
+
+def test_a_rule_may_name_a_prefix(client: Client) -> None:
+    client.oss.put("bucket", "key/below", DATA)
+    with client.oss.failing("*", prefix="key/"):
+        assert [client("GET", key).status for key in ("key", "key/below")] == [200, 500]
+        assert client("GET").status == 200, "a listing has no key"
+    client.oss.fail("GetObject", prefix="k")
+    client.oss.fail_after("HeadObject", 1, prefix="key/")
+    assert client("GET", "key").status == 500
+    assert [client("HEAD", "key/below").status for _ in range(2)] == [200, 500]
 
 
 def test_every_kind_is_tested_here() -> None:

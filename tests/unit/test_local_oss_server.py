@@ -25,7 +25,8 @@ from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.local_oss.__main__ import main
 from airflow_provider_ossresume.local_oss.answers import Refusal
 from airflow_provider_ossresume.local_oss.contents import Contents
-from airflow_provider_ossresume.local_oss.storage import Storage, StoredObject
+from airflow_provider_ossresume.local_oss.records import StoredObject
+from airflow_provider_ossresume.local_oss.storage import Storage
 from airflow_provider_ossresume.model.crc64 import crc64
 from tests.unit.test_local_oss import MIN_PART, Client, complete_xml, md5_of
 

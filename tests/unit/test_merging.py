@@ -53,6 +53,12 @@ def test_a_target_beside_a_source_that_was_left_out_comes_with_it() -> None:
     assert merged([LeftOut.of("a", "filtered")], entries("a", "b")) == [("!a", "a"), (None, "b")]
 
 
+def test_what_the_target_has_in_a_folder_that_is_empty_in_the_source_is_in_it_alone() -> None:
+    assert merged([LeftOut.of("d/", "empty_folder"), *entries("e")], entries("d/x", "e")) == [
+        ("!d/", None), (None, "d/x"), ("e", "e"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("link", ["d", "d/"])
 def test_nothing_below_a_folder_that_was_not_looked_into_is_known_to_be_in_the_target_alone(link: str) -> None:
     sources = sorted([LeftOut.of(link, "symlink"), *entries("d-1")], key=lambda found: found.place)

@@ -172,8 +172,16 @@ def test_a_mirror_of_nothing_is_refused(sets: Callable[..., Sets]) -> None:
     world = sets({}, {"a": b"1"})
 
     assert "mounted" in str(refused(world, mode="mirror", max_delete_share=1))
-    assert world.plan(mode="copy").batch_uris == []
     assert world.plan(mode="mirror", max_delete_share=1, allow_empty_source=True).header.actions["delete"] == 1
+
+
+def test_a_copy_of_a_source_that_has_nothing_is_refused_unless_that_is_allowed(sets: Callable[..., Sets]) -> None:
+    world = sets({}, {"there": b"1"})
+    with pytest.raises(PlanRefused, match=r"there is nothing in the source .*allow_empty_source"):
+        world.plan()
+    assert world.written() == []
+
+    assert world.plan(allow_empty_source=True).batch_uris == []
 
 
 def test_a_source_of_which_all_is_filtered_is_empty(sets: Callable[..., Sets]) -> None:

@@ -75,7 +75,7 @@ def test_where_the_target_may_not_be_asked_for_the_size_has_to_do_and_the_log_sa
 
     assert (tmp_path / "file").read_bytes() == DATA
     assert "by its size and the object's ETag only" in caplog.text
-    assert "its target cannot be asked for" in caplog.text
+    assert "its target cannot be read" in caplog.text
 
 
 def test_a_link_to_nothing_is_an_error_that_says_so(oss: LocalOSS) -> None:

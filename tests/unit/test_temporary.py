@@ -143,7 +143,7 @@ def test_a_failed_early_refresh_harms_nothing_and_is_tried_again(
         assert [world.settled() for _ in range(3)] == [numbered(1)] * 3
     assert world.source.asked == 2
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warnings == [f"No new credentials yet, the present ones hold for another 900 s: {failure}"]
+    assert warnings == [f"No new credentials yet, the present ones are valid for another 900 s: {failure}"]
 
     world.source.fails = None
     world.now += PAUSE
@@ -417,6 +417,6 @@ def test_neither_the_provider_nor_its_log_shows_a_secret(caplog: pytest.LogCaptu
     with caplog.at_level(logging.DEBUG):
         world.provider.get()
 
-    assert caplog.messages == ["New credentials from the source, good for 3600 s"]
+    assert caplog.messages == ["New credentials from the source, valid for 3600 s"]
     assert repr(world.provider) == "RefreshedCredentials(the source)"
     assert not any(secret in f"{vars(world.provider)}" for secret in ("secret-1", "token-1"))

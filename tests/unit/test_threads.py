@@ -11,7 +11,7 @@ from concurrent.futures import Future, wait
 
 import pytest
 
-from airflow_provider_ossresume.triggers.threads import DaemonThreads, threads
+from airflow_provider_ossresume.hooks.threads import DaemonThreads, threads
 
 SECONDS = 30
 
@@ -44,8 +44,8 @@ def test_no_more_calls_run_at_once_than_there_may_be_threads() -> None:
 def test_all_pools_together_have_no_more_threads_than_a_process_may_but_each_has_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.threads.MOST_THREADS", 3)
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.threads._started", [])
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.threads.MOST_THREADS", 3)
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.threads._started", [])
     running, go = threading.Semaphore(0), threading.Event()
 
     def stand() -> str:
@@ -88,7 +88,7 @@ def test_a_call_sees_the_context_of_who_asked_for_it() -> None:
 
 def test_a_process_ends_without_waiting_for_a_call() -> None:
     code = (
-        "import threading; from airflow_provider_ossresume.triggers.threads import threads\n"
+        "import threading; from airflow_provider_ossresume.hooks.threads import threads\n"
         "begun = threading.Event()\n"
         "threads('test', most=1).submit(lambda: begun.set() or threading.Event().wait())\n"
         "begun.wait()"

@@ -1,4 +1,4 @@
-"""Threads for what blocks in a triggerer, apart from those that all of its triggers share."""
+"""Threads for what blocks an event loop, apart from those that all of its coroutines share."""
 
 from __future__ import annotations
 

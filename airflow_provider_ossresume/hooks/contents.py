@@ -1,0 +1,231 @@
+"""What the hook does with bytes that are in memory, or come from a stream: reads an object, writes one."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_ossresume._airflow import current_context
+from airflow_provider_ossresume.errors import ArgumentError, IntegrityError, NoSuchKey, ServiceError
+from airflow_provider_ossresume.hooks.connected import ConnectedHook
+from airflow_provider_ossresume.hooks.lineage import report_lineage
+from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_whole_number
+from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
+from airflow_provider_ossresume.model.objects import ObjectRef, check_choice, check_new_key, check_text
+from airflow_provider_ossresume.model.parts import parse_byte_range
+from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink
+from airflow_provider_ossresume.transfer.held_part import Readable
+from airflow_provider_ossresume.transfer.options import UploadOptions, split_headers
+from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.stream_upload import StreamUploader
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+MOST_APPENDED = 5 * 2**30  # bytes; OSS: an appendable object
+
+
+class ContentMethods(ConnectedHook):
+    """The methods of the hook that read and write objects without a local file.
+
+    What is written goes as :class:`~airflow_provider_ossresume.transfer.stream_upload.StreamUploader` does it, by one
+    request or in parts, and its CRC-64 is compared. No later try goes on with it.
+
+    ``replace=False`` leaves an object that exists as it is: OSS itself guards it, and AlreadyExists is raised, unless
+    the object holds the very same bytes and headers, as after an answer that was lost.
+    ``encrypt`` stands for ``server_side_encryption="AES256"`` and ``acl_policy`` for ``acl``.
+    ``object_options`` are those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`.
+    """
+
+    def read_key(
+        self,
+        key: str | ObjectRef,
+        bucket_name: str | None = None,
+        *,
+        encoding: str = "utf-8",
+        version_id: str | None = None,
+    ) -> str:
+        """Return an object as a text; all of it is in memory.
+
+        :raises NoSuchKey: when it does not exist
+        :raises ArgumentError: for an encoding that Python does not know, or that the object does not have
+        """
+        data = self.read_bytes(key, bucket_name, version_id=version_id)
+        return _decoded(data, encoding)
+
+    def read_bytes(
+        self,
+        key: str | ObjectRef,
+        bucket_name: str | None = None,
+        *,
+        byte_range: Sequence[int | str] | None = None,
+        version_id: str | None = None,
+    ) -> bytes:
+        """Return an object's bytes; all of them are in memory, and compared with OSS's CRC-64.
+
+        :param byte_range: ``(start, stop)``, stop excluded; only these bytes, of which OSS has no CRC-64
+        :raises NoSuchKey: when it does not exist
+        :raises InvalidRange: when it has no byte at the start of the range
+        :raises IntegrityError: when other bytes came than OSS has
+        """
+        target, memory = self.target(key, bucket_name, version_id=version_id), MemorySink()
+        if wanted := parse_byte_range("byte_range", byte_range):
+            self.get_conn().get_object(target, memory, start=wanted[0], stop=wanted[1], may_end_before=True)
+            return bytes(memory.data)
+        meta = self.get_conn().get_object(target, memory)
+        if meta.crc64 is not None and meta.crc64 != crc64(memory.data):
+            raise IntegrityError(f"{target} was damaged on its way: its CRC-64 is not the one that OSS has")
+        return bytes(memory.data)
+
+    def load_string(
+        self,
+        string_data: str,
+        key: str,
+        bucket_name: str | None = None,
+        replace: Flag = False,
+        encrypt: Flag = False,
+        encoding: str | None = None,
+        acl_policy: str | None = None,
+        compression: str | None = None,
+        **object_options: Unpack[ObjectOptions],
+    ) -> TransferResult:
+        """Write a text to an object.
+
+        :param encoding: ``utf-8`` by default
+        :param compression: ``gzip``, or None; what reads the object has to know
+        :raises ArgumentError: as :meth:`~.ConnectedHook.target`, and for a text that the encoding does not hold
+        :raises AlreadyExists: without ``replace``, when the object exists
+        """
+        data = _encoded(string_data, encoding or "utf-8")
+        if compression is not None:
+            check_choice("compression", compression, ("gzip",))
+            data = gzip.compress(data, mtime=0)  # the same text makes the same bytes
+        return self.load_bytes(data, key, bucket_name, replace, encrypt, acl_policy, **object_options)
+
+    def load_bytes(
+        self,
+        bytes_data: bytes,
+        key: str,
+        bucket_name: str | None = None,
+        replace: Flag = False,
+        encrypt: Flag = False,
+        acl_policy: str | None = None,
+        **object_options: Unpack[ObjectOptions],
+    ) -> TransferResult:
+        """Write bytes to an object; errors as :meth:`~.ContentMethods.load_string`."""
+        if not isinstance(bytes_data, (bytes, bytearray, memoryview)):
+            raise ArgumentError("bytes_data", bytes_data, f"give bytes, not {type(bytes_data).__name__}")
+        stream = io.BytesIO(bytes_data)
+        return self.load_file_obj(stream, key, bucket_name, replace, encrypt, acl_policy, **object_options)
+
+    def load_file_obj(
+        self,
+        file_obj: Readable,
+        key: str,
+        bucket_name: str | None = None,
+        replace: Flag = False,
+        encrypt: Flag = False,
+        acl_policy: str | None = None,
+        *,
+        watch: Callable[[], None] = lambda: None,
+        **object_options: Unpack[ObjectOptions],
+    ) -> TransferResult:
+        """Write a stream of unknown length to an object, in bounded memory.
+
+        It is read from where it stands to its end, and not closed. When anything goes wrong before OSS joins the parts,
+        the read among it, no object appears and the parts that were sent are removed.
+
+        :param file_obj: an open file, a response, a pipe: anything whose ``read(size)`` returns bytes
+        :param watch: called from this thread at least four times a second while OSS is waited for; what it raises ends
+            the upload
+        :raises ArgumentError: as :meth:`~.ConnectedHook.target`, and for a stream of text, or of more than 10,000 parts
+            hold, which are 430 GiB with parts of 8 MiB
+        :raises AlreadyExists: without ``replace``, when the object exists
+        :raises IntegrityError: when OSS holds other bytes than were sent
+        """
+        if not callable(getattr(file_obj, "read", None)):
+            raise ArgumentError("file_obj", file_obj, "give a stream of bytes, such as a file that is opened with 'rb'")
+        target = self.target(key, bucket_name)
+        check_new_key(target.key)
+        options = _with_names_of_s3(object_options, encrypt=encrypt, acl_policy=acl_policy)
+        with_requests, with_object = split_headers(object_headers(target.key, options))
+        may_replace = parse_flag("replace", replace)
+        uploader = StreamUploader(
+            self.get_conn().with_headers(with_requests),
+            target,
+            config=self.transfer_config,
+            options=UploadOptions(if_exists="overwrite" if may_replace else "fail", headers=with_object),
+            watch=watch,
+        )
+        result = uploader.upload(file_obj)
+        report_lineage(self, current_context(), result)
+        return result
+
+    def append_string(
+        self,
+        string_data: str,
+        key: str,
+        bucket_name: str | None = None,
+        pos: int | None = None,
+        *,
+        encoding: str = "utf-8",
+    ) -> int:
+        """Append a text to an appendable object, or create one, and return its new size in bytes.
+
+        With ``pos`` the call can be repeated: if the object ends with this text from there on, nothing is appended.
+
+        :param pos: the object's present size in bytes; 0 creates it; None asks OSS for it
+        :raises ServiceError: when ``pos`` is not its size, or the object was not created by an append
+        """
+        target, data = self.target(key, bucket_name), _encoded(string_data, encoding)
+        check_new_key(target.key)
+        at = self._size_of(target) if pos is None else parse_whole_number("pos", pos, least=0, most=MOST_APPENDED)
+        try:
+            return self.get_conn().append_object(target, at, BytesBody(data)).size
+        except ServiceError as error:
+            if error.code == "PositionNotEqualToLength" and self._ends_with(target, at, data):
+                return at + len(data)  # an attempt before has done it
+            raise
+
+    def _size_of(self, target: ObjectRef) -> int:
+        try:
+            return self.get_conn().head_object(target).size
+        except NoSuchKey:
+            return 0
+
+    def _ends_with(self, target: ObjectRef, at: int, data: bytes) -> bool:
+        if not data or self._size_of(target) != at + len(data):
+            return False
+        return self.read_bytes(target, byte_range=(at, at + len(data))) == data
+
+
+def _with_names_of_s3(options: ObjectOptions, *, encrypt: Flag, acl_policy: str | None) -> ObjectOptions:
+    """Return the options with what two arguments of S3Hook's name say."""
+    said: ObjectOptions = {}
+    if parse_flag("encrypt", encrypt):
+        said["server_side_encryption"] = "AES256"
+    if acl_policy is not None:
+        said["acl"] = acl_policy  # type: ignore[typeddict-item]  # checked with the other options
+    if both := sorted(said.keys() & options.keys()):
+        raise ArgumentError(both[0], dict(options)[both[0]], "encrypt or acl_policy says it too; leave one of them out")
+    return {**options, **said}
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    check_text("string_data", text)
+    try:
+        return text.encode(encoding)
+    except (LookupError, ValueError, TypeError) as error:
+        raise ArgumentError("encoding", encoding, f"the text cannot be written so: {error}") from None
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except (LookupError, ValueError, TypeError) as error:
+        raise ArgumentError(
+            "encoding", encoding, f"the object cannot be read so ({error}); name its encoding, or use read_bytes"
+        ) from None

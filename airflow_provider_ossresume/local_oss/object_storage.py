@@ -1,0 +1,319 @@
+"""Buckets and their objects: what is there, and what takes its place.
+
+Bytes are written first; what makes them visible is the record of an object (``records``). So a server that is killed
+leaves whole objects only, and data files that nothing names, which the next start removes. Nothing is synced: a power
+cut may lose what the page cache held.
+
+The index is held in memory: one server at a time for a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from airflow_provider_ossresume.local_oss.answers import Refusal
+from airflow_provider_ossresume.local_oss.contents import Content, Contents
+from airflow_provider_ossresume.local_oss.names import check_bucket_name, check_key
+from airflow_provider_ossresume.local_oss.records import (
+    DELETE_MARKER,
+    ENABLED,
+    NO_CONTENT,
+    NULL_VERSION,
+    Bucket,
+    Records,
+    StoredObject,
+)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What a deletion has done. ``version`` is the one that was removed, or the delete marker that was made."""
+
+    version: str = ""
+    is_marker: bool = False
+
+
+class ObjectStorage:
+    """The index of the buckets. Every method may be called from any thread; what OSS would refuse raises Refusal.
+
+    :ivar contents: where bytes are written before anything here names them
+    """
+
+    def __init__(self, root: Path, *, clock: Callable[[], float]) -> None:
+        self.contents = Contents(root / "data")
+        self._records = Records(root / "buckets")
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._buckets = {bucket.name: bucket for bucket in self._records.load()}
+        self.contents.discard_all_but({file for bucket in self._buckets.values() for file in _files(bucket)})
+        self._last_order = max((order for bucket in self._buckets.values() for order in _orders(bucket)), default=0)
+
+    # --- buckets
+
+    def create_bucket(self, name: str) -> None:
+        """Make a bucket; one that exists already stays as it is."""
+        check_bucket_name(name)
+        with self._lock:
+            if name not in self._buckets:
+                bucket = Bucket(name, self._clock())
+                self._records.make_bucket(bucket)
+                self._buckets[name] = bucket
+
+    def retain(self, name: str, *, days: int) -> None:
+        """Protect each object of a bucket for so many days from its making."""
+        with self._lock:
+            bucket = self.bucket(name)
+            bucket.retention_days = days
+            self._records.write_bucket(bucket)
+
+    def set_versioning(self, name: str, status: str) -> None:
+        """Keep from now on what is overwritten or deleted, or suspend it. What is kept already stays."""
+        with self._lock:
+            bucket = self.bucket(name)
+            bucket.versioning = status
+            bucket.name_null_versions()
+            self._records.write_bucket(bucket)
+
+    def delete_bucket(self, name: str) -> None:
+        """Remove an empty bucket."""
+        with self._lock:
+            bucket = self.bucket(name)
+            if bucket.objects or bucket.older or bucket.uploads:
+                raise Refusal(409, "BucketNotEmpty", "The bucket has objects. Please delete them first.")
+            del self._buckets[name]
+            self._records.remove_bucket(bucket)
+
+    def bucket(self, name: str) -> Bucket:
+        """Return a bucket."""
+        check_bucket_name(name)
+        with self._lock:
+            try:
+                return self._buckets[name]
+            except KeyError:
+                details = {"BucketName": name}
+                raise Refusal(404, "NoSuchBucket", "The specified bucket does not exist.", details=details) from None
+
+    def buckets(self) -> list[Bucket]:
+        """Return all buckets by name."""
+        with self._lock:
+            return [bucket for _, bucket in sorted(self._buckets.items())]
+
+    # --- what is there
+
+    def open(self, bucket: str, key: str, version: str = "") -> tuple[StoredObject, BinaryIO]:
+        """Return an object with its opened bytes, which stay readable even when the object is replaced meanwhile."""
+        with self._lock:
+            stored = self.object(bucket, key, version)
+            return stored, self.contents.open(stored.content)
+
+    def object(self, bucket: str, key: str, version: str = "") -> StoredObject:
+        """Return an object, or a version of it."""
+        check_key(key)
+        with self._lock:
+            index = self.bucket(bucket)
+            if version:
+                return _version(index, key, version)
+            try:
+                return index.objects[key]
+            except KeyError:
+                marker = _said_of(index.older[key][-1]) if key in index.older else {}
+                details = {"Key": key}
+                raise Refusal(
+                    404, "NoSuchKey", "The specified key does not exist.", details=details, headers=marker
+                ) from None
+
+    def list_objects(self, bucket: str) -> list[StoredObject]:
+        """Return a bucket's objects in the order of their keys' bytes."""
+        with self._lock:
+            objects = self.bucket(bucket).objects
+            return [objects[key] for key in sorted(objects)]
+
+    def versions(self, bucket: str, key: str) -> list[StoredObject]:
+        """Return a key's versions and delete markers, the newest first."""
+        with self._lock:
+            return self.bucket(bucket).versions(key)[::-1]
+
+    def list_versions(self, bucket: str) -> list[StoredObject]:
+        """Return all versions and delete markers: the keys in order, each with its newest version first."""
+        with self._lock:
+            index = self.bucket(bucket)
+            return [stored for key in sorted(index.objects | index.older) for stored in index.versions(key)[::-1]]
+
+    # --- what takes its place
+
+    def check_overwrite(self, bucket: str, key: str, *, forbidden: bool) -> None:
+        """Refuse when the bucket is missing, the key is bad, or an object is there that must not be replaced.
+
+        OSS: x-oss-forbid-overwrite has no effect in a bucket with versions, suspended or not.
+        """
+        check_key(key)
+        with self._lock:
+            if key in self.bucket(bucket).objects and forbidden and not self.bucket(bucket).versioning:
+                raise Refusal(
+                    409, "FileAlreadyExists", "The object you specified already exists and can not be overwritten."
+                )
+
+    def put(self, bucket: str, stored: StoredObject, *, forbid_overwrite: bool = False) -> StoredObject:
+        """Make an object visible in place of the one before, and return it. A refusal discards its bytes."""
+        with self._lock:
+            try:
+                self.check_overwrite(bucket, stored.key, forbidden=forbid_overwrite)
+                self._check_retention(self.bucket(bucket), self.bucket(bucket).objects.get(stored.key))
+            except Refusal:
+                self.contents.discard(stored.content)
+                raise
+            return self._add(self.bucket(bucket), stored)
+
+    def append(
+        self, bucket: str, key: str, content: Content, *, position: int, headers: dict[str, str]
+    ) -> StoredObject:
+        """Lay a content behind an appendable object's bytes, or begin one, and return the longer object.
+
+        Readers are not disturbed: they read no further than the size that they know.
+        """
+        with self._lock:
+            index = self.bucket(bucket)
+            stored = index.objects.get(key)
+            self._check_retention(index, stored)
+            _check_append(stored, position)
+            if stored is None:
+                return self.put(bucket, StoredObject(key, content, content.md5, "Appendable", headers, self._clock()))
+            joined = self.contents.extend(stored.content, content)
+            etag = hashlib.md5(f"{stored.etag}{content.md5}".encode(), usedforsecurity=False).hexdigest().upper()
+            longer = replace(stored, content=joined, etag=etag, modified=self._clock())
+            self._arrange(index, key, [*index.versions(key)[:-1], longer])
+        self.contents.discard(content)
+        return longer
+
+    def change(
+        self, bucket: str, key: str, version: str = "", *, change: Callable[[StoredObject], StoredObject]
+    ) -> tuple[StoredObject, StoredObject]:
+        """Let an object, or a version of it, be what ``change`` makes of it; return it before and after."""
+        with self._lock:
+            index, stored = self.bucket(bucket), self.object(bucket, key, version)
+            changed = change(stored)
+            self._arrange(index, key, [changed if one is stored else one for one in index.versions(key)])
+        return stored, changed
+
+    def delete(self, bucket: str, key: str, version: str = "") -> Deletion | None:
+        """Remove an object, or a version of it; return None when there was nothing to do.
+
+        A bucket with versions keeps the object and gets a delete marker, unless a version is named.
+        """
+        check_key(key)
+        with self._lock:
+            index = self.bucket(bucket)
+            if version:
+                return self._remove(index, key, version)
+            self._check_retention(index, index.objects.get(key))
+            if index.versioning:
+                marker = self._add(index, StoredObject(key, NO_CONTENT, "", DELETE_MARKER, {}, self._clock()))
+                return Deletion(marker.version, is_marker=True)
+            was_there = key in index.objects
+            self._arrange(index, key, [])
+            return Deletion() if was_there else None
+
+    def _remove(self, index: Bucket, key: str, version: str) -> Deletion | None:
+        found = _found(index, key, version)
+        if found is None:
+            return None
+        self._check_retention(index, found)
+        self._arrange(index, key, [one for one in index.versions(key) if one is not found])
+        return Deletion(found.version, is_marker=found.is_marker)
+
+    def _check_retention(self, index: Bucket, stored: StoredObject | None) -> None:
+        days = index.retention_days
+        if stored and not stored.is_marker and days and stored.modified + days * 24 * 3600 > self._clock():
+            raise Refusal(409, "FileImmutable", "The object is protected by the retention policy of its bucket.")
+
+    def _add(self, index: Bucket, stored: StoredObject) -> StoredObject:
+        """Let a key's newest version be this one."""
+        self._last_order += 1
+        stored = replace(stored, order=self._last_order)
+        before = index.versions(stored.key) if index.versioning else []
+        if index.versioning == ENABLED:
+            # In the order of their making, so that a listing goes on behind one that is deleted meanwhile.
+            stored = replace(stored, version=f"{stored.order:012X}{secrets.token_hex(10).upper()}")
+        elif index.versioning:
+            stored = replace(stored, version=NULL_VERSION)  # OSS: it takes the place of the one that is there
+            before = [one for one in before if not one.has_null_version]
+        self._arrange(index, stored.key, [*before, stored])
+        return stored
+
+    def _arrange(self, index: Bucket, key: str, versions: Sequence[StoredObject]) -> None:
+        """Let a key have these versions, oldest first, and no others. The newest is the object, if it has bytes."""
+        current = versions[-1] if versions and not versions[-1].is_marker else None
+        older = list(versions[:-1] if current else versions)
+        current_before, older_before = index.objects.get(key), index.older.get(key, [])
+        for stored in older:
+            if all(stored is not one for one in older_before):
+                self._records.write_older(index, stored)
+        if current and current is not current_before:
+            self._records.write_object(index, current)
+            index.objects[key] = current
+        elif current_before and not current:
+            self._records.remove_object(index, key)
+            del index.objects[key]
+        kept = {stored.version for stored in older}
+        for stored in older_before:
+            if stored.version not in kept:
+                self._records.remove_older(index, stored)
+        index.older.pop(key, None)
+        if older:
+            index.older[key] = older
+        files = {stored.content.file for stored in versions}
+        for stored in [*older_before, *([current_before] if current_before else [])]:
+            if stored.content.file not in files and not stored.is_marker:
+                self.contents.discard(stored.content)
+
+
+def _version(index: Bucket, key: str, version: str) -> StoredObject:
+    stored = _found(index, key, version)
+    if stored is None:
+        details = {"Key": key, "VersionId": version}
+        raise Refusal(404, "NoSuchVersion", "The specified version does not exist.", details=details)
+    if stored.is_marker:
+        raise Refusal(
+            405, "MethodNotAllowed", "The specified method is not allowed against a delete marker.",
+            headers=_said_of(stored),
+        )  # fmt: skip
+    return stored
+
+
+def _found(index: Bucket, key: str, version: str) -> StoredObject | None:
+    for stored in index.versions(key):
+        if stored.version == version or (version == NULL_VERSION and stored.has_null_version):
+            return stored
+    return None
+
+
+def _said_of(marker: StoredObject) -> dict[str, str]:
+    return {"x-oss-delete-marker": "true", "x-oss-version-id": marker.version}
+
+
+def _files(bucket: Bucket) -> list[str]:
+    return [content.file for content in bucket.contents()]
+
+
+def _orders(bucket: Bucket) -> list[int]:
+    older = [stored.order for versions in bucket.older.values() for stored in versions]
+    return [*older, *(stored.order for stored in bucket.objects.values())]
+
+
+def _check_append(stored: StoredObject | None, position: int) -> None:
+    if stored and stored.kind != "Appendable":
+        raise Refusal(409, "ObjectNotAppendable", "The object is not appendable.")
+    size = stored.content.size if stored else 0
+    if position != size:
+        raise Refusal(
+            409,
+            "PositionNotEqualToLength",
+            "Position is not equal to file length.",
+            headers={"x-oss-next-append-position": str(size)},
+        )

@@ -1,0 +1,107 @@
+"""What a listing of objects is narrowed by, and an entry of it as a task may return it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import parse_whole_number
+from airflow_provider_ossresume.model.objects import ListedObject, ObjectRef, check_text
+from airflow_provider_ossresume.model.record import Record
+
+MOST_IN_A_PAGE = 1_000  # OSS: ListObjectsV2
+MOST_ITEMS = 10**9
+
+
+@dataclass(frozen=True)
+class ObjectEntry(Record):
+    """An object as a listing shows it; a task may return it.
+
+    :ivar kind: OSS's type: ``Normal``, ``Multipart``, ``Appendable`` or ``Symlink``
+    """
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime | None
+    storage_class: str
+    kind: str
+
+    @classmethod
+    def of(cls, bucket: str, listed: ListedObject) -> ObjectEntry:
+        return cls(
+            bucket, listed.key, listed.size, listed.etag, listed.last_modified, listed.storage_class, listed.kind
+        )
+
+    @property
+    def target(self) -> ObjectRef:
+        return ObjectRef(self.bucket, self.key)
+
+    def report(self) -> dict[str, Any]:
+        """Return it as JSON takes it: the time in ISO 8601."""
+        return {
+            "uri": self.target.uri,
+            "key": self.key,
+            "size": self.size,
+            "etag": self.etag,
+            "last_modified": self.last_modified.isoformat() if self.last_modified else None,
+            "storage_class": self.storage_class,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True)
+class ListingLimits:
+    """How much of a listing is wanted.
+
+    :param page_size: how many entries OSS puts into one answer at most, 1 to 1,000, which is the default
+    :param max_items: how many entries are wanted at most; None for all
+    :param start_after: only what stands behind this key
+    :param delimiter: keys that hold it behind the prefix are left out
+    :param from_datetime: only objects that were modified after it; a time with its zone
+    :param to_datetime: only objects that were modified until then, itself included; the same
+    :raises ArgumentError: for a value that cannot be used, named
+    """
+
+    page_size: int | str | None = None
+    max_items: int | str | None = None
+    start_after: str | None = None
+    delimiter: str | None = None
+    from_datetime: datetime | None = None
+    to_datetime: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.page_size is not None:
+            parse_whole_number("page_size", self.page_size, most=MOST_IN_A_PAGE)
+        if self.max_items is not None:
+            parse_whole_number("max_items", self.max_items, most=MOST_ITEMS)
+        for argument, text in (("start_after_key", self.start_after), ("delimiter", self.delimiter)):
+            if text is not None:
+                check_text(argument, text)
+        for argument, time in (("from_datetime", self.from_datetime), ("to_datetime", self.to_datetime)):
+            if time is not None and not (isinstance(time, datetime) and time.tzinfo):
+                raise ArgumentError(argument, time, "give a datetime with its time zone")
+
+    @property
+    def most(self) -> int | None:
+        return None if self.max_items is None else parse_whole_number("max_items", self.max_items, most=MOST_ITEMS)
+
+    @property
+    def page(self) -> int:
+        """How many entries to ask for at once."""
+        if self.page_size is not None:
+            return parse_whole_number("page_size", self.page_size, most=MOST_IN_A_PAGE)
+        is_narrowed = self.from_datetime is not None or self.to_datetime is not None
+        return MOST_IN_A_PAGE if self.most is None or is_narrowed else min(self.most, MOST_IN_A_PAGE)
+
+    def takes(self, listed: ListedObject) -> bool:
+        """True when an object was modified in the time that is wanted; one without a time was not."""
+        if self.from_datetime is None and self.to_datetime is None:
+            return True
+        modified = listed.last_modified
+        if modified is None or (self.from_datetime is not None and modified <= self.from_datetime):
+            return False
+        return self.to_datetime is None or modified <= self.to_datetime

@@ -1,0 +1,48 @@
+"""Make a bucket for one run, write to it without a local file, and remove it with all that it holds.
+
+When you want it: a pipeline needs a place of its own for a run, and nothing of it may stay. The bucket is removed
+whatever has become of the work.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_ossresume.operators.buckets import OSSCreateBucketOperator, OSSDeleteBucketOperator
+
+BUCKET = "scratch-{{ dag_run.conf.get('name', ds) }}"
+
+with DAG(
+    dag_id="example_scratch_bucket",
+    start_date=datetime(2026, 1, 1),
+    schedule=None,
+    catchup=False,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=1)},
+    tags=["oss", "example"],
+) as dag:
+    make = OSSCreateBucketOperator(task_id="make", bucket_name=BUCKET)
+
+    @task
+    def work(bucket: str) -> dict:
+        """Stream rows to an object, tag it, and return its size and those of all others."""
+        import io
+
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+
+        hook = OSSResumeHook()
+        rows = io.BytesIO(b"day,orders\n" * 1000)  # in place of a response or a database's export
+        hook.load_file_obj(rows, f"{bucket}/rows.csv", replace=True, content_type="text/csv")
+        hook.load_string("done", f"{bucket}/state.txt", replace=True)
+        hook.put_object_tagging(f"{bucket}/rows.csv", {"keep": "no"})
+        return {entry.key: entry.size for entry in hook.iter_file_metadata(f"{bucket}/")}
+
+    remove = OSSDeleteBucketOperator(
+        task_id="remove",
+        bucket_name=BUCKET,
+        force_delete=True,
+        trigger_rule="all_done",
+    )
+
+    work(make.output) >> remove
