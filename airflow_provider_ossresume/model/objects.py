@@ -286,7 +286,7 @@ def parse_oss_url(url: str, *, argument: str = "url") -> tuple[str, str]:
     """
     match = re.fullmatch(r"oss://([^/]+)(?:/(.*))?", url, flags=re.DOTALL)
     if not match:
-        raise ArgumentError(argument, url, "an OSS URL reads oss://bucket/key")
+        raise ArgumentError(argument, url, "an OSS URL has the form oss://bucket/key")
     return match[1], match[2] or ""
 
 
