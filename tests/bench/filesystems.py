@@ -53,8 +53,8 @@ class Case:
 CASES = (
     Case("read-1g", "read 1 GiB", ("ours", "ossfs", "s3fs", "engine")),
     Case("write-1g", "write 1 GiB", ("ours", "ossfs", "s3fs", "engine")),
-    Case("read-1g-slow", "read 1 GiB over a slow link", ("ours", "ossfs", "engine"), SLOW),
-    Case("write-1g-slow", "write 1 GiB over a slow link", ("ours", "ossfs", "engine"), SLOW),
+    Case("read-1g-slow", "read 1 GiB over a slow link", ("ours", "ours-256m", "ossfs", "engine"), SLOW),
+    Case("write-1g-slow", "write 1 GiB over a slow link", ("ours", "ours-256m", "ossfs", "engine"), SLOW),
     Case("ranges", "10,000 ranges of 64 KiB, 20 ms a request", ("ours", "ossfs", "s3fs"), Link(delay=DELAY)),
     Case("parquet", "two of twenty columns of 500 MiB of parquet", ("ours", "s3fs", "ossfs")),
 )
@@ -65,10 +65,11 @@ CASES = (
 
 def filesystem(name: str, endpoint: str) -> Any:
     """Return a filesystem as its users make it; a module is imported before any clock runs."""
-    if name == "ours":
+    if name.startswith("ours"):
         from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
 
-        return OSSFileSystem(endpoint=endpoint, region=REGION, access_key_id=KEY_ID, access_key_secret=SECRET)
+        more = {"file_memory": "256MiB"} if name == "ours-256m" else {}
+        return OSSFileSystem(endpoint=endpoint, region=REGION, access_key_id=KEY_ID, access_key_secret=SECRET, **more)
     if name == "ossfs":
         import ossfs
 
