@@ -6,11 +6,14 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import s3fs
+import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from moto.server import ThreadedMotoServer
 
 from airflow_provider_ossresume._airflow import AIRFLOW_3
+
+ABSENT = "only the environments of `make test` have it"
+s3fs = pytest.importorskip("s3fs", reason=ABSENT)
+ThreadedMotoServer = pytest.importorskip("moto.server", reason=ABSENT).ThreadedMotoServer
 
 if AIRFLOW_3:
     from airflow.sdk.io import attach

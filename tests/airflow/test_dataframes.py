@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import duckdb
 import fsspec
-import pandas
-import polars
-import pyarrow
-import pyarrow.dataset
-import pyarrow.parquet
 import pytest
 from fsspec.registry import _registry
 
 from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
 from airflow_provider_ossresume.local_oss import LocalOSS
 from tests.world import BUCKET
+
+ABSENT = "only the environments of `make test` have it"
+duckdb = pytest.importorskip("duckdb", reason=ABSENT)
+pandas = pytest.importorskip("pandas", reason=ABSENT)
+polars = pytest.importorskip("polars", reason=ABSENT)
+pyarrow = pytest.importorskip("pyarrow", reason=ABSENT)
+pytest.importorskip("pyarrow.dataset", reason=ABSENT)
+pytest.importorskip("pyarrow.parquet", reason=ABSENT)
 
 COLUMNS = {"day": ["mon", "tue", "wed"], "orders": [1, 2, 3]}
 
