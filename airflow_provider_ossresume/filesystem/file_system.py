@@ -32,7 +32,7 @@ class OSSFileSystem(TransferringFileSystem):
     :param checkpoint: where ``put`` and ``get`` keep the checkpoints of large files: ``file`` or ``file:FOLDER``, a
         store, or within Airflow what the operators take; None for nowhere: a transfer that fails leaves nothing behind
     :param file_memory: bytes that each open file may hold, read ahead or to be sent, as an int or a text such as
-        ``"64MiB"``
+        ``"128MiB"``
     :param directory_markers: let ``mkdir`` and ``makedirs`` write an empty object ``dir/``; by default they do nothing,
         as OSS has no directories
     :param use_listings_cache: keep listings for ``listings_expiry_time`` seconds, 10 by default

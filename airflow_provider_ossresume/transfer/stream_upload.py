@@ -73,7 +73,7 @@ class StreamUploader:
         stopwatch = Stopwatch(self._target, "", direction="upload")
         written = self._written
         try:
-            while data := _read(stream, min(written.room, MOST_READ)):
+            while data := _read(stream, min(written.room or MOST_READ, MOST_READ)):
                 written.write(data)
             meta, crc = written.publish()
         except BaseException:  # whatever it is, a timeout or SIGTERM too: nobody can go on with these parts

@@ -22,7 +22,7 @@ from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT, GrowingPlan, Part, format_size
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew, Deadline
-from airflow_provider_ossresume.transfer.held_part import HeldPart
+from airflow_provider_ossresume.transfer.held_part import HeldBytes, HeldPart
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, begin_upload
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.outcomes import Outcome
@@ -93,7 +93,7 @@ class WrittenObject:
         )
         self._oss = client.with_stop(self._crew)
         self._job = Job(self._crew.stop, self.progress.meter, config.rate_per_worker(self._workers))
-        self._held = bytearray()
+        self._held = HeldBytes()
         self._number = 1  # of the part that grows
         self._done: SimpleQueue[Outcome[Receipt] | None] = SimpleQueue()
         self._receipts: dict[int, Receipt] = {}
@@ -105,9 +105,9 @@ class WrittenObject:
 
     @property
     def room(self) -> int:
-        """How many bytes can be taken before something is sent; at least 1."""
-        most = self._part_size if self._is_large else max(self._part_size, self._whole)
-        return most - len(self._held)
+        """How many bytes can be taken before something is sent."""
+        most = self._part_size if self._is_large else max(self._part_size, self._whole - 1)
+        return most - self._held.size
 
     @property
     def parts_under_way(self) -> int:
@@ -126,12 +126,15 @@ class WrittenObject:
         size = len(view)
         try:
             while view:
+                if not self.room:  # only now it is known that more comes
+                    self._send_full()
                 taken = view[: self.room]
-                self._held += taken
+                # Kept as it is only when it is taken at once: else it would be held for longer than its part.
+                self._held.add(data if type(data) is bytes and len(taken) == size else taken)
                 self.size += len(taken)
                 view = view[len(taken) :]
-                while self._is_large and len(self._held) >= self._part_size:
-                    self._send(self._part_size)
+                if self._is_large:
+                    self._send_full()
         except BaseException as error:
             self._fail(error)
             raise
@@ -170,7 +173,7 @@ class WrittenObject:
 
     @property
     def _is_large(self) -> bool:
-        return self.size >= self._whole
+        return self.size >= self._whole or self._number > 1
 
     @property
     def _part_size(self) -> int:
@@ -178,6 +181,10 @@ class WrittenObject:
 
     def _most_parts(self, most: int, part_size: int) -> int:
         return most if self._memory is None else max(1, min(most, self._memory // part_size - 1))
+
+    def _send_full(self) -> None:
+        while self._held.size >= self._part_size:
+            self._send(self._part_size)
 
     def _send(self, size: int) -> None:
         if self._number > MAX_PART_COUNT:
@@ -190,18 +197,10 @@ class WrittenObject:
         most = self._most_parts(self._workers, self._part_size)
         while not self._done.empty() or self._crew.under_way >= most:
             self._take()
-        held = self._cut(size)
-        self._crew.begin(partial(self._sink(self._plan).put, held.part, held, self._job), self._done)
-
-    def _cut(self, size: int) -> HeldPart:
-        start = self.size - len(self._held)
-        data, self._held = self._held, bytearray()
-        if len(data) > size:
-            self._held = data[size:]
-            del data[size:]
-        part = Part(self._number, start, start + size)
+        start = self.size - self._held.size
+        held = HeldPart(Part(self._number, start, start + size), self._held.cut(size))
         self._number += 1
-        return HeldPart(part, data)
+        self._crew.begin(partial(self._sink(self._plan).put, held.part, held, self._job), self._done)
 
     def _begin(self) -> None:
         begin_upload(
@@ -225,7 +224,7 @@ class WrittenObject:
 
     def _put_whole(self) -> Published:
         log.info("Uploading a stream (%s) to %s in one request", format_size(self.size), self._target)
-        held = HeldPart(Part(1, 0, self.size), self._held)
+        held = HeldPart(Part(1, 0, self.size), self._held.cut(self.size))
         headers = {**self._options.headers, **self._options.guard}
         there, verify = self._there(self._oss), self._config.verify
         sink = WholeObject(self._oss, self._target, there=there, headers=headers, verify=verify)
@@ -235,8 +234,8 @@ class WrittenObject:
         return sink.publish(self._crew, held, {1: receipt}, Unleased())
 
     def _complete(self) -> Published:
-        while self._held:
-            self._send(min(self._part_size, len(self._held)))
+        while self._held.size:
+            self._send(min(self._part_size, self._held.size))
         while self._crew.under_way:
             self._take()
         self.progress.tick()
@@ -256,7 +255,7 @@ class WrittenObject:
         """Remove the parts. Those that are on their way are ended first, or they would come back."""
         self._is_over = True
         self._crew.end()
-        self._held = bytearray()
+        self._held = HeldBytes()
         if self.upload_id is None:
             return
         with Crew(workers=1, tick=Deadline(ABORT_TIME)) as crew:
