@@ -3,26 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-from upath._flavour import WrappedFileSystemFlavour
 from upath.implementations.cloud import CloudPath
 
 from airflow_provider_ossresume.filesystem.file_system import OSSFileSystem
+from airflow_provider_ossresume.filesystem.paths import strip
+
+URL = "oss://"
 
 
-class _Parser:
-    """Reads paths as of S3: the bucket is their anchor, and keys may hold ``//``. universal-pathlib knows that of
-    S3, GCS and Azure only, and of OSS that paths have no anchor."""
+class OssParser:
+    """Reads paths as of S3: the bucket is their anchor, and keys may hold ``//``.
 
-    def __get__(self, path: object, kind: type | None = None) -> WrappedFileSystemFlavour:
-        return _flavour()
+    universal-pathlib has such rules for S3, GCS and Azure only; of OSS it has ossfs's, where a path begins with a slash
+    and has no anchor. These are the methods of its ``upath.types.UPathParser``.
+    """
 
+    sep = "/"
+    altsep: str | None = None
 
-@cache
-def _flavour() -> WrappedFileSystemFlavour:
-    return WrappedFileSystemFlavour(OSSFileSystem, netloc_is_anchor=True, supports_empty_parts=True)
+    def strip_protocol(self, path: Any) -> str:
+        """Return ``bucket/key``."""
+        return strip(_text(path))
+
+    def join(self, path: Any, *more: Any) -> str:
+        """Return a path with names added; an empty bucket is the first of them."""
+        drive, rest = self.splitdrive(path)
+        names = [_text(each) for each in more]
+        if names and not drive:
+            drive, rest = self.splitdrive(names.pop(0))
+        if not more:
+            return drive + rest
+        return drive + "/".join([rest.removesuffix("/"), *names])
+
+    def split(self, path: Any) -> tuple[str, str]:
+        """Return what a path lies in, and its name."""
+        head, _, tail = self.strip_protocol(path).rpartition("/")
+        return (self.strip_protocol(head), tail) if head else (tail, "")
+
+    def splitdrive(self, path: Any) -> tuple[str, str]:
+        """Return the bucket, and what follows it."""
+        bucket, slash, key = self.strip_protocol(path).partition("/")
+        return bucket, slash + key
+
+    def splitroot(self, path: Any) -> tuple[str, str, str]:
+        """Return the bucket, the slash behind it, and the key."""
+        bucket, rest = self.splitdrive(path)
+        return bucket, "/", rest.removeprefix("/")
+
+    def splitext(self, path: Any) -> tuple[str, str]:
+        """Return a path without its suffix, and the suffix."""
+        head, slash, name = _text(path).rpartition("/")
+        stem, dot, suffix = name.rpartition(".")
+        return (head + slash + stem, dot + suffix) if dot else (head + slash + name, "")
+
+    def normcase(self, path: Any) -> str:
+        """Return it as it is: OSS tells upper case from lower."""
+        return _text(path)
+
+    def isabs(self, path: Any) -> bool:
+        """Return True: each path names its bucket."""
+        return True
 
 
 class OSSPath(CloudPath):
@@ -31,17 +73,33 @@ class OSSPath(CloudPath):
 
     __slots__ = ()
 
-    parser = _Parser()
+    parser = OssParser()
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        """Read a path as universal-pathlib does."""
-        super().__init__(*args, **options)
-        # As ossfs has paths, whose rules universal-pathlib knows, they begin with a slash.
-        self._chain = self._chain.replace(path=self._chain.active_path.lstrip("/"))
+    @property
+    def path(self) -> str:
+        """``bucket/key``, or ``bucket/``; universal-pathlib's own begins with a slash, as ossfs's do."""
+        return _with_its_slash(super().path.lstrip("/"))
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if not text.startswith(URL):  # a relative path
+            return text
+        return URL + _with_its_slash(text.removeprefix(URL).lstrip("/"))
 
     @classmethod
     def _fs_factory(cls, urlpath: str, protocol: str, storage_options: Mapping[str, Any]) -> Any:
+        # universal-pathlib says that it may be overridden.
         try:
             return super()._fs_factory(urlpath, protocol, storage_options)
         except ImportError:
             return OSSFileSystem(**storage_options)
+
+
+def _with_its_slash(path: str) -> str:
+    return f"{path}/" if path and "/" not in path else path
+
+
+def _text(path: Any) -> str:
+    if isinstance(path, str):
+        return path
+    return str(path.path) if isinstance(path, CloudPath) else str(path)
