@@ -42,6 +42,7 @@ class SetMethods:
         @property
         def transfer_config(self) -> TransferConfig: ...
         def get_conn(self) -> OssClient: ...
+        def _stoppable(self, watch: Watch) -> Watch: ...
         def prefix(self, prefix: str | PrefixRef | None = None, bucket_name: str | None = None) -> PrefixRef: ...
 
     def upload_folder(
@@ -226,7 +227,7 @@ class SetMethods:
         return self._reported(run, verdict)
 
     def _set_transfers(self, run: Run, watch: Watch) -> SetTransfers:
-        return SetTransfers(self.get_conn(), self.transfer_config, run.owner, watch)
+        return SetTransfers(self.get_conn(), self.transfer_config, run.owner, self._stoppable(watch))
 
     def _reported(self, run: Run, verdict: Verdict) -> Verdict:
         report_set_lineage(cast(BaseHook, self), run.context, verdict)

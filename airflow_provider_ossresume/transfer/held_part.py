@@ -23,7 +23,7 @@ class Readable(Protocol):
 class HeldPart:
     """One part in memory, as a source."""
 
-    def __init__(self, part: Part, data: bytes | bytearray) -> None:
+    def __init__(self, part: Part, data: bytes | bytearray | memoryview) -> None:
         self.part = part
         self._data = memoryview(data)
 
@@ -68,7 +68,7 @@ class StreamParts:
         self.plan = plan
         self._stream = stream
         self._least = max(whole, 1)
-        self._ahead = bytearray()  # was read to see whether the stream is a small one
+        self._ahead = memoryview(b"")  # was read to see whether the stream is a small one
         self._is_at_end = False
 
     def whole(self) -> HeldPart | None:
@@ -76,7 +76,7 @@ class StreamParts:
 
         :raises ArgumentError: for what gives no bytes
         """
-        self._ahead = self._read(self._least)
+        self._ahead = memoryview(self._read(self._least))
         if not self._is_at_end:
             return None
         return HeldPart(Part(1, 0, len(self._ahead)), self._ahead)
@@ -96,11 +96,12 @@ class StreamParts:
                 f"{MAX_PART_COUNT} parts hold; raise part_size in the transfer_config"
             )  # fmt: skip
 
-    def _next(self, size: int) -> bytearray:
-        data, self._ahead = self._ahead[:size], self._ahead[size:]
-        if len(data) < size:
-            data += self._read(size - len(data))
-        return data
+    def _next(self, size: int) -> bytearray | memoryview:
+        data, self._ahead = self._ahead[:size], self._ahead[size:]  # no copies: it may be long
+        if len(data) == size:
+            return data
+        rest = self._read(size - len(data))
+        return bytearray(data) + rest if data else rest
 
     def _read(self, size: int) -> bytearray:
         """Return so many bytes, fewer only at the stream's end."""

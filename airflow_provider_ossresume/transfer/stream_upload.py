@@ -7,7 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from airflow_provider_ossresume.errors import CredentialsError, IntegrityError, RequestError, ServiceError
+from airflow_provider_ossresume.errors import (
+    AlreadyExists,
+    CredentialsError,
+    IntegrityError,
+    RequestError,
+    ServiceError,
+)
+from airflow_provider_ossresume.model.crc64 import combine
 from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import GrowingPlan, determine_part_size, format_size
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -34,8 +41,8 @@ class StreamClient(LooksClient, MultipartClient, PutClient, StoppableClient, Pro
 class StreamUploader:
     """One upload of a stream to one object. A stream cannot be read twice, so no later try goes on with it.
 
-    In memory are the parts that are on their way, at most ``max_concurrency`` of them, or 8, and one more. A stream of
-    less than ``multipart_threshold`` is held whole, and goes by one request.
+    In memory are the parts that are on their way, at most ``max_concurrency`` of them, or 8, and one more; at first
+    ``multipart_threshold`` bytes on top. A stream of fewer bytes is held whole, and goes by one request.
 
     :param config: part size, concurrency, bandwidth and whether CRC-64s are compared
     :param options: the object's headers, and whether it may exist: ``overwrite`` or ``fail``
@@ -80,7 +87,7 @@ class StreamUploader:
         meta, crc = self._put_parts(parts) if whole is None else self._put_whole(whole)
         self._progress.finish(meta.size)
         result = stopwatch.result("transferred", meta, crc64=crc, progress=self._progress)
-        log.info("%s: %s", result.outcome.capitalize(), result)
+        log.info("%s: %s", result.outcome.capitalize(), str(result))  # Airflow 2.11 would log its dict
         return result
 
     def _put_whole(self, held: HeldPart) -> Published:
@@ -107,7 +114,10 @@ class StreamUploader:
             raise
 
     def _initiate_and_put(self, crew: Crew, parts: StreamParts) -> Published:
-        upload_id = self._initiate(crew)
+        try:
+            upload_id = self._initiate(crew)
+        except AlreadyExists as error:
+            return self._compare(crew, parts, error)
         log.info(
             "Uploading a stream to %s in parts of %s, %s at once at most",
             self._target, format_size(parts.plan.part_size), self._workers,
@@ -122,6 +132,28 @@ class StreamUploader:
         plan = GrowingPlan(sum(receipt.size for receipt in receipts.values()), parts.plan.part_size)
         self._is_complete = True
         return self._sink(upload_id, plan).publish(crew, HeldPart.nothing(), receipts, Unleased())
+
+    def _compare(self, crew: Crew, parts: StreamParts, error: AlreadyExists) -> Published:
+        """Return the object that exists if the stream has its very bytes, as when a task is retried that had succeeded.
+
+        The stream is read no further than the object is long.
+
+        :raises AlreadyExists: when it has others
+        """
+        log.info("%s exists. Reading the stream, to compare its CRC-64 with the object's", self._target)
+        there = crew.call(self._there.look)
+        sizes: list[int] = []
+        crc = 0
+        for held in parts:
+            self._tick()
+            sizes.append(held.size)
+            crc = combine(crc, held.crc64(held.part, crew.stop), held.size)
+            if there is None or sum(sizes) > there.size:
+                raise error
+        size = sum(sizes)
+        meta = crew.call(lambda: self._there.made_in_spite_of(error, size=size, crc64=crc))
+        self._progress.begin(total=size, parts=len(sizes), kept=sizes)
+        return meta, crc
 
     def _initiate(self, crew: Crew) -> str:
         answered: list[str] = []
