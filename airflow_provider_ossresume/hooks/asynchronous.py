@@ -54,6 +54,7 @@ class OSSResumeAsyncHook:
         self.region = region
         self._transfer_config = transfer_config
         self._hook: OSSResumeHook | None = None
+        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     async def head_object(self, key: str, bucket_name: str | None = None) -> ObjectMeta:
         """Return what OSS says of an object.
@@ -119,10 +120,18 @@ class OSSResumeAsyncHook:
         :param longest: seconds after which it makes no further request
         :param too_long: what it then says; a later call may be quicker
         """
-        if self._hook is None:
-            self._hook = await self._opened()
+        async with self._lock():
+            if self._hook is None:
+                self._hook = await self._opened()
         executor = threads(f"calls-{self.oss_conn_id}", most=MOST_CALLS)
         return Call(self._hook, function, executor=executor, longest=longest, too_long=too_long)
+
+    def _lock(self) -> asyncio.Lock:
+        """Return what lets one coroutine look the connection up while the others wait; a lock serves one event loop."""
+        loop = asyncio.get_running_loop()
+        if self._opening is None or self._opening[0] is not loop:
+            self._opening = loop, asyncio.Lock()
+        return self._opening[1]
 
     async def _opened(self) -> OSSResumeHook:
         executor = threads("connections", most=MOST_CONNECTIONS)

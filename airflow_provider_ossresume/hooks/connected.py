@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 class ConnectedHook(BaseHook):
     """A hook that knows its connection, and what a key, a prefix and a bucket name mean there."""
+
+    _stop: Stop | None = None
 
     def __init__(
         self,
@@ -86,7 +88,19 @@ class ConnectedHook(BaseHook):
         """
         stoppable = copy.copy(self)
         stoppable.conn = self.get_conn().with_stop(stop)
+        stoppable._stop = stop
         return stoppable
+
+    def _stoppable(self, watch: Callable[[], None]) -> Callable[[], None]:
+        """Return the watch of a transfer, which has a stop of its own, so that it hears this hook's stop too."""
+        if (stop := self._stop) is None:
+            return watch
+
+        def watch_and_check() -> None:
+            stop.check()
+            watch()
+
+        return watch_and_check
 
     @staticmethod
     def parse_oss_url(url: str) -> tuple[str, str]:

@@ -157,7 +157,7 @@ class ContentMethods(ConnectedHook):
             target,
             config=self.transfer_config,
             options=UploadOptions(if_exists="overwrite" if may_replace else "fail", headers=with_object),
-            watch=watch,
+            watch=self._stoppable(watch),
         )
         result = uploader.upload(file_obj)
         report_lineage(self, current_context(), result)

@@ -218,7 +218,7 @@ class SetMethods(ConnectedHook):
         return self._reported(run, verdict)
 
     def _set_transfers(self, run: Run, watch: Watch) -> SetTransfers:
-        return SetTransfers(self.get_conn(), self.transfer_config, run.owner, watch)
+        return SetTransfers(self.get_conn(), self.transfer_config, run.owner, self._stoppable(watch))
 
     def _reported(self, run: Run, verdict: Verdict) -> Verdict:
         report_set_lineage(self, run.context, verdict)

@@ -30,8 +30,8 @@ class Readable(Protocol):
 class StreamUploader:
     """One upload of a stream to one object. A stream cannot be read twice, so no later try goes on with it.
 
-    In memory are the parts that are on their way, at most ``max_concurrency`` of them, or 8, and one more. A stream of
-    less than ``multipart_threshold`` is held whole, and goes by one request.
+    In memory are the parts that are on their way, at most ``max_concurrency`` of them, or 8, and one more; at first
+    ``multipart_threshold`` bytes on top. A stream of fewer bytes is held whole, and goes by one request.
 
     :param config: part size, concurrency, bandwidth and whether CRC-64s are compared
     :param options: the object's headers, and whether it may exist: ``overwrite`` or ``fail``
@@ -80,7 +80,7 @@ class StreamUploader:
             written.discard()
             raise
         result = stopwatch.result("transferred", meta, crc64=crc, progress=written.progress)
-        log.info("%s: %s", result.outcome.capitalize(), str(result))
+        log.info("%s: %s", result.outcome.capitalize(), str(result))  # Airflow 2.11 would log its dict
         return result
 
 

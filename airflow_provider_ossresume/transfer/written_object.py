@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from airflow_provider_ossresume.errors import (
+    AlreadyExists,
     ArgumentError,
     CredentialsError,
     IntegrityError,
@@ -20,6 +21,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT, GrowingPlan, Part, format_size
+from airflow_provider_ossresume.transfer.compared_object import ComparedObject
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew, Deadline
 from airflow_provider_ossresume.transfer.held_part import HeldBytes, HeldPart
@@ -97,6 +99,7 @@ class WrittenObject:
         self._number = 1  # of the part that grows
         self._done: SimpleQueue[Outcome[Receipt] | None] = SimpleQueue()
         self._receipts: dict[int, Receipt] = {}
+        self._compared: ComparedObject | None = None  # instead of sending parts
         self._failure: BaseException | None = None
         self._is_over = False
         self._is_complete = False  # OSS was asked to join the parts, and may have done it
@@ -192,7 +195,7 @@ class WrittenObject:
                 "part_size", self._plan.part_size, f"{self._target} gets more than {format_size(self._plan.most)}, "
                 f"which is what {MAX_PART_COUNT} such parts hold; raise part_size"
             )  # fmt: skip
-        if self.upload_id is None:
+        if self._number == 1:
             self._begin()
         most = self._most_parts(self._workers, self._part_size)
         while not self._done.empty() or self._crew.under_way >= most:
@@ -200,12 +203,19 @@ class WrittenObject:
         start = self.size - self._held.size
         held = HeldPart(Part(self._number, start, start + size), self._held.cut(size))
         self._number += 1
+        if self._compared:
+            self._compared.take(held)
+            return
         self._crew.begin(partial(self._sink(self._plan).put, held.part, held, self._job), self._done)
 
     def _begin(self) -> None:
-        begin_upload(
-            self._crew, self._oss, self._target, headers=self._options.initiate_headers, begun=self._set_upload_id
-        )
+        headers = self._options.initiate_headers
+        try:
+            begin_upload(self._crew, self._oss, self._target, headers=headers, begun=self._set_upload_id)
+        except AlreadyExists as error:
+            log.info("%s exists. Reading the stream, to compare its CRC-64 with the object's", self._target)
+            self._compared = ComparedObject(self._crew, self._there(self._oss), error)
+            return
         log.info(
             "Uploading a stream to %s in parts of %s, %s at once at most",
             self._target, format_size(self._plan.part_size), self._workers,
@@ -236,6 +246,11 @@ class WrittenObject:
     def _complete(self) -> Published:
         while self._held.size:
             self._send(min(self._part_size, self._held.size))
+        if self._compared:
+            published = self._compared.publish()
+            sizes = self._compared.sizes
+            self.progress.begin(total=self.size, parts=len(sizes), kept=sizes)
+            return published
         while self._crew.under_way:
             self._take()
         self.progress.tick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -10,12 +11,13 @@ from typing import Any, TypeVar
 import pytest
 
 from airflow_provider_ossresume.errors import AccessDenied, ArgumentError, NoSuchBucket, NoSuchKey, TransferStopped
+from airflow_provider_ossresume.hooks import asynchronous
 from airflow_provider_ossresume.hooks.asynchronous import MOST_CALLS, OSSResumeAsyncHook
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern
 from airflow_provider_ossresume.model.waiting import Wanted
-from tests.world import BUCKET
+from tests.world import BUCKET, PART
 
 T = TypeVar("T")
 KEYS = ["a", "in/1", "in/2", "z"]
@@ -73,6 +75,43 @@ def test_the_connection_is_looked_up_once(filled: LocalOSS, monkeypatch: pytest.
     assert asyncio.run(twice()) == [True, True]
 
 
+def test_calls_at_once_look_the_connection_up_once(filled: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups: list[str] = []
+    read_connection = asynchronous.read_connection
+
+    async def counted(conn_id: str, *arguments: Any, **options: Any) -> Any:
+        lookups.append(conn_id)
+        return await read_connection(conn_id, *arguments, **options)
+
+    monkeypatch.setattr(asynchronous, "read_connection", counted)
+
+    async def many(hook: OSSResumeAsyncHook) -> list[bool]:
+        return await asyncio.gather(*(hook.object_exists("a", BUCKET) for _ in range(20)))
+
+    assert asyncio.run(many(OSSResumeAsyncHook())) == [True] * 20
+    assert lookups == ["oss_default"]
+
+
+def test_a_lookup_that_is_cancelled_or_fails_is_made_again_for_those_that_wait(
+    filled: LocalOSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = OSSResumeAsyncHook()
+
+    async def many() -> list[Any]:
+        calls = [asyncio.create_task(hook.object_exists("a", BUCKET)) for _ in range(3)]
+        await asyncio.sleep(0)  # all of them have begun
+        calls[0].cancel()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    connection = os.environ["AIRFLOW_CONN_OSS_DEFAULT"]
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", '{"conn_type": "http"}')
+    assert not any(each is True for each in asyncio.run(many()))
+    monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", connection)
+    cancelled, *answers = asyncio.run(many())  # in another event loop
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert answers == [True, True]
+
+
 def test_many_calls_are_at_work_at_once_and_no_more_than_that(filled: LocalOSS) -> None:
     all_are_here = threading.Barrier(MOST_CALLS, timeout=30)
     at_once: list[int] = []
@@ -115,6 +154,37 @@ def test_a_call_that_is_cancelled_ends_its_request_at_once(filled: LocalOSS) -> 
 
     assert asyncio.run(cancel_amid())
     assert len(errors) == 1
+
+
+def test_an_upload_that_is_cancelled_publishes_nothing(connected: LocalOSS) -> None:
+    asked, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hold(request: Any) -> None:
+        if request.operation == "UploadPart":
+            asked.set()
+            cancelled.wait(30)
+
+    connected.on_request = hold
+
+    def load(hook: OSSResumeHook) -> None:
+        try:
+            hook.load_bytes(bytes(5 * PART), "key", BUCKET)
+        finally:
+            ended.set()
+
+    async def cancel_amid() -> None:
+        hook = OSSResumeAsyncHook(
+            transfer_config={"part_size": PART, "multipart_threshold": PART, "max_concurrency": 2}
+        )
+        waiting = asyncio.create_task((await hook.call(load)).answer())
+        await asyncio.to_thread(asked.wait, 30)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        cancelled.set()
+        assert await asyncio.to_thread(ended.wait, 30)
+
+    asyncio.run(cancel_amid())
+    assert (connected.objects(BUCKET), connected.uploads(BUCKET)) == ([], [])
 
 
 def test_it_works_without_a_connection(filled: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,25 @@ def test_parts_go_at_once_and_no_more_of_them_are_in_memory_than_that(oss: Local
 
     assert oss.object(BUCKET, "key") == DATA
     assert max(furthest) <= 3 * PART  # two on their way, and one that is being read
+
+
+def test_the_beginning_that_is_read_ahead_is_in_memory_once(oss: LocalOSS) -> None:
+    class Zeros:
+        left = 110 * PART
+
+        def read(self, size: int) -> bytes:
+            data = bytes(min(size, PART, self.left))
+            self.left -= len(data)
+            return data
+
+    tracemalloc.start()
+    try:
+        upload(oss, Zeros(), config={"multipart_threshold": 100 * PART})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 140 * PART  # a growing buffer has an eighth in reserve
 
 
 def test_headers_and_options_are_the_objects(oss: LocalOSS) -> None:
@@ -226,6 +246,37 @@ def test_an_object_that_is_made_by_an_attempt_whose_answer_was_lost_is_ours(
 
     assert oss.object(BUCKET, "key") == data
     assert result.crc64 == crc64(data)
+
+
+def test_an_object_that_holds_the_streams_bytes_already_is_a_success_and_nothing_is_sent(
+    oss: LocalOSS, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    upload(oss, Stream(DATA), if_exists="fail")
+    sent = len(oss.calls("UploadPart"))
+
+    result = upload(oss, Stream(DATA), if_exists="fail")
+
+    assert len(oss.calls("UploadPart")) == sent
+    assert (result.size, result.crc64, result.parts, result.parts_kept) == (len(DATA), crc64(DATA), 6, 6)
+    assert f"{TARGET} exists. Reading the stream, to compare its CRC-64 with the object's" in caplog.text
+
+
+def test_a_stream_is_read_no_further_than_an_object_that_exists_is_long(oss: LocalOSS) -> None:
+    oss.put(BUCKET, "key", DATA[: PART + 1])
+    stream = Stream(DATA)
+
+    with pytest.raises(AlreadyExists):
+        upload(oss, stream, if_exists="fail")
+
+    assert stream.position <= 2 * PART
+
+
+def test_an_object_with_the_streams_bytes_and_other_headers_is_not_taken_for_it(oss: LocalOSS) -> None:
+    upload(oss, Stream(DATA))
+
+    with pytest.raises(AlreadyExists):
+        upload(oss, Stream(DATA), if_exists="fail", headers={"x-oss-meta-team": "sales"})
 
 
 # --- what is no stream of bytes ---------------------------------------------------------------------------------------
