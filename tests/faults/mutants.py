@@ -188,7 +188,7 @@ BELIEVING = [
         test_heads.test_a_field_that_is_folded_is_one_line,
     ),
     Mutant(
-        "a redirect is shown with its password", answers, "_without_user", lambda location: location,
+        "a redirect is shown with its password", service_errors, "_without_user", lambda location: location,
         test_heads.test_a_redirect_is_shown_without_the_password_in_it,
     ),
     Mutant(
@@ -260,7 +260,7 @@ BELIEVING = [
         test_believing.test_a_copy_whose_source_is_missing_names_the_source,
     ),
     Mutant(
-        "a callback that failed is no answer of OSS", answers, "not_what_was_asked_for",
+        "a callback that failed is no answer of OSS", service_errors, "not_what_was_asked_for",
         lambda call, answered, _: call.bad_answer(f"was answered {answered.status}"),
         test_callbacks.test_a_callback_server_that_is_away_is_a_failed_callback_too,
     ),
@@ -378,12 +378,12 @@ TRYING_AGAIN = [
         test_deadlines.test_the_error_of_a_local_file_is_not_the_connections,
     ),
     Mutant(
-        "an error behind a 200 may always pass", answers, "_STATUSES", {},
+        "an error behind a 200 may always pass", service_errors, "_STATUSES", {},
         test_believing.test_an_error_that_comes_behind_a_200_is_the_error_that_it_says,
         {"code": "EntityTooLarge", "kind": ObjectTooLarge, "attempts": 1},
     ),
     Mutant(
-        "nobody reads by how much OSS throttles", answers, "qos_delay", nothing,
+        "nobody reads by how much OSS throttles", service_errors, "qos_delay", nothing,
         test_believing.test_an_error_tells_by_how_much_oss_throttles, {"status": 503, "delay": "1500", "told": 1.5},
     ),
     Mutant(
