@@ -37,26 +37,37 @@ class Deletions:
         """Delete objects that are known to exist."""
         by_bucket: dict[str, list[str]] = {}
         for path in paths:
-            bucket, key = split(path)
+            bucket, _, key = path.partition("/")  # as it was listed: a key may end with a slash
             by_bucket.setdefault(bucket, []).append(key)
         for bucket, keys in by_bucket.items():
             self._delete(bucket, keys)
 
-    def tree(self, path: str, *, whole_bucket: bool) -> None:
-        """Delete an object, and a directory of its name with all that lies in it, page by page as it is listed.
+    def check(self, path: str, *, recursive: bool, whole_bucket: bool) -> None:
+        """Check that what is to be deleted is not all of a bucket, or of an account.
 
-        :param whole_bucket: allow that the path is a bucket, and delete all of its objects
-        :raises FileMissing: when there is nothing
-        :raises FileSystemError: when OSS does not say of each key that it is gone
+        :param path: may be a pattern
+        :param whole_bucket: allow a bucket, but never the account
+        :raises ArgumentError: when it is
         """
-        bucket, key = split(path)
-        if not bucket:
+        named, _, pattern = path.partition("/")
+        if not named:
             raise ArgumentError("path", path, "it names no bucket, perhaps a template found nothing")
-        if not key and not whole_bucket:
+        takes_all = recursive or "**" in pattern
+        if takes_all and not whole_bucket and not pattern.strip("*/" if "*" not in pattern else "*?/"):
             raise ArgumentError(
                 "path", path, "it names the whole bucket, perhaps a template found nothing; if you mean that, pass "
                 "whole_bucket=True"
             )  # fmt: skip
+
+    def tree(self, path: str, *, whole_bucket: bool) -> None:
+        """Delete an object, and a directory of its name with all that lies in it, page by page as it is listed.
+
+        :param whole_bucket: as of :meth:`check`
+        :raises FileMissing: when there is nothing
+        :raises FileSystemError: when OSS does not say of each key that it is gone
+        """
+        bucket, key = split(path)
+        self.check(joined(bucket, key), recursive=True, whole_bucket=whole_bucket)
         found = False
         if key and self._listings.look(bucket, key, fresh=True)["type"] == "file":
             self._delete(bucket, [key])

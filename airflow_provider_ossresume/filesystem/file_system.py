@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
-from functools import cached_property
 from typing import Any
 
 from airflow_provider_ossresume.errors import FileIsDirectory, FileMissing, FileSystemError
 from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.deleting import Deletions
+from airflow_provider_ossresume.filesystem.finding import is_pattern
 from airflow_provider_ossresume.filesystem.listing import Info
 from airflow_provider_ossresume.filesystem.moving import Watch
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.together import Pair, each_moved
 from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
+from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.oss.memory import BytesBody
 
 
@@ -41,7 +42,7 @@ class OSSFileSystem(TransferringFileSystem):
     :raises ArgumentError: for an option that nobody reads, or a value that cannot be used
     """
 
-    @cached_property
+    @once
     def _deletions(self) -> Deletions:
         return Deletions(self._listings)
 
@@ -107,11 +108,9 @@ class OSSFileSystem(TransferringFileSystem):
                 self.invalidate_cache(stripped)
 
     def _remove(self, path: str, *, recursive: bool, maxdepth: int | None, whole_bucket: bool) -> None:
-        bucket, key = paths.split(path)
-        if not key.strip("*/") and (not bucket or recursive or "**" in key) and not whole_bucket:
-            self._deletions.tree(bucket, whole_bucket=False)
-        has_pattern = any(character in path for character in "*?[")
-        if has_pattern and not self.exists_now(path):
+        paths.split(path)  # its bucket is one
+        self._deletions.check(path, recursive=recursive, whole_bucket=whole_bucket)
+        if is_pattern(path) and not self.exists_now(path):
             for found, info in self._expanded(path).items():
                 if info["type"] == "file":
                     self._deletions.files([found])
@@ -130,14 +129,28 @@ class OSSFileSystem(TransferringFileSystem):
             raise FileMissing(errno.ENOENT, f"nothing matches oss://{pattern}")
         return found
 
-    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:
+    def mv(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        *,
+        whole_bucket: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """Copy, and delete what has been copied and is the same still; OSS cannot rename.
 
+        :param whole_bucket: allow that ``path1`` is a bucket, or a pattern all that it has
+        :raises ArgumentError: for an empty path, for all of a bucket without ``whole_bucket``, and when one file would
+            overwrite another one that is moved, too
         :raises FileSystemError: when an object changed meanwhile: it and its copy are kept
         :raises FileMissing: when there is nothing
         """
         if path1 == path2:
             return
+        for each in path1 if isinstance(path1, (list, tuple)) else [path1]:
+            self._deletions.check(paths.strip(each), recursive=recursive, whole_bucket=whole_bucket)
         files, directories = self._copies(path1, path2, recursive, maxdepth)
         if not files and not directories:
             raise FileIsDirectory(errno.EISDIR, f"oss://{path1} is a directory; pass recursive=True to move it")
@@ -157,6 +170,8 @@ class OSSFileSystem(TransferringFileSystem):
             for _ in each_moved(move, files, is_large=lambda _: False, watch=_nothing):
                 pass
             for pair in reversed(directories):
+                if not paths.split(pair.source)[1]:  # a bucket stays
+                    continue
                 with suppress(FileSystemError):  # it had no marker, or has something else by now
                     self._deletions.directory(pair.source)
         finally:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from datetime import datetime
+from glob import escape
 from typing import Any, cast
 
-from airflow_provider_ossresume.errors import FileIsDirectory, FileMissing
+from airflow_provider_ossresume.errors import ArgumentError, FileIsDirectory, FileMissing
 from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.connected import ConnectedFileSystem
 from airflow_provider_ossresume.filesystem.listing import Info, directory_info, forget_everywhere
@@ -123,6 +125,36 @@ class FindingFileSystem(ConnectedFileSystem):
             kwargs["prefix"] = stripped[:first].rpartition("/")[2]
         return super().glob(path, maxdepth=maxdepth, **kwargs)
 
+    def expand_path(
+        self,
+        path: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        assume_literal: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Return what paths and patterns mean. A path that exists is no pattern, whatever is in its name.
+
+        :raises FileMissing: when there is nothing
+        :raises ArgumentError: when there is an object that no path names
+        """
+        named = [paths.strip(each) for each in ([path] if isinstance(path, (str, os.PathLike)) else path)]
+        patterns = named if assume_literal else [self._pattern_of(each) for each in named]
+        try:
+            found: list[str] = super().expand_path(
+                patterns, recursive, maxdepth, assume_literal=assume_literal, **kwargs
+            )
+        except FileNotFoundError as error:
+            raise FileMissing(errno.ENOENT, f"there is nothing at {', '.join(named)}") from error
+        for each in found:
+            if each.endswith("/") and not any(other.startswith(f"{each}/") for other in found):
+                reason = "an object has bytes and a key that ends with '/', which no path names; use the hook's methods"
+                raise ArgumentError("path", each, reason)
+        return found
+
+    def _pattern_of(self, path: str) -> str:
+        return escape(path) if is_pattern(path) and self.exists_now(path) else path
+
     def du(
         self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, **kwargs: Any
     ) -> Any:
@@ -179,6 +211,11 @@ class FindingFileSystem(ConnectedFileSystem):
             path, maxdepth=maxdepth, topdown=topdown, on_error=on_error or _raise_unless_missing, **kwargs
         )
         return walked
+
+
+def is_pattern(path: str) -> bool:
+    """Return whether a path has a character of patterns."""
+    return any(character in path for character in "*?[")
 
 
 def _raise_unless_missing(error: OSError) -> None:

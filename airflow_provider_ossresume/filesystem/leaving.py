@@ -1,16 +1,21 @@
 """Whether a ``with`` block is being left by an exception, for a file that is closed by a layer that does not say why.
 
 ``fsspec.open``, pandas and Python's own text and buffer layers close their files the same way at a block's end and
-after an exception. Only the frames above tell the two apart.
+after an exception. ``sys.exc_info`` tells that there is an exception, but not whether it leaves a block, or is handled
+where the file is closed: there, to close it means to publish it. Only the frames above tell the two apart.
+
+What it needs of them is documented, by ``inspect`` and ``dis``. An interpreter that has no frames, or other byte code,
+publishes what is closed, as it would without this module.
 """
 
 from __future__ import annotations
 
 import dis
+import inspect
 import sys
 from types import FrameType
 
-_LEAVES_BY_AN_EXCEPTION = dis.opmap["WITH_EXCEPT_START"]  # calls a block's __exit__ with an exception
+_LEAVES_BY_AN_EXCEPTION = dis.opmap.get("WITH_EXCEPT_START", -1)  # calls a block's __exit__ with an exception
 _EXITS = ("__exit__", "__aexit__")
 
 
@@ -25,10 +30,31 @@ def error_that_leaves_a_block(*, handled: BaseException | None) -> BaseException
     error = sys.exc_info()[1]
     if error is None or error is handled:
         return None
-    frame: FrameType | None = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None:
-        code = frame.f_code
-        if code.co_name in _EXITS or code.co_code[frame.f_lasti] == _LEAVES_BY_AN_EXCEPTION:
+        if _leaves(frame) or _was_told_of(frame, error):
             return error
         frame = frame.f_back
     return None
+
+
+def _leaves(frame: FrameType) -> bool:
+    return frame.f_code.co_code[frame.f_lasti] == _LEAVES_BY_AN_EXCEPTION
+
+
+def _was_told_of(frame: FrameType, error: BaseException) -> bool:
+    """Return whether it is an ``__exit__`` that got the exception, or one that it was raised from or after.
+
+    The caller's instruction is another one where ``__exit__`` is called by name, or awaited.
+    """
+    if frame.f_code.co_name not in _EXITS:
+        return False
+    known = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in known:
+        known.add(id(at))
+        at = at.__context__
+    arguments = inspect.getargvalues(frame)
+    names = [*arguments.args[1:], *([arguments.varargs] if arguments.varargs else [])]
+    values = [arguments.locals.get(name) for name in names]
+    return any(id(each) in known for value in values for each in (value if isinstance(value, tuple) else (value,)))

@@ -174,8 +174,8 @@ class Listings:
 
     def _level(self, bucket: str, key: str, name_prefix: str) -> Iterable[Info]:
         if not name_prefix or not bucket or self._cache_of(joined(bucket, key)) is not None:
-            found = self.entries(bucket, key)
-            return [info for info in found if info["name"][len(joined(bucket, below(key))) :].startswith(name_prefix)]
+            begin = f"{bucket}/{below(key)}{name_prefix}" if bucket else name_prefix
+            return [info for info in self.entries(bucket, key) if info["name"].startswith(begin)]
         return self._entries(bucket, key, name_prefix=name_prefix)
 
     # --- the cache ----------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.transfer.crew import Crew
 
 Watch = Callable[[], None]
@@ -16,6 +18,45 @@ class Pair(NamedTuple):
 
     source: Any
     target: Any
+
+
+def check_paths(path1: Any, path2: Any, *, remote: Sequence[Any]) -> None:
+    """Check what a caller names, before it is worked out which files it means.
+
+    :param remote: those of the two that are paths of OSS
+    :raises ArgumentError: for two lists that have not one length, and for a path that names no bucket
+    """
+    if isinstance(path1, list) and isinstance(path2, list) and len(path1) != len(path2):
+        raise ArgumentError("path2", f"{len(path2)} paths", f"there are {len(path1)} sources; name a target for each")
+    for named in remote:
+        for each in named if isinstance(named, (list, tuple)) else (named,):
+            if not paths.strip(each):
+                raise ArgumentError("path", each, "it names no bucket, perhaps a template found nothing")
+
+
+def check_pairs(
+    pairs: Sequence[Pair],
+    *,
+    source_of: Callable[[Any], Hashable],
+    target_of: Callable[[Any], Hashable],
+    is_directory: Callable[[Pair], bool],
+) -> None:
+    """Check that no file overwrites another one of the same call, or what is yet to be read.
+
+    :param source_of: what tells a source from others, and from targets
+    :raises ArgumentError: when one does
+    """
+    sources = {source_of(pair.source): pair for pair in pairs}
+    targets: dict[Hashable, Pair] = {}
+    for pair in pairs:
+        target = target_of(pair.target)
+        other = targets.setdefault(target, pair)
+        if other is not pair and not is_directory(other) and not is_directory(pair):
+            reason = f"{other.source} and {pair.source} would both go there; move them one by one"
+            raise ArgumentError("path2", pair.target, reason)
+        over = sources.get(target)
+        if over and over is not pair and over.source != pair.source and not is_directory(over):
+            raise ArgumentError("path2", pair.target, f"{pair.source} would overwrite it, which is a source too")
 
 
 class Recorder:

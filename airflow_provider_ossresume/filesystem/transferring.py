@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, cast
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import isfilelike
 
-from airflow_provider_ossresume.errors import FileMissing, NoSuchKey
+from airflow_provider_ossresume.errors import ArgumentError, FileMissing, NoSuchBucket, NoSuchKey
 from airflow_provider_ossresume.filesystem import paths
+from airflow_provider_ossresume.filesystem.finding import is_pattern
 from airflow_provider_ossresume.filesystem.moving import FileTransfers, Watch
 from airflow_provider_ossresume.filesystem.opening import OpeningFileSystem
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
-from airflow_provider_ossresume.filesystem.together import Pair, Recorder, each_moved
+from airflow_provider_ossresume.filesystem.together import Pair, Recorder, check_pairs, check_paths, each_moved
 from airflow_provider_ossresume.model.copy_options import CopyOptions
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.parts import MIB
 
 
@@ -30,7 +32,7 @@ def _nothing() -> None:
 class TransferringFileSystem(OpeningFileSystem):
     """Moves whole files by the engine of the package."""
 
-    @cached_property
+    @once
     def _transfers(self) -> FileTransfers:
         return FileTransfers(self.client, self.config, self._checkpoint)
 
@@ -116,7 +118,10 @@ class TransferringFileSystem(OpeningFileSystem):
         :raises FileMissing: when there is no such object
         """
         if_exists = kwargs.pop("if_exists", "overwrite")
-        if not paths.split(path1)[1]:
+        bucket, key = paths.split(path1)
+        if not bucket:
+            raise ArgumentError("path1", path1, "it names no bucket, perhaps a template found nothing")
+        if not key:
             self.makedirs(path2, exist_ok=True)
             return
         try:
@@ -153,8 +158,15 @@ class TransferringFileSystem(OpeningFileSystem):
         if self._intrans:
             super().put(lpath, rpath, recursive=recursive, callback=callback, maxdepth=maxdepth, **kwargs)
             return
+        check_paths(lpath, rpath, remote=[rpath])
         recorder = Recorder(self)
         AbstractFileSystem.put(recorder, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
+        check_pairs(
+            recorder.pairs,
+            source_of=lambda path: (os.path.abspath(path),),
+            target_of=paths.strip,
+            is_directory=lambda pair: os.path.isdir(pair.source),
+        )
 
         def move(pair: Pair, watch: Watch, child: Any) -> None:
             self.put_file(*pair, callback=child, watch=watch, **kwargs)
@@ -171,8 +183,16 @@ class TransferringFileSystem(OpeningFileSystem):
         **kwargs: Any,
     ) -> None:
         """Download objects or directories, as :meth:`put` uploads them."""
+        check_paths(rpath, lpath, remote=[rpath])
+        rpath, lpath = self._no_pattern(rpath, lpath, is_directory=os.path.isdir)
         recorder = Recorder(self)
         AbstractFileSystem.get(recorder, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+        check_pairs(
+            recorder.pairs,
+            source_of=paths.strip,
+            target_of=lambda path: id(path) if isfilelike(path) else (os.path.abspath(path),),
+            is_directory=lambda pair: self.isdir(pair.source),
+        )
 
         def move(pair: Pair, watch: Watch, child: Any) -> None:
             self.get_file(*pair, callback=child, watch=watch, **kwargs)
@@ -197,8 +217,8 @@ class TransferringFileSystem(OpeningFileSystem):
         def move(pair: Pair, watch: Watch, child: Any) -> None:
             try:
                 self.cp_file(*pair, watch=watch, **kwargs)
-            except FileNotFoundError:
-                if not ignores:
+            except FileNotFoundError as error:
+                if not ignores or isinstance(error.__cause__, NoSuchBucket):
                     raise
 
         files, _ = self._copies(path1, path2, recursive, maxdepth)
@@ -206,14 +226,29 @@ class TransferringFileSystem(OpeningFileSystem):
 
     def _copies(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> tuple[list[Pair], list[Pair]]:
         """Return which copies are made of which files, and of which directories, for those that want markers."""
+        check_paths(path1, path2, remote=[path1, path2])
+        path1, path2 = self._no_pattern(path1, path2, is_directory=self.isdir)
         recorder = Recorder(self)
         AbstractFileSystem.copy(recorder, path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise")
+        check_pairs(
+            recorder.pairs,
+            source_of=paths.strip,
+            target_of=paths.strip,
+            is_directory=lambda pair: self.isdir(pair.source),
+        )
         parents = {pair.source.rpartition("/")[0] for pair in recorder.pairs}
         directories = [pair for pair in recorder.pairs if pair.source in parents and self.isdir(pair.source)]
         for pair in directories:
             self.makedirs(pair.target, exist_ok=True)
         apart = set(directories)
         return [pair for pair in recorder.pairs if pair not in apart], directories
+
+    def _no_pattern(self, source: Any, target: Any, *, is_directory: Callable[[str], bool]) -> tuple[Any, Any]:
+        """Return what fsspec takes as it stands, where it would take an object's name for a pattern."""
+        if not isinstance(source, str) or not isinstance(target, str) or not is_pattern(source):
+            return source, target
+        is_file = not target.endswith("/") and not is_directory(target) and self.isfile(source)
+        return ([source], [target]) if is_file else (source, target)
 
     def _move_each(
         self,

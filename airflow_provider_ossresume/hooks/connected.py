@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import BaseHook, current_context, find_connection, why_not_callable
@@ -20,6 +19,7 @@ from airflow_provider_ossresume.model.objects import (
     resolve_prefix,
     resolve_target,
 )
+from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
@@ -47,11 +47,11 @@ class ConnectedHook(BaseHook):
         self.region = region
         self._transfer_config = transfer_config
 
-    @cached_property
+    @once
     def transfer_config(self) -> TransferConfig:
         return TransferConfig.of(self._transfer_config)
 
-    @cached_property
+    @once
     def settings(self) -> ConnectionSettings:
         """What the connection says, or without one the worker's environment.
 
@@ -69,7 +69,7 @@ class ConnectedHook(BaseHook):
             raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
         return ConnectionSettings.of(find_connection(self.oss_conn_id, self.get_connection))
 
-    @cached_property
+    @once
     def conn(self) -> OssClient:
         return self.settings.client(self.transfer_config, region=self.region)
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from airflow_provider_ossresume.model.objects import ListedBucket, ListedObject, ListedUpload, Receipt
+from airflow_provider_ossresume.model.once import once
 
 MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of it
 MAX_TAG_BYTES = 64 * 1024  # from one tag to the next; a percent-encoded key has 3 KiB
@@ -279,7 +280,7 @@ class _Node:
     def text(self, name: str) -> str:
         return self._texts.get(name, "")
 
-    @cached_property
+    @once
     def _texts(self) -> dict[str, str]:
         """The text of the first child of each name; made once, as a page of a listing has a thousand nodes."""
         texts: dict[str, str] = {}

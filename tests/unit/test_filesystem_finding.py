@@ -269,3 +269,29 @@ def test_a_listing_that_was_under_way_when_something_was_written_is_not_kept(fs:
     assert f"{BUCKET}/p/0000" not in fs.ls(f"{BUCKET}/p", detail=False)
 
     assert f"{BUCKET}/p/0000" in fs.ls(f"{BUCKET}/p", detail=False)
+
+
+def test_a_pattern_is_answered_by_the_listing_of_a_bucket_too(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "new", b"")
+
+    assert fs.glob(f"{BUCKET}/n*") == [f"{BUCKET}/new"]
+    fs.ls(BUCKET)
+    assert fs.glob(f"{BUCKET}/n*") == [f"{BUCKET}/new"]
+
+
+@pytest.mark.parametrize("name", ["a*b", "a[b]", "a?b"])
+def test_an_object_with_a_patterns_character_is_no_pattern(fs: OSSFileSystem, oss: LocalOSS, name: str) -> None:
+    for key in (name, "aXb", "ab"):
+        oss.put(BUCKET, key, key.encode())
+
+    assert fs.cat(f"{BUCKET}/{name}") == name.encode()
+    fs.mv(f"{BUCKET}/{name}", f"{BUCKET}/moved")
+
+    assert {"aXb", "ab", "moved"} <= set(oss.objects(BUCKET))
+    assert name not in oss.objects(BUCKET)
+    assert oss.object(BUCKET, "moved") == name.encode()
+
+
+def test_a_pattern_that_matches_nothing_is_an_error_of_ours(fs: OSSFileSystem) -> None:
+    with pytest.raises(FileMissing, match=rf"there is nothing at {BUCKET}/nothing\*"):
+        fs.cat(f"{BUCKET}/nothing*")

@@ -392,3 +392,126 @@ def test_what_oss_does_not_copy_by_itself_passes_through_here(fs: OSSFileSystem,
     fs.copy(f"{BUCKET}/link", f"{BUCKET}/copy")
 
     assert oss.object(BUCKET, "copy") == b"bytes"
+
+
+# --- what would be lost -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets"),
+    [
+        (["a/x", "b/x"], "c/"),
+        (["a/x", "b/x"], ["c", "c"]),
+        (["a/x", "b/x"], ["b/x", "c"]),
+        (["a/x", "b/x"], ["c"]),
+    ],
+)
+@pytest.mark.parametrize("operation", ["mv", "copy"])
+def test_a_call_whose_files_would_overwrite_each_other_is_refused(
+    fs: OSSFileSystem, oss: LocalOSS, operation: str, sources: list[str], targets: Any
+) -> None:
+    for key in sources:
+        oss.put(BUCKET, key, key.encode())
+    to = f"{BUCKET}/{targets}" if isinstance(targets, str) else [f"{BUCKET}/{key}" for key in targets]
+
+    with pytest.raises(ArgumentError):
+        getattr(fs, operation)([f"{BUCKET}/{key}" for key in sources], to)
+
+    assert {key: oss.object(BUCKET, key) for key in oss.objects(BUCKET)} == {key: key.encode() for key in sources}
+
+
+def test_a_tree_that_would_overwrite_itself_on_its_way_is_not_moved(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    keys = ["a/b/b/x", "a/b/x"]  # a/b/b/x would go where a/b/x still is
+    for key in keys:
+        oss.put(BUCKET, key, key.encode())
+
+    with pytest.raises(ArgumentError, match="a source too"):
+        fs.mv(f"{BUCKET}/a/b/", f"{BUCKET}/a/", recursive=True)
+
+    assert {key: oss.object(BUCKET, key) for key in oss.objects(BUCKET)} == {key: key.encode() for key in keys}
+
+
+def test_two_files_that_would_be_one_object_or_one_file_are_refused(
+    fs: OSSFileSystem, oss: LocalOSS, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x").write_text(folder)
+    with pytest.raises(ArgumentError, match="would both go there"):
+        fs.put([str(tmp_path / "a" / "x"), str(tmp_path / "b" / "x")], f"{BUCKET}/c/")
+    assert oss.objects(BUCKET) == []
+
+    oss.put(BUCKET, "d/e//x", b"1")
+    oss.put(BUCKET, "d/e/x", b"2")
+    with pytest.raises(ArgumentError, match="would both go there"):
+        fs.get(f"{BUCKET}/d", str(tmp_path / "d"), recursive=True)
+
+
+@pytest.mark.parametrize("path", ["", "oss://", "/"])
+def test_a_path_that_names_no_bucket_is_neither_source_nor_target(
+    fs: OSSFileSystem, oss: LocalOSS, path: str, tmp_path: Path
+) -> None:
+    oss.put(BUCKET, "a/key", b"bytes")
+    for call in (
+        lambda: fs.mv(path, f"{BUCKET}/z", recursive=True),
+        lambda: fs.mv(f"{BUCKET}/a", path, recursive=True),
+        lambda: fs.copy(path, f"{BUCKET}/z", recursive=True),
+        lambda: fs.copy(f"{BUCKET}/a", path, recursive=True),
+        lambda: fs.cp_file(path, f"{BUCKET}/z"),
+        lambda: fs.put(str(tmp_path), path, recursive=True),
+        lambda: fs.get(path, str(tmp_path), recursive=True),
+    ):
+        with pytest.raises(ArgumentError, match="perhaps a template found nothing"):
+            call()
+
+    assert oss.objects(BUCKET) == ["a/key"]
+
+
+@pytest.mark.parametrize("pattern", ["", "/", "/*", "/**", "/?*", "/*/*"])
+def test_a_whole_bucket_is_moved_only_when_that_is_said(fs: OSSFileSystem, oss: LocalOSS, pattern: str) -> None:
+    oss.create_bucket("other-bucket")
+    for key in ("key", "a/key"):
+        oss.put(BUCKET, key, key.encode())
+
+    for call in (
+        lambda: fs.mv(BUCKET + pattern, "other-bucket/z", recursive=True),
+        lambda: fs.rm(BUCKET + pattern, recursive=True),
+    ):
+        with pytest.raises(ArgumentError, match="whole_bucket=True"):
+            call()
+    assert oss.objects(BUCKET) == ["a/key", "key"]
+
+    fs.mv(BUCKET, "other-bucket/z", recursive=True, whole_bucket=True)
+    assert (oss.objects(BUCKET), oss.objects("other-bucket")) == ([], ["z/a/key", "z/key"])
+
+
+def test_a_copy_into_a_bucket_that_does_not_exist_fails(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "a/key", b"bytes")
+
+    with pytest.raises(FileNotFoundError, match="NoSuchBucket"):
+        fs.copy(f"{BUCKET}/a", "no-such-bucket/a", recursive=True)
+
+
+def test_an_object_that_no_path_names_is_not_left_out_in_silence(
+    fs: OSSFileSystem, oss: LocalOSS, tmp_path: Path
+) -> None:
+    oss.put(BUCKET, "a/d/", b"bytes")
+    oss.put(BUCKET, "a/key", b"bytes")
+
+    for call in (
+        lambda: fs.get(f"{BUCKET}/a", str(tmp_path), recursive=True),
+        lambda: fs.copy(f"{BUCKET}/a", f"{BUCKET}/b", recursive=True),
+        lambda: fs.mv(f"{BUCKET}/a", f"{BUCKET}/b", recursive=True),
+    ):
+        with pytest.raises(ArgumentError, match="no path names"):
+            call()
+    assert oss.objects(BUCKET) == ["a/d/", "a/key"]
+
+
+def test_an_object_that_no_path_names_is_deleted_with_its_directory(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    for key in ("a/d/", "a/e", "b"):
+        oss.put(BUCKET, key, b"bytes")
+
+    fs.rm(f"{BUCKET}/a", recursive=True, maxdepth=2)
+
+    assert oss.objects(BUCKET) == ["b"]
