@@ -92,7 +92,7 @@ class StreamParts:
             start += len(data)
         if self._next(1):
             raise ArgumentError(
-                "file_obj", self._stream, f"it has more than {format_size(self.plan.most)}, which is what "
+                "file_obj", type(self._stream), f"it has more than {format_size(self.plan.most)}, which is what "
                 f"{MAX_PART_COUNT} parts hold; raise part_size in the transfer_config"
             )  # fmt: skip
 
@@ -110,11 +110,13 @@ class StreamParts:
             piece: object = self._stream.read(size - len(data))
             if not isinstance(piece, (bytes, bytearray, memoryview)):  # text, or None of one that does not wait
                 raise ArgumentError(
-                    "file_obj", self._stream, f"its read() returned {type(piece).__name__}; give a stream of bytes "
-                    "that waits for them, such as a file that is opened with 'rb'"
+                    "file_obj", type(self._stream), f"its read() returned {type(piece).__name__}; give a stream of "
+                    "bytes that waits for them, such as a file that is opened with 'rb'"
                 )  # fmt: skip
             if len(piece) > size - len(data):
-                raise ArgumentError("file_obj", self._stream, "its read() returned more bytes than were asked for")
+                raise ArgumentError(
+                    "file_obj", type(self._stream), "its read() returned more bytes than were asked for"
+                )
             data += piece
             self._is_at_end = not piece
         return data
