@@ -11,6 +11,7 @@ from airflow_provider_ossresume.errors import (
     AlreadyExists,
     CredentialsError,
     IntegrityError,
+    NoSuchUpload,
     RequestError,
     ServiceError,
 )
@@ -181,6 +182,12 @@ class StreamUploader:
         try:
             with Crew(workers=1, tick=Deadline(ABORT_TIME)) as crew:
                 self._oss = self._client.with_stop(crew)
+                if self._is_complete and self._is_over(crew):
+                    log.warning(
+                        "OSS had joined the parts of upload ID %s before it could be aborted: %s may be there, whole",
+                        self._upload_id, self._target,
+                    )  # fmt: skip
+                    return
                 self._sink(self._upload_id, GrowingPlan(0, 1)).abort(crew)
             log.warning(
                 "The finished parts of the upload to %s are removed: upload ID %s is aborted",
@@ -192,6 +199,14 @@ class StreamUploader:
                 "The parts of upload ID %s of %s could not be removed and still cost storage: %s",
                 self._upload_id, self._target, error,
             )  # fmt: skip
+
+    def _is_over(self, crew: Crew) -> bool:
+        """Abort it once, and return True when OSS does not know it any more."""
+        try:
+            crew.call(lambda: self._oss.abort(self._target, self._upload_id or ""))
+        except NoSuchUpload:
+            return True
+        return False
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
