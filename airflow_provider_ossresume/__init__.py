@@ -3,6 +3,7 @@
 The map of the package, from the top row down; imports run one way only:
 
     operators/ sensors/ triggers/ links/   what a DAG author writes
+    filesystem/                            oss:// for fsspec and Airflow's ObjectStoragePath
     policies/                              when Airflow tries a task again
     hooks/                                 one connection, wired to the engine
     transfer/                              moves bytes: threads and local files live here

@@ -21,6 +21,11 @@
     │   ├── TransferStopped                somebody asked for the stop (on_kill, a progress callback)
     │   └── TrySuperseded                  a newer try has taken over
     │       └── SupervisorGone             Airflow's process for this try is gone, so a newer try may come
+    ├── FileSystemError (also an OSError)  a call of the oss:// filesystem failed; its cause says why
+    │   ├── FileMissing (also a FileNotFoundError)
+    │   ├── FileForbidden (also a PermissionError)
+    │   ├── FileIsThere (also a FileExistsError)
+    │   └── FileIsDirectory (also an IsADirectoryError)
     ├── SetError                           a transfer of many files cannot be planned, or is not proven
     │   ├── PlanRefused                    the plan would do what nobody has allowed, or leave files out
     │   ├── NotProven                      not every file of the plan is where it belongs
@@ -298,6 +303,29 @@ class SupervisorGone(TrySuperseded):
     def __init__(self, what: str = "") -> None:
         text = "Airflow's supervisor of this try is gone; this try stops, as a newer one may be running already"
         super().__init__(f"{what}: {text}" if what else text)
+
+
+class FileSystemError(OSSResumeError, OSError):
+    """A call of the ``oss://`` filesystem failed. It is an OSError too, as those who call a filesystem expect.
+
+    :ivar errno: such as ``EIO``, or ``ESTALE`` when the object changed while it was read
+    """
+
+
+class FileMissing(FileSystemError, FileNotFoundError):
+    """There is no such object, directory or bucket."""
+
+
+class FileForbidden(FileSystemError, PermissionError):
+    """OSS does not allow it, or the object cannot be read as it is; the cause names what is missing."""
+
+
+class FileIsThere(FileSystemError, FileExistsError):
+    """The object exists, and was not to be overwritten."""
+
+
+class FileIsDirectory(FileSystemError, IsADirectoryError):
+    """The path names a directory, and an object was meant."""
 
 
 class SetError(OSSResumeError):

@@ -17,12 +17,12 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "region": {
         "label": "Region",
         "schema": _TEXT,
-        "description": "Such as cn-hangzhou. Needed for V4 signatures, unless the endpoint tells it.",
+        "description": "Such as cn-hangzhou. Needed for V4 signatures, unless the endpoint's name contains it.",
     },
     "bucket": {
         "label": "Bucket",
         "schema": _TEXT,
-        "description": "The bucket to use where a task names none.",
+        "description": "The bucket to use if a task names none.",
     },
     "endpoint_kind": {
         "label": "Endpoint kind",
@@ -33,7 +33,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "endpoint": {
         "label": "Endpoint",
         "schema": _TEXT,
-        "description": "An endpoint of your own, such as https://oss.example.com. Host and port do the same.",
+        "description": "Your own endpoint, such as https://oss.example.com. Host and port mean the same.",
     },
     "auth_type": {
         "label": "Auth mode",
@@ -48,7 +48,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
             "default",
             "anonymous",
         ),
-        "description": "How the worker authenticates. default takes what the worker itself has.",
+        "description": "How the worker authenticates. default uses the worker's own credentials.",
     },
     "security_token": {
         "label": "STS token",
@@ -63,92 +63,92 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "role_session_name": {
         "label": "Role session name",
         "schema": _TEXT,
-        "description": "What ActionTrail calls the caller; airflow-ossresume by default.",
+        "description": "The caller's name in ActionTrail. Default: airflow-ossresume.",
     },
     "role_session_duration": {
         "label": "Role session duration",
         "schema": _TEXT,
-        "description": "15m to 12h, or seconds, and no longer than the role allows; 1h by default.",
+        "description": "15m to 12h, or seconds, and not longer than the role allows. Default: 1h.",
     },
     "role_policy": {
         "label": "Role policy",
         "schema": _TEXT,
-        "description": "A RAM policy as JSON that leaves the session only a part of what the role may do.",
+        "description": "A RAM policy as JSON that limits the session further.",
     },
     "external_id": {
         "label": "External ID",
         "schema": _SECRET,
-        "description": "For ram_role_arn, where the role's trust policy demands one.",
+        "description": "For ram_role_arn, if the role's trust policy requires one.",
     },
     "role_name": {
         "label": "ECS role name",
         "schema": _TEXT,
-        "description": "For ecs_ram_role; by default the one role that the instance has.",
+        "description": "For ecs_ram_role. Default: the role of the instance.",
     },
     "oidc_provider_arn": {
         "label": "OIDC provider ARN",
         "schema": _TEXT,
-        "description": "For oidc; by default the worker's ALIBABA_CLOUD_OIDC_PROVIDER_ARN, as RRSA sets it.",
+        "description": "For oidc. Default: the worker's ALIBABA_CLOUD_OIDC_PROVIDER_ARN, which RRSA sets.",
     },
     "oidc_token_file": {
         "label": "OIDC token file",
         "schema": _TEXT,
-        "description": "For oidc, a path on the workers; by default the worker's ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
+        "description": "For oidc: a path on the workers. Default: the worker's ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
     },
     "credentials_uri": {
         "label": "Credentials URI",
         "schema": _SECRET,
-        "description": "For credentials_uri; by default the worker's ALIBABA_CLOUD_CREDENTIALS_URI.",
+        "description": "For credentials_uri. Default: the worker's ALIBABA_CLOUD_CREDENTIALS_URI.",
     },
     "sts_endpoint": {
         "label": "STS endpoint",
         "schema": _TEXT,
-        "description": "By default that of the region, such as sts.cn-hangzhou.aliyuncs.com.",
+        "description": "Default: that of the region, such as sts.cn-hangzhou.aliyuncs.com.",
     },
     "metadata_endpoint": {
         "label": "Metadata endpoint",
         "schema": _TEXT,
-        "description": "Of ECS, for tests; by default http://100.100.100.200.",
+        "description": "The ECS metadata service, for tests. Default: http://100.100.100.200.",
     },
     "addressing": {
         "label": "Addressing",
         "schema": _choice("auto", "virtual", "path", "cname"),
-        "description": "How a bucket is addressed. Choose cname if the endpoint is the bucket's own domain.",
+        "description": "How a URL names the bucket. Choose cname if the endpoint is the bucket's own domain.",
     },
     "signature_version": {
         "label": "Signature version",
         "schema": _choice("v4", "v1"),
-        "description": "V1 is for servers that know no V4.",
+        "description": "Choose v1 for servers without V4.",
     },
     "proxy": {
         "label": "Proxy",
         "schema": _SECRET,
-        "description": "Such as http://proxy:3128. By default the worker's HTTPS_PROXY, ALL_PROXY and NO_PROXY count.",
+        "description": "Such as http://proxy:3128. Default: the worker's HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
     },
     "ca_bundle": {
         "label": "CA bundle",
         "schema": _TEXT,
-        "description": "A path on the workers, for endpoints with a certificate of your own authority.",
+        "description": "A path on the workers, for certificates that your own authority has issued.",
     },
     "verify_tls": {
         "label": "Verify TLS",
         "schema": _choice("true", "false"),
-        "description": "Switch it off for tests only.",
+        "description": "Choose false for tests only.",
     },
     "connect_timeout": {
         "label": "Connect timeout",
         "schema": _SECONDS,
-        "description": "Seconds for a connection to be made, 10 when empty; a task's transfer_config comes first.",
+        "description": "Seconds for each step of connecting. Default: 10. A task's transfer_config overrides it.",
     },
     "read_timeout": {
         "label": "Read timeout",
         "schema": _SECONDS,
-        "description": "Seconds of silence after which a request is given up, 60 when empty.",
+        "description": "Seconds without an answer after which a request fails. Default: 60.",
     },
     "stall_timeout": {
         "label": "Stall timeout",
         "schema": _SECONDS,
-        "description": "Seconds within which at least 64 KiB must move, 60 when empty.",
+        "description": "Seconds in which a body must move at least 64 KiB. Default: 60.",
     },
 }
 
@@ -166,8 +166,8 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {
         "login": "Access Key ID",
         "password": "Access Key Secret",
-        "host": "An endpoint of your own: https://oss.example.com. Or fill in Endpoint",
-        "port": "Without a host 443 means none: the Test button of Airflow 3.3.1 and 3.3.2 needs one",
+        "host": "Your own endpoint: https://oss.example.com. Or fill in Endpoint",
+        "port": "Fill in 443 if there is no host: the Test button of Airflow 3.3.1 and 3.3.2 needs a port",
         "schema": "Or fill in Bucket",
     },
 }
@@ -215,6 +215,7 @@ def get_provider_info() -> dict[str, Any]:
         "dataset-uris": ASSET_URIS,  # Airflow 2.11 reads this one
         "hooks": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.hooks.oss"]}],
         "operators": [{"integration-name": _NAME, "python-modules": _OPERATORS}],
+        "filesystems": ["airflow_provider_ossresume.filesystem.oss"],
         "sensors": [{"integration-name": _NAME, "python-modules": ["airflow_provider_ossresume.sensors.oss"]}],
         "extra-links": [
             "airflow_provider_ossresume.links.oss.OSSObjectLink",

@@ -63,6 +63,6 @@ def _write_error(what: str, error: Exception) -> Exception:
     """Return the error for a write that failed: a try that is over is told so here, while it reads just nothing."""
     if _airflow.is_not_found(error):
         return TrySuperseded(
-            "Airflow's task state store says that this try is over; it leaves the transfer to the newer one"
+            "Airflow's task state store says that a newer try has started; this try leaves the transfer to it"
         )
     return _airflow.store_error(what, error)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SECONDS = 14.0  # Airflow's API server and a person wait; a name server alone may take ten
 WORTH_SAYING = 60  # seconds that a clock is off; OSS refuses at 15 minutes
 UNLIKELY_KEY = "airflow-tests-this-connection"
-NO_ANSWER = "no answer from {} within {:g} s; a name server, a firewall or the source of the key keeps silent"
+NO_ANSWER = "no answer from {} within {:g} s; a name server, a firewall or the source of the key does not answer"
 
 # The second attempt is for what the client mends by itself, such as the clock.
 _PATIENCE = TransferConfig(part_retries=1, retry_max_time=3, connect_timeout=4, read_timeout=5, stall_timeout=5)

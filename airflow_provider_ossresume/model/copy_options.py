@@ -213,14 +213,18 @@ def _keeps(given: dict[str, object], argument: str, options: tuple[str, ...]) ->
     directive = given.pop(argument, "copy")
     check_choice(argument, directive, get_args(Directive))
     if directive == "copy" and (ignored := next((name for name in options if name in given), "")):
-        raise ArgumentError(ignored, given[ignored], f"the copy keeps its source's; set {argument}='replace' as well")
+        raise ArgumentError(
+            ignored, given[ignored], f"the copy keeps the source's value; set {argument}='replace' as well"
+        )
     return directive == "copy"
 
 
 def _refuse_headers_of_the_copy(headers: object) -> None:
     for name in headers if isinstance(headers, Mapping) else ():
         if isinstance(name, str) and (_OF_THE_COPY.fullmatch(name.lower()) or _is_metadata(name.lower())):
-            raise ArgumentError("headers", name, "a copy sets it by arguments of its own, or not at all; leave it out")
+            raise ArgumentError(
+                "headers", name, "a copy has its own arguments for it, or does not support it; leave it out"
+            )
 
 
 def _is_metadata(name: str) -> bool:

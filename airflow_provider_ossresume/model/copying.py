@@ -138,8 +138,8 @@ def plan_copy(
     if is_itself:
         if properties.changes_nothing:
             raise NotCopyable(
-                f"{source} is source and target, and nothing of it is to change; name another target, or what is to be "
-                "replaced", reason="itself",
+                f"{source} is source and target, and nothing would change; name another target, or say what to replace",
+                reason="itself",
             )  # fmt: skip
         properties = properties.onto_itself()
     _refuse_restoring(source, meta)

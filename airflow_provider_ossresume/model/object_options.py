@@ -146,7 +146,7 @@ class _Headers:
         """:raises ArgumentError: when another argument, or another spelling, says it already"""
         check_header(name, value, argument=argument)
         if other := self._said_by.get(name.lower()):
-            raise ArgumentError(argument, name, f"{other} says this header already; leave one of the two out")
+            raise ArgumentError(argument, name, f"{other} sets this header already; leave one of the two out")
         self._said_by[name.lower()] = argument
         self.content[name] = value
 

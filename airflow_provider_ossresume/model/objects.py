@@ -163,6 +163,15 @@ class ListedObject:
 
 
 @dataclass(frozen=True)
+class ListedBucket:
+    """A bucket as a listing of the account shows it; ``region`` is without the ``oss-`` that OSS puts before it."""
+
+    name: str
+    region: str = ""
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
 class ListedUpload(Record):
     """An unfinished multipart upload of the bucket; a task may return it.
 
@@ -277,7 +286,7 @@ def parse_oss_url(url: str, *, argument: str = "url") -> tuple[str, str]:
     """
     match = re.fullmatch(r"oss://([^/]+)(?:/(.*))?", url, flags=re.DOTALL)
     if not match:
-        raise ArgumentError(argument, url, "an OSS URL reads oss://bucket/key")
+        raise ArgumentError(argument, url, "an OSS URL has the form oss://bucket/key")
     return match[1], match[2] or ""
 
 

@@ -62,7 +62,7 @@ def decide_upload(
     if checkpoint is None:
         return Begin("there is no checkpoint")
     if not isinstance(checkpoint, UploadCheckpoint) or not is_upload_to(checkpoint, target):
-        return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
+        return Begin(f"the checkpoint belongs to another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
     if checkpoint.size != size:
         return Restart(f"the source's size was {checkpoint.size} bytes, is {size}", checkpoint)
     if checkpoint.options != options:
@@ -90,11 +90,11 @@ def decide_download(
     if checkpoint is None:
         return Begin("there is no checkpoint")
     if not isinstance(checkpoint, DownloadCheckpoint) or not is_download_of(checkpoint, target, part_file):
-        return Begin(f"the checkpoint is of another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
+        return Begin(f"the checkpoint belongs to another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
     if not same_etag(checkpoint.etag, meta.etag):
         return Restart(f"the object on OSS changed: its ETag was {checkpoint.etag}, is {meta.etag}", checkpoint)
     if checkpoint.start != start:
-        return Restart(f"the range that is wanted began at byte {checkpoint.start}, begins at {start}", checkpoint)
+        return Restart(f"byte_range began at byte {checkpoint.start}, begins at {start}", checkpoint)
     if checkpoint.size != meta.size:
         return Restart(f"the object on OSS changed: its size was {checkpoint.size}, is {meta.size}", checkpoint)
     if not part_file_exists:

@@ -96,7 +96,11 @@ class Wanted:
             raise ArgumentError("require", require, "choose all or any")
         must_not_exist = parse_flag("must_not_exist", must_not_exist)
         if must_not_exist and stable_for is not None:
-            raise ArgumentError("stable_for", stable_for, "what must not exist cannot stay unchanged; leave one out")
+            raise ArgumentError(
+                "stable_for",
+                stable_for,
+                "an object that must not exist cannot stay unchanged; leave one of the two out",
+            )
         return cls(
             patterns=tuple(patterns),
             any_key=require == "any",

@@ -426,19 +426,19 @@ def _error_class(status: int, code: str) -> type[ServiceError]:
 
 
 _TO_COPY = (
-    "oss:GetObject on the source, with oss:GetObjectVersion where a version is named, and oss:PutObject on the target"
+    "oss:GetObject on the source, with oss:GetObjectVersion if a version is named, and oss:PutObject on the target"
 )
 # The RAM permission that each operation needs (OSS, "RAM policies", list of actions).
 _PERMISSIONS: Mapping[str, str] = {
     "PutObject": "oss:PutObject",
     "GetObject": "oss:GetObject",
     "HeadObject": "oss:GetObject",
-    "GetObjectAcl": "oss:GetObjectAcl, and oss:GetObjectVersionAcl where a version is named",
-    "GetObjectTagging": "oss:GetObjectTagging, and oss:GetObjectVersionTagging where a version is named",
+    "GetObjectAcl": "oss:GetObjectAcl, and oss:GetObjectVersionAcl if a version is named",
+    "GetObjectTagging": "oss:GetObjectTagging, and oss:GetObjectVersionTagging if a version is named",
     "GetSymlink": "oss:GetObject",
     "DeleteObject": "oss:DeleteObject",
     "DeleteMultipleObjects": "oss:DeleteObject",
-    "CopyObject": f"{_TO_COPY}, and oss:GetObjectTagging and oss:PutObjectTagging where its tags go along",
+    "CopyObject": f"{_TO_COPY}, and oss:GetObjectTagging and oss:PutObjectTagging if its tags are copied",
     "InitiateMultipartUpload": "oss:PutObject",
     "UploadPart": "oss:PutObject",
     "UploadPartCopy": _TO_COPY,
@@ -448,8 +448,8 @@ _PERMISSIONS: Mapping[str, str] = {
     "ListMultipartUploads": "oss:ListMultipartUploads",
     "ListObjectsV2": "oss:ListObjects",
     "AppendObject": "oss:PutObject",
-    "PutObjectTagging": "oss:PutObjectTagging, and oss:PutObjectVersionTagging where a version is named",
-    "DeleteObjectTagging": "oss:DeleteObjectTagging, and oss:DeleteObjectVersionTagging where a version is named",
+    "PutObjectTagging": "oss:PutObjectTagging, and oss:PutObjectVersionTagging if a version is named",
+    "DeleteObjectTagging": "oss:DeleteObjectTagging, and oss:DeleteObjectVersionTagging if a version is named",
     "PutBucket": "oss:PutBucket",
     "DeleteBucket": "oss:DeleteBucket",
     "GetBucketInfo": "oss:GetBucketInfo",
@@ -459,12 +459,12 @@ _PERMISSIONS: Mapping[str, str] = {
 _ACCOUNT = "the account that owns the bucket is suspended, most often for an unpaid bill; pay it, or ask its owner"
 _HINTS_BY_CODE: Mapping[str, str] = {
     "SignatureDoesNotMatch": "check the Access Key Secret and the region",
-    "InvalidAccessKeyId": "check the Access Key ID; it is unknown to OSS, disabled, or the STS token's is over",
+    "InvalidAccessKeyId": "check the Access Key ID; it is unknown to OSS or disabled, or its STS token has expired",
     "SecurityTokenExpired": "the STS token has expired; get a new one",
-    "InvalidSecurityToken": "the STS token does not fit the Access Key ID",
-    "AccessKeyIdAndSecurityTokenNotMatch": "the STS token does not fit the Access Key ID",
+    "InvalidSecurityToken": "the STS token does not belong to the Access Key ID",
+    "AccessKeyIdAndSecurityTokenNotMatch": "the STS token does not belong to the Access Key ID",
     "RequestTimeTooSkewed": "set this worker's clock; it is over 15 minutes away from OSS's",
-    "NoSuchBucket": "check the bucket's name and that the endpoint is of its region",
+    "NoSuchBucket": "check the bucket's name, and that the endpoint is in its region",
     "CallbackFailed": "the object is stored, and OSS does not call again: tell the callback server of it yourself, and "
     "see why it did not answer 200 with JSON within 5 seconds",
     "SymlinkTargetNotExist": "it is a symbolic link to an object that does not exist",
@@ -479,7 +479,7 @@ _HINTS_BY_CODE: Mapping[str, str] = {
     "AbnormalBucketOwnerStatus": _ACCOUNT,
     "BucketDisable": "OSS has disabled the bucket for security reasons; ask Alibaba's support",
     "UbsmsInvalidBid": "the account has no Key Management Service; activate it, or choose another encryption",
-    "SecondLevelDomainForbidden": "set addressing to virtual in the connection: OSS wants the bucket in the host name",
+    "SecondLevelDomainForbidden": "set addressing to virtual in the connection; OSS requires the bucket in the host",
     "NonStandardHostForbidden": "OSS does not know this host; bind the domain to the bucket and set addressing to "
     "cname, or set OSS's own endpoint",
     "BucketNotEmpty": "it holds objects, versions of some, delete markers or unfinished uploads; remove them first",
@@ -487,7 +487,7 @@ _HINTS_BY_CODE: Mapping[str, str] = {
     "TooManyBuckets": "the account has as many buckets in the region as it may have; delete one, or ask for more",
     "PositionNotEqualToLength": "the position is not the object's present size; ask for that with head_object",
     "ObjectNotAppendable": "the object was not created by an append, so OSS appends nothing to it; choose another key",
-    "EntityTooLarge": "OSS takes up to 5 GiB in one request; lower multipart_threshold and part_size",
+    "EntityTooLarge": "OSS accepts up to 5 GiB in one request; lower multipart_threshold and part_size",
 }
 # What OSS says with AccessDenied when no RAM permission is missing (OSS, "HTTP 403 errors").
 _HINTS_BY_WORDS: Mapping[str, str] = {
@@ -506,7 +506,7 @@ def _hint(call: Call, answer: Answer, said: messages.ErrorAnswer, code: str) -> 
     if "signing region" in said.message:  # InvalidArgument, which may mean anything
         return "check the region; it is not the endpoint's"
     if code == "EntityTooLarge" and call.copy_source:
-        return "OSS does not copy so much in one request; copy it by parts"
+        return "OSS does not copy that much in one request; copy it in parts"
     if code in _HINTS_BY_CODE:
         return _HINTS_BY_CODE[code]
     if "kms" in code.lower() or code == "AccessDenied":
@@ -526,7 +526,7 @@ def _hint_of_other(answer: Answer) -> str:
         return redirect
     if answer.status == 413:
         return (
-            "a proxy answered, not OSS, and takes no request of this size: raise its limit, client_max_body_size of "
+            "a proxy answered, not OSS, and accepts no request of this size: raise its limit, client_max_body_size of "
             "nginx, or lower part_size and multipart_threshold"
         )
     return (
@@ -581,7 +581,7 @@ _NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
     (ProxyError, "check the connection's Proxy, or HTTPS_PROXY and NO_PROXY of this machine"),
     (
         ssl.SSLCertVerificationError,
-        "set the connection's CA bundle when the certificate is your own authority's",
+        "set the connection's CA bundle if your own authority has issued the certificate",
     ),
     (ConnectionRefusedError, "nothing listens there; check host and port of the endpoint"),
     (
@@ -607,7 +607,7 @@ def reason(error: BaseException, *, advice: str = "check endpoint and region") -
     is_told = isinstance(error, ExchangeFailed) and error.is_timeout
     text = shown(str(error if is_told else chain[-1])) or type(chain[-1]).__name__
     if any(words in text for words in _NO_TLS):
-        return f"{text}; what is there speaks no TLS: begin the endpoint with http://, or correct its port"
+        return f"{text}; the server there does not speak TLS: begin the endpoint with http://, or correct its port"
     is_proxys = any(isinstance(each, ProxyError) for each in chain)
     if not is_proxys and isinstance(chain[-1], socket.gaierror):
         return f"{text}; no name server knows this host; {advice}"

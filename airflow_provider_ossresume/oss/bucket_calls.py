@@ -1,10 +1,11 @@
-"""The operations that make and remove buckets."""
+"""The operations that list, make and remove buckets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from airflow_provider_ossresume.model.headers import check_given
+from airflow_provider_ossresume.model.objects import ListedBucket
 from airflow_provider_ossresume.oss import answers, messages
 from airflow_provider_ossresume.oss.answers import Call
 from airflow_provider_ossresume.oss.exchanging import Exchanging
@@ -12,6 +13,18 @@ from airflow_provider_ossresume.oss.exchanging import Exchanging
 
 class BucketCalls(Exchanging):
     """Buckets as a whole."""
+
+    def list_buckets(self) -> Iterator[ListedBucket]:
+        """Yield the buckets of the account that the Access Key belongs to, by name."""
+        marker: str | None = ""
+        while marker is not None:
+            query = {"max-keys": "1000", **({"marker": marker} if marker else {})}
+            call = Call("ListBuckets", "GET", query=query)
+            page = self._exchange_xml(call, messages.read_buckets)
+            yield from page.buckets
+            if page.next_marker is not None and page.next_marker <= marker:
+                raise call.bad_answer("the listing does not advance")
+            marker = page.next_marker
 
     def put_bucket(
         self, bucket: str, *, storage_class: str = "", redundancy: str = "", headers: Mapping[str, str] | None = None

@@ -37,7 +37,7 @@ class Credentials:
             if not value and name != "security_token":
                 raise CredentialsError(f"the {label} is missing; fill it in in the connection, or set auth_type")
             if not value.isascii() or not value.isprintable():
-                raise CredentialsError(f"the {label} holds a character that no key has; copy it anew")
+                raise CredentialsError(f"the {label} has a character that no key has; copy it again")
             object.__setattr__(self, name, value or None)
 
 
@@ -106,8 +106,8 @@ class EnvironmentCredentials:
             missing = [name for name in (key_id, secret) if not self._value(name)]
             if len(missing) == 1:
                 raise CredentialsError(
-                    f"half an Access Key in the environment of this worker: {missing[0]} is missing; set {key_id} and "
-                    f"{secret}, or none of them"
+                    f"an incomplete Access Key in the environment of this worker: {missing[0]} is missing; set "
+                    f"{key_id} and {secret}, or none of them"
                 )
             if not missing:
                 return Credentials(self._value(key_id), self._value(secret), self._value(token) or None)

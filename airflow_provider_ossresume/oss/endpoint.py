@@ -160,7 +160,7 @@ def parse_place(text: str, *, argument: str = "endpoint") -> Place:
     if not text.isprintable() or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", parts.hostname):
         raise ArgumentError(argument, text, "a host name has letters, digits, hyphens and dots")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ArgumentError(argument, text, "an endpoint ends after its host and port; the bucket is named apart")
+        raise ArgumentError(argument, text, "write nothing after host and port; name the bucket in its own field")
     hostname = parts.hostname.removesuffix(".")
     if ":" not in hostname and not all(0 < len(label) < 64 for label in hostname.split(".")):
         raise ArgumentError(argument, text, "between its dots a host name has 1 to 63 characters")
@@ -187,7 +187,7 @@ def parse_endpoint(text: str, *, addressing: Addressing = "auto", set_by: str = 
     if addressing == "virtual" and _is_ip(place.hostname):
         raise ArgumentError("addressing", addressing, f"the address {place.hostname} has no sub-domains; choose path")
     if own and (addressing == "path" or (addressing == "cname" and not own["bucket"])):
-        raise ArgumentError("addressing", addressing, f"OSS takes no such request at {own['host']}; choose auto")
+        raise ArgumentError("addressing", addressing, f"OSS accepts no such request at {own['host']}; choose auto")
     if own:
         place = replace(place, hostname=own["host"])
     style = addressing

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, Receipt
+from airflow_provider_ossresume.model.objects import ListedBucket, ListedObject, ListedUpload, Receipt
 
 MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of it
 MAX_TAG_BYTES = 64 * 1024  # from one tag to the next; a percent-encoded key has 3 KiB
@@ -52,6 +52,12 @@ class ObjectsPage:
     objects: list[ListedObject]
     prefixes: list[str]
     next_token: str | None
+
+
+@dataclass(frozen=True)
+class BucketsPage:
+    buckets: list[ListedBucket]
+    next_marker: str | None
 
 
 @dataclass(frozen=True)
@@ -225,6 +231,20 @@ def read_retention_days(body: bytes) -> int:
     """Return for how many days a retention policy protects each object; 0 for one that was never locked."""
     root = _root(body, "WormConfiguration")
     return 0 if root.text("State") == "Expired" else root.number("RetentionPeriodInDays")
+
+
+def read_buckets(body: bytes) -> BucketsPage:
+    root = _root(body, "ListAllMyBucketsResult")
+    buckets = [
+        ListedBucket(
+            name=node.required("Name"),
+            region=node.text("Location").removeprefix("oss-"),
+            created=_time(node.text("CreationDate")),
+        )
+        for holder in root.all("Buckets")
+        for node in holder.all("Bucket")
+    ]
+    return BucketsPage(buckets, root.required("NextMarker") if root.is_truncated else None)
 
 
 def read_service_info(body: bytes) -> ServiceInfo:

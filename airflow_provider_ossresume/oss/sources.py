@@ -149,7 +149,9 @@ def split_credentials_uri(uri: str) -> tuple[str, str]:
     """
     parts = split_url(uri.strip())
     if parts is None:
-        raise ArgumentError("credentials_uri", "…", "give a whole http:// or https:// URL, without a user name in it")
+        raise ArgumentError(
+            "credentials_uri", "…", "give a complete http:// or https:// URL, without a user name in it"
+        )
     return parts
 
 

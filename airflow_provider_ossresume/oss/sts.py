@@ -51,7 +51,9 @@ class Role:
 
     def __post_init__(self) -> None:
         if not _ROLE_ARN.fullmatch(self.arn):
-            raise ArgumentError("role_arn", self.arn, "a role's ARN reads like acs:ram::1234567890123456:role/its-name")
+            raise ArgumentError(
+                "role_arn", self.arn, "a role's ARN has the form acs:ram::1234567890123456:role/its-name"
+            )
         if not _SESSION_NAME.fullmatch(self.session_name):
             raise ArgumentError("role_session_name", self.session_name, "use 2 to 64 letters, digits and signs of .@-_")
         if not MIN_DURATION <= self.duration <= MAX_DURATION:
@@ -101,7 +103,7 @@ class AssumedRole:
     def fetch(self) -> TemporaryCredentials:
         key = self._provider.get()
         if key is None:
-            raise CredentialsError("an anonymous caller can assume no role; give an Access Key")
+            raise CredentialsError("an anonymous caller cannot assume a role; give an Access Key")
         answer = _in_time(lambda now: self._ask(key, now), self._clock)
         secrets = (key.access_key_secret, key.security_token, self._external_id)
         return _issued(self._issuer, str(self), answer, hints=self.hints(), secrets=secrets)
@@ -121,7 +123,7 @@ class AssumedRole:
         return {
             "NoPermission": (
                 f"allow the RAM user whose key it is the action sts:AssumeRole on {self._role.arn}, and name that user "
-                "in the role's trust policy (an account's own key can assume no role)"
+                "in the role's trust policy (an account's own key cannot assume a role)"
             ),
             "MissingSecurityToken": "the key is a temporary one; fill in its STS token too",
             "SignatureDoesNotMatch": "check the Access Key Secret",
@@ -149,7 +151,7 @@ class RoleWithOidc:
         if not _PROVIDER_ARN.fullmatch(provider_arn):
             raise ArgumentError(
                 "oidc_provider_arn", provider_arn,
-                "an OIDC provider's ARN reads like acs:ram::1234567890123456:oidc-provider/its-name",
+                "an OIDC provider's ARN has the form acs:ram::1234567890123456:oidc-provider/its-name",
             )  # fmt: skip
         self._role = role
         self._issuer = issuer

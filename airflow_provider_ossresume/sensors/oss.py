@@ -237,7 +237,11 @@ class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
             count_folder_markers=self.count_folder_markers,
         )
         if self.check_fn is not None and wanted.must_not_exist:
-            raise ArgumentError("check_fn", self.check_fn, "there is nothing to check of what must not exist")
+            raise ArgumentError(
+                "check_fn",
+                self.check_fn,
+                "there is nothing to check with must_not_exist=True; leave one of the two out",
+            )
         return wanted
 
     def _kind(self) -> PatternKind:

@@ -160,7 +160,7 @@ class LocalFile:
             for _ in crew.run(check, parts):
                 pass
             self.identity = now
-        raise SourceChanged(f"{self} is changed all the time; upload a file that nobody works on")
+        raise SourceChanged(f"{self} keeps changing; upload a finished file")
 
     def _look(self) -> FileIdentity:
         """Return the file's present identity, of which only the ctime may be another one.
@@ -172,7 +172,7 @@ class LocalFile:
         try:
             now = FileIdentity.of(os.stat(self.path))
         except OSError as error:
-            raise SourceChanged(f"{self} went away while it was uploaded: {reason(error)}") from error
+            raise SourceChanged(f"{self} disappeared while it was uploaded: {reason(error)}") from error
         if now != self.identity and not self.identity.is_touched(now):
             raise SourceChanged(f"{self} changed while it was uploaded: {self.identity.change_to(now)}")
         return now
@@ -231,7 +231,7 @@ class LocalFile:
             return b""
         if len(data) > UNTOLD_SIZE:
             raise ArgumentError(
-                self._argument, self._name, f"its size is told as 0, and it has more than "
+                self._argument, self._name, f"its reported size is 0, but it has more than "
                 f"{format_size(UNTOLD_SIZE)}; copy it to a local disk and upload the copy",
             )  # fmt: skip
         return bytes(data)

@@ -159,7 +159,7 @@ class PartFile:
                 with suppress(OSError):
                     os.unlink(self.path)
                 raise ArgumentError(
-                    "file", str(self.path.parent), f"this folder takes writes at the end of a file only; {IN_ORDER}"
+                    "file", str(self.path.parent), f"this folder only lets a file grow at its end; {IN_ORDER}"
                 ) from error
             os.ftruncate(number, 0)
 
@@ -263,7 +263,7 @@ def remove_part_file(path: Path) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise LocalFileError(f"{path} is of no use any more and cannot be removed: {reason(error)}") from error
+        raise LocalFileError(f"{path} is not needed any more and cannot be removed: {reason(error)}") from error
 
 
 def _numbers(error: OSError, path: Path) -> str:

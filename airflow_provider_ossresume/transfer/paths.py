@@ -27,7 +27,7 @@ def local_path(file: object, *, argument: str = "file") -> str:
     if expanded.startswith("~"):
         home = path.partition("/")[0]
         raise ArgumentError(
-            argument, path, f"this worker knows no home folder for {home}; give an absolute path, or ./{path} for a "
+            argument, path, f"this worker has no home folder for {home}; give an absolute path, or ./{path} for a "
             "file of that name here"
         )  # fmt: skip
     return expanded

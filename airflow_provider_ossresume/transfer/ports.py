@@ -21,10 +21,10 @@ AnyClient = TypeVar("AnyClient", bound="StoppableClient")
 
 
 class StoppableClient(Protocol):
-    """A client whose requests a crew can end; see ``oss.client.OssClient``."""
+    """A client whose requests can be ended; see ``oss.client.OssClient``."""
 
-    def with_stop(self: AnyClient, stop: Crew) -> AnyClient:
-        """Return it with the crew for its stop."""
+    def with_stop(self: AnyClient, stop: Crew | Stop) -> AnyClient:
+        """Return it with the stop, or with a crew for its stop."""
 
 
 class Source(Protocol):

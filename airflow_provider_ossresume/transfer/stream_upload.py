@@ -88,7 +88,7 @@ class StreamUploader:
         meta, crc = self._put_parts(parts) if whole is None else self._put_whole(whole)
         self._progress.finish(meta.size)
         result = stopwatch.result("transferred", meta, crc64=crc, progress=self._progress)
-        log.info("%s: %s", result.outcome.capitalize(), str(result))  # Airflow 2.11 would log its dict
+        log.info("%s: %s", result.outcome.capitalize(), str(result))
         return result
 
     def _put_whole(self, held: HeldPart) -> Published:

@@ -32,9 +32,9 @@ def check_target_file(file: str | os.PathLike[str], *, create_parents: bool) -> 
             raise ArgumentError("file", text, f"its folder cannot be made: {reason(error)}") from error
     kind = _found(path, text)
     if text.endswith(os.sep) or kind == stat.S_IFDIR:
-        raise ArgumentError("file", text, "it is a folder; name the file that the object becomes")
+        raise ArgumentError("file", text, "it is a folder; name a file")
     if kind not in (None, stat.S_IFREG):
-        raise ArgumentError("file", text, "it is no regular file, and a download would take its place; name another")
+        raise ArgumentError("file", text, "it is no regular file, and a download would replace it; name another")
     folder = _found(path.parent, text)
     if folder is None:
         raise ArgumentError("file", text, f"the folder {path.parent} does not exist; make it or set create_parents")
@@ -53,8 +53,8 @@ def check_replaceable(path: Path) -> None:
         return
     if is_mounted:
         raise ArgumentError(
-            "file", str(path), "this file is mounted by itself (a bind mount, a Docker or Kubernetes subPath), so no "
-            "download can take its place; mount its folder, or download to another path and copy the bytes",
+            "file", str(path), "this file is a mount of its own (a bind mount, a Docker or Kubernetes subPath), so "
+            "a download cannot replace it; mount its folder, or download to another path and copy the bytes",
         )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def _found(path: Path, text: str) -> int | None:
         if is_passing(error):
             raise LocalFileError(f"{path} cannot be looked at now: {reason(error)}") from error
         # too long a name, for one
-        raise ArgumentError("file", text, f"no file can stand there: {reason(error)}") from error
+        raise ArgumentError("file", text, f"no file can be created there: {reason(error)}") from error
 
 
 def _mount(path: Path, flags: int = 0) -> object:

@@ -351,7 +351,7 @@ def test_a_tilde_stands_for_the_home_folder(
 
 @pytest.mark.parametrize("file", ["~/a.csv", "~nobody-here/a.csv", "~lock.csv"])
 def test_a_home_folder_that_nobody_knows_is_refused(connected: LocalOSS, no_home: None, file: str) -> None:
-    with pytest.raises(ArgumentError, match="knows no home folder for ~") as caught:
+    with pytest.raises(ArgumentError, match="has no home folder for ~") as caught:
         OSSResumeHook().download_file("key", file, BUCKET, checkpoint="memory")
 
     assert f"./{file}" in str(caught.value)

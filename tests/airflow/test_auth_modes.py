@@ -297,7 +297,7 @@ def test_a_failed_refresh_in_mid_transfer_harms_nothing_while_the_old_ones_hold(
             if thread.name == "credentials":
                 thread.join(30)
 
-    assert "the present ones hold for another " in caplog.text
+    assert "the present ones are valid for another " in caplog.text
 
 
 # --- what the modes read ----------------------------------------------------------------------------------------------
@@ -583,7 +583,7 @@ def test_what_a_mode_lacks_is_named(
         ({"role_policy": "allow all"}, "role_policy='allow all': give a JSON object"),
         ({"role_policy": {"Statement": "x" * 2100}}, "STS takes 2048 characters, these are 2116"),
         ({"sts_endpoint": "sts.aliyuncs.com/x"}, "sts_endpoint='https://sts.aliyuncs.com/x': give http:// or https://"),
-        ({"role_arn": "transfers"}, "role_arn='transfers': a role's ARN reads like acs:ram::"),
+        ({"role_arn": "transfers"}, "role_arn='transfers': a role's ARN has the form acs:ram::"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(connections: Connections, extra: dict[str, Any], says: str) -> None:

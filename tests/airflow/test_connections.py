@@ -358,7 +358,7 @@ def test_a_request_goes_to_the_host(oss: LocalOSS, connections: Connections) -> 
         ("ftp://10.0.0.8", "host='ftp://10.0.0.8': begin it with https://"),
         ("https://user:a-secret@h", "no user name or password"),
         ("https://user:p/a-secret@h", "host='…': an endpoint holds no user name or password"),
-        ("http://h/bucket", "host='http://h/bucket': an endpoint ends after its host and port"),
+        ("http://h/bucket", "host='http://h/bucket': write nothing after host and port"),
     ],
 )
 def test_a_host_that_is_none_is_refused(connections: Connections, host: str, says: str) -> None:
@@ -753,8 +753,8 @@ def test_an_official_connection_works_unchanged(oss: LocalOSS, connections: Conn
     [
         ({"endpoint": "ftp://oss-cn-hangzhou.aliyuncs.com"}, "endpoint", "begin it with https://"),
         ({"endpoint": "https://"}, "endpoint", "begin it with https://"),
-        ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com/bucket"}, "endpoint", "the bucket is named apart"),
-        ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com?x=1"}, "endpoint", "ends after its host and port"),
+        ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com/bucket"}, "endpoint", "name the bucket in its own field"),
+        ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com?x=1"}, "endpoint", "write nothing after host and port"),
         ({"endpoint": "https://host:port"}, "endpoint", "it is no URL"),
         (
             {"endpoint": "https://oss-cn-hangzhou.aliyuncs.com", "region": "cn-beijing"},

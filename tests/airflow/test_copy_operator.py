@@ -318,7 +318,7 @@ def missing(oss: LocalOSS) -> None:
         (retained, {"copy_mode": "stream"}, "ObjectImmutable", "retention"),
         (linked, {}, "NotCopyable", "set copy_mode='stream'"),
         (missing, {}, "NoSuchKey", SOURCE),
-        (None, {"target": SOURCE}, "NotCopyable", "is source and target, and nothing of it is to change"),
+        (None, {"target": SOURCE}, "NotCopyable", "is source and target, and nothing would change"),
         (None, {"copy_mode": "through"}, "ArgumentError", "choose one of 'server', 'stream'"),
         (None, {"object_changed": ""}, "ArgumentError", "choose one of 'restart', 'fail'"),
         (None, {"metadata_directive": "move"}, "ArgumentError", "choose one of 'copy', 'replace'"),

@@ -95,7 +95,7 @@ def test_a_url_is_taken_as_it_stands(url: str, parsed: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("url", ["", "bucket/key", "s3://bucket/key", "OSS://bucket/key", "oss:///key", "oss:/b/key"])
 def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(ArgumentError, match="an OSS URL reads oss://bucket/key"):
+    with pytest.raises(ArgumentError, match="an OSS URL has the form oss://bucket/key"):
         OSSResumeHook.parse_oss_url(url)
 
 
@@ -125,7 +125,7 @@ NAMES: list[tuple[str, str | None, str, str]] = [
     ("key", "buc.ket", "bucket_name", "3 to 63"),
     ("key", "bucket\n", "bucket_name", "3 to 63"),
     ("oss://Bucket/key", None, "bucket_name", "3 to 63"),
-    ("oss:///key", None, "key", "reads oss://bucket/key"),
+    ("oss:///key", None, "key", "has the form oss://bucket/key"),
     ("key", "", "bucket_name", "it is empty, perhaps a template found nothing"),
     ("oss://bucket", None, "key", "the key is empty, perhaps a template found nothing"),
     ("", BUCKET, "key", "the key is empty, perhaps a template found nothing"),
@@ -629,7 +629,7 @@ UPLOADS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"content_type": "text/plain\n"}, {}, "content_type", "no control characters"),
     ({"storage_class": "Cold"}, {}, "storage_class", "choose one of 'Standard'"),
     ({"tags": {"ü": ""}, "if_exists": "skip"}, {}, "tags", "letters from A to Z"),
-    ({"acl": "private", "headers": {"X-Oss-Object-Acl": "private"}}, {}, "headers", "acl says this header already"),
+    ({"acl": "private", "headers": {"X-Oss-Object-Acl": "private"}}, {}, "headers", "acl sets this header already"),
     ({"chunk_size": 1}, {}, "chunk_size", "no such option; there are request_payer"),
     ({}, {"part_size": "1KiB"}, "part_size", "100 KiB"),
     ({}, {"part_size": "6GiB"}, "part_size", "5 GiB"),
@@ -744,7 +744,7 @@ def test_a_missing_bucket_or_permission_says_what_to_do(
         else:
             hook.download_file("key", tmp_path / "target", bucket, checkpoint="memory")
 
-    with pytest.raises(NoSuchBucket, match="check the bucket's name and that the endpoint is of its region"):
+    with pytest.raises(NoSuchBucket, match="check the bucket's name, and that the endpoint is in its region"):
         transfer("no-such-bucket")
     connected.fail("*", fault=DENIED, times=None)
     with pytest.raises(AccessDenied, match="grant oss:") as error:

@@ -722,7 +722,10 @@ def test_a_subclass_sees_what_poke_raises(connected: LocalOSS) -> None:
         ({"bucket_key": "a(", "use_regex": True}, "bucket_key='a(': no regular expression"),
         ({"wildcard_match": True, "use_regex": True}, "use_regex=True: a key is a wildcard or a regular expression"),
         ({"must_not_exist": True, "check_fn": len}, "there is nothing to check"),
-        ({"must_not_exist": True, "stable_for": 5}, "stable_for=5: what must not exist cannot stay unchanged"),
+        (
+            {"must_not_exist": True, "stable_for": 5},
+            "stable_for=5: an object that must not exist cannot stay unchanged",
+        ),
         ({"check_fn": "len"}, "check_fn='len': give a function"),
         ({"require": "some"}, "require='some': choose all or any"),
         ({"min_size": "big"}, "min_size='big': give bytes"),

@@ -55,6 +55,9 @@ def here(oss: LocalOSS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("CHECKPOINTS_DB", raising=False)
     monkeypatch.chdir(tmp_path)
+    for name in ("airflow.sdk.io.store", "airflow.io.store"):
+        if name in sys.modules:
+            sys.modules[name]._STORE_CACHE.clear()  # of the servers of other pages
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 

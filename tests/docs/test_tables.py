@@ -19,6 +19,7 @@ import pytest
 import airflow_provider_ossresume
 from airflow_provider_ossresume import errors, resumable
 from airflow_provider_ossresume.checkpoints.select import CHOICES
+from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_ossresume.hooks import observing
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
@@ -268,6 +269,16 @@ def test_every_option_of_the_local_server_is_listed(monkeypatch: pytest.MonkeyPa
 def test_every_attribute_of_the_local_server_is_listed() -> None:
     listed = {code.partition("(")[0] for code in first_codes("local-oss.md", "From Python")}
     assert listed == {name for name in dir(LocalOSS) if not name.startswith("_")}
+
+
+def test_every_option_of_the_filesystem_is_listed_with_its_default() -> None:
+    listed = {codes(row[0])[0]: row[1] for row in table_under("filesystem.md", "Options")}
+    parameters = {
+        name: "" if parameter.kind is parameter.VAR_KEYWORD else f"`{parameter.default!r}`"
+        for name, parameter in inspect.signature(OSSFileSystem.__init__).parameters.items()
+        if name != "self"
+    }
+    assert listed == parameters
 
 
 def test_every_operation_of_the_local_server_is_listed() -> None:

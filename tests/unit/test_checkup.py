@@ -140,14 +140,14 @@ def test_a_clock_that_is_hours_off_does_not_keep_it_from_working() -> None:
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no key": ({"access_key_id": None}, "the Access Key ID is missing; fill it in"),
-    "a wrong key": ({"access_key_id": "wrong"}, "check the Access Key ID; it is unknown to OSS, disabled, or"),
+    "a wrong key": ({"access_key_id": "wrong"}, "check the Access Key ID; it is unknown to OSS or disabled, or"),
     "a wrong secret": ({"access_key_secret": "wrong"}, "check the Access Key Secret and the region"),
-    "a wrong token": ({"security_token": "wrong"}, "the STS token does not fit the Access Key ID"),
+    "a wrong token": ({"security_token": "wrong"}, "the STS token does not belong to the Access Key ID"),
     "a wrong region": ({"region": "cn-beijing"}, "check the region; it is not the endpoint's"),
     "no region": ({"region": None}, "V4 signatures need it"),
     "no such bucket": (
         {"bucket": "nobody-made-this"},
-        "check the bucket's name and that the endpoint is of its region",
+        "check the bucket's name, and that the endpoint is in its region",
     ),
     "no bucket at all": ({"bucket": "No_Bucket"}, "OSS bucket names have 3 to 63"),
     "a bucket's own domain": ({"bucket": None, "addressing": "cname"}, "answers for buckets only"),
@@ -268,7 +268,7 @@ def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path, no_enviro
         works, says = check_up(elsewhere(server.url))
 
     assert not works
-    assert "set the connection's CA bundle when the certificate is your own authority's" in says
+    assert "set the connection's CA bundle if your own authority has issued the certificate" in says
 
 
 def test_an_endpoint_without_tls_is_told(no_environment: pytest.MonkeyPatch) -> None:
@@ -277,7 +277,7 @@ def test_an_endpoint_without_tls_is_told(no_environment: pytest.MonkeyPatch) -> 
         works, says = check_up(elsewhere(f"https://127.0.0.1:{listener.getsockname()[1]}"))
 
     assert not works
-    assert "speaks no TLS: begin the endpoint with http://, or correct its port" in says
+    assert "does not speak TLS: begin the endpoint with http://, or correct its port" in says
 
 
 def answer_without_tls(listener: socket.socket) -> None:
@@ -294,7 +294,7 @@ def test_an_endpoint_that_waits_for_something_else_than_tls_is_told(
 ) -> None:
     client = a_scripted_client(oss.endpoint.replace("http:", "https:"), connect_timeout=0.2, read_timeout=0.2)
 
-    with pytest.raises(ConnectionFailed, match="speaks no TLS"):
+    with pytest.raises(ConnectionFailed, match="does not speak TLS"):
         client.get_bucket_info(BUCKET)
 
 

@@ -569,8 +569,8 @@ ERRORS: list[tuple[int, str, type[ServiceError], bool, str]] = [
     (403, "SignatureDoesNotMatch", AccessDenied, False, "check the Access Key Secret and the region"),
     (403, "InvalidAccessKeyId", AccessDenied, False, "check the Access Key ID"),
     (403, "SecurityTokenExpired", AccessDenied, False, "the STS token has expired"),
-    (403, "InvalidSecurityToken", AccessDenied, False, "does not fit the Access Key ID"),
-    (404, "NoSuchBucket", NoSuchBucket, False, "check the bucket's name and that the endpoint is of its region"),
+    (403, "InvalidSecurityToken", AccessDenied, False, "does not belong to the Access Key ID"),
+    (404, "NoSuchBucket", NoSuchBucket, False, "check the bucket's name, and that the endpoint is in its region"),
     (404, "NoSuchKey", NoSuchKey, False, ""),
     (404, "NoSuchUpload", NoSuchUpload, False, ""),
     (404, "SomethingNew", ServiceError, False, ""),
@@ -2019,3 +2019,23 @@ def a_certificate(path: Path, *, address: str) -> Path:
     )
     path.write_bytes(key + certificate.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+def test_buckets_are_listed_by_name(client: OssClient, oss: LocalOSS) -> None:
+    oss.create_bucket("another-bucket")
+
+    listed = list(client.list_buckets())
+
+    assert [bucket.name for bucket in listed] == ["another-bucket", BUCKET]
+    assert {bucket.region for bucket in listed} == {oss.region}
+    assert all(bucket.created for bucket in listed)
+
+
+def test_a_page_of_a_listing_has_objects_and_prefixes(client: OssClient, oss: LocalOSS) -> None:
+    for key in ("a", "d/1", "d/2", "e/1"):
+        oss.put(BUCKET, key, b"")
+
+    pages = list(client.list_pages(BUCKET, delimiter="/", page_size=2))
+
+    assert [[listed.key for listed in page.objects] for page in pages] == [["a"], []]
+    assert [page.prefixes for page in pages] == [["d/"], ["e/"]]

@@ -120,7 +120,7 @@ def test_a_copy_that_is_there_already_is_skipped_where_that_is_asked_for(transfe
 
 
 def test_a_copy_onto_itself_that_changes_nothing_is_refused(transfers: Transfers) -> None:
-    with pytest.raises(NotCopyable, match="nothing of it is to change"):
+    with pytest.raises(NotCopyable, match="nothing would change"):
         transfers.copy("source", key="source")
 
 

@@ -58,7 +58,7 @@ def test_white_space_around_pasted_keys_and_mounted_secrets_is_dropped() -> None
 def test_what_cannot_be_sent_is_refused_without_being_shown(name: int, label: str, bad: str) -> None:
     good = ["id", "secret", "token"]
 
-    with pytest.raises(CredentialsError, match=f"the {label} holds a character that no key has") as refused:
+    with pytest.raises(CredentialsError, match=f"the {label} has a character that no key has") as refused:
         StaticCredentials(*good[:name], bad, *good[name + 1 :])
 
     assert "the-tok" not in f"{refused.value} {refused.value!r} {vars(refused.value)}"

@@ -64,9 +64,9 @@ def test_an_addressing_that_was_chosen_stands(host: str, addressing: str) -> Non
         ("https://", "begin it with https://"),
         ("https:///bucket", "begin it with https://"),
         ("https://:443", "begin it with https://"),
-        ("https://host/bucket", "ends after its host and port"),
-        ("https://host/?x=1", "ends after its host and port"),
-        ("https://host#x", "ends after its host and port"),
+        ("https://host/bucket", "write nothing after host and port"),
+        ("https://host/?x=1", "write nothing after host and port"),
+        ("https://host#x", "write nothing after host and port"),
         ("https://host:port", "it is no URL"),
         ("https://host:99999", "it is no URL"),
         ("https://[::1", "it is no URL"),
@@ -130,9 +130,13 @@ def test_a_bucket_before_one_of_alibabas_hosts_is_taken_off(host: str, bucket: s
     [
         ("http://10.0.0.8:9000", "virtual", r"^addressing='virtual': the address 10\.0\.0\.8 has no sub-domains"),
         ("http://[::1]", "virtual", r"^addressing='virtual': the address ::1 has no sub-domains; choose path"),
-        ("https://oss-cn-hangzhou.aliyuncs.com", "path", r"^addressing='path': OSS takes no such request at oss-cn-h"),
+        (
+            "https://oss-cn-hangzhou.aliyuncs.com",
+            "path",
+            r"^addressing='path': OSS accepts no such request at oss-cn-h",
+        ),
         ("https://b-1.oss-cn-hangzhou.aliyuncs.com", "path", r"^addressing='path': .* choose auto$"),
-        ("https://oss-cn-hangzhou.aliyuncs.com", "cname", r"^addressing='cname': OSS takes no such request"),
+        ("https://oss-cn-hangzhou.aliyuncs.com", "cname", r"^addressing='cname': OSS accepts no such request"),
     ],
 )
 def test_an_addressing_that_a_host_cannot_have_is_refused(url: str, addressing: str, says: str) -> None:

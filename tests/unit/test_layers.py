@@ -26,6 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "triggers": {"hooks", "model", "errors", "_airflow"},
     "policies": {"errors", "_airflow"},
     "links": {"hooks", "model", "errors", "_airflow"},
+    "filesystem": {"hooks", "transfer", "checkpoints", "oss", "model", "errors"},
     "hooks": {"sets", "transfer", "checkpoints", "oss", "assets", "model", "errors", "_airflow", "get_provider_info"},
     "resumable": {"transfer", "checkpoints", "oss", "model", "errors"},
     "sets": {"transfer", "checkpoints", "oss", "model", "errors", ""},  # "": the version that made a plan
@@ -180,13 +181,13 @@ def test_parsing_a_dag_loads_no_http_and_no_engine(tmp_path: Path) -> None:
 
 
 def test_discovery_loads_nothing_and_the_engine_no_airflow(tmp_path: Path) -> None:
-    loaded = loaded_by(["get_provider_info", "assets.oss", "resumable"], home=tmp_path)
+    loaded = loaded_by(["get_provider_info", "assets.oss", "resumable", "filesystem.oss"], home=tmp_path)
 
     assert {name for name in loaded["get_provider_info"] if row_of(name) not in sys.stdlib_module_names} == {
         PACKAGE,
         f"{PACKAGE}.get_provider_info",
     }
-    for module in ("assets.oss", "resumable"):
+    for module in ("assets.oss", "resumable", "filesystem.oss"):
         assert {name for name in loaded[module] if row_of(name) == "airflow"} == set()
 
 

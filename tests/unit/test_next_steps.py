@@ -72,7 +72,7 @@ def said(code: str, message: str = "", ec: str = "") -> bytes:
         (403, "AccessDenied", "Access denied by VPC endpoint policy", "VPC"),
         (403, "AccessDenied", "Put public object acl is not allowed", "blocks public access"),
         (403, "AccessDenied", "Target object does not reside in the same data center as source object.", "copy_mode"),
-        (403, "AccessKeyIdAndSecurityTokenNotMatch", "does not match", "does not fit the Access Key ID"),
+        (403, "AccessKeyIdAndSecurityTokenNotMatch", "does not match", "does not belong to the Access Key ID"),
         (409, "FileImmutable", "The object is immutable", "WORM"),
         (400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", "multipart_threshold"),
     ],

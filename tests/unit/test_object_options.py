@@ -121,7 +121,7 @@ def test_the_order_of_tags_makes_no_difference() -> None:
         ({"metadata": {"a b": "1"}}, "metadata", "has letters, digits and hyphens"),
         ({"metadata": {"a": "1\r\nEvil: 2"}}, "metadata['a']", "no control characters"),
         ({"metadata": {"a": "ü" * 4096}}, "metadata", "OSS takes 8192 bytes of it, this has 8204"),
-        ({"metadata": {"a": "1", "A": "2"}}, "metadata", "metadata says this header already"),
+        ({"metadata": {"a": "1", "A": "2"}}, "metadata", "metadata sets this header already"),
         ({"content_type": 7}, "content_type", "give a text, not int"),
         ({"cache_control": "a\nb"}, "cache_control", "no control characters"),
         ({"expires": "tomorrow"}, "expires", "give a time and its zone, such as 2030-01-31T12:00:00Z"),
@@ -131,7 +131,7 @@ def test_the_order_of_tags_makes_no_difference() -> None:
         ({"headers": ["a"]}, "headers", "give a dict, not list"),
         ({"headers": {"a b": "1"}}, "headers", "has letters, digits and hyphens"),
         ({"headers": {"a": "1\n"}}, "headers['a']", "no control characters"),
-        ({"headers": {"a": "1", "A": "2"}}, "headers", "headers says this header already"),
+        ({"headers": {"a": "1", "A": "2"}}, "headers", "headers sets this header already"),
         ({"storage": "IA"}, "storage", "no such option; there are request_payer, traffic_limit, content_type"),
     ],
 )
@@ -157,5 +157,5 @@ def test_what_oss_would_refuse_is_refused_by_name(options: Any, argument: str, s
 def test_an_option_and_its_raw_header_together_are_an_error(argument: str, value: Any, header: str) -> None:
     options: Any = {argument: value, "headers": {header: "other"}}
 
-    with pytest.raises(ArgumentError, match=f"headers='{header}': {argument} says this header already; leave one"):
+    with pytest.raises(ArgumentError, match=f"headers='{header}': {argument} sets this header already; leave one"):
         object_headers("key", options)

@@ -155,7 +155,7 @@ def test_a_target_is_told_by_url_then_argument_then_connection(
         ("key", " ", "default", "bucket_name=' ': it is empty"),
         ("", "bucket", None, "key='': the key is empty, perhaps a template found nothing"),
         ("oss://bucket/key", "", None, "bucket_name='': it is empty"),
-        ("oss:///key", None, "default", "an OSS URL reads oss://bucket/key"),
+        ("oss:///key", None, "default", "an OSS URL has the form oss://bucket/key"),
         ("['a', 'b']", "bucket", None, "this is the text of a list"),
         (" oss://bucket/key", "bucket", None, "it looks like a URL, and OSS's read oss://bucket/key"),
         ("OSS://bucket/key", None, "default", "it looks like a URL"),
@@ -167,7 +167,7 @@ def test_a_target_is_told_by_url_then_argument_then_connection(
         ("oss://bucket", None, None, "key='': the key is empty"),
         ("oss://bucket/", None, None, "key='': the key is empty"),
         ("oss://bucket//key", None, None, "do not start with '/'"),
-        ("oss://", "bucket", None, "an OSS URL reads"),
+        ("oss://", "bucket", None, "an OSS URL has the form"),
         ("/key", "bucket", None, "key='/key'"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_new_hard_link_or_mode_is_no_change_of_its_bytes(tmp_path: Path) -> No
 
 
 def test_a_file_that_says_it_is_empty_and_is_not_is_refused() -> None:
-    with pytest.raises(LocalFileError, match="its size is told as 0") as refused:
+    with pytest.raises(LocalFileError, match="its reported size is 0") as refused:
         opened(Path("/proc/self/status"))
     assert not refused.value.retryable
 

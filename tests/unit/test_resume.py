@@ -37,9 +37,9 @@ def test_an_upload_goes_on_when_everything_fits() -> None:
     ("checkpoint", "reason"),
     [
         (None, "there is no checkpoint"),
-        (replace(UPLOAD, bucket="other"), "of another transfer (upload of oss://other/key)"),
-        (replace(UPLOAD, key="other"), "of another transfer (upload of oss://bucket/other)"),
-        (DOWNLOAD, "of another transfer (download of oss://bucket/key)"),
+        (replace(UPLOAD, bucket="other"), "to another transfer (upload of oss://other/key)"),
+        (replace(UPLOAD, key="other"), "to another transfer (upload of oss://bucket/other)"),
+        (DOWNLOAD, "to another transfer (download of oss://bucket/key)"),
     ],
 )
 def test_an_upload_begins_when_there_is_nothing_of_it(checkpoint: Checkpoint | None, reason: str) -> None:
@@ -99,11 +99,11 @@ def test_a_download_goes_on_whatever_crc_oss_tells_now() -> None:
     ("checkpoint", "reason"),
     [
         (None, "there is no checkpoint"),
-        (UPLOAD, "of another transfer (upload of oss://bucket/key)"),
-        (replace(DOWNLOAD, bucket="other"), "of another transfer (download of oss://other/key)"),
-        (replace(DOWNLOAD, key="other"), "of another transfer"),
-        (replace(DOWNLOAD, version_id="v1"), "of another transfer"),
-        (replace(DOWNLOAD, part_file=".other"), "of another transfer"),
+        (UPLOAD, "to another transfer (upload of oss://bucket/key)"),
+        (replace(DOWNLOAD, bucket="other"), "to another transfer (download of oss://other/key)"),
+        (replace(DOWNLOAD, key="other"), "to another transfer"),
+        (replace(DOWNLOAD, version_id="v1"), "to another transfer"),
+        (replace(DOWNLOAD, part_file=".other"), "to another transfer"),
     ],
 )
 def test_a_download_begins_when_there_is_nothing_of_it(checkpoint: Checkpoint | None, reason: str) -> None:

@@ -73,7 +73,7 @@ def test_values_are_taken_as_templates_give_them(given: dict[str, Any], field: s
         ({"max_matches": 1.5}, "max_matches", "from 1 to 100000"),
         ({"max_matches": 100_001}, "max_matches", "from 1 to 100000"),
         ({"max_matches": None}, "max_matches", "from 1 to 100000"),
-        ({"must_not_exist": True, "stable_for": 5}, "stable_for", "leave one out"),
+        ({"must_not_exist": True, "stable_for": 5}, "stable_for", "leave one of the two out"),
         ({"must_not_exist": "no"}, "must_not_exist", "give true or false"),
         ({"must_not_exist": ""}, "must_not_exist", "give true or false"),
         ({"count_folder_markers": None}, "count_folder_markers", "give true or false"),

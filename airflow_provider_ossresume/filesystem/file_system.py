@@ -1,0 +1,168 @@
+"""The filesystem, as fsspec has them: the last of its rows, with what moves and deletes files."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from airflow_provider_ossresume.errors import FileIsDirectory, FileMissing, FileSystemError
+from airflow_provider_ossresume.filesystem import paths
+from airflow_provider_ossresume.filesystem.deleting import Deletions
+from airflow_provider_ossresume.filesystem.listing import Info
+from airflow_provider_ossresume.filesystem.moving import Watch
+from airflow_provider_ossresume.filesystem.os_errors import os_errors
+from airflow_provider_ossresume.filesystem.together import Pair, each_moved
+from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
+from airflow_provider_ossresume.model.objects import ObjectRef, check_key
+from airflow_provider_ossresume.transfer.written_object import HeldBody
+
+
+class OSSFileSystem(TransferringFileSystem):
+    """``oss://`` for fsspec; a path reads ``bucket/key``, with or without ``oss://`` before it.
+
+    Nothing is asked of OSS or Airflow before the first call. One filesystem may be used from many threads, pickled,
+    and used in a child that was forked. Its errors are OSErrors, such as FileNotFoundError, and
+    :class:`~airflow_provider_ossresume.errors.FileSystemError` too.
+
+    :param oss_conn_id: the Airflow connection; without one the options count, and what they leave out is the
+        worker's own: its credentials, ``OSS_REGION`` and ``OSS_ENDPOINT``
+    :param transfer_config: a dict of the fields of :class:`~airflow_provider_ossresume.transfer.config.TransferConfig`
+    :param checkpoint: where ``put`` and ``get`` keep the checkpoints of large files: ``file`` or ``file:FOLDER``, a
+        store, or within Airflow what the operators take; None for nowhere: a transfer that fails leaves nothing behind
+    :param file_memory: bytes that each open file may hold, read ahead or to be sent, as an int or a text such as
+        ``"128MiB"``
+    :param directory_markers: let ``mkdir`` and ``makedirs`` write an empty object ``dir/``; by default they do nothing,
+        as OSS has no directories
+    :param use_listings_cache: keep listings for ``listings_expiry_time`` seconds, 10 by default
+    :param options: ``endpoint``, ``region``, ``access_key_id``, ``access_key_secret``, ``security_token``,
+        ``auth_type`` and the other fields of a connection; ossfs's ``key``, ``secret`` and ``token`` count too
+    :raises ArgumentError: for an option that nobody reads, or a value that cannot be used
+    """
+
+    @cached_property
+    def _deletions(self) -> Deletions:
+        return Deletions(self._listings)
+
+    # --- directories and deletions ------------------------------------------------------------------------------------
+
+    def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
+        """Do nothing, as OSS has no directories; with ``directory_markers`` write an empty object ``dir/``.
+
+        :raises FileIsThere: when an object of that name exists, and a marker is to be written
+        :raises FileMissing: when the bucket does not exist: it is never made here
+        """
+        bucket, key = paths.split(path)
+        if bucket and not key:
+            with os_errors():
+                self._listings.has_any(bucket, "")
+        if key and self._makes_markers:
+            with os_errors():
+                marker = check_key(paths.below(key), argument="path")
+                self.client.put_object(ObjectRef(bucket, marker), HeldBody(b""))
+            self.invalidate_cache(path)
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Do what :meth:`mkdir` does."""
+        self.mkdir(path)
+
+    def rmdir(self, path: str) -> None:
+        """Delete the marker of an empty directory.
+
+        :raises FileMissing: when there is no such directory
+        :raises FileSystemError: when it is not empty
+        """
+        try:
+            self._deletions.directory(path)
+        finally:
+            self.invalidate_cache(path)
+
+    def rm_file(self, path: str) -> None:
+        """Delete one object.
+
+        :raises FileMissing: when there is none
+        :raises FileIsDirectory: when there is a directory
+        """
+        try:
+            self._deletions.file(path)
+        finally:
+            self.invalidate_cache(path)
+
+    def rm(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, *, whole_bucket: bool = False
+    ) -> None:
+        """Delete objects, a thousand by each request; what a pattern matches, and with ``recursive`` directories.
+
+        :param maxdepth: how deep
+        :param whole_bucket: allow that a path is a bucket, or a pattern all that it has
+        :raises ArgumentError: for an empty path, and for all of a bucket without ``whole_bucket``
+        :raises FileMissing: when there is nothing at a path
+        """
+        for each in path if isinstance(path, (list, tuple)) else [path]:
+            stripped = paths.strip(each)
+            try:
+                self._remove(stripped, recursive=recursive, maxdepth=maxdepth, whole_bucket=whole_bucket)
+            finally:
+                self.invalidate_cache(stripped)
+
+    def _remove(self, path: str, *, recursive: bool, maxdepth: int | None, whole_bucket: bool) -> None:
+        bucket, key = paths.split(path)
+        if not key.strip("*/") and (not bucket or recursive or "**" in key) and not whole_bucket:
+            self._deletions.tree(bucket, whole_bucket=False)
+        has_pattern = any(character in path for character in "*?[")
+        if has_pattern and not self.exists_now(path):
+            for found, info in self._expanded(path).items():
+                if info["type"] == "file":
+                    self._deletions.files([found])
+                elif recursive:
+                    self._deletions.tree(found, whole_bucket=False)
+        elif recursive and maxdepth is None:
+            self._deletions.tree(path, whole_bucket=whole_bucket)
+        elif recursive:
+            self._deletions.files(self.find(path, maxdepth=maxdepth))
+        else:
+            self._deletions.file(path)
+
+    def _expanded(self, pattern: str) -> dict[str, Info]:
+        found: dict[str, Info] = self.glob(pattern, detail=True)
+        if not found:
+            raise FileMissing(errno.ENOENT, f"nothing matches oss://{pattern}")
+        return found
+
+    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:
+        """Copy, and delete what has been copied and is the same still; OSS cannot rename.
+
+        :raises FileSystemError: when an object changed meanwhile: it and its copy are kept
+        :raises FileMissing: when there is nothing
+        """
+        if path1 == path2:
+            return
+        files, directories = self._copies(path1, path2, recursive, maxdepth)
+        if not files and not directories:
+            raise FileIsDirectory(errno.EISDIR, f"oss://{path1} is a directory; pass recursive=True to move it")
+
+        def move(pair: Pair, watch: Watch) -> None:
+            before = self.info(pair.source)
+            self.cp_file(*pair, watch=watch, **kwargs)
+            if before["type"] == "directory":  # of nothing but its marker
+                self._deletions.directory(pair.source)
+                return
+            if self.look_at(pair.source)["ETag"] != before["ETag"]:
+                raise FileSystemError(errno.ESTALE, f"oss://{pair.source} changed while it was moved; it is kept")
+            watch()
+            self._deletions.files([pair.source])
+
+        try:
+            for _ in each_moved(move, files, is_large=lambda _: False, watch=_nothing):
+                pass
+            for pair in reversed(directories):
+                with suppress(FileSystemError):  # it had no marker, or has something else by now
+                    self._deletions.directory(pair.source)
+        finally:
+            for pair in (*files, *directories):
+                self.invalidate_cache(pair.source)
+
+
+def _nothing() -> None:
+    """What is to be done meanwhile."""

@@ -1,0 +1,74 @@
+"""The names of the filesystem: ``bucket/key``, as fsspec has them without their protocol."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket, check_key, check_text
+
+PROTOCOL = "oss"
+_BEGINNING = re.compile(r"oss:(?://|:)")
+_CONNECTION = re.compile(r"([^/@]+)@")  # a bucket's name has no @
+
+
+def strip(path: str | os.PathLike[str]) -> str:
+    """Return ``bucket/key`` of a path or a URL, without slashes at its ends; an Airflow connection in it is left out.
+
+    The key is taken as it stands: nothing is unquoted, and ``?`` and ``#`` are parts of it.
+    """
+    text = path if isinstance(path, str) else os.fspath(path)
+    check_text("path", text)
+    text = _BEGINNING.sub("", text, count=1) if _BEGINNING.match(text) else text
+    text = _CONNECTION.sub("", text, count=1) if _CONNECTION.match(text) else text
+    return text.strip("/")
+
+
+def connection_in(url: str) -> str | None:
+    """Return the Airflow connection that ``oss://connection@bucket/key`` names."""
+    match = _BEGINNING.match(url)
+    named = _CONNECTION.match(url, match.end()) if match else None
+    return named[1] if named else None
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return the bucket and the key, which may be empty; the bucket is checked, unless it is empty too.
+
+    :raises ArgumentError: for a bucket that OSS does not allow
+    """
+    bucket, _, key = strip(path).partition("/")
+    if bucket:
+        check_bucket(bucket, argument="bucket")
+    elif key:
+        raise ArgumentError("path", path, "it names no bucket; write bucket/key")
+    return bucket, key
+
+
+def object_at(path: str) -> ObjectRef:
+    """Return the object that a path names.
+
+    :raises ArgumentError: when it names none, or one that OSS does not allow
+    """
+    bucket, key = split(path)
+    if not bucket or not key:
+        raise ArgumentError("path", path, "it names no object, perhaps a template found nothing; write bucket/key")
+    return ObjectRef(bucket, check_key(key))
+
+
+def below(key: str) -> str:
+    """Return the prefix of all that lies in a directory; of the empty one it is empty."""
+    return f"{key}/" if key else ""
+
+
+def joined(bucket: str, key: str) -> str:
+    """Return the path of a key."""
+    return f"{bucket}/{key}" if key else bucket
+
+
+def parents(path: str) -> Iterator[str]:
+    """Yield the directories that a path lies in, the nearest first, and last the one of all buckets."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path

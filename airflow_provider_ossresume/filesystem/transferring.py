@@ -1,0 +1,241 @@
+"""Whole files and folders: put into OSS, got out of it, and copied within it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, cast
+
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.spec import AbstractFileSystem
+from fsspec.utils import isfilelike
+
+from airflow_provider_ossresume.errors import FileMissing, NoSuchKey
+from airflow_provider_ossresume.filesystem import paths
+from airflow_provider_ossresume.filesystem.moving import FileTransfers, Watch
+from airflow_provider_ossresume.filesystem.opening import OpeningFileSystem
+from airflow_provider_ossresume.filesystem.os_errors import os_errors
+from airflow_provider_ossresume.filesystem.together import Pair, Recorder, each_moved
+from airflow_provider_ossresume.model.copy_options import CopyOptions
+from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
+from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.parts import MIB
+
+
+def _nothing() -> None:
+    """What is to be done meanwhile."""
+
+
+class TransferringFileSystem(OpeningFileSystem):
+    """Moves whole files by the engine of the package."""
+
+    @cached_property
+    def _transfers(self) -> FileTransfers:
+        return FileTransfers(self.client, self._config, self._checkpoint)
+
+    def put_file(
+        self,
+        lpath: Any,
+        rpath: str,
+        callback: Any = DEFAULT_CALLBACK,
+        mode: str = "overwrite",
+        *,
+        watch: Watch = _nothing,
+        **kwargs: Any,
+    ) -> None:
+        """Upload a file, part by part when it is large; with ``checkpoint`` the next call goes on where one broke off.
+
+        :param callback: gets the bytes in total and those done
+        :param mode: ``create`` to fail when the object exists, which OSS guards
+        :param kwargs: the object's options
+        :raises FileIsThere: when it exists
+        :raises FileSystemError: when it cannot be stored
+        """
+        check_choice("mode", mode, ("overwrite", "create"))
+        if os.path.isdir(lpath):
+            self.makedirs(rpath, exist_ok=True)
+            return
+        if self._intrans:  # what a transaction discards must not be there
+            super().put_file(lpath, rpath, callback=callback, mode=mode, **kwargs)
+            return
+        target = paths.object_at(rpath)
+        try:
+            with os_errors():
+                self._transfers.watched(watch).upload(
+                    lpath,
+                    target,
+                    if_exists="fail" if mode == "create" else "overwrite",
+                    headers=object_headers(target.key, cast(ObjectOptions, kwargs)),
+                    progress=partial(_tell, callback),
+                )
+        finally:
+            self.invalidate_cache(rpath)
+        _tell(callback, os.path.getsize(lpath), os.path.getsize(lpath))
+
+    def get_file(
+        self,
+        rpath: str,
+        lpath: Any = None,
+        callback: Any = DEFAULT_CALLBACK,
+        outfile: Any = None,
+        *,
+        watch: Watch = _nothing,
+        **kwargs: Any,
+    ) -> None:
+        """Download an object, part by part when it is large; the file appears at once and whole.
+
+        :param outfile: an open file in the place of ``lpath``
+        :param callback: gets the bytes in total and those done
+        :raises FileMissing: when there is no such object
+        """
+        if outfile is not None or isfilelike(lpath):
+            self._stream(rpath, lpath if outfile is None else outfile, callback)
+            return
+        found = self.info(rpath)
+        if found["type"] == "directory":
+            os.makedirs(lpath, exist_ok=True)
+            return
+        with os_errors():
+            size = self._transfers.watched(watch).download(
+                paths.object_at(rpath), lpath, size=found["size"], progress=partial(_tell, callback)
+            )
+        _tell(callback, size, size)
+
+    def _stream(self, path: str, outfile: Any, callback: Any) -> None:
+        with self.open(path, "rb") as file:
+            callback.set_size(file.size)
+            while data := file.read(MIB):
+                outfile.write(data)
+                callback.relative_update(len(data))
+
+    def cp_file(self, path1: str, path2: str, *, watch: Watch = _nothing, **kwargs: Any) -> None:
+        """Let OSS copy an object of any size within its region; from another one the bytes pass through here.
+
+        :param kwargs: ``if_exists="fail"``; what the copy is to have, as the copy operator takes it
+        :raises FileMissing: when there is no such object
+        """
+        if_exists = kwargs.pop("if_exists", "overwrite")
+        if not paths.split(path1)[1]:
+            self.makedirs(path2, exist_ok=True)
+            return
+        try:
+            with os_errors():
+                self._transfers.watched(watch).copy(
+                    paths.object_at(path1),
+                    paths.object_at(path2),
+                    if_exists=if_exists,
+                    copy_options=cast(CopyOptions, kwargs),
+                )
+        except FileMissing as error:
+            if not isinstance(error.__cause__, NoSuchKey) or not self.isdir(path1):
+                raise
+            self.makedirs(path2, exist_ok=True)
+        finally:
+            self.invalidate_cache(path2)
+
+    # --- many files ---------------------------------------------------------------------------------------------------
+
+    def put(
+        self,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Upload files or folders, as fsspec says which go where; small ones several at once.
+
+        :param callback: gets the number of files; a branch of it the bytes of each large one
+        :param kwargs: as of :meth:`put_file`
+        """
+        if self._intrans:
+            super().put(lpath, rpath, recursive=recursive, callback=callback, maxdepth=maxdepth, **kwargs)
+            return
+        recorder = Recorder(self)
+        AbstractFileSystem.put(recorder, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
+
+        def move(pair: Pair, watch: Watch, child: Any) -> None:
+            self.put_file(*pair, callback=child, watch=watch, **kwargs)
+
+        self._move_each(move, recorder.pairs, callback, size_of=lambda pair: os.path.getsize(pair.source))
+
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Download objects or directories, as :meth:`put` uploads them."""
+        recorder = Recorder(self)
+        AbstractFileSystem.get(recorder, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+
+        def move(pair: Pair, watch: Watch, child: Any) -> None:
+            self.get_file(*pair, callback=child, watch=watch, **kwargs)
+
+        self._move_each(move, recorder.pairs, callback, size_of=lambda pair: self.info(pair.source)["size"])
+
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Let OSS copy objects or directories, as fsspec says which go where; several at once.
+
+        :param on_error: ``ignore`` those that are gone by now, as is the default with ``recursive``; or ``raise``
+        """
+        ignores = (on_error or ("ignore" if recursive else "raise")) == "ignore"
+
+        def move(pair: Pair, watch: Watch, child: Any) -> None:
+            try:
+                self.cp_file(*pair, watch=watch, **kwargs)
+            except FileNotFoundError:
+                if not ignores:
+                    raise
+
+        files, _ = self._copies(path1, path2, recursive, maxdepth)
+        self._move_each(move, files, DEFAULT_CALLBACK, size_of=lambda _: 0)
+
+    def _copies(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> tuple[list[Pair], list[Pair]]:
+        """Return which copies are made of which files, and of which directories, for those that want markers."""
+        recorder = Recorder(self)
+        AbstractFileSystem.copy(recorder, path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise")
+        parents = {pair.source.rpartition("/")[0] for pair in recorder.pairs}
+        directories = [pair for pair in recorder.pairs if pair.source in parents and self.isdir(pair.source)]
+        for pair in directories:
+            self.makedirs(pair.target, exist_ok=True)
+        apart = set(directories)
+        return [pair for pair in recorder.pairs if pair not in apart], directories
+
+    def _move_each(
+        self,
+        move: Callable[[Pair, Watch, Any], None],
+        pairs: list[Pair],
+        callback: Any,
+        *,
+        size_of: Callable[[Pair], int],
+    ) -> None:
+        def move_one(pair: Pair, watch: Watch) -> None:
+            if watch is not _nothing:  # in a worker, where no callback may be called
+                move(pair, watch, DEFAULT_CALLBACK)
+                return
+            with callback.branched(*pair) as child:
+                move(pair, watch, child)
+
+        callback.set_size(len(pairs))
+        threshold = self._config.threshold_bytes
+        for _ in each_moved(move_one, pairs, is_large=lambda pair: size_of(pair) >= threshold, watch=_nothing):
+            callback.relative_update(1)
+
+
+def _tell(callback: Any, done: int, total: int) -> None:
+    callback.set_size(total)
+    callback.absolute_update(done)
