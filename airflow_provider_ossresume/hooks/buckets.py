@@ -59,7 +59,7 @@ class BucketMethods(ConnectedHook):
             if value is not None:
                 check_choice(argument, value, get_args(choices))
         if self.check_for_bucket(bucket):
-            log.info("The bucket oss://%s is there already, and stays as it is", bucket)
+            log.info("The bucket oss://%s already exists and stays as it is", bucket)
             return False
         self.get_conn().put_bucket(
             bucket,
@@ -67,7 +67,7 @@ class BucketMethods(ConnectedHook):
             redundancy=redundancy or "",
             headers={"x-oss-acl": acl} if acl else None,
         )
-        log.info("Made the bucket oss://%s in the region %s", bucket, self.get_conn().region or "of the endpoint")
+        log.info("Created the bucket oss://%s in the region %s", bucket, self.get_conn().region or "of the endpoint")
         return True
 
     def check_for_bucket(self, bucket_name: str | None = None) -> bool:
@@ -95,25 +95,27 @@ class BucketMethods(ConnectedHook):
     ) -> None:
         """Remove a bucket; with ``force_delete`` all of its objects and unfinished uploads before, for good.
 
-        The log says what is deleted, before it is. In a bucket that keeps versions they stay, and OSS then refuses to
-        remove it.
+        The log says what is deleted, before it is. A bucket that keeps versions is only deleted when it is empty:
+        the versions would stay, and OSS removes no bucket that has some.
 
         :param bucket_name: its plain name. The connection's bucket is never taken, and no URL: nothing is deleted that
             is not named here
         :param watch: called before each request; what it raises ends the work
-        :raises ArgumentError: for anything but a bucket's name, and when it is not empty without ``force_delete``
+        :raises ArgumentError: for anything but a bucket's name, and when it is not empty without ``force_delete``, or
+            keeps versions
         :raises NoSuchBucket: when there is none
         :raises PartlyFailed: when objects were not deleted, as those that a retention policy protects
         """
         bucket = _named_bucket(bucket_name)
         force = parse_flag("force_delete", force_delete)
-        if (held := self._held(bucket, watch, most=None if force else MOST_COUNTED)) and not force:
-            raise ArgumentError(
-                "force_delete", force_delete, f"the bucket oss://{bucket} holds {held}; delete that first, or set "
-                "force_delete=True to delete all of it"
-            )  # fmt: skip
-        if held:
-            log.warning("Deleting the bucket oss://%s with all that it holds: %s", bucket, held)
+        if held := self._held(bucket, watch, most=None if force else MOST_COUNTED):
+            if not force:
+                raise ArgumentError(
+                    "force_delete", force_delete, f"the bucket oss://{bucket} holds {held}; delete that first, or set "
+                    "force_delete=True to delete all of it"
+                )  # fmt: skip
+            self._refuse_versions(bucket, force_delete)
+            log.warning("Deleting the bucket oss://%s and everything in it: %s", bucket, held)
             self._empty(bucket, watch)
         watch()
         with suppress(NoSuchBucket):  # it was there a moment ago: the answer to an attempt before was lost
@@ -125,15 +127,29 @@ class BucketMethods(ConnectedHook):
 
         :param most: count no further than this
         """
-        objects = size = 0
-        for listed in islice(self.get_conn().list_objects(bucket), most):
+        objects = size = uploads = 0
+        for objects, listed in enumerate(islice(self.get_conn().list_objects(bucket), most), start=1):
+            size += listed.size
             if objects % MOST_COUNTED == 0:
                 watch()
-            objects += 1
-            size += listed.size
-        uploads = sum(1 for _ in islice(self.get_conn().list_uploads(bucket), most))
-        counts = [(objects, f"objects ({format_size(size)})"), (uploads, "unfinished uploads")]
-        return " and ".join(f"{'at least ' if n == most else ''}{n} {what}" for n, what in counts if n)
+        watch()
+        for uploads, _ in enumerate(islice(self.get_conn().list_uploads(bucket), most), start=1):
+            if uploads % MOST_COUNTED == 0:
+                watch()
+        counts = [(objects, "object", f" ({format_size(size)})"), (uploads, "unfinished upload", "")]
+        return " and ".join(
+            f"{'at least ' if count == most else ''}{count} {what}{'' if count == 1 else 's'}{more}"
+            for count, what, more in counts
+            if count
+        )
+
+    def _refuse_versions(self, bucket: str, force_delete: Flag) -> None:
+        """:raises ArgumentError: for a bucket with versions, whose objects would be hidden and not deleted"""
+        if self.get_conn().get_bucket_info(bucket).versioning:
+            raise ArgumentError(
+                "force_delete", force_delete, f"the bucket oss://{bucket} keeps versions, and OSS deletes no bucket "
+                "that has some; nothing was deleted. Delete its versions first, in the console or by a lifecycle rule"
+            )  # fmt: skip
 
     def _empty(self, bucket: str, watch: Callable[[], None]) -> None:
         client = self.get_conn()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_whole_number
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import ObjectRef, check_choice, check_new_key, check_text
+from airflow_provider_ossresume.model.objects import ObjectRef, check_choice, check_new_key
 from airflow_provider_ossresume.model.parts import parse_byte_range
 from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink
 from airflow_provider_ossresume.transfer.options import UploadOptions, split_headers
@@ -52,8 +53,8 @@ class ContentMethods(ConnectedHook):
         :raises NoSuchKey: when it does not exist
         :raises ArgumentError: for an encoding that Python does not know, or that the object does not have
         """
-        data = self.read_bytes(key, bucket_name, version_id=version_id)
-        return _decoded(data, encoding)
+        _check_encoding(encoding)
+        return _decoded(self.read_bytes(key, bucket_name, version_id=version_id), encoding)
 
     def read_bytes(
         self,
@@ -116,7 +117,7 @@ class ContentMethods(ConnectedHook):
     ) -> TransferResult:
         """Write bytes to an object; errors as :meth:`~.ContentMethods.load_string`."""
         if not isinstance(bytes_data, (bytes, bytearray, memoryview)):
-            raise ArgumentError("bytes_data", bytes_data, f"give bytes, not {type(bytes_data).__name__}")
+            raise ArgumentError("bytes_data", type(bytes_data), "give bytes")  # not the value: it may be a secret
         stream = io.BytesIO(bytes_data)
         return self.load_file_obj(stream, key, bucket_name, replace, encrypt, acl_policy, **object_options)
 
@@ -146,7 +147,8 @@ class ContentMethods(ConnectedHook):
         :raises IntegrityError: when OSS holds other bytes than were sent
         """
         if not callable(getattr(file_obj, "read", None)):
-            raise ArgumentError("file_obj", file_obj, "give a stream of bytes, such as a file that is opened with 'rb'")
+            instead = "give a stream of bytes, such as a file that is opened with 'rb'"
+            raise ArgumentError("file_obj", type(file_obj), instead)
         target = self.target(key, bucket_name)
         check_new_key(target.key)
         options = _with_names_of_s3(object_options, encrypt=encrypt, acl_policy=acl_policy)
@@ -175,6 +177,7 @@ class ContentMethods(ConnectedHook):
         """Append a text to an appendable object, or create one, and return its new size in bytes.
 
         With ``pos`` the call can be repeated: if the object ends with this text from there on, nothing is appended.
+        The object that it creates gets the content type that the key's ending stands for.
 
         :param pos: the object's present size in bytes; 0 creates it; None asks OSS for it
         :raises ServiceError: when ``pos`` is not its size, or the object was not created by an append
@@ -183,7 +186,8 @@ class ContentMethods(ConnectedHook):
         check_new_key(target.key)
         at = self._size_of(target) if pos is None else parse_whole_number("pos", pos, least=0, most=MOST_APPENDED)
         try:
-            return self.get_conn().append_object(target, at, BytesBody(data)).size
+            headers = {} if at else object_headers(target.key, {})
+            return self.get_conn().append_object(target, at, BytesBody(data), headers=headers).size
         except ServiceError as error:
             if error.code == "PositionNotEqualToLength" and self._ends_with(target, at, data):
                 return at + len(data)  # an attempt before has done it
@@ -214,11 +218,19 @@ def _with_names_of_s3(options: ObjectOptions, *, encrypt: Flag, acl_policy: str 
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    check_text("string_data", text)
+    if not isinstance(text, str):
+        raise ArgumentError("string_data", type(text), "give a text")  # not the value: it may be a secret
     try:
         return text.encode(encoding)
     except (LookupError, ValueError, TypeError) as error:
         raise ArgumentError("encoding", encoding, f"the text cannot be written so: {error}") from None
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        codecs.lookup(encoding)
+    except (LookupError, ValueError, TypeError) as error:
+        raise ArgumentError("encoding", encoding, f"name one that Python knows, such as utf-8: {error}") from None
 
 
 def _decoded(data: bytes, encoding: str) -> str:

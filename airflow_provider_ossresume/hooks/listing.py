@@ -140,12 +140,13 @@ class ListingMethods(ConnectedHook):
     def check_for_prefix(self, prefix: str, delimiter: str = "/", bucket_name: str | None = None) -> bool:
         """Tell whether there is an object in a folder: one whose key begins with the prefix and the delimiter.
 
-        :param prefix: with the delimiter at its end or without
+        :param prefix: with the delimiter at its end or without; ``oss://bucket/`` asks for any object of the bucket
         :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`
         """
         check_text("delimiter", delimiter)
         where = self.prefix(_given("prefix", prefix), bucket_name)
-        folder = where.prefix if where.prefix.endswith(delimiter) else where.prefix + delimiter
+        has_end = not where.prefix or where.prefix.endswith(delimiter)
+        folder = where.prefix if has_end else where.prefix + delimiter
         limits = ListingLimits(max_items=1)
         return any(True for _ in self._listed(PrefixRef(where.bucket, folder), limits))
 

@@ -59,7 +59,8 @@ class OSSDeleteBucketOperator(OSSOperator):
 
     Only the bucket that is named is removed: its plain name, never the connection's. One that holds objects or
     unfinished uploads fails the task without ``force_delete``; the message has their numbers. A bucket that is not
-    there fails the task, but for a retry, whose earlier try has perhaps removed it.
+    there fails the task, but for a retry, whose earlier try has perhaps removed it. One that keeps versions has to be
+    empty.
 
     :param bucket_name: the bucket (templated)
     :param force_delete: delete its objects and unfinished uploads first (templated)
@@ -81,4 +82,4 @@ class OSSDeleteBucketOperator(OSSOperator):
         except NoSuchBucket as error:
             if getattr(task_instance(context), "try_number", 1) == 1:
                 raise
-            log.info("An earlier try has removed it: %s", error)
+            log.info("Nothing to delete. An earlier try has probably deleted the bucket: %s", error)

@@ -67,6 +67,7 @@ class BucketInfo:
 
     :ivar owner: the ID of the account that the bucket belongs to
     :ivar answered_at: the answer's Date
+    :ivar versioning: ``Enabled`` or ``Suspended``; empty for a bucket that never kept versions
     """
 
     name: str
@@ -76,6 +77,7 @@ class BucketInfo:
     storage_class: str
     owner: str = ""
     answered_at: datetime | None = None
+    versioning: str = ""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ def read_bucket_info(body: bytes) -> BucketInfo:
         intranet_endpoint=bucket.text("IntranetEndpoint"),
         storage_class=bucket.text("StorageClass"),
         owner=bucket.owner,
+        versioning=bucket.text("Versioning"),
     )
 
 

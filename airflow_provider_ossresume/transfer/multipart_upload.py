@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from airflow_provider_ossresume.errors import (
@@ -192,14 +191,19 @@ class MultipartUpload:
             self._upload_id, self._target, error,
         )  # fmt: skip
 
-    def abort(self, crew: Crew) -> None:
+    def abort(self, crew: Crew) -> bool:
         """Abort until OSS knows the upload no more: a part that was on its way may have come after the first time.
+
+        Return False when OSS did not know it before either: it was completed, aborted or removed.
 
         :raises RequestError, CredentialsError: when that is not possible now
         """
-        with suppress(NoSuchUpload):
-            for _ in range(ABORTS):
+        for count in range(ABORTS):
+            try:
                 crew.call(lambda: self._oss.abort(self._target, self._upload_id))
+            except NoSuchUpload:
+                return count > 0
+        return True
 
 
 def begin_upload(

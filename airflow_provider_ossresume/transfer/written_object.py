@@ -276,10 +276,16 @@ class WrittenObject:
         with Crew(workers=1, tick=Deadline(ABORT_TIME)) as crew:
             upload = self._sink(self._plan, self._client.with_stop(crew))
             try:
-                upload.abort(crew)
+                was_open = upload.abort(crew)
             except (RequestError, CredentialsError, TimeoutError) as error:
                 upload.warn_of_left_parts(error)
                 return
+        if self._is_complete and not was_open:
+            log.warning(
+                "OSS had joined the parts of upload ID %s before it could be aborted: %s may be there, whole",
+                self.upload_id, self._target,
+            )  # fmt: skip
+            return
         log.warning(
             "The finished parts of the upload to %s are removed: upload ID %s is aborted", self._target, self.upload_id
         )

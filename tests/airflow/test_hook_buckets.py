@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ossresume.errors import AccessDenied, ArgumentError, NoSuchBucket, PartlyFailed, ServiceError
+from airflow_provider_ossresume.errors import (
+    AccessDenied,
+    ArgumentError,
+    NoSuchBucket,
+    PartlyFailed,
+    ServiceError,
+    TransferStopped,
+)
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from tests.world import BUCKET
@@ -86,7 +93,7 @@ def test_a_bucket_that_holds_something_is_refused_with_the_numbers(hook: OSSResu
     connected.put(BUCKET, "two", b"12345")
     hook.get_conn().initiate(hook.target("three", BUCKET))
 
-    with pytest.raises(ArgumentError, match=r"holds 2 objects \(10 B\) and 1 unfinished uploads; delete that first"):
+    with pytest.raises(ArgumentError, match=r"holds 2 objects \(10 B\) and 1 unfinished upload; delete that first"):
         hook.delete_bucket(BUCKET)
 
     assert connected.objects(BUCKET) == ["one", "two"]
@@ -114,7 +121,7 @@ def test_a_bucket_goes_with_all_that_it_holds_when_that_is_said(
     hook.delete_bucket(BUCKET, force_delete="true")
 
     assert not hook.check_for_bucket(BUCKET)
-    line = f"Deleting the bucket oss://{BUCKET} with all that it holds: 1001 objects (2.0 KiB) and 1 unfinished uploads"
+    line = f"Deleting the bucket oss://{BUCKET} and everything in it: 1001 objects (2.0 KiB) and 1 unfinished upload"
     assert line in caplog.messages
     assert caplog.messages.index(line) < caplog.messages.index(f"Deleted the bucket oss://{BUCKET}")
 
@@ -160,9 +167,44 @@ def test_objects_that_are_retained_keep_their_bucket(hook: OSSResumeHook, connec
     assert connected.objects(BUCKET) == ["one"]
 
 
-def test_versions_keep_their_bucket(hook: OSSResumeHook, connected: LocalOSS) -> None:
+def test_a_bucket_that_keeps_versions_is_refused_before_anything_is_deleted(
+    hook: OSSResumeHook, connected: LocalOSS
+) -> None:
+    connected.put(BUCKET, "one", b"1")
+    connected.keep_versions(BUCKET)
+
+    with pytest.raises(ArgumentError, match=r"keeps versions.*nothing was deleted"):
+        hook.delete_bucket(BUCKET, force_delete=True)
+
+    assert hook.get_bucket_info(BUCKET).versioning == "Enabled"
+    assert connected.objects(BUCKET) == ["one"]
+
+
+def test_versions_that_nobody_sees_keep_their_bucket(hook: OSSResumeHook, connected: LocalOSS) -> None:
     connected.keep_versions(BUCKET)
     connected.put(BUCKET, "one", b"1")
+    hook.delete_objects("one", BUCKET)
 
     with pytest.raises(ServiceError, match=r"BucketNotEmpty.*versions of some"):
         hook.delete_bucket(BUCKET, force_delete=True)
+
+
+def test_an_empty_bucket_that_keeps_versions_is_removed(hook: OSSResumeHook, connected: LocalOSS) -> None:
+    connected.keep_versions(BUCKET)
+
+    hook.delete_bucket(BUCKET)
+
+    assert not hook.check_for_bucket(BUCKET)
+
+
+def test_the_counting_of_uploads_can_be_ended(hook: OSSResumeHook, connected: LocalOSS) -> None:
+    hook.get_conn().initiate(hook.target("upload", BUCKET))
+
+    def watch() -> None:
+        if connected.calls("ListObjectsV2"):
+            raise TransferStopped("stop")
+
+    with pytest.raises(TransferStopped):
+        hook.delete_bucket(BUCKET, force_delete=True, watch=watch)
+
+    assert connected.calls("ListMultipartUploads") == []

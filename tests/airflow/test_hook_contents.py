@@ -134,9 +134,53 @@ def test_a_stream_goes_in_parts_and_a_retried_task_may_write_the_same_again(
     assert hook.load_bytes(b"small", "small", BUCKET).size == hook.load_bytes(b"small", "small", BUCKET).size
 
 
+@pytest.mark.parametrize("size", [10, 3 * PART])
+def test_a_task_that_had_succeeded_may_be_retried_without_replace(
+    hook: OSSResumeHook, connected: LocalOSS, size: int
+) -> None:
+    data = some_bytes(size)
+    first, again = hook.load_bytes(data, "key", BUCKET), hook.load_bytes(data, "key", BUCKET)
+
+    assert (again.etag, again.crc64) == (first.etag, first.crc64)
+    assert connected.object(BUCKET, "key") == data
+
+
+class SecretStream(io.RawIOBase):
+    """A stream whose repr has what must not be logged, as a file behind a signed URL does."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def __repr__(self) -> str:
+        return "SECRET"
+
+    def read(self, size: int = -1) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda hook: hook.load_bytes("SECRET", "key", BUCKET),
+        lambda hook: hook.load_string(b"SECRET", "key", BUCKET),
+        lambda hook: hook.append_string(b"SECRET", "key", BUCKET),
+        lambda hook: hook.load_file_obj(b"SECRET", "key", BUCKET),
+        lambda hook: hook.load_file_obj(SecretStream("SECRET"), "key", BUCKET),
+        lambda hook: hook.load_file_obj(SecretStream(bytes(2 * PART)), "key", BUCKET),
+    ],
+)
+def test_an_error_shows_nothing_of_what_was_to_be_written(hook: OSSResumeHook, call: Any) -> None:
+    with pytest.raises(ArgumentError) as error:
+        call(hook)
+
+    assert "SECRET" not in f"{error.value!r} {error.value}"
+
+
 @pytest.mark.parametrize(
     ("call", "argument"),
     [
+        (lambda hook: hook.read_key("key", BUCKET, encoding="klingon"), "encoding"),
+        (lambda hook: hook.read_key("key", BUCKET, encoding=None), "encoding"),
         (lambda hook: hook.load_string(b"bytes", "key", BUCKET), "string_data"),
         (lambda hook: hook.load_string("ü", "key", BUCKET, encoding="ascii"), "encoding"),
         (lambda hook: hook.load_string("x", "key", BUCKET, encoding="klingon"), "encoding"),
@@ -175,6 +219,13 @@ def test_texts_are_laid_behind_each_other(hook: OSSResumeHook, connected: LocalO
     assert hook.append_string("three\n", "log.txt", BUCKET) == 17
 
     assert connected.object(BUCKET, "log.txt").decode() == "one\nzwölf\nthree\n"
+
+
+def test_an_append_creates_an_object_of_its_keys_content_type(hook: OSSResumeHook) -> None:
+    hook.append_string("{}\n", "log.json", BUCKET)
+    hook.append_string("{}\n", "log.json", BUCKET)
+
+    assert hook.head_object("log.json", BUCKET).content_type == "application/json"
 
 
 def test_an_append_whose_answer_was_lost_is_not_made_twice(hook: OSSResumeHook, connected: LocalOSS) -> None:

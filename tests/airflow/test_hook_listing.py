@@ -41,6 +41,12 @@ def test_the_order_of_arguments_is_that_of_s3hook(hook: OSSResumeHook) -> None:
     assert hook.check_for_wildcard_key("b/*.csv", BUCKET, "/")
 
 
+def test_a_whole_bucket_is_looked_into_for_any_object(hook: OSSResumeHook, connected: LocalOSS) -> None:
+    assert hook.check_for_prefix(f"oss://{BUCKET}/")
+    hook.create_bucket("with-nothing")
+    assert not hook.check_for_prefix("oss://with-nothing/")
+
+
 def test_keys_are_listed_by_the_time_of_their_last_change(hook: OSSResumeHook, connected: LocalOSS) -> None:
     changed = [each.last_modified for each in hook.iter_file_metadata(bucket_name=BUCKET)]
     oldest, newest = min(filter(None, changed)), max(filter(None, changed))

@@ -182,6 +182,21 @@ def test_what_the_watch_raises_ends_the_upload(oss: LocalOSS) -> None:
     assert (oss.objects(BUCKET), oss.uploads(BUCKET)) == ([], [])
 
 
+def test_an_upload_that_is_stopped_when_its_object_is_there_is_not_said_to_be_removed(
+    oss: LocalOSS, caplog: pytest.LogCaptureFixture
+) -> None:
+    def watch() -> None:
+        if oss.objects(BUCKET):
+            raise TransferStopped("stop")
+
+    with pytest.raises(TransferStopped):
+        upload(oss, Stream(DATA), watch=watch)
+
+    assert (oss.object(BUCKET, "key"), oss.uploads(BUCKET)) == (DATA, [])
+    assert f"{TARGET} may be there, whole" in caplog.text
+    assert "are removed" not in caplog.text
+
+
 def test_parts_that_cannot_be_removed_are_named_in_the_log(oss: LocalOSS, caplog: pytest.LogCaptureFixture) -> None:
     denied = Fault("status", status=403, code="AccessDenied")
     oss.fail("UploadPart", 2, denied)
