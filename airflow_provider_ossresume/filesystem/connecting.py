@@ -35,6 +35,10 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if name in found:
             raise ArgumentError(said, "…", f"{name} is given too; leave one of the two out")
+        if name in SECRETS and not isinstance(value, str):
+            raise ArgumentError(said, "…", f"it is a {type(value).__name__}; give a text")
+        if name == "endpoint" and "@" in str(value):  # it is shown, unlike the secrets
+            raise ArgumentError(said, "…", "an endpoint holds no user name or password")
         found[name] = value
     return found
 

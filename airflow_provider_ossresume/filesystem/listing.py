@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -106,10 +107,11 @@ class Listings:
     def buckets(self) -> list[Info]:
         """Return the account's buckets."""
         with os_errors():
-            return [
+            found = [
                 {**directory_info(bucket.name), "CreationDate": bucket.created, "Location": bucket.region}
                 for bucket in self.client.list_buckets()
             ]
+        return sorted(found, key=_name)
 
     def _entries(self, bucket: str, key: str, *, name_prefix: str = "") -> Iterator[Info]:
         prefix = below(key)
@@ -195,8 +197,9 @@ class Listings:
         """Return what a listing says of a path; None where there is none, or where it does not name it."""
         if not path:
             return None
-        of_parent = self._cache_of(path.rpartition("/")[0])
-        return next((info for info in of_parent or () if info["name"] == path), None)
+        of_parent = self._cache_of(path.rpartition("/")[0]) or []
+        at = bisect_left(of_parent, path, key=_name)  # each object of a directory may be asked for
+        return of_parent[at] if at < len(of_parent) and of_parent[at]["name"] == path else None
 
     def _cache_of(self, path: str) -> list[Info] | None:
         try:

@@ -135,7 +135,8 @@ class OpeningFileSystem(FindingFileSystem):
 
         An exception that leaves the ``with`` block of one that is written publishes nothing.
 
-        :param block_size: of a file that is written, the bytes of its first parts; 8 MiB by default
+        :param block_size: of a file that is written, the bytes of its first parts; 8 MiB by default, and at most half
+            of ``file_memory``
         :param compression: such as ``gzip``, or ``infer`` to tell it by the name
         :param kwargs: ``encoding``, ``errors``, ``newline``; of a file that is written, the object's options
         :raises NotImplementedError: for ``ab``: an object cannot be added to, or only by a kind that cannot be copied

@@ -70,6 +70,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
         :raises FileSystemError: when the object has changed since it was opened, or cannot be read
         """
+        self._check_open()
         wanted = self.size - self.loc if length is None or length < 0 else length
         held = self._held(wanted)
         with os_errors():
@@ -78,6 +79,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
     def readline(self, size: int | None = -1) -> bytes:
         """Return the next line, with its end; what is fetched for it serves the lines that follow."""
+        self._check_open()
         most = self.size - self.loc if size is None or size < 0 else size
         line = b""
         while len(line) < most:
@@ -93,6 +95,15 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             if end:
                 break
         return line
+
+    def close(self) -> None:
+        """Hold nothing any more."""
+        super().close()
+        self._block = b""
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
 
     def _held(self, most: int) -> bytes:
         """Return what is held of the next bytes, and go on behind them."""

@@ -56,7 +56,8 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         check_new_key(target.key, argument="path")
         if is_exclusive and fs.exists_now(path):
             raise FileIsThere(errno.EEXIST, f"{target} exists, and the mode x does not overwrite it")
-        size = block_size if isinstance(block_size, int) and block_size >= MIN_PART_SIZE else PART_SIZE
+        wanted = block_size if isinstance(block_size, int) and block_size >= MIN_PART_SIZE else PART_SIZE
+        size = max(MIN_PART_SIZE, min(wanted, fs.file_memory // 2))  # one part is sent while the next one fills
         super().__init__(fs, path, "wb", block_size=size, autocommit=autocommit)
         self.buffer = None  # fsspec's own; the parts are kept below
         self._is_discarded = False

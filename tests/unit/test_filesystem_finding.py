@@ -295,3 +295,16 @@ def test_an_object_with_a_patterns_character_is_no_pattern(fs: OSSFileSystem, os
 def test_a_pattern_that_matches_nothing_is_an_error_of_ours(fs: OSSFileSystem) -> None:
     with pytest.raises(FileMissing, match=rf"there is nothing at {BUCKET}/nothing\*"):
         fs.cat(f"{BUCKET}/nothing*")
+
+
+@pytest.mark.parametrize("search", ["ls", "find"])
+def test_all_that_a_listing_names_is_answered_by_it(fs: OSSFileSystem, oss: LocalOSS, search: str) -> None:
+    for name in ("a", "a-b", "a.b", "a/b", "A", "ü", "z"):
+        oss.put(BUCKET, f"deep/{name}", b"")
+    getattr(fs, search)(f"{BUCKET}/deep")
+    listed = fs.ls(f"{BUCKET}/deep")
+    oss.clear_requests()
+
+    assert [fs.info(info["name"]) for info in listed] == listed
+    assert len(listed) == 6
+    assert oss.requests == []

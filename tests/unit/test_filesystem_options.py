@@ -217,3 +217,19 @@ def test_mappings_and_chained_filesystems_work(oss: LocalOSS, registered: None, 
         options = {chained: {"cache_storage": str(tmp_path / chained)}, "oss": options_of(oss)}
         with fsspec.open(f"{chained}::oss://{PATH}", "rb", **options) as file:
             assert file.read() == b"some bytes"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"endpoint": "https://user:hidden-word@oss.example.com"}, "endpoint"),
+        ({"access_key_secret": b"hidden-word"}, "access_key_secret"),
+        ({"secret": ["hidden-word"]}, "secret"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_refused_at_once_and_not_shown(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        OSSFileSystem(region="cn-hangzhou", access_key_id="id", **options)
+
+    assert str(caught.value).startswith(f"{named}='…'")
+    assert "hidden-word" not in str(caught.value)

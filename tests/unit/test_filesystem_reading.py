@@ -336,3 +336,20 @@ def test_fsspecs_parquet_parts_are_taken(fs: OSSFileSystem, oss: LocalOSS) -> No
         assert file.read(10) == DATA[110:120]
 
     assert not oss.calls("GetObject")
+
+
+def test_a_closed_file_is_not_read(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "key", b"one\ntwo\n")
+    file = fs.open(PATH, "rb")
+    file.readline()
+    file.close()
+
+    for call in (
+        file.read,
+        file.readline,
+        lambda: file.read(0),
+        lambda: file.readinto(bytearray(2)),
+        lambda: next(file),
+    ):
+        with pytest.raises(ValueError, match="closed"):
+            call()

@@ -454,3 +454,14 @@ def test_an_error_is_an_oserror_of_ours_with_its_cause(fs: OSSFileSystem, oss: L
     assert raised.value.__cause__ is not None
     copy = pickle.loads(pickle.dumps(raised.value))
     assert (str(copy), copy.errno, copy.retryable) == (str(raised.value), raised.value.errno, True)
+
+
+def test_a_block_that_is_larger_than_the_memory_is_no_part(oss: LocalOSS) -> None:
+    fs = a_filesystem(oss, file_memory=4 * PART)
+    data = some_bytes(9 * PART)
+
+    with fs.open(PATH, "wb", block_size=100 * PART) as file:
+        file.write(data)
+
+    assert oss.object(BUCKET, "key") == data
+    assert len(oss.calls("UploadPart")) == 5  # of two parts' bytes, and the rest
