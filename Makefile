@@ -7,6 +7,7 @@ PYTHON ?= python3
 AF3 := .venv
 AF2 := .venv-af2
 BENCH := .venv-bench
+BENCH_FS := .venv-bench-fs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME  # tests and demo make Airflow homes of their own
 
@@ -34,6 +35,13 @@ $(BENCH)/ready: .ci/bench.txt
 	@echo "Setting up $(BENCH) with the peers of the benchmark"
 	@$(PYTHON) -m venv --clear $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --requirement .ci/bench.txt 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@
+
+# ossfs and s3fs want other releases of oss2 and botocore than the ones that take part above.
+$(BENCH_FS)/ready: .ci/bench-filesystems.txt
+	@echo "Setting up $(BENCH_FS) with the filesystems of the benchmark"
+	@$(PYTHON) -m venv --clear $(BENCH_FS)
+	@$(BENCH_FS)/bin/python -m pip install --quiet --requirement .ci/bench-filesystems.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@touch $@
 
 tests/conformance/node_modules/ready: tests/conformance/package-lock.json
@@ -112,10 +120,11 @@ fuzz: $(AF3)/ready  ## give bytes without end to all that reads what others wrot
 	for target in $(TARGETS); do $(AF3)/bin/python -m tests.fuzz $$target --seconds $(SECONDS_EACH); done
 
 # The two environments with Airflow are there for the import times.
-bench: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with every peer and hold the bars, in up to an hour
+bench: $(BENCH)/ready $(BENCH_FS)/ready $(AF3)/ready $(AF2)/ready  ## compare with every peer and hold the bars, in up to an hour
 	$(BENCH)/bin/python -m tests.bench
 	$(AF3)/bin/python -m tests.bench.copies
 	$(AF3)/bin/python -m tests.bench.plans
+	$(BENCH_FS)/bin/python -m tests.bench.filesystems
 
 bench-quick: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with the main peers, in two minutes
 	$(BENCH)/bin/python -m tests.bench --quick
@@ -128,9 +137,9 @@ pins: $(AF3)/ready  ## resolve the pinned environments anew
 	  $(AF3)/bin/uv pip compile --quiet --universal --python-version $${3:-3.10} --no-header --no-annotate \
 	    .ci/$$1.in --output-file .ci/$$1.txt $${2:+--exclude-newer $$2 --exclude-newer-package fastcrc=2026-10-01}; \
 	}; \
-	compile airflow-3.3; compile airflow-2.11; compile bench; \
+	compile airflow-3.3; compile airflow-2.11; compile bench; compile bench-filesystems; \
 	compile airflow-3.0 2026-02-15; compile airflow-3.1 2026-03-15; compile airflow-3.2 2026-06-15; \
 	compile airflow-3.4 "" 3.11
 
 clean:  ## remove the environments and everything generated
-	rm -rf $(AF3) $(AF2) $(BENCH) build dist docs/_build docs/_generated tests/conformance/node_modules .demo
+	rm -rf $(AF3) $(AF2) $(BENCH) $(BENCH_FS) build dist docs/_build docs/_generated tests/conformance/node_modules .demo

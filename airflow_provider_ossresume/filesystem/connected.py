@@ -33,7 +33,7 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
         oss_conn_id: str | None = None,
         transfer_config: Mapping[str, Any] | None = None,
         checkpoint: Any = None,
-        file_memory: int | str = 64 * MIB,
+        file_memory: int | str = 128 * MIB,
         directory_markers: bool = False,
         use_listings_cache: bool = True,
         listings_expiry_time: float | None = LISTING_SECONDS,

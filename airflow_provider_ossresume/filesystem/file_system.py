@@ -33,7 +33,7 @@ class OSSFileSystem(TransferringFileSystem):
     :param checkpoint: where ``put`` and ``get`` keep the checkpoints of large files: ``file`` or ``file:FOLDER``, a
         store, or within Airflow what the operators take; None for nowhere: a transfer that fails leaves nothing behind
     :param file_memory: bytes that each open file may hold, read ahead or to be sent, as an int or a text such as
-        ``"64MiB"``
+        ``"128MiB"``
     :param directory_markers: let ``mkdir`` and ``makedirs`` write an empty object ``dir/``; by default they do nothing,
         as OSS has no directories
     :param use_listings_cache: keep listings for ``listings_expiry_time`` seconds, 10 by default
@@ -156,7 +156,7 @@ class OSSFileSystem(TransferringFileSystem):
             raise FileIsDirectory(errno.EISDIR, f"oss://{path1} is a directory; pass recursive=True to move it")
 
         def move(pair: Pair, watch: Watch) -> None:
-            before = self.info(pair.source)
+            before = self.info(pair.source, refresh=True)  # a listing may be older than what is copied
             self.cp_file(*pair, watch=watch, **kwargs)
             if before["type"] == "directory":  # of nothing but its marker
                 self._deletions.directory(pair.source)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import Any, cast, get_args
 
-from airflow_provider_ossresume._airflow import BaseHook, current_context
+from airflow_provider_ossresume._airflow import current_context
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.hooks.lineage import report_set_lineage
 from airflow_provider_ossresume.hooks.running import Run
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_texts, refuse_empty
@@ -17,32 +18,23 @@ from airflow_provider_ossresume.model.object_options import ObjectOptions
 from airflow_provider_ossresume.model.objects import PrefixRef, check_choice, check_text
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.sets.batch_report import BatchReport
 from airflow_provider_ossresume.sets.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.sealed import Plan
 from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
-from airflow_provider_ossresume.transfer.config import TransferConfig
 
 _SET_OPTIONS = frozenset(each.name for each in fields(SetOptions) if each.init and each.name != "object_options")
 
 Watch = Callable[[], None]
 
 
-class SetMethods:
+class SetMethods(ConnectedHook):
     """The methods of the hook that move many files.
 
     ``options`` are the fields of :class:`~airflow_provider_ossresume.model.set_options.SetOptions`, and what each
     object gets: those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`. ``watch`` is called
     at least four times a second by the thread that calls; what it raises ends the work.
     """
-
-    if TYPE_CHECKING:
-
-        @property
-        def transfer_config(self) -> TransferConfig: ...
-        def get_conn(self) -> OssClient: ...
-        def prefix(self, prefix: str | PrefixRef | None = None, bucket_name: str | None = None) -> PrefixRef: ...
 
     def upload_folder(
         self,
@@ -229,7 +221,7 @@ class SetMethods:
         return SetTransfers(self.get_conn(), self.transfer_config, run.owner, watch)
 
     def _reported(self, run: Run, verdict: Verdict) -> Verdict:
-        report_set_lineage(cast(BaseHook, self), run.context, verdict)
+        report_set_lineage(self, run.context, verdict)
         return verdict
 
     def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> Where:

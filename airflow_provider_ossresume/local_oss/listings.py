@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from functools import partial
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Children, invalid_argument, xml_answer, xml_date
 from airflow_provider_ossresume.local_oss.incoming import Incoming
@@ -26,7 +27,7 @@ def list_objects(service: Service, request: Incoming) -> Answer:
     """List objects from a marker on."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
-    objects, page = _objects_page(service, request, marker=query.get("marker", ""), limit=limit)
+    page, objects = _objects_page(service, request, marker=query.get("marker", ""), limit=limit)
     facts: list[tuple[str, str | int | Children]] = [
         ("Name", bucket),
         ("Prefix", encode(query.get("prefix", ""))),
@@ -38,7 +39,7 @@ def list_objects(service: Service, request: Incoming) -> Answer:
     ]
     if page.next_marker is not None:
         facts.append(("NextMarker", encode(page.next_marker)))
-    contents = [_contents(objects[name], encode, service.clock(), owner=True) for name in page.names]
+    contents = [_contents(stored, encode, service.clock(), owner=True) for stored in objects]
     return xml_answer("ListBucketResult", [*facts, *contents, *common_prefixes(page, encode)])
 
 
@@ -48,7 +49,7 @@ def list_objects_v2(service: Service, request: Incoming) -> Answer:
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
     token = query.get("continuation-token", "")
     marker = _from_token(token) if token else query.get("start-after", "")
-    objects, page = _objects_page(service, request, marker=marker, limit=limit)
+    page, objects = _objects_page(service, request, marker=marker, limit=limit)
     facts: list[tuple[str, str | int | Children]] = [
         ("Name", bucket),
         ("Prefix", encode(query.get("prefix", ""))),
@@ -64,16 +65,15 @@ def list_objects_v2(service: Service, request: Incoming) -> Answer:
     if page.next_marker is not None:
         facts.append(("NextContinuationToken", encode(_to_token(page.next_marker))))
     owner = query.get("fetch-owner", "").lower() == "true"
-    contents = [_contents(objects[name], encode, service.clock(), owner=owner) for name in page.names]
+    contents = [_contents(stored, encode, service.clock(), owner=owner) for stored in objects]
     return xml_answer("ListBucketResult", [*facts, *contents, *common_prefixes(page, encode)])
 
 
-def _objects_page(
-    service: Service, request: Incoming, *, marker: str, limit: int
-) -> tuple[dict[str, StoredObject], Page]:
-    objects = {stored.key: stored for stored in service.storage.list_objects(request.bucket or "")}
+def _objects_page(service: Service, request: Incoming, *, marker: str, limit: int) -> tuple[Page, list[StoredObject]]:
     prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter", "")
-    return objects, page_of(list(objects), prefix=prefix, delimiter=delimiter, marker=marker, limit=limit)
+    return service.storage.list_page(
+        request.bucket or "", partial(page_of, prefix=prefix, delimiter=delimiter, marker=marker, limit=limit)
+    )
 
 
 def _contents(stored: StoredObject, encode: Callable[[str], str], now: float, *, owner: bool) -> tuple[str, Children]:

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from airflow_provider_ossresume.local_oss.answers import Refusal
 from airflow_provider_ossresume.local_oss.contents import Content, Contents
 from airflow_provider_ossresume.local_oss.names import check_bucket_name, check_key
+from airflow_provider_ossresume.local_oss.pages import Page
 from airflow_provider_ossresume.local_oss.records import (
     DELETE_MARKER,
     ENABLED,
@@ -131,8 +132,15 @@ class ObjectStorage:
     def list_objects(self, bucket: str) -> list[StoredObject]:
         """Return a bucket's objects in the order of their keys' bytes."""
         with self._lock:
-            objects = self.bucket(bucket).objects
-            return [objects[key] for key in sorted(objects)]
+            index = self.bucket(bucket)
+            return [index.objects[key] for key in index.sorted_keys]
+
+    def list_page(self, bucket: str, cut: Callable[[list[str]], Page]) -> tuple[Page, list[StoredObject]]:
+        """Return what is cut from the bucket's keys in order, and its objects."""
+        with self._lock:
+            index = self.bucket(bucket)
+            page = cut(index.sorted_keys)
+            return page, [index.objects[key] for key in page.names]
 
     def versions(self, bucket: str, key: str) -> list[StoredObject]:
         """Return a key's versions and delete markers, the newest first."""
@@ -256,10 +264,10 @@ class ObjectStorage:
                 self._records.write_older(index, stored)
         if current and current is not current_before:
             self._records.write_object(index, current)
-            index.objects[key] = current
+            index.put(current)
         elif current_before and not current:
             self._records.remove_object(index, key)
-            del index.objects[key]
+            index.drop(key)
         kept = {stored.version for stored in older}
         for stored in older_before:
             if stored.version not in kept:

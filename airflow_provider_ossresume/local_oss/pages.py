@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from airflow_provider_ossresume.local_oss.answers import Children
 
@@ -29,8 +31,11 @@ def page_of(names: list[str], *, prefix: str, delimiter: str, marker: str, limit
     behind = is_rolled_up(marker, prefix=prefix, delimiter=delimiter)
     entries: dict[str, bool] = {}
     last = ""
-    for name in names:
-        if not name.startswith(prefix) or name <= marker or (behind and name.startswith(marker)):
+    first = bisect_right(names, marker) if marker >= prefix else bisect_left(names, prefix)
+    for name in islice(names, first, None):
+        if not name.startswith(prefix):
+            break
+        if behind and name.startswith(marker):
             continue
         end = name.find(delimiter, len(prefix)) if delimiter else -1
         entry = name if end < 0 else name[: end + len(delimiter)]

@@ -100,6 +100,25 @@ class Bucket:
     objects: dict[str, StoredObject] = field(default_factory=dict)
     older: dict[str, list[StoredObject]] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
+    _sorted_keys: list[str] | None = field(default=None, compare=False)
+
+    @property
+    def sorted_keys(self) -> list[str]:
+        """The objects' keys in the order of their bytes. It is kept, as each page of a long listing asks for it."""
+        if self._sorted_keys is None:
+            self._sorted_keys = sorted(self.objects)
+        return self._sorted_keys
+
+    def put(self, stored: StoredObject) -> None:
+        """Let a key's object be this one."""
+        if stored.key not in self.objects:
+            self._sorted_keys = None
+        self.objects[stored.key] = stored
+
+    def drop(self, key: str) -> None:
+        """Let a key have no object."""
+        del self.objects[key]
+        self._sorted_keys = None
 
     def versions(self, key: str) -> list[StoredObject]:
         """Return a key's versions and delete markers, the oldest first."""

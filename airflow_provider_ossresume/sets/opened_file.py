@@ -37,7 +37,7 @@ class OpenedFile:
             if not stat.S_ISREG(found.st_mode):
                 raise _refused(name, "it is no regular file")
             if not found.st_size and os.pread(number, 1, 0):
-                raise _refused(name, "its size is told as 0, and it has bytes; copy it to a local disk")
+                raise _refused(name, "its reported size is 0, but it has bytes; copy it to a local disk")
         except OSError as error:
             os.close(number)
             raise LocalFileError(f"{name} cannot be read: {reason(error)}") from error

@@ -34,26 +34,29 @@ log = logging.getLogger(__name__)
 class HeldBody:
     """Bytes that are held in memory, as the body of a request."""
 
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._data = memoryview(data)
-        self._crc64 = crc64(self._data)
+    def __init__(self, *pieces: bytes | bytearray) -> None:
+        self._pieces = [memoryview(piece) for piece in pieces]
+        self._crc64 = 0
+        for piece in self._pieces:
+            self._crc64 = crc64(piece, self._crc64)
 
     @property
     def size(self) -> int:
-        return len(self._data)
+        return sum(map(len, self._pieces))
 
     def open(self) -> Iterable[memoryview]:
         """Yield them in pieces, so that a slow link is seen to move."""
-        return (self._data[at : at + _PIECE] for at in range(0, len(self._data), _PIECE))
+        return (piece[at : at + _PIECE] for piece in self._pieces for at in range(0, len(piece), _PIECE))
 
     def content_md5(self) -> str | None:
-        return content_md5([self._data])
+        return content_md5(self._pieces)
 
     def crc64(self) -> int:
         return self._crc64
 
 
 _PIECE = 256 * 1024
+_KEPT = 64 * 1024  # from so many bytes on, a copy costs more than to keep what was given
 DROP_TIME = 3.0  # seconds; whoever ends a task gives it little more
 
 
@@ -97,7 +100,8 @@ class WrittenObject:
         self._workers = Workers(most_workers)
         self._most_workers = most_workers
         self._oss = client.with_stop(self._workers.stop)
-        self._part = bytearray()
+        self._part: list[bytes | bytearray] = []
+        self._held = 0  # bytes of it
         self._sent: deque[Pending[Receipt]] = deque()
         self._receipts: dict[int, Receipt] = {}
         self._failure: BaseException | None = None
@@ -116,10 +120,11 @@ class WrittenObject:
         self._check()
         size = len(view)
         while view:
-            if len(self._part) == self._part_size:  # only when more comes: an object of just one part takes one request
+            if self._held == self._part_size:  # only when more comes: an object of just one part takes one request
                 self._send()
-            taken = view[: self._part_size - len(self._part)]
-            self._part += taken
+            taken = view[: self._part_size - self._held]
+            # Kept as it is only when it lies in this part alone: else it would be held for longer than its part.
+            self._hold(data if type(data) is bytes and _KEPT <= len(data) == len(taken) else taken)
             view = view[len(taken) :]
         self.size += size
         return size
@@ -160,6 +165,15 @@ class WrittenObject:
     def _next_position(self) -> int:
         return len(self._receipts) + len(self._sent)
 
+    def _hold(self, taken: bytes | memoryview) -> None:
+        if isinstance(taken, bytes):
+            self._part.append(taken)
+        elif self._part and isinstance(self._part[-1], bytearray):
+            self._part[-1] += taken
+        else:
+            self._part.append(bytearray(taken))
+        self._held += len(taken)
+
     def _check(self) -> None:
         if self._process != os.getpid():
             raise TransferError(f"{self._target} is written by another process, and this is a fork of it")
@@ -185,11 +199,14 @@ class WrittenObject:
         except BaseException as error:
             self._failure = error
             raise
-        number, body = self._next_position + 1, HeldBody(self._part)
-        self._part = bytearray()
+        number, body = self._next_position + 1, HeldBody(*self._part)
+        self._forget_part()
         self._sent.append(
             self._workers.begin(partial(self._oss.upload_part, self._target, self.upload_id, number, body))  # type: ignore[arg-type]  # a body, as a PartBody is
         )
+
+    def _forget_part(self) -> None:
+        self._part, self._held = [], 0
 
     def _take(self) -> None:
         receipt = self._sent[0].result()
@@ -199,7 +216,7 @@ class WrittenObject:
     # --- its end ------------------------------------------------------------------------------------------------------
 
     def _put_whole(self) -> ObjectMeta:
-        body = HeldBody(self._part)
+        body = HeldBody(*self._part)
         headers = {**self._options.headers, **self._options.guard}
         try:
             return self._oss.put_object(self._target, body, headers=headers)
@@ -224,7 +241,7 @@ class WrittenObject:
                 self._sent.popleft().result()
             except BaseException as error:  # it is discarded, whatever it is
                 log.debug("A part of %s was not sent: %s", self._target, error)
-        self._part = bytearray()
+        self._forget_part()
         if self.upload_id is None:
             return
         try:

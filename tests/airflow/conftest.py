@@ -64,6 +64,14 @@ def connected(oss: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> LocalOSS:
     return oss
 
 
+@pytest.fixture
+def conn_id(oss: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A connection that no earlier test has used: Airflow keeps the filesystem of each, and this server is new."""
+    name = f"oss_fs_{next(_numbers)}"
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", oss.airflow_connection())
+    return name
+
+
 class Connections:
     """Airflow connections, made by hand."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,6 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.objects import ObjectRef
 from tests.airflow import runs
 from tests.world import BUCKET, some_bytes
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def conn_id(oss: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A connection that no earlier test has used: Airflow keeps the filesystem of each, and this server is new."""
-    name = f"oss_fs_{next(_numbers)}"
-    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", oss.airflow_connection())
-    return name
 
 
 @pytest.fixture

@@ -47,10 +47,13 @@ typedef struct Upload {
     struct Upload *next;
 } Upload;
 
-enum { PUT_OBJECT, UPLOAD_PART, GET_OBJECT, HEAD_OBJECT, INITIATE, COMPLETE, LIST_PARTS, ABORT, OTHER, OPERATIONS };
+enum {
+    PUT_OBJECT, UPLOAD_PART, GET_OBJECT, HEAD_OBJECT, INITIATE, COMPLETE, LIST_PARTS, ABORT, APPEND, DELETE, LIST, OTHER,
+    OPERATIONS
+};
 static const char *operation_names[] = {
     "PutObject", "UploadPart", "GetObject", "HeadObject", "InitiateMultipartUpload", "CompleteMultipartUpload",
-    "ListParts", "AbortMultipartUpload", "Other"};
+    "ListParts", "AbortMultipartUpload", "AppendObject", "DeleteObject", "ListObjects", "Other"};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all below */
 static Object *objects[CHAINS];
@@ -270,6 +273,16 @@ static void store_object(const char *path, const char *file, uint64_t size, uint
     pthread_mutex_unlock(&lock);
 }
 
+static void forget_object(const char *path) {
+    pthread_mutex_lock(&lock);
+    for (Object **object = chain_of(path); *object; object = &(*object)->next)
+        if (!strcmp((*object)->path, path)) {
+            *object = (*object)->next; /* not freed, as somebody may read it */
+            break;
+        }
+    pthread_mutex_unlock(&lock);
+}
+
 /* The query's value of a name, "" when it has none, NULL when the name is absent. */
 static const char *query_value(const Connection *connection, const char *name, char into[64]) {
     size_t size = strlen(name);
@@ -483,6 +496,64 @@ static int get_object(Connection *connection) {
     return is_head ? 0 : send_file(connection, object.file, start, stop);
 }
 
+/* What ossfs writes by: each block is added to what is there. */
+static int append_object(Connection *connection) {
+    uint64_t size, crc;
+    char headers[256];
+    Object object = {0};
+    if (!may_move(connection->body_left)) return answer_error(connection, "403 Forbidden", "AccessDenied");
+    find_object(connection->path, &object);
+    if (body_drop(connection, &size, &crc) < 0) return -1;
+    crc = crc64_combine(object.crc, crc, size);
+    size += object.size;
+    store_object(connection->path, "", size, crc);
+    snprintf(headers, sizeof headers, "x-oss-next-append-position: %llu\r\nx-oss-hash-crc64ecma: %llu\r\n",
+        (unsigned long long)size, (unsigned long long)crc);
+    return answer(connection, "200 OK", headers, "");
+}
+
+static int delete_object(Connection *connection) {
+    forget_object(connection->path);
+    return answer(connection, "204 No Content", "", "");
+}
+
+/* What ossfs asks before it writes. */
+static int bucket_info(Connection *connection) {
+    return answer(connection, "200 OK", "",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><BucketInfo><Bucket><Name>bench</Name><Location>oss-cn-hangzhou</Location>"
+        "<CreationDate>2026-11-25T00:00:00.000Z</CreationDate><StorageClass>Standard</StorageClass>"
+        "<ExtranetEndpoint>bench</ExtranetEndpoint><IntranetEndpoint>bench</IntranetEndpoint>"
+        "<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner><AccessControlList><Grant>private</Grant>"
+        "</AccessControlList></Bucket></BucketInfo>");
+}
+
+/* All objects in one page, for either version of the operation; filesystems ask for it before they open a file. */
+static int list_objects(Connection *connection) {
+    char value[64];
+    const char *prefix = query_value(connection, "prefix", value) ? value : "";
+    size_t bucket = 1 + strcspn(connection->path + 1, "/");
+    Text body = {0};
+    add(&body, "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult><Name>bench</Name><Prefix>%s</Prefix>"
+        "<MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>", prefix);
+    pthread_mutex_lock(&lock);
+    int keys = 0;
+    for (int chain = 0; chain < CHAINS; chain++)
+        for (Object *object = objects[chain]; object; object = object->next) {
+            const char *key = object->path + bucket + 1;
+            if (strncmp(object->path, connection->path, bucket) || strncmp(key, prefix, strlen(prefix))) continue;
+            keys++;
+            add(&body, "<Contents><Key>%s</Key><LastModified>2026-11-25T00:00:00.000Z</LastModified>"
+                "<ETag>\"%016llX%016llX\"</ETag><Type>Normal</Type><Size>%llu</Size><StorageClass>Standard</StorageClass>"
+                "</Contents>", key, (unsigned long long)object->crc, (unsigned long long)object->crc,
+                (unsigned long long)object->size);
+        }
+    pthread_mutex_unlock(&lock);
+    add(&body, "<KeyCount>%d</KeyCount></ListBucketResult>", keys);
+    int sent = answer(connection, "200 OK", "", body.text);
+    free(body.text);
+    return sent;
+}
+
 /* --- the harness -------------------------------------------------------------------------------------------------- */
 
 static int register_file(const char *path, const char *name) {
@@ -550,6 +621,10 @@ static int route(Connection *connection) {
         return count(UPLOAD_PART), upload_part(connection, strtoul(number, NULL, 10));
     if (!strcmp(method, "PUT")) return count(PUT_OBJECT), put_object(connection);
     if (!strcmp(method, "GET") && has_id) return count(LIST_PARTS), list_parts(connection);
+    const char *key = strchr(connection->path + 1, '/');
+    if (!strcmp(method, "GET") && query_value(connection, "bucketInfo", value))
+        return count(OTHER), bucket_info(connection);
+    if (!strcmp(method, "GET") && !(key && key[1])) return count(LIST), list_objects(connection);
     if (!strcmp(method, "GET")) return count(GET_OBJECT), get_object(connection);
     if (!strcmp(method, "HEAD")) return count(HEAD_OBJECT), get_object(connection);
     if (!strcmp(method, "POST") && query_value(connection, "uploads", value))
@@ -559,6 +634,9 @@ static int route(Connection *connection) {
         count(ABORT);
         return answer(connection, "204 No Content", "", "");
     }
+    if (!strcmp(method, "POST") && query_value(connection, "append", value))
+        return count(APPEND), append_object(connection);
+    if (!strcmp(method, "DELETE")) return count(DELETE), delete_object(connection);
     count(OTHER);
     return answer_error(connection, "501 Not Implemented", "NotImplemented");
 }

@@ -124,6 +124,23 @@ def test_filesystem(airflow: DagRunner, oss: LocalOSS) -> None:
     assert oss.objects(BUCKET) == ["orders/sums/today.txt", "orders/today.csv.gz"]
 
 
+def test_dataframes(airflow: DagRunner, oss: LocalOSS) -> None:
+    run = airflow.run("example_dataframes", folder=f"{BUCKET}/orders")
+    assert run.state == "success"
+    assert oss.objects(BUCKET) == ["orders/day=1/part.parquet"]
+    for library in ("pyarrow", "polars", "duckdb"):
+        assert run.xcom(f"with_{library}") == sum(range(1000))
+
+
+def test_file_transfer(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
+    source, target = tmp_path / "export.csv", tmp_path / "copy.csv"
+    source.write_bytes(some_bytes(9 * MIB))
+    conf = {"source": str(source), "object": f"oss://{BUCKET}/export.csv", "target": str(target)}
+    assert airflow.run("example_file_transfer", **conf).state == "success"
+    assert oss.object(BUCKET, "export.csv") == source.read_bytes()
+    assert target.read_bytes() == source.read_bytes()
+
+
 def test_download_twice(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "models/current.bin", some_bytes(MIB))
     conf = {"object": "oss://my-bucket/models/current.bin", "folder": str(tmp_path / "models")}
