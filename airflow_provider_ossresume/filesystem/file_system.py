@@ -156,7 +156,7 @@ class OSSFileSystem(TransferringFileSystem):
             raise FileIsDirectory(errno.EISDIR, f"oss://{path1} is a directory; pass recursive=True to move it")
 
         def move(pair: Pair, watch: Watch) -> None:
-            before = self.info(pair.source)
+            before = self.info(pair.source, refresh=True)  # a listing may be older than what is copied
             self.cp_file(*pair, watch=watch, **kwargs)
             if before["type"] == "directory":  # of nothing but its marker
                 self._deletions.directory(pair.source)

@@ -515,3 +515,13 @@ def test_an_object_that_no_path_names_is_deleted_with_its_directory(fs: OSSFileS
     fs.rm(f"{BUCKET}/a", recursive=True, maxdepth=2)
 
     assert oss.objects(BUCKET) == ["b"]
+
+
+def test_what_changed_after_a_listing_and_before_the_move_is_moved(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    oss.put(BUCKET, "key", b"old")
+    fs.ls(BUCKET)
+    oss.put(BUCKET, "key", b"new bytes")
+
+    fs.mv(PATH, f"{BUCKET}/moved")
+
+    assert (oss.objects(BUCKET), oss.object(BUCKET, "moved")) == (["moved"], b"new bytes")
