@@ -35,6 +35,7 @@ OPERATIONS = {
     "abort": "AbortMultipartUpload",
     "list_uploads": "ListMultipartUploads",
     "list_objects": "ListObjectsV2",
+    "list_pages": "ListObjectsV2",
     "get_bucket_info": "GetBucketInfo",
     "get_retention_days": "GetBucketWorm",
     "get_service_info": "ListBuckets",
