@@ -331,9 +331,9 @@ class Client:
         account = Account(self._world, self._try, operation)
 
         def attempt(attempts: Attempts) -> T:
+            self._stop.check()  # as the real one does before it sends
             if self._try.is_over:
                 self._ledger.violate(f"(6) {self._try} is over, and sends a {operation}")
-            self._stop.check()
             self._ledger.count_call(self._try)
             account.begin()
             errand = Errand(
