@@ -204,5 +204,7 @@ def test_the_next_try_of_a_task_goes_on_with_a_large_file(
     assert oss.object(BUCKET, "a/key") == file.read_bytes() == data
     moved = [request for request in oss.calls(operation) if request.status in (200, 206)]
     in_flight = 8 * 2**20  # the third part may have been under way when the first try failed
-    assert len(data) <= sum(max(request.bytes_received, request.bytes_sent) for request in moved) < len(data) + in_flight
+    assert (
+        len(data) <= sum(max(request.bytes_received, request.bytes_sent) for request in moved) < len(data) + in_flight
+    )
     assert runs.checkpoints() == []
