@@ -17,6 +17,7 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Rule, faults
 from airflow_provider_ossresume.local_oss.faults import KINDS, load_rules, rule_from_json
 from airflow_provider_ossresume.model.crc64 import crc64
 from tests.unit.test_local_oss import MIN_PART, Client, content_md5_of
+from tests.world import Clock
 
 pytest_plugins = ["airflow_provider_ossresume.local_oss.fixtures"]
 
@@ -351,13 +352,6 @@ def test_a_skewed_clock_refuses_and_says_its_time(client: Client) -> None:
     assert (reply.status, reply.code) == (403, "RequestTimeTooSkewed")
     skewed = time.mktime(time.strptime(reply.headers["date"], "%a, %d %b %Y %H:%M:%S GMT")) - time.timezone
     assert 3590 < skewed - time.time() < 3610
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

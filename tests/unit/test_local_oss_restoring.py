@@ -9,17 +9,11 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
 from tests.unit.test_local_oss import Client
+from tests.world import Clock
 
 RESTORE = {"restore": ""}
 DAY = 24 * 3600.0
 BODY = b"<RestoreRequest><Days>%d</Days></RestoreRequest>"
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -20,24 +20,14 @@ from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
 from airflow_provider_ossresume.oss.client import OssClient
 from tests.properties.test_values import steady
-from tests.world import BUCKET, a_client
+from tests.world import BUCKET, Clock, a_client
 
 NOW = float(int(time.time()))
 
 
-class Clock:
-    """OSS's clock, set by hand; requests pass while it is within a quarter of an hour of ours."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture
@@ -407,7 +397,7 @@ def test_a_look_sees_what_a_walk_through_the_whole_bucket_would(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[LocalOSS, Clock]]:
-    clock = Clock()
+    clock = Clock(NOW)
     with LocalOSS(buckets=[BUCKET], clock=clock) as oss:
         yield oss, clock
 
