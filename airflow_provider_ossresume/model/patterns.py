@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import cached_property
 from typing import Literal, get_args
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.objects import check_bucket, check_choice, check_key
+from airflow_provider_ossresume.model.once import once
 
 PatternKind = Literal["key", "wildcard", "regex"]
 
@@ -47,14 +47,14 @@ class KeyPattern:
         """True when nothing needs to be listed."""
         return self.kind != "regex" and self.prefix == self.text
 
-    @cached_property
+    @once
     def prefix(self) -> str:
         """What every matching key begins with; the longest such text that can be read off the pattern."""
         if self.kind == "key":
             return self.text
         return literal_prefix(self.text) if self.kind == "regex" else re.split(r"[*?\[]", self.text)[0]
 
-    @cached_property
+    @once
     def _expression(self) -> re.Pattern[str]:
         return re.compile(self.text if self.kind == "regex" else translate(self.text))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor, watch_supervisor
 from airflow_provider_ossresume.errors import OSSResumeError, SupervisorGone, TransferStopped, TrySuperseded
 from airflow_provider_ossresume.model.named import NamesNothingByChance
+from airflow_provider_ossresume.model.once import once
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
@@ -72,7 +72,7 @@ class OSSOperator(StoppableOperator):
         self.region = region
         self.oss_conn_id = oss_conn_id
 
-    @cached_property
+    @once
     def hook(self) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
 

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow_provider_ossresume._airflow import (
@@ -25,6 +25,7 @@ from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.model.arguments import parse_flag
 from airflow_provider_ossresume.model.named import NamesNothingByChance
 from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
 from airflow_provider_ossresume.sensors._ends import (
     AIRFLOW_FLAGS,
@@ -137,7 +138,7 @@ class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
         self.permanent_errors = permanent_errors
         self.deferrable = deferrable
 
-    @cached_property
+    @once
     def hook(self) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
 

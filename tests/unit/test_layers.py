@@ -194,6 +194,11 @@ def test_discovery_loads_nothing_and_the_engine_no_airflow(tmp_path: Path) -> No
 # --- habits -----------------------------------------------------------------------------------------------------------
 
 
+def test_no_property_has_a_lock_for_all_objects_of_its_class() -> None:
+    """``cached_property`` has one before Python 3.12, and a child that is forked meanwhile waits for it for ever."""
+    assert [module for module, source in SOURCES.items() if "import cached_property" in source] == []
+
+
 def test_the_package_has_no_assert_which_python_may_drop() -> None:
     assert {name for name in TREES if any(nodes(name, ast.Assert))} == set()
 
