@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 
 from airflow_provider_ossresume.errors import ArgumentError, FileIsDirectory, FileSystemError
 from airflow_provider_ossresume.filesystem.listing import Listings
 from airflow_provider_ossresume.filesystem.os_errors import missing, os_errors
 from airflow_provider_ossresume.filesystem.paths import below, joined, split
-
-AT_ONCE = 1_000  # OSS: one DeleteMultipleObjects
+from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE
 
 
 class Deletions:
@@ -73,7 +72,7 @@ class Deletions:
             self._delete(bucket, [key])
             found = True
         keys = (listed.key for listed in self._listings.objects(bucket, key))
-        for page in _pages(keys):
+        while page := list(islice(keys, MAX_KEYS_TO_DELETE)):
             self._delete(bucket, page)
             found = True
         if not found and key:
@@ -102,8 +101,3 @@ class Deletions:
             raise FileSystemError(
                 errno.EIO, f"OSS has not deleted {len(left)} of {len(keys)} objects of {bucket}, such as {left[0]}"
             )
-
-
-def _pages(keys: Iterator[str]) -> Iterator[list[str]]:
-    while page := list(islice(keys, AT_ONCE)):
-        yield page

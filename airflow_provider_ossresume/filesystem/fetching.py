@@ -7,43 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 
 from airflow_provider_ossresume.errors import IntegrityError, InvalidRange, ObjectChanged, OSSResumeError
+from airflow_provider_ossresume.filesystem.moving import nothing
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, MIB
 from airflow_provider_ossresume.model.ranges import MergedRange, WantedRange, merge_ranges
 from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.oss.memory import MemorySink
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.read_ahead import PIECE
 
 END = MAX_OBJECT_SIZE  # behind the last byte of any object
 GAP = 16 * 1024  # a request takes longer than so many bytes
 MOST_MERGED = 8 * MIB
-
-
-class HeldBytes:
-    """A sink in memory for as many bytes as come."""
-
-    piece_size = MIB
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def take(self) -> bytearray:
-        """Return the bytes, and hold them no longer: who holds the sink may live on until Python looks for cycles."""
-        data, self._data = self._data, bytearray()
-        return data
-
-    def open(self) -> None:
-        """The bytes come from the first on."""
-        self._data.clear()
-
-    def go_on(self) -> None:
-        """They come from where they broke off."""
-
-    def write(self, data: memoryview) -> None:
-        """Take them."""
-        self._data += data
 
 
 class FilledBuffer:
@@ -68,7 +45,7 @@ class FilledBuffer:
         self._filled = end
 
     def let_go(self) -> None:
-        """Hold the buffer no longer; see :meth:`HeldBytes.take`."""
+        """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.memory.MemorySink.take`."""
         self._buffer = memoryview(b"")
 
 
@@ -91,7 +68,7 @@ def fetch(client: OssClient, target: ObjectRef, start: int, stop: int) -> tuple[
 
     :raises InvalidRange: when it has none of them
     """
-    sink = HeldBytes()
+    sink = MemorySink(MIB)
     meta = client.get_object(target, sink, start=start, stop=stop, may_end_before=True)
     return sink.take(), meta
 
@@ -106,13 +83,13 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
     try:
         first, meta = fetch(client, target, 0, PIECE)
     except InvalidRange:  # no byte can be asked for of an empty object
-        sink = HeldBytes()
+        sink = MemorySink(MIB)
         meta = client.get_object(target, sink)
         first = sink.take()
     # Made by this thread: what each of many threads allocates stays with it for longer than it is used.
     rest = [bytearray(min(PIECE, meta.size - start)) for start in range(len(first), meta.size, PIECE)]
     if rest:
-        with Crew(workers=min(most_workers, len(rest)), tick=_nothing) as crew:
+        with Crew(workers=min(most_workers, len(rest)), tick=nothing) as crew:
             bound = client.with_stop(crew)
 
             def get(number: int) -> None:
@@ -160,7 +137,7 @@ def fetch_ranges(
         return results
     etags: dict[ObjectRef, str] = {}
     changed: set[ObjectRef] = set()
-    with Crew(workers=min(most_workers, len(requests)), tick=_nothing) as crew:
+    with Crew(workers=min(most_workers, len(requests)), tick=nothing) as crew:
         get = partial(_get, client.with_stop(crew), fails_at_once)
         for (target, merged), outcome in crew.run(get, requests):
             if isinstance(outcome, OSSResumeError):
@@ -198,7 +175,3 @@ def _get(
             raise
         return request, error
     return request, (data, meta.etag)
-
-
-def _nothing() -> None:
-    """What a crew is to do meanwhile."""

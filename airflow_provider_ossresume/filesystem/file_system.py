@@ -11,7 +11,7 @@ from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.deleting import Deletions
 from airflow_provider_ossresume.filesystem.finding import is_pattern
 from airflow_provider_ossresume.filesystem.listing import Info
-from airflow_provider_ossresume.filesystem.moving import Watch
+from airflow_provider_ossresume.filesystem.moving import Watch, nothing
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.together import Pair, each_moved
 from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
@@ -111,11 +111,11 @@ class OSSFileSystem(TransferringFileSystem):
         paths.split(path)  # its bucket is one
         self._deletions.check(path, recursive=recursive, whole_bucket=whole_bucket)
         if is_pattern(path) and not self.exists_now(path):
-            for found, info in self._expanded(path).items():
-                if info["type"] == "file":
-                    self._deletions.files([found])
-                elif recursive:
-                    self._deletions.tree(found, whole_bucket=False)
+            expanded = self._expanded(path)
+            self._deletions.files(name for name, info in expanded.items() if info["type"] == "file")
+            for name, info in expanded.items() if recursive else ():
+                if info["type"] == "directory":
+                    self._deletions.tree(name, whole_bucket=False)
         elif recursive and maxdepth is None:
             self._deletions.tree(path, whole_bucket=whole_bucket)
         elif recursive:
@@ -167,7 +167,7 @@ class OSSFileSystem(TransferringFileSystem):
             self._deletions.files([pair.source])
 
         try:
-            for _ in each_moved(move, files, is_large=lambda _: False, watch=_nothing):
+            for _ in each_moved(files, is_large=lambda _: False, small=move, large=lambda pair: move(pair, nothing)):
                 pass
             for pair in reversed(directories):
                 if not paths.split(pair.source)[1]:  # a bucket stays
@@ -177,7 +177,3 @@ class OSSFileSystem(TransferringFileSystem):
         finally:
             for pair in (*files, *directories):
                 self.invalidate_cache(pair.source)
-
-
-def _nothing() -> None:
-    """What is to be done meanwhile."""

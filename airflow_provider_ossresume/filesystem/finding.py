@@ -98,10 +98,9 @@ class FindingFileSystem(ConnectedFileSystem):
             raise ValueError("maxdepth must be at least 1")
         bucket, key = paths.split(path)
         root = paths.joined(bucket, key)
-        search = self._listings.tree if maxdepth is None and bucket else None
         try:
-            if search:
-                found = search(bucket, key, name_prefix=prefix, directories=withdirs)
+            if maxdepth is None and bucket:
+                found = self._listings.tree(bucket, key, name_prefix=prefix, directories=withdirs)
             else:
                 depth = maxdepth if maxdepth is not None else DEEPEST
                 found = self._listings.levels(bucket, key, depth, name_prefix=prefix, directories=withdirs)

@@ -146,8 +146,8 @@ class Listings:
         root = joined(bucket, key)
         found: dict[str, Info] = {}
         for listed in self.objects(bucket, key, name_prefix=name_prefix):
-            path = joined(bucket, listed.key.removesuffix("/") if is_marker(listed) else listed.key)
             is_directory = is_marker(listed)
+            path = joined(bucket, listed.key.removesuffix("/") if is_directory else listed.key)
             if path == root:
                 continue
             for above in parents(path):

@@ -42,7 +42,7 @@ class FileTransfers:
         self._client = client
         self._config = config
         self._checkpoint = checkpoint
-        self._watch: Watch = _nothing
+        self._watch: Watch = nothing
 
     def watched(self, watch: Watch) -> FileTransfers:
         """Return these transfers with what may end each of them."""
@@ -120,7 +120,7 @@ class FileTransfers:
         }
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """What is to be done meanwhile."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.filesystem.fetching import END, GAP, RangeOf, fetch_ranges, fetch_whole
 from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
+from airflow_provider_ossresume.filesystem.moving import nothing
 from airflow_provider_ossresume.filesystem.os_errors import as_os_error, os_errors
 from airflow_provider_ossresume.filesystem.paths import object_at, strip
 from airflow_provider_ossresume.filesystem.reading import DEFAULT_CACHE, OssReader
@@ -110,7 +111,7 @@ class OpeningFileSystem(FindingFileSystem):
         if not isinstance(path, dict) or self._intrans:
             super().pipe(path, value, **kwargs)
             return
-        with Crew(workers=AT_ONCE, tick=_nothing) as crew:
+        with Crew(workers=AT_ONCE, tick=nothing) as crew:
             for _ in crew.run(lambda each: self.pipe_file(*each, **kwargs), path.items()):
                 pass
 
@@ -189,7 +190,3 @@ class OpeningFileSystem(FindingFileSystem):
                 autocommit=autocommit,
                 headers=object_headers(object_at(path).key, cast(ObjectOptions, kwargs)),
             )
-
-
-def _nothing() -> None:
-    """What is to be done meanwhile."""

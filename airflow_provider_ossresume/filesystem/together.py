@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.filesystem import paths
+from airflow_provider_ossresume.filesystem.moving import Watch, nothing
 from airflow_provider_ossresume.transfer.crew import Crew
 
-Watch = Callable[[], None]
 AT_ONCE = 8  # files; a large one has many connections of its own
 
 
@@ -83,24 +83,29 @@ class Recorder:
 
 
 def each_moved(
-    move: Callable[[Pair, Watch], None], pairs: Sequence[Pair], *, is_large: Callable[[Pair], bool], watch: Watch
+    pairs: Sequence[Pair],
+    *,
+    is_large: Callable[[Pair], bool],
+    small: Callable[[Pair, Watch], None],
+    large: Callable[[Pair], None],
 ) -> Iterator[Pair]:
     """Move the files and yield each that is done: first the small ones, several at once, then the large ones.
 
-    :param move: moves one; it calls its second argument at least four times a second, which raises when it is to end
-    :param watch: called as often by this thread
+    :param small: moves a file in a worker; it calls its second argument at least four times a second, which raises
+        when it is to end
+    :param large: moves one in this thread; a file that is the only one counts as large
     """
-    large = [pair for pair in pairs if is_large(pair)] if len(pairs) > 1 else list(pairs)
-    apart = set(large)
-    small = [pair for pair in pairs if pair not in apart]
-    if small:
-        with Crew(workers=min(AT_ONCE, len(small)), tick=watch) as crew:
+    alone = [pair for pair in pairs if is_large(pair)] if len(pairs) > 1 else list(pairs)
+    apart = set(alone)
+    together = [pair for pair in pairs if pair not in apart]
+    if together:
+        with Crew(workers=min(AT_ONCE, len(together)), tick=nothing) as crew:
 
             def moved(pair: Pair) -> Pair:
-                move(pair, crew.stop.check)
+                small(pair, crew.stop.check)
                 return pair
 
-            yield from crew.run(moved, small)
-    for pair in large:
-        move(pair, watch)
+            yield from crew.run(moved, together)
+    for pair in alone:
+        large(pair)
         yield pair

@@ -14,7 +14,7 @@ from fsspec.utils import isfilelike
 from airflow_provider_ossresume.errors import ArgumentError, FileMissing, NoSuchBucket, NoSuchKey
 from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.finding import is_pattern
-from airflow_provider_ossresume.filesystem.moving import FileTransfers, Watch
+from airflow_provider_ossresume.filesystem.moving import FileTransfers, Watch, nothing
 from airflow_provider_ossresume.filesystem.opening import OpeningFileSystem
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.together import Pair, Recorder, check_pairs, check_paths, each_moved
@@ -23,10 +23,6 @@ from airflow_provider_ossresume.model.object_options import ObjectOptions, objec
 from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.parts import MIB
-
-
-def _nothing() -> None:
-    """What is to be done meanwhile."""
 
 
 class TransferringFileSystem(OpeningFileSystem):
@@ -43,7 +39,7 @@ class TransferringFileSystem(OpeningFileSystem):
         callback: Any = DEFAULT_CALLBACK,
         mode: str = "overwrite",
         *,
-        watch: Watch = _nothing,
+        watch: Watch = nothing,
         **kwargs: Any,
     ) -> None:
         """Upload a file, part by part when it is large; with ``checkpoint`` the next call goes on where one broke off.
@@ -82,7 +78,7 @@ class TransferringFileSystem(OpeningFileSystem):
         callback: Any = DEFAULT_CALLBACK,
         outfile: Any = None,
         *,
-        watch: Watch = _nothing,
+        watch: Watch = nothing,
         **kwargs: Any,
     ) -> None:
         """Download an object, part by part when it is large; the file appears at once and whole.
@@ -111,7 +107,7 @@ class TransferringFileSystem(OpeningFileSystem):
                 outfile.write(data)
                 callback.relative_update(len(data))
 
-    def cp_file(self, path1: str, path2: str, *, watch: Watch = _nothing, **kwargs: Any) -> None:
+    def cp_file(self, path1: str, path2: str, *, watch: Watch = nothing, **kwargs: Any) -> None:
         """Let OSS copy an object of any size within its region; from another one the bytes pass through here.
 
         :param kwargs: ``if_exists="fail"``; what the copy is to have, as the copy operator takes it
@@ -258,16 +254,18 @@ class TransferringFileSystem(OpeningFileSystem):
         *,
         size_of: Callable[[Pair], int],
     ) -> None:
-        def move_one(pair: Pair, watch: Watch) -> None:
-            if watch is not _nothing:  # in a worker, where no callback may be called
-                move(pair, watch, DEFAULT_CALLBACK)
-                return
+        def move_small(pair: Pair, watch: Watch) -> None:
+            move(pair, watch, DEFAULT_CALLBACK)  # no callback may be called in a worker
+
+        def move_large(pair: Pair) -> None:
             with callback.branched(*pair) as child:
-                move(pair, watch, child)
+                move(pair, nothing, child)
 
         callback.set_size(len(pairs))
         threshold = self.config.threshold_bytes
-        for _ in each_moved(move_one, pairs, is_large=lambda pair: size_of(pair) >= threshold, watch=_nothing):
+        for _ in each_moved(
+            pairs, is_large=lambda pair: size_of(pair) >= threshold, small=move_small, large=move_large
+        ):
             callback.relative_update(1)
 
 

@@ -30,7 +30,24 @@ log = logging.getLogger(__name__)
 PART_SIZE = 8 * 1024 * 1024
 
 
-class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
+class PublishesAtItsEnd:
+    """Of a file that is written: what ends its ``with`` block normally publishes it, and an exception discards it."""
+
+    if TYPE_CHECKING:
+
+        def close(self) -> None: ...
+        def discard(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+class OssWriter(PublishesAtItsEnd, AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
     """Takes bytes, and makes the object when it is closed.
 
     An exception that leaves its ``with`` block publishes nothing, and what stood there before stays. So it is when the
@@ -124,14 +141,6 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         self._closed = self._is_discarded = True
         self._stream.discard()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None and kind is None:
-            self.close()
-        else:
-            self.discard()
-
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             self._forget()
@@ -151,7 +160,7 @@ class OssWriter(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         )  # fmt: skip
 
 
-class TextWriter(io.TextIOWrapper):
+class TextWriter(PublishesAtItsEnd, io.TextIOWrapper):
     """Text that is written to an object: what an exception leaves is not published."""
 
     def __init__(self, file: Any, **options: Any) -> None:
@@ -164,16 +173,8 @@ class TextWriter(io.TextIOWrapper):
         with suppress(ValueError):  # what it still holds has nowhere to go
             self.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
-
-class CompressedWriter:
+class CompressedWriter(PublishesAtItsEnd):
     """A compressor, and the object that it writes: both are closed, or neither's bytes are published."""
 
     def __init__(self, compressor: Any, file: OssWriter) -> None:
@@ -202,14 +203,6 @@ class CompressedWriter:
 
     def __enter__(self) -> CompressedWriter:
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
     def _dealloc_warn(self, source: object) -> None:
         """Called by Python's own text layer; see :meth:`OssWriter._dealloc_warn`."""

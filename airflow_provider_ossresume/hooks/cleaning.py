@@ -31,7 +31,7 @@ from airflow_provider_ossresume.model.left_checkpoints import (
     judge_checkpoint,
     upload_ids_in,
 )
-from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ListedUpload, ObjectRef, PrefixRef, check_text
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness, UploadFate, describe_upload
 from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.sets.work_folder import open_work_folder
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.sets.ports import WorkFolder
 
 log = logging.getLogger(__name__)
-
-MAX_BATCH = 1_000  # OSS: keys in one DeleteMultipleObjects
 
 
 def abort_uploads(
@@ -112,7 +110,7 @@ def delete_objects(
     """
     report = DeleteReport(dry_run)
     for bucket, group in itertools.groupby(map(current_version, targets), key=lambda target: target.bucket):
-        while keys := [target.key for target in itertools.islice(group, MAX_BATCH)]:
+        while keys := [target.key for target in itertools.islice(group, MAX_KEYS_TO_DELETE)]:
             watch()
             gone = set(keys) if dry_run else set(oss.delete_objects(bucket, keys))
             for target in (ObjectRef(bucket, key) for key in keys):

@@ -9,15 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_ossresume._airflow import current_context
-from airflow_provider_ossresume.errors import ArgumentError, IntegrityError, NoSuchKey, ServiceError
+from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, ServiceError
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.hooks.lineage import report_lineage
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_whole_number
-from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import ObjectRef, check_choice, check_new_key
 from airflow_provider_ossresume.model.parts import parse_byte_range
-from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink
+from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink, read_object
 from airflow_provider_ossresume.transfer.options import UploadOptions, split_headers
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.stream_upload import Readable, StreamUploader
@@ -71,14 +70,12 @@ class ContentMethods(ConnectedHook):
         :raises InvalidRange: when it has no byte at the start of the range
         :raises IntegrityError: when other bytes came than OSS has
         """
-        target, memory = self.target(key, bucket_name, version_id=version_id), MemorySink()
+        target = self.target(key, bucket_name, version_id=version_id)
         if wanted := parse_byte_range("byte_range", byte_range):
-            self.get_conn().get_object(target, memory, start=wanted[0], stop=wanted[1], may_end_before=True)
-            return bytes(memory.data)
-        meta = self.get_conn().get_object(target, memory)
-        if meta.crc64 is not None and meta.crc64 != crc64(memory.data):
-            raise IntegrityError(f"{target} was damaged on its way: its CRC-64 is not the one that OSS has")
-        return bytes(memory.data)
+            sink = MemorySink()
+            self.get_conn().get_object(target, sink, start=wanted[0], stop=wanted[1], may_end_before=True)
+            return bytes(sink.take())
+        return read_object(self.get_conn(), target)
 
     def load_string(
         self,

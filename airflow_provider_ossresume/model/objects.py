@@ -12,6 +12,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import refuse_empty, refuse_text_of_list
 from airflow_provider_ossresume.model.record import Record, crc64_text
 
+MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 MAX_KEY_BYTES = 1_023  # OSS: "Object naming conventions", UTF-8 bytes
 ARCHIVED_CLASSES = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})  # OSS: to be restored before they are read
 

@@ -31,6 +31,7 @@ from airflow_provider_ossresume.model.arguments import Duration
 from airflow_provider_ossresume.model.headers import check_given, check_header
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import (
+    MAX_KEYS_TO_DELETE,
     CopiedObject,
     ListedObject,
     ListedUpload,
@@ -68,7 +69,6 @@ Dated = TypeVar("Dated", BucketInfo, ServiceInfo)
 USER_AGENT = f"airflow-provider-ossresume/{__version__}"
 XML_PIECE_SIZE = 64 * 1024  # what is asked of the socket at once; a page of a listing has some hundred KiB
 MAX_CLOCK_OFFSET = 100 * 365 * 24 * 3600  # seconds; a board without a battery begins in 1970, none is further off
-MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
 
 
 class OssClient(BucketCalls, ObjectCalls):

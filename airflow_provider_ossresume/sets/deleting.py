@@ -8,12 +8,10 @@ from typing import Protocol
 
 from airflow_provider_ossresume.errors import BadAnswer, NoSuchKey
 from airflow_provider_ossresume.model.manifest import Victim
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ObjectMeta, ObjectRef
 from airflow_provider_ossresume.sets.moving import Backup, identity_by
 from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
 from airflow_provider_ossresume.transfer.crew import Crew
-
-DELETED_AT_ONCE = 1_000  # OSS: one DeleteMultipleObjects
 
 
 class DeleteClient(Protocol):
@@ -53,7 +51,7 @@ def delete_objects(
             )  # fmt: skip
 
     remaining = iter(victims)
-    while some := list(islice(remaining, DELETED_AT_ONCE)):
+    while some := list(islice(remaining, MAX_KEYS_TO_DELETE)):
         if backup is not None:
             backup.save(some, crew)
         fates = list(crew.run(look, some))

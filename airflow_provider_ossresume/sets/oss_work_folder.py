@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from airflow_provider_ossresume.errors import AlreadyExists, IntegrityError, NoSuchKey
-from airflow_provider_ossresume.model.crc64 import crc64
+from airflow_provider_ossresume.errors import AlreadyExists, NoSuchKey
 from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef
 from airflow_provider_ossresume.oss.call import Body
 from airflow_provider_ossresume.oss.fetch import Sink
-from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink
+from airflow_provider_ossresume.oss.memory import BytesBody, read_object
 
 FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}  # of no effect in a bucket that has versions
 
@@ -41,15 +40,10 @@ class OssWorkFolder:
 
     def read(self, name: str) -> bytes | None:
         """:raises IntegrityError: when other bytes came than OSS has"""
-        memory = MemorySink()
         try:
-            meta = self._client.get_object(self._ref(name), memory)
+            return read_object(self._client, self._ref(name))
         except NoSuchKey:
             return None
-        data = bytes(memory.data)
-        if meta.crc64 is not None and meta.crc64 != crc64(data):
-            raise IntegrityError(f"{self._ref(name)} was damaged on its way: its CRC-64 is not the one that OSS has")
-        return data
 
     def write(self, name: str, data: bytes) -> None:
         self._client.put_object(self._ref(name), BytesBody(data))

@@ -319,6 +319,19 @@ def test_many_are_deleted_by_a_thousand_a_request(fs: OSSFileSystem, oss: LocalO
     assert not oss.calls("DeleteObject")
 
 
+def test_what_a_pattern_matches_is_deleted_by_a_thousand_a_request_too(fs: OSSFileSystem, oss: LocalOSS) -> None:
+    for number in range(30):
+        oss.put(BUCKET, f"d/a{number:02}", b"")
+    oss.put(BUCKET, "d/ab/c", b"")
+    oss.put(BUCKET, "d/b", b"")
+    oss.clear_requests()
+
+    fs.rm(f"{BUCKET}/d/a*")
+
+    assert oss.objects(BUCKET) == ["d/ab/c", "d/b"]
+    assert len(oss.calls("DeleteMultipleObjects")) == 1
+
+
 def test_a_failing_listing_deletes_nothing(full: OSSFileSystem, oss: LocalOSS) -> None:
     oss.fail_after("ListObjectsV2", 0, BROKEN)
 
