@@ -18,9 +18,9 @@ from airflow_provider_ossresume.sets.batch import run_batch
 from airflow_provider_ossresume.sets.batch_report import BatchReport
 from airflow_provider_ossresume.sets.copying import PrefixCopy
 from airflow_provider_ossresume.sets.downloading import PrefixDownload
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.moving import MoverSettings
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.ports import End, Mover
 from airflow_provider_ossresume.sets.uploading import FolderUpload
 from airflow_provider_ossresume.transfer.config import TransferConfig

@@ -16,11 +16,11 @@ from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.sets.finish import finish
 from airflow_provider_ossresume.sets.ledger import Ledger
 from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.looking_up import absent
+from airflow_provider_ossresume.sets.locations.name_lookup import absent
+from airflow_provider_ossresume.sets.locations.source_filter import Sieve, refusing
 from airflow_provider_ossresume.sets.plan import make_plan
 from airflow_provider_ossresume.sets.ports import FileJob, Found, NameRules, Watch
 from airflow_provider_ossresume.sets.sealed import Plan, read_batch
-from airflow_provider_ossresume.sets.sieve import Sieve, refusing
 from airflow_provider_ossresume.transfer.crew import Crew
 
 _versions = count(1)

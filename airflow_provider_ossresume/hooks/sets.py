@@ -19,7 +19,7 @@ from airflow_provider_ossresume.model.objects import PrefixRef, check_choice, ch
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.sets.batch_report import BatchReport
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.sealed import Plan
 from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
 

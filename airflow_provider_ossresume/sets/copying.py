@@ -16,6 +16,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta
 from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.sets.deleting import DeleteClient, delete_objects
 from airflow_provider_ossresume.sets.expected_object import ExpectedObject
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.moving import (
     MoverBase,
     as_options_say,
@@ -24,7 +25,6 @@ from airflow_provider_ossresume.sets.moving import (
     look_at_source,
     mtime_of,
 )
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.ports import FileJob, Watch
 from airflow_provider_ossresume.transfer.copied_object import WholeCopy
 from airflow_provider_ossresume.transfer.copy import Copier, CopyClient

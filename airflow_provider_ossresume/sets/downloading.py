@@ -28,7 +28,8 @@ from airflow_provider_ossresume.model.resume import same_content
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.sets.anchors import Anchor, identity_of, lasting_identity_of
 from airflow_provider_ossresume.sets.fetching import fetch, own_part_file
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.moving import (
     Gone,
     MoverBase,
@@ -40,7 +41,6 @@ from airflow_provider_ossresume.sets.moving import (
     mtime_of,
     refuse_target,
 )
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.ports import FileJob, Watch
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.download import DownloadClient, Downloader

@@ -8,8 +8,8 @@ from airflow_provider_ossresume.errors import SetError
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.set_names import Above
 from airflow_provider_ossresume.model.set_options import SetOptions
+from airflow_provider_ossresume.sets.locations.source_filter import Sieve
 from airflow_provider_ossresume.sets.ports import End, Found, NameRules, Watch
-from airflow_provider_ossresume.sets.sieve import Sieve
 
 Pair = tuple[Found | None, Found | None]
 

@@ -13,7 +13,7 @@ from airflow_provider_ossresume.model.manifest import Named, Victim
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.comparing import Pair
 from airflow_provider_ossresume.sets.facts import FactsByName
-from airflow_provider_ossresume.sets.looking_up import look_up_both
+from airflow_provider_ossresume.sets.locations.name_lookup import look_up_both
 from airflow_provider_ossresume.sets.merging import scan_both
 from airflow_provider_ossresume.sets.ports import Found, Mover, NameRules, Watch
 from airflow_provider_ossresume.sets.spool import Spool

@@ -23,9 +23,9 @@ from airflow_provider_ossresume.sets.copying import PrefixCopy
 from airflow_provider_ossresume.sets.downloading import PrefixDownload
 from airflow_provider_ossresume.sets.finish import finish
 from airflow_provider_ossresume.sets.ledger import Ledger
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.moving import MoverSettings
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.plan import make_plan
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
 from airflow_provider_ossresume.sets.sealed import Plan, read_batch, read_plan

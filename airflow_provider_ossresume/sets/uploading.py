@@ -18,7 +18,8 @@ from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.sets.anchors import path_of
 from airflow_provider_ossresume.sets.deleting import DeleteClient, delete_objects
 from airflow_provider_ossresume.sets.expected_object import ExpectedObject
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.moving import (
     MTIME_HEADER,
     Gone,
@@ -31,7 +32,6 @@ from airflow_provider_ossresume.sets.moving import (
     refuse_changed,
 )
 from airflow_provider_ossresume.sets.opened_file import Nothing, OpenedFile
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.ports import FileJob, Watch
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.options import UploadOptions

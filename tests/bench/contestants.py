@@ -199,9 +199,9 @@ def with_our_set(job: Job) -> AllAtOnce:
     from airflow_provider_ossresume.model.set_options import SetOptions
     from airflow_provider_ossresume.sets.batch import run_batch
     from airflow_provider_ossresume.sets.downloading import PrefixDownload
-    from airflow_provider_ossresume.sets.local_folder import LocalFolder
+    from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+    from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
     from airflow_provider_ossresume.sets.moving import MoverSettings
-    from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
     from airflow_provider_ossresume.sets.uploading import FolderUpload
 
     client = resumable.make_client(

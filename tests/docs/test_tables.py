@@ -39,7 +39,7 @@ from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
 from airflow_provider_ossresume.oss.issuers import Issuer
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc
 from airflow_provider_ossresume.sets.batch_report import BatchReport
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.transfer import SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.progress import Beginning, Direction, Progress, State

@@ -29,9 +29,9 @@ from airflow_provider_ossresume.sets.copying import PrefixCopy
 from airflow_provider_ossresume.sets.downloading import PrefixDownload
 from airflow_provider_ossresume.sets.finish import finish
 from airflow_provider_ossresume.sets.ledger import Ledger, read_ledger
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.moving import MoverSettings
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.plan import make_plan
 from airflow_provider_ossresume.sets.ports import Mover, Watch
 from airflow_provider_ossresume.sets.sealed import read_batch, victims_of

@@ -26,8 +26,8 @@ from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.packed import unpacked
 from airflow_provider_ossresume.model.plan_layout import left_out_name
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.ports import End, Found
 from airflow_provider_ossresume.sets.sealed import Plan, read_batch
 from airflow_provider_ossresume.sets.transfer import SetTransfers

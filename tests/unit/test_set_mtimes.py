@@ -11,7 +11,7 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
 from tests.world import BUCKET, a_client
 

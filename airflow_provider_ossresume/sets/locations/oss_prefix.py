@@ -21,10 +21,10 @@ from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_names import folder_prefix, is_folder_marker, is_own
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.sets.looking_up import absent, each_looked_up, not_looked_at
-from airflow_provider_ossresume.sets.name_rules import KeyNames
+from airflow_provider_ossresume.sets.locations.name_lookup import absent, each_looked_up, not_looked_at
+from airflow_provider_ossresume.sets.locations.name_rules import KeyNames
+from airflow_provider_ossresume.sets.locations.source_filter import Sieve, is_part_file, refusing
 from airflow_provider_ossresume.sets.ports import Found, NameRules, Watch
-from airflow_provider_ossresume.sets.sieve import Sieve, is_part_file, refusing
 from airflow_provider_ossresume.transfer.crew import Crew
 
 PAGE = 1_000  # objects that OSS lists in one answer

@@ -14,15 +14,15 @@ from airflow_provider_ossresume.model.entries import Entry, LeftOut, file_identi
 from airflow_provider_ossresume.model.file_errors import reason
 from airflow_provider_ossresume.model.set_names import OWN_FOLDER, why_too_deep
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.below import (
+from airflow_provider_ossresume.sets.locations.open_below import (
     NOT_A_FOLDER,
     names_behind,
     open_folder,
     opened_below,
     take_folder_below,
 )
+from airflow_provider_ossresume.sets.locations.source_filter import Sieve, is_part_file
 from airflow_provider_ossresume.sets.ports import Found, Watch
-from airflow_provider_ossresume.sets.sieve import Sieve, is_part_file
 
 OFTEN = 64  # names between two calls of a watch
 FOLDER_KIND = "Folder"  # of the entry that stands for an empty folder

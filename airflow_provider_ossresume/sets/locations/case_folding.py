@@ -8,7 +8,7 @@ import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
-from airflow_provider_ossresume.sets.below import NO_LINK
+from airflow_provider_ossresume.sets.locations.open_below import NO_LINK
 from airflow_provider_ossresume.transfer.publishing import PRIVATE
 
 

@@ -8,9 +8,9 @@ import stat
 from airflow_provider_ossresume.model.entries import LeftOut
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.below import NOT_A_FOLDER, names_behind, open_folder, opened_below
+from airflow_provider_ossresume.sets.locations.folder_walk import FOLDER_KIND, file_entry
+from airflow_provider_ossresume.sets.locations.open_below import NOT_A_FOLDER, names_behind, open_folder, opened_below
 from airflow_provider_ossresume.sets.ports import Found
-from airflow_provider_ossresume.sets.walk import FOLDER_KIND, file_entry
 
 
 class FolderLook:

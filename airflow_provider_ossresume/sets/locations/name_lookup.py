@@ -9,8 +9,8 @@ from typing import TypeVar
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.set_names import is_own
 from airflow_provider_ossresume.model.set_options import SetOptions
+from airflow_provider_ossresume.sets.locations.source_filter import Sieve, is_part_file, refusing
 from airflow_provider_ossresume.sets.ports import End, Found, NameRules, Watch
-from airflow_provider_ossresume.sets.sieve import Sieve, is_part_file, refusing
 from airflow_provider_ossresume.transfer.crew import Crew
 
 LOOKERS = 32  # at once

@@ -12,7 +12,12 @@ from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, Sou
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.set_names import why_no_path
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.below import (
+from airflow_provider_ossresume.sets.locations.case_folding import folds_names
+from airflow_provider_ossresume.sets.locations.folder_lookup import FolderLook
+from airflow_provider_ossresume.sets.locations.folder_walk import Walk
+from airflow_provider_ossresume.sets.locations.name_lookup import absent, each_looked_up, not_looked_at
+from airflow_provider_ossresume.sets.locations.name_rules import PathNames
+from airflow_provider_ossresume.sets.locations.open_below import (
     NOT_A_FOLDER,
     names_behind,
     open_file,
@@ -21,13 +26,8 @@ from airflow_provider_ossresume.sets.below import (
     refused,
     take_folder_below,
 )
-from airflow_provider_ossresume.sets.folder_look import FolderLook
-from airflow_provider_ossresume.sets.folding import folds_names
-from airflow_provider_ossresume.sets.looking_up import absent, each_looked_up, not_looked_at
-from airflow_provider_ossresume.sets.name_rules import PathNames
+from airflow_provider_ossresume.sets.locations.source_filter import Sieve, refusing
 from airflow_provider_ossresume.sets.ports import Found, NameRules, Watch
-from airflow_provider_ossresume.sets.sieve import Sieve, refusing
-from airflow_provider_ossresume.sets.walk import Walk
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.paths import local_path
 
