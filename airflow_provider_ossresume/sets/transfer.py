@@ -16,20 +16,20 @@ from airflow_provider_ossresume.model.plan_layout import split_batch_uri, split_
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.sets.backing_up import PrefixBackup
 from airflow_provider_ossresume.sets.batch import run_batch
 from airflow_provider_ossresume.sets.batch_report import BatchReport
-from airflow_provider_ossresume.sets.copying import PrefixCopy
-from airflow_provider_ossresume.sets.downloading import PrefixDownload
 from airflow_provider_ossresume.sets.finish import finish
 from airflow_provider_ossresume.sets.ledger import Ledger
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.moving import MoverSettings
+from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
+from airflow_provider_ossresume.sets.movers.mover_base import MoverSettings
+from airflow_provider_ossresume.sets.movers.prefix_backup import PrefixBackup
+from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy
+from airflow_provider_ossresume.sets.movers.prefix_download import PrefixDownload
 from airflow_provider_ossresume.sets.plan import make_plan
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
 from airflow_provider_ossresume.sets.sealed import Plan, read_batch, read_plan
-from airflow_provider_ossresume.sets.uploading import FolderUpload
 from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.sets.work_folder import open_work_folder
 from airflow_provider_ossresume.transfer.config import TransferConfig

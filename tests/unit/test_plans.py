@@ -30,7 +30,7 @@ from airflow_provider_ossresume.sets import spool
 from airflow_provider_ossresume.sets.apart import check_apart
 from airflow_provider_ossresume.sets.facts import FactStore
 from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.moving import Gone
+from airflow_provider_ossresume.sets.movers.mover_base import Gone
 from airflow_provider_ossresume.sets.plan import make_plan
 from airflow_provider_ossresume.sets.sealed import read_batch, read_plan, victims_of
 from airflow_provider_ossresume.sets.work_folder import open_work_folder

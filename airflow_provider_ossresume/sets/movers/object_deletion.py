@@ -10,7 +10,7 @@ from airflow_provider_ossresume.errors import BadAnswer, NoSuchKey
 from airflow_provider_ossresume.model.manifest import Victim
 from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ObjectMeta, ObjectRef
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.moving import Backup, identity_by
+from airflow_provider_ossresume.sets.movers.mover_base import Backup, identity_by
 from airflow_provider_ossresume.transfer.crew import Crew
 
 

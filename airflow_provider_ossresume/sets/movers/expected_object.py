@@ -8,7 +8,7 @@ from airflow_provider_ossresume.model.manifest import Row
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.set_options import TargetChangedInSet
-from airflow_provider_ossresume.sets.moving import identity_by, refuse_target
+from airflow_provider_ossresume.sets.movers.mover_base import identity_by, refuse_target
 from airflow_provider_ossresume.transfer.options import IfExists
 
 

@@ -11,9 +11,9 @@ from airflow_provider_ossresume.errors import NoSuchKey
 from airflow_provider_ossresume.model.manifest import Row, Victim
 from airflow_provider_ossresume.model.objects import ObjectMeta
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.copying import PrefixCopy, PrefixCopyClient
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.moving import MoverSettings, Stopping
+from airflow_provider_ossresume.sets.movers.mover_base import MoverSettings, Stopping
+from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy, PrefixCopyClient
 from airflow_provider_ossresume.sets.ports import FileJob
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.progress import Meter

@@ -14,10 +14,9 @@ from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row, Victim
 from airflow_provider_ossresume.model.objects import ObjectMeta
 from airflow_provider_ossresume.model.parts import Part
-from airflow_provider_ossresume.sets.deleting import DeleteClient, delete_objects
-from airflow_provider_ossresume.sets.expected_object import ExpectedObject
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.moving import (
+from airflow_provider_ossresume.sets.movers.expected_object import ExpectedObject
+from airflow_provider_ossresume.sets.movers.mover_base import (
     MoverBase,
     as_options_say,
     fact_by_mtime,
@@ -25,6 +24,7 @@ from airflow_provider_ossresume.sets.moving import (
     look_at_source,
     mtime_of,
 )
+from airflow_provider_ossresume.sets.movers.object_deletion import DeleteClient, delete_objects
 from airflow_provider_ossresume.sets.ports import FileJob, Watch
 from airflow_provider_ossresume.transfer.copied_object import WholeCopy
 from airflow_provider_ossresume.transfer.copy import Copier, CopyClient

@@ -10,8 +10,14 @@ from airflow_provider_ossresume.errors import IntegrityError, NoSuchKey, ObjectC
 from airflow_provider_ossresume.model.manifest import Row
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import Part
-from airflow_provider_ossresume.sets.anchors import Anchor
-from airflow_provider_ossresume.sets.moving import Gone, MoverSettings, etag_of, look_at_source, refuse_changed
+from airflow_provider_ossresume.sets.movers.file_in_folder import Anchor
+from airflow_provider_ossresume.sets.movers.mover_base import (
+    Gone,
+    MoverSettings,
+    etag_of,
+    look_at_source,
+    refuse_changed,
+)
 from airflow_provider_ossresume.sets.ports import FileJob
 from airflow_provider_ossresume.transfer.oss_object import ReadClient
 from airflow_provider_ossresume.transfer.part_file import PartFile

@@ -13,7 +13,7 @@ from pathlib import Path
 from airflow_provider_ossresume.errors import LocalFileError, OSSResumeError
 from airflow_provider_ossresume.model.entries import file_identity, is_lasting
 from airflow_provider_ossresume.model.file_errors import reason
-from airflow_provider_ossresume.sets.opened_file import OpenedFile
+from airflow_provider_ossresume.sets.movers.opened_file import OpenedFile
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 

@@ -15,12 +15,11 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.model.resume import same_content
 from airflow_provider_ossresume.model.set_names import is_folder_marker
-from airflow_provider_ossresume.sets.anchors import path_of
-from airflow_provider_ossresume.sets.deleting import DeleteClient, delete_objects
-from airflow_provider_ossresume.sets.expected_object import ExpectedObject
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.moving import (
+from airflow_provider_ossresume.sets.movers.expected_object import ExpectedObject
+from airflow_provider_ossresume.sets.movers.file_in_folder import path_of
+from airflow_provider_ossresume.sets.movers.mover_base import (
     MTIME_HEADER,
     Gone,
     MoverBase,
@@ -31,7 +30,8 @@ from airflow_provider_ossresume.sets.moving import (
     mtime_of,
     refuse_changed,
 )
-from airflow_provider_ossresume.sets.opened_file import Nothing, OpenedFile
+from airflow_provider_ossresume.sets.movers.object_deletion import DeleteClient, delete_objects
+from airflow_provider_ossresume.sets.movers.opened_file import Nothing, OpenedFile
 from airflow_provider_ossresume.sets.ports import FileJob, Watch
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.options import UploadOptions

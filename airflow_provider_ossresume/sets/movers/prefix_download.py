@@ -26,11 +26,10 @@ from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row, Vict
 from airflow_provider_ossresume.model.objects import ObjectMeta
 from airflow_provider_ossresume.model.resume import same_content
 from airflow_provider_ossresume.model.set_names import is_folder_marker
-from airflow_provider_ossresume.sets.anchors import Anchor, identity_of, lasting_identity_of
-from airflow_provider_ossresume.sets.fetching import fetch, own_part_file
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.moving import (
+from airflow_provider_ossresume.sets.movers.file_in_folder import Anchor, identity_of, lasting_identity_of
+from airflow_provider_ossresume.sets.movers.mover_base import (
     Gone,
     MoverBase,
     MoverSettings,
@@ -41,6 +40,7 @@ from airflow_provider_ossresume.sets.moving import (
     mtime_of,
     refuse_target,
 )
+from airflow_provider_ossresume.sets.movers.small_download import fetch, own_part_file
 from airflow_provider_ossresume.sets.ports import FileJob, Watch
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.download import DownloadClient, Downloader
