@@ -15,14 +15,14 @@ from airflow_provider_ossresume.model.manifest import LedgerRow, Named, PlanHead
 from airflow_provider_ossresume.model.packed import packed
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Outcome, Verdict
-from airflow_provider_ossresume.sets.facts import FactStore, merged
-from airflow_provider_ossresume.sets.last_plan import last_plan_id
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
-from airflow_provider_ossresume.sets.proven import Became, fact_of, what_became
 from airflow_provider_ossresume.sets.rechecking import Expected, lost_since
-from airflow_provider_ossresume.sets.sealed import Plan, read_verdict, victims_of
 from airflow_provider_ossresume.sets.spool import Spool
-from airflow_provider_ossresume.sets.watched import Watched, watched
+from airflow_provider_ossresume.sets.work_folder.fact_store import FactStore, merged
+from airflow_provider_ossresume.sets.work_folder.last_plan import last_plan_id
+from airflow_provider_ossresume.sets.work_folder.plan_results import Became, fact_of, what_became
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_verdict, victims_of
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched, watched
 from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)

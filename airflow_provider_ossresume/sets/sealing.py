@@ -12,7 +12,7 @@ from airflow_provider_ossresume.model.packed import Packer, packed
 from airflow_provider_ossresume.sets.ports import Watch
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.sets.survey import Survey
-from airflow_provider_ossresume.sets.watched import Watched, watched
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched, watched
 
 
 class Sealer:

@@ -19,7 +19,6 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.sets.batch import run_batch
 from airflow_provider_ossresume.sets.batch_report import BatchReport
 from airflow_provider_ossresume.sets.finish import finish
-from airflow_provider_ossresume.sets.ledger import Ledger
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
@@ -29,9 +28,10 @@ from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy
 from airflow_provider_ossresume.sets.movers.prefix_download import PrefixDownload
 from airflow_provider_ossresume.sets.plan import make_plan
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
-from airflow_provider_ossresume.sets.sealed import Plan, read_batch, read_plan
-from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch, read_plan
+from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.lease import this_process
 from airflow_provider_ossresume.transfer.options import split_headers
@@ -78,7 +78,7 @@ class SetTransfers:
     def run_batch(self, batch_uri: str, *, on_label: Callable[[str], None] = lambda label: None) -> BatchReport:
         """Move one batch of a plan.
 
-        :param batch_uri: as :attr:`~airflow_provider_ossresume.sets.sealed.Plan.batch_uris` has it
+        :param batch_uri: as :attr:`~airflow_provider_ossresume.sets.work_folder.sealed_plan.Plan.batch_uris` has it
         :param on_label: called with a name of the batch for people, before anything moves
         :raises NotProven: when files failed; the others have been moved
         """

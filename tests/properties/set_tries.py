@@ -26,7 +26,6 @@ from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.sets.batch import run_batch
 from airflow_provider_ossresume.sets.finish import finish
-from airflow_provider_ossresume.sets.ledger import Ledger, read_ledger
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
@@ -35,9 +34,10 @@ from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy
 from airflow_provider_ossresume.sets.movers.prefix_download import PrefixDownload
 from airflow_provider_ossresume.sets.plan import make_plan
 from airflow_provider_ossresume.sets.ports import Mover, Watch
-from airflow_provider_ossresume.sets.sealed import read_batch, victims_of
-from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger, read_ledger
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import read_batch, victims_of
+from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.moving_world import FROM, PREFIX, read
 from tests.properties.set_events import DELETING, NAMES, VERSIONS, Event, Killed, Meddler

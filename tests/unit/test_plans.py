@@ -28,12 +28,12 @@ from airflow_provider_ossresume.model.plan_layout import pair_key, split_batch_u
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets import spool
 from airflow_provider_ossresume.sets.apart import check_apart
-from airflow_provider_ossresume.sets.facts import FactStore
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
 from airflow_provider_ossresume.sets.movers.mover_base import Gone
 from airflow_provider_ossresume.sets.plan import make_plan
-from airflow_provider_ossresume.sets.sealed import read_batch, read_plan, victims_of
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.fact_store import FactStore
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import read_batch, read_plan, victims_of
 from tests.sets_world import Sets, broken
 from tests.world import BUCKET, LONG, a_client
 
@@ -479,7 +479,7 @@ def test_facts_that_cannot_be_read_are_compared_again(
 def test_a_file_of_facts_that_is_gone_or_damaged_costs_only_its_own(
     sets: Callable[..., Sets], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.sets.facts.IN_A_FILE", 2)
+    monkeypatch.setattr("airflow_provider_ossresume.sets.work_folder.fact_store.IN_A_FILE", 2)
     world = sets(dict.fromkeys("abcdef", b"1"), dict.fromkeys("abcdef", b"1"))
     world.plan()
     world.mover.compared.clear()

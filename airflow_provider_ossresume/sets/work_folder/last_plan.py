@@ -10,10 +10,10 @@ from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.manifest import FORMAT
 from airflow_provider_ossresume.model.plan_layout import last_name
 from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
-from airflow_provider_ossresume.sets.proven import fact_of, what_became
-from airflow_provider_ossresume.sets.sealed import read_plan, read_verdict
 from airflow_provider_ossresume.sets.spool import Spool
-from airflow_provider_ossresume.sets.watched import Watched, watched
+from airflow_provider_ossresume.sets.work_folder.plan_results import fact_of, what_became
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import read_plan, read_verdict
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched, watched
 from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)

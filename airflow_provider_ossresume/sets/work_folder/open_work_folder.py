@@ -6,9 +6,9 @@ import os
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.objects import PrefixRef, check_bucket, check_key, parse_oss_url
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.oss_work_folder import OssWorkFolder, WorkClient
 from airflow_provider_ossresume.sets.ports import WorkFolder
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.work_folder.oss_work_folder import OssWorkFolder, WorkClient
 from airflow_provider_ossresume.transfer.paths import local_path, path_of_uri
 
 

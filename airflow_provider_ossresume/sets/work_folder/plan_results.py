@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from airflow_provider_ossresume.model.manifest import BatchHeader, Fact, LedgerRow, PlanHeader, Row
-from airflow_provider_ossresume.sets.ledger import read_ledger
 from airflow_provider_ossresume.sets.ports import WorkFolder
-from airflow_provider_ossresume.sets.sealed import rows_of
+from airflow_provider_ossresume.sets.work_folder.ledger import read_ledger
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import rows_of
 from airflow_provider_ossresume.transfer.crew import Crew
 
 Became = tuple[Row, LedgerRow | None]  # None: no batch has said anything of it

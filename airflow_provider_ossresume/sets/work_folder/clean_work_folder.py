@@ -19,9 +19,9 @@ from airflow_provider_ossresume.model.plan_layout import (
     pair_of,
     planned_at,
 )
-from airflow_provider_ossresume.sets.last_plan import last_plan_id
 from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
-from airflow_provider_ossresume.sets.watched import Watched
+from airflow_provider_ossresume.sets.work_folder.last_plan import last_plan_id
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched
 from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
