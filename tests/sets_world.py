@@ -16,7 +16,7 @@ from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.sets.finish import finish
 from airflow_provider_ossresume.sets.locations.name_lookup import absent
 from airflow_provider_ossresume.sets.locations.source_filter import Sieve, refusing
-from airflow_provider_ossresume.sets.plan import make_plan
+from airflow_provider_ossresume.sets.plan.make_plan import make_plan
 from airflow_provider_ossresume.sets.ports import FileJob, Found, NameRules, Watch
 from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
 from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder

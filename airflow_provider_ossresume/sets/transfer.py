@@ -26,7 +26,7 @@ from airflow_provider_ossresume.sets.movers.mover_base import MoverSettings
 from airflow_provider_ossresume.sets.movers.prefix_backup import PrefixBackup
 from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy
 from airflow_provider_ossresume.sets.movers.prefix_download import PrefixDownload
-from airflow_provider_ossresume.sets.plan import make_plan
+from airflow_provider_ossresume.sets.plan.make_plan import make_plan
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
 from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
 from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
@@ -67,7 +67,7 @@ class SetTransfers:
         work_folder: str | None = None,
         is_dry_run: bool = False,
     ) -> Plan:
-        """Look at both ends and seal what is to be done; see :func:`~airflow_provider_ossresume.sets.plan.make_plan`.
+        """Look at both ends and seal what is to be done; see :func:`~airflow_provider_ossresume.sets.plan.make_plan.make_plan`.
 
         :param work_folder: an ``oss://bucket/prefix/`` URL or a path; by default ``.ossresume/`` in the target's bucket
             or folder

@@ -10,9 +10,10 @@ from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.model.manifest import LedgerRow, Victim
 from airflow_provider_ossresume.model.objects import ListedObject
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.sets import finish, survey
+from airflow_provider_ossresume.sets import finish
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers import folder_upload
+from airflow_provider_ossresume.sets.plan import survey
 from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
 from airflow_provider_ossresume.transfer.crew import Crew
 from tests.properties.set_events import NAMES, Event

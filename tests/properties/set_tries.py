@@ -32,7 +32,7 @@ from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
 from airflow_provider_ossresume.sets.movers.mover_base import MoverSettings
 from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy
 from airflow_provider_ossresume.sets.movers.prefix_download import PrefixDownload
-from airflow_provider_ossresume.sets.plan import make_plan
+from airflow_provider_ossresume.sets.plan.make_plan import make_plan
 from airflow_provider_ossresume.sets.ports import Mover, Watch
 from airflow_provider_ossresume.sets.work_folder.ledger import Ledger, read_ledger
 from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder

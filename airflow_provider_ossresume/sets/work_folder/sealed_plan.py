@@ -28,7 +28,7 @@ class Plan:
 
     :ivar uri: of its folder within the work folder
     :ivar samples: the first hundred names that are to be moved (``put``) and deleted (``delete``); only what
-        :func:`~airflow_provider_ossresume.sets.plan.make_plan` has made has them
+        :func:`~airflow_provider_ossresume.sets.plan.make_plan.make_plan` has made has them
     """
 
     uri: str

@@ -9,9 +9,9 @@ from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.dealing import count_batches
 from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader
 from airflow_provider_ossresume.model.packed import Packer, packed
+from airflow_provider_ossresume.sets.plan.survey import Survey
 from airflow_provider_ossresume.sets.ports import Watch
 from airflow_provider_ossresume.sets.spool import Spool
-from airflow_provider_ossresume.sets.survey import Survey
 from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched, watched
 
 

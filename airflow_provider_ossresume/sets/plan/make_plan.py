@@ -15,13 +15,13 @@ from itertools import islice
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.apart import check_apart, check_backup
-from airflow_provider_ossresume.sets.comparing import COMPARERS, Comparer
-from airflow_provider_ossresume.sets.name_list import ListClient, read_names
+from airflow_provider_ossresume.sets.plan.comparer import COMPARERS, Comparer
+from airflow_provider_ossresume.sets.plan.name_list import ListClient, read_names
+from airflow_provider_ossresume.sets.plan.overlap import check_apart, check_backup
+from airflow_provider_ossresume.sets.plan.plan_writer import Sealer
+from airflow_provider_ossresume.sets.plan.survey import Survey
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
-from airflow_provider_ossresume.sets.sealing import Sealer
 from airflow_provider_ossresume.sets.spool import Spool
-from airflow_provider_ossresume.sets.survey import Survey
 from airflow_provider_ossresume.sets.work_folder.fact_store import FactsByName, FactStore, merged
 from airflow_provider_ossresume.sets.work_folder.last_plan import proven_by_last_plan, remember_last_plan
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan

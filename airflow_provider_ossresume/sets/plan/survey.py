@@ -11,9 +11,9 @@ from airflow_provider_ossresume.model.deciding import decide, holds
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.manifest import Named, Victim
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.comparing import Pair
 from airflow_provider_ossresume.sets.locations.name_lookup import look_up_both
-from airflow_provider_ossresume.sets.merging import scan_both
+from airflow_provider_ossresume.sets.plan.comparer import Pair
+from airflow_provider_ossresume.sets.plan.merge_scans import scan_both
 from airflow_provider_ossresume.sets.ports import Found, Mover, NameRules, Watch
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.sets.work_folder.fact_store import FactsByName
