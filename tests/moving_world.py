@@ -14,8 +14,8 @@ from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.manifest import BatchHeader, Fact, LedgerRow, PlanHeader, Row
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.batch import run_batch
-from airflow_provider_ossresume.sets.batch_report import BatchReport
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
+from airflow_provider_ossresume.sets.batch.run_batch import run_batch
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload

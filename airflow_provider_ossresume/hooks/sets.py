@@ -18,7 +18,7 @@ from airflow_provider_ossresume.model.object_options import ObjectOptions
 from airflow_provider_ossresume.model.objects import PrefixRef, check_choice, check_text
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.batch_report import BatchReport
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan

@@ -16,8 +16,8 @@ from airflow_provider_ossresume.model.plan_layout import split_batch_uri, split_
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.sets.batch import run_batch
-from airflow_provider_ossresume.sets.batch_report import BatchReport
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
+from airflow_provider_ossresume.sets.batch.run_batch import run_batch
 from airflow_provider_ossresume.sets.finish import finish
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix

@@ -197,7 +197,7 @@ def with_our_set(job: Job) -> AllAtOnce:
     from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader, Row
     from airflow_provider_ossresume.model.objects import PrefixRef
     from airflow_provider_ossresume.model.set_options import SetOptions
-    from airflow_provider_ossresume.sets.batch import run_batch
+    from airflow_provider_ossresume.sets.batch.run_batch import run_batch
     from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
     from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
     from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload

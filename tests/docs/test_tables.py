@@ -38,7 +38,7 @@ from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
 from airflow_provider_ossresume.oss.issuers import Issuer
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc
-from airflow_provider_ossresume.sets.batch_report import BatchReport
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.transfer import SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig

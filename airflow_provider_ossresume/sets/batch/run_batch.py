@@ -17,10 +17,10 @@ from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import BatchHeader, LedgerRow, PlanHeader, Row
 from airflow_provider_ossresume.model.parts import MIB, format_size
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.batch_report import BatchReport, Counts
-from airflow_provider_ossresume.sets.failing import Refusals, is_set_wide, reason_of
+from airflow_provider_ossresume.sets.batch.batch_failures import Refusals, is_set_wide, reason_of
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport, Counts
+from airflow_provider_ossresume.sets.batch.ledger_writer import Recorder
 from airflow_provider_ossresume.sets.ports import FileJob, Ledger, Mover, Watch
-from airflow_provider_ossresume.sets.recording import Recorder
 from airflow_provider_ossresume.transfer.concurrency import SAMPLE
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew
