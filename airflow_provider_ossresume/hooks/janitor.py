@@ -124,7 +124,9 @@ class JanitorMethods(ConnectedHook):
         dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
     ) -> WorkFolderReport:
-        """Remove old plans from a work folder; see :func:`~airflow_provider_ossresume.sets.work_folder.clean_work_folder.clean_work_folder`.
+        """Remove old plans from a work folder.
+
+        See :func:`~airflow_provider_ossresume.sets.work_folder.clean_work_folder.clean_work_folder`.
 
         :param work_folder: an ``oss://bucket/prefix/`` URL, or an absolute path
         """

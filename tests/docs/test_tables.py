@@ -40,7 +40,7 @@ from airflow_provider_ossresume.oss.issuers import Issuer
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc
 from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.transfer import SetTransfers
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.progress import Beginning, Direction, Progress, State
 from airflow_provider_ossresume.transfer.result import TransferResult

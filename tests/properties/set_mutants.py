@@ -10,7 +10,7 @@ from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.model.manifest import LedgerRow, Victim
 from airflow_provider_ossresume.model.objects import ListedObject
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.sets import finish
+from airflow_provider_ossresume.sets.finish import finish_plan
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers import folder_upload
 from airflow_provider_ossresume.sets.plan import survey
@@ -92,7 +92,7 @@ MUTANTS = [
         "is not what was seen",
     ),
     Mutant(
-        "does not look once more before it deletes", finish, "lost_since", lambda *_, **__: iter(()), "upload",
+        "does not look once more before it deletes", finish_plan, "lost_since", lambda *_, **__: iter(()), "upload",
         "counts as proven", others_write_before_the_finish,
     ),
     Mutant(

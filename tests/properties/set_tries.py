@@ -25,7 +25,7 @@ from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.sets.batch.run_batch import run_batch
-from airflow_provider_ossresume.sets.finish import finish
+from airflow_provider_ossresume.sets.finish.finish_plan import finish_plan
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
@@ -189,7 +189,7 @@ class SetTries:
         header, before = planned.plan.header, self.target()
         with self._meddling(events, lambda: self.finish(planned, recheck), spares=DELETING) as (watch, meanwhile):
             mover = self._mover(SetOptions.of_json(header.options))
-            verdict = self._tried(lambda: finish(mover, self.work, planned.plan, recheck=recheck, watch=watch))
+            verdict = self._tried(lambda: finish_plan(mover, self.work, planned.plan, recheck=recheck, watch=watch))
         known = {number for batch in header.batches for number in self._proven(planned, batch.number)}
         check_finish(
             planned, verdict, before, self.target(), meanwhile,

@@ -29,7 +29,7 @@ from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.ports import End, Found
-from airflow_provider_ossresume.sets.transfer import SetTransfers
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers
 from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch
 from airflow_provider_ossresume.transfer.crew import Crew

@@ -18,7 +18,7 @@ from airflow_provider_ossresume.model.packed import unpacked
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.ports import Found
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers, Where
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_verdict
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.moving_world import write

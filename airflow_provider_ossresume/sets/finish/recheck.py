@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from airflow_provider_ossresume.model.deciding import is_unchanged
 from airflow_provider_ossresume.model.entries import Entry, is_touched_only
-from airflow_provider_ossresume.model.manifest import Named, Result
+from airflow_provider_ossresume.model.manifest import Named
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.ports import End, Found, Watch
+from airflow_provider_ossresume.sets.spool import ExpectedFile
 from airflow_provider_ossresume.transfer.crew import Crew
 
 PAGE = 1_000  # names that are looked up at once
@@ -20,30 +20,15 @@ GONE = "it was deleted after its batch had moved it; make a new plan"
 CHANGED = "it was overwritten after its batch had moved it; make a new plan"
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What the ledger says of a file in the target.
-
-    :ivar size: in bytes
-    :ivar target: its identity; empty where it would not tell that the file has been written to since
-    :ivar result: of its row
-    """
-
-    name: str
-    size: int
-    target: str
-    result: Result
-
-
 def lost_since(
     target: End,
-    expected: Iterable[Expected],
+    expected: Iterable[ExpectedFile],
     options: SetOptions,
     crew: Crew,
     *,
     work_uri: str,
     watch: Watch,
-) -> Iterator[tuple[Expected, Named]]:
+) -> Iterator[tuple[ExpectedFile, Named]]:
     """Yield what is not in the target any more, with the reason ``target_gone`` or ``target_changed``.
 
     The target is listed once. What the listing does not show as it was left is looked up by its name before anything is
@@ -69,7 +54,7 @@ def lost_since(
                 yield each, Named(each.name, "target_changed", CHANGED)
 
 
-def _suspects(listing: Iterator[Found], expected: Iterable[Expected]) -> Iterator[Expected]:
+def _suspects(listing: Iterator[Found], expected: Iterable[ExpectedFile]) -> Iterator[ExpectedFile]:
     found = next(listing, None)
     for each in expected:
         place = each.name.encode()
@@ -79,7 +64,7 @@ def _suspects(listing: Iterator[Found], expected: Iterable[Expected]) -> Iterato
             yield each
 
 
-def _is_as_left(expected: Expected, found: Found) -> bool:
+def _is_as_left(expected: ExpectedFile, found: Found) -> bool:
     if not isinstance(found, Entry):  # a link, and the like
         return False
     if is_folder_marker(expected.name):  # a folder in which there are files by now has another mtime

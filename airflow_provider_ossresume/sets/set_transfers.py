@@ -18,7 +18,7 @@ from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
 from airflow_provider_ossresume.sets.batch.run_batch import run_batch
-from airflow_provider_ossresume.sets.finish import finish
+from airflow_provider_ossresume.sets.finish.finish_plan import finish_plan
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
@@ -67,7 +67,9 @@ class SetTransfers:
         work_folder: str | None = None,
         is_dry_run: bool = False,
     ) -> Plan:
-        """Look at both ends and seal what is to be done; see :func:`~airflow_provider_ossresume.sets.plan.make_plan.make_plan`.
+        """List source and target, and seal a plan.
+
+        See :func:`~airflow_provider_ossresume.sets.plan.make_plan.make_plan`.
 
         :param work_folder: an ``oss://bucket/prefix/`` URL or a path; by default ``.ossresume/`` in the target's bucket
             or folder
@@ -90,12 +92,12 @@ class SetTransfers:
         return self._run_batch(self._mover_of(plan.header, work), work, plan, batch_uri)
 
     def finish(self, plan_uri: str, *, allow_skipped: Collection[str] = (), recheck: Recheck | None = None) -> Verdict:
-        """Return the verdict on a plan; see :func:`~airflow_provider_ossresume.sets.finish.finish`."""
+        """Return the verdict on a plan; see :func:`~airflow_provider_ossresume.sets.finish.finish_plan.finish_plan`."""
         work_uri, plan_id = split_plan_uri(plan_uri)
         work = self._work(work_uri)
         plan = read_plan(work, plan_id)
         mover = self._mover_of(plan.header, work)
-        return finish(mover, work, plan, allow_skipped=allow_skipped, recheck=recheck, watch=self.watch)
+        return finish_plan(mover, work, plan, allow_skipped=allow_skipped, recheck=recheck, watch=self.watch)
 
     def transfer(
         self,
@@ -119,7 +121,7 @@ class SetTransfers:
                 self._run_batch(mover, work, plan, uri)
             except NotProven as error:
                 log.warning("%s", error)
-        verdict = finish(mover, work, plan, allow_skipped=allow_skipped, watch=self.watch)
+        verdict = finish_plan(mover, work, plan, allow_skipped=allow_skipped, watch=self.watch)
         return replace(verdict, first_names=plan.first_names()) if is_dry_run else verdict
 
     def _plan(self, mover: Mover, work: WorkFolder, options: SetOptions, *, is_dry_run: bool) -> Plan:

@@ -15,9 +15,9 @@ from airflow_provider_ossresume.model.manifest import LedgerRow, Named, PlanHead
 from airflow_provider_ossresume.model.packed import packed
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Outcome, Verdict
+from airflow_provider_ossresume.sets.finish.recheck import lost_since
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
-from airflow_provider_ossresume.sets.rechecking import Expected, lost_since
-from airflow_provider_ossresume.sets.spool import Spool
+from airflow_provider_ossresume.sets.spool import ExpectedFile, Spool
 from airflow_provider_ossresume.sets.work_folder.fact_store import FactStore, merged
 from airflow_provider_ossresume.sets.work_folder.last_plan import last_plan_id
 from airflow_provider_ossresume.sets.work_folder.plan_results import Became, fact_of, what_became
@@ -37,7 +37,7 @@ _KEPT = {
 }
 
 
-def finish(
+def finish_plan(
     mover: Mover,
     work: WorkFolder,
     plan: Plan,
@@ -125,7 +125,7 @@ class _Finish:
         if said is not None and said.is_proven:
             tally.prove(said)
             if self._may_list:
-                self._spool.add_expected(Expected(row.name, said.size, said.target, said.result))
+                self._spool.add_expected(ExpectedFile(row.name, said.size, said.target, said.result))
             if said.source and said.target:
                 self._spool.add_fact(fact_of(row, said))
             return
@@ -249,7 +249,7 @@ class _Tally:
         # What has changed or gone is for a new plan to look at again, and that needs nobody.
         self.is_retryable = self.is_retryable or said is None or said.is_retryable or said.result == "skipped"
 
-    def lose(self, expected: Expected, named: Named) -> None:
+    def lose(self, expected: ExpectedFile, named: Named) -> None:
         """Take back that a row is proven."""
         self.results[expected.result] -= 1
         self.results["failed"] += 1
