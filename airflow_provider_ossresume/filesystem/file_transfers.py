@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_ossresume.errors import NotCopyable
-from airflow_provider_ossresume.filesystem.connecting import make_checkpointer
+from airflow_provider_ossresume.filesystem.client_options import make_checkpointer
 from airflow_provider_ossresume.model.copy_options import CopyOptions, copied_properties
 from airflow_provider_ossresume.model.objects import ObjectRef, check_new_key
 from airflow_provider_ossresume.oss.client import OssClient
@@ -28,7 +28,7 @@ from airflow_provider_ossresume.transfer.upload import Uploader
 
 Progress = Callable[[int, int], None]
 Watch = Callable[[], None]  # called at least four times a second; what it raises ends the transfer
-STREAMED = ("region", "account", "appendable", "link")  # reasons for which OSS does not copy, and a worker can
+STREAMED_REASONS = ("region", "account", "appendable", "link")  # reasons for which OSS does not copy, and a worker can
 
 
 class FileTransfers:
@@ -42,7 +42,7 @@ class FileTransfers:
         self._client = client
         self._config = config
         self._checkpoint = checkpoint
-        self._watch: Watch = nothing
+        self._watch: Watch = no_watch
 
     def watched(self, watch: Watch) -> FileTransfers:
         """Return these transfers with what may end each of them."""
@@ -63,7 +63,7 @@ class FileTransfers:
             target,
             options=UploadOptions(if_exists=if_exists, headers=with_object),
             progress_callback=progress,
-            **self._tools("upload", target, path, size=os.path.getsize(path)),
+            **self._transfer_arguments("upload", target, path, size=os.path.getsize(path)),
         ).upload(path)
 
     def download(self, source: ObjectRef, file: str | os.PathLike[str], *, size: int | None, progress: Progress) -> int:
@@ -78,7 +78,7 @@ class FileTransfers:
             source,
             options=DownloadOptions(),
             progress_callback=progress,
-            **self._tools("download", source, path, size=size),
+            **self._transfer_arguments("download", source, path, size=size),
         ).download(path)
         return result.size
 
@@ -97,17 +97,19 @@ class FileTransfers:
         try:
             self._copy(source, target, options)
         except NotCopyable as error:
-            if error.reason not in STREAMED:
+            if error.reason not in STREAMED_REASONS:
                 raise
             self._copy(source, target, replace(options, mode="stream"))
 
     def _copy(self, source: ObjectRef, target: ObjectRef, options: CopyTransferOptions) -> None:
         client = self._client.with_headers(options.properties.with_requests)
-        Copier(client, target, options=options, **self._tools("copy", target, source.versioned_uri, size=None)).copy(
-            source
-        )
+        Copier(
+            client, target, options=options, **self._transfer_arguments("copy", target, source.versioned_uri, size=None)
+        ).copy(source)
 
-    def _tools(self, direction: str, target: ObjectRef, other_end: str | os.PathLike[str], *, size: int | None) -> Any:
+    def _transfer_arguments(
+        self, direction: str, target: ObjectRef, other_end: str | os.PathLike[str], *, size: int | None
+    ) -> Any:
         is_small = size is not None and size < self._config.threshold_bytes
         checkpoint = None if is_small or direction == "copy" else self._checkpoint
         return {
@@ -116,17 +118,17 @@ class FileTransfers:
             ),
             "config": self._config,
             "watch": self._watch,
-            "drop_when": _keeps if checkpoint is not None else _drops,
+            "drop_when": _never if checkpoint is not None else _always,
         }
 
 
-def nothing() -> None:
+def no_watch() -> None:
     """What is to be done meanwhile."""
 
 
-def _keeps(error: BaseException) -> bool:
+def _never(error: BaseException) -> bool:
     return False
 
 
-def _drops(error: BaseException) -> bool:
+def _always(error: BaseException) -> bool:
     return True

@@ -6,22 +6,28 @@ import io
 from typing import Any, cast
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.filesystem.fetching import END, GAP, RangeOf, fetch_ranges, fetch_whole
-from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
-from airflow_provider_ossresume.filesystem.moving import nothing
+from airflow_provider_ossresume.filesystem.file_transfers import no_watch
+from airflow_provider_ossresume.filesystem.metadata import MetadataFileSystem
 from airflow_provider_ossresume.filesystem.os_errors import as_os_error, os_errors
 from airflow_provider_ossresume.filesystem.paths import object_at, strip
-from airflow_provider_ossresume.filesystem.reading import DEFAULT_CACHE, OssReader
-from airflow_provider_ossresume.filesystem.writing import CompressedWriter, OssWriter, TextWriter
+from airflow_provider_ossresume.filesystem.range_reads import (
+    GAP,
+    PAST_ANY_OBJECT,
+    ObjectRange,
+    fetch_ranges,
+    fetch_whole,
+)
+from airflow_provider_ossresume.filesystem.reader import DEFAULT_CACHE, OssReader
+from airflow_provider_ossresume.filesystem.writer import CompressedWriter, OssWriter, TextWriter
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.transfer.crew import Crew
 
-AT_ONCE = 8  # objects that are made of bytes
+FILES_AT_ONCE = 8  # objects that are made of bytes
 TEXT_OPTIONS = ("encoding", "errors", "newline")
 
 
-class OpeningFileSystem(FindingFileSystem):
+class ContentFileSystem(MetadataFileSystem):
     """Reads and writes bytes."""
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
@@ -79,21 +85,21 @@ class OpeningFileSystem(FindingFileSystem):
         with os_errors():
             found = fetch_ranges(
                 self.client,
-                [self._range_of(*each) for each in zip(paths, first, last, strict=True)],
+                [self._parse_range(*each) for each in zip(paths, first, last, strict=True)],
                 gap=GAP if max_gap is None else max_gap,
                 most_workers=self.most_workers,
-                fails_at_once=on_error == "raise",
+                raise_first_error=on_error == "raise",
             )
         return [each if isinstance(each, bytes) else as_os_error(each) for each in found]
 
-    def _range_of(self, path: str, start: int | None, end: int | None) -> RangeOf:
+    def _parse_range(self, path: str, start: int | None, end: int | None) -> ObjectRange:
         target = object_at(path)
-        start, end = start or 0, END if end is None else end
+        start, end = start or 0, PAST_ANY_OBJECT if end is None else end
         if start < 0 or end < 0:
-            size = self.look_at(path)["size"]
+            size = self.object_info(path)["size"]
             start = max(0, size + start) if start < 0 else start
             end = size + end if end < 0 else end
-        return RangeOf(target, start, end)
+        return ObjectRange(target, start, end)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         """Make an object of bytes; of one part's size by one request.
@@ -111,7 +117,7 @@ class OpeningFileSystem(FindingFileSystem):
         if not isinstance(path, dict) or self._intrans:
             super().pipe(path, value, **kwargs)
             return
-        with Crew(workers=AT_ONCE, tick=nothing) as crew:
+        with Crew(workers=FILES_AT_ONCE, tick=no_watch) as crew:
             for _ in crew.run(lambda each: self.pipe_file(*each, **kwargs), path.items()):
                 pass
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from airflow_provider_ossresume.errors import ArgumentError, FileIsDirectory, FileSystemError
-from airflow_provider_ossresume.filesystem.listing import Listings
+from airflow_provider_ossresume.filesystem.listings import Listings
 from airflow_provider_ossresume.filesystem.os_errors import missing, os_errors
 from airflow_provider_ossresume.filesystem.paths import below, joined, split
 from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE
@@ -28,7 +28,7 @@ class Deletions:
         bucket, key = split(path)
         if not key:
             raise ArgumentError("path", path, "it names no object, perhaps a template found nothing; write bucket/key")
-        if self._listings.look(bucket, key, fresh=True)["type"] == "directory":
+        if self._listings.info(bucket, key, fresh=True)["type"] == "directory":
             raise FileIsDirectory(errno.EISDIR, f"oss://{path} is a directory; pass recursive=True to delete it")
         self._delete(bucket, [key])
 
@@ -68,7 +68,7 @@ class Deletions:
         bucket, key = split(path)
         self.check(joined(bucket, key), recursive=True, whole_bucket=whole_bucket)
         found = False
-        if key and self._listings.look(bucket, key, fresh=True)["type"] == "file":
+        if key and self._listings.info(bucket, key, fresh=True)["type"] == "file":
             self._delete(bucket, [key])
             found = True
         keys = (listed.key for listed in self._listings.objects(bucket, key))

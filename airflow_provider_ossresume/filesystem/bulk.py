@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.filesystem import paths
-from airflow_provider_ossresume.filesystem.moving import Watch, nothing
+from airflow_provider_ossresume.filesystem.file_transfers import Watch, no_watch
 from airflow_provider_ossresume.transfer.crew import Crew
 
-AT_ONCE = 8  # files; a large one has many connections of its own
+FILES_AT_ONCE = 8  # files; a large one has many connections of its own
 
 
 class Pair(NamedTuple):
@@ -59,7 +59,7 @@ def check_pairs(
             raise ArgumentError("path2", pair.target, f"{pair.source} would overwrite it, which is a source too")
 
 
-class Recorder:
+class PairRecorder:
     """Stands for a filesystem in fsspec's own methods, and takes note of the files that they would move."""
 
     def __init__(self, fs: Any) -> None:
@@ -82,7 +82,7 @@ class Recorder:
         self.pairs.append(Pair(rpath, lpath))
 
 
-def each_moved(
+def move_pairs(
     pairs: Sequence[Pair],
     *,
     is_large: Callable[[Pair], bool],
@@ -99,7 +99,7 @@ def each_moved(
     apart = set(alone)
     together = [pair for pair in pairs if pair not in apart]
     if together:
-        with Crew(workers=min(AT_ONCE, len(together)), tick=nothing) as crew:
+        with Crew(workers=min(FILES_AT_ONCE, len(together)), tick=no_watch) as crew:
 
             def moved(pair: Pair) -> Pair:
                 small(pair, crew.stop.check)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from fsspec.caching import BaseCache
 from fsspec.spec import AbstractBufferedFile
 
-from airflow_provider_ossresume.filesystem.fetching import fill
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.paths import object_at
+from airflow_provider_ossresume.filesystem.range_reads import fill
 from airflow_provider_ossresume.transfer.read_ahead import ReadAhead
 from airflow_provider_ossresume.transfer.stop import Stop
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
+    from airflow_provider_ossresume.filesystem.metadata import MetadataFileSystem
 
 DEFAULT_CACHE = "oss"
 LINE_BLOCK = 64 * 1024  # of what is fetched for lines
@@ -33,7 +33,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
     def __init__(
         self,
-        fs: FindingFileSystem,
+        fs: MetadataFileSystem,
         path: str,
         *,
         block_size: int | str | None,
@@ -47,7 +47,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         self._target = object_at(path)
         self._client = fs.client
         if etag is None or size is None:
-            self._details = fs.look_at(path)
+            self._details = fs.object_info(path)
             etag, size = self._details["ETag"], self._details["size"]
         self._etag = etag
         super().__init__(
@@ -72,7 +72,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         """
         self._check_open()
         wanted = self.size - self.loc if length is None or length < 0 else length
-        held = self._held(wanted)
+        held = self._take_buffered(wanted)
         with os_errors():
             data: bytes = super().read(wanted - len(held)) if wanted > len(held) else b""
         return held + data if held else data
@@ -91,7 +91,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
                 self._block, self._block_start, self.loc = block, start, start
             at = self.loc - self._block_start
             end = self._block.find(b"\n", at) + 1
-            line += self._held(min(most - len(line), (end or len(self._block)) - at))
+            line += self._take_buffered(min(most - len(line), (end or len(self._block)) - at))
             if end:
                 break
         return line
@@ -105,7 +105,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         if self.closed:
             raise ValueError("I/O operation on closed file.")
 
-    def _held(self, most: int) -> bytes:
+    def _take_buffered(self, most: int) -> bytes:
         """Return what is held of the next bytes, and go on behind them."""
         at = self.loc - self._block_start
         if not 0 <= at < len(self._block):
@@ -124,7 +124,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
 
 def _reopened(
-    fs: FindingFileSystem, path: str, block_size: int, position: int, size: int, etag: str, cache_type: str
+    fs: MetadataFileSystem, path: str, block_size: int, position: int, size: int, etag: str, cache_type: str
 ) -> Any:
     file = fs.open(path, "rb", block_size=block_size, size=size, etag=etag, cache_type=cache_type)
     file.seek(position)
@@ -140,11 +140,11 @@ class _ReadAheadCache(BaseCache):  # type: ignore[misc]  # fsspec has no types
         super().__init__(file.blocksize, file._fetch_range, file.size)
         self._target, self._etag, self._client = file._target, file._etag, file._client
         self._memory, self._most_workers = file.fs.file_memory, file.fs.most_workers
-        self._begin()
+        self._start()
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         self._process = os.getpid()
-        self._ahead = ReadAhead(self._fill, self.size, memory=self._memory, most_workers=self._most_workers)
+        self._read_ahead = ReadAhead(self._fill, self.size, memory=self._memory, most_workers=self._most_workers)
 
     def _fill(self, start: int, buffer: bytearray, order: Stop) -> None:
         client = self._client.with_stop(order)
@@ -153,10 +153,10 @@ class _ReadAheadCache(BaseCache):  # type: ignore[misc]  # fsspec has no types
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
         if self._process != os.getpid():  # a fork's child has none of the threads
-            self._begin()
+            self._start()
         self.miss_count += 1
-        return self._ahead.read(start or 0, self.size if stop is None else stop)
+        return self._read_ahead.read(start or 0, self.size if stop is None else stop)
 
     def close(self) -> None:
         """End what is under way."""
-        self._ahead.close()
+        self._read_ahead.close()

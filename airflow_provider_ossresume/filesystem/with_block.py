@@ -15,11 +15,11 @@ import inspect
 import sys
 from types import FrameType
 
-_LEAVES_BY_AN_EXCEPTION = dis.opmap.get("WITH_EXCEPT_START", -1)  # calls a block's __exit__ with an exception
-_EXITS = ("__exit__", "__aexit__")
+_WITH_EXCEPT_START = dis.opmap.get("WITH_EXCEPT_START", -1)  # calls a block's __exit__ with an exception
+_EXIT_METHODS = ("__exit__", "__aexit__")
 
 
-def error_that_leaves_a_block(*, handled: BaseException | None) -> BaseException | None:
+def exception_leaving_with_block(*, handled: BaseException | None) -> BaseException | None:
     """Return the exception that leaves a block of this thread just now, or None.
 
     What is called in an ``except`` or a ``finally`` of its own is not taken for one: there, to close a file means to
@@ -32,22 +32,22 @@ def error_that_leaves_a_block(*, handled: BaseException | None) -> BaseException
         return None
     frame = inspect.currentframe()
     while frame is not None:
-        if _leaves(frame) or _was_told_of(frame, error):
+        if _leaves(frame) or _received(frame, error):
             return error
         frame = frame.f_back
     return None
 
 
 def _leaves(frame: FrameType) -> bool:
-    return frame.f_code.co_code[frame.f_lasti] == _LEAVES_BY_AN_EXCEPTION
+    return frame.f_code.co_code[frame.f_lasti] == _WITH_EXCEPT_START
 
 
-def _was_told_of(frame: FrameType, error: BaseException) -> bool:
+def _received(frame: FrameType, error: BaseException) -> bool:
     """Return whether it is an ``__exit__`` that got the exception, or one that it was raised from or after.
 
     The caller's instruction is another one where ``__exit__`` is called by name, or awaited.
     """
-    if frame.f_code.co_name not in _EXITS:
+    if frame.f_code.co_name not in _EXIT_METHODS:
         return False
     known = set()
     at: BaseException | None = error

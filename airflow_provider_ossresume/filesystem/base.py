@@ -8,8 +8,8 @@ from typing import Any
 from fsspec.spec import AbstractFileSystem
 
 from airflow_provider_ossresume.filesystem import paths
-from airflow_provider_ossresume.filesystem.connecting import SECRET_OPTIONS, make_client, read_options
-from airflow_provider_ossresume.filesystem.listing import Listings
+from airflow_provider_ossresume.filesystem.client_options import SECRET_OPTIONS, make_client, read_options
+from airflow_provider_ossresume.filesystem.listings import Listings
 from airflow_provider_ossresume.model.arguments import parse_duration, parse_flag, parse_whole_number
 from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.parts import MIB, parse_size
@@ -17,10 +17,10 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
 LISTING_SECONDS = 10.0
-NOT_OURS = ("asynchronous", "loop")  # fsspec's, for filesystems that are asynchronous
+IGNORED_OPTIONS = ("asynchronous", "loop")  # fsspec's, for filesystems that are asynchronous
 
 
-class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """What every method of :class:`~airflow_provider_ossresume.filesystem.oss.OSSFileSystem` stands on; it names the
     parameters."""
 
@@ -41,7 +41,7 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
         **options: Any,
     ) -> None:
         """Take note of the options; nothing is asked of OSS or Airflow yet."""
-        if self._cached:
+        if self._cached_info:
             return
         super().__init__(
             use_listings_cache=parse_flag("use_listings_cache", use_listings_cache),
@@ -51,11 +51,11 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
             else parse_whole_number("max_paths", max_paths, least=1, most=1_000_000),
         )
         self._oss_conn_id = oss_conn_id
-        self._options = read_options({name: value for name, value in options.items() if name not in NOT_OURS})
+        self._options = read_options({name: value for name, value in options.items() if name not in IGNORED_OPTIONS})
         self.config = TransferConfig.of(transfer_config)
         self._checkpoint = checkpoint
         self.file_memory = parse_size("file_memory", file_memory)
-        self._makes_markers = parse_flag("directory_markers", directory_markers)
+        self._make_markers = parse_flag("directory_markers", directory_markers)
         self._listings = Listings(lambda: self.client, self.dircache)
 
     @once
@@ -94,7 +94,7 @@ class ConnectedFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
 
     @staticmethod
     def _get_kwargs_from_urls(path: str) -> dict[str, Any]:
-        conn_id = paths.connection_in(path)
+        conn_id = paths.connection_in_url(path)
         return {"oss_conn_id": conn_id} if conn_id else {}
 
 

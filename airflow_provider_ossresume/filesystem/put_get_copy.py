@@ -13,11 +13,11 @@ from fsspec.utils import isfilelike
 
 from airflow_provider_ossresume.errors import ArgumentError, FileMissing, NoSuchBucket, NoSuchKey
 from airflow_provider_ossresume.filesystem import paths
-from airflow_provider_ossresume.filesystem.finding import is_pattern
-from airflow_provider_ossresume.filesystem.moving import FileTransfers, Watch, nothing
-from airflow_provider_ossresume.filesystem.opening import OpeningFileSystem
+from airflow_provider_ossresume.filesystem.bulk import Pair, PairRecorder, check_pairs, check_paths, move_pairs
+from airflow_provider_ossresume.filesystem.contents import ContentFileSystem
+from airflow_provider_ossresume.filesystem.file_transfers import FileTransfers, Watch, no_watch
+from airflow_provider_ossresume.filesystem.metadata import is_pattern
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
-from airflow_provider_ossresume.filesystem.together import Pair, Recorder, check_pairs, check_paths, each_moved
 from airflow_provider_ossresume.model.copy_options import CopyOptions
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import check_choice
@@ -25,7 +25,7 @@ from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.parts import MIB
 
 
-class TransferringFileSystem(OpeningFileSystem):
+class TransferFileSystem(ContentFileSystem):
     """Moves whole files by the engine of the package."""
 
     @once
@@ -39,7 +39,7 @@ class TransferringFileSystem(OpeningFileSystem):
         callback: Any = DEFAULT_CALLBACK,
         mode: str = "overwrite",
         *,
-        watch: Watch = nothing,
+        watch: Watch = no_watch,
         **kwargs: Any,
     ) -> None:
         """Upload a file, part by part when it is large; with ``checkpoint`` the next call goes on where one broke off.
@@ -65,11 +65,11 @@ class TransferringFileSystem(OpeningFileSystem):
                     target,
                     if_exists="fail" if mode == "create" else "overwrite",
                     headers=object_headers(target.key, cast(ObjectOptions, kwargs)),
-                    progress=partial(_tell, callback),
+                    progress=partial(_report_progress, callback),
                 )
         finally:
             self.invalidate_cache(rpath)
-        _tell(callback, os.path.getsize(lpath), os.path.getsize(lpath))
+        _report_progress(callback, os.path.getsize(lpath), os.path.getsize(lpath))
 
     def get_file(
         self,
@@ -78,7 +78,7 @@ class TransferringFileSystem(OpeningFileSystem):
         callback: Any = DEFAULT_CALLBACK,
         outfile: Any = None,
         *,
-        watch: Watch = nothing,
+        watch: Watch = no_watch,
         **kwargs: Any,
     ) -> None:
         """Download an object, part by part when it is large; the file appears at once and whole.
@@ -96,9 +96,9 @@ class TransferringFileSystem(OpeningFileSystem):
             return
         with os_errors():
             size = self._transfers.watched(watch).download(
-                paths.object_at(rpath), lpath, size=found["size"], progress=partial(_tell, callback)
+                paths.object_at(rpath), lpath, size=found["size"], progress=partial(_report_progress, callback)
             )
-        _tell(callback, size, size)
+        _report_progress(callback, size, size)
 
     def _stream(self, path: str, outfile: Any, callback: Any) -> None:
         with self.open(path, "rb") as file:
@@ -107,7 +107,7 @@ class TransferringFileSystem(OpeningFileSystem):
                 outfile.write(data)
                 callback.relative_update(len(data))
 
-    def cp_file(self, path1: str, path2: str, *, watch: Watch = nothing, **kwargs: Any) -> None:
+    def cp_file(self, path1: str, path2: str, *, watch: Watch = no_watch, **kwargs: Any) -> None:
         """Let OSS copy an object of any size within its region; from another one the bytes pass through here.
 
         :param kwargs: ``if_exists="fail"``; what the copy is to have, as the copy operator takes it
@@ -155,7 +155,7 @@ class TransferringFileSystem(OpeningFileSystem):
             super().put(lpath, rpath, recursive=recursive, callback=callback, maxdepth=maxdepth, **kwargs)
             return
         check_paths(lpath, rpath, remote=[rpath])
-        recorder = Recorder(self)
+        recorder = PairRecorder(self)
         AbstractFileSystem.put(recorder, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
         check_pairs(
             recorder.pairs,
@@ -167,7 +167,7 @@ class TransferringFileSystem(OpeningFileSystem):
         def move(pair: Pair, watch: Watch, child: Any) -> None:
             self.put_file(*pair, callback=child, watch=watch, **kwargs)
 
-        self._move_each(move, recorder.pairs, callback, size_of=lambda pair: os.path.getsize(pair.source))
+        self._move_pairs(move, recorder.pairs, callback, size_of=lambda pair: os.path.getsize(pair.source))
 
     def get(
         self,
@@ -180,8 +180,8 @@ class TransferringFileSystem(OpeningFileSystem):
     ) -> None:
         """Download objects or directories, as :meth:`put` uploads them."""
         check_paths(rpath, lpath, remote=[rpath])
-        rpath, lpath = self._no_pattern(rpath, lpath, is_directory=os.path.isdir)
-        recorder = Recorder(self)
+        rpath, lpath = self._as_literal(rpath, lpath, is_directory=os.path.isdir)
+        recorder = PairRecorder(self)
         AbstractFileSystem.get(recorder, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
         check_pairs(
             recorder.pairs,
@@ -193,7 +193,7 @@ class TransferringFileSystem(OpeningFileSystem):
         def move(pair: Pair, watch: Watch, child: Any) -> None:
             self.get_file(*pair, callback=child, watch=watch, **kwargs)
 
-        self._move_each(move, recorder.pairs, callback, size_of=lambda pair: self.info(pair.source)["size"])
+        self._move_pairs(move, recorder.pairs, callback, size_of=lambda pair: self.info(pair.source)["size"])
 
     def copy(
         self,
@@ -218,13 +218,13 @@ class TransferringFileSystem(OpeningFileSystem):
                     raise
 
         files, _ = self._copies(path1, path2, recursive, maxdepth)
-        self._move_each(move, files, DEFAULT_CALLBACK, size_of=lambda _: 0)
+        self._move_pairs(move, files, DEFAULT_CALLBACK, size_of=lambda _: 0)
 
     def _copies(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> tuple[list[Pair], list[Pair]]:
         """Return which copies are made of which files, and of which directories, for those that want markers."""
         check_paths(path1, path2, remote=[path1, path2])
-        path1, path2 = self._no_pattern(path1, path2, is_directory=self.isdir)
-        recorder = Recorder(self)
+        path1, path2 = self._as_literal(path1, path2, is_directory=self.isdir)
+        recorder = PairRecorder(self)
         AbstractFileSystem.copy(recorder, path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise")
         check_pairs(
             recorder.pairs,
@@ -239,14 +239,14 @@ class TransferringFileSystem(OpeningFileSystem):
         apart = set(directories)
         return [pair for pair in recorder.pairs if pair not in apart], directories
 
-    def _no_pattern(self, source: Any, target: Any, *, is_directory: Callable[[str], bool]) -> tuple[Any, Any]:
+    def _as_literal(self, source: Any, target: Any, *, is_directory: Callable[[str], bool]) -> tuple[Any, Any]:
         """Return what fsspec takes as it stands, where it would take an object's name for a pattern."""
         if not isinstance(source, str) or not isinstance(target, str) or not is_pattern(source):
             return source, target
         is_file = not target.endswith("/") and not is_directory(target) and self.isfile(source)
         return ([source], [target]) if is_file else (source, target)
 
-    def _move_each(
+    def _move_pairs(
         self,
         move: Callable[[Pair, Watch, Any], None],
         pairs: list[Pair],
@@ -259,16 +259,16 @@ class TransferringFileSystem(OpeningFileSystem):
 
         def move_large(pair: Pair) -> None:
             with callback.branched(*pair) as child:
-                move(pair, nothing, child)
+                move(pair, no_watch, child)
 
         callback.set_size(len(pairs))
         threshold = self.config.threshold_bytes
-        for _ in each_moved(
+        for _ in move_pairs(
             pairs, is_large=lambda pair: size_of(pair) >= threshold, small=move_small, large=move_large
         ):
             callback.relative_update(1)
 
 
-def _tell(callback: Any, done: int, total: int) -> None:
+def _report_progress(callback: Any, done: int, total: int) -> None:
     callback.set_size(total)
     callback.absolute_update(done)

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 from fsspec.spec import AbstractBufferedFile
 
 from airflow_provider_ossresume.errors import FileIsThere
-from airflow_provider_ossresume.filesystem.leaving import error_that_leaves_a_block
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.paths import object_at
+from airflow_provider_ossresume.filesystem.with_block import exception_leaving_with_block
 from airflow_provider_ossresume.model.objects import check_new_key
 from airflow_provider_ossresume.model.parts import MIN_PART_SIZE
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.written_object import WrittenObject
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.filesystem.finding import FindingFileSystem
+    from airflow_provider_ossresume.filesystem.metadata import MetadataFileSystem
 
 log = logging.getLogger(__name__)
 
 PART_SIZE = 8 * 1024 * 1024
 
 
-class PublishesAtItsEnd:
+class PublishOnClose:
     """Of a file that is written: what ends its ``with`` block normally publishes it, and an exception discards it."""
 
     if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class PublishesAtItsEnd:
             self.discard()
 
 
-class OssWriter(PublishesAtItsEnd, AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
+class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
     """Takes bytes, and makes the object when it is closed.
 
     An exception that leaves its ``with`` block publishes nothing, and what stood there before stays. So it is when the
@@ -59,7 +59,7 @@ class OssWriter(PublishesAtItsEnd, AbstractBufferedFile):  # type: ignore[misc] 
 
     def __init__(
         self,
-        fs: FindingFileSystem,
+        fs: MetadataFileSystem,
         path: str,
         *,
         is_exclusive: bool,
@@ -115,7 +115,7 @@ class OssWriter(PublishesAtItsEnd, AbstractBufferedFile):  # type: ignore[misc] 
         """
         if self.closed:
             return
-        if error := error_that_leaves_a_block(handled=self._handled):
+        if error := exception_leaving_with_block(handled=self._handled):
             log.warning("Nothing of %s is published, as an exception leaves its block: %r", self.full_name, error)
             self.discard()
             return
@@ -143,14 +143,14 @@ class OssWriter(PublishesAtItsEnd, AbstractBufferedFile):  # type: ignore[misc] 
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
-            self._forget()
+            self._abandon()
 
     def _dealloc_warn(self, source: object) -> None:
         """Called by Python's own text and buffer layers, when they close this because nobody uses them any more."""
         if not self._closed:
-            self._forget()
+            self._abandon()
 
-    def _forget(self) -> None:
+    def _abandon(self) -> None:
         self._closed = self._is_discarded = True
         self._stream.forget()
         log.warning(
@@ -160,7 +160,7 @@ class OssWriter(PublishesAtItsEnd, AbstractBufferedFile):  # type: ignore[misc] 
         )  # fmt: skip
 
 
-class TextWriter(PublishesAtItsEnd, io.TextIOWrapper):
+class TextWriter(PublishOnClose, io.TextIOWrapper):
     """Text that is written to an object: what an exception leaves is not published."""
 
     def __init__(self, file: Any, **options: Any) -> None:
@@ -174,7 +174,7 @@ class TextWriter(PublishesAtItsEnd, io.TextIOWrapper):
             self.close()
 
 
-class CompressedWriter(PublishesAtItsEnd):
+class CompressedWriter(PublishOnClose):
     """A compressor, and the object that it writes: both are closed, or neither's bytes are published."""
 
     def __init__(self, compressor: Any, file: OssWriter) -> None:
@@ -210,6 +210,6 @@ class CompressedWriter(PublishesAtItsEnd):
 
     def __del__(self) -> None:
         if not self._file.closed:
-            self._file._forget()
+            self._file._abandon()
             with suppress(ValueError, OSError):
                 self._compressor.close()

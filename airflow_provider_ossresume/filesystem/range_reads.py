@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from airflow_provider_ossresume.errors import IntegrityError, InvalidRange, ObjectChanged, OSSResumeError
-from airflow_provider_ossresume.filesystem.moving import nothing
+from airflow_provider_ossresume.filesystem.file_transfers import no_watch
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.etags import same_etag
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
@@ -18,12 +18,12 @@ from airflow_provider_ossresume.oss.memory import MemorySink
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.read_ahead import PIECE
 
-END = MAX_OBJECT_SIZE  # behind the last byte of any object
+PAST_ANY_OBJECT = MAX_OBJECT_SIZE  # behind the last byte of any object
 GAP = 16 * 1024  # a request takes longer than so many bytes
-MOST_MERGED = 8 * MIB
+MAX_MERGED = 8 * MIB
 
 
-class FilledBuffer:
+class BufferSink:
     """A sink for just as many bytes as a buffer has room for."""
 
     def __init__(self, buffer: bytearray) -> None:
@@ -44,7 +44,7 @@ class FilledBuffer:
         self._buffer[self._filled : end] = data
         self._filled = end
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.memory.MemorySink.take`."""
         self._buffer = memoryview(b"")
 
@@ -56,11 +56,11 @@ def fill(client: OssClient, target: ObjectRef, start: int, buffer: bytearray, *,
     """
     if buffer:
         stop = start + len(buffer)
-        sink = FilledBuffer(buffer)
+        sink = BufferSink(buffer)
         try:
             client.get_object(target, sink, start=start, stop=stop, if_match=etag, total=total)
         finally:
-            sink.let_go()
+            sink.release()
 
 
 def fetch(client: OssClient, target: ObjectRef, start: int, stop: int) -> tuple[bytearray, ObjectMeta]:
@@ -89,7 +89,7 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
     # Made by this thread: what each of many threads allocates stays with it for longer than it is used.
     rest = [bytearray(min(PIECE, meta.size - start)) for start in range(len(first), meta.size, PIECE)]
     if rest:
-        with Crew(workers=min(most_workers, len(rest)), tick=nothing) as crew:
+        with Crew(workers=min(most_workers, len(rest)), tick=no_watch) as crew:
             bound = client.with_stop(crew)
 
             def get(number: int) -> None:
@@ -105,7 +105,7 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
 
 
 @dataclass(frozen=True)
-class RangeOf:
+class ObjectRange:
     """A range that is wanted of an object; ``stop`` may lie behind its end."""
 
     target: ObjectRef
@@ -114,14 +114,14 @@ class RangeOf:
 
 
 def fetch_ranges(
-    client: OssClient, ranges: Sequence[RangeOf], *, gap: int, most_workers: int, fails_at_once: bool
+    client: OssClient, ranges: Sequence[ObjectRange], *, gap: int, most_workers: int, raise_first_error: bool
 ) -> list[bytes | OSSResumeError]:
     """Return the bytes of each range, in their order; near ones come by one request, and many requests go at once.
 
     What is said of one object is of one ETag: otherwise its ranges are errors.
 
     :param gap: most bytes between two ranges that are read in vain
-    :param fails_at_once: raise the first error; by default it stands in the place of the bytes
+    :param raise_first_error: raise the first error; by default it stands in the place of the bytes
     """
     by_target: dict[ObjectRef, list[WantedRange]] = {}
     results: list[bytes | OSSResumeError] = [b""] * len(ranges)
@@ -131,14 +131,14 @@ def fetch_ranges(
     requests = [
         (target, merged)
         for target, wanted_ranges in by_target.items()
-        for merged in merge_ranges(wanted_ranges, gap=gap, most=MOST_MERGED)
+        for merged in merge_ranges(wanted_ranges, gap=gap, most=MAX_MERGED)
     ]
     if not requests:
         return results
     etags: dict[ObjectRef, str] = {}
     changed: set[ObjectRef] = set()
-    with Crew(workers=min(most_workers, len(requests)), tick=nothing) as crew:
-        get = partial(_get, client.with_stop(crew), fails_at_once)
+    with Crew(workers=min(most_workers, len(requests)), tick=no_watch) as crew:
+        get = partial(_fetch_one, client.with_stop(crew), raise_first_error)
         for (target, merged), outcome in crew.run(get, requests):
             if isinstance(outcome, OSSResumeError):
                 for each in merged.wanted:
@@ -152,7 +152,7 @@ def fetch_ranges(
                 results[each.place] = bytes(view[each.start - merged.start : each.stop - merged.start])
     for target in changed:
         error = ObjectChanged(f"{target} changed while its ranges were read")
-        if fails_at_once:
+        if raise_first_error:
             raise error
         for each in by_target[target]:
             results[each.place] = error
@@ -162,8 +162,8 @@ def fetch_ranges(
 Request = tuple[ObjectRef, MergedRange]
 
 
-def _get(
-    client: OssClient, fails_at_once: bool, request: Request
+def _fetch_one(
+    client: OssClient, raise_first_error: bool, request: Request
 ) -> tuple[Request, tuple[bytearray, str] | OSSResumeError]:
     target, merged = request
     try:
@@ -171,7 +171,7 @@ def _get(
     except InvalidRange:  # nothing of it lies there
         return request, (bytearray(), "")
     except OSSResumeError as error:
-        if fails_at_once:
+        if raise_first_error:
             raise
         return request, error
     return request, (data, meta.etag)

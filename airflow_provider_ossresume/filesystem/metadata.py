@@ -11,14 +11,14 @@ from typing import Any, cast
 
 from airflow_provider_ossresume.errors import ArgumentError, FileIsDirectory, FileMissing
 from airflow_provider_ossresume.filesystem import paths
-from airflow_provider_ossresume.filesystem.connected import ConnectedFileSystem
-from airflow_provider_ossresume.filesystem.listing import Info, directory_info, forget_everywhere
+from airflow_provider_ossresume.filesystem.base import BaseFileSystem
+from airflow_provider_ossresume.filesystem.listings import Info, directory_info, forget_everywhere
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration
 
-DEEPEST = 1_024  # OSS: a key has no more bytes
+MAX_DEPTH = 1_024  # OSS: a key has no more bytes
 
 
-class FindingFileSystem(ConnectedFileSystem):
+class MetadataFileSystem(BaseFileSystem):
     """Looks, lists and searches; it changes nothing."""
 
     def info(self, path: str, *, refresh: bool = False, **kwargs: Any) -> Info:
@@ -27,9 +27,9 @@ class FindingFileSystem(ConnectedFileSystem):
         :param refresh: ask OSS, also when a listing of the last seconds names it
         :raises FileMissing: when there is nothing
         """
-        return self._listings.look(*paths.split(path), fresh=refresh)
+        return self._listings.info(*paths.split(path), fresh=refresh)
 
-    def look_at(self, path: str) -> Info:
+    def object_info(self, path: str) -> Info:
         """Return what an object has now.
 
         :raises FileMissing: when there is none
@@ -102,7 +102,7 @@ class FindingFileSystem(ConnectedFileSystem):
             if maxdepth is None and bucket:
                 found = self._listings.tree(bucket, key, name_prefix=prefix, directories=withdirs)
             else:
-                depth = maxdepth if maxdepth is not None else DEEPEST
+                depth = maxdepth if maxdepth is not None else MAX_DEPTH
                 found = self._listings.levels(bucket, key, depth, name_prefix=prefix, directories=withdirs)
         except FileMissing:
             found = {}
@@ -164,7 +164,7 @@ class FindingFileSystem(ConnectedFileSystem):
 
     def ukey(self, path: str) -> str:
         """Return the object's ETag: another content has another one."""
-        return str(self.look_at(path)["ETag"])
+        return str(self.object_info(path)["ETag"])
 
     def checksum(self, path: str) -> str:
         """Return the object's ETag, too."""
@@ -179,7 +179,7 @@ class FindingFileSystem(ConnectedFileSystem):
 
         :raises FileMissing: when there is no object
         """
-        return cast(datetime, self.look_at(path)["LastModified"])
+        return cast(datetime, self.object_info(path)["LastModified"])
 
     def sign(self, path: str, expiration: Duration = 100, **kwargs: Any) -> str:
         """Return a URL with which whoever has it may read the object. It is a secret: do not log it.

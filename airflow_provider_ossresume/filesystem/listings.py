@@ -14,7 +14,7 @@ from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, O
 from airflow_provider_ossresume.oss.client import OssClient
 
 Info = dict[str, Any]
-MOST_CACHED = 10_000  # entries of one search
+MAX_CACHED = 10_000  # entries of one search
 
 
 def file_info(path: str, found: ListedObject | ObjectMeta) -> Info:
@@ -61,14 +61,14 @@ class Listings:
         client: OssClient = self._client()
         return client
 
-    def look(self, bucket: str, key: str, *, fresh: bool = False) -> Info:
+    def info(self, bucket: str, key: str, *, fresh: bool = False) -> Info:
         """Return what is at a path: an object, else a directory.
 
         :param fresh: ask OSS in any case
         :raises FileMissing: when there is neither
         """
         path = joined(bucket, key)
-        if not fresh and (found := self._cached(path)):
+        if not fresh and (found := self._cached_info(path)):
             return found
         if not bucket:
             return directory_info("")
@@ -94,14 +94,14 @@ class Listings:
         :raises FileMissing: when there is neither
         """
         path = joined(bucket, key)
-        if not refresh and (cached := self._cache_of(path)) is not None:
+        if not refresh and (cached := self._cached_listing(path)) is not None:
             return list(cached)
         generation = self._generation
         found = self.buckets() if not bucket else list(self._entries(bucket, key))
         if key and not found:
-            at_path = self.look(bucket, key, fresh=True)  # an object, or a directory of nothing but its marker
+            at_path = self.info(bucket, key, fresh=True)  # an object, or a directory of nothing but its marker
             return [at_path] if at_path["type"] == "file" else []
-        self._keep(path, found, generation)
+        self._cache_listing(path, found, generation)
         return found
 
     def buckets(self) -> list[Info]:
@@ -120,7 +120,7 @@ class Listings:
         with os_errors():
             for page in self.client.list_pages(bucket, prefix=prefix + name_prefix, delimiter="/"):
                 for listed in page.objects:
-                    if not is_marker_of(listed, prefix):
+                    if not is_marker_for(listed, prefix):
                         path = joined(bucket, listed.key)
                         files[path] = file_info(path, listed)
                 for common in page.prefixes:
@@ -156,8 +156,8 @@ class Listings:
                 found[above] = directory_info(above)
             if not is_directory or path not in found:
                 found[path] = directory_info(path) if is_directory else file_info(path, listed)
-        if not name_prefix and key and len(found) <= MOST_CACHED:
-            self._keep_tree(root, found, generation)
+        if not name_prefix and key and len(found) <= MAX_CACHED:
+            self._cache_tree(root, found, generation)
         return {path: info for path, info in sorted(found.items()) if directories or info["type"] != "directory"}
 
     def levels(
@@ -165,7 +165,7 @@ class Listings:
     ) -> dict[str, Info]:
         """Return what lies below a directory down to a depth; 1 is the directory itself."""
         found: dict[str, Info] = {}
-        for info in self._level(bucket, key, name_prefix):
+        for info in self._list_level(bucket, key, name_prefix):
             is_directory = info["type"] == "directory"
             if directories or not is_directory:
                 found[info["name"]] = info
@@ -174,8 +174,8 @@ class Listings:
                 found |= self.levels(deeper[0], deeper[2], depth - 1, directories=directories)
         return dict(sorted(found.items()))
 
-    def _level(self, bucket: str, key: str, name_prefix: str) -> Iterable[Info]:
-        if not name_prefix or not bucket or self._cache_of(joined(bucket, key)) is not None:
+    def _list_level(self, bucket: str, key: str, name_prefix: str) -> Iterable[Info]:
+        if not name_prefix or not bucket or self._cached_listing(joined(bucket, key)) is not None:
             begin = f"{bucket}/{below(key)}{name_prefix}" if bucket else name_prefix
             return [info for info in self.entries(bucket, key) if info["name"].startswith(begin)]
         return self._entries(bucket, key, name_prefix=name_prefix)
@@ -193,33 +193,33 @@ class Listings:
             if cached in gone or cached.startswith(f"{path}/"):
                 _drop(self._cache, cached)
 
-    def _cached(self, path: str) -> Info | None:
+    def _cached_info(self, path: str) -> Info | None:
         """Return what a listing says of a path; None where there is none, or where it does not name it."""
         if not path:
             return None
-        of_parent = self._cache_of(path.rpartition("/")[0]) or []
+        of_parent = self._cached_listing(path.rpartition("/")[0]) or []
         at = bisect_left(of_parent, path, key=_name)  # each object of a directory may be asked for
         return of_parent[at] if at < len(of_parent) and of_parent[at]["name"] == path else None
 
-    def _cache_of(self, path: str) -> list[Info] | None:
+    def _cached_listing(self, path: str) -> list[Info] | None:
         try:
             found: list[Info] = self._cache[path]
         except KeyError:
             return None
         return found
 
-    def _keep(self, path: str, found: list[Info], generation: int) -> None:
+    def _cache_listing(self, path: str, found: list[Info], generation: int) -> None:
         if generation == self._generation:
             self._cache[path] = found
 
-    def _keep_tree(self, root: str, found: Mapping[str, Info], generation: int) -> None:
+    def _cache_tree(self, root: str, found: Mapping[str, Info], generation: int) -> None:
         by_directory: dict[str, list[Info]] = {root: []} if found else {}
         for path, info in sorted(found.items()):
             if info["type"] == "directory":
                 by_directory.setdefault(path, [])
             by_directory.setdefault(path.rpartition("/")[0], []).append(info)
         for directory, infos in by_directory.items():
-            self._keep(directory, infos, generation)
+            self._cache_listing(directory, infos, generation)
 
 
 def forget_everywhere(path: str | None) -> None:
@@ -234,7 +234,7 @@ def is_marker(listed: ListedObject) -> bool:
     return not listed.size and listed.key.endswith("/")
 
 
-def is_marker_of(listed: ListedObject, prefix: str) -> bool:
+def is_marker_for(listed: ListedObject, prefix: str) -> bool:
     """Return whether it stands for just that directory."""
     return is_marker(listed) and listed.key == prefix
 
