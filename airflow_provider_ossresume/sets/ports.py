@@ -1,7 +1,7 @@
 """What a transfer of many files knows of its two ends, and of where it keeps its own files.
 
-Scan, plan, batch and finish are the same for every pair of ends. A new kind of end is one class with :class:`End`, and
-a new pair is one with :class:`Mover`.
+Scan, plan, batch and finish are the same for every pair of ends. A new kind of end is one class with :class:`Location`,
+and a new pair is one with :class:`Mover`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.progress import Meter
 
-Found = Entry | LeftOut
+ScanItem = Entry | LeftOut
 Watch = Callable[[], None]  # called at least four times a second; what it raises ends the work
 
 
 class NameRules(Protocol):
     """Says of each file of a scan, in their order, whether it can come to the other end."""
 
-    def why_not(self, entry: Entry) -> str:
+    def why_refused(self, entry: Entry) -> str:
         """Return why nothing of that name can come there, in words; nothing when it can."""
 
-    def has_taken(self, name: str) -> bool:
+    def is_taken(self, name: str) -> bool:
         """True when the other end takes the name for one of those that were found good, as it does not tell case."""
 
 
-class End(Protocol):
+class Location(Protocol):
     """A folder, or the objects of a prefix."""
 
     @property
@@ -48,7 +48,7 @@ class End(Protocol):
         watch: Watch,
         names: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
+    ) -> Iterator[ScanItem]:
         """Yield all that there is, in the order of the names' UTF-8 bytes, in memory that does not grow with it.
 
         Of a source, what the options leave out comes as ``LeftOut``. A target has everything, so that a mirror
@@ -74,7 +74,7 @@ class End(Protocol):
         crew: Crew,
         rules: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
+    ) -> Iterator[ScanItem]:
         """Yield what there is under each of these names, in their order, as a scan would; the crew's workers look.
 
         A name that is not there comes as ``LeftOut``, with the reason ``vanished``, when this is the source; a target
@@ -133,27 +133,27 @@ class FileJob:
     :ivar crew: its requests and its reads end with the crew's stop
     :ivar meter: makes the counter of one file
     :ivar rate: bytes per second that one worker may move; None is unlimited
-    :ivar looks_first: an earlier try may have moved the file, so the target is compared before bytes move
+    :ivar check_first: an earlier try may have moved the file, so the target is compared before bytes move
     """
 
     crew: Crew
     meter: Callable[[], Meter]
     rate: float | None = None
-    looks_first: bool = False
+    check_first: bool = False
 
 
 class Mover(Protocol):
-    """Moves files from one end to the other. All methods but :meth:`delete` and :meth:`settle` are called in workers.
+    """Moves files from one end to the other. Workers call all methods but :meth:`delete` and :meth:`make_durable`.
 
     What is not as the plan saw it is moved, left or refused as the options say. A row that is left comes back as
     ``skipped``, with the reason ``vanished`` or ``source_changed``.
     """
 
     @property
-    def source(self) -> End: ...
+    def source(self) -> Location: ...
 
     @property
-    def target(self) -> End: ...
+    def target(self) -> Location: ...
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
         """Return the proof that both hold the same bytes, by the CRC-64; None when they differ or nothing tells."""
@@ -164,10 +164,10 @@ class Mover(Protocol):
         :raises OSSResumeError: when that did not work
         """
 
-    def move_large(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
+    def move_large(self, row: Row, *, workers: int, check_first: bool, watch: Watch) -> LedgerRow:
         """Move one file part by part, going on from what earlier tries have moved, and prove it; errors as above."""
 
-    def settle(self, crew: Crew) -> None:
+    def make_durable(self, crew: Crew) -> None:
         """Make what was moved last: called before the ledger says so."""
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:

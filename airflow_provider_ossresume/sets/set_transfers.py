@@ -39,9 +39,9 @@ from airflow_provider_ossresume.transfer.paths import path_of_uri
 
 log = logging.getLogger(__name__)
 
-WORK_NAME = ".ossresume/"  # of the work folder that nobody has named, in the target's bucket or folder
+DEFAULT_WORK_FOLDER = ".ossresume/"  # of the work folder that nobody has named, in the target's bucket or folder
 
-Where = LocalFolder | PrefixRef
+LocationRef = LocalFolder | PrefixRef
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class SetTransfers:
 
     def plan(
         self,
-        source: Where,
-        target: Where,
+        source: LocationRef,
+        target: LocationRef,
         *,
         options: SetOptions,
         work_folder: str | None = None,
@@ -89,20 +89,20 @@ class SetTransfers:
         plan = read_plan(work, plan_id)
         batch = plan.batch(batch_uri)
         on_label(f"{batch.number}: {batch.files:,} file{'s' * (batch.files != 1)}, {format_size(batch.size)}")
-        return self._run_batch(self._mover_of(plan.header, work), work, plan, batch_uri)
+        return self._run_batch(self._mover_of_plan(plan.header, work), work, plan, batch_uri)
 
     def finish(self, plan_uri: str, *, allow_skipped: Collection[str] = (), recheck: Recheck | None = None) -> Verdict:
         """Return the verdict on a plan; see :func:`~airflow_provider_ossresume.sets.finish.finish_plan.finish_plan`."""
         work_uri, plan_id = split_plan_uri(plan_uri)
         work = self._work(work_uri)
         plan = read_plan(work, plan_id)
-        mover = self._mover_of(plan.header, work)
+        mover = self._mover_of_plan(plan.header, work)
         return finish_plan(mover, work, plan, allow_skipped=allow_skipped, recheck=recheck, watch=self.watch)
 
     def transfer(
         self,
-        source: Where,
-        target: Where,
+        source: LocationRef,
+        target: LocationRef,
         *,
         options: SetOptions,
         work_folder: str | None = None,
@@ -137,7 +137,7 @@ class SetTransfers:
             Ledger(work, plan.header.plan_id, batch.number, self.owner.try_number),
             config=self.config,
             watch=self.watch,
-            looks_first=True if self.owner.try_number > 1 else None,
+            check_first=True if self.owner.try_number > 1 else None,
         )
         report.raise_for_failures()
         return report
@@ -147,10 +147,12 @@ class SetTransfers:
     def _work(self, where: str) -> WorkFolder:
         return open_work_folder(where, self.client)
 
-    def _mover_of(self, header: PlanHeader, work: WorkFolder) -> Mover:
-        return self._mover(where_of(header.source), where_of(header.target), SetOptions.of_json(header.options), work)
+    def _mover_of_plan(self, header: PlanHeader, work: WorkFolder) -> Mover:
+        return self._mover(
+            parse_location(header.source), parse_location(header.target), SetOptions.of_json(header.options), work
+        )
 
-    def _mover(self, source: Where, target: Where, options: SetOptions, work: WorkFolder) -> Mover:
+    def _mover(self, source: LocationRef, target: LocationRef, options: SetOptions, work: WorkFolder) -> Mover:
         with_requests, _ = split_headers(object_headers("name", options.object_options))
         client = self.client.with_headers(with_requests)
         settings = MoverSettings(
@@ -172,7 +174,7 @@ class SetTransfers:
         raise ArgumentError("target", str(target), "source and target are both folders; one of them is to be on OSS")
 
 
-def where_of(uri: str) -> Where:
+def parse_location(uri: str) -> LocationRef:
     """Return the end that a plan names."""
     if uri.startswith("oss://"):
         bucket, prefix = parse_oss_url(uri)
@@ -180,8 +182,8 @@ def where_of(uri: str) -> Where:
     return LocalFolder(path_of_uri(uri))
 
 
-def default_work_folder(target: Where) -> str:
+def default_work_folder(target: LocationRef) -> str:
     """Return where a plan lies when nobody says."""
     if isinstance(target, PrefixRef):
-        return f"oss://{target.bucket}/{WORK_NAME}"
-    return f"{target.uri}{WORK_NAME}"
+        return f"oss://{target.bucket}/{DEFAULT_WORK_FOLDER}"
+    return f"{target.uri}{DEFAULT_WORK_FOLDER}"

@@ -13,8 +13,8 @@ from airflow_provider_ossresume.errors import LocalFileError
 from airflow_provider_ossresume.model.dealing import LARGE, LargeDealer, SmallShare, small_shares
 from airflow_provider_ossresume.model.manifest import Fact, Named, Result, Row, Victim
 
-WAITING = 1_000  # rows that are in memory before they are written
-CACHE = 8 * 1024  # KiB of memory for pages of the database
+ROWS_PER_WRITE = 1_000  # rows that are in memory before they are written
+CACHE_KIB = 8 * 1024  # KiB of memory for pages of the database
 
 _TABLES = """
 CREATE TABLE small (rank INTEGER PRIMARY KEY, number INTEGER, name TEXT, size INTEGER, identity TEXT, was TEXT);
@@ -55,11 +55,13 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        with _told():
-            self._base = sqlite3.connect("", isolation_level=None, cached_statements=32)
-            self._base.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE}")
-            self._base.executescript(_TABLES)
-        self._waiting: dict[str, list[tuple[object, ...]]] = {}
+        with _sqlite_errors():
+            self._database = sqlite3.connect("", isolation_level=None, cached_statements=32)
+            self._database.executescript(
+                f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE_KIB}"
+            )
+            self._database.executescript(_TABLES)
+        self._unwritten: dict[str, list[tuple[object, ...]]] = {}
         self.rows = self.size = self.victims = self.named = self.facts = 0
         self._small = 0
         self._shares: dict[int, SmallShare] = {}
@@ -70,7 +72,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._base.close()
+        self._database.close()
 
     # --- what a batch is to move --------------------------------------------------------------------------------------
 
@@ -84,15 +86,15 @@ class Spool:
             self._put("small", (self._small, self.rows, name, size, identity, was))
             self._small += 1
 
-    def deal(self, batches: int) -> None:
+    def assign_batches(self, batches: int) -> None:
         """Say which of so many batches each row goes to."""
         self._write_all()
         dealer = LargeDealer(batches)
         largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
-        with _told():
-            self._base.execute("BEGIN")
-            self._base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(largest_first))
-            self._base.execute("COMMIT")
+        with _sqlite_errors():
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(largest_first))
+            self._database.execute("COMMIT")
         self._shares = small_shares(dealer.emptiest_first())
 
     def rows_of(self, batch: int) -> Iterator[Row]:
@@ -116,19 +118,19 @@ class Spool:
     def all_victims(self) -> Iterator[Victim]:
         return (Victim(*values) for values in self._select("SELECT * FROM victim ORDER BY rowid"))
 
-    def spare_victims(self, is_spared: Callable[[str], bool], *, watch: Callable[[], None]) -> int:
+    def remove_victims(self, is_spared: Callable[[str], bool], *, watch: Callable[[], None]) -> int:
         """Take victims back by their names, and return how many."""
         named = enumerate(self._select("SELECT rowid, name FROM victim"))
         spared = []
         for number, (row, name) in named:
-            if not number % WAITING:
+            if not number % ROWS_PER_WRITE:
                 watch()
             if is_spared(name):
                 spared.append((row,))
-        with _told():
-            self._base.execute("BEGIN")
-            self._base.executemany("DELETE FROM victim WHERE rowid = ?", spared)
-            self._base.execute("COMMIT")
+        with _sqlite_errors():
+            self._database.execute("BEGIN")
+            self._database.executemany("DELETE FROM victim WHERE rowid = ?", spared)
+            self._database.execute("COMMIT")
         self.victims -= len(spared)
         return len(spared)
 
@@ -169,38 +171,38 @@ class Spool:
     # --- the database -------------------------------------------------------------------------------------------------
 
     def _put(self, table: str, values: tuple[object, ...]) -> None:
-        waiting = self._waiting.setdefault(table, [])
+        waiting = self._unwritten.setdefault(table, [])
         waiting.append(values)
-        if len(waiting) >= WAITING:
+        if len(waiting) >= ROWS_PER_WRITE:
             self._write(table)
 
     def _write(self, table: str) -> None:
-        waiting = self._waiting.pop(table)
+        waiting = self._unwritten.pop(table)
         places = ", ".join("?" * len(waiting[0]))
-        with _told():
-            self._base.execute("BEGIN")
-            self._base.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", waiting)  # noqa: S608
-            self._base.execute("COMMIT")
+        with _sqlite_errors():
+            self._database.execute("BEGIN")
+            self._database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", waiting)  # noqa: S608
+            self._database.execute("COMMIT")
 
     def _write_all(self) -> None:
-        for table in list(self._waiting):
+        for table in list(self._unwritten):
             self._write(table)
 
     def _select(self, query: str, values: Sequence[int] | Mapping[str, int] = ()) -> Iterator[Any]:
         self._write_all()
-        cursor = self._base.cursor()
-        with _told():
+        cursor = self._database.cursor()
+        with _sqlite_errors():
             cursor.execute(query, values)
         while True:
-            with _told():
-                found = cursor.fetchmany(WAITING)
+            with _sqlite_errors():
+                found = cursor.fetchmany(ROWS_PER_WRITE)
             if not found:
                 return
             yield from found
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _sqlite_errors() -> Iterator[None]:
     """:raises LocalFileError: for an error of SQLite's"""
     try:
         yield

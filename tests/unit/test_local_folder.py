@@ -19,8 +19,8 @@ from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.case_folding import folds_names
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.locations.name_rules import KeyNames
-from airflow_provider_ossresume.sets.ports import Found
+from airflow_provider_ossresume.sets.locations.name_rules import KeyNameRules
+from airflow_provider_ossresume.sets.ports import ScanItem
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.faults.odd_mount import odd_mount
 
@@ -47,8 +47,8 @@ def scan(
     work_uri: str = "",
     prefix: str | None = None,
     **options: Any,
-) -> list[Found]:
-    names = None if prefix is None else KeyNames(prefix)
+) -> list[ScanItem]:
+    names = None if prefix is None else KeyNameRules(prefix)
     return list(
         LocalFolder(folder).scan(
             SetOptions(**options), is_source=is_source, watch=watch, names=names, work_uri=work_uri
@@ -56,7 +56,7 @@ def scan(
     )
 
 
-def names(found: list[Found]) -> list[str]:
+def names(found: list[ScanItem]) -> list[str]:
     """The names of files, and ``!reason name`` of what is left out."""
     return [each.name if isinstance(each, Entry) else f"!{each.reason} {each.name}" for each in found]
 
@@ -552,8 +552,8 @@ def test_a_folder_that_does_not_is_known(tmp_path: Path) -> None:
         assert folds_names(mount)
         assert os.listdir(mount) == []
         rules = LocalFolder(mount).name_rules()
-        assert [rules.why_not(Entry(name, 1, "o:E")) for name in ("A", "B")] == ["", ""]
-        assert "for one name" in rules.why_not(Entry("a", 1, "o:E"))
+        assert [rules.why_refused(Entry(name, 1, "o:E")) for name in ("A", "B")] == ["", ""]
+        assert "for one name" in rules.why_refused(Entry("a", 1, "o:E"))
 
 
 def test_a_file_system_that_does_not_tell_what_names_are_is_asked_for_each(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from airflow_provider_ossresume.errors import (
     TrySuperseded,
 )
 
-REFUSED_IN_A_ROW = 10  # files that AccessDenied met before one was moved; with so many it is no file's own
+DENIED_IN_A_ROW = 10  # files that AccessDenied met before one was moved; with so many it is no file's own
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _CREDENTIALS = frozenset(
@@ -36,7 +36,7 @@ def is_set_wide(error: OSSResumeError) -> bool:
     return False
 
 
-class Refusals:
+class DeniedFiles:
     """Tells when AccessDenied is no file's own: it met the first few files, and none was moved."""
 
     def __init__(self) -> None:
@@ -44,18 +44,18 @@ class Refusals:
         self._has_passed = False
         self._last: AccessDenied | None = None
 
-    def passed(self) -> None:
+    def count_success(self) -> None:
         """A file was moved, or proven to be there."""
         self._has_passed = True
 
-    def failed(self, error: OSSResumeError) -> None:
+    def count_failure(self, error: OSSResumeError) -> None:
         """A file was not."""
         self._last = error if isinstance(error, AccessDenied) else None
         self._in_a_row = self._in_a_row + 1 if self._last else 0
 
     def check(self) -> None:
         """:raises AccessDenied: the last one, when it is that of all files"""
-        if self._last and not self._has_passed and self._in_a_row >= REFUSED_IN_A_ROW:
+        if self._last and not self._has_passed and self._in_a_row >= DENIED_IN_A_ROW:
             raise self._last
 
 

@@ -12,7 +12,7 @@ from airflow_provider_ossresume.model.manifest import LedgerRow
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.record import Record
 
-MOST_NAMES = 100  # of files in a report
+MAX_NAMES = 100  # of files in a report
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ class Counts:
         self.size_done += row.size
         if row.result == "failed":
             self.is_retryable |= row.is_retryable
-            if len(self.failures) < MOST_NAMES:
+            if len(self.failures) < MAX_NAMES:
                 self.failures[name] = row.detail
         elif row.result == "skipped":
             self.skipped[row.reason] += 1
-            if len(self.left) < MOST_NAMES:
+            if len(self.left) < MAX_NAMES:
                 self.left[name] = row.detail

@@ -17,9 +17,9 @@ from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import BatchHeader, LedgerRow, PlanHeader, Row
 from airflow_provider_ossresume.model.parts import MIB, format_size
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.batch.batch_failures import Refusals, is_set_wide, reason_of
+from airflow_provider_ossresume.sets.batch.batch_failures import DeniedFiles, is_set_wide, reason_of
 from airflow_provider_ossresume.sets.batch.batch_report import BatchReport, Counts
-from airflow_provider_ossresume.sets.batch.ledger_writer import Recorder
+from airflow_provider_ossresume.sets.batch.ledger_writer import LedgerWriter
 from airflow_provider_ossresume.sets.ports import FileJob, Ledger, Mover, Watch
 from airflow_provider_ossresume.transfer.concurrency import SAMPLE
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 SMALL_SIZE = 64 * MIB  # below it a file goes in one request, in one worker's hands
 LARGE_AT_ONCE = 4
 FIRST_WORKERS = 8  # for small files; more where that brings throughput
-LETTING_GO = 1.0  # seconds that large files have to save their checkpoints when a try ends early
+CHECKPOINT_GRACE = 1.0  # seconds that large files have to save their checkpoints when a try ends early
 
 
 def run_batch(
@@ -43,21 +43,21 @@ def run_batch(
     *,
     config: TransferConfig | None = None,
     watch: Watch = lambda: None,
-    looks_first: bool | None = None,
+    check_first: bool | None = None,
     small_size: int = SMALL_SIZE,
 ) -> BatchReport:
     """Move what of a batch is not proven yet, and return what became of it.
 
     :param rows: those of the batch
     :param watch: called by this thread at least four times a second; what it raises ends the try within seconds
-    :param looks_first: compare each target before its file is moved, as an earlier try may have moved it without saying
+    :param check_first: compare each target before its file is moved, as an earlier try may have moved it without saying
         so; by default when the ledger has rows of earlier tries
     :param small_size: bytes from which on a file is moved part by part
     :raises OSSResumeError: one that each further file would meet: no such bucket, no access to any file, no usable
         credentials, a full disk. Errors of single files are in the report
     """
     return _Batch(mover, header, batch, ledger, config=config or TransferConfig(), watch=watch).run(
-        rows, looks_first=looks_first, small_size=small_size
+        rows, check_first=check_first, small_size=small_size
     )
 
 
@@ -82,18 +82,18 @@ class _Batch:
         self._watch = watch
         self._most_failures = int(SetOptions.of_json(header.options).max_failures)
         self._counts = Counts()
-        self._refusals = Refusals()
-        self._recorder = Recorder(mover, ledger, watch=self._tick)
+        self._denied = DeniedFiles()
+        self._ledger_writer = LedgerWriter(mover, ledger, watch=self._tick)
         self._finished: deque[tuple[Row, LedgerRow, OSSResumeError | None]] = deque()  # its methods are atomic
         self._moved: deque[int] = deque()  # the same; see Meter
         self._bytes = self._retries = 0
         self._proven_before = 0
-        self._began = self._logged = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def __str__(self) -> str:
         return f"Batch {self._batch.number} of {len(self._header.batches)}"
 
-    def run(self, rows: Iterable[Row], *, looks_first: bool | None, small_size: int) -> BatchReport:
+    def run(self, rows: Iterable[Row], *, check_first: bool | None, small_size: int) -> BatchReport:
         with Crew(workers=1, tick=self._watch) as crew:
             proven = crew.call(self._ledger.rows)
         missing = []
@@ -102,8 +102,8 @@ class _Batch:
                 self._proven_before += 1
             else:
                 missing.append(row)
-        if looks_first is None:
-            looks_first = bool(proven)
+        if check_first is None:
+            check_first = bool(proven)
         log.info(
             "%s, %s to %s: %s of %s files (%s) to move, %s are proven already",
             self, self._header.source, self._header.target, len(missing), self._batch.files,
@@ -112,15 +112,15 @@ class _Batch:
         gave_up = False
         try:
             try:
-                self._move_large([row for row in missing if row.size >= small_size], looks_first=looks_first)
-                self._move_small([row for row in missing if row.size < small_size], looks_first=looks_first)
-            except _GivenUp:
+                self._move_large([row for row in missing if row.size >= small_size], check_first=check_first)
+                self._move_small([row for row in missing if row.size < small_size], check_first=check_first)
+            except _TooManyFailures:
                 gave_up = True
-            self._take_in()
-            self._recorder.finish()
+            self._collect_finished()
+            self._ledger_writer.finish()
         except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too
-            self._take_in()
-            self._recorder.finish_soon()
+            self._collect_finished()
+            self._ledger_writer.finish_quickly()
             log.warning("%s ends early, the next try goes on from here: %s (%s)", self, str(self._report()), error)
             raise
         report = self._report(gave_up=gave_up)
@@ -129,7 +129,7 @@ class _Batch:
 
     # --- moving -------------------------------------------------------------------------------------------------------
 
-    def _move_large(self, rows: Sequence[Row], *, looks_first: bool) -> None:
+    def _move_large(self, rows: Sequence[Row], *, check_first: bool) -> None:
         if not rows:
             return
         at_once = min(LARGE_AT_ONCE, len(rows), self._config.most_workers)
@@ -143,7 +143,7 @@ class _Batch:
             try:
                 self._move(
                     row,
-                    lambda: self._mover.move_large(row, workers=workers, looks_first=looks_first, watch=crew.check),
+                    lambda: self._mover.move_large(row, workers=workers, check_first=check_first, watch=crew.check),
                 )
             finally:
                 has_ended.set()
@@ -153,12 +153,12 @@ class _Batch:
                 for _ in crew.run(move, rows):
                     self._record()
         except BaseException:
-            ends = time.monotonic() + LETTING_GO
+            ends = time.monotonic() + CHECKPOINT_GRACE
             for has_ended in under_way:  # each saves its checkpoint by then
                 has_ended.wait(max(0.0, ends - time.monotonic()))
             raise
 
-    def _move_small(self, rows: Sequence[Row], *, looks_first: bool) -> None:
+    def _move_small(self, rows: Sequence[Row], *, check_first: bool) -> None:
         if not rows:
             return
         config = self._config
@@ -169,7 +169,7 @@ class _Batch:
             tick=self._tick,
             traffic=self._traffic,
         )
-        job = FileJob(crew, lambda: Meter(self._moved), rate=config.rate_per_worker(len(rows)), looks_first=looks_first)
+        job = FileJob(crew, lambda: Meter(self._moved), rate=config.rate_per_worker(len(rows)), check_first=check_first)
         with crew:
             for _ in crew.run(lambda row: self._move(row, lambda: self._mover.move_small(row, job)), rows):
                 self._record()
@@ -205,22 +205,22 @@ class _Batch:
         :raises _GivenUp: when too many files have failed
         :raises AccessDenied: when it is that of all files
         """
-        self._take_in()
-        self._refusals.check()
+        self._collect_finished()
+        self._denied.check()
         if self._counts.results["failed"] > self._most_failures:
-            raise _GivenUp
-        self._recorder.flush_if_due()
+            raise _TooManyFailures
+        self._ledger_writer.flush_if_due()
 
-    def _take_in(self) -> None:
+    def _collect_finished(self) -> None:
         while self._finished:
             row, outcome, failure = self._finished.popleft()
-            self._recorder.add(outcome)
+            self._ledger_writer.add(outcome)
             self._counts.add(row.name, outcome)
             if outcome.is_proven:
-                self._refusals.passed()
+                self._denied.count_success()
             if failure is not None:
                 log.warning("%s was not moved: %s", printable(row.name), failure)
-                self._refusals.failed(failure)
+                self._denied.count_failure(failure)
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class _Batch:
             skipped=dict(counts.skipped),
             failed=counts.results["failed"],
             bytes_moved=counts.bytes_moved,
-            seconds=time.monotonic() - self._began,
+            seconds=time.monotonic() - self._started,
             failures=counts.failures,
             left=counts.left,
             is_retryable=counts.is_retryable,
@@ -258,5 +258,5 @@ class _Batch:
         )
 
 
-class _GivenUp(Exception):
+class _TooManyFailures(Exception):
     """As many files have failed as ``max_failures`` bears."""

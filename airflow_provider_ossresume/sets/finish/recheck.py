@@ -10,7 +10,7 @@ from airflow_provider_ossresume.model.entries import Entry, is_touched_only
 from airflow_provider_ossresume.model.manifest import Named
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.ports import End, Found, Watch
+from airflow_provider_ossresume.sets.ports import Location, ScanItem, Watch
 from airflow_provider_ossresume.sets.spool import ExpectedFile
 from airflow_provider_ossresume.transfer.crew import Crew
 
@@ -20,8 +20,8 @@ GONE = "it was deleted after its batch had moved it; make a new plan"
 CHANGED = "it was overwritten after its batch had moved it; make a new plan"
 
 
-def lost_since(
-    target: End,
+def find_lost(
+    target: Location,
     expected: Iterable[ExpectedFile],
     options: SetOptions,
     crew: Crew,
@@ -39,7 +39,7 @@ def lost_since(
     :param crew: nothing else of it is under way meanwhile
     :raises OSSResumeError: when the target cannot be listed
     """
-    listing: Iterator[Found] = iter(())
+    listing: Iterator[ScanItem] = iter(())
     if options.files_from is None:
         listing = target.scan(options, is_source=False, watch=watch, work_uri=work_uri)
     suspects = _suspects(listing, expected)
@@ -50,21 +50,21 @@ def lost_since(
             found = there.get(each.name)
             if found is None:
                 yield each, Named(each.name, "target_gone", GONE)
-            elif not _is_as_left(each, found):
+            elif not _is_unchanged(each, found):
                 yield each, Named(each.name, "target_changed", CHANGED)
 
 
-def _suspects(listing: Iterator[Found], expected: Iterable[ExpectedFile]) -> Iterator[ExpectedFile]:
+def _suspects(listing: Iterator[ScanItem], expected: Iterable[ExpectedFile]) -> Iterator[ExpectedFile]:
     found = next(listing, None)
     for each in expected:
         place = each.name.encode()
         while found is not None and found.place < place:
             found = next(listing, None)
-        if found is None or found.place != place or not _is_as_left(each, found):
+        if found is None or found.place != place or not _is_unchanged(each, found):
             yield each
 
 
-def _is_as_left(expected: ExpectedFile, found: Found) -> bool:
+def _is_unchanged(expected: ExpectedFile, found: ScanItem) -> bool:
     if not isinstance(found, Entry):  # a link, and the like
         return False
     if is_folder_marker(expected.name):  # a folder in which there are files by now has another mtime

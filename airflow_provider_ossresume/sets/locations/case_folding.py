@@ -8,7 +8,7 @@ import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
-from airflow_provider_ossresume.sets.locations.open_below import NO_LINK
+from airflow_provider_ossresume.sets.locations.open_below import NO_FOLLOW
 from airflow_provider_ossresume.transfer.publishing import PRIVATE
 
 
@@ -23,24 +23,26 @@ def folds_names(folder: Path) -> bool:
     name = f".é.{secrets.token_hex(6)}.ossresume-part"
     path = folder / name
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | NO_LINK, PRIVATE)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | NO_FOLLOW, PRIVATE)
     except OSError:
         return False
     try:
         made = os.fstat(descriptor)
-        return any(_is(folder / other, made) for other in (_raised(name), unicodedata.normalize("NFD", name)))
+        return any(
+            _is_same_file(folder / other, made) for other in (_in_upper_case(name), unicodedata.normalize("NFD", name))
+        )
     finally:
         os.close(descriptor)
         with suppress(OSError):
             os.unlink(path)
 
 
-def _raised(name: str) -> str:
+def _in_upper_case(name: str) -> str:
     """Return a name with its plain letters in upper case; not all file systems know the case of others."""
     return "".join(each.upper() if each.isascii() else each for each in name)
 
 
-def _is(path: Path, made: os.stat_result) -> bool:
+def _is_same_file(path: Path, made: os.stat_result) -> bool:
     try:
         return os.path.samestat(os.lstat(path), made)
     except OSError:

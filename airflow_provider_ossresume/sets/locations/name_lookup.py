@@ -9,26 +9,26 @@ from typing import TypeVar
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.set_names import is_own
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.locations.source_filter import Sieve, is_part_file, refusing
-from airflow_provider_ossresume.sets.ports import End, Found, NameRules, Watch
+from airflow_provider_ossresume.sets.locations.source_filter import SourceFilter, is_part_file, refuse_unallowed
+from airflow_provider_ossresume.sets.ports import Location, NameRules, ScanItem, Watch
 from airflow_provider_ossresume.transfer.crew import Crew
 
-LOOKERS = 32  # at once
+LOOKUP_WORKERS = 32  # at once
 PAGE = 1_000  # names
 
 T = TypeVar("T")
 
 
 def look_up_both(
-    source: End,
-    target: End,
+    source: Location,
+    target: Location,
     names: Iterable[bytes],
     options: SetOptions,
     *,
     work_uri: str,
     watch: Watch,
     rules: NameRules,
-) -> Iterator[tuple[Found, Found | None]]:
+) -> Iterator[tuple[ScanItem, ScanItem | None]]:
     """Yield what source and target have under each name, in their order; neither side is listed.
 
     :param names: in the order of their bytes, each once
@@ -37,10 +37,10 @@ def look_up_both(
     :raises PlanRefused: at the end, when the options do not let something be left out that has to be
     :raises OSSResumeError: as soon as anything cannot be looked at
     """
-    with Crew(workers=LOOKERS, tick=watch) as crew:
+    with Crew(workers=LOOKUP_WORKERS, tick=watch) as crew:
         texts = (name.decode("utf-8", "surrogateescape") for name in names)
         looked_up = source.look_up(texts, options, is_source=True, crew=crew, rules=rules, work_uri=work_uri)
-        found = refusing(looked_up, options, where=source.uri)
+        found = refuse_unallowed(looked_up, options, where=source.uri)
         while page := list(islice(found, PAGE)):
             wanted = [each.name for each in page if isinstance(each, Entry)]
             there = {each.name: each for each in target.look_up(wanted, options, is_source=False, crew=crew)}
@@ -48,7 +48,7 @@ def look_up_both(
                 yield each, there.get(each.name) if isinstance(each, Entry) else None
 
 
-def each_looked_up(
+def look_up_each(
     names: Iterable[str], look: Callable[[str], T], crew: Crew, *, known: Callable[[str], LeftOut | None]
 ) -> Iterator[tuple[str, T | LeftOut]]:
     """Yield each name with what the crew's workers see there, in the order of the names.
@@ -64,7 +64,9 @@ def each_looked_up(
         yield from ((name, seen[name]) for name in page)
 
 
-def not_looked_at(name: str, sieve: Sieve, why_bad: Callable[[str], str], *, work: str = "") -> LeftOut | None:
+def left_out_by_name(
+    name: str, source_filter: SourceFilter, why_bad: Callable[[str], str], *, work: str = ""
+) -> LeftOut | None:
     """Return a name of a list as left out when nothing is to be looked at under it.
 
     :param why_bad: tells what the source cannot have, in words
@@ -78,11 +80,11 @@ def not_looked_at(name: str, sieve: Sieve, why_bad: Callable[[str], str], *, wor
     elif is_part_file(name):
         left_out = LeftOut.of(name, "part_file")
     # A filter hides it by its name whatever there is.
-    seen = sieve.seen(left_out or absent(name))
+    seen = source_filter.prefer_filter(left_out or vanished_item(name))
     return seen if left_out or seen.reason == "filtered" else None
 
 
-def absent(name: str) -> LeftOut:
+def vanished_item(name: str) -> LeftOut:
     """Return what stands for a name that the source does not have."""
     return LeftOut.of(name, "vanished", "the list names it, and the source does not have it")
 

@@ -23,26 +23,26 @@ log = logging.getLogger(__name__)
 _OF_FORM = "SELECT name FROM names WHERE form = ?"
 
 
-class KeyNames:
+class KeyNameRules:
     """Names of objects below a prefix."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._forms = _Forms()
+        self._twins = _UnicodeTwins()
 
-    def why_not(self, entry: Entry) -> str:
+    def why_refused(self, entry: Entry) -> str:
         """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`."""
         if why := why_no_key(self._prefix, entry.name):
             return why
-        self._forms.look(entry.name)
+        self._twins.warn_of_twin(entry.name)
         return ""
 
-    def has_taken(self, name: str) -> bool:
+    def is_taken(self, name: str) -> bool:
         """See the same: OSS tells all keys apart."""
         return False
 
 
-class PathNames:
+class PathNameRules:
     """Names of files below a folder: none leads out of it, and no two are one file's.
 
     :param folds: the folder's file system takes names for one that differ in upper and lower case only
@@ -51,11 +51,11 @@ class PathNames:
     def __init__(self, *, folds: bool) -> None:
         self._folds = folds
         self._files: Above[str] = Above()
-        self._forms = _Forms()
-        self._folded = _SeenNames()
+        self._twins = _UnicodeTwins()
+        self._folded = _FirstNames()
         self._folder = ""
 
-    def why_not(self, entry: Entry) -> str:
+    def why_refused(self, entry: Entry) -> str:
         """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`; of two names that collide, the first is good.
 
         :raises LocalFileError: when the disk for temporary files does not take them
@@ -70,10 +70,10 @@ class PathNames:
         if not is_folder_marker(name):
             self._files.add(entry.place, name)
         if not self._folds:
-            self._forms.look(name)
+            self._twins.warn_of_twin(name)
         return ""
 
-    def has_taken(self, name: str) -> bool:
+    def is_taken(self, name: str) -> bool:
         """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`."""
         return self._folds and self._folded.has(folded(name))
 
@@ -97,14 +97,14 @@ def _folders(folder: str) -> list[str]:
     return ["/".join(names[: count + 1]) for count in range(len(names))]
 
 
-class _Forms:
+class _UnicodeTwins:
     """Warns, once, of two names that people and some systems take for one: é is one character, or e and an accent."""
 
     def __init__(self) -> None:
-        self._seen = _SeenNames()
+        self._seen = _FirstNames()
         self._has_warned = False
 
-    def look(self, name: str) -> None:
+    def warn_of_twin(self, name: str) -> None:
         if self._has_warned or (form := composed(name)) is None:
             return
         if (other := self._seen.first(form, name)) != name:
@@ -120,7 +120,7 @@ def _escaped(name: str) -> str:
     return printable(name).encode("ascii", "backslashreplace").decode()
 
 
-class _SeenNames:
+class _FirstNames:
     """The first name of each form, in a temporary file, as there may be millions."""
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class _SeenNames:
 
     def first(self, form: str, name: str) -> str:
         """Return the name that was the first one of the form; this one, when there was none."""
-        with _explained():
+        with _sqlite_errors():
             if self._database is None:
                 self._database = _temporary_database()
             added = self._database.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (form, name)).rowcount
@@ -139,12 +139,12 @@ class _SeenNames:
 
     def has(self, form: str) -> bool:
         """True when there was a name of the form."""
-        with _explained():
+        with _sqlite_errors():
             return self._database is not None and self._database.execute(_OF_FORM, (form,)).fetchone() is not None
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _sqlite_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from airflow_provider_ossresume.errors import LocalFileError, SourceChanged
 from airflow_provider_ossresume.model.file_errors import reason
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-NO_LINK = os.O_NOFOLLOW
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+NO_FOLLOW = os.O_NOFOLLOW
 
 # What Linux, macOS and FreeBSD answer when a link stands where O_NOFOLLOW meets it, or no folder where one is wanted.
 NOT_A_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
@@ -23,7 +23,7 @@ def open_root(path: bytes) -> int:
 
     :raises OSError: when it is not there, is no folder, or cannot be read
     """
-    return os.open(path, FOLDER)
+    return os.open(path, FOLDER_FLAGS)
 
 
 def open_folder(folder: int, name: bytes) -> int:
@@ -31,20 +31,20 @@ def open_folder(folder: int, name: bytes) -> int:
 
     :raises OSError: also when it is a link
     """
-    return os.open(name, FOLDER | NO_LINK, dir_fd=folder)
+    return os.open(name, FOLDER_FLAGS | NO_FOLLOW, dir_fd=folder)
 
 
 @contextmanager
 def opened_below(root: int, names: Sequence[bytes], *, make: bool = False) -> Iterator[int]:
-    """Open a folder below another one for the time of the block; errors as in :func:`take_folder_below`."""
-    folder = take_folder_below(root, names, make=make)
+    """Open a folder below another one for the time of the block; errors as in :func:`open_folder_below`."""
+    folder = open_folder_below(root, names, make=make)
     try:
         yield folder
     finally:
         os.close(folder)
 
 
-def take_folder_below(root: int, names: Sequence[bytes], *, make: bool = False) -> int:
+def open_folder_below(root: int, names: Sequence[bytes], *, make: bool = False) -> int:
     """Open a folder below another one, and return its descriptor, which is the caller's to close.
 
     :param names: of the folders on the way, and of the last one
@@ -54,14 +54,14 @@ def take_folder_below(root: int, names: Sequence[bytes], *, make: bool = False) 
     folder = os.dup(root)
     for name in names:
         try:
-            inner = _made(folder, name) if make else open_folder(folder, name)
+            inner = _open_or_make(folder, name) if make else open_folder(folder, name)
         finally:
             os.close(folder)
         folder = inner
     return folder
 
 
-def names_behind(root: bytes, name: str) -> list[bytes] | None:
+def resolve_links(root: bytes, name: str) -> list[bytes] | None:
     """Return where a name leads to below a folder, by the links that there are now; None for elsewhere and nowhere.
 
     Whoever opens it goes through no link any more: so one that is made afterwards leads nowhere either.
@@ -76,7 +76,7 @@ def names_behind(root: bytes, name: str) -> list[bytes] | None:
     return path[len(below) :].split(b"/") if path.startswith(below) else None
 
 
-def _made(folder: int, name: bytes) -> int:
+def _open_or_make(folder: int, name: bytes) -> int:
     try:
         return open_folder(folder, name)
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def open_file(folder: int, name: bytes) -> int:
     """
     _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))  # opening a device may already do something
     try:
-        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | NO_LINK, dir_fd=folder)
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | NO_FOLLOW, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK):
             raise SourceChanged("a symbolic link has taken its place") from error
@@ -112,7 +112,7 @@ def _check_regular(found: os.stat_result) -> None:
         raise SourceChanged(f"{kind} has taken its place")
 
 
-def refused(what: str, error: OSError) -> LocalFileError:
+def local_error(what: str, error: OSError) -> LocalFileError:
     """Return what an error of the system means for a path below a folder."""
     if error.errno in NOT_A_FOLDER:
         permanent = LocalFileError(f"{what}: a symbolic link, or a file, is in the place of a folder on the way to it")

@@ -12,16 +12,16 @@ from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.ports import Found, NameRules
+from airflow_provider_ossresume.sets.ports import NameRules, ScanItem
 from airflow_provider_ossresume.transfer.left_files import PART_FILE
 
-MOST_REFUSED = 100  # that are named before a scan gives up
+MAX_REFUSED = 100  # that are named before a scan gives up
 
 _OPTIONS = {"symlink": "symlinks", "special": "special_files", "bad_name": "bad_names", "archived": "archived"}
-_PART_FILE_END = ".ossresume-part"
+_PART_FILE_SUFFIX = ".ossresume-part"
 
 
-class Sieve:
+class SourceFilter:
     """Tells what the options leave out of a source.
 
     :param names: of the target; by default each name is good
@@ -34,19 +34,21 @@ class Sieve:
         self._options = options
         self._filters = options.filters
         self._names = names
-        self._least, self._most = options.min_size, options.max_size
+        self._min_size, self._max_size = options.min_size, options.max_size
         moment = now()
-        self._oldest = None if options.newer_than is None else moment - _seconds(options.newer_than)
-        self._newest = None if options.older_than is None else moment - _seconds(options.older_than)
-        self._has_limits = any(limit is not None for limit in (self._least, self._most, self._oldest, self._newest))
+        self._modified_after = None if options.newer_than is None else moment - _seconds(options.newer_than)
+        self._modified_before = None if options.older_than is None else moment - _seconds(options.older_than)
+        self._has_range = any(
+            limit is not None for limit in (self._min_size, self._max_size, self._modified_after, self._modified_before)
+        )
 
-    def filtered(self, entry: Entry) -> LeftOut | None:
+    def check_filters(self, entry: Entry) -> LeftOut | None:
         """Return the entry as left out when a filter does that: by its name, its size, or its time."""
         if why := self._why_filtered(entry):
             return LeftOut.of(entry.name, "filtered", why)
         return None
 
-    def judged(self, entry: Entry) -> Found:
+    def accept(self, entry: Entry) -> ScanItem:
         """Return the entry when it can come to the target; else as left out."""
         if is_folder_marker(entry.name):
             if entry.size:
@@ -54,11 +56,11 @@ class Sieve:
                                   f"{format_size(entry.size)}")  # fmt: skip
             if self._options.empty_folders == "ignore":
                 return LeftOut.of(entry.name, "empty_folder")
-        if self._names is not None and (why := self._names.why_not(entry)):
+        if self._names is not None and (why := self._names.why_refused(entry)):
             return LeftOut.of(entry.name, "bad_name", why)
         return entry
 
-    def seen(self, left_out: LeftOut) -> LeftOut:
+    def prefer_filter(self, left_out: LeftOut) -> LeftOut:
         """Return what has been left out already, with the filter for its reason when one hides it anyway."""
         name = left_out.place.decode("utf-8", "surrogateescape")
         is_hidden = (
@@ -72,25 +74,25 @@ class Sieve:
             return "by its name" if self._filters.excludes_folder(name[:-1]) else ""
         if not self._filters.matches(name):
             return "by its name"
-        return self._why_beyond(entry) if self._has_limits else ""
+        return self._why_out_of_range(entry) if self._has_range else ""
 
-    def _why_beyond(self, entry: Entry) -> str:
-        if (self._least is not None and entry.size < int(self._least)) or (
-            self._most is not None and entry.size > int(self._most)
+    def _why_out_of_range(self, entry: Entry) -> str:
+        if (self._min_size is not None and entry.size < int(self._min_size)) or (
+            self._max_size is not None and entry.size > int(self._max_size)
         ):
             return f"it has {format_size(entry.size)}"
-        if self._oldest is None and self._newest is None:
+        if self._modified_after is None and self._modified_before is None:
             return ""
         if entry.modified is None:
             return "nothing tells when it was modified"
-        if (self._oldest is not None and entry.modified < self._oldest) or (
-            self._newest is not None and entry.modified > self._newest
+        if (self._modified_after is not None and entry.modified < self._modified_after) or (
+            self._modified_before is not None and entry.modified > self._modified_before
         ):
             return f"it was modified at {datetime.fromtimestamp(entry.modified, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
         return ""
 
 
-def refusing(found: Iterable[Found], options: SetOptions, *, where: str) -> Iterator[Found]:
+def refuse_unallowed(found: Iterable[ScanItem], options: SetOptions, *, where: str) -> Iterator[ScanItem]:
     """Yield what a scan has found, until there is something that the options do not let be left out.
 
     Then nothing is yielded any more, so that nothing is compared for a plan that is not made; but up to a hundred such
@@ -101,19 +103,19 @@ def refusing(found: Iterable[Found], options: SetOptions, *, where: str) -> Iter
     """
     refused: dict[str, str] = {}
     for each in found:
-        if isinstance(each, LeftOut) and (option := _refuses(each.reason, options)):
+        if isinstance(each, LeftOut) and (option := _option_that_refuses(each.reason, options)):
             way_out = f"; set {option} to leave it out"
             refused[each.name] = f"{each.detail}{way_out}"
-            if len(refused) == MOST_REFUSED:
+            if len(refused) == MAX_REFUSED:
                 break
         if not refused:
             yield each
     if refused:
-        count = f"{MOST_REFUSED} or more" if len(refused) == MOST_REFUSED else str(len(refused))
+        count = f"{MAX_REFUSED} or more" if len(refused) == MAX_REFUSED else str(len(refused))
         raise PlanRefused(f"{count} of {where} cannot be transferred, and nothing is left out unasked", refused)
 
 
-def _refuses(reason: str, options: SetOptions) -> str:
+def _option_that_refuses(reason: str, options: SetOptions) -> str:
     """Return the option that does not let something be left out, with the value that would; nothing if it may."""
     if reason == "vanished" and options.files_from is not None and options.vanished == "fail":
         return 'vanished="skip"'
@@ -123,7 +125,7 @@ def _refuses(reason: str, options: SetOptions) -> str:
 
 def is_part_file(name: str) -> bool:
     """True for a download's part file, whatever folder it is in."""
-    if not name.endswith(_PART_FILE_END):
+    if not name.endswith(_PART_FILE_SUFFIX):
         return False
     return re.fullmatch(PART_FILE, name.rpartition("/")[2].encode("utf-8", "surrogateescape")) is not None
 

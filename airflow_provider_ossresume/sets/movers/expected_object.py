@@ -8,7 +8,7 @@ from airflow_provider_ossresume.model.manifest import Row
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.set_options import TargetChangedInSet
-from airflow_provider_ossresume.sets.movers.mover_base import identity_by, refuse_target
+from airflow_provider_ossresume.sets.movers.mover_base import identity_of_etag, target_changed_error
 from airflow_provider_ossresume.transfer.options import IfExists
 
 
@@ -24,7 +24,7 @@ class ExpectedObject:
     policy: TargetChangedInSet
 
     @property
-    def is_asked_for(self) -> bool:
+    def must_be_checked(self) -> bool:
         """True when it has to be looked at first. Whether it is still absent OSS guards by itself."""
         return self.policy == "fail" and self.row.was is not None
 
@@ -40,6 +40,6 @@ class ExpectedObject:
 
     def check(self, meta: ObjectMeta | None) -> None:
         """:raises OSSResumeError: when it is another one now, and must not be overwritten"""
-        now = None if meta is None else identity_by(meta.etag)
-        if self.is_asked_for and now != self.row.was:
-            raise refuse_target(self.ref)
+        now = None if meta is None else identity_of_etag(meta.etag)
+        if self.must_be_checked and now != self.row.was:
+            raise target_changed_error(self.ref)

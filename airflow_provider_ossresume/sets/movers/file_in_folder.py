@@ -17,7 +17,7 @@ from airflow_provider_ossresume.sets.movers.opened_file import OpenedFile
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 
-class Anchor:
+class FileInFolder:
     """A file's place: its name in a folder that is open, so that it is reached by the folder's descriptor.
 
     :param folder: the folder's descriptor, which stays open as long as this is used
@@ -29,7 +29,7 @@ class Anchor:
         self.folder = folder
         self.name = os.fsdecode(name)
         self._path = path
-        self._base = path_of(folder) or os.path.dirname(path)
+        self._base = descriptor_path(folder) or os.path.dirname(path)
         self.path = Path(self._base, self.name)
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Anchor:
         """Return the path of another file in the folder."""
         return Path(self._base, name)
 
-    def look(self) -> os.stat_result | None:
+    def stat(self) -> os.stat_result | None:
         """Return what stands there; None for nothing.
 
         :raises LocalFileError: when it is no regular file, and so nothing that may be replaced, or nobody can tell
@@ -68,7 +68,7 @@ class Anchor:
         return OpenedFile(number, str(self))
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
+    def naming_its_path(self) -> Iterator[None]:
         """Have errors name the folder, not its descriptor."""
         try:
             yield
@@ -77,7 +77,7 @@ class Anchor:
             raise
 
 
-def path_of(number: int) -> str | None:
+def descriptor_path(number: int) -> str | None:
     """Return a path that leads to what is open under a number, as long as it is; None where there is none."""
     return f"/proc/self/fd/{number}" if _has_proc() else None
 

@@ -15,7 +15,7 @@ from airflow_provider_ossresume.model.etags import opaque
 from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row, Victim
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.ports import End, FileJob
+from airflow_provider_ossresume.sets.ports import FileJob, Location
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import LEAST_RATE, TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -31,8 +31,8 @@ class SetClient(Protocol):
 
 
 AnyClient = TypeVar("AnyClient", bound=SetClient)
-AnySource = TypeVar("AnySource", bound=End)
-AnyTarget = TypeVar("AnyTarget", bound=End)
+AnySource = TypeVar("AnySource", bound=Location)
+AnyTarget = TypeVar("AnyTarget", bound=Location)
 
 
 class Backup(Protocol):
@@ -74,11 +74,11 @@ class MoverSettings:
         self, direction: str, row: Row, *, source: str, target: str, headers: Mapping[str, str]
     ) -> Checkpointer:
         """Return what keeps the checkpoint of one large file, under a key that is the same in each plan of it."""
-        named = [direction, target, source, _content(row.identity), options_digest(headers)]
+        named = [direction, target, source, _content_identity(row.identity), options_digest(headers)]
         key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:40]
         return Checkpointer(self.checkpoints(), key, owner=self.owner, interval=self.config.checkpoint_interval)
 
-    def config_of(self, workers: int) -> TransferConfig:
+    def config_for_large_file(self, workers: int) -> TransferConfig:
         """Return how one of several large files is moved, with so many workers."""
         config = replace(self.config, max_concurrency=workers)
         if config.max_bandwidth is None:
@@ -91,14 +91,14 @@ class Gone(OSSResumeError):
     """The file that is to be moved is not there any more."""
 
 
-class Stopping(Generic[AnyClient]):
+class StoppableClient(Generic[AnyClient]):
     """A client, as the workers of each crew use it."""
 
     def __init__(self, client: AnyClient) -> None:
         self._client = client
         self._present: tuple[Crew | None, AnyClient] = (None, client)
 
-    def by(self, stop: Crew) -> AnyClient:
+    def stopped_by(self, stop: Crew) -> AnyClient:
         """Return the client with the crew for its stop."""
         known, client = self._present
         if known is not stop:
@@ -107,7 +107,7 @@ class Stopping(Generic[AnyClient]):
         return client
 
 
-def as_options_say(options: SetOptions, row: Row, move: Callable[[], LedgerRow]) -> LedgerRow:
+def apply_change_policy(options: SetOptions, row: Row, move: Callable[[], LedgerRow]) -> LedgerRow:
     """Return what became of a row; one whose source is not as the plan saw it may be left.
 
     :raises SourceChanged, ObjectChanged, Gone: where the options forbid to leave it
@@ -131,15 +131,15 @@ class MoverBase(Generic[AnyClient, AnySource, AnyTarget]):
         self.source = source
         self.target = target
         self._client = client
-        self._oss = Stopping(client)
+        self._oss = StoppableClient(client)
         self._settings = settings
         self._options = settings.options
 
     def move_small(self, row: Row, job: FileJob) -> LedgerRow:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return as_options_say(self._options, row, lambda: self._move_small(row, job))
+        return apply_change_policy(self._options, row, lambda: self._move_small(row, job))
 
-    def settle(self, crew: Crew) -> None:
+    def make_durable(self, crew: Crew) -> None:
         """What OSS has answered is there to stay."""
 
     def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
@@ -153,7 +153,7 @@ class HeadClient(Protocol):
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
 
 
-def look_at_source(oss: HeadClient, source: ObjectRef, row: Row, options: SetOptions) -> ObjectMeta:
+def head_source(oss: HeadClient, source: ObjectRef, row: Row, options: SetOptions) -> ObjectMeta:
     """Return what an object is that is to be moved; workers call it.
 
     :raises Gone: when there is none any more
@@ -163,9 +163,9 @@ def look_at_source(oss: HeadClient, source: ObjectRef, row: Row, options: SetOpt
         meta = oss.head_object(source)
     except NoSuchKey as error:
         raise Gone(f"{source} is not there any more") from error
-    is_planned = (meta.size, identity_by(meta.etag)) == (row.size, row.identity)
+    is_planned = (meta.size, identity_of_etag(meta.etag)) == (row.size, row.identity)
     if not is_planned and options.source_changed != "take":
-        raise refuse_changed(ObjectChanged, source)
+        raise source_changed_error(ObjectChanged, source)
     return meta
 
 
@@ -174,14 +174,14 @@ def is_as_planned(row: Row, *, size: int, identity: str) -> bool:
     return row.size == size and (row.identity == identity or is_touched_only(row.identity, identity))
 
 
-def refuse_changed(kind: type[SourceChanged] | type[ObjectChanged], what: object) -> OSSResumeError:
+def source_changed_error(kind: type[SourceChanged] | type[ObjectChanged], what: object) -> OSSResumeError:
     """Return the error of what is not what the plan saw; only another plan mends it."""
     error = kind(f"{what} is not what the plan saw; run the plan again")
     error.retryable = False
     return error
 
 
-def refuse_target(what: object) -> OSSResumeError:
+def target_changed_error(what: object) -> OSSResumeError:
     """Return the error of a target that is not what the plan saw, where the options forbid to overwrite it."""
     return OSSResumeError(f"{what} is not what the plan saw, and target_changed='fail' forbids to overwrite it")
 
@@ -206,12 +206,12 @@ def etag_of(identity: str) -> str:
     return identity.split(":")[1]
 
 
-def identity_by(etag: str) -> str:
+def identity_of_etag(etag: str) -> str:
     """Return an object's identity as a listing gives it, by the ETag that an answer has."""
     return object_identity(opaque(etag))
 
 
-def _content(identity: str) -> str:
+def _content_identity(identity: str) -> str:
     """Return what of an identity tells of the bytes: a new mode or hard link is no reason to begin anew."""
     if identity.startswith(f"{FILE_IDENTITY}:"):
         kind, mtime_ns, _, inode = identity.split(":")

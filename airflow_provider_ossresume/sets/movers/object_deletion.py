@@ -10,7 +10,7 @@ from airflow_provider_ossresume.errors import BadAnswer, NoSuchKey
 from airflow_provider_ossresume.model.manifest import Victim
 from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ObjectMeta, ObjectRef
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.movers.mover_base import Backup, identity_by
+from airflow_provider_ossresume.sets.movers.mover_base import Backup, identity_of_etag
 from airflow_provider_ossresume.transfer.crew import Crew
 
 
@@ -37,7 +37,7 @@ def delete_objects(
             meta = oss.head_object(prefix.ref(victim.name))
         except NoSuchKey:
             return victim, "gone"
-        is_the_same = (meta.size, identity_by(meta.etag)) == (victim.size, victim.identity)
+        is_the_same = (meta.size, identity_of_etag(meta.etag)) == (victim.size, victim.identity)
         if not is_the_same:
             return victim, "changed"
         return victim, "deleted" if backup is None or backup.has(victim, meta, crew) else "unproven"

@@ -35,9 +35,9 @@ class OpenedFile:
         try:
             found = os.fstat(number)
             if not stat.S_ISREG(found.st_mode):
-                raise _refused(name, "it is no regular file")
+                raise _permanent_error(name, "it is no regular file")
             if not found.st_size and os.pread(number, 1, 0):
-                raise _refused(name, "its reported size is 0, but it has bytes; copy it to a local disk")
+                raise _permanent_error(name, "its reported size is 0, but it has bytes; copy it to a local disk")
         except OSError as error:
             os.close(number)
             raise LocalFileError(f"{name} cannot be read: {reason(error)}") from error
@@ -123,15 +123,15 @@ class OpenedFile:
 
         A rewrite whose mtime was set back changes the ctime, and so does a new hard link: then the bytes decide.
         """
-        if (now := self._look()) != self._stat:
-            if crc64 is None or self.crc64(part, stop) != crc64 or self._look() != now:
+        if (now := self._check_identity()) != self._stat:
+            if crc64 is None or self.crc64(part, stop) != crc64 or self._check_identity() != now:
                 raise SourceChanged(f"{self} was written while it was read")
             self._stat = now
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
         """It was asked before the last byte was sent."""
 
-    def _look(self) -> FileIdentity:
+    def _check_identity(self) -> FileIdentity:
         """Return what tells the file now, of which only the ctime may be another one.
 
         :raises SourceChanged: when it has been written to
@@ -143,13 +143,13 @@ class OpenedFile:
         return now
 
 
-def _refused(name: str, why: str) -> LocalFileError:
+def _permanent_error(name: str, why: str) -> LocalFileError:
     error = LocalFileError(f"{name} cannot be moved: {why}")
     error.retryable = False
     return error
 
 
-class Nothing:
+class NoBytes:
     """No bytes, as a source: what the marker of an empty folder has."""
 
     size = 0

@@ -10,13 +10,13 @@ from airflow_provider_ossresume.errors import IntegrityError, NoSuchKey, ObjectC
 from airflow_provider_ossresume.model.manifest import Row
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import Part
-from airflow_provider_ossresume.sets.movers.file_in_folder import Anchor
+from airflow_provider_ossresume.sets.movers.file_in_folder import FileInFolder
 from airflow_provider_ossresume.sets.movers.mover_base import (
     Gone,
     MoverSettings,
     etag_of,
-    look_at_source,
-    refuse_changed,
+    head_source,
+    source_changed_error,
 )
 from airflow_provider_ossresume.sets.ports import FileJob
 from airflow_provider_ossresume.transfer.oss_object import ReadClient
@@ -47,23 +47,23 @@ def fetch(
     etag, size = etag_of(row.identity), row.size
     for is_last in (False, True):
         try:
-            meta, crc = _fetched(oss, source, file, etag=etag, size=size, job=job)
+            meta, crc = _fetch_once(oss, source, file, etag=etag, size=size, job=job)
         except NoSuchKey as error:
             raise Gone(f"{source} is not there any more") from error
         except PreconditionFailed as error:
-            now = look_at_source(oss, source, row, settings.options)
+            now = head_source(oss, source, row, settings.options)
             if is_last or (now.etag, now.size) == (etag, size):
-                raise refuse_changed(ObjectChanged, source) from error
+                raise source_changed_error(ObjectChanged, source) from error
             etag, size = now.etag, now.size
             continue
-        expected = _crc64_of(oss, source, meta) if settings.config.verify else None
+        expected = _crc64_on_oss(oss, source, meta) if settings.config.verify else None
         if expected is None or expected == crc:
             return meta, crc
         log.warning("What came of %s has the CRC-64 %s, OSS says %s", source, crc, expected)
     raise IntegrityError(f"what came of {source} has not the CRC-64 that OSS says; it was thrown away")
 
 
-def _fetched(
+def _fetch_once(
     oss: FetchClient, source: ObjectRef, file: PartFile, *, etag: str, size: int, job: FileJob
 ) -> tuple[ObjectMeta, int]:
     sink = PartSink(file, Part(1, 0, size), Job(job.crew.stop, job.meter, job.rate))
@@ -71,7 +71,7 @@ def _fetched(
     return meta, sink.crc64
 
 
-def _crc64_of(oss: FetchClient, source: ObjectRef, meta: ObjectMeta) -> int | None:
+def _crc64_on_oss(oss: FetchClient, source: ObjectRef, meta: ObjectMeta) -> int | None:
     """Return the CRC-64 that OSS has of the bytes; that of a symbolic link's are those of what it leads to."""
     if not meta.is_link:
         return meta.crc64
@@ -83,7 +83,7 @@ def _crc64_of(oss: FetchClient, source: ObjectRef, meta: ObjectMeta) -> int | No
         return None
 
 
-def own_part_file(place: Anchor, *, key: str) -> PartFile:
+def lock_part_file(place: FileInFolder, *, key: str) -> PartFile:
     """Return a part file with its lock: the one that a killed try has left, but none that another try writes to."""
     file = PartFile(part_file_path(place.path, key))
     try:

@@ -24,14 +24,14 @@ from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
 
-COMPARERS = 32  # at once
-ASKED_AT_ONCE = 1_024
-HELD_AT_ONCE = 16_384  # files that wait, as those before them are asked about
-HOPELESS = 10  # comparisons that fail before any has worked
+COMPARE_WORKERS = 32  # at once
+COMPARED_AT_ONCE = 1_024
+MAX_WAITING = 16_384  # files that wait, as those before them are asked about
+MAX_FIRST_FAILURES = 10  # comparisons that fail before any has worked
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedPair:
     """What both sides have under a name, and what is to be done about it."""
 
     source: Entry | None
@@ -55,30 +55,30 @@ class Comparer:
         self._failed = self._worked = 0
         self.proven = 0
 
-    def settled(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+    def decided(self, pairs: Iterable[ComparedPair]) -> Iterator[ComparedPair]:
         """Yield the pairs in their order, with ``same`` or ``put`` in the place of ``compare``."""
-        held: list[Pair] = []
+        waiting: list[ComparedPair] = []
         asked = 0
         for pair in pairs:
-            if pair.decision != "compare" and not held:
+            if pair.decision != "compare" and not waiting:
                 yield pair
                 continue
-            held.append(pair)
+            waiting.append(pair)
             asked += pair.decision == "compare"
-            if asked == ASKED_AT_ONCE or len(held) == HELD_AT_ONCE:
-                yield from self._settle(held)
-                held, asked = [], 0
-        yield from self._settle(held)
+            if asked == COMPARED_AT_ONCE or len(waiting) == MAX_WAITING:
+                yield from self._decide(waiting)
+                waiting, asked = [], 0
+        yield from self._decide(waiting)
 
-    def _settle(self, held: list[Pair]) -> list[Pair]:
-        places = [place for place, pair in enumerate(held) if pair.decision == "compare"]
-        for place, answer in self._crew.run(lambda place: (place, self._ask(held[place])), places):
-            fact = self._fact(held[place], answer)
+    def _decide(self, waiting: list[ComparedPair]) -> list[ComparedPair]:
+        places = [place for place, pair in enumerate(waiting) if pair.decision == "compare"]
+        for place, outcome in self._crew.run(lambda place: (place, self._compare(waiting[place])), places):
+            fact = self._fact(waiting[place], outcome)
             self.proven += fact is not None
-            held[place] = replace(held[place], decision="put" if fact is None else "same", fact=fact)
-        return held
+            waiting[place] = replace(waiting[place], decision="put" if fact is None else "same", fact=fact)
+        return waiting
 
-    def _ask(self, pair: Pair) -> Fact | OSSResumeError | None:
+    def _compare(self, pair: ComparedPair) -> Fact | OSSResumeError | None:
         if pair.source is None or pair.target is None:
             return None
         try:
@@ -88,19 +88,19 @@ class Comparer:
         except OSSResumeError as error:
             return error
 
-    def _fact(self, pair: Pair, answer: Fact | OSSResumeError | None) -> Fact | None:
-        if not isinstance(answer, OSSResumeError):
+    def _fact(self, pair: ComparedPair, outcome: Fact | OSSResumeError | None) -> Fact | None:
+        if not isinstance(outcome, OSSResumeError):
             self._worked += 1
-            return answer
-        self._failed += not _is_own(answer)
-        if not self._worked and self._failed >= HOPELESS:
-            raise answer
+            return outcome
+        self._failed += not _is_about_one_file(outcome)
+        if not self._worked and self._failed >= MAX_FIRST_FAILURES:
+            raise outcome
         name = printable(pair.source.name) if pair.source else ""
-        log.warning("%s cannot be compared, so it is to be moved: %s", name, answer)
+        log.warning("%s cannot be compared, so it is to be moved: %s", name, outcome)
         return None
 
 
-def _is_own(error: OSSResumeError) -> bool:
+def _is_about_one_file(error: OSSResumeError) -> bool:
     """True for what tells of one file only: that it is gone, or has just been written to."""
     if isinstance(error, ServiceError):
         return error.status in (404, 412) and not isinstance(error, NoSuchBucket)

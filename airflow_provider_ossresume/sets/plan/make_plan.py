@@ -15,23 +15,23 @@ from itertools import islice
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.plan.comparer import COMPARERS, Comparer
+from airflow_provider_ossresume.sets.plan.comparer import COMPARE_WORKERS, Comparer
 from airflow_provider_ossresume.sets.plan.name_list import ListClient, read_names
-from airflow_provider_ossresume.sets.plan.overlap import check_apart, check_backup
-from airflow_provider_ossresume.sets.plan.plan_writer import Sealer
+from airflow_provider_ossresume.sets.plan.overlap import check_backup_prefix, check_overlap
+from airflow_provider_ossresume.sets.plan.plan_writer import PlanWriter
 from airflow_provider_ossresume.sets.plan.survey import Survey
 from airflow_provider_ossresume.sets.ports import Mover, Watch, WorkFolder
 from airflow_provider_ossresume.sets.spool import Spool
-from airflow_provider_ossresume.sets.work_folder.fact_store import FactsByName, FactStore, merged
-from airflow_provider_ossresume.sets.work_folder.last_plan import proven_by_last_plan, remember_last_plan
+from airflow_provider_ossresume.sets.work_folder.fact_store import FactsByName, FactStore, merge_facts
+from airflow_provider_ossresume.sets.work_folder.last_plan import recover_facts, remember_last_plan
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan
-from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched, watched
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import WatchedWorkFolder, with_watch
 from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
 
-FEW = 1_000  # facts of files that are gone or have changed, which are not worth writing the others anew
-SAMPLE = 100  # names that a report has
+MANY_STALE_FACTS = 1_000  # facts of files that are gone or have changed, which are not worth writing the others anew
+SAMPLE_NAMES = 100  # names that a report has
 
 
 def make_plan(
@@ -56,45 +56,45 @@ def make_plan(
     :raises PlanRefused: when the plan would do what the options do not allow; nothing has been written
     :raises OSSResumeError: when one side cannot be scanned to its end, or the work folder cannot be written to
     """
-    check_apart(mover.source.uri, mover.target.uri, work.uri)
+    check_overlap(mover.source.uri, mover.target.uri, work.uri)
     if options.backup_prefix is not None:
-        check_backup(options.backup_prefix, source=mover.source.uri, target=mover.target.uri, work=work.uri)
+        check_backup_prefix(options.backup_prefix, source=mover.source.uri, target=mover.target.uri, work=work.uri)
     pair = plan_layout.pair_key(mover.source.uri, mover.target.uri)
     plan_id = plan_layout.plan_id(now=now(), random=os.urandom(4))
-    with Crew(workers=COMPARERS, tick=watch) as crew, Spool() as spool, Spool() as recovered, Spool() as listed:
+    with Crew(workers=COMPARE_WORKERS, tick=watch) as crew, Spool() as spool, Spool() as recovered, Spool() as listed:
         if options.files_from is not None:
             read_names(options.files_from, listed, crew, client=client)
-        proven_by_last_plan(work, pair, crew, recovered, watch=watch)
-        folder = Watched(work, crew)
+        recover_facts(work, pair, crew, recovered, watch=watch)
+        folder = WatchedWorkFolder(work, crew)
         facts = FactStore(folder, pair)
-        known = FactsByName(merged(facts.read(), recovered.all_facts()))
+        known = FactsByName(merge_facts(facts.read(), recovered.all_facts()))
         is_whole = options.files_from is None
         survey = Survey(mover, options, spool, listed=None if is_whole else listed.all_listed)
         comparer = Comparer(mover, crew)
-        survey.take(comparer.settled(survey.pairs(known, work_uri=work.uri, watch=watch)), watch=watch)
+        survey.record(comparer.decided(survey.pairs(known, work_uri=work.uri, watch=watch)), watch=watch)
         survey.check_limits()
         if not is_dry_run and not is_whole:
             if comparer.proven or recovered.facts:  # of what the list does not name, all is kept
-                newer = merged(recovered.all_facts(), spool.all_facts())
-                facts.replace(watched(merged(facts.read(), newer), watch), plan_id=plan_id)
+                newer = merge_facts(recovered.all_facts(), spool.all_facts())
+                facts.replace(with_watch(merge_facts(facts.read(), newer), watch), plan_id=plan_id)
         elif not is_dry_run:
-            known.pass_rest()
-            is_stale = known.count - spool.facts > max(FEW, spool.facts // 10)
+            known.skip_rest()
+            is_stale = known.count - spool.facts > max(MANY_STALE_FACTS, spool.facts // 10)
             if comparer.proven or recovered.facts or is_stale:
-                facts.replace(watched(spool.all_facts(), watch), plan_id=plan_id)
-        header = Sealer(folder, survey, spool, plan_id, now=now(), is_dry_run=is_dry_run, watch=watch).seal()
+                facts.replace(with_watch(spool.all_facts(), watch), plan_id=plan_id)
+        header = PlanWriter(folder, survey, spool, plan_id, now=now(), is_dry_run=is_dry_run, watch=watch).seal()
         if not is_dry_run:
             remember_last_plan(folder, pair, plan_id)
         samples = {
-            "put": spool.first_names(SAMPLE),
-            "delete": [victim.name for victim in islice(spool.all_victims(), SAMPLE)],
+            "put": spool.first_names(SAMPLE_NAMES),
+            "delete": [victim.name for victim in islice(spool.all_victims(), SAMPLE_NAMES)],
         }
     plan = Plan(work.uri + plan_layout.plan_folder(plan_id), header, samples)
-    _tell(plan)
+    _log_plan(plan)
     return plan
 
 
-def _tell(plan: Plan) -> None:
+def _log_plan(plan: Plan) -> None:
     header = plan.header
     log.info(
         "%s %s: %s of %s files of %s (%s) are to be moved to %s, in %s batches; %s are there already, %s were left "

@@ -8,14 +8,20 @@ from airflow_provider_ossresume.errors import SetError
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.set_names import Above
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.locations.source_filter import Sieve
-from airflow_provider_ossresume.sets.ports import End, Found, NameRules, Watch
+from airflow_provider_ossresume.sets.locations.source_filter import SourceFilter
+from airflow_provider_ossresume.sets.ports import Location, NameRules, ScanItem, Watch
 
-Pair = tuple[Found | None, Found | None]
+Pair = tuple[ScanItem | None, ScanItem | None]
 
 
 def scan_both(
-    source: End, target: End, options: SetOptions, *, work_uri: str, watch: Watch, names: NameRules | None = None
+    source: Location,
+    target: Location,
+    options: SetOptions,
+    *,
+    work_uri: str,
+    watch: Watch,
+    names: NameRules | None = None,
 ) -> Iterator[Pair]:
     """Yield what source and target have under each name, as :func:`merge` does, with the target's rules for names.
 
@@ -24,20 +30,20 @@ def scan_both(
 
     :param work_uri: of the work folder, which belongs to neither
     :param names: the target's rules, for who asks them afterwards
-    :raises OSSResumeError: as :meth:`~airflow_provider_ossresume.sets.ports.End.scan` does
+    :raises OSSResumeError: as :meth:`~airflow_provider_ossresume.sets.ports.Location.scan` does
     """
     names = names or target.name_rules()
-    sieve = Sieve(options)
+    source_filter = SourceFilter(options)
     sources = source.scan(options, is_source=True, watch=watch, names=names, work_uri=work_uri)
     targets = target.scan(options, is_source=False, watch=watch, work_uri=work_uri)
     for from_source, from_target in merge(sources, targets):
         if from_source is None and isinstance(from_target, Entry):
-            yield None, sieve.filtered(from_target) or from_target
+            yield None, source_filter.check_filters(from_target) or from_target
         else:
             yield from_source, from_target
 
 
-def merge(sources: Iterable[Found], targets: Iterable[Found]) -> Iterator[Pair]:
+def merge(sources: Iterable[ScanItem], targets: Iterable[ScanItem]) -> Iterator[Pair]:
     """Yield what source and target have under each name, in the order of the names' bytes; None for nothing.
 
     Only what comes as ``(None, Entry)`` is known to be in the target alone. What has the name of a source that was left
@@ -62,13 +68,13 @@ def merge(sources: Iterable[Found], targets: Iterable[Found]) -> Iterator[Pair]:
 class _Ascending:
     """One of the two, with its next place."""
 
-    def __init__(self, found: Iterable[Found], what: str) -> None:
+    def __init__(self, found: Iterable[ScanItem], what: str) -> None:
         self._found = iter(found)
         self._what = what
         self.place: bytes | None = None
         self._advance()
 
-    def take(self) -> Found:
+    def take(self) -> ScanItem:
         taken = self._next
         self._advance()
         return taken

@@ -32,9 +32,9 @@ from airflow_provider_ossresume.transfer.paths import local_path
 
 log = logging.getLogger(__name__)
 
-LONGEST = 64 * 1024  # bytes of a line; a name has 1,023, and its line in a failed list a reason too
-PIECE = 256 * 1024  # bytes that are written at once
-READ_AT_ONCE = 1_000  # names, between two looks of the watch
+MAX_LINE = 64 * 1024  # bytes of a line; a name has 1,023, and its line in a failed list a reason too
+PIECE_SIZE = 256 * 1024  # bytes that are written at once
+NAMES_AT_ONCE = 1_000  # names, between two looks of the watch
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # begins texts that some editors have written; no part of the first name
 
 
@@ -53,12 +53,12 @@ def read_names(where: str, spool: Spool, crew: Crew, *, client: ListClient | Non
     :raises ArgumentError: when it is no list, or has no name
     :raises OSSResumeError: when it cannot be read
     """
-    with _opened(where, crew, client) as file:
+    with _open_list(where, crew, client) as file:
         is_packed = where.endswith(".gz")
         text: IO[bytes] = gzip.GzipFile(fileobj=file, mode="rb") if is_packed else file  # type: ignore[assignment]
-        names = _names(text, where, is_json=where.removesuffix(".gz").endswith(".jsonl"))
+        names = _parse(text, where, is_json=where.removesuffix(".gz").endswith(".jsonl"))
         count = 0
-        while page := crew.call(lambda: list(islice(names, READ_AT_ONCE))):
+        while page := crew.call(lambda: list(islice(names, NAMES_AT_ONCE))):
             count += len(page)
             for name in page:
                 spool.add_listed(name)
@@ -70,16 +70,16 @@ def read_names(where: str, spool: Spool, crew: Crew, *, client: ListClient | Non
     log.info("The list %s has %s names", where, f"{count:,}")
 
 
-def _names(file: IO[bytes], where: str, *, is_json: bool) -> Iterator[bytes]:
+def _parse(file: IO[bytes], where: str, *, is_json: bool) -> Iterator[bytes]:
     number = 0
     try:
-        while line := file.readline(LONGEST + 1):
+        while line := file.readline(MAX_LINE + 1):
             number += 1
-            if len(line) > LONGEST:
+            if len(line) > MAX_LINE:
                 raise ArgumentError("files_from", where, f"line {number} has more than 64 KiB; write one name a line")
             line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
             line = line.removesuffix(b"\n").removesuffix(b"\r")
-            if name := _name(line, where, number) if is_json and line.strip() else b"" if is_json else line:
+            if name := _parse_json(line, where, number) if is_json and line.strip() else b"" if is_json else line:
                 yield name
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ArgumentError("files_from", where, f"the file is damaged behind line {number}: {error}") from error
@@ -87,7 +87,7 @@ def _names(file: IO[bytes], where: str, *, is_json: bool) -> Iterator[bytes]:
         raise LocalFileError(f"the list {where} cannot be read: {reason(error)}") from error
 
 
-def _name(line: bytes, where: str, number: int) -> bytes:
+def _parse_json(line: bytes, where: str, number: int) -> bytes:
     try:
         match read_json(line):
             case {"name": str(name)} if name:
@@ -97,17 +97,17 @@ def _name(line: bytes, where: str, number: int) -> bytes:
     raise ArgumentError("files_from", where, f'line {number} is no object of JSON with a "name"')
 
 
-def _opened(where: str, crew: Crew, client: ListClient | None) -> IO[bytes]:
+def _open_list(where: str, crew: Crew, client: ListClient | None) -> IO[bytes]:
     if not where.startswith("oss://"):
-        return crew.call(lambda: _local(where))
+        return crew.call(lambda: _open_local(where))
     if client is None:
         raise ArgumentError("files_from", where, "this list is on OSS, and there is no client for it; give a path")
     ref = ObjectRef(*parse_oss_url(where, argument="files_from"))
     oss = client.with_stop(crew)
-    return crew.call(lambda: _fetched(oss, ref))
+    return crew.call(lambda: _download(oss, ref))
 
 
-def _local(where: str) -> IO[bytes]:
+def _open_local(where: str) -> IO[bytes]:
     path = local_path(where, argument="files_from")
     if path.startswith("file:///"):
         path = unquote(path.removeprefix("file://"), errors="surrogateescape")
@@ -123,11 +123,11 @@ def _local(where: str) -> IO[bytes]:
         raise LocalFileError(f"the list {where} cannot be read: {reason(error)}") from error
 
 
-def _fetched(oss: ListClient, ref: ObjectRef) -> IO[bytes]:
+def _download(oss: ListClient, ref: ObjectRef) -> IO[bytes]:
     """:raises IntegrityError: when other bytes came than OSS has"""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
-        sink = _File(file)
+        sink = _ListSink(file)
         meta = oss.get_object(ref, sink)
         if meta.crc64 is not None and meta.crc64 != sink.crc64:
             raise IntegrityError(f"{ref} was damaged on its way: its CRC-64 is not the one that OSS has")
@@ -138,10 +138,10 @@ def _fetched(oss: ListClient, ref: ObjectRef) -> IO[bytes]:
     return file
 
 
-class _File:
+class _ListSink:
     """Takes the bytes of an object into a file."""
 
-    piece_size = PIECE
+    piece_size = PIECE_SIZE
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

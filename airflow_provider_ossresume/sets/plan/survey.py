@@ -12,13 +12,13 @@ from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.manifest import Named, Victim
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.name_lookup import look_up_both
-from airflow_provider_ossresume.sets.plan.comparer import Pair
+from airflow_provider_ossresume.sets.plan.comparer import ComparedPair
 from airflow_provider_ossresume.sets.plan.merge_scans import scan_both
-from airflow_provider_ossresume.sets.ports import Found, Mover, NameRules, Watch
+from airflow_provider_ossresume.sets.ports import Mover, NameRules, ScanItem, Watch
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.sets.work_folder.fact_store import FactsByName
 
-REFUSED = 100  # names that a refusal has
+NAMES_IN_ERROR = 100  # names that a refusal has
 
 
 class Survey:
@@ -49,14 +49,14 @@ class Survey:
         self.left_out: Counter[str] = Counter()
         self._names: NameRules | None = None  # of the target, once it is scanned
 
-    def pairs(self, known: FactsByName, *, work_uri: str, watch: Watch) -> Iterator[Pair]:
+    def pairs(self, known: FactsByName, *, work_uri: str, watch: Watch) -> Iterator[ComparedPair]:
         """Yield what is under each name, with what is to be done about it as far as that is known.
 
         :raises PlanRefused: as soon as there are more files than the options allow
         """
         source_end, target_end = self._mover.source, self._mover.target
         self._names = target_end.name_rules()
-        both: Iterator[tuple[Found | None, Found | None]]
+        both: Iterator[tuple[ScanItem | None, ScanItem | None]]
         if self._listed is None:
             both = scan_both(source_end, target_end, self.options, work_uri=work_uri, watch=watch, names=self._names)
         else:
@@ -68,12 +68,14 @@ class Survey:
             source = from_source if isinstance(from_source, Entry) else None
             target = from_target if isinstance(from_target, Entry) else None
             if source is not None:
-                fact = known.of(source.name)
+                fact = known.get(source.name)
                 if fact is not None and (target is None or not holds(fact, source, target, self.options)):
                     fact = None
-                yield Pair(source, target, decide(source, target, self.options, is_proven=fact is not None), fact)
+                yield ComparedPair(
+                    source, target, decide(source, target, self.options, is_proven=fact is not None), fact
+                )
             elif from_source is None and target is not None:
-                yield Pair(None, target, decide(None, target, self.options, is_proven=False))
+                yield ComparedPair(None, target, decide(None, target, self.options, is_proven=False))
 
     def _count(self, source: Entry | LeftOut | None, target: Entry | LeftOut | None) -> None:
         self.found["target_files"] += target is not None
@@ -89,7 +91,7 @@ class Survey:
                     "raise it, or transfer the folders below one by one"
                 )
 
-    def take(self, pairs: Iterator[Pair], *, watch: Watch = lambda: None) -> None:
+    def record(self, pairs: Iterator[ComparedPair], *, watch: Watch = lambda: None) -> None:
         """Keep what is to be done."""
         for pair in pairs:
             self.actions[pair.decision] += 1
@@ -101,12 +103,12 @@ class Survey:
                 self._spool.add_fact(pair.fact)
             elif target is not None and pair.decision == "delete":
                 self._spool.add_victim(Victim(target.name, target.size, target.identity))
-        self._spare(watch)
+        self._keep_case_twins(watch)
 
-    def _spare(self, watch: Watch) -> None:
+    def _keep_case_twins(self, watch: Watch) -> None:
         """Keep what a folder that does not tell case has under a name of the source's, which is known only now."""
         names = self._names
-        if names is not None and (spared := self._spool.spare_victims(names.has_taken, watch=watch)):
+        if names is not None and (spared := self._spool.remove_victims(names.is_taken, watch=watch)):
             self.actions["delete"] -= spared
             self.actions["keep"] += spared
 
@@ -133,7 +135,9 @@ class Survey:
             self._refuse(count, f"max_delete_share={share:g} of its {files:,} files")
 
     def _refuse(self, count: int, limit: str) -> None:
-        names = {printable(victim.name): "to be deleted" for victim in islice(self._spool.all_victims(), REFUSED)}
+        names = {
+            printable(victim.name): "to be deleted" for victim in islice(self._spool.all_victims(), NAMES_IN_ERROR)
+        }
         raise PlanRefused(
             f"the mirror would delete {count:,} files of {self.target}, and {limit} is less; see that the "
             "source is complete, or raise the limit",

@@ -21,7 +21,7 @@ from airflow_provider_ossresume.model.plan_layout import (
 )
 from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
 from airflow_provider_ossresume.sets.work_folder.last_plan import last_plan_id
-from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import WatchedWorkFolder
 from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
@@ -48,12 +48,12 @@ def clean_work_folder(
     oldest = now() - older_than
     report = WorkFolderReport(work.uri, is_dry_run)
     with Crew(workers=1, tick=watch) as crew:
-        watched = Watched(work, crew)
+        watched_folder = WatchedWorkFolder(work, crew)
         # First: a plan that is gone is no last one.
-        for pair in list(_pairs(watched)):
-            _clean_pair(watched, pair, oldest, report)
-        for folder, names in groupby(watched.names(PLANS), key=_plan_folder):
-            _clean_plan(watched, folder, names, oldest, report)
+        for pair in list(_pairs(watched_folder)):
+            _clean_pair(watched_folder, pair, oldest, report)
+        for folder, names in groupby(watched_folder.names(PLANS), key=_plan_folder):
+            _clean_plan(watched_folder, folder, names, oldest, report)
     report.seal()
     log.info("Looked through %s", str(report))
     return report

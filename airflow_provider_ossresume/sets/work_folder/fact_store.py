@@ -19,7 +19,7 @@ from airflow_provider_ossresume.sets.ports import WorkFolder
 
 log = logging.getLogger(__name__)
 
-IN_A_FILE = 20_000  # facts; some 1 MB
+FACTS_PER_FILE = 20_000  # facts; some 1 MB
 
 
 class FactStore:
@@ -47,7 +47,7 @@ class FactStore:
         """
         former, files = self._files(), list[str]()
         facts = iter(facts)
-        while part := list(islice(facts, IN_A_FILE)):
+        while part := list(islice(facts, FACTS_PER_FILE)):
             data = packed(part)
             files.append(f"{facts_folder(self._pair)}{plan_id}-{len(files):05}-{digest(data)}.jsonl.gz")
             self._work.write(files[-1], data)
@@ -91,14 +91,14 @@ class FactsByName:
         self.count = 0
         self._head = self._next()
 
-    def of(self, name: str) -> Fact | None:
+    def get(self, name: str) -> Fact | None:
         """Return what was proven of a name; it comes behind those that were asked for before."""
         place = name.encode()
         while self._head is not None and self._head.name.encode() < place:
             self._head = self._next()
         return self._head if self._head is not None and self._head.name == name else None
 
-    def pass_rest(self) -> None:
+    def skip_rest(self) -> None:
         """Count those that nobody has asked for."""
         while self._head is not None:
             self._head = self._next()
@@ -109,7 +109,7 @@ class FactsByName:
         return fact
 
 
-def merged(older: Iterator[Fact], newer: Iterator[Fact]) -> Iterator[Fact]:
+def merge_facts(older: Iterator[Fact], newer: Iterator[Fact]) -> Iterator[Fact]:
     """Yield the facts of both, in the order of the names' bytes; of two with one name, the newer one."""
     old, new = next(older, None), next(newer, None)
     while old is not None or new is not None:

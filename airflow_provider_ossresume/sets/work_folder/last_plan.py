@@ -11,9 +11,9 @@ from airflow_provider_ossresume.model.manifest import FORMAT
 from airflow_provider_ossresume.model.plan_layout import last_name
 from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
 from airflow_provider_ossresume.sets.spool import Spool
-from airflow_provider_ossresume.sets.work_folder.plan_results import fact_of, what_became
+from airflow_provider_ossresume.sets.work_folder.plan_results import fact_of, plan_results
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import read_plan, read_verdict
-from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched, watched
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import WatchedWorkFolder, with_watch
 from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
@@ -41,12 +41,12 @@ def last_plan_id(work: WorkFolder, pair: str) -> str | None:
     raise ManifestUnreadable(f"{work.uri}{last_name(pair)} is not of this version; use a newer one, or remove it")
 
 
-def proven_by_last_plan(work: WorkFolder, pair: str, crew: Crew, spool: Spool, *, watch: Watch) -> None:
+def recover_facts(work: WorkFolder, pair: str, crew: Crew, spool: Spool, *, watch: Watch) -> None:
     """Take from the last plan's ledger what its batches have proven, unless its verdict says that all is known.
 
     What cannot be read is warned about: those files are compared again.
     """
-    folder = Watched(work, crew)
+    folder = WatchedWorkFolder(work, crew)
     try:
         plan_id = last_plan_id(folder, pair)
         if plan_id is None:
@@ -55,7 +55,7 @@ def proven_by_last_plan(work: WorkFolder, pair: str, crew: Crew, spool: Spool, *
         if verdict is not None and verdict.outcome == "proven":
             return
         header = read_plan(folder, plan_id).header
-        for row, became in watched(what_became(work, header, crew, tried_only=True), watch):
+        for row, became in with_watch(plan_results(work, header, crew, tried_only=True), watch):
             if became is not None and became.is_proven and became.source and became.target:
                 spool.add_fact(fact_of(row, became))
         log.info("The last plan, %s, has no proof of all its files; %s were proven", plan_id, f"{spool.facts:,}")

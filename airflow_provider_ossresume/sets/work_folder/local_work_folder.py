@@ -34,7 +34,7 @@ class LocalWorkFolder:
 
     def read(self, name: str) -> bytes | None:
         path = self._folder / name
-        with _told(path):
+        with _local_errors(path):
             try:
                 return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
@@ -42,13 +42,13 @@ class LocalWorkFolder:
 
     def write(self, name: str, data: bytes) -> None:
         path = self._folder / name
-        with _told(path), _written_beside(path, data) as unfinished:
+        with _local_errors(path), _temporary_file(path, data) as unfinished:
             os.replace(unfinished, path)
 
     def create(self, name: str, data: bytes) -> None:
         """:raises AlreadyExists: when it exists with other bytes"""
         path = self._folder / name
-        with _told(path), _written_beside(path, data) as unfinished:
+        with _local_errors(path), _temporary_file(path, data) as unfinished:
             try:
                 move_to_free_name(unfinished, path)
             except TargetChanged as error:
@@ -64,7 +64,7 @@ class LocalWorkFolder:
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
             path = self._folder / name
-            with _told(path), suppress(FileNotFoundError, NotADirectoryError):
+            with _local_errors(path), suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
             with suppress(OSError):  # it has other files
                 while (path := path.parent) != self._folder:
@@ -73,7 +73,7 @@ class LocalWorkFolder:
     def _walk(self, below: str) -> Iterator[str]:
         path = self._folder / below
         found: list[str] = []
-        with _told(path), suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
+        with _local_errors(path), suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
             found = [entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries]
         for name in sorted(found, key=os.fsencode):  # a folder's with its slash: so they come in the whole names' order
             if name.endswith("/"):
@@ -83,7 +83,7 @@ class LocalWorkFolder:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _local_errors(path: Path) -> Iterator[None]:
     """:raises LocalFileError: for an OSError"""
     try:
         yield
@@ -92,10 +92,10 @@ def _told(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
+def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
     """Give a new file with these bytes, on the disk, to be renamed; else it is removed."""
     unfinished = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}{UNFINISHED}")
-    number = _made(unfinished)
+    number = _create_file(unfinished)
     try:
         try:
             rest = memoryview(data)
@@ -111,14 +111,14 @@ def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
-def _made(path: Path, *, attempts: int = 3) -> int:
+def _create_file(path: Path, *, attempts: int = 3) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileNotFoundError:  # another process has removed the folder, as it was empty
         if attempts == 1:
             raise
-        return _made(path, attempts=attempts - 1)
+        return _create_file(path, attempts=attempts - 1)
 
 
 def _flush(number: int) -> None:

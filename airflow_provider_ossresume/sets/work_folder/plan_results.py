@@ -10,11 +10,11 @@ from airflow_provider_ossresume.sets.work_folder.ledger import read_ledger
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import rows_of
 from airflow_provider_ossresume.transfer.crew import Crew
 
-Became = tuple[Row, LedgerRow | None]  # None: no batch has said anything of it
-FILES_AT_ONCE = 20_000  # rows that are in memory at one time, unless one batch has more
+RowResult = tuple[Row, LedgerRow | None]  # None: no batch has said anything of it
+ROWS_AT_ONCE = 20_000  # rows that are in memory at one time, unless one batch has more
 
 
-def what_became(work: WorkFolder, header: PlanHeader, crew: Crew, *, tried_only: bool = False) -> Iterator[Became]:
+def plan_results(work: WorkFolder, header: PlanHeader, crew: Crew, *, tried_only: bool = False) -> Iterator[RowResult]:
     """Yield each row of a plan with what its ledger says of it, batch after batch.
 
     Several batches are read at once, by the crew's workers; memory does not grow with the number of batches.
@@ -23,26 +23,26 @@ def what_became(work: WorkFolder, header: PlanHeader, crew: Crew, *, tried_only:
     :raises ManifestUnreadable: when a batch or a file of a ledger is gone, foreign, or of a newer version
     """
 
-    def read(batch: BatchHeader) -> list[Became]:
+    def read(batch: BatchHeader) -> list[RowResult]:
         ledger = read_ledger(work, header.plan_id, batch.number)
         if tried_only and not ledger:
             return []
         return [(row, ledger.get(row.number)) for row in rows_of(work, header.plan_id, batch.name)]
 
-    for batches in _some_at_once(header.batches):
-        for became in crew.run(read, batches):
-            yield from became
+    for batches in _grouped(header.batches):
+        for results in crew.run(read, batches):
+            yield from results
 
 
-def fact_of(row: Row, became: LedgerRow) -> Fact:
+def fact_of(row: Row, results: LedgerRow) -> Fact:
     """Return what a row of a ledger proves."""
-    return Fact(row.name, became.size, became.source, became.target, became.crc64)
+    return Fact(row.name, results.size, results.source, results.target, results.crc64)
 
 
-def _some_at_once(batches: Iterable[BatchHeader]) -> Iterator[list[BatchHeader]]:
+def _grouped(batches: Iterable[BatchHeader]) -> Iterator[list[BatchHeader]]:
     some: list[BatchHeader] = []
     for batch in batches:
-        if some and sum(each.files for each in some) + batch.files > FILES_AT_ONCE:
+        if some and sum(each.files for each in some) + batch.files > ROWS_AT_ONCE:
             yield some
             some = []
         some.append(batch)

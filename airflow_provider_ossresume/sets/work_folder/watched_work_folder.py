@@ -10,22 +10,22 @@ from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
 from airflow_provider_ossresume.transfer.crew import Crew
 
 WRITTEN_AT_ONCE = 16
-AT_A_LOOK = 1_000  # rows, which take some milliseconds
+ROWS_PER_WATCH = 1_000  # rows, which take some milliseconds
 PAGE = 1_000  # names that are asked for at once
 
 
 T = TypeVar("T")
 
 
-def watched(rows: Iterable[T], watch: Watch) -> Iterator[T]:
+def with_watch(rows: Iterable[T], watch: Watch) -> Iterator[T]:
     """Yield the rows, and keep watch."""
     for number, row in enumerate(rows):
-        if not number % AT_A_LOOK:
+        if not number % ROWS_PER_WATCH:
             watch()
         yield row
 
 
-class Watched:
+class WatchedWorkFolder:
     """The same as the work folder, used by a worker while the caller's own thread keeps watch.
 
     A share that hangs, or OSS that does not answer, holds up no stop.

@@ -28,24 +28,24 @@ class WorkFolderCheckpoints:
 
         :raises StoreUnavailable: when they cannot be listed
         """
-        with self._told(""):
+        with self._store_errors(""):
             return [key for name in self._work.names(CHECKPOINTS) if (key := checkpoint_of(name))]
 
     def load(self, key: str) -> str | None:
-        with self._told(key):
+        with self._store_errors(key):
             data = self._work.read(checkpoint_name(key))
         return None if data is None else data.decode("utf-8", "replace")
 
     def save(self, key: str, text: str) -> None:
-        with self._told(key):
+        with self._store_errors(key):
             self._work.write(checkpoint_name(key), text.encode())
 
     def delete(self, key: str) -> None:
-        with self._told(key):
+        with self._store_errors(key):
             self._work.delete([checkpoint_name(key)])
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
+    def _store_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except (RequestError, LocalFileError, IntegrityError) as error:
