@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_ossresume._airflow import Stats, metric_tags, why_not_callable
-from airflow_provider_ossresume.hooks.telling import may_push, task_instance, tell
+from airflow_provider_ossresume.hooks.reporting import may_push, report_to_airflow, task_instance
 from airflow_provider_ossresume.transfer.checkpointing import SHARE_OF_TIME
 from airflow_provider_ossresume.transfer.progress import Observer, Snapshot
 
@@ -68,7 +68,7 @@ class Spaced:
         is_last = snapshot.state == "finished" or (snapshot.state == "failed" and not self._is_down)
         if began < self._due and not is_last:
             return
-        self._is_down = not tell(self._what, lambda: self._observer(snapshot), is_quiet=self._has_warned)
+        self._is_down = not report_to_airflow(self._what, lambda: self._observer(snapshot), is_quiet=self._has_warned)
         self._has_warned |= self._is_down
         now = self._clock()
         self._due = now + max(INTERVAL, SHARE_OF_TIME * (now - began))

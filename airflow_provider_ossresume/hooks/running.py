@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_ossresume.hooks.telling import task_instance
+from airflow_provider_ossresume.hooks.reporting import task_instance
 from airflow_provider_ossresume.model.checkpoint_keys import TaskIds
 from airflow_provider_ossresume.transfer.lease import this_process
 

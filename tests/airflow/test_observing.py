@@ -332,7 +332,7 @@ def test_a_store_that_is_down_is_warned_about_once_and_asked_again(caplog: pytes
     assert asked > 3
     assert len(world.calls) > asked
     assert caplog.messages == [
-        "Airflow could not be told the transfer's progress; the transfer is not affected: no such table"
+        "Could not report the transfer's progress to Airflow; the transfer is not affected: no such table"
     ]
 
 
