@@ -7,7 +7,7 @@ from typing import Any
 from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.hooks import widgets
 from airflow_provider_ossresume.hooks.buckets import BucketMethods
-from airflow_provider_ossresume.hooks.checkup import check_up
+from airflow_provider_ossresume.hooks.connection_check import check_connection
 from airflow_provider_ossresume.hooks.contents import ContentMethods
 from airflow_provider_ossresume.hooks.janitor import JanitorMethods
 from airflow_provider_ossresume.hooks.listing import ListingMethods
@@ -42,13 +42,13 @@ class OSSResumeHook(
         """Return whether the connection works, and what it leads to or what to do.
 
         Sends one harmless request, and takes about 15 seconds at most; see
-        :func:`~airflow_provider_ossresume.hooks.checkup.check_up`.
+        :func:`~airflow_provider_ossresume.hooks.connection_check.check_connection`.
         """
         try:
             settings = self.settings
         except OSSResumeError as error:
             return False, str(error)
-        return check_up(settings, region=self.region)
+        return check_connection(settings, region=self.region)
 
     # --- the connection form ------------------------------------------------------------------------------------------
 

@@ -140,8 +140,8 @@ def test_a_collector_that_fails_costs_no_transfer(
 
     assert connected.object(BUCKET, "key") == some_bytes(5 * PART)
     assert (
-        f"Could not report the lineage of oss://{BUCKET}/key to Airflow; the transfer is not affected: this collector is "
-        "out of order" in caplog.text
+        f"Could not report the lineage of oss://{BUCKET}/key to Airflow; the transfer is not affected: this collector "
+        "is out of order" in caplog.text
     )
 
 
