@@ -15,7 +15,7 @@ from airflow_provider_ossresume.hooks.cleaning import (
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.hooks.current_try import CurrentTry
 from airflow_provider_ossresume.hooks.lineage import report_lineage
-from airflow_provider_ossresume.hooks.observing import observer_for
+from airflow_provider_ossresume.hooks.progress import observer_for
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag
 from airflow_provider_ossresume.model.checkpoint_keys import checkpoint_keys, describe_transfer
 from airflow_provider_ossresume.model.copy_options import CopyOptions, copied_properties
