@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.hooks import widgets
+from airflow_provider_ossresume.hooks import connection_form
 from airflow_provider_ossresume.hooks.buckets import BucketMethods
 from airflow_provider_ossresume.hooks.connection_check import check_connection
 from airflow_provider_ossresume.hooks.contents import ContentMethods
@@ -55,9 +55,9 @@ class OSSResumeHook(
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return how the form shows the standard fields; Airflow 3.2 and later read the provider's metadata instead."""
-        return widgets.field_behaviour()
+        return connection_form.field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's own fields; Airflow 3.2 and later read the provider's metadata instead."""
-        return widgets.connection_form_widgets()
+        return connection_form.connection_form_widgets()
