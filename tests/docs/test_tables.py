@@ -21,7 +21,7 @@ from airflow_provider_ossresume import errors, resumable
 from airflow_provider_ossresume.checkpoints.select import CHOICES
 from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_ossresume.hooks import observing
+from airflow_provider_ossresume.hooks import progress
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
@@ -204,8 +204,8 @@ def test_every_key_of_the_progress_entry_is_listed() -> None:
 
 
 def test_every_metric_is_listed() -> None:
-    source = inspect.getsource(observing)
-    named = {f"ossresume.{name}" for name in observing.COUNTERS} | set(re.findall(r'"(ossresume\.\w+)"', source))
+    source = inspect.getsource(progress)
+    named = {f"ossresume.{name}" for name in progress.COUNTERS} | set(re.findall(r'"(ossresume\.\w+)"', source))
     ends = {
         f"ossresume.transfers.{end}"
         for end in (*get_args(State), *get_args(Beginning))

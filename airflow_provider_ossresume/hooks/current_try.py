@@ -1,17 +1,24 @@
-"""Which try of which task instance is running."""
+"""The try that is running, and its task instance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_ossresume.hooks.telling import task_instance
+from airflow_provider_ossresume.hooks.reporting import task_instance
 from airflow_provider_ossresume.model.checkpoint_keys import TaskIds
 from airflow_provider_ossresume.transfer.lease import this_process
 
 
-class Run:
-    """Which try of which task instance this is, or that it is none."""
+class CurrentTry:
+    """The running try of a task instance, or this process if no task runs in it.
+
+    :ivar context: the task's context; None outside a task
+    :ivar began: when the try began, in seconds since 1970; None if Airflow does not say
+    :ivar task: the IDs of the task instance; None outside a task
+    :ivar owner: what checkpoints name as their owner
+    :ivar name: the task instance, or the process, for people
+    """
 
     def __init__(self, context: Mapping[str, Any] | None) -> None:
         self.context = context = context if task_instance(context) is not None else None

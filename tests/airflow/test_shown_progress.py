@@ -15,8 +15,8 @@ import pytest
 
 from airflow_provider_ossresume.checkpoints import KEY, PREFIX
 from airflow_provider_ossresume.errors import TransferStopped, TrySuperseded
-from airflow_provider_ossresume.hooks.observing import ENTRY, INTERVAL, Entry, Spaced, observer_for
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
+from airflow_provider_ossresume.hooks.progress import INTERVAL, PROGRESS_KEY, ProgressEntry, Throttled, observer_for
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
@@ -69,7 +69,7 @@ def entries(dag: Any) -> Callable[..., list[tuple[str, Mapping[str, Any]]]]:
             for key, value in runs.rows(
                 f"SELECT {column}, value FROM {table} {where}", dag_id=dag.dag_id, task_id=task_id
             )
-            if key == ENTRY
+            if key == PROGRESS_KEY
         ]
 
     return read
@@ -204,13 +204,13 @@ def test_the_first_thing_it_shows_of_a_resumed_transfer_is_what_is_kept(
     from tests.airflow.runs import run
 
     shown: list[tuple[int, int, int]] = []
-    entry = Entry.__call__
+    entry = ProgressEntry.__call__
 
-    def look(self: Entry, snapshot: Snapshot) -> None:
+    def look(self: ProgressEntry, snapshot: Snapshot) -> None:
         shown.append((snapshot.parts_kept, snapshot.parts_done, snapshot.parts))
         entry(self, snapshot)
 
-    monkeypatch.setattr(Entry, "__call__", look)
+    monkeypatch.setattr(ProgressEntry, "__call__", look)
     transfer(direction)
     connected.fail(OF_A_PART[direction], nth=5, fault=DOWN)
 
@@ -221,7 +221,7 @@ def test_the_first_thing_it_shows_of_a_resumed_transfer_is_what_is_kept(
 
 
 def test_no_checkpoint_has_the_name_of_the_entry() -> None:
-    assert not re.fullmatch(f"{PREFIX}{KEY}", ENTRY)
+    assert not re.fullmatch(f"{PREFIX}{KEY}", PROGRESS_KEY)
 
 
 def test_each_mapped_task_has_an_entry_of_its_own(dag: Any, entries: Any, connected: LocalOSS, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ class World:
         self.cost = 0.01
         self.error: Exception | None = None
         self.calls: list[tuple[float, str]] = []
-        self.spaced = Spaced("the transfer's progress", self._observe, clock=lambda: self.now)
+        self.throttled = Throttled("the transfer's progress", self._observe, clock=lambda: self.now)
 
     def _observe(self, snapshot: Snapshot) -> None:
         self.calls.append((self.now, snapshot.state))
@@ -288,11 +288,11 @@ class World:
     def runs_for(self, seconds: float) -> None:
         ends = self.now + seconds
         while self.now < ends:
-            self.spaced(RUNNING)
+            self.throttled(RUNNING)
             self.now += 0.25
 
     def ends(self, state: Any) -> None:
-        self.spaced(replace(RUNNING, state=state))
+        self.throttled(replace(RUNNING, state=state))
 
 
 def test_an_entry_is_written_at_once_and_then_every_five_seconds() -> None:
@@ -332,7 +332,7 @@ def test_a_store_that_is_down_is_warned_about_once_and_asked_again(caplog: pytes
     assert asked > 3
     assert len(world.calls) > asked
     assert caplog.messages == [
-        "Airflow could not be told the transfer's progress; the transfer is not affected: no such table"
+        "Could not report the transfer's progress to Airflow; the transfer is not affected: no such table"
     ]
 
 
@@ -352,4 +352,4 @@ def test_what_ends_a_task_is_not_held_back(end: type[BaseException]) -> None:
         raise end
 
     with pytest.raises(end):
-        Spaced("the transfer's progress", ends)(RUNNING)
+        Throttled("the transfer's progress", ends)(RUNNING)

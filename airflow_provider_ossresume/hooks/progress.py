@@ -1,7 +1,7 @@
-"""Shows a transfer in Airflow while it runs: as the entry ``ossresume-progress`` of its task, and as metrics.
+"""Shows a running transfer in Airflow: in its task's entry ``ossresume-progress``, and in metrics.
 
-Neither holds up a transfer. Its workers move bytes meanwhile; calls are made every five seconds at most, and take a
-twentieth of the time at most; one that fails is a warning in the log, once.
+Neither slows a transfer down. Its workers go on moving bytes during a call. There is one call every five seconds at
+most, and calls take at most a twentieth of the time. If calls fail, the log has one warning.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_ossresume._airflow import Stats, metric_tags, why_not_callable
-from airflow_provider_ossresume.hooks.telling import may_push, task_instance, tell
+from airflow_provider_ossresume.hooks.reporting import may_push, report_to_airflow, task_instance
 from airflow_provider_ossresume.transfer.checkpointing import SHARE_OF_TIME
 from airflow_provider_ossresume.transfer.progress import Observer, Snapshot
 
-ENTRY = "ossresume-progress"  # no checkpoint's name: those go on with 40 hexadecimal digits
+PROGRESS_KEY = "ossresume-progress"  # never the name of a checkpoint: there 40 hexadecimal digits follow
 INTERVAL = 5.0  # seconds; Airflow's pages reload about as often
 
 COUNTERS = {
@@ -30,18 +30,18 @@ COUNTERS = {
 
 
 def observer_for(context: Mapping[str, Any] | None, *, show_progress: bool) -> Observer | None:
-    """Return what a transfer of that task is shown with; None outside a task.
+    """Return the observer that shows a transfer of the task in Airflow; None outside a task.
 
-    :param show_progress: keep up the entry too, if the task pushes XComs at all
+    :param show_progress: update the progress entry too, unless the task has ``do_xcom_push=False``
     """
     ti = task_instance(context)
     if ti is None or context is None:
         return None
-    observers = [Spaced("the transfer's metrics", Metrics(ti))]
-    # Only the task's own thread may call Airflow; an author's thread that runs a transfer moves its bytes unseen.
+    observers = [Throttled("the transfer's metrics", TransferMetrics(ti))]
+    # Only the task's own thread may call Airflow. A transfer that a DAG author runs in another thread is not shown.
     is_main = threading.current_thread() is threading.main_thread()
     if show_progress and is_main and may_push(context) and why_not_callable(context) is None:
-        observers.append(Spaced("the transfer's progress", Entry(context)))
+        observers.append(Throttled("the transfer's progress", ProgressEntry(context)))
 
     def observe(snapshot: Snapshot) -> None:
         for observer in observers:
@@ -50,10 +50,10 @@ def observer_for(context: Mapping[str, Any] | None, *, show_progress: bool) -> O
     return observe
 
 
-class Spaced:
-    """Calls an observer now and then and at the end; what it raises is a warning, once.
+class Throttled:
+    """Calls an observer from time to time, and at the end of the transfer. Its first error is logged as a warning.
 
-    A try that fails does not ask one that is down for an answer: it may have few seconds left.
+    If the last call failed, a failing try does not call again: it may have only seconds left.
     """
 
     def __init__(self, what: str, observer: Observer, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,14 +68,14 @@ class Spaced:
         is_last = snapshot.state == "finished" or (snapshot.state == "failed" and not self._is_down)
         if began < self._due and not is_last:
             return
-        self._is_down = not tell(self._what, lambda: self._observer(snapshot), is_quiet=self._has_warned)
+        self._is_down = not report_to_airflow(self._what, lambda: self._observer(snapshot), is_quiet=self._has_warned)
         self._has_warned |= self._is_down
         now = self._clock()
         self._due = now + max(INTERVAL, SHARE_OF_TIME * (now - began))
 
 
-class Entry:
-    """The entry ``ossresume-progress``: in the task's state store on Airflow 3.3, elsewhere among its XComs."""
+class ProgressEntry:
+    """Writes the entry ``ossresume-progress``: to the task state store on Airflow 3.3, to an XCom on other versions."""
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._task_state = context.get("task_state_store")
@@ -83,13 +83,13 @@ class Entry:
 
     def __call__(self, snapshot: Snapshot) -> None:
         if self._task_state is not None:
-            self._task_state.set(ENTRY, snapshot.report())
+            self._task_state.set(PROGRESS_KEY, snapshot.report())
         else:
-            self._ti.xcom_push(key=ENTRY, value=snapshot.report())
+            self._ti.xcom_push(key=PROGRESS_KEY, value=snapshot.report())
 
 
-class Metrics:
-    """Counts in Airflow's metrics what a try has done since it was last asked."""
+class TransferMetrics:
+    """Adds what a try has done since the last call to Airflow's metrics."""
 
     def __init__(self, ti: Any) -> None:
         self._ti = ti

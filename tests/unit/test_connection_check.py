@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_ossresume.errors import ConnectionFailed
-from airflow_provider_ossresume.hooks.checkup import UNLIKELY_KEY, check_up
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
+from airflow_provider_ossresume.hooks.connection_check import UNLIKELY_KEY, check_connection
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from tests.unit.test_client import (
     Scripted,
@@ -53,7 +53,7 @@ def operations(oss: LocalOSS) -> list[str]:
 
 
 def test_it_tells_endpoint_region_bucket_owner_and_clock(oss: LocalOSS) -> None:
-    works, says = check_up(settings_for(oss))
+    works, says = check_connection(settings_for(oss))
 
     assert works
     start = f"Endpoint {oss.endpoint}; region cn-hangzhou; bucket {BUCKET} in cn-hangzhou belongs to account {ACCOUNT}"
@@ -62,7 +62,7 @@ def test_it_tells_endpoint_region_bucket_owner_and_clock(oss: LocalOSS) -> None:
 
 
 def test_without_a_bucket_it_tells_whose_the_key_is(oss: LocalOSS) -> None:
-    works, says = check_up(settings_for(oss, bucket=None))
+    works, says = check_connection(settings_for(oss, bucket=None))
 
     assert works
     assert f"the key is good and belongs to account {ACCOUNT}; this machine's clock" in says
@@ -72,21 +72,21 @@ def test_without_a_bucket_it_tells_whose_the_key_is(oss: LocalOSS) -> None:
 def test_a_key_that_may_not_list_buckets_is_a_good_key(oss: LocalOSS) -> None:
     oss.fail("ListBuckets", fault=DENIED)
 
-    works, says = check_up(settings_for(oss, bucket=None))
+    works, says = check_connection(settings_for(oss, bucket=None))
 
     assert works
     assert "the key is good; it may not list buckets, which no transfer needs; this machine's clock" in says
 
 
 def test_with_v1_signatures_no_region_is_needed(oss: LocalOSS) -> None:
-    works, says = check_up(settings_for(oss, region=None, signature_version="v1"))
+    works, says = check_connection(settings_for(oss, region=None, signature_version="v1"))
 
     assert works
     assert f"; region not told; bucket {BUCKET} in cn-hangzhou" in says
 
 
 def test_another_region_takes_the_place_of_the_connections(oss: LocalOSS) -> None:
-    assert check_up(settings_for(oss, region="cn-beijing"), region="cn-hangzhou")[0]
+    assert check_connection(settings_for(oss, region="cn-beijing"), region="cn-hangzhou")[0]
 
 
 @pytest.mark.parametrize(("code", "works"), [("NoSuchKey", True), ("AccessDenied", False)])
@@ -94,7 +94,7 @@ def test_an_anonymous_connection_asks_for_what_anybody_may_read(oss: LocalOSS, c
     status = 404 if works else 403
     oss.fail("HeadObject", fault=Fault("status", status=status, code=code))
 
-    answer = check_up(settings_for(oss, auth_type="Anonymous"))
+    answer = check_connection(settings_for(oss, auth_type="Anonymous"))
 
     assert answer[0] is works
     assert (f"anybody may read bucket {BUCKET}" in answer[1]) is works
@@ -104,7 +104,7 @@ def test_an_anonymous_connection_asks_for_what_anybody_may_read(oss: LocalOSS, c
 
 
 def test_an_anonymous_connection_without_a_bucket_finds_the_endpoint_at_least(oss: LocalOSS) -> None:
-    works, says = check_up(settings_for(oss, auth_type="anonymous", bucket=None))
+    works, says = check_connection(settings_for(oss, auth_type="anonymous", bucket=None))
 
     assert works
     assert "nothing is signed, and no Bucket is filled in; this machine's clock" in says
@@ -122,7 +122,7 @@ def test_an_anonymous_connection_without_a_bucket_finds_the_endpoint_at_least(os
 def test_it_tells_by_how_much_the_clock_is_off(ahead: int, says: str) -> None:
     now = float(int(time.time()))
     with LocalOSS(buckets=(BUCKET,), clock=lambda: now) as oss:
-        answer = check_up(settings_for(oss), clock=lambda: now + ahead)
+        answer = check_connection(settings_for(oss), clock=lambda: now + ahead)
 
     assert answer == (True, answer[1])
     assert answer[1].endswith(f"; {says}")
@@ -130,7 +130,7 @@ def test_it_tells_by_how_much_the_clock_is_off(ahead: int, says: str) -> None:
 
 def test_a_clock_that_is_hours_off_does_not_keep_it_from_working() -> None:
     with LocalOSS(buckets=(BUCKET,), clock=lambda: time.time() + 7200) as oss:
-        works, says = check_up(settings_for(oss))
+        works, says = check_connection(settings_for(oss))
 
     assert works
     assert " s behind OSS's: set it" in says
@@ -160,7 +160,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
 def test_it_tells_the_cause_and_the_next_step(oss: LocalOSS, case: str) -> None:
     changes, says = REFUSALS[case]
 
-    works, told = check_up(settings_for(oss, **changes))
+    works, told = check_connection(settings_for(oss, **changes))
 
     assert not works
     assert says in told
@@ -170,7 +170,7 @@ def test_it_tells_the_cause_and_the_next_step(oss: LocalOSS, case: str) -> None:
 def test_an_expired_token_is_named() -> None:
     with LocalOSS(buckets=(BUCKET,), security_token="a-token") as oss:
         oss.expire_token()
-        works, says = check_up(settings_for(oss, auth_type="sts", security_token="a-token"))
+        works, says = check_connection(settings_for(oss, auth_type="sts", security_token="a-token"))
 
     assert (works, "the STS token has expired; get a new one" in says) == (False, True)
 
@@ -178,7 +178,7 @@ def test_an_expired_token_is_named() -> None:
 def test_a_missing_permission_is_named_and_said_to_be_of_no_use_to_transfers(oss: LocalOSS) -> None:
     oss.fail("GetBucketInfo", fault=DENIED)
 
-    works, says = check_up(settings_for(oss))
+    works, says = check_connection(settings_for(oss))
 
     assert not works
     assert "grant oss:GetBucketInfo" in says
@@ -191,7 +191,7 @@ def test_a_key_that_is_refused_is_not_called_good(oss: LocalOSS, code: str) -> N
     oss.fail("ListBuckets", fault=Fault("status", status=403, code=code))
 
     for bucket in (BUCKET, None):
-        works, says = check_up(settings_for(oss, bucket=bucket))
+        works, says = check_connection(settings_for(oss, bucket=bucket))
         assert (works, code in says, "good" in says) == (False, True, False)
 
 
@@ -202,7 +202,7 @@ def test_a_bucket_of_another_region_is_told_with_its_endpoint(status: int) -> No
     )
     body += b"specified endpoint.</Message><Bucket>b</Bucket><Endpoint>oss-cn-beijing.aliyuncs.com</Endpoint></Error>"
     with Scripted(an_answer(status, body)) as server:
-        works, says = check_up(elsewhere(server.url))
+        works, says = check_connection(elsewhere(server.url))
 
     assert not works
     assert "the bucket is at oss-cn-beijing.aliyuncs.com: set its region, or that as the endpoint" in says
@@ -237,7 +237,7 @@ def test_an_endpoint_that_cannot_be_reached_is_told_with_the_next_step(
 ) -> None:
     changes, says = WAYS[way]
 
-    works, told = check_up(elsewhere(**changes()))
+    works, told = check_connection(elsewhere(**changes()))
 
     assert not works
     assert says in told
@@ -247,7 +247,7 @@ def test_an_endpoint_that_cannot_be_reached_is_told_with_the_next_step(
 def test_a_bucket_below_a_domain_of_its_own_is_told_with_the_field_that_mends_it(
     no_environment: pytest.MonkeyPatch,
 ) -> None:
-    works, told = check_up(elsewhere("https://files.invalid", endpoint_set_by="host"))
+    works, told = check_connection(elsewhere("https://files.invalid", endpoint_set_by="host"))
 
     assert not works
     assert "set addressing to cname if files.invalid is the bucket's own domain, or to path if" in told
@@ -256,7 +256,7 @@ def test_a_bucket_below_a_domain_of_its_own_is_told_with_the_field_that_mends_it
 
 def test_a_proxy_that_wants_a_password_is_told(no_environment: pytest.MonkeyPatch) -> None:
     with Scripted(an_answer(407)) as proxy:
-        works, says = check_up(elsewhere("https://oss.invalid", proxy=proxy.url))
+        works, says = check_connection(elsewhere("https://oss.invalid", proxy=proxy.url))
 
     assert not works
     assert "407" in says
@@ -265,7 +265,7 @@ def test_a_proxy_that_wants_a_password_is_told(no_environment: pytest.MonkeyPatc
 
 def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path, no_environment: pytest.MonkeyPatch) -> None:
     with Scripted(certificate=a_certificate(tmp_path / "server.pem", address="127.0.0.1")) as server:
-        works, says = check_up(elsewhere(server.url))
+        works, says = check_connection(elsewhere(server.url))
 
     assert not works
     assert "set the connection's CA bundle if your own authority has issued the certificate" in says
@@ -274,7 +274,7 @@ def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path, no_enviro
 def test_an_endpoint_without_tls_is_told(no_environment: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=answer_without_tls, args=(listener,), daemon=True).start()
-        works, says = check_up(elsewhere(f"https://127.0.0.1:{listener.getsockname()[1]}"))
+        works, says = check_connection(elsewhere(f"https://127.0.0.1:{listener.getsockname()[1]}"))
 
     assert not works
     assert "does not speak TLS: begin the endpoint with http://, or correct its port" in says
@@ -300,7 +300,7 @@ def test_an_endpoint_that_waits_for_something_else_than_tls_is_told(
 
 def test_an_answer_that_is_not_osss_is_told() -> None:
     with Scripted(an_answer(200, b"<html>Welcome to the hotel</html>")) as server:
-        works, says = check_up(elsewhere(server.url))
+        works, says = check_connection(elsewhere(server.url))
 
     assert not works
     assert "expected BucketInfo, got html" in says
@@ -310,7 +310,7 @@ def test_it_waits_no_longer_than_it_says(oss: LocalOSS) -> None:
     """It runs in Airflow's API server while a person waits."""
     oss.fail("GetBucketInfo", fault=Fault("stall", after_bytes=-1), times=None)
 
-    works, says = check_up(settings_for(oss), seconds=0.3)
+    works, says = check_connection(settings_for(oss), seconds=0.3)
 
     assert not works
     assert f"no answer from {oss.endpoint} within 0.3 s; a name server, a firewall" in says
@@ -325,7 +325,7 @@ def test_it_asks_at_most_twice(oss: LocalOSS, fault: Fault) -> None:
     oss.on_request = asked.append
     oss.fail("GetBucketInfo", fault=fault, times=None)
 
-    works, _ = check_up(settings_for(oss))
+    works, _ = check_connection(settings_for(oss))
 
     assert not works
     assert len(asked) <= 2

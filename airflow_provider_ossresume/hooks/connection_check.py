@@ -26,7 +26,7 @@ NO_ANSWER = "no answer from {} within {:g} s; a name server, a firewall or the s
 _PATIENCE = TransferConfig(part_retries=1, retry_max_time=3, connect_timeout=4, read_timeout=5, stall_timeout=5)
 
 
-def check_up(
+def check_connection(
     settings: ConnectionSettings,
     *,
     region: str | None = None,

@@ -1,4 +1,4 @@
-"""Tells Airflow of a transfer. What it answers never decides how the transfer ends: the bytes do."""
+"""Calls to Airflow that report on a transfer. If one of them fails, the transfer is not affected."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from airflow_provider_ossresume.errors import TransferStopped, TrySuperseded
 log = logging.getLogger(__name__)
 
 
-def tell(what: str, call: Callable[[], object], *, is_quiet: bool = False) -> bool:
-    """Make the call and return True, or warn that Airflow does not know of ``what`` and return False.
+def report_to_airflow(what: str, call: Callable[[], object], *, is_quiet: bool = False) -> bool:
+    """Make the call and return True; if it fails, log a warning and return False.
 
-    All that is told beside a transfer and after it goes through here. What ends a task is not held back: a stop, a
-    newer try, and everything that is no Exception, such as SystemExit and a task timeout.
+    Every report to Airflow, during a transfer and after it, goes through this function. It does not catch what ends a
+    task: a stop, a newer try, and everything that is no Exception, such as SystemExit and a task timeout.
 
-    :param is_quiet: no warning, as there has been one
+    :param what: what is reported, for the warning
+    :param is_quiet: log no warning, because there has been one
     """
     try:
         call()
@@ -26,7 +27,7 @@ def tell(what: str, call: Callable[[], object], *, is_quiet: bool = False) -> bo
     except Exception as error:  # Airflow, its backends and its plugins raise whatever they raise
         if not is_quiet:
             log.warning(
-                "Airflow could not be told %s; the transfer is not affected: %s", what, str(error) or repr(error)
+                "Could not report %s to Airflow; the transfer is not affected: %s", what, str(error) or repr(error)
             )
         return False
     return True

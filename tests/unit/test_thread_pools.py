@@ -11,13 +11,13 @@ from concurrent.futures import Future, wait
 
 import pytest
 
-from airflow_provider_ossresume.hooks.threads import DaemonThreads, threads
+from airflow_provider_ossresume.hooks.thread_pools import DaemonThreadPool, shared_pool
 
 SECONDS = 30
 
 
 def test_calls_are_answered_or_raise() -> None:
-    pool = DaemonThreads(2, name="test")
+    pool = DaemonThreadPool(2, name="test")
 
     assert pool.submit(divmod, 7, 2).result(SECONDS) == (3, 1)
     with pytest.raises(ZeroDivisionError):
@@ -25,7 +25,7 @@ def test_calls_are_answered_or_raise() -> None:
 
 
 def test_no_more_calls_run_at_once_than_there_may_be_threads() -> None:
-    pool, running, go = DaemonThreads(3, name="test"), threading.Semaphore(0), threading.Event()
+    pool, running, go = DaemonThreadPool(3, name="test"), threading.Semaphore(0), threading.Event()
 
     def stand() -> str:
         running.release()
@@ -44,8 +44,8 @@ def test_no_more_calls_run_at_once_than_there_may_be_threads() -> None:
 def test_all_pools_together_have_no_more_threads_than_a_process_may_but_each_has_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.hooks.threads.MOST_THREADS", 3)
-    monkeypatch.setattr("airflow_provider_ossresume.hooks.threads._started", [])
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.thread_pools.MAX_THREADS", 3)
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.thread_pools._started", [])
     running, go = threading.Semaphore(0), threading.Event()
 
     def stand() -> str:
@@ -53,9 +53,9 @@ def test_all_pools_together_have_no_more_threads_than_a_process_may_but_each_has
         go.wait(SECONDS)
         return threading.current_thread().name
 
-    first, second = DaemonThreads(2, name="first"), DaemonThreads(2, name="second")
+    first, second = DaemonThreadPool(2, name="first"), DaemonThreadPool(2, name="second")
     calls = [pool.submit(stand) for pool in (first, first, second, second)]
-    third = DaemonThreads(2, name="third")
+    third = DaemonThreadPool(2, name="third")
     calls += [third.submit(stand), third.submit(stand)]
     for _ in range(4):
         assert running.acquire(timeout=SECONDS)
@@ -67,7 +67,7 @@ def test_all_pools_together_have_no_more_threads_than_a_process_may_but_each_has
 
 
 def test_a_call_that_is_cancelled_before_its_turn_is_never_begun() -> None:
-    pool, go, begun = DaemonThreads(1, name="test"), threading.Event(), []
+    pool, go, begun = DaemonThreadPool(1, name="test"), threading.Event(), []
     first = pool.submit(go.wait, SECONDS)
     second: Future[None] = pool.submit(begun.append, "second")
     third = pool.submit(begun.append, "third")
@@ -83,14 +83,14 @@ def test_a_call_sees_the_context_of_who_asked_for_it() -> None:
     whose: contextvars.ContextVar[str] = contextvars.ContextVar("whose")
     whose.set("mine")
 
-    assert DaemonThreads(1, name="test").submit(whose.get).result(SECONDS) == "mine"
+    assert DaemonThreadPool(1, name="test").submit(whose.get).result(SECONDS) == "mine"
 
 
 def test_a_process_ends_without_waiting_for_a_call() -> None:
     code = (
-        "import threading; from airflow_provider_ossresume.hooks.threads import threads\n"
+        "import threading; from airflow_provider_ossresume.hooks.thread_pools import shared_pool\n"
         "begun = threading.Event()\n"
-        "threads('test', most=1).submit(lambda: begun.set() or threading.Event().wait())\n"
+        "shared_pool('test', most=1).submit(lambda: begun.set() or threading.Event().wait())\n"
         "begun.wait()"
     )
     assert subprocess.run((sys.executable, "-c", code), timeout=SECONDS).returncode == 0
@@ -98,11 +98,11 @@ def test_a_process_ends_without_waiting_for_a_call() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_child_that_was_forked_has_threads_of_its_own() -> None:
-    threads("test", most=1).submit(len, "").result(SECONDS)
-    assert threads("test", most=1) is threads("test", most=1)
+    shared_pool("test", most=1).submit(len, "").result(SECONDS)
+    assert shared_pool("test", most=1) is shared_pool("test", most=1)
 
     if (child := os.fork()) == 0:
-        answer = threads("test", most=1).submit(len, "child").result(SECONDS)
+        answer = shared_pool("test", most=1).submit(len, "child").result(SECONDS)
         os._exit(answer)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == len("child")
 
@@ -116,7 +116,7 @@ def test_a_thread_that_cannot_be_started_loses_no_call(monkeypatch: pytest.Monke
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_if_it_may)
-    pool, made = DaemonThreads(2, name="test"), []
+    pool, made = DaemonThreadPool(2, name="test"), []
 
     for _ in range(3):
         with pytest.raises(RuntimeError, match="can't start new thread"):
