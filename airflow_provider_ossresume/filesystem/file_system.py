@@ -15,8 +15,8 @@ from airflow_provider_ossresume.filesystem.moving import Watch, nothing
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.together import Pair, each_moved
 from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
-from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.oss.memory import BytesBody
 
 
@@ -42,7 +42,7 @@ class OSSFileSystem(TransferringFileSystem):
     :raises ArgumentError: for an option that nobody reads, or a value that cannot be used
     """
 
-    @once
+    @lazy_property
     def _deletions(self) -> Deletions:
         return Deletions(self._listings)
 

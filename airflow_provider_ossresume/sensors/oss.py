@@ -23,9 +23,9 @@ from airflow_provider_ossresume._airflow import (
 )
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.model.arguments import parse_flag
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.named import NamesNothingByChance
 from airflow_provider_ossresume.model.objects import check_choice
-from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
 from airflow_provider_ossresume.sensors._ends import (
     AIRFLOW_FLAGS,
@@ -138,7 +138,7 @@ class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
         self.permanent_errors = permanent_errors
         self.deferrable = deferrable
 
-    @once
+    @lazy_property
     def hook(self) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
 
