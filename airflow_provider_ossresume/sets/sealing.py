@@ -6,7 +6,7 @@ from datetime import datetime
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.model import plan_layout
-from airflow_provider_ossresume.model.dealing import count_batches
+from airflow_provider_ossresume.model.batch_assignment import count_batches
 from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader
 from airflow_provider_ossresume.model.packed import Packer, packed
 from airflow_provider_ossresume.sets.ports import Watch
