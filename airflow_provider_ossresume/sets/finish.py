@@ -12,7 +12,7 @@ from airflow_provider_ossresume.errors import ArgumentError, ManifestUnreadable,
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named, PlanHeader, Recheck, Row, Victim
-from airflow_provider_ossresume.model.packed import packed
+from airflow_provider_ossresume.model.packed_rows import packed
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Outcome, Verdict
 from airflow_provider_ossresume.sets.facts import FactStore, merged

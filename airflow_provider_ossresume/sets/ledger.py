@@ -9,7 +9,7 @@ import os
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
 from airflow_provider_ossresume.model.manifest import LedgerRow
-from airflow_provider_ossresume.model.packed import packed, unpacked
+from airflow_provider_ossresume.model.packed_rows import packed, unpacked
 from airflow_provider_ossresume.model.plan_layout import ledger_folder
 from airflow_provider_ossresume.sets.ports import WorkFolder
 

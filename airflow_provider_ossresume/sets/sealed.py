@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_ossresume.errors import ArgumentError, ManifestUnreadable
 from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader, Row, Victim
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.packed_rows import unpacked
 from airflow_provider_ossresume.model.plan_layout import (
     batch_uri,
     check_digest,

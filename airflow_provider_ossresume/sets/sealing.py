@@ -8,7 +8,7 @@ from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.batch_assignment import count_batches
 from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader
-from airflow_provider_ossresume.model.packed import Packer, packed
+from airflow_provider_ossresume.model.packed_rows import RowPacker, packed
 from airflow_provider_ossresume.sets.ports import Watch
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.sets.survey import Survey
@@ -71,7 +71,7 @@ class Sealer:
         return tuple(headers)
 
     def _batch(self, number: int, headers: list[BatchHeader]) -> tuple[str, bytes]:
-        packer, size = Packer(), 0
+        packer, size = RowPacker(), 0
         for row in watched(self._spool.rows_of(number), self._watch):
             packer.add(row)
             size += row.size

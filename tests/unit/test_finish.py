@@ -18,7 +18,7 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
 )
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named
-from airflow_provider_ossresume.model.packed import packed, unpacked
+from airflow_provider_ossresume.model.packed_rows import packed, unpacked
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.sets.ledger import Ledger
 from airflow_provider_ossresume.sets.sealed import Plan, read_batch, read_plan, read_verdict

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_ossresume.errors import ManifestUnreadable, OSSResumeError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named
-from airflow_provider_ossresume.model.packed import packed
+from airflow_provider_ossresume.model.packed_rows import packed
 from airflow_provider_ossresume.sets.ledger import Ledger, read_ledger
 from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
 from airflow_provider_ossresume.sets.work_folder import open_work_folder

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_ossresume.errors import NotProven, OSSResumeError
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.objects import PrefixRef
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.packed_rows import unpacked
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.ports import Found

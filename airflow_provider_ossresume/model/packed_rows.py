@@ -18,7 +18,7 @@ class HasLine(Protocol):
     def line(self) -> str: ...
 
 
-class Packer:
+class RowPacker:
     """Takes rows and makes the bytes of their file. The same rows make the same bytes.
 
     In memory are only the compressed ones.
@@ -49,7 +49,7 @@ class Packer:
 
 def packed(rows: Iterable[HasLine]) -> bytes:
     """Return rows as their file has them."""
-    packer = Packer()
+    packer = RowPacker()
     for row in rows:
         packer.add(row)
     return packer.bytes()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
 from airflow_provider_ossresume.model.manifest import Named
-from airflow_provider_ossresume.model.packed import packed, unpacked
+from airflow_provider_ossresume.model.packed_rows import packed, unpacked
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMED = st.lists(st.builds(Named, TEXT, TEXT, TEXT), max_size=600)
