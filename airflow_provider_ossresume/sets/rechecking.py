@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from airflow_provider_ossresume.model.deciding import is_unchanged
 from airflow_provider_ossresume.model.entries import Entry, is_touched_only
 from airflow_provider_ossresume.model.manifest import Named, Result
+from airflow_provider_ossresume.model.plan_decisions import is_unchanged
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.ports import End, Found, Watch

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from airflow_provider_ossresume.errors import PlanRefused
-from airflow_provider_ossresume.model.deciding import decide, holds
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.manifest import Named, Victim
+from airflow_provider_ossresume.model.plan_decisions import decide, holds
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.comparing import Pair
 from airflow_provider_ossresume.sets.facts import FactsByName

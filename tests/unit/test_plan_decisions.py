@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ossresume.model.deciding import decide, holds, is_unchanged
 from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.manifest import Fact
+from airflow_provider_ossresume.model.plan_decisions import decide, holds, is_unchanged
 from airflow_provider_ossresume.model.set_options import SetOptions
 
 HERE = Entry("a", 5, "f:1:1:1")
