@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.manifest import FORMAT, Fact
 from airflow_provider_ossresume.model.packed_rows import packed, unpacked
 from airflow_provider_ossresume.model.plan_layout import digest, facts_folder, facts_name
+from airflow_provider_ossresume.model.untrusted_json import read_json
 from airflow_provider_ossresume.sets.ports import WorkFolder
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from urllib.parse import unquote
 from airflow_provider_ossresume.errors import ArgumentError, IntegrityError, LocalFileError
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.file_errors import reason
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, parse_oss_url
+from airflow_provider_ossresume.model.untrusted_json import read_json
 from airflow_provider_ossresume.oss.fetch import Sink
 from airflow_provider_ossresume.sets.moving import SetClient
 from airflow_provider_ossresume.sets.spool import Spool
