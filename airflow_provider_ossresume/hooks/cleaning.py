@@ -24,7 +24,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.arguments import parse_texts, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED, DeleteReport
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, DeleteReport
 from airflow_provider_ossresume.model.left_checkpoints import (
     CheckpointReport,
     LeftCheckpoint,

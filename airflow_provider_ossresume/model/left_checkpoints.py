@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable, OSSResumeError
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, decode, saved_at
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED, first_errors
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, first_errors
 from airflow_provider_ossresume.model.left_files import LeftFilesReport
 from airflow_provider_ossresume.model.record import Record
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.model.arguments import format_age
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED, first_errors
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, first_errors
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.record import Record
 

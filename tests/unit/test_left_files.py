@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider_ossresume.errors import AccessDenied, ArgumentError
 from airflow_provider_ossresume.local_oss import Fault
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED
 from airflow_provider_ossresume.model.left_files import LeftFilesReport
 from airflow_provider_ossresume.transfer.left_files import PART_FILE, clean_left_files
 from airflow_provider_ossresume.transfer.part_file import PartFile
