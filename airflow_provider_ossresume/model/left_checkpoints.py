@@ -11,7 +11,7 @@ from typing import Any, Literal
 from airflow_provider_ossresume.errors import CheckpointUnreadable, OSSResumeError
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, decode, saved_at
 from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, first_errors
-from airflow_provider_ossresume.model.left_files import LeftFilesReport
+from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.model.record import Record
 
 CheckpointFate = Literal["deleted", "would delete", "vanished", "failed", "young", "undated", "unreadable"]
@@ -86,7 +86,7 @@ class CheckpointReport(Record):
 
     store: str
     left: tuple[LeftCheckpoint, ...]
-    temporary: LeftFilesReport | None = None
+    temporary: LeftoverFilesReport | None = None
 
     @property
     def errors(self) -> dict[str, OSSResumeError]:

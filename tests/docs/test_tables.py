@@ -27,7 +27,7 @@ from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
 from airflow_provider_ossresume.model.cleanup_reports import DeleteReport
 from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
-from airflow_provider_ossresume.model.left_files import LeftFilesReport
+from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.stale_uploads import AbortReport
@@ -175,7 +175,7 @@ def test_every_key_of_the_janitors_reports_is_listed() -> None:
     assert first_codes("janitor.md", "The report") == [*aborted.report()]
     cleaned = CheckpointReport("Variable", ())
     assert first_codes("janitor.md", "The cleanup's report") == [*cleaned.report()]
-    assert first_codes("janitor.md", "The part files' report") == [*LeftFilesReport(False).report()]
+    assert first_codes("janitor.md", "The part files' report") == [*LeftoverFilesReport(False).report()]
     assert first_codes("list-and-delete.md", "The report") == [*DeleteReport(False).report()]
 
 
