@@ -20,7 +20,7 @@ from airflow_provider_ossresume.hooks.cleaning import work_folder as open_work_f
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
 from airflow_provider_ossresume.model.cleanup_reports import WorkFolderReport
-from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
+from airflow_provider_ossresume.model.leftover_checkpoints import CheckpointReport
 from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.model.objects import (
     ListedUpload,

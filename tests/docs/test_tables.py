@@ -26,7 +26,7 @@ from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
 from airflow_provider_ossresume.model.cleanup_reports import DeleteReport
-from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
+from airflow_provider_ossresume.model.leftover_checkpoints import CheckpointReport
 from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions

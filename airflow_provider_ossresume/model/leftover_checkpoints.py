@@ -18,7 +18,7 @@ CheckpointFate = Literal["deleted", "would delete", "vanished", "failed", "young
 
 
 @dataclass(frozen=True)
-class LeftCheckpoint:
+class LeftoverCheckpoint:
     """A checkpoint that lies in a store, and what became of it.
 
     :ivar place: where a person finds it
@@ -51,18 +51,18 @@ class LeftCheckpoint:
         return f"{self.place} ({what}{saved})"
 
 
-def judge_checkpoint(place: str, text: str | None, *, now: datetime, older_than: timedelta) -> LeftCheckpoint:
+def judge_checkpoint(place: str, text: str | None, *, now: datetime, older_than: timedelta) -> LeftoverCheckpoint:
     """Return a checkpoint as one that would be deleted, or with the reason why it is kept."""
     if text is None:
-        return LeftCheckpoint(place, "vanished")
+        return LeftoverCheckpoint(place, "vanished")
     try:
         checkpoint = decode(text)
     except CheckpointUnreadable as error:
-        return LeftCheckpoint(place, "unreadable", error=error)
+        return LeftoverCheckpoint(place, "unreadable", error=error)
     saved = saved_at(text)
     if saved is None:
-        return LeftCheckpoint(place, "undated", checkpoint)
-    return LeftCheckpoint(place, "would delete" if now - saved > older_than else "young", checkpoint, saved)
+        return LeftoverCheckpoint(place, "undated", checkpoint)
+    return LeftoverCheckpoint(place, "would delete" if now - saved > older_than else "young", checkpoint, saved)
 
 
 def upload_ids_in(text: str) -> set[str]:
@@ -85,7 +85,7 @@ class CheckpointReport(Record):
     """
 
     store: str
-    left: tuple[LeftCheckpoint, ...]
+    left: tuple[LeftoverCheckpoint, ...]
     temporary: LeftoverFilesReport | None = None
 
     @property
