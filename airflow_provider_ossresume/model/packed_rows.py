@@ -47,7 +47,7 @@ class RowPacker:
             self._waiting = []
 
 
-def packed(rows: Iterable[HasLine]) -> bytes:
+def pack_rows(rows: Iterable[HasLine]) -> bytes:
     """Return rows as their file has them."""
     packer = RowPacker()
     for row in rows:
@@ -55,7 +55,7 @@ def packed(rows: Iterable[HasLine]) -> bytes:
     return packer.bytes()
 
 
-def unpacked(data: bytes, *, may_be_torn: bool = False) -> Iterator[str]:
+def unpack_rows(data: bytes, *, may_be_torn: bool = False) -> Iterator[str]:
     """Yield the lines of a file of rows.
 
     :param may_be_torn: the end may be missing; then a last line that is not whole is left out
