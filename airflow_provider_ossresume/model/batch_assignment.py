@@ -26,7 +26,7 @@ class LargeFileAssigner:
     def __init__(self, batches: int) -> None:
         self._heap = [(0, batch) for batch in range(batches)]  # bytes, batch
 
-    def deal(self, files: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    def assign(self, files: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Yield the batch of each file, and its number.
 
         :param files: their sizes and numbers, in descending order of the sizes

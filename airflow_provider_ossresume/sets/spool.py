@@ -81,7 +81,7 @@ class Spool:
         largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
         with _told():
             self._base.execute("BEGIN")
-            self._base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(largest_first))
+            self._base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.assign(largest_first))
             self._base.execute("COMMIT")
         self._shares = small_file_shares(dealer.emptiest_first())
 

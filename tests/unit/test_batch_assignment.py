@@ -73,7 +73,7 @@ def test_no_batch_of_large_files_has_more_than_the_emptiest_and_one_file(sizes: 
     dealer = LargeFileAssigner(batches)
     filled = [0] * batches
     largest_first = sorted(((size, number) for number, size in enumerate(sizes)), reverse=True)
-    for batch, number in dealer.deal(largest_first):
+    for batch, number in dealer.assign(largest_first):
         filled[batch] += sizes[number]
 
     assert max(filled) - min(filled) <= max(sizes)
