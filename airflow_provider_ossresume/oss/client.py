@@ -45,7 +45,6 @@ from airflow_provider_ossresume.model.objects import (
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
 from airflow_provider_ossresume.oss import answers, messages, service_errors
 from airflow_provider_ossresume.oss.answer import Answer
-from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry
 from airflow_provider_ossresume.oss.bucket_calls import BucketCalls
 from airflow_provider_ossresume.oss.call import Body, Call
 from airflow_provider_ossresume.oss.connection_errors import connection_failed
@@ -58,6 +57,7 @@ from airflow_provider_ossresume.oss.header_values import joined, shown
 from airflow_provider_ossresume.oss.messages import BucketInfo, ObjectsPage, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.object_calls import ObjectCalls
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
+from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer, check_expiry
 from airflow_provider_ossresume.oss.signing import Signable
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 

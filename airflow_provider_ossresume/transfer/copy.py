@@ -22,7 +22,7 @@ from airflow_provider_ossresume.errors import (
     PreconditionFailed,
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.copying import CopyPlan, CopyMethod, plan_copy, refuse_retained, refuse_unreadable
+from airflow_provider_ossresume.model.copying import CopyMethod, CopyPlan, plan_copy, refuse_retained, refuse_unreadable
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import PartPlan
 from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, decide_upload

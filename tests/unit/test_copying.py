@@ -17,8 +17,8 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.copy_options import copied_properties
 from airflow_provider_ossresume.model.copying import (
-    CopyPlan,
     CopyMethod,
+    CopyPlan,
     is_proven,
     plan_copied_parts,
     plan_copy,
