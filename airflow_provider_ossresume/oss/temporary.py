@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 from airflow_provider_ossresume.errors import CredentialsError
 from airflow_provider_ossresume.oss.credentials import Credentials
-from airflow_provider_ossresume.oss.shared_calls import SharedCalls
+from airflow_provider_ossresume.oss.single_flight import SingleFlight
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class RefreshedCredentials:
         self._source = source
         self._clock = clock
         self._state = _State()
-        self._flights: SharedCalls[_State] = SharedCalls("credentials", most=1)
+        self._flights: SingleFlight[_State] = SingleFlight("credentials", most=1)
 
     def __repr__(self) -> str:
         return f"RefreshedCredentials({self._source})"
