@@ -14,7 +14,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, MIB
 from airflow_provider_ossresume.model.ranges import MergedRange, WantedRange, merge_ranges
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.oss.memory import MemorySink
+from airflow_provider_ossresume.oss.in_memory import MemorySink
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.read_ahead import PIECE
 
@@ -45,7 +45,7 @@ class FilledBuffer:
         self._filled = end
 
     def let_go(self) -> None:
-        """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.memory.MemorySink.take`."""
+        """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.in_memory.MemorySink.take`."""
         self._buffer = memoryview(b"")
 
 

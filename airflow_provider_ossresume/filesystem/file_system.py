@@ -17,7 +17,7 @@ from airflow_provider_ossresume.filesystem.together import Pair, each_moved
 from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
 from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
-from airflow_provider_ossresume.oss.memory import BytesBody
+from airflow_provider_ossresume.oss.in_memory import BytesBody
 
 
 class OSSFileSystem(TransferringFileSystem):
