@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.issuers import Issuer
     from airflow_provider_ossresume.oss.sources import CredentialsUri, EcsRamRole
     from airflow_provider_ossresume.oss.sts import Role
-    from airflow_provider_ossresume.oss.temporary import CredentialsSource
+    from airflow_provider_ossresume.oss.temporary_credentials import CredentialsSource
 
 MAX_POLICY = 2_048  # characters; STS, AssumeRole: Policy
 MOST_SHARED = 10_000  # connections; a triggerer may have thousands, and each that is forgotten costs a request to STS
@@ -281,9 +281,9 @@ def _variable(name: str) -> str | None:
 
 
 def _refreshed(source: CredentialsSource) -> CredentialsProvider:
-    from airflow_provider_ossresume.oss.temporary import RefreshedCredentials
+    from airflow_provider_ossresume.oss.temporary_credentials import RefreshingCredentials
 
-    return RefreshedCredentials(source)
+    return RefreshingCredentials(source)
 
 
 def _role(settings: AuthSettings, *, arn: str | None, session_name: str | None) -> Role:

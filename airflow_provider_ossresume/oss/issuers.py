@@ -26,7 +26,7 @@ from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.header_values import shown
 from airflow_provider_ossresume.oss.messages import read_http_date
 from airflow_provider_ossresume.oss.proxies import NO_PROXY
-from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
 CONNECT_TIMEOUT = 5.0  # seconds; as alibabacloud-credentials
 LOOK_TIMEOUT = 2.0  # seconds, for whether a service is there at all

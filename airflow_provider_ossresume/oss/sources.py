@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.oss.issuers import Issuer, split_url
-from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
 METADATA_ENDPOINT = "http://100.100.100.200"  # ECS, "Instance metadata": the same on every instance
 _ROLES = "/latest/meta-data/ram/security-credentials/"

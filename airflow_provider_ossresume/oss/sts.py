@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.issuers import Answer, Issuer
-from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
 VERSION = "2015-04-01"  # of the API
 ALGORITHM = "ACS3-HMAC-SHA256"

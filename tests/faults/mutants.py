@@ -44,7 +44,7 @@ from airflow_provider_ossresume.oss.dialing import Route
 from airflow_provider_ossresume.oss.fetch import Fetch
 from airflow_provider_ossresume.oss.retry import Attempts, Retrying
 from airflow_provider_ossresume.oss.stop import NeverStopped
-from airflow_provider_ossresume.oss.temporary import RefreshedCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import RefreshingCredentials
 from airflow_provider_ossresume.oss.wire import Wire
 from airflow_provider_ossresume.transfer import local_file, part_file, publishing, target_file
 from airflow_provider_ossresume.transfer.descriptor import Descriptor
@@ -519,7 +519,7 @@ STOPS_AND_LIMITS = [
         test_stopping.test_a_stop_ends_the_wait_for_a_name_server,
     ),
     Mutant(
-        "credentials are waited for in spite of a stop", RefreshedCredentials, "with_stop", lambda this, stop: this,
+        "credentials are waited for in spite of a stop", RefreshingCredentials, "with_stop", lambda this, stop: this,
         test_stopping.test_a_stop_ends_the_wait_for_credentials_and_no_other_clients,
     ),
     Mutant(

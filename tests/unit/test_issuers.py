@@ -19,7 +19,7 @@ from airflow_provider_ossresume.oss.credentials import AnonymousCredentials, Cre
 from airflow_provider_ossresume.oss.issuers import Issuer, check_origin, split_url
 from airflow_provider_ossresume.oss.sources import CredentialsUri, EcsRamRole, split_credentials_uri
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc, authorization, signed_headers
-from airflow_provider_ossresume.oss.temporary import CredentialsSource
+from airflow_provider_ossresume.oss.temporary_credentials import CredentialsSource
 from tests.issuers import (
     KEY_ID,
     KEY_SECRET,
