@@ -35,8 +35,8 @@ from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.operators import folders, sets
 from airflow_provider_ossresume.oss import service_errors
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
+from airflow_provider_ossresume.oss.credentials_service import CredentialsService
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
-from airflow_provider_ossresume.oss.issuers import Issuer
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc
 from airflow_provider_ossresume.sets.batch_report import BatchReport
 from airflow_provider_ossresume.sets.local_folder import LocalFolder
@@ -312,7 +312,7 @@ def test_every_code_with_a_meaning_is_listed() -> None:
 
 
 def test_every_code_of_sts_with_a_next_step_is_listed() -> None:
-    role, issuer = Role("acs:ram::1:role/r"), Issuer("http://127.0.0.1:1")
+    role, issuer = Role("acs:ram::1:role/r"), CredentialsService("http://127.0.0.1:1")
     assumed = AssumedRole(role, AnonymousCredentials(), issuer)
     with_oidc = RoleWithOidc(role, issuer, provider_arn="acs:ram::1:oidc-provider/p", token_file="token")
     assert {*assumed.hints(), *with_oidc.hints()} <= set(first_codes("troubleshooting.md", "By STS code"))

@@ -59,7 +59,7 @@ class Answer:
         return read if isinstance(read, dict) else {}
 
 
-class Issuer:
+class CredentialsService:
     """A service that issues credentials, as far as HTTP goes.
 
     :param origin: scheme, host and port, checked by :func:`check_origin`
