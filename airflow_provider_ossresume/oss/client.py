@@ -52,10 +52,10 @@ from airflow_provider_ossresume.oss.connections import Connections, environment_
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name, quote_key
-from airflow_provider_ossresume.oss.fetch import Fetch, Sink
 from airflow_provider_ossresume.oss.header_values import joined, shown
 from airflow_provider_ossresume.oss.messages import BucketInfo, ObjectsPage, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.object_calls import ObjectCalls
+from airflow_provider_ossresume.oss.resumable_get import ResumableGet, Sink
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
 from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer, check_expiry
 from airflow_provider_ossresume.oss.signing import Signable
@@ -198,7 +198,7 @@ class OssClient(BucketCalls, ObjectCalls):
         :raises PreconditionFailed: when it has others
         :raises InvalidRange: when it has no more than ``start`` bytes
         """
-        fetch = Fetch(target, sink, start, stop, may_end_before=may_end_before, if_match=if_match, total=total)
+        fetch = ResumableGet(target, sink, start, stop, may_end_before=may_end_before, if_match=if_match, total=total)
 
         def attempt(attempts: Attempts) -> ObjectMeta:
             call = fetch.call()
@@ -209,7 +209,7 @@ class OssClient(BucketCalls, ObjectCalls):
             try:
                 return self._attempt(call, read, attempts)
             except (PreconditionFailed, InvalidRange):  # it is shorter now
-                if fetch.begin_anew():
+                if fetch.restart():
                     return attempt(attempts)
                 raise
 

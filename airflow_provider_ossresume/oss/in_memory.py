@@ -8,7 +8,7 @@ from airflow_provider_ossresume.errors import IntegrityError
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
-from airflow_provider_ossresume.oss.fetch import Sink
+from airflow_provider_ossresume.oss.resumable_get import Sink
 
 PIECE = 256 * 1024  # bytes
 

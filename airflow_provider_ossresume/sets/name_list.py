@@ -24,7 +24,7 @@ from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.file_errors import reason
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, parse_oss_url
 from airflow_provider_ossresume.model.untrusted_json import read_json
-from airflow_provider_ossresume.oss.fetch import Sink
+from airflow_provider_ossresume.oss.resumable_get import Sink
 from airflow_provider_ossresume.sets.moving import SetClient
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.transfer.crew import Crew

@@ -29,8 +29,8 @@ from airflow_provider_ossresume.oss import (
     client,
     connections,
     dialing,
-    fetch,
     messages,
+    resumable_get,
     service_errors,
     wire,
 )
@@ -41,7 +41,7 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.connections import Connections
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.dialing import Route
-from airflow_provider_ossresume.oss.fetch import Fetch
+from airflow_provider_ossresume.oss.resumable_get import ResumableGet
 from airflow_provider_ossresume.oss.retry import Attempts, Retrying
 from airflow_provider_ossresume.oss.stop import NeverStopped
 from airflow_provider_ossresume.oss.temporary_credentials import RefreshingCredentials
@@ -59,13 +59,13 @@ from tests.unit import (
     test_connections,
     test_deadlines,
     test_download,
-    test_fetch,
     test_file_store,
     test_headers,
     test_heads,
     test_hostile_peers,
     test_idle_connections,
     test_messages,
+    test_resumable_get,
     test_retry,
     test_stopping,
     test_upload,
@@ -210,7 +210,7 @@ BELIEVING = [
     ),
     Mutant(
         "nor is it where a download goes on", answers, "same_etag", lambda *_: True,
-        test_fetch.test_an_object_that_changed_is_begun_again_from_its_first_byte, {"keeps_conditions": False},
+        test_resumable_get.test_an_object_that_changed_is_begun_again_from_its_first_byte, {"keeps_conditions": False},
     ),
     Mutant(
         "the total of an answer is not compared", answers, "delivery", without_its_total,
@@ -274,7 +274,7 @@ BELIEVING = [
 # --- what is tried again ----------------------------------------------------------------------------------------------
 
 
-def again_and_again(this, right=Fetch.begin_anew):
+def again_and_again(this, right=ResumableGet.restart):
     this._may_begin_anew = True
     return right(this)
 
@@ -322,20 +322,21 @@ def of_answers_only(error, right=client.asks_for_less):
 
 TRYING_AGAIN = [
     Mutant(
-        "a download begins anew instead of going on", Fetch, "_goes_on", False,
-        test_fetch.test_what_broke_goes_on_behind_the_last_byte, {"start": 0, "stop": None},
+        "a download begins anew instead of going on", ResumableGet, "_goes_on", False,
+        test_resumable_get.test_what_broke_goes_on_behind_the_last_byte, {"start": 0, "stop": None},
     ),
     Mutant(
-        "an object that changes all the time is begun again and again", Fetch, "begin_anew", again_and_again,
-        test_fetch.test_one_that_changes_again_and_again_is_not, {"keeps_conditions": True, "knows_ranges": True},
+        "an object that changes all the time is begun again and again", ResumableGet, "restart", again_and_again,
+        test_resumable_get.test_one_that_changes_again_and_again_is_not,
+        {"keeps_conditions": True, "knows_ranges": True},
     ),
     Mutant(
         "progress does not give attempts back", Attempts, "progressed", nothing,
-        test_fetch.test_each_64_kib_further_begin_the_attempts_anew,
+        test_resumable_get.test_each_64_kib_further_begin_the_attempts_anew,
     ),
     Mutant(
-        "a few bytes are progress", fetch, "STALL_SIZE", 1,
-        test_fetch.test_a_few_bytes_further_do_not,
+        "a few bytes are progress", resumable_get, "STALL_SIZE", 1,
+        test_resumable_get.test_a_few_bytes_further_do_not,
     ),
     Mutant(
         "work counts against retry_max_time", Attempts, "moved", nothing,
