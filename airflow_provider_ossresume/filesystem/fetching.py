@@ -35,7 +35,7 @@ class FilledBuffer:
         """The bytes come from the first on."""
         self._filled = 0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """They come from where they broke off."""
 
     def write(self, data: memoryview) -> None:

@@ -649,7 +649,7 @@ class _Nowhere:
     def open(self) -> None:
         """There is nothing to forget."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """There is nothing to keep."""
 
     def write(self, data: memoryview) -> None:

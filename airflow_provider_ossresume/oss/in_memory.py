@@ -49,7 +49,7 @@ class MemorySink:
     def open(self) -> None:
         self._data.clear()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What follows is appended anyway."""
 
     def write(self, data: memoryview) -> None:

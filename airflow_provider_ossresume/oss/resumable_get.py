@@ -28,7 +28,7 @@ class Sink(Protocol):
     def open(self) -> None:
         """The bytes come from the first on; what was written before is to be forgotten."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """The bytes come that follow those which were written until the break."""
 
     def write(self, data: memoryview) -> None:

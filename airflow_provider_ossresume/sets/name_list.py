@@ -152,7 +152,7 @@ class _File:
         self._file.truncate()
         self.crc64 = 0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What follows is appended anyway."""
 
     def write(self, data: memoryview) -> None:

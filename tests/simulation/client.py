@@ -145,7 +145,7 @@ class Client:
                         raise
                     fetched.clear()
                     return effect()
-                sink.go_on()
+                sink.resume()
             else:
                 content = ask(start, stop, if_match)
                 sink.open()

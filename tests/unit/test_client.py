@@ -1809,7 +1809,7 @@ class Collected:
         self.data = b""
         self.opened += 1
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What is there stays."""
 
     def write(self, data: memoryview) -> None:

@@ -189,7 +189,7 @@ class Parts:
     def open(self) -> None:
         self.parts: list[bytes] = []
 
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
 
     def write(self, data: memoryview) -> None:
         self.parts.append(bytes(data))
