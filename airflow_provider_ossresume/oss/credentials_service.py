@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
-from airflow_provider_ossresume.oss import answer as wire_answer
+from airflow_provider_ossresume.oss import response as wire_answer
 from airflow_provider_ossresume.oss.connection_errors import reason
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials

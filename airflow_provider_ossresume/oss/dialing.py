@@ -25,9 +25,9 @@ from urllib3.util import parse_url, ssl_wrap_socket
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_write
 
-from airflow_provider_ossresume.oss.answer import read_head
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.proxies import Proxy
+from airflow_provider_ossresume.oss.response import read_head
 from airflow_provider_ossresume.oss.single_flight import SingleFlight
 from airflow_provider_ossresume.oss.stop import Stop
 from airflow_provider_ossresume.oss.wire import Wire, shut_after

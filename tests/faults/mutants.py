@@ -24,23 +24,23 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import LocalFileError, ObjectTooLarge, ServiceError, TransferStopped
 from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.oss import (
-    answer,
-    answers,
     client,
     connections,
     dialing,
     messages,
+    response,
+    results,
     resumable_get,
     service_errors,
     wire,
 )
-from airflow_provider_ossresume.oss.answer import Answer, Head
-from airflow_provider_ossresume.oss.answers import Delivery
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.connections import Connections
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.dialing import Route
+from airflow_provider_ossresume.oss.response import Answer, Head
+from airflow_provider_ossresume.oss.results import Delivery
 from airflow_provider_ossresume.oss.resumable_get import ResumableGet
 from airflow_provider_ossresume.oss.retry import Attempts, Retrying
 from airflow_provider_ossresume.oss.stop import NeverStopped
@@ -129,7 +129,7 @@ def with_more_from_the_proxy(this, made, stop, right=Route._tunnel):
             raise
 
 
-def without_its_total(*args, total, right=answers.delivery, **options):
+def without_its_total(*args, total, right=results.delivery, **options):
     return right(*args, **options)
 
 
@@ -158,7 +158,7 @@ def with_the_whole_body(this, *args, right=Connections._send):
     return True
 
 
-def with_none_instead(text, right=answers.read_etag):
+def with_none_instead(text, right=results.read_etag):
     return right(text) or "none"
 
 
@@ -184,7 +184,7 @@ BELIEVING = [
         {"lengths": b"Content-Length: 0\r\nContent-Length: 5\r\n"},
     ),
     Mutant(
-        "a folded field stays in its lines", answer, "_FOLD", re.compile("(?!)"),
+        "a folded field stays in its lines", response, "_FOLD", re.compile("(?!)"),
         test_heads.test_a_field_that_is_folded_is_one_line,
     ),
     Mutant(
@@ -204,21 +204,21 @@ BELIEVING = [
         test_deadlines.test_what_comes_after_the_answer_to_connect_is_no_tls,
     ),
     Mutant(
-        "the ETag of an answer is not compared", answers, "same_etag", lambda *_: True,
+        "the ETag of an answer is not compared", results, "same_etag", lambda *_: True,
         test_believing.test_a_proxy_that_drops_if_match_never_makes_a_file_of_two_objects,
         {"size": 5 * test_believing.PART, "byte_range": None},
     ),
     Mutant(
-        "nor is it where a download goes on", answers, "same_etag", lambda *_: True,
+        "nor is it where a download goes on", results, "same_etag", lambda *_: True,
         test_resumable_get.test_an_object_that_changed_is_begun_again_from_its_first_byte, {"keeps_conditions": False},
     ),
     Mutant(
-        "the total of an answer is not compared", answers, "delivery", without_its_total,
+        "the total of an answer is not compared", results, "delivery", without_its_total,
         test_believing.test_an_answer_about_another_object_is_the_object_having_changed,
         {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes, has 101"},
     ),
     Mutant(
-        "an answer needs no ETag", answers, "read_etag", with_none_instead,
+        "an answer needs no ETag", results, "read_etag", with_none_instead,
         test_believing.test_a_head_or_a_get_without_an_etag_is_no_answer_and_asked_for_again, {"etag": ""},
     ),
     Mutant(
@@ -235,7 +235,7 @@ BELIEVING = [
         test_idle_connections.test_a_break_in_a_body_drops_those_that_wait,
     ),
     Mutant(
-        "a chunk may have a negative size", answer._Chunks, "read1", of_any_chunk,
+        "a chunk may have a negative size", response._Chunks, "read1", of_any_chunk,
         test_hostile_peers.test_a_chunk_of_negative_size_is_an_error_when_it_brings_more_than_the_sink_takes_at_once,
     ),
     Mutant(
