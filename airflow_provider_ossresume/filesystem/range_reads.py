@@ -14,7 +14,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, MIB
 from airflow_provider_ossresume.model.ranges import MergedRange, WantedRange, merge_ranges
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.oss.memory import MemorySink
+from airflow_provider_ossresume.oss.in_memory import MemorySink
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.read_ahead import PIECE
 
@@ -35,7 +35,7 @@ class BufferSink:
         """The bytes come from the first on."""
         self._filled = 0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """They come from where they broke off."""
 
     def write(self, data: memoryview) -> None:
@@ -45,7 +45,7 @@ class BufferSink:
         self._filled = end
 
     def release(self) -> None:
-        """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.memory.MemorySink.take`."""
+        """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.in_memory.MemorySink.take`."""
         self._buffer = memoryview(b"")
 
 

@@ -43,9 +43,7 @@ from airflow_provider_ossresume.model.objects import (
     fits_xml,
 )
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
-from airflow_provider_ossresume.oss import answers, messages, service_errors
-from airflow_provider_ossresume.oss.answer import Answer
-from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry
+from airflow_provider_ossresume.oss import messages, results, service_errors
 from airflow_provider_ossresume.oss.bucket_calls import BucketCalls
 from airflow_provider_ossresume.oss.call import Body, Call
 from airflow_provider_ossresume.oss.connection_errors import connection_failed
@@ -53,11 +51,13 @@ from airflow_provider_ossresume.oss.connections import Connections, environment_
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name, quote_key
-from airflow_provider_ossresume.oss.fetch import Fetch, Sink
 from airflow_provider_ossresume.oss.header_values import joined, shown
 from airflow_provider_ossresume.oss.messages import BucketInfo, ObjectsPage, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.object_calls import ObjectCalls
+from airflow_provider_ossresume.oss.response import Answer
+from airflow_provider_ossresume.oss.resumable_get import ResumableGet, Sink
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
+from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer, check_expiry
 from airflow_provider_ossresume.oss.signing import Signable
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 
@@ -175,7 +175,7 @@ class OssClient(BucketCalls, ObjectCalls):
         """
         sent = {**check_given(headers), **_digest(body.content_md5())}
         call = Call("PutObject", "PUT", target.bucket, target.key, headers=sent, body=body)
-        return self._exchange(call, lambda answer: answers.stored_object(call, answer, body))
+        return self._exchange(call, lambda answer: results.stored_object(call, answer, body))
 
     def get_object(
         self,
@@ -198,7 +198,7 @@ class OssClient(BucketCalls, ObjectCalls):
         :raises PreconditionFailed: when it has others
         :raises InvalidRange: when it has no more than ``start`` bytes
         """
-        fetch = Fetch(target, sink, start, stop, may_end_before=may_end_before, if_match=if_match, total=total)
+        fetch = ResumableGet(target, sink, start, stop, may_end_before=may_end_before, if_match=if_match, total=total)
 
         def attempt(attempts: Attempts) -> ObjectMeta:
             call = fetch.call()
@@ -209,7 +209,7 @@ class OssClient(BucketCalls, ObjectCalls):
             try:
                 return self._attempt(call, read, attempts)
             except (PreconditionFailed, InvalidRange):  # it is shorter now
-                if fetch.begin_anew():
+                if fetch.restart():
                     return attempt(attempts)
                 raise
 
@@ -226,7 +226,7 @@ class OssClient(BucketCalls, ObjectCalls):
         """:raises NoSuchKey: when there is no such object"""
         call = Call("HeadObject", "HEAD", target.bucket, target.key, _version_query(target))
         return self._exchange(
-            call, lambda answer: answers.object_meta(call, answer, size=answers.content_length(call, answer))
+            call, lambda answer: results.object_meta(call, answer, size=results.content_length(call, answer))
         )
 
     def get_symlink(self, target: ObjectRef) -> ObjectRef:
@@ -252,7 +252,7 @@ class OssClient(BucketCalls, ObjectCalls):
 
     def delete_object(self, target: ObjectRef) -> None:
         """Delete an object; one that does not exist counts as deleted."""
-        self._exchange(Call("DeleteObject", "DELETE", target.bucket, target.key, success=(204,)), answers.nothing)
+        self._exchange(Call("DeleteObject", "DELETE", target.bucket, target.key, success=(204,)), results.nothing)
 
     def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[str]:
         """Delete any number of objects, 1,000 a request; return the keys that OSS says are gone.
@@ -297,7 +297,7 @@ class OssClient(BucketCalls, ObjectCalls):
             "CopyObject", "PUT", target.bucket, target.key,
             headers={**check_given(headers), **_copy_source(source, if_match)},
         )  # fmt: skip
-        return self._exchange(call, lambda answer: answers.copied_object(call, answer, self._pieces(call, answer)))
+        return self._exchange(call, lambda answer: results.copied_object(call, answer, self._pieces(call, answer)))
 
     # --- multipart uploads --------------------------------------------------------------------------------------------
 
@@ -323,7 +323,7 @@ class OssClient(BucketCalls, ObjectCalls):
         call = Call("UploadPart", "PUT", target.bucket, target.key, _part_query(upload_id, number), headers, body=body)
 
         def read(answer: Answer) -> Receipt:
-            stored = answers.stored_object(call, answer, body)
+            stored = results.stored_object(call, answer, body)
             return Receipt(number, etags.opaque(stored.etag), body.size, body.crc64())
 
         return self._exchange(call, read)
@@ -343,7 +343,7 @@ class OssClient(BucketCalls, ObjectCalls):
         call = Call("UploadPartCopy", "PUT", target.bucket, target.key, _part_query(upload_id, number), headers)
 
         def read(answer: Answer) -> Receipt:
-            copied = answers.copied_object(call, answer, self._pieces(call, answer), root="CopyPartResult")
+            copied = results.copied_object(call, answer, self._pieces(call, answer), root="CopyPartResult")
             return Receipt(number, copied.etag, stop - start, copied.crc64)
 
         return self._exchange(call, read)
@@ -387,7 +387,7 @@ class OssClient(BucketCalls, ObjectCalls):
 
         def read(answer: Answer) -> ObjectMeta:
             size = sum(part.size for part in parts)
-            return answers.completed_object(call, answer, self._pieces(call, answer), size=size)
+            return results.completed_object(call, answer, self._pieces(call, answer), size=size)
 
         return self._exchange(call, read)
 
@@ -399,7 +399,7 @@ class OssClient(BucketCalls, ObjectCalls):
         call = Call(
             "AbortMultipartUpload", "DELETE", target.bucket, target.key, {"uploadId": upload_id}, success=(204,)
         )
-        self._exchange(call, answers.nothing)
+        self._exchange(call, results.nothing)
 
     # --- the bucket ---------------------------------------------------------------------------------------------------
 
@@ -499,7 +499,7 @@ class OssClient(BucketCalls, ObjectCalls):
         return self._exchange(call, read)
 
     def _read_xml(self, call: Call, answer: Answer, parse: Callable[[bytes], T]) -> T:
-        return answers.read_xml(call, answer, self._pieces(call, answer), parse)
+        return results.read_xml(call, answer, self._pieces(call, answer), parse)
 
     def _attempt(self, call: Call, read: Callable[[Answer], T], attempts: Attempts) -> T:
         self._stop.check()
@@ -649,7 +649,7 @@ class _Nowhere:
     def open(self) -> None:
         """There is nothing to forget."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """There is nothing to keep."""
 
     def write(self, data: memoryview) -> None:

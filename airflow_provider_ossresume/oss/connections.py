@@ -21,11 +21,11 @@ from itertools import chain
 import requests
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.oss.answer import Answer, read_head
 from airflow_provider_ossresume.oss.deadlines import LONGEST_WORK, ExchangeFailed, Flow, Limit
 from airflow_provider_ossresume.oss.dialing import Route, tls_context
 from airflow_provider_ossresume.oss.origin_pool import OriginPool
 from airflow_provider_ossresume.oss.proxies import Proxies, Proxy
+from airflow_provider_ossresume.oss.response import Answer, read_head
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 from airflow_provider_ossresume.oss.wire import Wire
 

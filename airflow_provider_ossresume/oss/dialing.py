@@ -25,10 +25,10 @@ from urllib3.util import parse_url, ssl_wrap_socket
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_write
 
-from airflow_provider_ossresume.oss.answer import read_head
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.proxies import Proxy
-from airflow_provider_ossresume.oss.shared_calls import SharedCalls
+from airflow_provider_ossresume.oss.response import read_head
+from airflow_provider_ossresume.oss.single_flight import SingleFlight
 from airflow_provider_ossresume.oss.stop import Stop
 from airflow_provider_ossresume.oss.wire import Wire, shut_after
 
@@ -37,7 +37,7 @@ _MAY_PASS = (408, 425, 429)
 _MAX_RESOLVERS = 8  # threads of the process that wait for name servers; all that ask for one name share a thread
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
-_resolutions: SharedCalls[list[Any]] = SharedCalls("resolver", most=_MAX_RESOLVERS)
+_resolutions: SingleFlight[list[Any]] = SingleFlight("resolver", most=_MAX_RESOLVERS)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from airflow_provider_ossresume.oss.answer import Answer
 from airflow_provider_ossresume.oss.call import Call
+from airflow_provider_ossresume.oss.response import Answer
 
 T = TypeVar("T")
 

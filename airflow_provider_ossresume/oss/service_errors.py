@@ -24,9 +24,9 @@ from airflow_provider_ossresume.errors import (
     ServiceError,
 )
 from airflow_provider_ossresume.oss import messages
-from airflow_provider_ossresume.oss.answer import Answer
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.header_values import joined, read_number, shown
+from airflow_provider_ossresume.oss.response import Answer
 
 MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
 

@@ -19,8 +19,8 @@ from urllib.parse import quote, urlencode
 
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
-from airflow_provider_ossresume.oss.issuers import Answer, Issuer
-from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+from airflow_provider_ossresume.oss.credentials_service import Answer, CredentialsService
+from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
 VERSION = "2015-04-01"  # of the API
 ALGORITHM = "ACS3-HMAC-SHA256"
@@ -84,7 +84,7 @@ class AssumedRole:
         self,
         role: Role,
         provider: CredentialsProvider,
-        issuer: Issuer,
+        issuer: CredentialsService,
         *,
         external_id: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -142,7 +142,7 @@ class RoleWithOidc:
     def __init__(
         self,
         role: Role,
-        issuer: Issuer,
+        issuer: CredentialsService,
         *,
         provider_arn: str,
         token_file: str,
@@ -202,7 +202,7 @@ _MAY_PASS = ("Throttling", "AuthenticationFail.OIDCToken.Expired")
 
 
 def _issued(
-    issuer: Issuer, what: str, answer: Answer, *, hints: Mapping[str, str], secrets: tuple[str | None, ...]
+    issuer: CredentialsService, what: str, answer: Answer, *, hints: Mapping[str, str], secrets: tuple[str | None, ...]
 ) -> TemporaryCredentials:
     if answer.status == 200:
         return issuer.issued(what, answer, answer.fields().get("Credentials"))

@@ -53,7 +53,6 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
-from airflow_provider_ossresume.oss.answers import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import (
     AnonymousCredentials,
@@ -62,6 +61,7 @@ from airflow_provider_ossresume.oss.credentials import (
     StaticCredentials,
 )
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
+from airflow_provider_ossresume.oss.results import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from tests.unit.test_retry import Clock
 from tests.world import BUCKET, PART, a_client, some_bytes
@@ -1809,7 +1809,7 @@ class Collected:
         self.data = b""
         self.opened += 1
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What is there stays."""
 
     def write(self, data: memoryview) -> None:

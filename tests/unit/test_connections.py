@@ -18,9 +18,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_ossresume.oss.answer import Answer, Head
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
+from airflow_provider_ossresume.oss.response import Answer, Head
 from tests.unit.test_client import a_certificate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

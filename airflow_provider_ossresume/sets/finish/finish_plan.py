@@ -12,7 +12,7 @@ from airflow_provider_ossresume.errors import ArgumentError, ManifestUnreadable,
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named, PlanHeader, Recheck, Row, Victim
-from airflow_provider_ossresume.model.packed import packed
+from airflow_provider_ossresume.model.packed_rows import pack_rows
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Outcome, Verdict
 from airflow_provider_ossresume.sets.finish.recheck import lost_since
@@ -195,7 +195,7 @@ class _Finish:
     def _say(self, verdict: Verdict, newer: str, tally: _Tally) -> Verdict:
         plan_id, name = self._header.plan_id, plan_layout.failed_name(self._header.plan_id)
         if self._spool.named:
-            self._work.write(name, packed(watched(self._spool.all_named(), self._watch)))
+            self._work.write(name, pack_rows(watched(self._spool.all_named(), self._watch)))
             verdict = replace(verdict, failed_list=self._work.uri + name)
         else:
             self._work.delete([name])  # of a finish before

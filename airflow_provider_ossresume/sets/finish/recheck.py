@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from airflow_provider_ossresume.model.deciding import is_unchanged
 from airflow_provider_ossresume.model.entries import Entry, is_touched_only
 from airflow_provider_ossresume.model.manifest import Named
+from airflow_provider_ossresume.model.plan_decisions import is_unchanged
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.ports import End, Found, Watch

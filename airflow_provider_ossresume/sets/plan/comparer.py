@@ -15,9 +15,9 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.deciding import Decision
 from airflow_provider_ossresume.model.entries import Entry, printable
 from airflow_provider_ossresume.model.manifest import Fact
+from airflow_provider_ossresume.model.plan_decisions import Decision
 from airflow_provider_ossresume.sets.movers.mover_base import Gone
 from airflow_provider_ossresume.sets.ports import Mover
 from airflow_provider_ossresume.transfer.crew import Crew

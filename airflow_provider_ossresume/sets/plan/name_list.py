@@ -22,9 +22,9 @@ from urllib.parse import unquote
 from airflow_provider_ossresume.errors import ArgumentError, IntegrityError, LocalFileError
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.file_errors import reason
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, parse_oss_url
-from airflow_provider_ossresume.oss.fetch import Sink
+from airflow_provider_ossresume.model.untrusted_json import read_json
+from airflow_provider_ossresume.oss.resumable_get import Sink
 from airflow_provider_ossresume.sets.movers.mover_base import SetClient
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -152,7 +152,7 @@ class _File:
         self._file.truncate()
         self.crc64 = 0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What follows is appended anyway."""
 
     def write(self, data: memoryview) -> None:

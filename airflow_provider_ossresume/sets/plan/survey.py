@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from airflow_provider_ossresume.errors import PlanRefused
-from airflow_provider_ossresume.model.deciding import decide, holds
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.manifest import Named, Victim
+from airflow_provider_ossresume.model.plan_decisions import decide, still_holds
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.name_lookup import look_up_both
 from airflow_provider_ossresume.sets.plan.comparer import Pair
@@ -69,7 +69,7 @@ class Survey:
             target = from_target if isinstance(from_target, Entry) else None
             if source is not None:
                 fact = known.of(source.name)
-                if fact is not None and (target is None or not holds(fact, source, target, self.options)):
+                if fact is not None and (target is None or not still_holds(fact, source, target, self.options)):
                     fact = None
                 yield Pair(source, target, decide(source, target, self.options, is_proven=fact is not None), fact)
             elif from_source is None and target is not None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import groupby, islice
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
-from airflow_provider_ossresume.model.cleaning import WorkFolderReport
+from airflow_provider_ossresume.model.cleanup_reports import WorkFolderReport
 from airflow_provider_ossresume.model.plan_layout import (
     LAST,
     PLANS,

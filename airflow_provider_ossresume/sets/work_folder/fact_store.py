@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.manifest import FORMAT, Fact
-from airflow_provider_ossresume.model.packed import packed, unpacked
+from airflow_provider_ossresume.model.packed_rows import pack_rows, unpack_rows
 from airflow_provider_ossresume.model.plan_layout import digest, facts_folder, facts_name
+from airflow_provider_ossresume.model.untrusted_json import read_json
 from airflow_provider_ossresume.sets.ports import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class FactStore:
         former, files = self._files(), list[str]()
         facts = iter(facts)
         while part := list(islice(facts, IN_A_FILE)):
-            data = packed(part)
+            data = pack_rows(part)
             files.append(f"{facts_folder(self._pair)}{plan_id}-{len(files):05}-{digest(data)}.jsonl.gz")
             self._work.write(files[-1], data)
         pointer = {"format": FORMAT, "plan_id": plan_id, "files": files}
@@ -75,7 +75,7 @@ class FactStore:
         if data is None:
             raise ManifestUnreadable(f"{self._work.uri}{name} is gone")
         try:
-            yield from map(Fact.of, unpacked(data))
+            yield from map(Fact.of, unpack_rows(data))
         except ManifestUnreadable as error:
             raise ManifestUnreadable(f"{self._work.uri}{name}: {error}") from error
 

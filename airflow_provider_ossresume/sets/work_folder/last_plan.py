@@ -6,9 +6,9 @@ import json
 import logging
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.manifest import FORMAT
 from airflow_provider_ossresume.model.plan_layout import last_name
+from airflow_provider_ossresume.model.untrusted_json import read_json
 from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.sets.work_folder.plan_results import fact_of, what_became

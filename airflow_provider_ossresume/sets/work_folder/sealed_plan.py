@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_ossresume.errors import ArgumentError, ManifestUnreadable
 from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader, Row, Victim
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.packed_rows import unpack_rows
 from airflow_provider_ossresume.model.plan_layout import (
     batch_uri,
     check_digest,
@@ -137,4 +137,4 @@ def _lines(work: WorkFolder, name: str) -> Iterator[str]:
         check_digest(name, data)
     except ManifestUnreadable as error:
         raise ManifestUnreadable(f"{work.uri}{error}") from error
-    return unpacked(data)
+    return unpack_rows(data)

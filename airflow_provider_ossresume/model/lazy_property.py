@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 T = TypeVar("T")
 
 
-class once(Generic[T]):  # a decorator
+class lazy_property(Generic[T]):  # a decorator
     """A property that keeps what its function returns.
 
     It is ``functools.cached_property`` without the lock that this has before Python 3.12, one for all objects of a
@@ -24,10 +24,10 @@ class once(Generic[T]):  # a decorator
         self._name = name
 
     @overload
-    def __get__(self, owner: None, kind: type | None = None) -> once[T]: ...
+    def __get__(self, owner: None, kind: type | None = None) -> lazy_property[T]: ...
     @overload
     def __get__(self, owner: object, kind: type | None = None) -> T: ...
-    def __get__(self, owner: object | None, kind: type | None = None) -> once[T] | T:
+    def __get__(self, owner: object | None, kind: type | None = None) -> lazy_property[T] | T:
         if owner is None:
             return self
         kept: T = owner.__dict__.setdefault(self._name, self._function(owner))

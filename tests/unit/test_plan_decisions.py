@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ossresume.model.deciding import decide, holds, is_unchanged
 from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.manifest import Fact
+from airflow_provider_ossresume.model.plan_decisions import decide, is_unchanged, still_holds
 from airflow_provider_ossresume.model.set_options import SetOptions
 
 HERE = Entry("a", 5, "f:1:1:1")
@@ -60,14 +60,14 @@ def test_what_only_the_target_has(name: str, options: dict[str, Any], decision: 
     ],
 )
 def test_a_fact_holds_while_neither_side_has_changed(fact: Fact, does: bool) -> None:
-    assert holds(fact, HERE, THERE, SetOptions()) == does
+    assert still_holds(fact, HERE, THERE, SetOptions()) == does
 
 
 def test_a_fact_of_a_link_never_holds() -> None:
     link = Entry("a", 5, "o:E", kind="Symlink")
 
-    assert not holds(Fact("a", 5, "o:E", "o:E", 1), link, THERE, SetOptions())
-    assert not holds(Fact("a", 5, "f:1:1:1", "o:E", 1), HERE, link, SetOptions())
+    assert not still_holds(Fact("a", 5, "o:E", "o:E", 1), link, THERE, SetOptions())
+    assert not still_holds(Fact("a", 5, "f:1:1:1", "o:E", 1), HERE, link, SetOptions())
 
 
 def test_a_mirror_leaves_links_of_the_target() -> None:

@@ -15,7 +15,7 @@ from queue import Empty
 import pytest
 
 from airflow_provider_ossresume.errors import TransferStopped
-from airflow_provider_ossresume.oss.shared_calls import SharedCalls
+from airflow_provider_ossresume.oss.single_flight import SingleFlight
 from airflow_provider_ossresume.oss.stop import NeverStopped
 from airflow_provider_ossresume.transfer.stop import Stop
 from tests.end_to_end.processes import wait_until
@@ -52,7 +52,7 @@ class Slow:
 
 
 def asked(
-    pool: ThreadPoolExecutor, calls: SharedCalls[int], key: object, function: Callable[[], int], stop: Waiter
+    pool: ThreadPoolExecutor, calls: SingleFlight[int], key: object, function: Callable[[], int], stop: Waiter
 ) -> Future[int]:
     """Ask in a thread; return when it waits for the outcome."""
     future = pool.submit(calls.ask, key, function, stop)
@@ -65,7 +65,7 @@ def threads_named(name: str) -> list[threading.Thread]:
 
 
 def test_all_that_ask_meanwhile_share_one_call_and_the_next_one_has_its_own() -> None:
-    calls: SharedCalls[int] = SharedCalls("slow", most=4)
+    calls: SingleFlight[int] = SingleFlight("slow", most=4)
     slow = Slow()
     with ThreadPoolExecutor(MANY) as pool:
         futures = [asked(pool, calls, "key", slow, Waiter()) for _ in range(MANY)]
@@ -76,7 +76,7 @@ def test_all_that_ask_meanwhile_share_one_call_and_the_next_one_has_its_own() ->
 
 
 def test_a_stop_ends_one_wait_and_no_other() -> None:
-    calls: SharedCalls[int] = SharedCalls("slow", most=4)
+    calls: SingleFlight[int] = SingleFlight("slow", most=4)
     slow, stop = Slow(), Waiter()
     with ThreadPoolExecutor(2) as pool:
         stopped, other = (asked(pool, calls, "key", slow, each) for each in (stop, Waiter()))
@@ -89,7 +89,7 @@ def test_a_stop_ends_one_wait_and_no_other() -> None:
 
 
 def test_after_a_stop_nothing_is_called() -> None:
-    calls: SharedCalls[int] = SharedCalls("slow", most=4)
+    calls: SingleFlight[int] = SingleFlight("slow", most=4)
     slow, stop = Slow(), Stop()
     stop.give()
 
@@ -100,7 +100,7 @@ def test_after_a_stop_nothing_is_called() -> None:
 
 
 def test_who_waits_no_longer_leaves_the_call_to_those_that_do() -> None:
-    calls: SharedCalls[int] = SharedCalls("slow", most=4)
+    calls: SingleFlight[int] = SingleFlight("slow", most=4)
     slow = Slow()
     with ThreadPoolExecutor(1) as pool:
         patient = asked(pool, calls, "key", slow, Waiter())
@@ -113,7 +113,7 @@ def test_who_waits_no_longer_leaves_the_call_to_those_that_do() -> None:
 
 def test_what_took_too_long_is_joined_by_nobody_any_more() -> None:
     """It may never end, and a new one may at once."""
-    calls: SharedCalls[int] = SharedCalls("slow", most=4)
+    calls: SingleFlight[int] = SingleFlight("slow", most=4)
     slow = Slow()
     calls.begin("key", slow)
     assert slow.has_begun.wait(30)
@@ -125,7 +125,7 @@ def test_what_took_too_long_is_joined_by_nobody_any_more() -> None:
 
 
 def test_calls_for_which_no_thread_is_left_wait_for_their_turn() -> None:
-    calls: SharedCalls[int] = SharedCalls("few", most=2)
+    calls: SingleFlight[int] = SingleFlight("few", most=2)
     slow = [Slow() for _ in range(MANY)]
     with ThreadPoolExecutor(MANY) as pool:
         futures = [asked(pool, calls, number, each, Waiter()) for number, each in enumerate(slow)]
@@ -140,7 +140,7 @@ def test_calls_for_which_no_thread_is_left_wait_for_their_turn() -> None:
 
 
 def test_whatever_is_raised_is_raised_where_it_is_waited_for_and_is_no_answer_to_the_next() -> None:
-    calls: SharedCalls[int] = SharedCalls("broken", most=1)
+    calls: SingleFlight[int] = SingleFlight("broken", most=1)
 
     def fail() -> int:
         raise SystemExit("it is not for this thread")
@@ -152,7 +152,7 @@ def test_whatever_is_raised_is_raised_where_it_is_waited_for_and_is_no_answer_to
 
 
 def test_a_call_that_nobody_waits_for_is_made_all_the_same() -> None:
-    calls: SharedCalls[int] = SharedCalls("slow", most=1)
+    calls: SingleFlight[int] = SingleFlight("slow", most=1)
     slow = Slow()
     calls.begin("key", slow)
     calls.begin("key", slow)
@@ -163,7 +163,7 @@ def test_a_call_that_nobody_waits_for_is_made_all_the_same() -> None:
 
 
 def test_where_there_are_no_more_threads_the_caller_makes_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: SharedCalls[int] = SharedCalls("none", most=1)
+    calls: SingleFlight[int] = SingleFlight("none", most=1)
 
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -178,7 +178,7 @@ def test_where_there_are_no_more_threads_the_caller_makes_the_call(monkeypatch: 
 
 
 def test_a_forked_child_waits_for_no_call_of_its_parents() -> None:
-    calls: SharedCalls[int] = SharedCalls("slow", most=1)
+    calls: SingleFlight[int] = SingleFlight("slow", most=1)
     slow = Slow()
     with ThreadPoolExecutor(1) as pool:
         future = asked(pool, calls, "key", slow, Waiter())
@@ -194,7 +194,7 @@ def test_a_forked_child_waits_for_no_call_of_its_parents() -> None:
 
 def test_each_that_waits_is_raised_an_error_of_its_own() -> None:
     """One object in two threads would hold the frames of both, and what is told of one would be told of the other."""
-    calls: SharedCalls[int] = SharedCalls("broken", most=1)
+    calls: SingleFlight[int] = SingleFlight("broken", most=1)
     slow = Slow()
 
     def fail() -> int:
@@ -221,7 +221,7 @@ def test_an_error_that_cannot_be_copied_is_raised_all_the_same() -> None:
         def __init__(self, one: str, *, two: str) -> None:
             super().__init__(f"{one} {two}")
 
-    calls: SharedCalls[int] = SharedCalls("broken", most=1)
+    calls: SingleFlight[int] = SingleFlight("broken", most=1)
 
     def fail() -> int:
         raise Odd("told", two="as it is")
@@ -231,7 +231,7 @@ def test_an_error_that_cannot_be_copied_is_raised_all_the_same() -> None:
 
 
 def test_what_a_call_raises_is_not_taken_for_a_time_that_is_over() -> None:
-    calls: SharedCalls[int] = SharedCalls("broken", most=1)
+    calls: SingleFlight[int] = SingleFlight("broken", most=1)
 
     def fail() -> int:
         raise Empty

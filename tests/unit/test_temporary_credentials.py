@@ -13,7 +13,12 @@ import pytest
 
 from airflow_provider_ossresume.errors import CredentialsError, CredentialsUnavailable, TransferStopped
 from airflow_provider_ossresume.oss.credentials import Credentials
-from airflow_provider_ossresume.oss.temporary import EARLY, PAUSE, RefreshedCredentials, TemporaryCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import (
+    EARLY,
+    PAUSE,
+    RefreshingCredentials,
+    TemporaryCredentials,
+)
 from airflow_provider_ossresume.transfer.stop import Stop
 
 HOUR = 3600.0
@@ -50,7 +55,7 @@ class World:
     def __init__(self, **options: float) -> None:
         self.now = 1_000.0
         self.source = Source(**options)
-        self.provider = RefreshedCredentials(self.source, clock=lambda: self.now)
+        self.provider = RefreshingCredentials(self.source, clock=lambda: self.now)
 
     def settled(self) -> Credentials:
         """What there is when all is done that this moment asks for."""
@@ -418,5 +423,5 @@ def test_neither_the_provider_nor_its_log_shows_a_secret(caplog: pytest.LogCaptu
         world.provider.get()
 
     assert caplog.messages == ["New credentials from the source, valid for 3600 s"]
-    assert repr(world.provider) == "RefreshedCredentials(the source)"
+    assert repr(world.provider) == "RefreshingCredentials(the source)"
     assert not any(secret in f"{vars(world.provider)}" for secret in ("secret-1", "token-1"))

@@ -16,10 +16,10 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.etags import read_etag, same_etag
 from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta
 from airflow_provider_ossresume.oss import messages
-from airflow_provider_ossresume.oss.answer import Answer
 from airflow_provider_ossresume.oss.call import Body, Call
 from airflow_provider_ossresume.oss.header_values import joined, read_number, shown
 from airflow_provider_ossresume.oss.messages import MalformedXML
+from airflow_provider_ossresume.oss.response import Answer
 from airflow_provider_ossresume.oss.service_errors import error_in_body
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_ossresume.model.foreign_json import read_json
+from airflow_provider_ossresume.model.untrusted_json import read_json
 
 
 @pytest.mark.parametrize(

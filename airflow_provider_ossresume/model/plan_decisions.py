@@ -16,7 +16,7 @@ LINK = "Symlink"  # OSS: its ETag stays when what it leads to gets another conte
 def decide(source: Entry | None, target: Entry | None, options: SetOptions, *, is_proven: bool) -> Decision:
     """Return what is to be done about a name; ``keep`` is for what only the target has.
 
-    :param is_proven: a fact :func:`holds`
+    :param is_proven: a fact :func:`still_holds`
     """
     if source is None:
         return "delete" if target is not None and _is_surplus(target, options) else "keep"
@@ -31,7 +31,7 @@ def decide(source: Entry | None, target: Entry | None, options: SetOptions, *, i
     return "same" if is_proven or options.compare == "size" else "compare"
 
 
-def holds(fact: Fact, source: Entry, target: Entry, options: SetOptions) -> bool:
+def still_holds(fact: Fact, source: Entry, target: Entry, options: SetOptions) -> bool:
     """True when what was proven once is still so, as neither side has changed since.
 
     Where CRC-64s are to be compared, one must be known: what has been taken for the same by its mtime is not proven.

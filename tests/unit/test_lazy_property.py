@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from tests.world import LONG
 
 
@@ -18,7 +18,7 @@ class Thing:
     def __init__(self, make: Callable[[], object]) -> None:
         self._make = make
 
-    @once
+    @lazy_property
     def made(self) -> object:
         """What is made."""
         return self._make()

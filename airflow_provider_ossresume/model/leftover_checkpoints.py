@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from airflow_provider_ossresume.errors import CheckpointUnreadable, OSSResumeError
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint, decode, saved_at
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED, first_errors
-from airflow_provider_ossresume.model.left_files import LeftFilesReport
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, first_errors
+from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.model.record import Record
 
 CheckpointFate = Literal["deleted", "would delete", "vanished", "failed", "young", "undated", "unreadable"]
 
 
 @dataclass(frozen=True)
-class LeftCheckpoint:
+class LeftoverCheckpoint:
     """A checkpoint that lies in a store, and what became of it.
 
     :ivar place: where a person finds it
@@ -51,18 +51,18 @@ class LeftCheckpoint:
         return f"{self.place} ({what}{saved})"
 
 
-def judge_checkpoint(place: str, text: str | None, *, now: datetime, older_than: timedelta) -> LeftCheckpoint:
+def judge_checkpoint(place: str, text: str | None, *, now: datetime, older_than: timedelta) -> LeftoverCheckpoint:
     """Return a checkpoint as one that would be deleted, or with the reason why it is kept."""
     if text is None:
-        return LeftCheckpoint(place, "vanished")
+        return LeftoverCheckpoint(place, "vanished")
     try:
         checkpoint = decode(text)
     except CheckpointUnreadable as error:
-        return LeftCheckpoint(place, "unreadable", error=error)
+        return LeftoverCheckpoint(place, "unreadable", error=error)
     saved = saved_at(text)
     if saved is None:
-        return LeftCheckpoint(place, "undated", checkpoint)
-    return LeftCheckpoint(place, "would delete" if now - saved > older_than else "young", checkpoint, saved)
+        return LeftoverCheckpoint(place, "undated", checkpoint)
+    return LeftoverCheckpoint(place, "would delete" if now - saved > older_than else "young", checkpoint, saved)
 
 
 def upload_ids_in(text: str) -> set[str]:
@@ -85,8 +85,8 @@ class CheckpointReport(Record):
     """
 
     store: str
-    left: tuple[LeftCheckpoint, ...]
-    temporary: LeftFilesReport | None = None
+    left: tuple[LeftoverCheckpoint, ...]
+    temporary: LeftoverFilesReport | None = None
 
     @property
     def errors(self) -> dict[str, OSSResumeError]:

@@ -21,7 +21,7 @@ from airflow_provider_ossresume.oss.stop import Stop
 T = TypeVar("T")
 
 
-class SharedCalls(Generic[T]):
+class SingleFlight(Generic[T]):
     """One kind of call, by keys: at most one is under way for each key, and at most ``most`` in all.
 
     Those for which no thread is left wait for their turn. Only the threads that make the calls do the bookkeeping, so
@@ -144,7 +144,7 @@ def _raise(error: BaseException) -> NoReturn:
     raise own.with_traceback(error.__traceback__)
 
 
-_all: weakref.WeakSet[SharedCalls[Any]] = weakref.WeakSet()
+_all: weakref.WeakSet[SingleFlight[Any]] = weakref.WeakSet()
 
 
 def _begin_anew() -> None:

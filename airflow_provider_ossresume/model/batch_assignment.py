@@ -20,13 +20,13 @@ def count_batches(*, files: int, size: int, batch_files: int, batch_bytes: int, 
     return min(max(by_size, by_files), max_batches, files)
 
 
-class LargeDealer:
+class LargeFileAssigner:
     """Gives files of 1 GiB or more, largest first, each to the batch that has the fewest bytes until then."""
 
     def __init__(self, batches: int) -> None:
         self._heap = [(0, batch) for batch in range(batches)]  # bytes, batch
 
-    def deal(self, files: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    def assign(self, files: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Yield the batch of each file, and its number.
 
         :param files: their sizes and numbers, in descending order of the sizes
@@ -42,7 +42,7 @@ class LargeDealer:
 
 
 @dataclass(frozen=True)
-class SmallShare:
+class SmallFileShare:
     """Which of the other files a batch gets: from the ``first`` on, each ``step``-th, in the order of their names.
 
     Neighbours come into different batches. OSS serves at most 2,000 requests a second on names that follow each other.
@@ -52,9 +52,9 @@ class SmallShare:
     step: int
 
 
-def small_shares(order: Sequence[int]) -> dict[int, SmallShare]:
+def small_file_shares(order: Sequence[int]) -> dict[int, SmallFileShare]:
     """Return the share of each batch.
 
-    :param order: as :meth:`LargeDealer.emptiest_first` says
+    :param order: as :meth:`LargeFileAssigner.emptiest_first` says
     """
-    return {batch: SmallShare(first, len(order)) for first, batch in enumerate(order)}
+    return {batch: SmallFileShare(first, len(order)) for first, batch in enumerate(order)}

@@ -37,7 +37,7 @@ _MORE_WHEN_LEFT_OUT = frozenset(
 )
 
 
-class NamesNothingByChance:
+class TemplateGuard:
     """For operators and sensors: a template field that was given and that a template made None is not "left out".
 
     A template of a DAG with ``render_template_as_native_obj``, and an XComArg, set a field to None when they find
@@ -53,7 +53,7 @@ class NamesNothingByChance:
             super().__setattr__("_lost", lost)
         super().__setattr__(name, value)
 
-    def _refuse_lost_names(self) -> None:
+    def _refuse_fields_lost_in_rendering(self) -> None:
         """:raises ArgumentError: for a field that a template made None"""
         for name in sorted(self._lost):
             raise ArgumentError(name, None, "its template or XCom is None; correct that, or leave the argument out")

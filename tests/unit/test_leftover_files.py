@@ -16,8 +16,8 @@ import pytest
 
 from airflow_provider_ossresume.errors import AccessDenied, ArgumentError
 from airflow_provider_ossresume.local_oss import Fault
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED
-from airflow_provider_ossresume.model.left_files import LeftFilesReport
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED
+from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.transfer.left_files import PART_FILE, clean_left_files
 from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.part_names import part_file_name
@@ -33,7 +33,7 @@ def a_part_file(folder: Path, name: str = "model.bin", *, size: int = 10) -> Pat
     return path
 
 
-def clean(folder: object, *, days_later: float = 8, **options: Any) -> LeftFilesReport:
+def clean(folder: object, *, days_later: float = 8, **options: Any) -> LeftoverFilesReport:
     """Remove what is older than a week, so many days from now: nobody can set a file's time of change back."""
     folders = folder if isinstance(folder, list) else [folder]
     arguments = {"older_than": timedelta(days=7), "dry_run": False, **options}

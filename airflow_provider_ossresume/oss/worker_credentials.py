@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
-from airflow_provider_ossresume.oss.issuers import Issuer, split_url
-from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+from airflow_provider_ossresume.oss.credentials_service import CredentialsService, split_url
+from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
 METADATA_ENDPOINT = "http://100.100.100.200"  # ECS, "Instance metadata": the same on every instance
 _ROLES = "/latest/meta-data/ram/security-credentials/"
@@ -26,7 +26,7 @@ class EcsRamRole:
     :param issuer: the metadata service
     """
 
-    def __init__(self, issuer: Issuer, *, role_name: str | None = None) -> None:
+    def __init__(self, issuer: CredentialsService, *, role_name: str | None = None) -> None:
         if role_name is not None and not _ROLE_NAME.fullmatch(role_name):
             raise ArgumentError("role_name", role_name, "give the role's name, as in the RAM console, not its ARN")
         self._issuer = issuer
@@ -78,7 +78,7 @@ class CredentialsUri:
     :param path: the URI's path and query; it may hold a secret, and is never shown
     """
 
-    def __init__(self, issuer: Issuer, path: str) -> None:
+    def __init__(self, issuer: CredentialsService, path: str) -> None:
         self._issuer = issuer
         self._path = path
         self.is_there = issuer.is_there
@@ -97,7 +97,7 @@ class CredentialsUri:
         return self._issuer.issued(what, answer, fields)
 
 
-class OfTheWorker:
+class WorkerCredentials:
     """Credentials that the worker has without an Access Key: of its ECS instance's role, else of a credentials URI.
 
     The first source that issues some is asked from then on, and no other: a transfer keeps its caller.

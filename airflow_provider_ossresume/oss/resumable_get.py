@@ -10,11 +10,11 @@ from airflow_provider_ossresume.errors import BadAnswer
 from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import STALL_SIZE
-from airflow_provider_ossresume.oss import answers
-from airflow_provider_ossresume.oss.answer import Answer
-from airflow_provider_ossresume.oss.answers import Delivery
+from airflow_provider_ossresume.oss import results
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
+from airflow_provider_ossresume.oss.response import Answer
+from airflow_provider_ossresume.oss.results import Delivery
 from airflow_provider_ossresume.oss.retry import Attempts
 
 
@@ -28,7 +28,7 @@ class Sink(Protocol):
     def open(self) -> None:
         """The bytes come from the first on; what was written before is to be forgotten."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """The bytes come that follow those which were written until the break."""
 
     def write(self, data: memoryview) -> None:
@@ -122,11 +122,11 @@ class Fetch:
             etag, total = self._found.meta.etag, self._found.meta.size
             if answer.status == 206:
                 start, stop = self._start + self._received, self._start + self._found.size
-                _check_length(call, answer, answers.delivery(call, answer, start, stop, etag=etag, total=total))
+                _check_length(call, answer, results.delivery(call, answer, start, stop, etag=etag, total=total))
                 self._sink.go_on()
                 return self._found
         # From the first byte, also where a peer that ignores ranges sends the object whole.
-        found = answers.delivery(
+        found = results.delivery(
             call, answer, self._start, self._stop, may_end_before=self._may_end_before, etag=etag, total=total
         )
         _check_length(call, answer, found)

@@ -18,7 +18,7 @@ class HasLine(Protocol):
     def line(self) -> str: ...
 
 
-class Packer:
+class RowPacker:
     """Takes rows and makes the bytes of their file. The same rows make the same bytes.
 
     In memory are only the compressed ones.
@@ -47,15 +47,15 @@ class Packer:
             self._waiting = []
 
 
-def packed(rows: Iterable[HasLine]) -> bytes:
+def pack_rows(rows: Iterable[HasLine]) -> bytes:
     """Return rows as their file has them."""
-    packer = Packer()
+    packer = RowPacker()
     for row in rows:
         packer.add(row)
     return packer.bytes()
 
 
-def unpacked(data: bytes, *, may_be_torn: bool = False) -> Iterator[str]:
+def unpack_rows(data: bytes, *, may_be_torn: bool = False) -> Iterator[str]:
     """Yield the lines of a file of rows.
 
     :param may_be_torn: the end may be missing; then a last line that is not whole is left out

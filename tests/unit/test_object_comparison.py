@@ -10,9 +10,9 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import Fault
 from airflow_provider_ossresume.model.md5 import md5_hex
+from airflow_provider_ossresume.model.object_comparison import difference
 from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.model.resume import proven
-from airflow_provider_ossresume.model.sameness import difference
 from tests.world import BUCKET, PART, Transfers, a_file
 
 TARGET = ObjectRef(BUCKET, "key")

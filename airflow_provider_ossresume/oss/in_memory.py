@@ -8,7 +8,7 @@ from airflow_provider_ossresume.errors import IntegrityError
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
-from airflow_provider_ossresume.oss.fetch import Sink
+from airflow_provider_ossresume.oss.resumable_get import Sink
 
 PIECE = 256 * 1024  # bytes
 
@@ -49,7 +49,7 @@ class MemorySink:
     def open(self) -> None:
         self._data.clear()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What follows is appended anyway."""
 
     def write(self, data: memoryview) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ossresume.model.dealing import LARGE, LargeDealer, count_batches
+from airflow_provider_ossresume.model.batch_assignment import LARGE, LargeFileAssigner, count_batches
 from airflow_provider_ossresume.model.manifest import Row
 from airflow_provider_ossresume.model.parts import GIB
 from airflow_provider_ossresume.sets.spool import Spool
@@ -70,10 +70,10 @@ def test_each_file_is_in_one_batch_and_no_batch_is_empty(sizes: list[int], most:
 
 @given(st.lists(st.integers(LARGE, 9 * LARGE), min_size=1, max_size=40), st.integers(1, 6))
 def test_no_batch_of_large_files_has_more_than_the_emptiest_and_one_file(sizes: list[int], batches: int) -> None:
-    dealer = LargeDealer(batches)
+    dealer = LargeFileAssigner(batches)
     filled = [0] * batches
     largest_first = sorted(((size, number) for number, size in enumerate(sizes)), reverse=True)
-    for batch, number in dealer.deal(largest_first):
+    for batch, number in dealer.assign(largest_first):
         filled[batch] += sizes[number]
 
     assert max(filled) - min(filled) <= max(sizes)

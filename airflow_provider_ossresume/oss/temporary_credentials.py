@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 from airflow_provider_ossresume.errors import CredentialsError
 from airflow_provider_ossresume.oss.credentials import Credentials
-from airflow_provider_ossresume.oss.shared_calls import SharedCalls
+from airflow_provider_ossresume.oss.single_flight import SingleFlight
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class _State:
     failure: CredentialsError | None = None
 
 
-class RefreshedCredentials:
+class RefreshingCredentials:
     """Credentials of a source, refreshed before they end and when OSS says that they have ended.
 
     While the present ones hold nobody waits, and when the source fails they go on being used. Once they have ended,
@@ -74,10 +74,10 @@ class RefreshedCredentials:
         self._source = source
         self._clock = clock
         self._state = _State()
-        self._flights: SharedCalls[_State] = SharedCalls("credentials", most=1)
+        self._flights: SingleFlight[_State] = SingleFlight("credentials", most=1)
 
     def __repr__(self) -> str:
-        return f"RefreshedCredentials({self._source})"
+        return f"RefreshingCredentials({self._source})"
 
     def with_stop(self, stop: Stop) -> StoppableCredentials:
         """Return these credentials for one who does not wait for them once the stop is given."""
@@ -150,7 +150,7 @@ class StoppableCredentials:
     :param stop: ends this user's waits, and nobody else's
     """
 
-    def __init__(self, provider: RefreshedCredentials, stop: Stop) -> None:
+    def __init__(self, provider: RefreshingCredentials, stop: Stop) -> None:
         self._provider = provider
         self._stop = stop
 

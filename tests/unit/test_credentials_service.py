@@ -16,10 +16,10 @@ import pytest
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials, Credentials, StaticCredentials
-from airflow_provider_ossresume.oss.issuers import Issuer, check_origin, split_url
-from airflow_provider_ossresume.oss.sources import CredentialsUri, EcsRamRole, split_credentials_uri
+from airflow_provider_ossresume.oss.credentials_service import CredentialsService, check_origin, split_url
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc, authorization, signed_headers
-from airflow_provider_ossresume.oss.temporary import CredentialsSource
+from airflow_provider_ossresume.oss.temporary_credentials import CredentialsSource
+from airflow_provider_ossresume.oss.worker_credentials import CredentialsUri, EcsRamRole, split_credentials_uri
 from tests.issuers import (
     KEY_ID,
     KEY_SECRET,
@@ -87,21 +87,21 @@ def assumed(sts: Sts, *, key: tuple[str, ...] = (KEY_ID, KEY_SECRET), **options:
     role = Role(
         options.pop("arn", ROLE), **{k: options.pop(k) for k in ("session_name", "duration", "policy") if k in options}
     )
-    return AssumedRole(role, StaticCredentials(*key), Issuer(sts.url), **options)
+    return AssumedRole(role, StaticCredentials(*key), CredentialsService(sts.url), **options)
 
 
 def with_oidc(sts: Sts, token_file: Path, **options: Any) -> RoleWithOidc:
     facts = {"provider_arn": PROVIDER, "token_file": str(token_file), **options}
-    return RoleWithOidc(Role(ROLE), Issuer(sts.url), **facts)
+    return RoleWithOidc(Role(ROLE), CredentialsService(sts.url), **facts)
 
 
 def on_ecs(metadata: Metadata, role_name: str | None = None) -> EcsRamRole:
-    return EcsRamRole(Issuer(metadata.url, direct=True), role_name=role_name)
+    return EcsRamRole(CredentialsService(metadata.url, direct=True), role_name=role_name)
 
 
 def at_uri(uri: Uri, path: str = Uri.PATH) -> CredentialsUri:
     origin, rest = split_credentials_uri(uri.url + path)
-    return CredentialsUri(Issuer(origin, direct=True), rest)
+    return CredentialsUri(CredentialsService(origin, direct=True), rest)
 
 
 def failure(source: CredentialsSource) -> CredentialsError:
@@ -221,8 +221,12 @@ def test_what_may_pass_is_worth_another_attempt(sts: Sts, told: Told) -> None:
 
 
 def test_an_anonymous_caller_assumes_no_role(sts: Sts) -> None:
-    failure(AssumedRole(Role(ROLE), AnonymousCredentials(), Issuer(sts.url)))
+    failure(AssumedRole(Role(ROLE), AnonymousCredentials(), CredentialsService(sts.url)))
     assert sts.asked == []
+
+
+def a_service() -> CredentialsService:
+    return CredentialsService("http://x")
 
 
 @pytest.mark.parametrize(
@@ -233,10 +237,10 @@ def test_an_anonymous_caller_assumes_no_role(sts: Sts) -> None:
         ("role_session_name", lambda: Role(ROLE, session_name="a name")),
         ("role_session_duration", lambda: Role(ROLE, duration=899)),
         ("role_session_duration", lambda: Role(ROLE, duration=43_201)),
-        ("external_id", lambda: AssumedRole(Role(ROLE), AnonymousCredentials(), Issuer("http://x"), external_id="é")),
-        ("oidc_provider_arn", lambda: RoleWithOidc(Role(ROLE), Issuer("http://x"), provider_arn=ROLE, token_file="f")),
-        ("role_name", lambda: EcsRamRole(Issuer("http://x"), role_name="../api")),
-        ("role_name", lambda: EcsRamRole(Issuer("http://x"), role_name=ROLE)),
+        ("external_id", lambda: AssumedRole(Role(ROLE), AnonymousCredentials(), a_service(), external_id="é")),
+        ("oidc_provider_arn", lambda: RoleWithOidc(Role(ROLE), a_service(), provider_arn=ROLE, token_file="f")),
+        ("role_name", lambda: EcsRamRole(a_service(), role_name="../api")),
+        ("role_name", lambda: EcsRamRole(a_service(), role_name=ROLE)),
         ("credentials_uri", lambda: split_credentials_uri("127.0.0.1:80/the-Secret-path")),
         ("credentials_uri", lambda: split_credentials_uri("http://me:the-Secret-path@127.0.0.1/")),
         ("credentials_uri", lambda: split_credentials_uri("http://127.0.0.1:port/the-Secret-path")),
@@ -402,10 +406,12 @@ def test_a_uri_that_has_nothing_for_now_is_asked_again(uri: Uri) -> None:
 
 def sources_at(url: str, token_file: Path) -> list[CredentialsSource]:
     return [
-        AssumedRole(Role(ROLE), StaticCredentials(KEY_ID, KEY_SECRET), Issuer(url), external_id="the-external-id"),
-        RoleWithOidc(Role(ROLE), Issuer(url), provider_arn=PROVIDER, token_file=str(token_file)),
-        EcsRamRole(Issuer(url, direct=True)),
-        CredentialsUri(Issuer(url, direct=True), Uri.PATH),
+        AssumedRole(
+            Role(ROLE), StaticCredentials(KEY_ID, KEY_SECRET), CredentialsService(url), external_id="the-external-id"
+        ),
+        RoleWithOidc(Role(ROLE), CredentialsService(url), provider_arn=PROVIDER, token_file=str(token_file)),
+        EcsRamRole(CredentialsService(url, direct=True)),
+        CredentialsUri(CredentialsService(url, direct=True), Uri.PATH),
     ]
 
 
@@ -445,7 +451,9 @@ def test_neither_metadata_nor_credentials_uri_goes_through_a_proxy(
 
 def test_sts_is_reached_through_the_proxy(sts: Sts) -> None:
     source = AssumedRole(
-        Role(ROLE), StaticCredentials(KEY_ID, KEY_SECRET), Issuer("http://sts.invalid", proxies={"http": sts.url})
+        Role(ROLE),
+        StaticCredentials(KEY_ID, KEY_SECRET),
+        CredentialsService("http://sts.invalid", proxies={"http": sts.url}),
     )
 
     assert source.fetch().credentials == FIRST
@@ -460,8 +468,8 @@ def test_a_certificate_of_an_authority_of_ones_own_needs_its_bundle(
     certificate = a_certificate(tmp_path / "sts.pem", address="127.0.0.1")
     key = StaticCredentials(KEY_ID, KEY_SECRET)
     with Sts(certificate=certificate) as sts:
-        error = failure(AssumedRole(Role(ROLE), key, Issuer(sts.url)))
-        issued = AssumedRole(Role(ROLE), key, Issuer(sts.url, verify_tls=str(certificate))).fetch()
+        error = failure(AssumedRole(Role(ROLE), key, CredentialsService(sts.url)))
+        issued = AssumedRole(Role(ROLE), key, CredentialsService(sts.url, verify_tls=str(certificate))).fetch()
 
     assert "set the connection's CA bundle" in str(error)
     assert not error.retryable
@@ -500,7 +508,9 @@ def test_a_service_that_never_ends_its_answer_holds_nobody(way: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
         thread.start()
-        issuer = Issuer(f"http://127.0.0.1:{server.getsockname()[1]}", direct=True, read_timeout=0.3, longest=0.2)
+        issuer = CredentialsService(
+            f"http://127.0.0.1:{server.getsockname()[1]}", direct=True, read_timeout=0.3, longest=0.2
+        )
         error = failure(CredentialsUri(issuer, Uri.PATH))
         done.set()
         thread.join()
@@ -509,7 +519,7 @@ def test_a_service_that_never_ends_its_answer_holds_nobody(way: str) -> None:
 
 
 def test_an_answer_shows_nothing_of_its_body(uri: Uri) -> None:
-    answer = Issuer(uri.url, direct=True).ask("it", "GET", Uri.PATH)
+    answer = CredentialsService(uri.url, direct=True).ask("it", "GET", Uri.PATH)
 
     assert answer.status == 200
     assert "the-Secret" not in repr(answer)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.model.arguments import format_age
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED, first_errors
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, first_errors
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.record import Record
 
@@ -18,7 +18,7 @@ FileFate = Literal["removed", "would remove", "vanished", "failed", "young", "lo
 
 
 @dataclass(frozen=True)
-class LeftFile:
+class LeftoverFile:
     """A file that a try has left behind, and what became of it.
 
     :ivar path: as text, also where the name is not UTF-8
@@ -38,7 +38,7 @@ class LeftFile:
         return f"{self.path} ({format_size(self.size)}, changed {format_age(self.age)} ago)"
 
 
-class LeftFilesReport(Record):
+class LeftoverFilesReport(Record):
     """What became of the files that tries have left in some folders, as far as it has come.
 
     :ivar size: bytes of those that were removed, or would be
@@ -63,7 +63,7 @@ class LeftFilesReport(Record):
         """How many were removed, or would be."""
         return self.fates["removed"] + self.fates["would remove"]
 
-    def add(self, file: LeftFile) -> None:
+    def add(self, file: LeftoverFile) -> None:
         self.fates[file.fate] += 1
         if file.fate == "failed" and file.error:
             self.errors[file.path] = file.error

@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
-from airflow_provider_ossresume.oss import answer as wire_answer
+from airflow_provider_ossresume.oss import response as wire_answer
 from airflow_provider_ossresume.oss.connection_errors import reason
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
@@ -26,7 +26,7 @@ from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.header_values import shown
 from airflow_provider_ossresume.oss.messages import read_http_date
 from airflow_provider_ossresume.oss.proxies import NO_PROXY
-from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
 CONNECT_TIMEOUT = 5.0  # seconds; as alibabacloud-credentials
 LOOK_TIMEOUT = 2.0  # seconds, for whether a service is there at all
@@ -59,7 +59,7 @@ class Answer:
         return read if isinstance(read, dict) else {}
 
 
-class Issuer:
+class CredentialsService:
     """A service that issues credentials, as far as HTTP goes.
 
     :param origin: scheme, host and port, checked by :func:`check_origin`

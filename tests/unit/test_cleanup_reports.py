@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, UploadCheckpoint, encode
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED
-from airflow_provider_ossresume.model.left_checkpoints import upload_ids_in
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED
+from airflow_provider_ossresume.model.leftover_checkpoints import upload_ids_in
 from airflow_provider_ossresume.model.objects import ListedUpload, PrefixRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Fate, Staleness, UploadFate, first_folder
 

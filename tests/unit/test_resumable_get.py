@@ -7,7 +7,7 @@ import re
 import pytest
 
 from airflow_provider_ossresume.errors import BadAnswer, ConnectionFailed, PreconditionFailed
-from airflow_provider_ossresume.oss.answers import MAX_SKIPPED
+from airflow_provider_ossresume.oss.results import MAX_SKIPPED
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from tests.unit.raw_peer import Connection, RawPeer, an_answer
 from tests.unit.test_client import TARGET, Collected, a_scripted_client, failure
@@ -189,7 +189,7 @@ class Parts:
     def open(self) -> None:
         self.parts: list[bytes] = []
 
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
 
     def write(self, data: memoryview) -> None:
         self.parts.append(bytes(data))
