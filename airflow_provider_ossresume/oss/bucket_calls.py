@@ -45,6 +45,6 @@ class BucketCalls(Exchanging):
         """Remove an empty bucket.
 
         :raises ServiceError: with the code BucketNotEmpty while it holds objects, versions of some, or uploads
-        :raises NoSuchBucket: when there is none; perhaps an earlier attempt's answer was lost
+        :raises NoSuchBucket: when there is none; perhaps an earlier attempt's response was lost
         """
         self._exchange(Call("DeleteBucket", "DELETE", bucket, success=(204,)), results.nothing)

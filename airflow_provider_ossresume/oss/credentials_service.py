@@ -1,7 +1,7 @@
-"""One bounded request to a service that issues credentials, and what its answer says.
+"""One bounded request to a service that issues credentials, and what its response says.
 
-Nothing that such an answer holds is shown, but for the code and the message of an error, with every secret that was
-sent taken out. No redirect is followed and no ~/.netrc read, and no answer takes longer than ``LONGEST``.
+Nothing that such a response holds is shown, but for the code and the message of an error, with every secret that was
+sent taken out. No redirect is followed and no ~/.netrc read, and no response takes longer than ``LONGEST``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
-from airflow_provider_ossresume.oss import response as wire_answer
+from airflow_provider_ossresume.oss import response as http_response
 from airflow_provider_ossresume.oss.connection_errors import reason
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
@@ -31,12 +31,12 @@ from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCreden
 CONNECT_TIMEOUT = 5.0  # seconds; as alibabacloud-credentials
 LOOK_TIMEOUT = 2.0  # seconds, for whether a service is there at all
 READ_TIMEOUT = 10.0  # seconds of silence; as alibabacloud-credentials
-LONGEST = 20.0  # seconds for the head, and for the body, of an answer to come in, however they trickle
-MAX_ANSWER = 64 * 1024  # bytes; an answer of STS has about two thousand, most of them the token
+LONGEST = 20.0  # seconds for the head, and for the body, of a response to come in, however they trickle
+MAX_ANSWER = 64 * 1024  # bytes; a response of STS has about two thousand, most of them the token
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServiceResponse:
     """What a service answered.
 
     :ivar date: its clock, as seconds since 1970, or None when it did not tell
@@ -66,7 +66,7 @@ class CredentialsService:
     :param direct: past every proxy: the service is on this machine, or on the link
     :param proxies: as in requests; None takes those of the environment
     :param verify_tls: False, or the path of a CA bundle
-    :param longest: seconds for the head, and for the body, of an answer to come in, however they trickle
+    :param longest: seconds for the head, and for the body, of a response to come in, however they trickle
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class CredentialsService:
 
     def ask(
         self, what: str, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> Answer:
-        """Send one request and return the answer, whatever its status.
+    ) -> ServiceResponse:
+        """Send one request and return the response, whatever its status.
 
         :param what: how an error names it
-        :raises CredentialsUnavailable: when no whole answer comes
+        :raises CredentialsUnavailable: when no whole response comes
         """
         sent = {"user-agent": f"airflow-provider-ossresume/{__version__}", "accept-encoding": "identity"}
         if method in ("PUT", "POST"):
@@ -118,19 +118,19 @@ class CredentialsService:
             with (
                 # Hours lie between two requests: no connection is kept.
                 closing(Connections(self._settings, max_connections=1, **self._timeouts)) as way,
-                way.exchange(method, self.origin, path, sent, body) as answer,
+                way.exchange(method, self.origin, path, sent, body) as response,
             ):
-                date = read_http_date(answer.fields.get("date"))
-                return Answer(answer.status, self._read(what, answer), date.timestamp() if date else None)
+                date = read_http_date(response.fields.get("date"))
+                return ServiceResponse(response.status, self._read(what, response), date.timestamp() if date else None)
         except ExchangeFailed as error:
             raise self._unreachable(what, error) from None  # its URL may hold a secret
 
-    def _read(self, what: str, answer: wire_answer.Answer) -> bytes:
+    def _read(self, what: str, response: http_response.Response) -> bytes:
         body = bytearray()
-        for piece in answer.pieces(MAX_ANSWER, Limit("the answer did not come", total=self._longest)):
+        for piece in response.pieces(MAX_ANSWER, Limit("the response did not come", total=self._longest)):
             body += piece
             if len(body) > MAX_ANSWER:
-                raise CredentialsUnavailable(f"{what} at {self.origin}: the answer is over {MAX_ANSWER} bytes long")
+                raise CredentialsUnavailable(f"{what} at {self.origin}: the response is over {MAX_ANSWER} bytes long")
         return bytes(body)
 
     def _unreachable(self, what: str, error: ExchangeFailed) -> CredentialsError:
@@ -141,27 +141,33 @@ class CredentialsService:
         return CredentialsUnavailable(f"{said}; is the service up, and does this worker reach it?")
 
     def refused(
-        self, what: str, answer: Answer, *, hint: str = "", secrets: Iterable[str | None] = (), retryable: bool = False
+        self,
+        what: str,
+        response: ServiceResponse,
+        *,
+        hint: str = "",
+        secrets: Iterable[str | None] = (),
+        retryable: bool = False,
     ) -> CredentialsError:
-        """Return the error for an answer that brings no credentials.
+        """Return the error for a response that brings no credentials.
 
         :param secrets: what was sent and may come back in a message
         """
-        fields = answer.fields()
-        said = " ".join(text for text in (str(answer.status), shown(str(fields.get("Code") or ""))) if text)
+        fields = response.fields()
+        said = " ".join(text for text in (str(response.status), shown(str(fields.get("Code") or ""))) if text)
         text = f"{what} at {self.origin} answered {said}"
         message = without(secrets, str(fields.get("Message") or ""))
         if message and "Signature" not in said:  # such a one repeats all that was signed
             text += f": {shown(message).rstrip('.')}"
-        if hint or 300 <= answer.status < 400:
+        if hint or 300 <= response.status < 400:
             text += f"; {hint or 'a redirect is not followed'}"
         if request_id := fields.get("RequestId"):
             text += f" [request id {shown(str(request_id))}]"
-        may_pass = retryable or answer.status in (408, 429) or answer.status >= 500
+        may_pass = retryable or response.status in (408, 429) or response.status >= 500
         return CredentialsUnavailable(text) if may_pass else CredentialsError(text)
 
-    def issued(self, what: str, answer: Answer, fields: object) -> TemporaryCredentials:
-        """Return what the fields of an answer say, as all these services name them.
+    def issued(self, what: str, response: ServiceResponse, fields: object) -> TemporaryCredentials:
+        """Return what the fields of a response say, as all these services name them.
 
         :raises CredentialsUnavailable: when one is missing or is not what it should be
         """
@@ -170,7 +176,7 @@ class CredentialsService:
         lacking = [name for name, text in texts.items() if not isinstance(text, str) or not text.strip()]
         if lacking:
             raise CredentialsUnavailable(
-                f"{what} at {self.origin}: the answer has no {', no '.join(lacking)}; is it the right service?"
+                f"{what} at {self.origin}: the response has no {', no '.join(lacking)}; is it the right service?"
             )
         key_id, secret, token, expiration = (str(text) for text in texts.values())
         ends = _seconds(expiration)
@@ -181,7 +187,7 @@ class CredentialsService:
         except CredentialsError as error:
             raise CredentialsUnavailable(f"{what} at {self.origin}: {error}") from None
         # Both by the service's clock, as this worker's may be wrong.
-        return TemporaryCredentials(credentials, lifetime=ends - (answer.date or time.time()))
+        return TemporaryCredentials(credentials, lifetime=ends - (response.date or time.time()))
 
 
 def check_origin(argument: str, url: str, *, example: str) -> str:

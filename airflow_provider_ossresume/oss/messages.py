@@ -66,7 +66,7 @@ class BucketInfo:
     """What GetBucketInfo tells. ``region`` is without the ``oss-`` that OSS puts before it.
 
     :ivar owner: the ID of the account that the bucket belongs to
-    :ivar answered_at: the answer's Date
+    :ivar answered_at: the response's Date
     :ivar versioning: ``Enabled`` or ``Suspended``; empty for a bucket that never kept versions
     """
 
@@ -85,7 +85,7 @@ class ServiceInfo:
     """What ListBuckets tells beside buckets.
 
     :ivar owner: the ID of the account that the Access Key belongs to
-    :ivar answered_at: the answer's Date
+    :ivar answered_at: the response's Date
     """
 
     owner: str
@@ -148,7 +148,7 @@ def read_upload_id(body: bytes) -> str:
 
 
 def read_etag(body: bytes, *, root: str) -> str:
-    """Return the ETag of a Complete's or a copy's answer."""
+    """Return the ETag of a Complete's or a copy's response."""
     return _root(body, root).required("ETag").strip('"')
 
 

@@ -20,7 +20,7 @@ class ObjectCalls(Exchanging):
     ) -> ObjectMeta:
         """Append bytes to an appendable object, or create one, and return its new size. It holds 5 GiB at most.
 
-        If the answer to an attempt is lost, the bytes may be there: the next attempt is then refused by its position.
+        If the response to an attempt is lost, the bytes may be there: the next attempt is then refused by its position.
 
         :param position: the object's present size; 0 creates it
         :raises ServiceError: with the code PositionNotEqualToLength, or ObjectNotAppendable
@@ -29,7 +29,7 @@ class ObjectCalls(Exchanging):
         sent = {**check_given(headers), **({"Content-MD5": md5} if md5 else {})}
         query = {"append": "", "position": str(position)}
         call = Call("AppendObject", "POST", target.bucket, target.key, query, sent, body=body)
-        return self._exchange(call, lambda answer: results.object_meta(call, answer, size=position + body.size))
+        return self._exchange(call, lambda response: results.object_meta(call, response, size=position + body.size))
 
     def put_object_tagging(self, target: ObjectRef, tags: Mapping[str, str]) -> None:
         """Give an object these tags in place of those that it has."""

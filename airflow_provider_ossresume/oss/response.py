@@ -1,4 +1,4 @@
-"""An answer of a peer: its head, as http.client reads it, and its body."""
+"""A response of a peer: its head, as http.client reads it, and its body."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MAX_PLAIN = 8 * 1024  # bytes of a head
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection")
 
 
-class Answer:
-    """An answer whose body is still to be read. Leaving its context frees the connection.
+class Response:
+    """A response whose body is still to be read. Leaving its context frees the connection.
 
     :ivar fields: its headers, by their lower-case names; several of one name are joined by commas
     :ivar length: how many bytes of the body are to come; None when only its end tells
     """
 
-    def __init__(self, head: Head, wire: Wire, finish: Callable[..., None]) -> None:
+    def __init__(self, head: ResponseHead, wire: Wire, finish: Callable[..., None]) -> None:
         self.status, self.reason, self.fields = head.status, head.reason, head.fields
         self.length = head.length
         self._chunked = head.chunked
@@ -44,7 +44,7 @@ class Answer:
         self._wire = wire
         self._finish = finish
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> Response:
         return self
 
     def __exit__(
@@ -72,7 +72,7 @@ class Answer:
         if self.is_read:
             return 0
         if self._is_broken:
-            raise ExchangeFailed("the answer broke off before")
+            raise ExchangeFailed("the response broke off before")
         try:
             size = self._read(buffer, limit)
         except BaseException:
@@ -143,8 +143,8 @@ class _Chunks:
         """It is the connection's."""
 
 
-class Head:
-    """The head of an answer.
+class ResponseHead:
+    """The head of a response.
 
     Most have nothing in them that two readers could take in two ways, and are read here; all others by http.client,
     which takes seven times as long: 0.13 of the 0.9 ms of processor time that a file of 100 KiB costs in a folder.
@@ -183,7 +183,7 @@ class Head:
     def _read(self, head: bytes, method: str) -> None:
         first, *fields = _LINE_END.split(head.rstrip(b"\r\n"))
         if _NO_TEXT.search(head) or b"\n" in first:
-            raise ExchangeFailed("the answer's head has a sign in it that no head may have")
+            raise ExchangeFailed("the response's head has a sign in it that no head may have")
         rest: list[bytes] = []
         if head.count(b"\n") > MAX_LINES:
             fields.sort(key=lambda field: field.partition(b":")[0].lower() not in _FRAMING)  # the others stay in order
@@ -195,17 +195,17 @@ class Head:
             for start in range(0, len(rest), MAX_LINES):
                 items += parse_headers(io.BytesIO(_lines(*rest[start : start + MAX_LINES]))).items()
         except (HTTPException, ValueError) as error:
-            raise ExchangeFailed(f"the answer's head cannot be read: {error!r}") from error
+            raise ExchangeFailed(f"the response's head cannot be read: {error!r}") from error
         # At a line that is none http.client stops to read.
         if len(items) != len(fields) + len(rest):
-            raise ExchangeFailed("the answer's head has a broken line")
+            raise ExchangeFailed("the response's head has a broken line")
         self.status, self.reason = response.status, response.reason
         self.fields = _joined(items)
         self.length, self.is_last = response.length, bool(response.will_close)
         self.chunked = response if response.chunked else None
         lengths = {value.strip() for name, value in items if name.lower() == "content-length"}
         if len(lengths) + ("transfer-encoding" in self.fields) > 1:
-            raise ExchangeFailed("the answer's head tells its length in two ways")
+            raise ExchangeFailed("the response's head tells its length in two ways")
 
 
 class _Given:
@@ -234,8 +234,8 @@ _FOLD = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _INFORMATIONAL = re.compile(rb"HTTP/1\.[0-9] 1[0-9][0-9][ \r\n]")
 
 
-def read_head(wire: Wire, method: str, *, first: Limit, whole: Callable[[], Limit]) -> Head:
-    """Return the head of the answer; those that come in advance of it, 1xx, are passed over.
+def read_head(wire: Wire, method: str, *, first: Limit, whole: Callable[[], Limit]) -> ResponseHead:
+    """Return the head of the response; those that come in advance of it, 1xx, are passed over.
 
     :param first: for each head's first byte
     :param whole: makes the limit for the rest of a head
@@ -245,8 +245,8 @@ def read_head(wire: Wire, method: str, *, first: Limit, whole: Callable[[], Limi
         first.left()  # also where a head has come with the one before
         head = wire.head(first, whole)
         if not _INFORMATIONAL.match(head):
-            answer = Head(head, method)
-            if answer.status < 200:
-                raise ExchangeFailed("the answer's first line cannot be read")
-            return answer
+            response = ResponseHead(head, method)
+            if response.status < 200:
+                raise ExchangeFailed("the response's first line cannot be read")
+            return response
     raise ExchangeFailed(f"{MAX_INFORMATIONAL} answers in advance came, and none that is one")

@@ -1,4 +1,4 @@
-"""What the answer to a call says, as values."""
+"""What the response to a call says, as values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.call import Body, Call
 from airflow_provider_ossresume.oss.header_values import joined, read_number, shown
 from airflow_provider_ossresume.oss.messages import MalformedXML
-from airflow_provider_ossresume.oss.response import Answer
+from airflow_provider_ossresume.oss.response import Response
 from airflow_provider_ossresume.oss.service_errors import error_in_body
 
 T = TypeVar("T")
@@ -28,10 +28,10 @@ MAX_XML_BYTES = 8 * 2**20  # a page of 1,000 keys of 1,023 bytes, percent-encode
 MAX_SKIPPED = 16 * 2**20  # bytes read in vain of an object that came whole; what comes by one request by default
 
 
-def read_xml(call: Call, answer: Answer, pieces: Iterable[bytes], parse: Callable[[bytes], T]) -> T:
+def read_xml(call: Call, response: Response, pieces: Iterable[bytes], parse: Callable[[bytes], T]) -> T:
     """Return what ``parse`` reads in the body, which comes in pieces."""
     body = joined(pieces, at_least=MAX_XML_BYTES + 1)
-    said, problem = messages.ErrorAnswer(), f"the answer is over {MAX_XML_BYTES} bytes long"
+    said, problem = messages.ErrorAnswer(), f"the response is over {MAX_XML_BYTES} bytes long"
     if len(body) <= MAX_XML_BYTES:
         try:
             return parse(body)
@@ -40,24 +40,24 @@ def read_xml(call: Call, answer: Answer, pieces: Iterable[bytes], parse: Callabl
             said, problem = messages.read_error(body), str(error)
     del body  # an error may live for long, and so does what stands in its frames
     if said.code:
-        raise error_in_body(call, answer, said)
+        raise error_in_body(call, response, said)
     raise call.bad_answer(problem)
 
 
-def nothing(answer: Answer) -> None:
-    """That it is a success is all that such an answer says."""
+def nothing(response: Response) -> None:
+    """That it is a success is all that such a response says."""
 
 
-def object_meta(call: Call, answer: Answer, *, size: int, etag: str = "") -> ObjectMeta:
+def object_meta(call: Call, response: Response, *, size: int, etag: str = "") -> ObjectMeta:
     """Return what the headers say of an object.
 
-    :param etag: where the answer's body tells it
-    :raises BadAnswer: when there is none: such an answer is not OSS's, or half of one
+    :param etag: where the response's body tells it
+    :raises BadAnswer: when there is none: such a response is not OSS's, or half of one
     """
-    headers = {name: _decoded(value) for name, value in answer.fields.items()}
+    headers = {name: _decoded(value) for name, value in response.fields.items()}
     etag = etag or read_etag(headers.get("etag"))
     if not etag and not call.has_callback:  # which would be made once more
-        raise call.bad_answer("the answer has no ETag")
+        raise call.bad_answer("the response has no ETag")
     meta = ObjectMeta(
         size=size,
         etag=etag,
@@ -85,40 +85,40 @@ def _decoded(value: str) -> str:
         return value
 
 
-def stored_object(call: Call, answer: Answer, body: Body) -> ObjectMeta:
-    stored = object_meta(call, answer, size=body.size)
+def stored_object(call: Call, response: Response, body: Body) -> ObjectMeta:
+    stored = object_meta(call, response, size=body.size)
     sent = body.crc64()
     if sent is not None and stored.crc64 is not None and sent != stored.crc64:
         raise IntegrityError(f"{call}: OSS stored bytes with CRC-64 {stored.crc64}, sent were {sent}")
     return stored
 
 
-def completed_object(call: Call, answer: Answer, pieces: Iterable[bytes], *, size: int) -> ObjectMeta:
+def completed_object(call: Call, response: Response, pieces: Iterable[bytes], *, size: int) -> ObjectMeta:
     """Return the object that a Complete has made."""
     try:
-        etag = read_xml(call, answer, pieces, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
+        etag = read_xml(call, response, pieces, partial(messages.read_etag, root="CompleteMultipartUploadResult"))
     except BadAnswer:
         if not call.has_callback:
             raise
         etag = ""  # these are the callback server's words; the ETag is in the headers
-    return object_meta(call, answer, size=size, etag=etag)
+    return object_meta(call, response, size=size, etag=etag)
 
 
 def copied_object(
-    call: Call, answer: Answer, pieces: Iterable[bytes], *, root: str = "CopyObjectResult"
+    call: Call, response: Response, pieces: Iterable[bytes], *, root: str = "CopyObjectResult"
 ) -> CopiedObject:
     """Return the object, or the part, that OSS has copied."""
     return CopiedObject(
-        etag=read_xml(call, answer, pieces, partial(messages.read_etag, root=root)),
-        crc64=read_number(answer.fields.get("x-oss-hash-crc64ecma")),
-        version_id=answer.fields.get("x-oss-version-id"),
-        source_version_id=answer.fields.get("x-oss-copy-source-version-id"),
+        etag=read_xml(call, response, pieces, partial(messages.read_etag, root=root)),
+        crc64=read_number(response.fields.get("x-oss-hash-crc64ecma")),
+        version_id=response.fields.get("x-oss-version-id"),
+        source_version_id=response.fields.get("x-oss-copy-source-version-id"),
     )
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What the answer to a GET brings: of its body, the bytes ``[start, stop)`` are those that were asked for.
+    """What the response to a GET brings: of its body, the bytes ``[start, stop)`` are those that were asked for.
 
     :ivar meta: of the whole object
     """
@@ -144,7 +144,7 @@ class Delivery:
 
 def delivery(
     call: Call,
-    answer: Answer,
+    response: Response,
     start: int,
     stop: int | None,
     *,
@@ -152,7 +152,7 @@ def delivery(
     etag: str | None = None,
     total: int | None = None,
 ) -> Delivery:
-    """Return what an answer to a GET brings of the bytes ``[start, stop)``, or of the whole object without a stop.
+    """Return what a response to a GET brings of the bytes ``[start, stop)``, or of the whole object without a stop.
 
     A peer that ignores ranges sends the object whole. That is taken where it costs little: few bytes stand before
     those that are wanted, and what follows them is not read.
@@ -163,26 +163,28 @@ def delivery(
     :raises BadAnswer: when it is about other bytes
     """
     if stop is None:
-        found = Delivery(object_meta(call, answer, size=content_length(call, answer)), start, 0)
+        found = Delivery(object_meta(call, response, size=content_length(call, response)), start, 0)
         found = replace(found, stop=found.meta.size)
-    elif answer.status == 200:
-        size = content_length(call, answer)
+    elif response.status == 200:
+        size = content_length(call, response)
         end = min(stop, size) if may_end_before else stop
         if start > MAX_SKIPPED or not start < end <= size:
             raise _ignores_ranges(call, size)
-        found = Delivery(object_meta(call, answer, size=size), start, end)
+        found = Delivery(object_meta(call, response, size=size), start, end)
     else:
-        first, end, size = _content_range(call, answer, start, stop, may_end_before=may_end_before)
-        found = Delivery(object_meta(call, answer, size=size), 0, end - first)
+        first, end, size = _content_range(call, response, start, stop, may_end_before=may_end_before)
+        found = Delivery(object_meta(call, response, size=size), 0, end - first)
     if etag is not None and not same_etag(found.meta.etag, etag):
-        raise _changed(call, answer, f"its ETag was {etag}, is {found.meta.etag}")
+        raise _changed(call, response, f"its ETag was {etag}, is {found.meta.etag}")
     if total is not None and found.meta.size != total:
-        raise _changed(call, answer, f"it had {total} bytes, has {found.meta.size}")
+        raise _changed(call, response, f"it had {total} bytes, has {found.meta.size}")
     return found
 
 
-def _content_range(call: Call, answer: Answer, start: int, stop: int, *, may_end_before: bool) -> tuple[int, int, int]:
-    said = answer.fields.get("content-range", "")
+def _content_range(
+    call: Call, response: Response, start: int, stop: int, *, may_end_before: bool
+) -> tuple[int, int, int]:
+    said = response.fields.get("content-range", "")
     match = re.fullmatch(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20})", said.strip())
     first, last, size = map(int, match.groups()) if match else (0, 0, 0)
     end = min(stop, size) if may_end_before else stop
@@ -191,14 +193,14 @@ def _content_range(call: Call, answer: Answer, start: int, stop: int, *, may_end
     return first, end, size
 
 
-def _changed(call: Call, answer: Answer, what: str) -> PreconditionFailed:
+def _changed(call: Call, response: Response, what: str) -> PreconditionFailed:
     return PreconditionFailed(
         operation=call.operation,
         target=call.target,
         status=412,
         code="PreconditionFailed",
         detail=shown(f"the object changed: {what}"),
-        request_id=shown(answer.fields.get("x-oss-request-id", "")),
+        request_id=shown(response.fields.get("x-oss-request-id", "")),
     )
 
 
@@ -212,8 +214,8 @@ def _ignores_ranges(call: Call, size: int) -> BadAnswer:
     return error
 
 
-def content_length(call: Call, answer: Answer) -> int:
-    length = read_number(answer.fields.get("content-length"))
+def content_length(call: Call, response: Response) -> int:
+    length = read_number(response.fields.get("content-length"))
     if length is None:
-        raise call.bad_answer("the answer has no Content-Length")
+        raise call.bad_answer("the response has no Content-Length")
     return length

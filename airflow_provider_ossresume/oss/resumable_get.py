@@ -13,7 +13,7 @@ from airflow_provider_ossresume.model.parts import STALL_SIZE
 from airflow_provider_ossresume.oss import results
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
-from airflow_provider_ossresume.oss.response import Answer
+from airflow_provider_ossresume.oss.response import Response
 from airflow_provider_ossresume.oss.results import Delivery
 from airflow_provider_ossresume.oss.retry import Attempts
 
@@ -35,11 +35,11 @@ class Sink(Protocol):
         """Take the bytes that follow; they are overwritten after the call."""
 
 
-class Fetch:
-    """The bytes ``[start, stop)`` of an object on their way to a sink; see OssClient.get_object for the arguments.
+class ResumableGet:
+    """Reads the bytes ``[start, stop)`` of an object into a sink; see OssClient.get_object for the arguments.
 
-    What the first answer says of the object is what the later ones must say. An object that changed meanwhile is begun
-    again, once, where the caller has not said which one it must be.
+    Later responses must describe the same object as the first one: same ETag, same size. If the object changed, the
+    read restarts, once, unless the caller has given ``if_match``.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Fetch:
         success = (200,) if stop is None else (200, 206)
         return Call("GetObject", "GET", self._target.bucket, self._target.key, query, headers, success=success)
 
-    def begin_anew(self) -> bool:
+    def restart(self) -> bool:
         """The object is another one now. Return whether it is begun again from its start."""
         may = self._may_begin_anew and self._goes_on
         if may:
@@ -92,10 +92,10 @@ class Fetch:
             self._found, self._received = None, 0
         return may
 
-    def read(self, call: Call, answer: Answer, pieces: Iterator[memoryview], attempts: Attempts) -> ObjectMeta:
-        """Write what an answer brings."""
-        found = self._delivered(call, answer)
-        comes_whole = answer.status == 200
+    def read(self, call: Call, response: Response, pieces: Iterator[memoryview], attempts: Attempts) -> ObjectMeta:
+        """Write what a response brings."""
+        found = self._delivered(call, response)
+        comes_whole = response.status == 200
         try:
             for data in found.wanted(pieces) if comes_whole else pieces:
                 if self._received + len(data) > found.size:
@@ -112,35 +112,35 @@ class Fetch:
             raise call.failed(f"asked for {found.size} bytes, {self._received} came")
         if not comes_whole:
             with suppress(ExchangeFailed):
-                if any(answer.pieces(1, Limit("the answer did not end", total=LONGEST_END))):
+                if any(response.pieces(1, Limit("the response did not end", total=LONGEST_END))):
                     raise _more_came(call, found.size)
         return found.meta
 
-    def _delivered(self, call: Call, answer: Answer) -> Delivery:
+    def _delivered(self, call: Call, response: Response) -> Delivery:
         etag, total = self._if_match, self._total
         if self._found is not None and self._goes_on:
             etag, total = self._found.meta.etag, self._found.meta.size
-            if answer.status == 206:
+            if response.status == 206:
                 start, stop = self._start + self._received, self._start + self._found.size
-                _check_length(call, answer, results.delivery(call, answer, start, stop, etag=etag, total=total))
-                self._sink.go_on()
+                _check_length(call, response, results.delivery(call, response, start, stop, etag=etag, total=total))
+                self._sink.resume()
                 return self._found
         # From the first byte, also where a peer that ignores ranges sends the object whole.
         found = results.delivery(
-            call, answer, self._start, self._stop, may_end_before=self._may_end_before, etag=etag, total=total
+            call, response, self._start, self._stop, may_end_before=self._may_end_before, etag=etag, total=total
         )
-        _check_length(call, answer, found)
+        _check_length(call, response, found)
         self._found, self._received = found, 0
         self._sink.open()
         return found
 
 
-def _check_length(call: Call, answer: Answer, found: Delivery) -> None:
+def _check_length(call: Call, response: Response, found: Delivery) -> None:
     """:raises RequestError: when the body is not what its Content-Range says"""
-    if answer.status == 206 and answer.length is not None and answer.length != found.size:
-        if answer.length > found.size:
+    if response.status == 206 and response.length is not None and response.length != found.size:
+        if response.length > found.size:
             raise _more_came(call, found.size)
-        raise call.failed(f"asked for {found.size} bytes, {answer.length} are to come")
+        raise call.failed(f"asked for {found.size} bytes, {response.length} are to come")
 
 
 def _more_came(call: Call, size: int) -> BadAnswer:

@@ -65,7 +65,7 @@ class RefreshingCredentials:
     """Credentials of a source, refreshed before they end and when OSS says that they have ended.
 
     While the present ones hold nobody waits, and when the source fails they go on being used. Once they have ended,
-    everybody waits for the one answer.
+    everybody waits for the one response.
 
     :param clock: seconds that never go back; a wrong clock of the worker does no harm
     """

@@ -40,35 +40,35 @@ class EcsRamRole:
         token = self._token()
         role = self._role_name or self._attached_role(token)
         what = f"the credentials of the ECS instance's RAM role {role}"
-        answer = self._issuer.ask(what, "GET", _ROLES + quote(role, safe=""), headers=_with(token))
-        if answer.status == 404:
+        response = self._issuer.ask(what, "GET", _ROLES + quote(role, safe=""), headers=_with(token))
+        if response.status == 404:
             hint = "attach that role to the instance, or correct role_name"
-            raise self._issuer.refused(what, answer, hint=hint)
-        fields = answer.fields()
-        if answer.status != 200 or fields.get("Code", "Success") != "Success":
+            raise self._issuer.refused(what, response, hint=hint)
+        fields = response.fields()
+        if response.status != 200 or fields.get("Code", "Success") != "Success":
             # The service cannot assume the role: its trust policy does not name ecs.aliyuncs.com, or it was deleted.
             hint = "see that the role exists and trusts ecs.aliyuncs.com"
-            raise self._issuer.refused(what, answer, hint=hint, secrets=(token,), retryable=answer.status == 200)
-        return self._issuer.issued(what, answer, fields)
+            raise self._issuer.refused(what, response, hint=hint, secrets=(token,), retryable=response.status == 200)
+        return self._issuer.issued(what, response, fields)
 
     def _token(self) -> str:
         what = "a token of the ECS metadata service"
         headers = {"X-aliyun-ecs-metadata-token-ttl-seconds": str(_TOKEN_SECONDS)}
-        answer = self._issuer.ask(what, "PUT", "/latest/api/token", headers=headers)
-        token = answer.text
-        if answer.status != 200 or not token or not token.isascii() or not token.isprintable():
+        response = self._issuer.ask(what, "PUT", "/latest/api/token", headers=headers)
+        token = response.text
+        if response.status != 200 or not token or not token.isascii() or not token.isprintable():
             hint = "see that this worker runs on an ECS instance and that its metadata access is on"
-            raise self._issuer.refused(what, answer, hint=hint)
+            raise self._issuer.refused(what, response, hint=hint)
         return token
 
     def _attached_role(self, token: str) -> str:
         what = "the name of the ECS instance's RAM role"
-        answer = self._issuer.ask(what, "GET", _ROLES, headers=_with(token))
-        lines = answer.text.split()
-        if answer.status == 404 or (answer.status == 200 and not lines):
-            raise self._issuer.refused(what, answer, hint="attach a RAM role to the instance")
-        if answer.status != 200 or not _ROLE_NAME.fullmatch(lines[0]):
-            raise self._issuer.refused(what, answer, secrets=(token,))
+        response = self._issuer.ask(what, "GET", _ROLES, headers=_with(token))
+        lines = response.text.split()
+        if response.status == 404 or (response.status == 200 and not lines):
+            raise self._issuer.refused(what, response, hint="attach a RAM role to the instance")
+        if response.status != 200 or not _ROLE_NAME.fullmatch(lines[0]):
+            raise self._issuer.refused(what, response, secrets=(token,))
         return lines[0]
 
 
@@ -88,13 +88,13 @@ class CredentialsUri:
 
     def fetch(self) -> TemporaryCredentials:
         what = "the credentials URI"
-        answer = self._issuer.ask(what, "GET", self._path or "/", headers={"Accept": "application/json"})
-        fields = answer.fields()
-        if answer.status != 200 or fields.get("Code", "Success") != "Success":
-            is_ours = answer.status == 200  # it is the right place, which has nothing to give for now
+        response = self._issuer.ask(what, "GET", self._path or "/", headers={"Accept": "application/json"})
+        fields = response.fields()
+        if response.status != 200 or fields.get("Code", "Success") != "Success":
+            is_ours = response.status == 200  # it is the right place, which has nothing to give for now
             hint = "see what the service behind it says" if is_ours else "check credentials_uri"
-            raise self._issuer.refused(what, answer, hint=hint, secrets=(self._path,), retryable=is_ours)
-        return self._issuer.issued(what, answer, fields)
+            raise self._issuer.refused(what, response, hint=hint, secrets=(self._path,), retryable=is_ours)
+        return self._issuer.issued(what, response, fields)
 
 
 class WorkerCredentials:

@@ -39,7 +39,7 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.connections import Connections
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.dialing import Route
-from airflow_provider_ossresume.oss.response import Answer, Head
+from airflow_provider_ossresume.oss.response import Response, ResponseHead
 from airflow_provider_ossresume.oss.results import Delivery
 from airflow_provider_ossresume.oss.resumable_get import ResumableGet
 from airflow_provider_ossresume.oss.retry import Attempts, Retrying
@@ -108,12 +108,12 @@ def with_a_cut_head(this, first, whole, right=Wire.head):
         return this._taken(wire.MAX_HEAD)
 
 
-def without_broken_lines(this, head, method, right=Head.__init__):
+def without_broken_lines(this, head, method, right=ResponseHead.__init__):
     first, *lines = head.splitlines(keepends=True)
     right(this, first + b"".join(line for line in lines if b":" in line or not line.strip()), method)
 
 
-def with_two_lengths(this, head, method, right=Head.__init__):
+def with_two_lengths(this, head, method, right=ResponseHead.__init__):
     try:
         right(this, head, method)
     except ExchangeFailed as error:
@@ -140,7 +140,7 @@ def as_if_it_were_the_range(this, pieces):
         left -= len(piece[:left])
 
 
-def to_a_cut(this, buffer, limit, right=Answer._read):
+def to_a_cut(this, buffer, limit, right=Response._read):
     try:
         return right(this, buffer, limit)
     except ExchangeFailed as error:
@@ -174,12 +174,12 @@ BELIEVING = [
         test_deadlines.test_a_head_that_is_cut_is_a_broken_connection, {"cut": len(test_deadlines.HEAD) - 10},
     ),
     Mutant(
-        "a broken line of a head is skipped", Head, "__init__", without_broken_lines,
+        "a broken line of a head is skipped", ResponseHead, "__init__", without_broken_lines,
         test_connections.test_a_head_with_a_broken_line_is_a_failed_exchange,
         {"head": test_connections.BROKEN_HEADS["a line without a colon"]},
     ),
     Mutant(
-        "a head may tell two lengths", Head, "__init__", with_two_lengths,
+        "a head may tell two lengths", ResponseHead, "__init__", with_two_lengths,
         test_heads.test_an_answer_that_tells_its_length_in_two_ways_is_none,
         {"lengths": b"Content-Length: 0\r\nContent-Length: 5\r\n"},
     ),
@@ -231,7 +231,7 @@ BELIEVING = [
         {"start": 10, "stop": 20, "piece_size": 7},
     ),
     Mutant(
-        "a body that is cut is taken", Answer, "_read", to_a_cut,
+        "a body that is cut is taken", Response, "_read", to_a_cut,
         test_idle_connections.test_a_break_in_a_body_drops_those_that_wait,
     ),
     Mutant(
