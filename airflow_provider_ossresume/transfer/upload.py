@@ -61,7 +61,9 @@ class Uploader(IntoOss[UploadClient, UploadOptions, LocalFile]):
 
     def _whole(self, source: LocalFile) -> WholeObject:
         headers = {**self._options.headers, **self._options.guard}
-        return WholeObject(self._oss, self._target, there=self._there, headers=headers, verify=self._config.verify)
+        return WholeObject(
+            self._oss, self._target, existing=self._existing, headers=headers, verify=self._config.verify
+        )
 
     def _crc64(self, crew: Crew, source: LocalFile) -> int | None:
         return crc64_of_range(crew, source.crc64, 0, source.size)

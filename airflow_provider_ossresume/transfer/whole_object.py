@@ -39,16 +39,16 @@ class OneRequest:
 class WholeObject(OneRequest):
     """Made by PutObject.
 
-    :param there: the object as it may be there already
+    :param existing: the object that may exist already
     :param headers: of the object
     """
 
     def __init__(
-        self, oss: PutClient, target: ObjectRef, *, there: TargetObject, headers: Mapping[str, str], verify: bool
+        self, oss: PutClient, target: ObjectRef, *, existing: TargetObject, headers: Mapping[str, str], verify: bool
     ) -> None:
         self._oss = oss
         self._target = target
-        self._there = there
+        self._existing = existing
         self._headers = headers
         self._verify = verify
 
@@ -61,7 +61,7 @@ class WholeObject(OneRequest):
         try:
             self._meta = self._oss.put_object(self._target, body, headers=self._headers)
         except AlreadyExists as error:
-            self._meta = self._there.made_in_spite_of(error, size=part.size, crc64=body.crc64())
+            self._meta = self._existing.equal_or_raise(error, size=part.size, crc64=body.crc64())
         return Receipt(part.number, self._meta.etag, part.size, body.crc64())
 
     def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
