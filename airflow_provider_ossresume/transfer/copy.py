@@ -41,7 +41,7 @@ from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
 from airflow_provider_ossresume.transfer.ports import Sink, StoppableClient
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
-from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
+from airflow_provider_ossresume.transfer.whole_object import PutClient
 
 log = logging.getLogger(__name__)
 
@@ -176,10 +176,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
 
     def _whole(self, source: OssObject) -> Sink[OssObject]:
         if self._plan.way is Way.STREAM:
-            headers = {**self._made_as.headers, **self._made_as.guard}
-            return WholeObject(
-                self._oss, self._target, existing=self._existing, headers=headers, verify=self._config.verify
-            )
+            return self._put_object(self._oss)
         return WholeCopy(
             self._oss,
             self._target,

@@ -60,10 +60,7 @@ class Uploader(IntoOss[UploadClient, UploadOptions, LocalFile]):
         return source.size < max(self._config.threshold_bytes, 1)
 
     def _whole(self, source: LocalFile) -> WholeObject:
-        headers = {**self._options.headers, **self._options.guard}
-        return WholeObject(
-            self._oss, self._target, existing=self._existing, headers=headers, verify=self._config.verify
-        )
+        return self._put_object(self._oss)
 
     def _crc64(self, crew: Crew, source: LocalFile) -> int | None:
         return crc64_of_range(crew, source.crc64, 0, source.size)
