@@ -34,13 +34,13 @@ from airflow_provider_ossresume.transfer.copied_object import (
     WholeCopyClient,
 )
 from airflow_provider_ossresume.transfer.crew import Crew
-from airflow_provider_ossresume.transfer.into_oss import IntoOss, IntoOssClient
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartUpload
 from airflow_provider_ossresume.transfer.options import CopyTransferOptions, UploadOptions
 from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
 from airflow_provider_ossresume.transfer.ports import Sink, StoppableClient
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
+from airflow_provider_ossresume.transfer.transfer_to_oss import TransferToOss, TransferToOssClient
 from airflow_provider_ossresume.transfer.whole_object import PutClient
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ class CopySourceClient(HeadClient, ReadClient, StoppableClient, Protocol):
     def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None: ...
 
 
-class CopyClient(CopySourceClient, IntoOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
+class CopyClient(CopySourceClient, TransferToOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
     """What a copy needs of OSS in all; see the same."""
 
     def get_retention_days(self, bucket: str) -> int: ...
 
 
-class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
+class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
     """One copy of an object to another, by one try.
 
     Its arguments are those of :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`.

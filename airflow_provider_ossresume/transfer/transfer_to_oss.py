@@ -36,15 +36,15 @@ from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObj
 log = logging.getLogger(__name__)
 
 
-class IntoOssClient(HeadClient, MultipartClient, StoppableClient, Protocol):
+class TransferToOssClient(HeadClient, MultipartClient, StoppableClient, Protocol):
     """What is needed of OSS; see ``oss.client.OssClient``."""
 
 
-Client = TypeVar("Client", bound=IntoOssClient)
+Client = TypeVar("Client", bound=TransferToOssClient)
 AnySource = TypeVar("AnySource", bound=Source)
 
 
-class IntoOss(Transfer[Client, Options, AnySource]):
+class TransferToOss(Transfer[Client, Options, AnySource]):
     """One transfer to one object, by one try; its arguments are those of
     :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`."""
 
