@@ -17,7 +17,7 @@ from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient
 from airflow_provider_ossresume.transfer.oss_object import OssObject
 from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
 from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
-from airflow_provider_ossresume.transfer.whole_object import OneRequest
+from airflow_provider_ossresume.transfer.whole_object import SingleRequestSink
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class PartCopyClient(MultipartClient, Protocol):
     ) -> Receipt: ...
 
 
-class WholeCopy(OneRequest):
+class WholeCopy(SingleRequestSink):
     """Made by CopyObject.
 
     :param existing: the object that may exist already

@@ -22,7 +22,7 @@ class PutClient(Protocol):
     ) -> ObjectMeta: ...
 
 
-class OneRequest:
+class SingleRequestSink:
     """What one request makes as a sink. A request that OSS has taken has published the object: nothing is resumed."""
 
     def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
@@ -36,7 +36,7 @@ class OneRequest:
         """The same."""
 
 
-class WholeObject(OneRequest):
+class WholeObject(SingleRequestSink):
     """Made by PutObject.
 
     :param existing: the object that may exist already
