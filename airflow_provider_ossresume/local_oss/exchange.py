@@ -22,7 +22,7 @@ from airflow_provider_ossresume.local_oss.body_faults import (
 from airflow_provider_ossresume.local_oss.connection import Connection, head_of
 from airflow_provider_ossresume.local_oss.fault_rules import Rules
 from airflow_provider_ossresume.local_oss.faults import Fault
-from airflow_provider_ossresume.local_oss.incoming import Body, ConnectionLost, Incoming, parse_head
+from airflow_provider_ossresume.local_oss.incoming import Body, ConnectionLost, IncomingRequest, parse_head
 from airflow_provider_ossresume.local_oss.journal import Journal, Request, without_secrets
 from airflow_provider_ossresume.local_oss.operations import UNKNOWN, operation_of, run
 from airflow_provider_ossresume.local_oss.service import Service, whole_number
@@ -94,7 +94,7 @@ def _refuse_unreadable(connection: Connection, backend: Backend, refusal: Refusa
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, connection: Connection, backend: Backend, incoming: Incoming) -> None:
+    def __init__(self, connection: Connection, backend: Backend, incoming: IncomingRequest) -> None:
         self._connection = connection
         self._backend = backend
         self._incoming = incoming
@@ -235,7 +235,7 @@ def _throttled(fault: Fault) -> Refusal:
     return Refusal(503, "QpsLimitExceeded", message, headers={"x-oss-qos-delay-time": str(delay)})
 
 
-def _journal_entry(incoming: Incoming, backend: Backend) -> Request:
+def _journal_entry(incoming: IncomingRequest, backend: Backend) -> Request:
     return Request(
         number=backend.journal.next_number(),
         operation=operation_of(incoming),
