@@ -33,7 +33,7 @@ from airflow_provider_ossresume.model.objects import (
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.copy import Copier
 from airflow_provider_ossresume.transfer.download import Downloader
-from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
+from airflow_provider_ossresume.transfer.legacy_keys import LegacyKeyStore
 from airflow_provider_ossresume.transfer.options import (
     CopyTransferOptions,
     DownloadOptions,
@@ -291,7 +291,7 @@ class TransferMethods(ConnectedHook):
         )
         keys = checkpoint_keys(direction, target, path, task=this_try.task, byte_range=byte_range)
         return Checkpointer(
-            FormerKeyStore(store, keys, target=target, path=path, byte_range=byte_range),
+            LegacyKeyStore(store, keys, target=target, path=path, byte_range=byte_range),
             keys.present,
             owner=this_try.owner,
             began=this_try.began,
