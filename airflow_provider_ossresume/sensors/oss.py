@@ -13,7 +13,7 @@ from airflow_provider_ossresume._airflow import (
     BaseSensorOperator,
     PokeReturnValue,
     conf,
-    leave_failed_deferral_behind,
+    discard_failed_deferral,
 )
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.model.arguments import parse_flag
@@ -145,7 +145,7 @@ class OSSObjectSensor(NamesNothingByChance, DeferrableSensor):
         kwargs = dict(next_kwargs or {})
         with self._consistent_outcome():
             if next_method == "__fail__":
-                leave_failed_deferral_behind(context)
+                discard_failed_deferral(context)
                 return self._end_failed_deferral(context, **kwargs)
             if kwargs.pop("try_number", None) not in (None, try_number_of(context)):
                 # Airflow 3.0 resumes a retry with the event of the previous try.

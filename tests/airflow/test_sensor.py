@@ -518,7 +518,7 @@ def test_a_retry_on_airflow_3_0_forgets_the_failed_deferral_of_the_try_before_on
 ) -> None:
     from airflow.exceptions import AirflowRescheduleException
 
-    monkeypatch.setattr(_airflow, "_RELEASE", (3, 0))
+    monkeypatch.setattr(_airflow.task, "RELEASE", (3, 0))
     sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET)
 
     def resume(try_number: int, reschedules: int) -> None:
