@@ -125,8 +125,8 @@ class TransferLineage(Lineage):
             return
 
         def add() -> None:
-            made = create_asset(bucket=result.target.bucket, key=result.target.key) if self.makes_object else None
-            add_to_outlet_events(context, self.outlets, {name: result[name] for name in _FACTS}, made=made)
+            written = create_asset(bucket=result.target.bucket, key=result.target.key) if self.makes_object else None
+            add_to_outlet_events(context, self.outlets, {name: result[name] for name in _FACTS}, written=written)
 
         report_to_airflow("the size, ETag and CRC-64 that the events of the outlets carry", add)
 
@@ -160,10 +160,10 @@ class SetLineage(Lineage):
             return
 
         def add() -> None:
-            made = None
+            written = None
             if verdict["target"].startswith("oss://"):
                 bucket, prefix = parse_oss_url(verdict["target"])
-                made = create_prefix_asset(bucket=bucket, prefix=prefix)
-            add_to_outlet_events(context, self.outlets, {name: verdict[name] for name in _SET_FACTS}, made=made)
+                written = create_prefix_asset(bucket=bucket, prefix=prefix)
+            add_to_outlet_events(context, self.outlets, {name: verdict[name] for name in _SET_FACTS}, written=written)
 
         report_to_airflow("the numbers that the events of the outlets carry", add)
