@@ -11,7 +11,7 @@ from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.client_options import SECRET_OPTIONS, make_client, read_options
 from airflow_provider_ossresume.filesystem.listings import Listings
 from airflow_provider_ossresume.model.arguments import parse_duration, parse_flag, parse_whole_number
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.parts import MIB, parse_size
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -58,7 +58,7 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no
         self._make_markers = parse_flag("directory_markers", directory_markers)
         self._listings = Listings(lambda: self.client, self.dircache)
 
-    @once
+    @lazy_property
     def client(self) -> OssClient:
         """The client, made at the first call.
 

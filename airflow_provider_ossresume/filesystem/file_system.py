@@ -15,9 +15,9 @@ from airflow_provider_ossresume.filesystem.listings import Info
 from airflow_provider_ossresume.filesystem.metadata import is_pattern
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.put_get_copy import TransferFileSystem
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.objects import ObjectRef, check_key
-from airflow_provider_ossresume.model.once import once
-from airflow_provider_ossresume.oss.memory import BytesBody
+from airflow_provider_ossresume.oss.in_memory import BytesBody
 
 
 class OSSFileSystem(TransferFileSystem):
@@ -42,7 +42,7 @@ class OSSFileSystem(TransferFileSystem):
     :raises ArgumentError: for an option that nobody reads, or a value that cannot be used
     """
 
-    @once
+    @lazy_property
     def _deletions(self) -> Deletions:
         return Deletions(self._listings)
 
@@ -162,7 +162,9 @@ class OSSFileSystem(TransferFileSystem):
                 self._deletions.directory(pair.source)
                 return
             if self.object_info(pair.source)["ETag"] != before["ETag"]:
-                raise FileSystemError(errno.ESTALE, f"oss://{pair.source} changed while it was moved; it is kept")
+                raise FileSystemError(
+                    errno.ESTALE, f"oss://{pair.source} changed while it was moved; it and its copy are kept"
+                )
             watch()
             self._deletions.files([pair.source])
 

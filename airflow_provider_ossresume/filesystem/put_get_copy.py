@@ -19,16 +19,16 @@ from airflow_provider_ossresume.filesystem.file_transfers import FileTransfers, 
 from airflow_provider_ossresume.filesystem.metadata import is_pattern
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.model.copy_options import CopyOptions
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import check_choice
-from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.parts import MIB
 
 
 class TransferFileSystem(ContentFileSystem):
     """Moves whole files by the engine of the package."""
 
-    @once
+    @lazy_property
     def _transfers(self) -> FileTransfers:
         return FileTransfers(self.client, self.config, self._checkpoint)
 
@@ -116,7 +116,9 @@ class TransferFileSystem(ContentFileSystem):
         if_exists = kwargs.pop("if_exists", "overwrite")
         bucket, key = paths.split(path1)
         if not bucket:
-            raise ArgumentError("path1", path1, "it names no bucket, perhaps a template found nothing")
+            raise ArgumentError(
+                "path1", path1, "it names no bucket (a template may have rendered to nothing); write bucket/key"
+            )
         if not key:
             self.makedirs(path2, exist_ok=True)
             return

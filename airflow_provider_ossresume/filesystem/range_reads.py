@@ -14,7 +14,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE, MIB
 from airflow_provider_ossresume.model.ranges import MergedRange, WantedRange, merge_ranges
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.oss.memory import MemorySink
+from airflow_provider_ossresume.oss.in_memory import MemorySink
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.read_ahead import PIECE
 
@@ -35,7 +35,7 @@ class BufferSink:
         """The bytes come from the first on."""
         self._filled = 0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """They come from where they broke off."""
 
     def write(self, data: memoryview) -> None:
@@ -45,7 +45,7 @@ class BufferSink:
         self._filled = end
 
     def release(self) -> None:
-        """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.memory.MemorySink.take`."""
+        """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.in_memory.MemorySink.take`."""
         self._buffer = memoryview(b"")
 
 
@@ -100,7 +100,7 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
                 pass
     whole = b"".join([first, *rest])
     if meta.crc64 is not None and crc64(whole) != meta.crc64:
-        raise IntegrityError(f"the bytes that came of {target} have another CRC-64 than OSS has of it")
+        raise IntegrityError(f"the bytes received for {target} do not match its CRC-64 on OSS")
     return whole
 
 

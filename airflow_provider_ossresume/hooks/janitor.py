@@ -19,9 +19,9 @@ from airflow_provider_ossresume.hooks.cleaning import (
 from airflow_provider_ossresume.hooks.cleaning import work_folder as open_work_folder
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
-from airflow_provider_ossresume.model.cleaning import WorkFolderReport
-from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
-from airflow_provider_ossresume.model.left_files import LeftFilesReport
+from airflow_provider_ossresume.model.cleanup_reports import WorkFolderReport
+from airflow_provider_ossresume.model.leftover_checkpoints import CheckpointReport
+from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.model.objects import (
     ListedUpload,
     ObjectRef,
@@ -145,7 +145,7 @@ class JanitorMethods(ConnectedHook):
         recursive: bool | str = False,
         dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
-    ) -> LeftFilesReport:
+    ) -> LeftoverFilesReport:
         """Remove the part files that downloads have left on this worker; no connection is looked up.
 
         See :func:`~airflow_provider_ossresume.transfer.left_files.clean_left_files`.

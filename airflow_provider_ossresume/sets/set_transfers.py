@@ -171,7 +171,9 @@ class SetTransfers:
             return PrefixDownload(client, OssPrefix(client, source), target, settings=settings)
         if isinstance(source, PrefixRef) and isinstance(target, PrefixRef):
             return PrefixCopy(client, OssPrefix(client, source), OssPrefix(client, target), settings=settings)
-        raise ArgumentError("target", str(target), "source and target are both folders; one of them is to be on OSS")
+        raise ArgumentError(
+            "target", str(target), "source and target are both local folders; give an oss:// URL for one of them"
+        )
 
 
 def parse_location(uri: str) -> LocationRef:

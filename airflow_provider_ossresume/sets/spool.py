@@ -10,7 +10,12 @@ from types import TracebackType
 from typing import Any
 
 from airflow_provider_ossresume.errors import LocalFileError
-from airflow_provider_ossresume.model.dealing import LARGE, LargeDealer, SmallShare, small_shares
+from airflow_provider_ossresume.model.batch_assignment import (
+    LARGE,
+    LargeFileAssigner,
+    SmallFileShare,
+    small_file_shares,
+)
 from airflow_provider_ossresume.model.manifest import Fact, Named, Result, Row, Victim
 
 ROWS_PER_WRITE = 1_000  # rows that are in memory before they are written
@@ -64,7 +69,7 @@ class Spool:
         self._unwritten: dict[str, list[tuple[object, ...]]] = {}
         self.rows = self.size = self.victims = self.named = self.facts = 0
         self._small = 0
-        self._shares: dict[int, SmallShare] = {}
+        self._shares: dict[int, SmallFileShare] = {}
 
     def __enter__(self) -> Spool:
         return self
@@ -89,13 +94,13 @@ class Spool:
     def assign_batches(self, batches: int) -> None:
         """Say which of so many batches each row goes to."""
         self._write_all()
-        dealer = LargeDealer(batches)
+        dealer = LargeFileAssigner(batches)
         largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
         with _sqlite_errors():
             self._database.execute("BEGIN")
-            self._database.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(largest_first))
+            self._database.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.assign(largest_first))
             self._database.execute("COMMIT")
-        self._shares = small_shares(dealer.emptiest_first())
+        self._shares = small_file_shares(dealer.emptiest_first())
 
     def rows_of(self, batch: int) -> Iterator[Row]:
         """Yield the rows of a batch: the large ones, then the others in the order of their names."""
@@ -208,5 +213,5 @@ def _sqlite_errors() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise LocalFileError(
-            f"the temporary file that keeps the rows of a plan cannot be used: {error}; see that TMPDIR has room"
+            f"the temporary file for the rows of a plan cannot be used: {error}; check that TMPDIR has space"
         ) from error

@@ -16,13 +16,13 @@ from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, whole_crc64
 from airflow_provider_ossresume.transfer.oss_object import OssObject
 from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
-from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
-from airflow_provider_ossresume.transfer.whole_object import OneRequest
+from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
+from airflow_provider_ossresume.transfer.whole_object import SingleRequestSink
 
 log = logging.getLogger(__name__)
 
 
-class WholeCopyClient(LooksClient, Protocol):
+class WholeCopyClient(HeadClient, Protocol):
     """What a copy by one request needs of OSS; see ``oss.client.OssClient``."""
 
     def copy_object(
@@ -43,10 +43,10 @@ class PartCopyClient(MultipartClient, Protocol):
     ) -> Receipt: ...
 
 
-class WholeCopy(OneRequest):
+class WholeCopy(SingleRequestSink):
     """Made by CopyObject.
 
-    :param there: the object as it may be there already
+    :param existing: the object that may exist already
     :param meta: what HEAD says of the source
     :param headers: of the request
     """
@@ -56,14 +56,14 @@ class WholeCopy(OneRequest):
         oss: WholeCopyClient,
         target: ObjectRef,
         *,
-        there: TargetObject,
+        existing: TargetObject,
         meta: ObjectMeta,
         headers: Mapping[str, str],
         verify: bool,
     ) -> None:
         self._oss = oss
         self._target = target
-        self._there = there
+        self._existing = existing
         self._meta = meta
         self._headers = headers
         self._verify = verify
@@ -78,7 +78,7 @@ class WholeCopy(OneRequest):
         except PreconditionFailed as error:
             raise ObjectChanged(f"{source} changed while it was copied: {error}") from error
         except AlreadyExists as error:
-            self._made = self._there.made_in_spite_of(error, size=part.size, crc64=self._meta.crc64)
+            self._made = self._existing.equal_or_raise(error, size=part.size, crc64=self._meta.crc64)
         else:
             self._made = self._made_by(copied)
         return Receipt(part.number, self._made.etag, part.size, self._made.crc64)
@@ -89,9 +89,9 @@ class WholeCopy(OneRequest):
         made = ObjectMeta(self._meta.size, copied.etag, crc, version_id=copied.version_id)
         if not self._verify or None not in (crc, self._meta.crc64):
             return made
-        there = self._there.look()
-        if there is not None and same_etag(there.etag, copied.etag):
-            return replace(there, version_id=copied.version_id)
+        found = self._existing.head()
+        if found is not None and same_etag(found.etag, copied.etag):
+            return replace(found, version_id=copied.version_id)
         log.warning(
             "Another writer has replaced or removed %s already, so the copy could not be compared", self._target
         )

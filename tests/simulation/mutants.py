@@ -34,10 +34,10 @@ from airflow_provider_ossresume.transfer import (
     crew,
     download,
     downloaded_file,
-    into_oss,
     part_file,
     publishing,
     target_object,
+    transfer_to_oss,
     upload,
 )
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
@@ -127,7 +127,7 @@ def believes_what_it_reads_after_a_failed_flush(number: int, path: Path) -> None
 
 
 class GoesOnFromTheFirstByte(PartSink):
-    def go_on(self):
+    def resume(self):
         self.open()
 
 
@@ -253,7 +253,7 @@ class BelievesAnyCheckpoint(Uploader):
 class AbortsWhatItsSuccessorHas(Uploader):
     def _give_way(self):
         if self._checkpointer.current is not None:
-            with into_oss.Crew(workers=1, tick=lambda: None) as crew:
+            with transfer_to_oss.Crew(workers=1, tick=lambda: None) as crew:
                 self._oss = self._client.with_stop(crew)
                 self._upload_of(self._checkpointer.current).drop(crew)
 
@@ -477,7 +477,7 @@ def _into(sink: type[MultipartUpload] | type[DownloadedFile]) -> Engine:
     if issubclass(sink, CopiedUpload):
         return Engine(replacements=((copy, "CopiedUpload", sink),))
     if issubclass(sink, MultipartUpload):
-        return Engine(replacements=((into_oss, "MultipartUpload", sink),))
+        return Engine(replacements=((transfer_to_oss, "MultipartUpload", sink),))
     return Engine(replacements=((download, "DownloadedFile", sink),))
 
 

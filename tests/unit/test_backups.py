@@ -147,7 +147,7 @@ def test_a_backup_that_overlaps_is_refused(mirror: Mirror, where: str) -> None:
 
 def test_a_backup_of_a_folder_is_refused(mirror: Mirror, tmp_path: Path) -> None:
     chosen = SetOptions(mode="mirror", backup_prefix=SAVED)
-    with pytest.raises(PlanRefused, match="is for a target on OSS"):
+    with pytest.raises(PlanRefused, match="needs a target on OSS"):
         mirror.transfers.plan(PrefixRef(BUCKET, "from/"), LocalFolder(tmp_path / "down"), options=chosen)
 
 

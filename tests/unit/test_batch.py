@@ -193,7 +193,7 @@ def test_the_batch_gives_up_when_too_many_files_have_failed(
         report = batches.run()
     assert report.gave_up
     assert failed <= report.failed < 100
-    with pytest.raises(NotProven, match="gave up, as max_failures says"):
+    with pytest.raises(NotProven, match="max_failures stopped the batch"):
         report.raise_for_failures()
 
 

@@ -23,7 +23,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.objects import PrefixRef
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.packed_rows import unpack_rows
 from airflow_provider_ossresume.model.plan_layout import left_out_name
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
@@ -65,7 +65,7 @@ class World:
 
     def left_out(self, plan: Plan) -> dict[str, str]:
         data = open_work_folder(self.work).read(left_out_name(plan.header.plan_id)) or b""
-        rows = [json.loads(line) for line in unpacked(data)]
+        rows = [json.loads(line) for line in unpack_rows(data)]
         return {row["name"]: row["reason"] for row in rows}
 
 

@@ -75,9 +75,9 @@ class BatchReport(Record):
     def raise_for_failures(self) -> None:
         """:raises NotProven: when files failed; files that were skipped are for the verdict to judge"""
         if self.failed:
-            gave_up = f" when it gave up, as max_failures says, with {self.files - self.proven} to go" * self.gave_up
+            stopped = f"; max_failures stopped the batch with {self.files - self.proven} files not moved" * self.gave_up
             raise NotProven(
-                f"batch {self.batch}: {self.failed} of {self.files} files had failed{gave_up}",
+                f"batch {self.batch}: {self.failed} of {self.files} files failed{stopped}",
                 self.failures,
                 report=self,
                 retryable=self.is_retryable,

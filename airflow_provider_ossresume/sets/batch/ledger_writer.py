@@ -49,7 +49,7 @@ class LedgerWriter:
         if error := self._flush(self._watch):
             if not error.retryable:
                 raise error
-            log.warning("The ledger could not be written, the batch goes on: %s", error)
+            log.warning("The ledger could not be written; the batch continues and tries again later: %s", error)
         self._flush_at = self._clock() + FLUSH_INTERVAL
 
     def finish(self) -> None:
@@ -67,13 +67,17 @@ class LedgerWriter:
         deadline = Deadline(LAST_FLUSH)
         error: Exception | None
         try:
-            error = self._flush(deadline) if self._is_idle.wait(LAST_FLUSH) else TimeoutError("it took too long")
+            error = (
+                self._flush(deadline)
+                if self._is_idle.wait(LAST_FLUSH)
+                else TimeoutError(f"it was not written within {LAST_FLUSH:g} s")
+            )
         except TimeoutError as timeout:
             error = timeout
         if error:
             log.warning(
-                "Not all files that were moved are in the ledger; the next try compares them, and does not move them "
-                "again: %s", error,
+                "The ledger does not have all files that were moved; the next try compares those and does not move "
+                "them again: %s", error,
             )  # fmt: skip
 
     def _flush(self, tick: Watch) -> OSSResumeError | None:

@@ -105,7 +105,7 @@ class _Batch:
         if check_first is None:
             check_first = bool(proven)
         log.info(
-            "%s, %s to %s: %s of %s files (%s) to move, %s are proven already",
+            "%s, from %s to %s: %s of %s files still to move (%s), %s already proven",
             self, self._header.source, self._header.target, len(missing), self._batch.files,
             format_size(sum(row.size for row in missing)), self._proven_before,
         )  # fmt: skip
@@ -121,7 +121,9 @@ class _Batch:
         except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too
             self._collect_finished()
             self._ledger_writer.finish_quickly()
-            log.warning("%s ends early, the next try goes on from here: %s (%s)", self, str(self._report()), error)
+            log.warning(
+                "%s stopped early, and the next try resumes from here: %s. Reason: %s", self, str(self._report()), error
+            )
             raise
         report = self._report(gave_up=gave_up)
         log.info("%s: %s", self, str(report))
@@ -219,7 +221,7 @@ class _Batch:
             if outcome.is_proven:
                 self._denied.count_success()
             if failure is not None:
-                log.warning("%s was not moved: %s", printable(row.name), failure)
+                log.warning("%s could not be moved: %s", printable(row.name), failure)
                 self._denied.count_failure(failure)
 
     # --- telling ------------------------------------------------------------------------------------------------------

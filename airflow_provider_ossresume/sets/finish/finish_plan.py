@@ -12,7 +12,7 @@ from airflow_provider_ossresume.errors import ArgumentError, ManifestUnreadable,
 from airflow_provider_ossresume.model import plan_layout
 from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named, PlanHeader, Recheck, Row, Victim
-from airflow_provider_ossresume.model.packed import packed
+from airflow_provider_ossresume.model.packed_rows import pack_rows
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Outcome, Verdict
 from airflow_provider_ossresume.sets.finish.recheck import find_lost
@@ -33,7 +33,7 @@ NAMES_SHOWN = 100  # names
 
 _WHY_KEPT = {
     "changed": "it has changed since the plan",
-    "unproven": "its copy below backup_prefix is not proven, as OSS has no CRC-64 of one of them, or they differ",
+    "unproven": "its copy below backup_prefix is not proven: OSS has no CRC-64 for one of the two, or they differ",
 }
 
 
@@ -62,15 +62,17 @@ def finish_plan(
     header = plan.header
     for what, end in (("source", mover.source), ("target", mover.target)):
         if end.uri != getattr(header, what):
-            raise ArgumentError("plan", plan.uri, f"its {what} is {getattr(header, what)}, and not {end.uri}")
+            raise ArgumentError(
+                "plan", plan.uri, f"its {what} is {getattr(header, what)}, not {end.uri}; pass the plan of this {what}"
+            )
     if header.is_dry_run:
-        log.info("Plan %s was a dry run: nothing is moved and nothing deleted", header.plan_id)
+        log.info("Plan %s is a dry run: nothing is moved or deleted", header.plan_id)
         return _Tally().verdict(header, "dry run")
     with Crew(workers=WORKERS, tick=watch) as crew, Spool() as spool:
         folder = WatchedWorkFolder(work, crew)
         before = read_verdict(folder, header.plan_id)
         if before is not None and before.outcome == "proven":
-            log.info("Plan %s was proven before: %s", header.plan_id, str(before))
+            log.info("Plan %s is already proven: %s", header.plan_id, str(before))
             return before
         became = with_watch(plan_results(work, header, crew), watch)
         return _Finish(mover, folder, header, crew, spool, recheck=recheck, watch=watch).verdict(
@@ -109,7 +111,8 @@ class _Finish:
         planned = sum(batch.files for batch in self._header.batches)
         if tally.files != planned:
             raise ManifestUnreadable(
-                f"the batches of plan {self._header.plan_id} have {tally.files} rows, and it was sealed with {planned}"
+                f"the batches of plan {self._header.plan_id} have {tally.files} rows instead of {planned}; make a new "
+                "plan"
             )
         if self._must_list or (self._will_list and tally.outcome == "proven"):
             self._recheck(tally)
@@ -129,7 +132,7 @@ class _Finish:
             if result.source and result.target:
                 self._spool.add_fact(fact_of(row, result))
             return
-        named = Named(row.name, "not_tried", "no batch has said anything of it")
+        named = Named(row.name, "not_tried", "no batch has reported it")
         if result is not None:
             named = Named(row.name, result.reason or result.result, result.detail)
         self._spool.add_named(named)
@@ -150,10 +153,10 @@ class _Finish:
             self._spool.add_named(named)
             tally.count_lost(expected, named)
         log.info(
-            "Looked at %s once more: of %s files that were proven, %s have been deleted or overwritten since",
+            "Checked %s again: %s of %s proven files were deleted or overwritten after their batch",
             self._header.target,
-            f"{proven:,}",
             f"{found:,}",
+            f"{proven:,}",
         )
 
     # --- deletions ----------------------------------------------------------------------------------------------------
@@ -165,7 +168,7 @@ class _Finish:
             tally.kept = sum(1 for _ in victims)
             if tally.kept:
                 log.warning(
-                    "%s files of %s are not deleted, as not each file of plan %s is proven",
+                    "%s files in %s are not deleted because not every file of plan %s is proven",
                     f"{tally.kept:,}",
                     self._header.target,
                     self._header.plan_id,
@@ -188,14 +191,14 @@ class _Finish:
             else:
                 tally.kept += 1
                 if tally.kept <= NAMES_SHOWN:
-                    log.warning("%s is not deleted: %s", printable(victim.name), _WHY_KEPT[end])
+                    log.warning("%s was not deleted: %s", printable(victim.name), _WHY_KEPT[end])
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _publish(self, verdict: Verdict, newer: str, tally: _Tally) -> Verdict:
         plan_id, name = self._header.plan_id, plan_layout.failed_name(self._header.plan_id)
         if self._spool.named:
-            self._work.write(name, packed(with_watch(self._spool.all_named(), self._watch)))
+            self._work.write(name, pack_rows(with_watch(self._spool.all_named(), self._watch)))
             verdict = replace(verdict, failed_list=self._work.uri + name)
         else:
             self._work.delete([name])  # of a finish before
@@ -203,14 +206,14 @@ class _Finish:
         log.info("Verdict on plan %s: %s, %s", plan_id, verdict.outcome, str(verdict))
         if newer:
             raise NotProven(
-                f"plan {newer} is newer than plan {plan_id}, so {verdict.kept:,} files of {verdict.target} are not "
-                "deleted; finish the newer one",
+                f"plan {newer} is newer than plan {plan_id}, so {verdict.kept:,} files in {verdict.target} are not "
+                "deleted; finish the newer plan",
                 report=verdict,
             )
         if verdict.outcome == "not proven":
             raise NotProven(
                 f"{tally.unproven:,} of {verdict.files:,} files of plan {plan_id} are not proven to be in "
-                f"{verdict.target}; all of them are named in {verdict.failed_list}",
+                f"{verdict.target}; {verdict.failed_list} names all of them",
                 verdict.failures,
                 report=verdict,
                 retryable=tally.is_retryable,

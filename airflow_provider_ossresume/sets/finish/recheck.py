@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from airflow_provider_ossresume.model.deciding import is_unchanged
 from airflow_provider_ossresume.model.entries import Entry, is_touched_only
 from airflow_provider_ossresume.model.manifest import Named
+from airflow_provider_ossresume.model.plan_decisions import is_unchanged
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.ports import Location, ScanItem, Watch
@@ -16,8 +16,8 @@ from airflow_provider_ossresume.transfer.crew import Crew
 
 PAGE = 1_000  # names that are looked up at once
 
-GONE = "it was deleted after its batch had moved it; make a new plan"
-CHANGED = "it was overwritten after its batch had moved it; make a new plan"
+GONE = "it was deleted after its batch moved it; make a new plan"
+CHANGED = "it was overwritten after its batch moved it; make a new plan"
 
 
 def find_lost(

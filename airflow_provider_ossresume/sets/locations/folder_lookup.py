@@ -59,10 +59,10 @@ class FolderLookup:
 
     def _linked_item(self, name: str) -> ScanItem | None:
         if not self._follows_links:
-            return LeftOut.of(name, "symlink", "it is a symbolic link, or lies behind one")
+            return LeftOut.of(name, "symlink", "it is a symbolic link, or below one")
         names = resolve_links(self._path, name)
         if not names:
-            return LeftOut.of(name, "symlink", "a symbolic link on the way leads out of the folder, or nowhere")
+            return LeftOut.of(name, "symlink", "a symbolic link in its path leads out of the folder, or to nothing")
         try:
             return self._item(name, names, self._lstat(names))
         except FileNotFoundError:
@@ -75,15 +75,15 @@ class FolderLookup:
             return None
         if stat.S_ISREG(found.st_mode):
             return file_entry(name, found)
-        detail = "it is neither a file nor a folder, but a pipe, a socket or a device"
+        detail = "it is a pipe, a socket or a device, not a file"
         return LeftOut.of(name, "special", detail) if self._is_source else None
 
     def _folder_item(self, name: str, names: list[bytes], found: os.stat_result) -> ScanItem | None:
         if not is_folder_marker(name):
-            detail = "it is a folder; a list has the names of the files in it"
+            detail = "it is a folder; list the files in it instead"
             return LeftOut.of(name, "bad_name", detail) if self._is_source else None
         if self._is_source and not self._is_empty(names):
-            return LeftOut.of(name, "vanished", "it is no empty folder any more")
+            return LeftOut.of(name, "vanished", "it is no longer an empty folder")
         return file_entry(name, found, size=0, kind=FOLDER_KIND) if self._takes_empty_folders else None
 
     def _is_empty(self, names: list[bytes]) -> bool:

@@ -114,7 +114,7 @@ class Walk:
             name = level.name + raw.decode()
         except UnicodeDecodeError:
             name = level.name + raw.decode("utf-8", "surrogateescape")
-            return self._left_out(name, "bad_name", "the name is not UTF-8, as OSS's keys are")
+            return self._left_out(name, "bad_name", "the name is not UTF-8, and OSS keys must be")
         try:
             if kind is _Kind.FILE:
                 return self._file(level.descriptor, name, raw)
@@ -123,11 +123,9 @@ class Walk:
             if kind is _Kind.LINK:
                 return self._link(name)
             os.stat(raw, dir_fd=level.descriptor, follow_symlinks=False)
-            return self._left_out(
-                name, "special", "it is neither a file nor a folder, but a pipe, a socket or a device"
-            )
+            return self._left_out(name, "special", "it is a pipe, a socket or a device, not a file")
         except FileNotFoundError:
-            return self._left_out(name, "vanished", "it went away while the folder was scanned")
+            return self._left_out(name, "vanished", "it disappeared during the scan")
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -136,19 +134,19 @@ class Walk:
             return self._left_out(name, "part_file") if self._source_filter else None
         found = os.stat(raw, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
-            return self._left_out(name, "vanished", "something else took its place while the folder was scanned")
+            return self._left_out(name, "vanished", "it was replaced by something that is not a file during the scan")
         return self._accepted(file_entry(name, found))
 
     def _link(self, name: str) -> ScanItem | None:
         if not self._follows_links:
             return self._left_out(name, "symlink", "it is a symbolic link")
         if not (names := resolve_links(self._path, name)):
-            return self._left_out(name, "symlink", "it is a symbolic link that leads out of the folder, or nowhere")
+            return self._left_out(name, "symlink", "it is a symbolic link that leads out of the folder, or to nothing")
         *folders, last = names
         with opened_below(self._root, folders) as folder:
             found = os.stat(last, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
-            return self._left_out(name, "special", "it is a symbolic link to what is no file")
+            return self._left_out(name, "special", "it is a symbolic link to something that is not a file")
         return self._accepted(file_entry(name, found))
 
     # --- folders ------------------------------------------------------------------------------------------------------
@@ -166,7 +164,7 @@ class Walk:
             return self._left_out(name, "symlink", "it is a symbolic link to a folder")
         names = resolve_links(self._path, name)
         if names is None:
-            return self._left_out(name, "symlink", "it is a symbolic link that leads out of the folder, or nowhere")
+            return self._left_out(name, "symlink", "it is a symbolic link that leads out of the folder, or to nothing")
         return self._enter(open_folder_below(self._root, names), name, is_link=True)
 
     def _enter(self, descriptor: int, name: str, *, is_link: bool = False) -> ScanItem | None:
@@ -175,7 +173,7 @@ class Walk:
         key = found.st_dev, found.st_ino
         left_out: ScanItem | None = None
         if is_link and any(level.key == key for level in self._levels):
-            left_out = self._left_out(name, "loop", "it is a symbolic link to a folder that it is in")
+            left_out = self._left_out(name, "loop", "it is a symbolic link to a folder that contains it")
         elif key != self._work or not name:
             try:
                 rows = self._rows(descriptor)
@@ -239,7 +237,7 @@ class Walk:
     def _local_error(self, error: OSError, name: str, raw: bytes = b"") -> LocalFileError:
         shown = printable(os.path.join(self._path, name.encode("utf-8", "surrogateescape"), raw))
         if error.errno in NOT_A_FOLDER:
-            return LocalFileError(f"{shown} was replaced by a link or a file while the folder was scanned")
+            return LocalFileError(f"{shown} was replaced by a link or a file during the scan; run the task again")
         return LocalFileError(f"{shown} cannot be read: {reason(error)}")
 
 

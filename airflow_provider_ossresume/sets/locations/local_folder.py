@@ -43,7 +43,9 @@ class LocalFolder:
         self._argument = argument
         expanded = local_path(path, argument=argument)
         if not os.path.isabs(expanded) or "\0" in expanded:
-            raise ArgumentError(argument, str(path), "give an absolute path, as a task's working folder is not yours")
+            raise ArgumentError(
+                argument, str(path), "give an absolute path; a relative one depends on the worker's current folder"
+            )
         self.path = Path(expanded)
 
     @property
@@ -111,7 +113,7 @@ class LocalFolder:
                 try:
                     return folder.look_up(name)
                 except OSError as error:
-                    raise local_error(f"{self._printable(name)} cannot be looked at", error) from error
+                    raise local_error(f"{self._printable(name)} cannot be looked up", error) from error
 
             for name, seen in look_up_each(names, look, crew, known=known):
                 if not is_source:
@@ -147,11 +149,11 @@ class LocalFolder:
 
     def _unreadable(self, error: OSError) -> Exception:
         if os.path.isfile(self.path):
-            return ArgumentError(self._argument, str(self), "this is a file; name a folder")
+            return ArgumentError(self._argument, str(self), "this is a file; give a folder")
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             missing = ArgumentError(
-                self._argument, str(self), "there is no such folder on this worker; check the path, and that its share "
-                "is mounted"
+                self._argument, str(self), "this folder does not exist on this worker; check the path, and that its "
+                "share is mounted"
             )  # fmt: skip
             missing.retryable = True  # the next try may run on the worker that has it
             return missing
@@ -170,7 +172,7 @@ class LocalFolder:
             if follow_links:
                 names = resolve_links(os.fsencode(self.path), name)
             if not names:
-                raise SourceChanged("it is gone, or a symbolic link on the way leads out of the folder")
+                raise SourceChanged("it is gone, or a symbolic link in its path leads out of the folder")
             *folders, last = names
             with self._root() as root, opened_below(root, folders) as folder:
                 return open_file(folder, last)
@@ -180,7 +182,9 @@ class LocalFolder:
             return None
         except OSError as error:
             if error.errno in NOT_A_FOLDER:
-                raise SourceChanged(f"{self._printable(name)}: a link or a file has taken a folder's place") from error
+                raise SourceChanged(
+                    f"{self._printable(name)}: a folder in its path was replaced by a link or a file"
+                ) from error
             raise local_error(f"{self._printable(name)} cannot be opened", error) from error
 
     @contextmanager
@@ -228,7 +232,7 @@ class LocalFolder:
 
     def _split_name(self, name: str) -> list[bytes]:
         if why := why_no_path(name):
-            raise LocalFileError(f"{printable(name)} is no name below {self}: {why}")
+            raise LocalFileError(f"{printable(name)} cannot be a path below {self}: {why}")
         return [each.encode("utf-8", "surrogateescape") for each in name.removesuffix("/").split("/")]
 
     def _printable(self, name: str) -> str:

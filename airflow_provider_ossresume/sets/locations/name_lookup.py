@@ -76,7 +76,7 @@ def left_out_by_name(
     if bad := _why_no_name(name) or why_bad(name):
         left_out = LeftOut.of(name, "bad_name", bad)
     elif is_own(name) or (work and name.startswith(work)):
-        left_out = LeftOut.of(name, "bad_name", "it lies in a work folder, which is never moved")
+        left_out = LeftOut.of(name, "bad_name", "it is in a work folder, and those are never moved")
     elif is_part_file(name):
         left_out = LeftOut.of(name, "part_file")
     # A filter hides it by its name whatever there is.
@@ -86,16 +86,16 @@ def left_out_by_name(
 
 def vanished_item(name: str) -> LeftOut:
     """Return what stands for a name that the source does not have."""
-    return LeftOut.of(name, "vanished", "the list names it, and the source does not have it")
+    return LeftOut.of(name, "vanished", "it is in the list but not in the source")
 
 
 def _why_no_name(name: str) -> str:
     if name.startswith("/"):
-        return "a name of a list is relative to the source, so it begins with no slash"
+        return "names in a list are relative to the source; remove the slash at the beginning"
     if ".." in name.split("/"):
-        return "'..' names no file of its own"
+        return "a name must not contain '..'"
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "the name is not UTF-8, as OSS's keys are"
+        return "the name is not UTF-8, and OSS keys must be"
     return ""

@@ -64,9 +64,9 @@ class PathNameRules:
         if why := why_no_path(name):
             return why
         if (file := self._files.of(entry.place)) is not None:
-            return f"{printable(file)} is a file, so it cannot be a folder as well"
+            return f"{printable(file)} is a file, so it cannot also be a folder"
         if self._folds and (other := self._collides(name)):
-            return f"the folder takes it and {printable(other)} for one name"
+            return f"the folder's file system treats it and {printable(other)} as one name"
         if not is_folder_marker(name):
             self._files.add(entry.place, name)
         if not self._folds:
@@ -110,8 +110,8 @@ class _UnicodeTwins:
         if (other := self._seen.first(form, name)) != name:
             self._has_warned = True
             log.warning(
-                "%s and %s differ only in how Unicode writes their letters; both are transferred, and some systems "
-                "take them for one", _escaped(other), _escaped(name)
+                "%s and %s differ only in their Unicode form (NFC or NFD); both are transferred, but some systems "
+                "treat them as one name", _escaped(other), _escaped(name)
             )  # fmt: skip
 
 
@@ -148,7 +148,9 @@ def _sqlite_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise LocalFileError(f"names cannot be kept in a temporary file: {error}") from error
+        raise LocalFileError(
+            f"the temporary file for names cannot be used: {error}; check that TMPDIR has space"
+        ) from error
 
 
 def _temporary_database() -> sqlite3.Connection:

@@ -96,7 +96,7 @@ def open_file(folder: int, name: bytes) -> int:
         file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | NO_FOLLOW, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK):
-            raise SourceChanged("a symbolic link has taken its place") from error
+            raise SourceChanged("it was replaced by a symbolic link") from error
         raise
     try:
         _check_regular(os.fstat(file))
@@ -108,14 +108,14 @@ def open_file(folder: int, name: bytes) -> int:
 
 def _check_regular(found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "something else than a file"
-        raise SourceChanged(f"{kind} has taken its place")
+        kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "something that is not a file"
+        raise SourceChanged(f"it was replaced by {kind}")
 
 
 def local_error(what: str, error: OSError) -> LocalFileError:
     """Return what an error of the system means for a path below a folder."""
     if error.errno in NOT_A_FOLDER:
-        permanent = LocalFileError(f"{what}: a symbolic link, or a file, is in the place of a folder on the way to it")
+        permanent = LocalFileError(f"{what}: a folder in its path is a symbolic link or a file")
         permanent.retryable = False
         return permanent
     return LocalFileError(f"{what}: {reason(error)}")

@@ -143,8 +143,8 @@ class OssPrefix:
                 key = listed.key.encode()
                 if not self.where.matches(listed.key) or key <= last:
                     raise BadAnswer(
-                        f"ListObjectsV2 {self.uri} named {printable(key)} behind {printable(last)}: that is not in "
-                        "order, so nobody can tell what it has left out",
+                        f"ListObjectsV2 {self.uri} listed {printable(key)} after {printable(last)}: the listing is out "
+                        "of order, so it may be incomplete",
                         operation="ListObjectsV2", target=self.uri,
                     )  # fmt: skip
                 last = key
@@ -181,8 +181,8 @@ class _SourceObjects:
         if filtered := self._source_filter.check_filters(entry):
             return filtered
         if listed.is_archived and not self._is_readable(entry, listed):
-            state = "is being restored" if listed.restore_info else "has to be restored"
-            return LeftOut.of(name, "archived", f"its storage class is {listed.storage_class}; it {state} first")
+            state = "its restore has not finished" if listed.restore_info else "restore it first"
+            return LeftOut.of(name, "archived", f"its storage class is {listed.storage_class}; {state}")
         return self._source_filter.accept(entry)
 
     def _with_link_target(self, link: Entry) -> Entry | None:
@@ -229,7 +229,7 @@ def _prefix_object(listed: ListedObject) -> LeftOut | None:
     """Return the object of the prefix's own name as left out, if it has bytes; it can have no name below the prefix."""
     if not listed.size:
         return None
-    detail = f"the object {printable(listed.key)} itself has {format_size(listed.size)}"
+    detail = f"the object {printable(listed.key)} has the prefix as its key, but its size is {format_size(listed.size)}"
     return LeftOut("/", "bad_name", detail, raw=b"")
 
 

@@ -52,8 +52,8 @@ class SourceFilter:
         """Return the entry when it can come to the target; else as left out."""
         if is_folder_marker(entry.name):
             if entry.size:
-                return LeftOut.of(entry.name, "bad_name", "its key ends with a slash, as that of a folder, and it has "
-                                  f"{format_size(entry.size)}")  # fmt: skip
+                return LeftOut.of(entry.name, "bad_name", "its key ends with a slash like that of a folder, but its "
+                                  f"size is {format_size(entry.size)}")  # fmt: skip
             if self._options.empty_folders == "ignore":
                 return LeftOut.of(entry.name, "empty_folder")
         if self._names is not None and (why := self._names.why_refused(entry)):
@@ -80,11 +80,11 @@ class SourceFilter:
         if (self._min_size is not None and entry.size < int(self._min_size)) or (
             self._max_size is not None and entry.size > int(self._max_size)
         ):
-            return f"it has {format_size(entry.size)}"
+            return f"its size is {format_size(entry.size)}"
         if self._modified_after is None and self._modified_before is None:
             return ""
         if entry.modified is None:
-            return "nothing tells when it was modified"
+            return "its time of modification is unknown"
         if (self._modified_after is not None and entry.modified < self._modified_after) or (
             self._modified_before is not None and entry.modified > self._modified_before
         ):
@@ -112,7 +112,7 @@ def refuse_unallowed(found: Iterable[ScanItem], options: SetOptions, *, where: s
             yield each
     if refused:
         count = f"{MAX_REFUSED} or more" if len(refused) == MAX_REFUSED else str(len(refused))
-        raise PlanRefused(f"{count} of {where} cannot be transferred, and nothing is left out unasked", refused)
+        raise PlanRefused(f"{count} of {where} cannot be transferred, and the options do not leave it out", refused)
 
 
 def _option_that_refuses(reason: str, options: SetOptions) -> str:
@@ -132,5 +132,5 @@ def is_part_file(name: str) -> bool:
 
 def _seconds(duration: object) -> float:
     if not isinstance(duration, (int, float)):
-        raise TypeError("the options have durations in seconds")
+        raise TypeError("a duration of the options is not a number of seconds")
     return float(duration)

@@ -49,11 +49,11 @@ class FileInFolder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise LocalFileError(f"{self} cannot be looked at: {reason(error)}") from error
+            raise LocalFileError(f"{self} cannot be checked: {reason(error)}") from error
         if not stat.S_ISREG(found.st_mode):
             kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link"}
-            kind = kinds.get(stat.S_IFMT(found.st_mode), "no regular file")
-            refused = LocalFileError(f"{self} is {kind}, and a file is to take its place; remove it")
+            kind = kinds.get(stat.S_IFMT(found.st_mode), "not a regular file")
+            refused = LocalFileError(f"{self} is {kind}, and the transfer needs to write a file there; move it away")
             refused.retryable = False
             raise refused
         return found

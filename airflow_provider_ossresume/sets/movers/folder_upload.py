@@ -84,7 +84,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
             try:
                 meta = oss.put_object(target, body, headers={**headers, **expected.guard})
             except AlreadyExists as error:
-                meta = there.made_in_spite_of(error, size=file.size, crc64=body.crc64())
+                meta = there.equal_or_raise(error, size=file.size, crc64=body.crc64())
             return LedgerRow(
                 row.number,
                 "done",
@@ -120,7 +120,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
         """
         if not (check_first or expected.must_be_checked):
             return None
-        meta = there.look()
+        meta = there.head()
         if meta is not None and check_first and (same := self._same(row, file, meta, crew.stop)):
             return same
         expected.check(meta)
@@ -190,7 +190,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
         number = self.source.open_source(name, follow_links=self._options.symlinks == "follow")
         shown = f"{self.source}/{printable(name)}"
         if number is None:
-            raise Gone(f"{shown} is not there any more")
+            raise Gone(f"{shown} no longer exists")
         return OpenedFile(number, shown)
 
     def _target_object(self, name: str) -> ObjectRef:

@@ -162,7 +162,7 @@ def head_source(oss: HeadClient, source: ObjectRef, row: Row, options: SetOption
     try:
         meta = oss.head_object(source)
     except NoSuchKey as error:
-        raise Gone(f"{source} is not there any more") from error
+        raise Gone(f"{source} no longer exists") from error
     is_planned = (meta.size, identity_of_etag(meta.etag)) == (row.size, row.identity)
     if not is_planned and options.source_changed != "take":
         raise source_changed_error(ObjectChanged, source)
@@ -176,14 +176,16 @@ def is_as_planned(row: Row, *, size: int, identity: str) -> bool:
 
 def source_changed_error(kind: type[SourceChanged] | type[ObjectChanged], what: object) -> OSSResumeError:
     """Return the error of what is not what the plan saw; only another plan mends it."""
-    error = kind(f"{what} is not what the plan saw; run the plan again")
+    error = kind(f"{what} changed after the plan was made; make a new plan")
     error.retryable = False
     return error
 
 
 def target_changed_error(what: object) -> OSSResumeError:
     """Return the error of a target that is not what the plan saw, where the options forbid to overwrite it."""
-    return OSSResumeError(f"{what} is not what the plan saw, and target_changed='fail' forbids to overwrite it")
+    return OSSResumeError(
+        f"{what} changed after the plan was made, and target_changed='fail' does not allow overwriting it"
+    )
 
 
 def fact_by_mtime(source: Entry, target: Entry, mtimes: Collection[str]) -> Fact | None:

@@ -46,7 +46,7 @@ def delete_objects(
         left = set(keys).difference(oss.delete_objects(prefix.where.bucket, keys))
         if left:
             raise BadAnswer(
-                f"OSS did not say that {len(left)} objects are deleted, {min(left)} among them",
+                f"OSS did not confirm that it deleted {len(left)} objects, such as {min(left)}",
                 operation="DeleteMultipleObjects", target=prefix.uri,
             )  # fmt: skip
 

@@ -27,7 +27,7 @@ class OpenedFile:
 
     :param name: for messages
     :ivar size: in bytes, as it was opened
-    :raises LocalFileError: when it is no regular file, or says that it is empty and has bytes, as files in /proc do
+    :raises LocalFileError: when it is not a regular file, or says that it is empty and has bytes, as files in /proc do
     """
 
     def __init__(self, number: int, name: str) -> None:
@@ -35,7 +35,7 @@ class OpenedFile:
         try:
             found = os.fstat(number)
             if not stat.S_ISREG(found.st_mode):
-                raise _permanent_error(name, "it is no regular file")
+                raise _permanent_error(name, "it is not a regular file")
             if not found.st_size and os.pread(number, 1, 0):
                 raise _permanent_error(name, "its reported size is 0, but it has bytes; copy it to a local disk")
         except OSError as error:
@@ -125,7 +125,7 @@ class OpenedFile:
         """
         if (now := self._check_identity()) != self._stat:
             if crc64 is None or self.crc64(part, stop) != crc64 or self._check_identity() != now:
-                raise SourceChanged(f"{self} was written while it was read")
+                raise SourceChanged(f"{self} was written to while it was read")
             self._stat = now
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:

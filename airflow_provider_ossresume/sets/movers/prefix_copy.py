@@ -65,7 +65,7 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         meta = head_source(oss, source, row, self._options)
         there = TargetObject(oss, target, {})
         if job.check_first or expected.must_be_checked:
-            now = there.look()
+            now = there.head()
             if job.check_first and now is not None and (same := self._same(row, meta, now)):
                 return same
             expected.check(now)
@@ -74,7 +74,7 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         copy = WholeCopy(
             oss,
             target,
-            there=there,
+            existing=there,
             meta=meta,
             headers={**plan.whole_headers(acl=acl), **expected.guard},
             verify=self._settings.config.verify,
@@ -113,7 +113,7 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         with Crew(workers=1, tick=watch) as crew:
             meta = crew.call(lambda: head_source(self._oss.stopped_by(crew), source, row, self._options))
             if expected.must_be_checked:
-                there = crew.call(TargetObject(self._oss.stopped_by(crew), target, {}).look)
+                there = crew.call(TargetObject(self._oss.stopped_by(crew), target, {}).head)
                 if there is not None and check_first and (same := self._same(row, meta, there)):
                     return same
                 expected.check(there)

@@ -125,7 +125,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
         self._set_mtime(place, meta)
         found = place.stat()
         if found is None or found.st_size != meta.size:
-            raise LocalFileError(f"{place} was replaced as soon as it was there")
+            raise LocalFileError(f"{place} was replaced right after it was downloaded")
         return found
 
     def _set_mtime(self, place: FileInFolder, meta: ObjectMeta) -> None:
@@ -139,7 +139,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
         except FileNotFoundError:
             return  # which is noticed
         except OSError as error:
-            log.warning("%s keeps the time of its download: %s", place, reason(error))
+            log.warning("%s keeps the time of its download because its mtime cannot be set: %s", place, reason(error))
 
     def _make_folder(self, row: Row) -> LedgerRow:
         """Make the folder that a marker stands for."""
@@ -160,7 +160,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
         try:
             meta = self._oss.stopped_by(crew).head_object(self.source.ref(row.name))
         except NoSuchKey as error:
-            raise Gone(f"{self.source.ref(row.name)} is not there any more") from error
+            raise Gone(f"{self.source.ref(row.name)} no longer exists") from error
         if meta.crc64 is None or meta.size != row.size or identity_of_etag(meta.etag) != row.identity:
             return None
         with place.open() as file:

@@ -49,7 +49,7 @@ def fetch(
         try:
             meta, crc = _fetch_once(oss, source, file, etag=etag, size=size, job=job)
         except NoSuchKey as error:
-            raise Gone(f"{source} is not there any more") from error
+            raise Gone(f"{source} no longer exists") from error
         except PreconditionFailed as error:
             now = head_source(oss, source, row, settings.options)
             if is_last or (now.etag, now.size) == (etag, size):
@@ -59,8 +59,8 @@ def fetch(
         expected = _crc64_on_oss(oss, source, meta) if settings.config.verify else None
         if expected is None or expected == crc:
             return meta, crc
-        log.warning("What came of %s has the CRC-64 %s, OSS says %s", source, crc, expected)
-    raise IntegrityError(f"what came of {source} has not the CRC-64 that OSS says; it was thrown away")
+        log.warning("The bytes received for %s have the CRC-64 %s, but OSS has %s", source, crc, expected)
+    raise IntegrityError(f"the bytes received for {source} do not match its CRC-64 on OSS, twice; they were discarded")
 
 
 def _fetch_once(

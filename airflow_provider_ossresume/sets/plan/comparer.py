@@ -15,9 +15,9 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.deciding import Decision
 from airflow_provider_ossresume.model.entries import Entry, printable
 from airflow_provider_ossresume.model.manifest import Fact
+from airflow_provider_ossresume.model.plan_decisions import Decision
 from airflow_provider_ossresume.sets.movers.mover_base import Gone
 from airflow_provider_ossresume.sets.ports import Mover
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -96,7 +96,7 @@ class Comparer:
         if not self._worked and self._failed >= MAX_FIRST_FAILURES:
             raise outcome
         name = printable(pair.source.name) if pair.source else ""
-        log.warning("%s cannot be compared, so it is to be moved: %s", name, outcome)
+        log.warning("%s could not be compared, so it will be moved: %s", name, outcome)
         return None
 
 

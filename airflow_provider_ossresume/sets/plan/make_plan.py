@@ -97,8 +97,8 @@ def make_plan(
 def _log_plan(plan: Plan) -> None:
     header = plan.header
     log.info(
-        "%s %s: %s of %s files of %s (%s) are to be moved to %s, in %s batches; %s are there already, %s were left "
-        "out, %s are to be deleted",
+        "%s %s: %s of %s files in %s (%s) will be moved to %s in %s batches; %s are already there, %s are left out, "
+        "%s will be deleted",
         "Dry run" if header.is_dry_run else "Plan",
         header.plan_id,
         f"{header.actions['put']:,}",
@@ -114,14 +114,14 @@ def _log_plan(plan: Plan) -> None:
     listed = header.options.get("files_from")
     if listed is not None and (count := header.left_out.get("vanished", 0)):
         log.warning(
-            "%s of the names in %s are not in the source %s; left_out.jsonl.gz in the plan's folder has them",
+            "%s names of the list %s are not in the source %s; left_out.jsonl.gz in the plan's folder has them",
             f"{count:,}",
             listed,
             header.source,
         )
     if not header.found["source_files"]:
         log.warning(
-            "The source %s has no file that is to be transferred, and %s were left out; see that it is rightly named",
+            "The source %s has no files to transfer, and %s were left out; check its name and the filters",
             header.source,
             f"{sum(header.left_out.values()):,}",
         )

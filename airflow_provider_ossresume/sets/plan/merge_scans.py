@@ -61,7 +61,7 @@ def merge(sources: Iterable[ScanItem], targets: Iterable[ScanItem]) -> Iterator[
             if source.reason != "empty_folder":  # of which it is known that nothing is below
                 hiding.add(place, source)
         elif source is None and isinstance(target, Entry) and (hidden := hiding.of(place)):
-            target = LeftOut.of(target.name, hidden.reason, f"nothing is known of what {hidden.name} has")
+            target = LeftOut.of(target.name, hidden.reason, f"it is unknown what {hidden.name} contains")
         yield source, target
 
 
@@ -89,7 +89,7 @@ class _Ascending:
         self.place = self._next.place
         if before is not None and self.place <= before:
             raise SetError(
-                f"the scan of the {self._what} is not in order: {printable(self.place)} came behind {printable(before)}"
+                f"the scan of the {self._what} is out of order: {printable(self.place)} came after {printable(before)}"
             )
 
 

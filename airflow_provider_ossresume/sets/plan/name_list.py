@@ -22,9 +22,9 @@ from urllib.parse import unquote
 from airflow_provider_ossresume.errors import ArgumentError, IntegrityError, LocalFileError
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.file_errors import reason
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, parse_oss_url
-from airflow_provider_ossresume.oss.fetch import Sink
+from airflow_provider_ossresume.model.untrusted_json import read_json
+from airflow_provider_ossresume.oss.resumable_get import Sink
 from airflow_provider_ossresume.sets.movers.mover_base import SetClient
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -64,8 +64,8 @@ def read_names(where: str, spool: Spool, crew: Crew, *, client: ListClient | Non
                 spool.add_listed(name)
     if not count:
         raise ArgumentError(
-            "files_from", where, "the list has no name; skip the task when there is nothing to move, or leave the "
-            "argument out for all files"
+            "files_from", where, "the list is empty; skip the task if there is nothing to move, or leave the "
+            "argument out to move all files"
         )  # fmt: skip
     log.info("The list %s has %s names", where, f"{count:,}")
 
@@ -76,13 +76,13 @@ def _parse(file: IO[bytes], where: str, *, is_json: bool) -> Iterator[bytes]:
         while line := file.readline(MAX_LINE + 1):
             number += 1
             if len(line) > MAX_LINE:
-                raise ArgumentError("files_from", where, f"line {number} has more than 64 KiB; write one name a line")
+                raise ArgumentError("files_from", where, f"line {number} is longer than 64 KiB; write one name a line")
             line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
             line = line.removesuffix(b"\n").removesuffix(b"\r")
             if name := _parse_json(line, where, number) if is_json and line.strip() else b"" if is_json else line:
                 yield name
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ArgumentError("files_from", where, f"the file is damaged behind line {number}: {error}") from error
+        raise ArgumentError("files_from", where, f"the file is damaged after line {number}: {error}") from error
     except OSError as error:
         raise LocalFileError(f"the list {where} cannot be read: {reason(error)}") from error
 
@@ -94,14 +94,16 @@ def _parse_json(line: bytes, where: str, number: int) -> bytes:
                 return name.encode()
     except ValueError:
         pass
-    raise ArgumentError("files_from", where, f'line {number} is no object of JSON with a "name"')
+    raise ArgumentError("files_from", where, f'line {number} is not a JSON object with a "name"')
 
 
 def _open_list(where: str, crew: Crew, client: ListClient | None) -> IO[bytes]:
     if not where.startswith("oss://"):
         return crew.call(lambda: _open_local(where))
     if client is None:
-        raise ArgumentError("files_from", where, "this list is on OSS, and there is no client for it; give a path")
+        raise ArgumentError(
+            "files_from", where, "the list is on OSS, but no client was given; pass a client or a local path"
+        )
     ref = ObjectRef(*parse_oss_url(where, argument="files_from"))
     oss = client.with_stop(crew)
     return crew.call(lambda: _download(oss, ref))
@@ -113,10 +115,10 @@ def _open_local(where: str) -> IO[bytes]:
         path = unquote(path.removeprefix("file://"), errors="surrogateescape")
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ArgumentError("files_from", where, "this is no file; name one that has the names")
+            raise ArgumentError("files_from", where, "this is not a file; give a file with one name a line")
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
-        missing = ArgumentError("files_from", where, "there is no such file on this worker; check the path")
+        missing = ArgumentError("files_from", where, "this file does not exist on this worker; check the path")
         missing.retryable = True  # the next try may run on the worker that has it
         raise missing from None
     except OSError as error:
@@ -130,7 +132,7 @@ def _download(oss: ListClient, ref: ObjectRef) -> IO[bytes]:
         sink = _ListSink(file)
         meta = oss.get_object(ref, sink)
         if meta.crc64 is not None and meta.crc64 != sink.crc64:
-            raise IntegrityError(f"{ref} was damaged on its way: its CRC-64 is not the one that OSS has")
+            raise IntegrityError(f"the bytes received for {ref} do not match its CRC-64 on OSS")
         file.seek(0)
     except BaseException:
         file.close()
@@ -152,12 +154,14 @@ class _ListSink:
         self._file.truncate()
         self.crc64 = 0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What follows is appended anyway."""
 
     def write(self, data: memoryview) -> None:
         try:
             self._file.write(data)
         except OSError as error:
-            raise LocalFileError(f"the list cannot be kept in a temporary file: {reason(error)}") from error
+            raise LocalFileError(
+                f"the list cannot be written to a temporary file: {reason(error)}; check that TMPDIR has space"
+            ) from error
         self.crc64 = crc64(data, self.crc64)

@@ -15,11 +15,13 @@ def check_overlap(source: str, target: str, work: str) -> None:
     """
     places = {"source": _canonical_uri(source), "target": _canonical_uri(target)}
     if _lies_in(places["source"], places["target"]) or _lies_in(places["target"], places["source"]):
-        raise PlanRefused(f"the source {source} and the target {target} overlap; files would be moved onto each other")
+        raise PlanRefused(
+            f"the source {source} and the target {target} overlap; choose two that do not contain each other"
+        )
     for what, place in places.items():
         if _lies_in(place, _canonical_uri(work)):
             raise PlanRefused(
-                f"the {what} {place} lies in the work folder {work}, which is left out; name another work folder"
+                f"the {what} {place} is inside the work folder {work}, which is never moved; choose another work folder"
             )
 
 
@@ -30,14 +32,14 @@ def check_backup_prefix(backup: str, *, source: str, target: str, work: str) -> 
     """
     if not target.startswith("oss://"):
         raise PlanRefused(
-            f"backup_prefix={backup} is for a target on OSS, and {target} is a folder; leave it out, and save the "
-            "files in another way"
+            f"backup_prefix={backup} needs a target on OSS, but {target} is a local folder; leave backup_prefix out, "
+            "and back up the files in another way"
         )
     for what, other in (("source", source), ("target", target), ("work folder", work)):
         if _lies_in(_canonical_uri(backup), _canonical_uri(other)) or _lies_in(
             _canonical_uri(other), _canonical_uri(backup)
         ):
-            raise PlanRefused(f"backup_prefix={backup} and the {what} {other} overlap; name another prefix")
+            raise PlanRefused(f"backup_prefix={backup} and the {what} {other} overlap; choose another prefix")
 
 
 def _lies_in(inner: str, outer: str) -> bool:

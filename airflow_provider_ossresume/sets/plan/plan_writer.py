@@ -6,9 +6,9 @@ from datetime import datetime
 
 from airflow_provider_ossresume import __version__
 from airflow_provider_ossresume.model import plan_layout
-from airflow_provider_ossresume.model.dealing import count_batches
+from airflow_provider_ossresume.model.batch_assignment import count_batches
 from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader
-from airflow_provider_ossresume.model.packed import Packer, packed
+from airflow_provider_ossresume.model.packed_rows import RowPacker, pack_rows
 from airflow_provider_ossresume.sets.plan.survey import Survey
 from airflow_provider_ossresume.sets.ports import Watch
 from airflow_provider_ossresume.sets.spool import Spool
@@ -45,7 +45,7 @@ class PlanWriter:
     def seal(self) -> PlanHeader:
         if self._spool.named:
             self._work.write(
-                plan_layout.left_out_name(self._plan_id), packed(with_watch(self._spool.all_named(), self._watch))
+                plan_layout.left_out_name(self._plan_id), pack_rows(with_watch(self._spool.all_named(), self._watch))
             )
         header = self._header(deletes=self._write_deletes(), batches=self._write_batches())
         self._work.create(plan_layout.header_name(self._plan_id), header.text().encode())
@@ -54,7 +54,7 @@ class PlanWriter:
     def _write_deletes(self) -> str:
         if not self._spool.victims:
             return ""
-        data = packed(with_watch(self._spool.all_victims(), self._watch))
+        data = pack_rows(with_watch(self._spool.all_victims(), self._watch))
         name = plan_layout.deletes_name(data)
         self._work.write(self._folder + name, data)
         return name
@@ -71,7 +71,7 @@ class PlanWriter:
         return tuple(headers)
 
     def _batch(self, number: int, headers: list[BatchHeader]) -> tuple[str, bytes]:
-        packer, size = Packer(), 0
+        packer, size = RowPacker(), 0
         for row in with_watch(self._spool.rows_of(number), self._watch):
             packer.add(row)
             size += row.size

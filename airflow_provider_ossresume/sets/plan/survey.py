@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from airflow_provider_ossresume.errors import PlanRefused
-from airflow_provider_ossresume.model.deciding import decide, holds
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.manifest import Named, Victim
+from airflow_provider_ossresume.model.plan_decisions import decide, still_holds
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.name_lookup import look_up_both
 from airflow_provider_ossresume.sets.plan.comparer import ComparedPair
@@ -69,7 +69,7 @@ class Survey:
             target = from_target if isinstance(from_target, Entry) else None
             if source is not None:
                 fact = known.get(source.name)
-                if fact is not None and (target is None or not holds(fact, source, target, self.options)):
+                if fact is not None and (target is None or not still_holds(fact, source, target, self.options)):
                     fact = None
                 yield ComparedPair(
                     source, target, decide(source, target, self.options, is_proven=fact is not None), fact
@@ -88,7 +88,7 @@ class Survey:
             if self.found["source_files"] > int(self.options.max_files):
                 raise PlanRefused(
                     f"the source {self.source} has more than max_files={self.options.max_files} files; "
-                    "raise it, or transfer the folders below one by one"
+                    "raise max_files, or transfer its sub-folders one by one"
                 )
 
     def record(self, pairs: Iterator[ComparedPair], *, watch: Watch = lambda: None) -> None:
@@ -118,14 +118,14 @@ class Survey:
         if options.mode != "mirror":
             if not self.found["source_files"] and not self.left_out.total() and not options.allow_empty_source:
                 raise PlanRefused(
-                    f"there is nothing in the source {self.source}; see that it is mounted and rightly named, or set "
+                    f"the source {self.source} is empty; check that it is mounted and its name is right, or set "
                     "allow_empty_source"
                 )
             return
         if not self.found["source_files"] and not options.allow_empty_source:
             raise PlanRefused(
-                f"the source {self.source} has no files, and a mirror of nothing would empty {target}; see "
-                "that it is mounted and rightly named, or set allow_empty_source"
+                f"the source {self.source} has no files, so the mirror would delete everything in {target}; check that "
+                "the source is mounted and its name is right, or set allow_empty_source"
             )
         count, files = self._spool.victims, self.found["target_files"]
         share = float(options.max_delete_share)
@@ -139,7 +139,7 @@ class Survey:
             printable(victim.name): "to be deleted" for victim in islice(self._spool.all_victims(), NAMES_IN_ERROR)
         }
         raise PlanRefused(
-            f"the mirror would delete {count:,} files of {self.target}, and {limit} is less; see that the "
+            f"the mirror would delete {count:,} files in {self.target}, more than {limit} allows; check that the "
             "source is complete, or raise the limit",
             names,
         )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import groupby, islice
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
-from airflow_provider_ossresume.model.cleaning import WorkFolderReport
+from airflow_provider_ossresume.model.cleanup_reports import WorkFolderReport
 from airflow_provider_ossresume.model.plan_layout import (
     LAST,
     PLANS,
@@ -65,7 +65,7 @@ def _clean_plan(
     made = planned_at(folder)
     if made is None:
         report.foreign += 1
-        log.info("%s%s is kept: its name is none of a plan", work.uri, folder)
+        log.info("%s%s is kept because its name is not that of a plan", work.uri, folder)
     elif made >= oldest:
         report.kept_young += 1
     else:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.manifest import FORMAT, Fact
-from airflow_provider_ossresume.model.packed import packed, unpacked
+from airflow_provider_ossresume.model.packed_rows import pack_rows, unpack_rows
 from airflow_provider_ossresume.model.plan_layout import digest, facts_folder, facts_name
+from airflow_provider_ossresume.model.untrusted_json import read_json
 from airflow_provider_ossresume.sets.ports import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,9 @@ class FactStore:
             try:
                 yield from self._read(name)
             except ManifestUnreadable as error:
-                log.warning("What was proven before is partly lost, so those files are compared again: %s", error)
+                log.warning(
+                    "Some facts about earlier transfers cannot be read, so those files are compared again: %s", error
+                )
 
     def replace(self, facts: Iterable[Fact], *, plan_id: str) -> None:
         """Write facts, in the order of the names' bytes, in place of those that there are.
@@ -48,7 +50,7 @@ class FactStore:
         former, files = self._files(), list[str]()
         facts = iter(facts)
         while part := list(islice(facts, FACTS_PER_FILE)):
-            data = packed(part)
+            data = pack_rows(part)
             files.append(f"{facts_folder(self._pair)}{plan_id}-{len(files):05}-{digest(data)}.jsonl.gz")
             self._work.write(files[-1], data)
         pointer = {"format": FORMAT, "plan_id": plan_id, "files": files}
@@ -66,16 +68,18 @@ class FactStore:
         except ValueError:
             pass
         log.warning(
-            "%s%s is not of this version, so all files are compared again", self._work.uri, facts_name(self._pair)
+            "%s%s is from another version of this provider, so all files are compared again",
+            self._work.uri,
+            facts_name(self._pair),
         )
         return []
 
     def _read(self, name: str) -> Iterator[Fact]:
         data = self._work.read(name)
         if data is None:
-            raise ManifestUnreadable(f"{self._work.uri}{name} is gone")
+            raise ManifestUnreadable(f"{self._work.uri}{name} no longer exists")
         try:
-            yield from map(Fact.of, unpacked(data))
+            yield from map(Fact.of, unpack_rows(data))
         except ManifestUnreadable as error:
             raise ManifestUnreadable(f"{self._work.uri}{name}: {error}") from error
 

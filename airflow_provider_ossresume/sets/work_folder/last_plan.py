@@ -6,9 +6,9 @@ import json
 import logging
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.manifest import FORMAT
 from airflow_provider_ossresume.model.plan_layout import last_name
+from airflow_provider_ossresume.model.untrusted_json import read_json
 from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.sets.work_folder.plan_results import fact_of, plan_results
@@ -38,7 +38,9 @@ def last_plan_id(work: WorkFolder, pair: str) -> str | None:
                 return plan_id
     except ValueError:
         pass
-    raise ManifestUnreadable(f"{work.uri}{last_name(pair)} is not of this version; use a newer one, or remove it")
+    raise ManifestUnreadable(
+        f"{work.uri}{last_name(pair)} is from another version of this provider; upgrade, or remove the file"
+    )
 
 
 def recover_facts(work: WorkFolder, pair: str, crew: Crew, spool: Spool, *, watch: Watch) -> None:
@@ -58,6 +60,6 @@ def recover_facts(work: WorkFolder, pair: str, crew: Crew, spool: Spool, *, watc
         for row, became in with_watch(plan_results(work, header, crew, tried_only=True), watch):
             if became is not None and became.is_proven and became.source and became.target:
                 spool.add_fact(fact_of(row, became))
-        log.info("The last plan, %s, has no proof of all its files; %s were proven", plan_id, f"{spool.facts:,}")
+        log.info("The last plan, %s, did not prove all its files; %s were proven", plan_id, f"{spool.facts:,}")
     except ManifestUnreadable as error:
-        log.warning("What the last plan has proven is partly lost, so those files are compared again: %s", error)
+        log.warning("Some results of the last plan cannot be read, so those files are compared again: %s", error)

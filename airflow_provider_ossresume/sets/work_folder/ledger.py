@@ -9,7 +9,7 @@ import os
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
 from airflow_provider_ossresume.model.manifest import LedgerRow
-from airflow_provider_ossresume.model.packed import packed, unpacked
+from airflow_provider_ossresume.model.packed_rows import pack_rows, unpack_rows
 from airflow_provider_ossresume.model.plan_layout import ledger_folder
 from airflow_provider_ossresume.sets.ports import WorkFolder
 
@@ -47,7 +47,7 @@ class Ledger:
             # A write that failed may have made its file all the same, so the next flush makes another one.
             name = f"{self._writer}-{self._files:05}.jsonl.gz"
             self._files += 1
-            self._work.create(name, packed(self._waiting))
+            self._work.create(name, pack_rows(self._waiting))
             self._waiting = []
 
 
@@ -65,7 +65,7 @@ def read_ledger(work: WorkFolder, plan_id: str, batch_number: int) -> dict[int, 
         if data is None:  # removed meanwhile; the plan as a whole is about to be
             continue
         try:
-            rows = [LedgerRow.of(line) for line in unpacked(data, may_be_torn=True)]
+            rows = [LedgerRow.of(line) for line in unpack_rows(data, may_be_torn=True)]
         except ManifestUnreadable as error:
             raise ManifestUnreadable(f"{work.uri}{name}: {error}") from error
         for row in rows:

@@ -88,7 +88,7 @@ def _local_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LocalFileError(f"{path} of the work folder cannot be used: {reason(error)}") from error
+        raise LocalFileError(f"{path} in the work folder cannot be used: {reason(error)}") from error
 
 
 @contextmanager

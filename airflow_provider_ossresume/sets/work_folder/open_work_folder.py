@@ -28,9 +28,11 @@ def open_work_folder(where: str | os.PathLike[str], client: WorkClient | None = 
             )
         return LocalWorkFolder(text)
     if client is None:
-        raise ArgumentError("work_folder", text, "this one is on OSS, and there is no client for it; give a path")
+        raise ArgumentError(
+            "work_folder", text, "the work folder is on OSS, but no client was given; pass a client or a local path"
+        )
     bucket, prefix = parse_oss_url(text, argument="work_folder")
     if not prefix.strip("/"):
-        raise ArgumentError("work_folder", text, "name a folder of the bucket, such as oss://bucket/.ossresume/")
+        raise ArgumentError("work_folder", text, "name a prefix in the bucket, such as oss://bucket/.ossresume/")
     check_key(prefix, argument="work_folder")
     return OssWorkFolder(client, PrefixRef(check_bucket(bucket, argument="work_folder"), prefix))

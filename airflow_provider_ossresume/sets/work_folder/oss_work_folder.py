@@ -8,8 +8,8 @@ from typing import Protocol
 from airflow_provider_ossresume.errors import AlreadyExists, NoSuchKey
 from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef
 from airflow_provider_ossresume.oss.call import Body
-from airflow_provider_ossresume.oss.fetch import Sink
-from airflow_provider_ossresume.oss.memory import BytesBody, read_object
+from airflow_provider_ossresume.oss.in_memory import BytesBody, read_object
+from airflow_provider_ossresume.oss.resumable_get import Sink
 
 FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}  # of no effect in a bucket that has versions
 

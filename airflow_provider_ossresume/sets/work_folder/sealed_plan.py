@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_ossresume.errors import ArgumentError, ManifestUnreadable
 from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader, Row, Victim
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.packed_rows import unpack_rows
 from airflow_provider_ossresume.model.plan_layout import (
     batch_uri,
     check_digest,
@@ -73,7 +73,9 @@ class Plan:
         for batch in self.header.batches:
             if (plan_id, name) == (self.header.plan_id, batch.name):
                 return batch
-        raise ArgumentError("batch", uri, f"the plan {self.header.plan_id} has no such batch")
+        raise ArgumentError(
+            "batch", uri, f"plan {self.header.plan_id} has no such batch; pass a URI that the plan returned"
+        )
 
 
 def read_plan(work: WorkFolder, plan_id: str) -> Plan:
@@ -84,7 +86,9 @@ def read_plan(work: WorkFolder, plan_id: str) -> Plan:
     name = header_name(plan_id)
     data = work.read(name)
     if data is None:
-        raise ManifestUnreadable(f"there is no {work.uri}{name}: the plan was never finished, or it has been removed")
+        raise ManifestUnreadable(
+            f"{work.uri}{name} does not exist: the plan was not sealed, or it was removed; make a new plan"
+        )
     try:
         header = PlanHeader.of(data.decode())
     except (ManifestUnreadable, UnicodeDecodeError) as error:
@@ -132,9 +136,9 @@ def read_verdict(work: WorkFolder, plan_id: str) -> Verdict | None:
 def _lines(work: WorkFolder, name: str) -> Iterator[str]:
     data = work.read(name)
     if data is None:
-        raise ManifestUnreadable(f"{work.uri}{name} is gone; make a new plan")
+        raise ManifestUnreadable(f"{work.uri}{name} no longer exists; make a new plan")
     try:
         check_digest(name, data)
     except ManifestUnreadable as error:
         raise ManifestUnreadable(f"{work.uri}{error}") from error
-    return unpacked(data)
+    return unpack_rows(data)
