@@ -1,4 +1,4 @@
-"""Many files from one end to the other: by the URIs of a plan and its batches, or all in one call."""
+"""Moves many files: step by step, by the URIs of a plan and its batches, or in one call."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ from airflow_provider_ossresume.transfer.paths import path_of_uri
 
 log = logging.getLogger(__name__)
 
-DEFAULT_WORK_FOLDER = ".ossresume/"  # of the work folder that nobody has named, in the target's bucket or folder
+DEFAULT_WORK_FOLDER = ".ossresume/"  # in the target's bucket or folder
 
 LocationRef = LocalFolder | PrefixRef
 
 
 @dataclass(frozen=True)
 class SetTransfers:
-    """Moves many files by one client.
+    """Moves many files with one client.
 
     :param config: how each file is moved
     :param owner: this try; its number is 0 outside Airflow
-    :param watch: called at least four times a second by the thread that calls a method; what it raises ends the work
+    :param watch: called at least four times a second in the calling thread; an exception from it ends the work
     """
 
     client: OssClient
@@ -81,8 +81,8 @@ class SetTransfers:
         """Move one batch of a plan.
 
         :param batch_uri: as :attr:`~airflow_provider_ossresume.sets.work_folder.sealed_plan.Plan.batch_uris` has it
-        :param on_label: called with a name of the batch for people, before anything moves
-        :raises NotProven: when files failed; the others have been moved
+        :param on_label: called with a label of the batch, for the UI, before anything moves
+        :raises NotProven: if files failed; all others have been moved
         """
         work_uri, plan_id, _ = split_batch_uri(batch_uri)
         work = self._work(work_uri)
@@ -109,9 +109,9 @@ class SetTransfers:
         is_dry_run: bool = False,
         allow_skipped: Collection[str] = (),
     ) -> Verdict:
-        """Plan, move each batch and finish; what a batch could not move stops no other one.
+        """Plan, move every batch, and finish. A batch that fails does not stop the others.
 
-        :raises NotProven: when not every file is proven
+        :raises NotProven: if not every file is proven
         """
         work = self._work(work_folder or default_work_folder(target))
         mover = self._mover(source, target, options, work)
@@ -142,7 +142,7 @@ class SetTransfers:
         report.raise_for_failures()
         return report
 
-    # --- what they are made of ----------------------------------------------------------------------------------------
+    # --- building a mover ---------------------------------------------------------------------------------------------
 
     def _work(self, where: str) -> WorkFolder:
         return open_work_folder(where, self.client)
@@ -177,7 +177,7 @@ class SetTransfers:
 
 
 def parse_location(uri: str) -> LocationRef:
-    """Return the end that a plan names."""
+    """Return the folder or prefix that a plan's URI names."""
     if uri.startswith("oss://"):
         bucket, prefix = parse_oss_url(uri)
         return PrefixRef(bucket, prefix)
@@ -185,7 +185,7 @@ def parse_location(uri: str) -> LocationRef:
 
 
 def default_work_folder(target: LocationRef) -> str:
-    """Return where a plan lies when nobody says."""
+    """Return the work folder that is used if none is given."""
     if isinstance(target, PrefixRef):
         return f"oss://{target.bucket}/{DEFAULT_WORK_FOLDER}"
     return f"{target.uri}{DEFAULT_WORK_FOLDER}"

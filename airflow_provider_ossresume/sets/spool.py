@@ -1,4 +1,4 @@
-"""Rows on the disk while a plan or a finish is at work, so that memory does not grow with their number."""
+"""Keeps rows in a temporary database while a plan or a finish runs, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _LARGE = "SELECT number, name, size, identity, was FROM dealt JOIN large USING (
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What the ledger says of a file in the target.
+    """A file in the target, as the ledger describes it.
 
     :ivar size: in bytes
-    :ivar target: its identity; empty where it would not tell that the file has been written to since
+    :ivar target: its identity; empty if the identity could not show a later change
     :ivar result: of its row
     """
 
@@ -54,9 +54,9 @@ class ExpectedFile:
 
 
 class Spool:
-    """A database in a temporary file, which nobody else sees, and which is gone when this ends, however it ends.
+    """A private database in a temporary file. It disappears when the process ends, however it ends.
 
-    :raises LocalFileError: from each method, when the disk for temporary files (``TMPDIR``) is full or fails
+    :raises LocalFileError: from every method, if the disk for temporary files (``TMPDIR``) is full or fails
     """
 
     def __init__(self) -> None:
@@ -79,10 +79,10 @@ class Spool:
     ) -> None:
         self._database.close()
 
-    # --- what a batch is to move --------------------------------------------------------------------------------------
+    # --- rows of the batches ------------------------------------------------------------------------------------------
 
     def add_row(self, *, name: str, size: int, identity: str, was: str | None) -> None:
-        """Take a file that is to be moved; they come in the order of their names, and are numbered from 1."""
+        """Add a file to move. Files come in the order of their names and are numbered from 1."""
         self.rows += 1
         self.size += size
         if size >= LARGE:
@@ -92,7 +92,7 @@ class Spool:
             self._small += 1
 
     def assign_batches(self, batches: int) -> None:
-        """Say which of so many batches each row goes to."""
+        """Assign each row to one of the batches."""
         self._write_all()
         dealer = LargeFileAssigner(batches)
         largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
@@ -103,14 +103,14 @@ class Spool:
         self._shares = small_file_shares(dealer.emptiest_first())
 
     def rows_of(self, batch: int) -> Iterator[Row]:
-        """Yield the rows of a batch: the large ones, then the others in the order of their names."""
+        """Yield the rows of a batch: the large files first, then the others in the order of their names."""
         share = self._shares[batch]
         yield from (Row(*values) for values in self._select(_LARGE, (batch,)))
         named = {"first": share.first, "step": share.step, "count": self._small}
         yield from (Row(*values) for values in self._select(_SMALL, named))
 
     def first_names(self, count: int) -> list[str]:
-        """Return the first names of all rows."""
+        """Return the first names among all rows."""
         query = "SELECT number, name FROM small UNION ALL SELECT number, name FROM large ORDER BY number LIMIT ?"
         return [str(name) for _, name in self._select(query, (count,))]
 
@@ -124,7 +124,7 @@ class Spool:
         return (Victim(*values) for values in self._select("SELECT * FROM victim ORDER BY rowid"))
 
     def remove_victims(self, is_spared: Callable[[str], bool], *, watch: Callable[[], None]) -> int:
-        """Take victims back by their names, and return how many."""
+        """Remove victims by their names, and return how many were removed."""
         named = enumerate(self._select("SELECT rowid, name FROM victim"))
         spared = []
         for number, (row, name) in named:
@@ -147,7 +147,7 @@ class Spool:
         return (Named(*values) for values in self._select("SELECT * FROM named ORDER BY rowid"))
 
     def add_fact(self, fact: Fact) -> None:
-        """Take what was proven; it replaces an earlier fact of that name."""
+        """Add a fact. It replaces an earlier fact of the same name."""
         self.facts += 1
         crc64 = None if fact.crc64 is None else str(fact.crc64)  # SQLite's numbers have a sign
         self._put("fact", (fact.name, fact.size, fact.source, fact.target, crc64))
@@ -158,7 +158,7 @@ class Spool:
             yield Fact(name, size, source, target, None if crc64 is None else int(crc64))
 
     def add_expected(self, expected: ExpectedFile) -> None:
-        """Take what is to be in the target."""
+        """Add a file that should be in the target."""
         self._put("expected", (expected.name, expected.size, expected.target, expected.result))
 
     def all_expected(self) -> Iterator[ExpectedFile]:
@@ -166,7 +166,7 @@ class Spool:
         return (ExpectedFile(*values) for values in self._select("SELECT * FROM expected ORDER BY name"))
 
     def add_listed(self, name: bytes) -> None:
-        """Take a name of a list; the same one again changes nothing."""
+        """Add a name of a list. Adding it again changes nothing."""
         self._put("listed", (name,))
 
     def all_listed(self) -> Iterator[bytes]:

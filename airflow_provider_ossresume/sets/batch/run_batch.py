@@ -1,7 +1,7 @@
-"""Runs one batch of a plan: large files first, part by part, then the small ones, many at once.
+"""Runs one batch of a plan: first the large files, part by part, then the small ones, many at once.
 
-A file that fails stops no other one. What was moved is in the ledger at most 30 seconds later. Whatever ends a try, the
-ledger gets what its workers had finished, and nothing is moved any more.
+A file that fails does not stop the others. Moved files are in the ledger at most 30 seconds later. However a try ends,
+the ledger gets the files that its workers have finished, and nothing more is moved.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from airflow_provider_ossresume.transfer.progress import Meter
 
 log = logging.getLogger(__name__)
 
-SMALL_SIZE = 64 * MIB  # below it a file goes in one request, in one worker's hands
+SMALL_SIZE = 64 * MIB  # one worker moves a smaller file in one request
 LARGE_AT_ONCE = 4
-FIRST_WORKERS = 8  # for small files; more where that brings throughput
-CHECKPOINT_GRACE = 1.0  # seconds that large files have to save their checkpoints when a try ends early
+FIRST_WORKERS = 8  # for small files; more are added while that increases throughput
+CHECKPOINT_GRACE = 1.0  # seconds for large files to save their checkpoints when a try stops early
 
 
 def run_batch(
@@ -46,14 +46,14 @@ def run_batch(
     check_first: bool | None = None,
     small_size: int = SMALL_SIZE,
 ) -> BatchReport:
-    """Move what of a batch is not proven yet, and return what became of it.
+    """Move the files of a batch that are not proven yet, and return a report.
 
-    :param rows: those of the batch
-    :param watch: called by this thread at least four times a second; what it raises ends the try within seconds
-    :param check_first: compare each target before its file is moved, as an earlier try may have moved it without saying
-        so; by default when the ledger has rows of earlier tries
-    :param small_size: bytes from which on a file is moved part by part
-    :raises OSSResumeError: one that each further file would meet: no such bucket, no access to any file, no usable
+    :param rows: of the batch
+    :param watch: called at least four times a second in this thread; an exception from it ends the try within seconds
+    :param check_first: compare each target before its file is moved, because an earlier try may have moved it without
+        writing its ledger; by default, if the ledger has rows of earlier tries
+    :param small_size: bytes; files of this size or more are moved part by part
+    :raises OSSResumeError: if every other file would fail too: no such bucket, no access to any file, no usable
         credentials, a full disk. Errors of single files are in the report
     """
     return _Batch(mover, header, batch, ledger, config=config or TransferConfig(), watch=watch).run(
@@ -62,7 +62,7 @@ def run_batch(
 
 
 class _Batch:
-    """One try of a batch. The thread that runs it owns its state; workers only add to the deques."""
+    """One try of a batch. The calling thread owns the state; workers only append to the deques."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class _Batch:
                 gave_up = True
             self._collect_finished()
             self._ledger_writer.finish()
-        except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too
+        except BaseException as error:  # anything that ends the try, including a timeout and SIGTERM
             self._collect_finished()
             self._ledger_writer.finish_quickly()
             log.warning(
@@ -156,7 +156,7 @@ class _Batch:
                     self._record()
         except BaseException:
             ends = time.monotonic() + CHECKPOINT_GRACE
-            for has_ended in under_way:  # each saves its checkpoint by then
+            for has_ended in under_way:  # each one saves its checkpoint first
                 has_ended.wait(max(0.0, ends - time.monotonic()))
             raise
 
@@ -177,9 +177,9 @@ class _Batch:
                 self._record()
 
     def _move(self, row: Row, move: Callable[[], LedgerRow]) -> None:
-        """Move one file; called by workers.
+        """Move one file, in a worker.
 
-        :raises OSSResumeError: when no other file would fare better
+        :raises OSSResumeError: if every other file would fail the same way
         """
         failure: OSSResumeError | None = None
         try:
@@ -194,18 +194,20 @@ class _Batch:
         self._finished.append((row, outcome, failure))
 
     def _traffic(self) -> tuple[int, int]:
-        """Return what the workers have moved, and how many attempts failed. A small file counts as much as a sample of
-        the concurrency: its request takes the time, not its bytes."""
+        """Return the bytes moved and the number of failed attempts, for the choice of how many workers run.
+
+        Each small file also counts as one ``SAMPLE`` of bytes, because its request takes longer than its bytes.
+        """
         self._count_bytes()
         return self._bytes + SAMPLE * (self._counts.results["done"] + len(self._finished)), self._retries
 
-    # --- what was moved -----------------------------------------------------------------------------------------------
+    # --- results ------------------------------------------------------------------------------------------------------
 
     def _record(self) -> None:
-        """Count what workers have finished, and have the ledger keep it when that is due.
+        """Count the files that workers have finished, and write the ledger when that is due.
 
-        :raises _GivenUp: when too many files have failed
-        :raises AccessDenied: when it is that of all files
+        :raises _TooManyFailures: if too many files have failed
+        :raises AccessDenied: if OSS denies access to all files
         """
         self._collect_finished()
         self._denied.check()
@@ -224,7 +226,7 @@ class _Batch:
                 log.warning("%s could not be moved: %s", printable(row.name), failure)
                 self._denied.count_failure(failure)
 
-    # --- telling ------------------------------------------------------------------------------------------------------
+    # --- progress -----------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         self._watch()
@@ -261,4 +263,4 @@ class _Batch:
 
 
 class _TooManyFailures(Exception):
-    """As many files have failed as ``max_failures`` bears."""
+    """More files have failed than ``max_failures`` allows."""

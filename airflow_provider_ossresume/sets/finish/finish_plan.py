@@ -1,4 +1,4 @@
-"""Says what has become of a plan as a whole, and deletes for a mirror when each row of it is proven."""
+"""Proves a plan as a whole, and then deletes for a mirror."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
 
-WORKERS = 32  # read batches and look at victims, so many at once
-DELETED_AT_ONCE = 1_000  # before it is asked again whether the plan is still the last one
+WORKERS = 32  # threads that read batches and check files before their deletion
+DELETED_AT_ONCE = 1_000  # files; then the finish checks again that there is no newer plan
 NAMES_SHOWN = 100  # names
 
 _WHY_KEPT = {
@@ -46,18 +46,18 @@ def finish_plan(
     recheck: Recheck | None = None,
     watch: Watch = lambda: None,
 ) -> Verdict:
-    """Return the verdict on a plan, and write it into its folder.
+    """Return the verdict on a plan, and write it into the plan's folder.
 
-    A mirror deletes what its sealed list names and is still as the plan saw it, but only when each row is proven, and
-    no later plan has been sealed. To call it again, after whatever end, does no harm.
+    A mirror deletes only files that its sealed list names and that have not changed since the plan. It deletes nothing
+    unless every row is proven and there is no newer plan. You can call this again after any failure.
 
-    :param allow_skipped: reasons for which a row may be skipped, such as ``vanished``; then nothing is deleted
-    :param recheck: ``ledger``: what the batches have said is believed; ``list``: the target is listed once, and what
-        others have deleted or overwritten since is not proven. By default the second, for what deletes, before it does
-    :param watch: called at least four times a second; what it raises ends the work
-    :raises NotProven: when a row is not proven; the verdict has been written, with the list of all such rows
-    :raises ManifestUnreadable: when a file of the plan or its ledger cannot be read; nothing has been deleted
-    :raises ArgumentError: when it is another plan's source or target
+    :param allow_skipped: reasons for which a row may be skipped, such as ``vanished``; if one is, nothing is deleted
+    :param recheck: ``ledger``: trust the ledgers of the batches. ``list``: list the target once; files that others have
+        deleted or overwritten since are not proven. By default ``list`` if the plan deletes anything, else ``ledger``
+    :param watch: called at least four times a second; an exception from it ends the work
+    :raises NotProven: if a row is not proven; the verdict, with the list of all such rows, has been written
+    :raises ManifestUnreadable: if a file of the plan or its ledger cannot be read; nothing has been deleted
+    :raises ArgumentError: if the plan has another source or target
     """
     header = plan.header
     for what, end in (("source", mover.source), ("target", mover.target)):
@@ -162,7 +162,7 @@ class _Finish:
     # --- deletions ----------------------------------------------------------------------------------------------------
 
     def _delete(self, tally: _Tally, outcome: Outcome) -> str:
-        """Delete what may be deleted; return the ID of a newer plan when there is one, so that nothing may."""
+        """Delete what may be deleted. If there is a newer plan, delete nothing more and return its ID."""
         victims = victims_of(self._work, self._header)
         if outcome != "proven":
             tally.kept = sum(1 for _ in victims)
@@ -193,7 +193,7 @@ class _Finish:
                 if tally.kept <= NAMES_SHOWN:
                     log.warning("%s was not deleted: %s", printable(victim.name), _WHY_KEPT[end])
 
-    # --- the end ------------------------------------------------------------------------------------------------------
+    # --- the verdict --------------------------------------------------------------------------------------------------
 
     def _publish(self, verdict: Verdict, newer: str, tally: _Tally) -> Verdict:
         plan_id, name = self._header.plan_id, plan_layout.failed_name(self._header.plan_id)
@@ -201,7 +201,7 @@ class _Finish:
             self._work.write(name, pack_rows(with_watch(self._spool.all_named(), self._watch)))
             verdict = replace(verdict, failed_list=self._work.uri + name)
         else:
-            self._work.delete([name])  # of a finish before
+            self._work.delete([name])  # of an earlier finish
         self._work.write(plan_layout.verdict_name(plan_id), verdict.text().encode())
         log.info("Verdict on plan %s: %s, %s", plan_id, verdict.outcome, str(verdict))
         if newer:
@@ -222,7 +222,7 @@ class _Finish:
 
 
 class _Tally:
-    """Counts the rows of a plan by what has become of them."""
+    """Counts the rows of a plan by their results."""
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
         self._allowed = allowed
@@ -230,7 +230,7 @@ class _Tally:
         self.skipped: Counter[str] = Counter()
         self.failures: dict[str, str] = {}
         self.size = self.bytes_moved = self.files = 0
-        self.unproven = 0  # rows that are neither proven nor allowed to be skipped
+        self.unproven = 0  # rows that are neither proven nor skipped for an allowed reason
         self.is_retryable = False
         self.deleted = self.gone = self.kept = 0
 
@@ -249,11 +249,11 @@ class _Tally:
             if named.reason in self._allowed:
                 return
         self.unproven += 1
-        # What has changed or gone is for a new plan to look at again, and that needs nobody.
+        # A new plan can handle a changed or vanished file without anybody's help.
         self.is_retryable = self.is_retryable or result is None or result.is_retryable or result.result == "skipped"
 
     def count_lost(self, expected: ExpectedFile, named: Named) -> None:
-        """Take back that a row is proven."""
+        """Count a row that was proven and no longer is."""
         self.results[expected.result] -= 1
         self.results["failed"] += 1
         self.size -= expected.size if expected.result == "done" else 0

@@ -1,4 +1,4 @@
-"""Looks again at a target when all of it is moved: what others have deleted or overwritten since is not proven."""
+"""Checks the target again after all files are moved: finds files that others have deleted or overwritten since."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def find_lost(
     work_uri: str,
     watch: Watch,
 ) -> Iterator[tuple[ExpectedFile, Named]]:
-    """Yield what is not in the target any more, with the reason ``target_gone`` or ``target_changed``.
+    """Yield files that are no longer in the target as they were, with the reason ``target_gone`` or ``target_changed``.
 
-    The target is listed once. What the listing does not show as it was left is looked up by its name before anything is
-    said of it: a listing may show the moment before a change, or the name in another case. What a list of names has
-    moved is only looked up.
+    The target is listed once. A file that the listing shows differently, or not at all, is looked up by its name first,
+    because a listing may be out of date, or show the name in another case. With ``files_from`` nothing is listed; each
+    file is looked up.
 
     :param expected: in the order of the names' bytes
-    :param crew: nothing else of it is under way meanwhile
-    :raises OSSResumeError: when the target cannot be listed
+    :param crew: must not be used for anything else meanwhile
+    :raises OSSResumeError: if the target cannot be listed
     """
     listing: Iterator[ScanItem] = iter(())
     if options.files_from is None:
@@ -67,7 +67,7 @@ def _suspects(listing: Iterator[ScanItem], expected: Iterable[ExpectedFile]) -> 
 def _is_unchanged(expected: ExpectedFile, found: ScanItem) -> bool:
     if not isinstance(found, Entry):  # a link, and the like
         return False
-    if is_folder_marker(expected.name):  # a folder in which there are files by now has another mtime
+    if is_folder_marker(expected.name):  # files that were added to the folder have changed its mtime
         return True
     if not expected.target:
         return expected.size == found.size
