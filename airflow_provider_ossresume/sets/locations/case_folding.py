@@ -1,4 +1,4 @@
-"""Tells whether a folder's file system takes two names for one that differ only in case, or in their Unicode form."""
+"""Tells if a folder's file system treats names that differ only in case, or in their Unicode form, as one name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from airflow_provider_ossresume.transfer.publishing import PRIVATE
 
 
 def folds_names(folder: Path) -> bool:
-    """Make a private file in the folder, look for it under other names, and remove it.
+    """Return True if names are folded. It creates a private file, looks it up by other names, and removes it.
 
-    A folder that does not exist yet is taken to be as the one above it. Where no file can be made, nothing tells.
+    If the folder does not exist yet, the nearest one above it is tested. If no file can be created, it returns False.
     """
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
-    # A part file's name, so that the janitor removes what a process has left that was killed in between.
+    # It has the name of a part file, so that the janitor removes it if the process is killed here.
     name = f".é.{secrets.token_hex(6)}.ossresume-part"
     path = folder / name
     try:
@@ -38,7 +38,7 @@ def folds_names(folder: Path) -> bool:
 
 
 def _in_upper_case(name: str) -> str:
-    """Return a name with its plain letters in upper case; not all file systems know the case of others."""
+    """Return a name with its ASCII letters in upper case; some file systems ignore the case of no others."""
     return "".join(each.upper() if each.isascii() else each for each in name)
 
 

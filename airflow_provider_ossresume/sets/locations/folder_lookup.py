@@ -1,4 +1,4 @@
-"""Looks at single names below a folder, and sees what a walk would see there."""
+"""Looks up single names below a folder, with the same results as a walk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from airflow_provider_ossresume.sets.ports import ScanItem
 
 
 class FolderLookup:
-    """Any number of threads may look.
+    """Looks up names; any number of threads may use it.
 
-    :param root: the folder's descriptor, which stays the caller's
-    :param path: the folder's path, by which links are resolved
-    :param is_source: what is no file comes as left out; of a target only links do
+    :param root: the folder's descriptor, which the caller closes
+    :param path: the folder's path, to resolve links
+    :param is_source: in a source, everything that is not a file comes as left out; in a target, only links do
     """
 
     def __init__(self, root: int, path: bytes, options: SetOptions, *, is_source: bool) -> None:
@@ -29,10 +29,10 @@ class FolderLookup:
         self._takes_empty_folders = is_source or options.empty_folders == "marker"
 
     def look_up(self, name: str) -> ScanItem | None:
-        """Return what there is; None for nothing.
+        """Return the item at a name; None if there is none.
 
-        :param name: one that a path below a folder can have
-        :raises OSError: when it cannot be looked at
+        :param name: must be a valid path below a folder
+        :raises OSError: if it cannot be looked up
         """
         names = [each.encode() for each in name.removesuffix("/").split("/")]
         try:
@@ -44,7 +44,7 @@ class FolderLookup:
         except OSError as error:
             if error.errno not in NOT_A_FOLDER:
                 raise
-            if not self._is_behind_link(names):  # a file is where the name has a folder
+            if not self._is_behind_link(names):  # a folder in the name is a file
                 return None
         return self._linked_item(name)
 

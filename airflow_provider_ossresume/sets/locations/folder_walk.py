@@ -1,4 +1,4 @@
-"""Walks through a folder in the order in which OSS lists keys, in memory that grows only with single folders."""
+"""Walks through a folder in the order in which OSS lists keys. Memory grows only with the largest single folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_ossresume.sets.locations.open_below import (
 from airflow_provider_ossresume.sets.locations.source_filter import SourceFilter, is_part_file
 from airflow_provider_ossresume.sets.ports import ScanItem, Watch
 
-NAMES_PER_WATCH = 64  # names between two calls of a watch
+NAMES_PER_WATCH = 64  # names between two calls of the watch
 FOLDER_KIND = "Folder"  # of the entry that stands for an empty folder
 
 _OWN_FOLDER = f"{OWN_FOLDER}/".encode()
@@ -43,9 +43,9 @@ class _Kind(IntEnum):
 class _Level:
     """A folder that the walk is in.
 
-    :ivar name: relative, with a slash at its end; empty for the folder of all
+    :ivar name: relative, with a slash at its end; empty for the top folder
     :ivar key: device and inode
-    :ivar rows: names of its files, and of its folders with a slash at their end, in their order
+    :ivar rows: names of its files and folders, in order; names of folders end with a slash
     """
 
     descriptor: int
@@ -55,12 +55,12 @@ class _Level:
 
 
 class Walk:
-    """One walk through a folder. Each folder is opened by the one above it, so that a link is never followed unasked.
+    """One walk through a folder. Each folder is opened from the one above it, so no link is followed by accident.
 
-    :param root: the folder's descriptor, which stays the caller's
-    :param path: the folder's path, by which links are resolved
-    :param source_filter: what is left out of a source; None for a target
-    :param work: device and inode of a folder that is left out with all that it has
+    :param root: the folder's descriptor, which the caller closes
+    :param path: the folder's path, to resolve links
+    :param source_filter: decides what a source leaves out; None for a target
+    :param work: device and inode of a folder that is left out with all its contents
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Walk:
         self._levels: list[_Level] = []
 
     def found(self) -> Iterator[ScanItem]:
-        """Yield what is there; closes what it has opened when it ends, or is closed.
+        """Yield the items. All folders that it has opened are closed when it ends or is closed.
 
         :raises LocalFileError: as soon as a folder cannot be read
         """
@@ -109,7 +109,7 @@ class Walk:
                 os.close(level.descriptor)
 
     def _visit(self, level: _Level, raw: bytes, kind: _Kind) -> ScanItem | None:
-        """Return what stands at a name; of a folder with something in it nothing, as the walk goes into it."""
+        """Return the item of a name; None for a folder that is not empty, because the walk enters it."""
         try:
             name = level.name + raw.decode()
         except UnicodeDecodeError:
@@ -168,7 +168,7 @@ class Walk:
         return self._enter(open_folder_below(self._root, names), name, is_link=True)
 
     def _enter(self, descriptor: int, name: str, *, is_link: bool = False) -> ScanItem | None:
-        """Go into a folder, whose descriptor is the walk's from now on; return what stands for one that is empty."""
+        """Enter a folder and take over its descriptor; return the item for an empty one."""
         found = os.fstat(descriptor)
         key = found.st_dev, found.st_ino
         left_out: ScanItem | None = None
@@ -191,8 +191,8 @@ class Walk:
         return left_out
 
     def _rows(self, folder: int) -> list[tuple[bytes, _Kind]]:
-        """Return the folder's names in the order of the names of all that is below them."""
-        rows: set[tuple[bytes, _Kind]] = set()  # a folder that is written to may tell a name twice
+        """Return the names in a folder, in the order of all the keys below them."""
+        rows: set[tuple[bytes, _Kind]] = set()  # a folder that changes meanwhile may list a name twice
         with os.scandir(folder) as entries:
             for count, entry in enumerate(entries):
                 if not count % NAMES_PER_WATCH:
@@ -217,7 +217,7 @@ class Walk:
             return self._left_out(name, "empty_folder") if self._source_filter else None
         return self._accepted(file_entry(name, found, size=0, kind=FOLDER_KIND))
 
-    # --- what comes of it ---------------------------------------------------------------------------------------------
+    # --- items --------------------------------------------------------------------------------------------------------
 
     @property
     def _follows_links(self) -> bool:
@@ -242,7 +242,7 @@ class Walk:
 
 
 def file_entry(name: str, found: os.stat_result, *, size: int | None = None, kind: str = "") -> Entry:
-    """Return what a file is to a set."""
+    """Return the entry of a file."""
     return Entry(
         name, found.st_size if size is None else size,
         file_identity(inode=found.st_ino, mtime_ns=found.st_mtime_ns, ctime_ns=found.st_ctime_ns),

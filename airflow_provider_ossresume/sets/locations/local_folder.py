@@ -1,4 +1,4 @@
-"""The files of a folder, as one end of a transfer of many files."""
+"""A local folder, as the source or the target of a transfer of many files."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from airflow_provider_ossresume.transfer.paths import local_path
 
 
 class LocalFolder:
-    """All files below a folder. Whatever a name says, nothing outside the folder is read or written.
+    """All files below a folder. No name can lead to a file outside the folder.
 
     :ivar path: absolute
-    :raises ArgumentError: for a path that no folder can have, or a relative one
+    :raises ArgumentError: if the path is relative, or cannot be a path
     """
 
     def __init__(self, path: str | os.PathLike[str], *, argument: str = "folder") -> None:
@@ -60,7 +60,7 @@ class LocalFolder:
     def name_rules(self) -> NameRules:
         """See :class:`~airflow_provider_ossresume.sets.ports.Location`.
 
-        Makes a private file in the folder and removes it at once, to see how the file system takes names.
+        It creates a private file in the folder and removes it at once, to see if the file system ignores case.
         """
         return PathNameRules(folds=folds_names(self.path))
 
@@ -75,10 +75,10 @@ class LocalFolder:
     ) -> Iterator[ScanItem]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Location`. A target that does not exist is empty.
 
-        What goes away while the folder is scanned comes as left out, with the reason ``vanished``.
+        A file that disappears during the scan comes as left out, with the reason ``vanished``.
 
-        :raises ArgumentError: when there is no such folder to read from
-        :raises LocalFileError: when any folder below it cannot be read
+        :raises ArgumentError: if the source folder does not exist
+        :raises LocalFileError: if a folder below it cannot be read
         """
         with self._open_top(is_source=is_source) as root:
             if root is None:
@@ -126,7 +126,7 @@ class LocalFolder:
 
     @contextmanager
     def _open_top(self, *, is_source: bool) -> Iterator[int | None]:
-        """Open the folder of all for the time of the block; None for a target that does not exist."""
+        """Keep the folder open during the block; None for a target that does not exist."""
         try:
             root = open_root(os.fsencode(self.path))
         except OSError as error:
@@ -140,7 +140,7 @@ class LocalFolder:
             os.close(root)
 
     def _name_below(self, uri: str) -> str:
-        """Return a work folder below this one by its name, with a slash at its end; nothing for one elsewhere."""
+        """Return the name of a work folder below this folder, with a slash at its end; empty if it is elsewhere."""
         if not uri.startswith("file://"):
             return ""
         top = os.path.realpath(self.path).rstrip("/") + "/"
@@ -155,17 +155,17 @@ class LocalFolder:
                 self._argument, str(self), "this folder does not exist on this worker; check the path, and that its "
                 "share is mounted"
             )  # fmt: skip
-            missing.retryable = True  # the next try may run on the worker that has it
+            missing.retryable = True  # the next try may run on a worker that has it
             return missing
         return local_error(f"{self} cannot be read", error)
 
     def open_source(self, name: str, *, follow_links: bool = False) -> int | None:
-        """Open a file for reading, and return its descriptor, which is the caller's to close; None when it is gone.
+        """Open a file for reading and return its descriptor, which the caller closes; None if the file is gone.
 
-        :param follow_links: the name may lead through links that stay below the folder, as a scan with
-            ``symlinks="follow"`` finds them
-        :raises SourceChanged: when something else, such as a link, has taken its place
-        :raises LocalFileError: when it cannot be opened
+        :param follow_links: the name may lead through links that stay below the folder, such as a scan with
+            ``symlinks="follow"`` finds
+        :raises SourceChanged: if it was replaced by something else, such as a link
+        :raises LocalFileError: if it cannot be opened
         """
         names: list[bytes] | None = self._split_name(name)
         try:
@@ -189,10 +189,10 @@ class LocalFolder:
 
     @contextmanager
     def parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Open the folder that a file is in, or is to be in; give its descriptor and the file's own name to the block.
+        """Open a file's folder for the block, and give it the folder's descriptor and the file's own name.
 
-        :param make: folders that do not exist are made, the set's own folder among them
-        :raises LocalFileError: when a folder cannot be opened or made, or a link or a file stands in one's place
+        :param make: create folders that do not exist, including this one
+        :raises LocalFileError: if a folder cannot be opened or created, or is a link or a file
         """
         *folders, last = self._split_name(name)
         try:
@@ -240,7 +240,7 @@ class LocalFolder:
 
 
 def _device_and_inode(uri: str) -> tuple[int, int] | None:
-    """Return what tells a work folder from any other, whatever path leads to it; None for one that is not here."""
+    """Return device and inode, which identify a work folder on every path; None for one that is not local."""
     if not uri.startswith("file://"):
         return None
     try:

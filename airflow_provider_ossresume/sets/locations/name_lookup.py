@@ -1,4 +1,4 @@
-"""Looks up names of a list on both sides, many at once, in memory that does not grow with their number."""
+"""Looks up the names of a list in source and target, many at once. Memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def look_up_both(
     watch: Watch,
     rules: NameRules,
 ) -> Iterator[tuple[ScanItem, ScanItem | None]]:
-    """Yield what source and target have under each name, in their order; neither side is listed.
+    """Yield what source and target have under each name, in the order of the names. Neither is listed.
 
     :param names: in the order of their bytes, each once
-    :param work_uri: of the work folder, which belongs to neither
-    :param rules: the target's, for names
-    :raises PlanRefused: at the end, when the options do not let something be left out that has to be
-    :raises OSSResumeError: as soon as anything cannot be looked at
+    :param work_uri: of the work folder, which is left out
+    :param rules: the target's rules for names
+    :raises PlanRefused: at the end, if something cannot be moved and the options do not allow leaving it out
+    :raises OSSResumeError: as soon as a name cannot be looked up
     """
     with Crew(workers=LOOKUP_WORKERS, tick=watch) as crew:
         texts = (name.decode("utf-8", "surrogateescape") for name in names)
@@ -51,9 +51,9 @@ def look_up_both(
 def look_up_each(
     names: Iterable[str], look: Callable[[str], T], crew: Crew, *, known: Callable[[str], LeftOut | None]
 ) -> Iterator[tuple[str, T | LeftOut]]:
-    """Yield each name with what the crew's workers see there, in the order of the names.
+    """Yield each name with what the crew's workers find there, in the order of the names.
 
-    :param known: returns what need not be looked at
+    :param known: returns the item of a name that need not be looked up, else None
     """
     names = iter(names)
     while page := list(islice(names, PAGE)):
@@ -67,10 +67,10 @@ def look_up_each(
 def left_out_by_name(
     name: str, source_filter: SourceFilter, why_bad: Callable[[str], str], *, work: str = ""
 ) -> LeftOut | None:
-    """Return a name of a list as left out when nothing is to be looked at under it.
+    """Return a name of a list as left out if the name alone decides that; else None.
 
-    :param why_bad: tells what the source cannot have, in words
-    :param work: of the work folder, as a name below the source, with a slash at its end
+    :param why_bad: returns the reason why the source cannot have a name, else an empty text
+    :param work: name of the work folder below the source, with a slash at its end
     """
     left_out = None
     if bad := _why_no_name(name) or why_bad(name):
@@ -79,13 +79,13 @@ def left_out_by_name(
         left_out = LeftOut.of(name, "bad_name", "it is in a work folder, and those are never moved")
     elif is_part_file(name):
         left_out = LeftOut.of(name, "part_file")
-    # A filter hides it by its name whatever there is.
+    # A filter may hide the name, whatever is there.
     seen = source_filter.prefer_filter(left_out or vanished_item(name))
     return seen if left_out or seen.reason == "filtered" else None
 
 
 def vanished_item(name: str) -> LeftOut:
-    """Return what stands for a name that the source does not have."""
+    """Return the item for a name that the source does not have."""
     return LeftOut.of(name, "vanished", "it is in the list but not in the source")
 
 

@@ -1,4 +1,4 @@
-"""Which names can come to a prefix and to a folder, for one scan of what is to come."""
+"""Rules for the names that a prefix or a folder can have, for one scan of the source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OF_FORM = "SELECT name FROM names WHERE form = ?"
 
 
 class KeyNameRules:
-    """Names of objects below a prefix."""
+    """The rules for objects below a prefix."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -38,14 +38,14 @@ class KeyNameRules:
         return ""
 
     def is_taken(self, name: str) -> bool:
-        """See the same: OSS tells all keys apart."""
+        """Return False: OSS never treats two keys as one."""
         return False
 
 
 class PathNameRules:
-    """Names of files below a folder: none leads out of it, and no two are one file's.
+    """The rules for files below a folder: no name leads out of it, and no two names are the same file.
 
-    :param folds: the folder's file system takes names for one that differ in upper and lower case only
+    :param folds: the folder's file system treats names that differ only in case as one
     """
 
     def __init__(self, *, folds: bool) -> None:
@@ -56,9 +56,9 @@ class PathNameRules:
         self._folder = ""
 
     def why_refused(self, entry: Entry) -> str:
-        """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`; of two names that collide, the first is good.
+        """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`. The first of two colliding names is accepted.
 
-        :raises LocalFileError: when the disk for temporary files does not take them
+        :raises LocalFileError: if the disk for temporary files is full or fails
         """
         name = entry.name
         if why := why_no_path(name):
@@ -78,9 +78,9 @@ class PathNameRules:
         return self._folds and self._folded.has(folded(name))
 
     def _collides(self, name: str) -> str:
-        """Return the name that the same file, or one of the folders above it, already has; nothing for a new one."""
+        """Return an earlier name for the same file, or for a folder above it; empty if there is none."""
         folder = name.rpartition("/")[0]
-        if folder != self._folder:  # nearly all files are in the folder of the one before
+        if folder != self._folder:  # most files are in the same folder as the file before
             for each in _folders(folder):
                 if (other := self._folded.first(folded(each), each)) != each:
                     return other
@@ -92,13 +92,13 @@ class PathNameRules:
 
 
 def _folders(folder: str) -> list[str]:
-    """Return a folder and all above it, the top one first."""
+    """Return a folder and all folders above it, from the top down."""
     names = folder.split("/") if folder else []
     return ["/".join(names[: count + 1]) for count in range(len(names))]
 
 
 class _UnicodeTwins:
-    """Warns, once, of two names that people and some systems take for one: é is one character, or e and an accent."""
+    """Warns once about two names that look the same: é as one character, or as e and an accent."""
 
     def __init__(self) -> None:
         self._seen = _FirstNames()
@@ -116,18 +116,18 @@ class _UnicodeTwins:
 
 
 def _escaped(name: str) -> str:
-    """Return a name in ASCII: in any other way both would look the same."""
+    """Return a name in ASCII, because the two names would look the same otherwise."""
     return printable(name).encode("ascii", "backslashreplace").decode()
 
 
 class _FirstNames:
-    """The first name of each form, in a temporary file, as there may be millions."""
+    """The first name of each form. They are in a temporary file, because there may be millions."""
 
     def __init__(self) -> None:
         self._database: sqlite3.Connection | None = None
 
     def first(self, form: str, name: str) -> str:
-        """Return the name that was the first one of the form; this one, when there was none."""
+        """Return the first name of this form; the given name if it is the first."""
         with _sqlite_errors():
             if self._database is None:
                 self._database = _temporary_database()
@@ -138,7 +138,7 @@ class _FirstNames:
             return str(first)
 
     def has(self, form: str) -> bool:
-        """True when there was a name of the form."""
+        """Return True if a name of this form was added."""
         with _sqlite_errors():
             return self._database is not None and self._database.execute(_OF_FORM, (form,)).fetchone() is not None
 
@@ -154,7 +154,7 @@ def _sqlite_errors() -> Iterator[None]:
 
 
 def _temporary_database() -> sqlite3.Connection:
-    database = sqlite3.connect("", isolation_level=None)  # SQLite: an empty name is a file of its own, deleted at once
+    database = sqlite3.connect("", isolation_level=None)  # SQLite: an empty name means a private temporary file
     database.execute("PRAGMA journal_mode = OFF")
     database.execute("PRAGMA synchronous = OFF")
     database.execute("CREATE TABLE names (form TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID")

@@ -1,4 +1,4 @@
-"""The objects of a prefix, as one end of a transfer of many files."""
+"""The objects below a prefix, as the source or the target of a transfer of many files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES_PER_WATCH = 64  # names between two calls of a watch
 
 
 class OssPrefix:
-    """All objects of a bucket whose keys begin with a prefix, which ends with a slash: it gets one if it has none.
+    """All objects of a bucket whose keys begin with a prefix. A slash is added to a prefix that does not end with one.
 
     :ivar where: bucket and prefix
     """
@@ -48,7 +48,7 @@ class OssPrefix:
         return str(self.where)
 
     def ref(self, name: str) -> ObjectRef:
-        """Return the object that has a name below the prefix."""
+        """Return the object of a name below the prefix."""
         return ObjectRef(self.where.bucket, self.where.prefix + name)
 
     def name_rules(self) -> NameRules:
@@ -66,10 +66,10 @@ class OssPrefix:
     ) -> Iterator[ScanItem]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Location`.
 
-        An empty object of the prefix's own name is no part of it. Other empty objects whose keys end with a slash stand
-        for folders, and count as ``empty_folders`` says.
+        An empty object whose key is the prefix itself is ignored. Other empty objects whose keys end with a slash
+        represent folders; ``empty_folders`` says what to do with them.
 
-        :raises BadAnswer: when OSS lists keys that are not in order, or not below the prefix
+        :raises BadAnswer: if OSS lists keys out of order, or keys that are not below the prefix
         """
         work = folder_prefix(work_uri.removeprefix(self.uri)) if work_uri.startswith(self.uri) else ""
         found = self._items(options, is_source=is_source, watch=watch, names=names, work=work)
@@ -87,7 +87,7 @@ class OssPrefix:
     ) -> Iterator[ScanItem]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Location`: one HEAD for each name.
 
-        A symbolic link has the size and the ETag of what it leads to.
+        A symbolic link has the size and the ETag of its target.
         """
         work = folder_prefix(work_uri.removeprefix(self.uri)) if work_uri.startswith(self.uri) else ""
         client, source_filter = self.client.with_stop(crew), SourceFilter(options, rules)
@@ -133,7 +133,7 @@ class OssPrefix:
                     yield found
 
     def _listed(self, crew: Crew) -> Iterator[ListedObject]:
-        """Yield the objects. Pages are fetched by a worker, so that the watch is called meanwhile."""
+        """Yield the objects. A worker fetches the pages, so that the watch can be called meanwhile."""
         objects = self.client.with_stop(crew).list_objects(self.where.bucket, prefix=self.where.prefix)
         last = b""
         page: list[ListedObject] | None = None
@@ -152,7 +152,7 @@ class OssPrefix:
 
 
 class _SourceObjects:
-    """Tells what a listed object is to a transfer that reads it."""
+    """Turns listed objects into items of a source."""
 
     def __init__(
         self, prefix: OssPrefix, options: SetOptions, names: NameRules | None, client: OssClient, crew: Crew
@@ -162,7 +162,7 @@ class _SourceObjects:
         self._source_filter = SourceFilter(options, names)
         self._client = client
         self._crew = crew
-        self._archive_is_readable: bool | None = None  # without a restore, as a bucket may allow; not asked yet
+        self._archive_is_readable: bool | None = None  # without a restore, if the bucket allows it; None: not known yet
 
     def found(self, name: str, listed: ListedObject) -> ScanItem | None:
         if not name:
@@ -186,7 +186,7 @@ class _SourceObjects:
         return self._source_filter.accept(entry)
 
     def _with_link_target(self, link: Entry) -> Entry | None:
-        """Return the entry with size and identity of the object that a link leads to; None when there is none."""
+        """Return the entry with the size and identity of the link's target; None if the target does not exist."""
         try:
             meta = self._crew.call(lambda: self._client.head_object(self._prefix.ref(link.name)))
         except ServiceError as error:
@@ -196,7 +196,7 @@ class _SourceObjects:
         return replace(link, size=meta.size, identity=object_identity(opaque(meta.etag)))
 
     def _is_readable(self, entry: Entry, listed: ListedObject) -> bool:
-        """True when the bucket lets objects of the class Archive be read without a restore; no listing tells that."""
+        """Return True if the bucket allows reading Archive objects without a restore. A listing does not show that."""
         if listed.storage_class != "Archive" or listed.restore_info:
             return False
         if self._archive_is_readable is None and entry.size:
@@ -206,13 +206,13 @@ class _SourceObjects:
                 self._archive_is_readable = True
             except ObjectArchived:
                 self._archive_is_readable = False
-            except (NoSuchKey, PreconditionFailed):  # it was deleted or replaced; the next one tells
+            except (NoSuchKey, PreconditionFailed):  # deleted or replaced meanwhile; ask with the next object
                 return False
         return self._archive_is_readable is True
 
 
 def _as_listed(key: str, meta: ObjectMeta) -> ListedObject:
-    """Return what a HEAD says of an object as a listing says it."""
+    """Return the answer of a HEAD in the form of a listed object."""
     return ListedObject(
         key, meta.size, opaque(meta.etag), meta.last_modified,
         storage_class=meta.headers.get("x-oss-storage-class", ""), kind=meta.headers.get("x-oss-object-type", ""),
@@ -226,7 +226,7 @@ def _target_item(name: str, listed: ListedObject, options: SetOptions) -> ScanIt
 
 
 def _prefix_object(listed: ListedObject) -> LeftOut | None:
-    """Return the object of the prefix's own name as left out, if it has bytes; it can have no name below the prefix."""
+    """Return an object whose key is the prefix as left out if it has data: it has no name below the prefix."""
     if not listed.size:
         return None
     detail = f"the object {printable(listed.key)} has the prefix as its key, but its size is {format_size(listed.size)}"

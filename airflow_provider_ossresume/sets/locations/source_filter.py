@@ -1,4 +1,4 @@
-"""What a scan of a source leaves out, by the options, and what it refuses to leave out."""
+"""Decides by the options which files of a source are left out, and which ones refuse the plan."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.ports import NameRules, ScanItem
 from airflow_provider_ossresume.transfer.left_files import PART_FILE
 
-MAX_REFUSED = 100  # that are named before a scan gives up
+MAX_REFUSED = 100  # refused names; then the scan stops
 
 _OPTIONS = {"symlink": "symlinks", "special": "special_files", "bad_name": "bad_names", "archived": "archived"}
 _PART_FILE_SUFFIX = ".ossresume-part"
 
 
 class SourceFilter:
-    """Tells what the options leave out of a source.
+    """Decides which files of a source are left out.
 
-    :param names: of the target; by default each name is good
-    :param now: seconds since 1970
+    :param names: the target's rules; by default every name is accepted
+    :param now: returns seconds since 1970
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class SourceFilter:
         )
 
     def check_filters(self, entry: Entry) -> LeftOut | None:
-        """Return the entry as left out when a filter does that: by its name, its size, or its time."""
+        """Return the entry as left out if a filter excludes its name, size or time; else None."""
         if why := self._why_filtered(entry):
             return LeftOut.of(entry.name, "filtered", why)
         return None
 
     def accept(self, entry: Entry) -> ScanItem:
-        """Return the entry when it can come to the target; else as left out."""
+        """Return the entry if the target can have it; else as left out."""
         if is_folder_marker(entry.name):
             if entry.size:
                 return LeftOut.of(entry.name, "bad_name", "its key ends with a slash like that of a folder, but its "
@@ -61,7 +61,7 @@ class SourceFilter:
         return entry
 
     def prefer_filter(self, left_out: LeftOut) -> LeftOut:
-        """Return what has been left out already, with the filter for its reason when one hides it anyway."""
+        """Return an item that is left out already, with the reason ``filtered`` if a filter excludes it too."""
         name = left_out.place.decode("utf-8", "surrogateescape")
         is_hidden = (
             self._filters.excludes_folder(name[:-1]) if is_folder_marker(name) else not self._filters.matches(name)
@@ -93,13 +93,13 @@ class SourceFilter:
 
 
 def refuse_unallowed(found: Iterable[ScanItem], options: SetOptions, *, where: str) -> Iterator[ScanItem]:
-    """Yield what a scan has found, until there is something that the options do not let be left out.
+    """Yield the items of a scan, up to the first one that the options refuse to leave out.
 
-    Then nothing is yielded any more, so that nothing is compared for a plan that is not made; but up to a hundred such
-    things are named.
+    After that nothing is yielded, so that nothing is compared for a plan that is refused anyway. The scan continues to
+    name up to a hundred refused items.
 
     :param where: what is scanned, for the error
-    :raises PlanRefused: at the end, with what was found
+    :raises PlanRefused: at the end, with the refused items
     """
     refused: dict[str, str] = {}
     for each in found:
@@ -116,7 +116,7 @@ def refuse_unallowed(found: Iterable[ScanItem], options: SetOptions, *, where: s
 
 
 def _option_that_refuses(reason: str, options: SetOptions) -> str:
-    """Return the option that does not let something be left out, with the value that would; nothing if it may."""
+    """Return the option, with the value, that would allow leaving it out; empty if that is allowed already."""
     if reason == "vanished" and options.files_from is not None and options.vanished == "fail":
         return 'vanished="skip"'
     option = _OPTIONS.get(reason)
@@ -124,7 +124,7 @@ def _option_that_refuses(reason: str, options: SetOptions) -> str:
 
 
 def is_part_file(name: str) -> bool:
-    """True for a download's part file, whatever folder it is in."""
+    """Return True for a download's part file, in any folder."""
     if not name.endswith(_PART_FILE_SUFFIX):
         return False
     return re.fullmatch(PART_FILE, name.rpartition("/")[2].encode("utf-8", "surrogateescape")) is not None

@@ -1,4 +1,4 @@
-"""Moves files of a folder to a prefix: small ones by one request each, large ones part by part."""
+"""Uploads the files of a folder to a prefix: small ones in one request each, large ones part by part."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from airflow_provider_ossresume.transfer.upload import UploadClient, Uploader
 
 
 class FolderUploadClient(UploadClient, DeleteClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
 
 class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
-    """A folder and the prefix that its files go to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+    """Uploads the files of a folder to a prefix; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
@@ -96,7 +96,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
             )
 
     def _upload_marker(self, row: Row, job: FileJob) -> LedgerRow:
-        """Make the empty object that stands for an empty folder."""
+        """Create the empty object that represents an empty folder."""
         target = self._target_object(row.name)
         meta = self._oss.stopped_by(job.crew).put_object(
             target,
@@ -114,9 +114,9 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
         crew: Crew,
         check_first: bool,
     ) -> LedgerRow | None:
-        """Return that nothing has to be moved; None when the object is to be made.
+        """Return the row's result if the target has the file already; None if it has to be uploaded.
 
-        :raises OSSResumeError: when it must not be overwritten
+        :raises OSSResumeError: if the target must not be overwritten
         """
         if not (check_first or expected.must_be_checked):
             return None
@@ -127,7 +127,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
         return None
 
     def _same(self, row: Row, file: OpenedFile, meta: ObjectMeta, stop: Stop) -> LedgerRow | None:
-        """Return that nothing has to be moved, when the object is new since the plan and holds the file's bytes."""
+        """Return the result ``same`` if the object is newer than the plan and has the file's bytes; else None."""
         identity = identity_of_etag(meta.etag)
         if identity == row.was or meta.crc64 is None or meta.size != file.size:
             return None
@@ -186,7 +186,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
     # --- shared -------------------------------------------------------------------------------------------------------
 
     def _open(self, name: str) -> OpenedFile:
-        """:raises Gone: when there is no such file any more"""
+        """:raises Gone: if the file no longer exists"""
         number = self.source.open_source(name, follow_links=self._options.symlinks == "follow")
         shown = f"{self.source}/{printable(name)}"
         if number is None:

@@ -1,4 +1,4 @@
-"""Deletes objects of a prefix that still are what a plan has seen."""
+"""Deletes objects of a prefix that have not changed since the plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_ossresume.transfer.crew import Crew
 
 
 class DeleteClient(Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
     def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[str]: ...
@@ -24,12 +24,12 @@ class DeleteClient(Protocol):
 def delete_objects(
     oss: DeleteClient, prefix: OssPrefix, victims: Iterable[Victim], crew: Crew, *, backup: Backup | None = None
 ) -> Iterator[tuple[Victim, str]]:
-    """Delete the objects that still are what the plan saw; yield each with what became of it.
+    """Delete the objects that have not changed since the plan; yield each with its result.
 
-    Whoever writes to one between the look and the deletion loses what was written: OSS deletes under no condition.
+    OSS has no conditional delete. If somebody writes to an object between the check and the delete, that is lost.
 
-    :param backup: they are copied there before; one whose copy cannot be proven comes as ``unproven``, and is kept
-    :raises BadAnswer: when OSS does not say of an object that it is gone; nothing more is deleted then
+    :param backup: objects are copied there first; one whose copy cannot be proven comes as ``unproven`` and is kept
+    :raises BadAnswer: if OSS does not confirm a deletion; nothing more is deleted
     """
 
     def look(victim: Victim) -> tuple[Victim, str]:

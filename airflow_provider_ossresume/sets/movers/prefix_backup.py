@@ -20,16 +20,16 @@ from airflow_provider_ossresume.transfer.progress import Meter
 
 log = logging.getLogger(__name__)
 
-COPY_WORKERS = 8  # of one large object's parts, at once; OSS moves the bytes
+COPY_WORKERS = 8  # parts of one large object at once; OSS moves the bytes
 
 
 class PrefixBackup:
-    """Has OSS copy objects under their names below another prefix; what is there already is overwritten.
+    """Lets OSS copy objects to the same names below another prefix, overwriting what is there.
 
-    A copy keeps metadata and tags. Storage class, encryption and ACL are those of the bucket it goes to.
+    A copy keeps metadata and tags. Storage class, encryption and ACL are the defaults of the backup's bucket.
 
-    :param target: where they are deleted
-    :param backup: where they are copied to
+    :param target: where the objects will be deleted
+    :param backup: where they are copied
     :param settings: of the mover that deletes; its options do not apply to the copies
     """
 
@@ -48,9 +48,9 @@ class PrefixBackup:
         )
 
     def save(self, victims: Sequence[Victim], crew: Crew) -> None:
-        """Copy those that still are what the plan saw, the small ones many at once, and leave the others.
+        """Copy the objects that have not changed since the plan, many small ones at once. Skip the others.
 
-        :raises OSSResumeError: when one cannot be copied
+        :raises OSSResumeError: if one cannot be copied
         """
         rows = [Row(number, each.name, each.size, each.identity) for number, each in enumerate(victims, 1)]
         moved: deque[int] = deque()
@@ -60,16 +60,16 @@ class PrefixBackup:
             pass
         for row in rows:
             if row.size >= self._threshold:
-                # In a worker, as its own thread keeps the crew's watch.
+                # In a worker, because the calling thread keeps the crew's watch.
                 crew.call(
                     lambda: self._copy.move_large(row, workers=COPY_WORKERS, check_first=True, watch=crew.check)  # noqa: B023
                 )
         log.info("Copied %s objects to %s before they are deleted", f"{len(rows):,}", self._backup.uri)
 
     def has(self, victim: Victim, meta: ObjectMeta, crew: Crew) -> bool:
-        """True when the copy holds the object's bytes, by size and CRC-64; workers call it.
+        """Return True if the copy has the object's bytes, by size and CRC-64. Workers call it.
 
-        :param meta: what HEAD says of the object now
+        :param meta: of the object, from a HEAD just now
         """
         try:
             copy = self._oss.stopped_by(crew).head_object(self._backup.ref(victim.name))

@@ -1,6 +1,6 @@
-"""Has OSS copy the objects of a prefix to another one: small ones by one request each, large ones part by part.
+"""Lets OSS copy the objects of a prefix to another one: small ones in one request each, large ones part by part.
 
-No byte of them passes the worker. The source's ETag goes with each request, and the CRC-64s of both have to be equal.
+No bytes pass through the worker. Each request names the source's ETag, and both CRC-64s must be equal.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from airflow_provider_ossresume.transfer.target_object import TargetObject
 
 
 class PrefixCopyClient(CopyClient, DeleteClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
 
 class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
-    """A prefix and the one that it is copied to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+    """Copies the objects of a prefix to another one; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
@@ -93,7 +93,7 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         )
 
     def _same(self, row: Row, meta: ObjectMeta, there: ObjectMeta) -> LedgerRow | None:
-        """Return that nothing has to be copied, when the target is new since the plan and holds the source's bytes."""
+        """Return the result ``same`` if the target is newer than the plan and has the source's bytes; else None."""
         identity = identity_of_etag(there.etag)
         if identity == row.was or meta.crc64 is None or (meta.size, meta.crc64) != (there.size, there.crc64):
             return None
@@ -133,7 +133,10 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
             watch=watch,
         )
         result = copier.copy(source)
-        if (result.size, result.crc64) != (meta.size, meta.crc64):  # another content has been copied, if that may be
+        if (result.size, result.crc64) != (
+            meta.size,
+            meta.crc64,
+        ):  # the source changed meanwhile, and ``take`` allows that
             with Crew(workers=1, tick=watch) as crew:
                 meta = crew.call(lambda: head_source(self._oss.stopped_by(crew), source, row, self._options))
         return LedgerRow(

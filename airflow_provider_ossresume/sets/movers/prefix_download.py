@@ -1,7 +1,7 @@
-"""Moves the objects of a prefix to a folder: small ones by one request each, large ones part by part.
+"""Downloads the objects of a prefix to a folder: small ones in one request each, large ones part by part.
 
-A file appears under its name at once and whole. Until then it is a part file beside it, which a later try goes on with
-or removes, and which scans and the janitor know by its name.
+A file appears under its name whole, in one step. Until then it is a part file beside it. A later try resumes or removes
+the part file. Scans and the janitor know it by its name.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ log = logging.getLogger(__name__)
 
 
 class PrefixDownloadClient(DownloadClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
 
 class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
-    """A prefix and the folder that its objects go to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+    """Downloads the objects of a prefix to a folder; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
 
     def __init__(
         self, client: PrefixDownloadClient, source: OssPrefix, target: LocalFolder, *, settings: MoverSettings
     ) -> None:
         super().__init__(client, source, target, settings=settings)
-        self._unsynced: deque[str] = deque()  # names that are in their folders, and perhaps not on the disk
+        self._unsynced: deque[str] = deque()  # names whose folders are not fsynced yet
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
@@ -90,7 +90,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
                 try:
                     return self._fetch_into(file, row, place, job)
                 except TransferStopped:
-                    raise  # nothing is touched any more; a later try goes on with the part file
+                    raise  # keep the part file; a later try resumes from it
                 except BaseException:
                     with suppress(LocalFileError):
                         remove_part_file(file.path)
@@ -101,14 +101,14 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
             self._oss.stopped_by(job.crew), self.source.ref(row.name), row, file, job=job, settings=self._settings
         )
         file.flush(size=meta.size)
-        job.crew.check()  # a disk may have taken long
+        job.crew.check()  # the disk may have taken long
         self._check_target(row, place)
         found = self._publish(file, row, place, meta)
         return LedgerRow(
             row.number,
             "done",
             source=identity_of_etag(meta.etag),
-            # What took its place at once is not what was proven.
+            # A file that has replaced it already is not proven.
             target=lasting_identity_of(found) if file.is_found(found) else "",
             crc64=crc,
             size=meta.size,
@@ -121,7 +121,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
         return self._finish_file(row, place, meta)
 
     def _finish_file(self, row: Row, place: FileInFolder, meta: ObjectMeta) -> os.stat_result:
-        """Return what stands there, with the time that it is to have."""
+        """Set the file's mtime if wanted, and return its status."""
         self._set_mtime(place, meta)
         found = place.stat()
         if found is None or found.st_size != meta.size:
@@ -129,7 +129,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
         return found
 
     def _set_mtime(self, place: FileInFolder, meta: ObjectMeta) -> None:
-        """Give the file the time that its upload has left, if there is one, and if the file system takes it."""
+        """Set the mtime that the upload stored with the object, if there is one and the file system allows it."""
         is_wanted = self._options.keep_mtime or self._options.compare == "size_mtime"
         mtime = _mtime_ns(mtime_of(meta)) if is_wanted else None
         if mtime is None:
@@ -137,22 +137,22 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
         try:
             os.utime(place.name, ns=(mtime, mtime), dir_fd=place.folder, follow_symlinks=False)
         except FileNotFoundError:
-            return  # which is noticed
+            return  # the caller notices it
         except OSError as error:
             log.warning("%s keeps the time of its download because its mtime cannot be set: %s", place, reason(error))
 
     def _make_folder(self, row: Row) -> LedgerRow:
-        """Make the folder that a marker stands for."""
+        """Create the folder that a marker represents."""
         with self.target.parent(f"{row.name}x", make=True) as (folder, _):
             self._unsynced.append(f"{row.name}x")
             return LedgerRow(row.number, "done", source=row.identity, target=identity_of(os.fstat(folder)))
 
-    # --- what is there already ----------------------------------------------------------------------------------------
+    # --- the target file ----------------------------------------------------------------------------------------------
 
     def _same(self, row: Row, place: FileInFolder, crew: Crew) -> LedgerRow | None:
-        """Return that nothing has to be moved, when the file was written since the plan and holds the object's bytes.
+        """Return the result ``same`` if the file is newer than the plan and has the object's bytes; else None.
 
-        :raises LocalFileError: when something stands there that no file can replace
+        :raises LocalFileError: if something is there that a file must not replace
         """
         found = place.stat()
         if found is None or found.st_size != row.size or identity_of(found) == row.was:
@@ -167,8 +167,8 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
             crc = file.proven_crc64(crew.stop)
             if not same_content(meta, size=file.size, crc64=crc):
                 return None
-            self._unsynced.append(row.name)  # perhaps by a try that was killed before it was on the disk
-            self._set_mtime(place, meta)  # the same
+            self._unsynced.append(row.name)  # an earlier try may have been killed before the fsync
+            self._set_mtime(place, meta)  # for the same reason
             return LedgerRow(
                 row.number, "same", source=row.identity, target=file.lasting_identity, crc64=crc, size=file.size
             )
@@ -202,7 +202,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
                     same = crew.call(lambda: self._same(row, place, crew)) if check_first else None
                 if same:
                     return same
-            if not (check_first and row.was is None):  # then the downloader tells whether it is an earlier try's
+            if not (check_first and row.was is None):  # else the downloader checks if the file is an earlier try's
                 self._check_target(row, place)
             downloader = Downloader(
                 self._client,
@@ -235,7 +235,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
     # --- the folder ---------------------------------------------------------------------------------------------------
 
     def make_durable(self, crew: Crew) -> None:
-        """Put the names of what was moved on the disk, and those of the folders that were made for it."""
+        """Fsync the folders of the moved files, and the folders above them."""
         folders: set[str] = set()
         with suppress(IndexError):
             while True:
@@ -247,7 +247,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
             pass
 
     def _sync(self, name: str) -> None:
-        # Some network file systems cannot; the files themselves are there by then.
+        # Some network file systems cannot fsync a folder. The files themselves are flushed already.
         with suppress(OSError, LocalFileError), self.target.parent(f"{name}x") as (folder, _):
             os.fsync(folder)
 
@@ -283,7 +283,7 @@ class PrefixDownload(MoverBase[PrefixDownloadClient, OssPrefix, LocalFolder]):
 
 
 def _mtime_ns(text: str) -> int | None:
-    """Return a time in nanoseconds since 1970; None for what is none, or cannot be a file's."""
+    """Return a time in nanoseconds since 1970; None if the text is not a time that a file can have."""
     if not re.fullmatch("-?[0-9]{1,19}", text):
         return None
     mtime = int(text)

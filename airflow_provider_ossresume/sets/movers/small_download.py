@@ -1,4 +1,4 @@
-"""Brings the bytes of a small object into a part file, and proves them."""
+"""Downloads a small object into a part file in one request, and compares its CRC-64."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class FetchClient(ReadClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
     def get_symlink(self, target: ObjectRef) -> ObjectRef: ...
@@ -38,11 +38,11 @@ class FetchClient(ReadClient, Protocol):
 def fetch(
     oss: FetchClient, source: ObjectRef, row: Row, file: PartFile, *, job: FileJob, settings: MoverSettings
 ) -> tuple[ObjectMeta, int]:
-    """Write an object's bytes to a file, and return what the object is and their CRC-64, when OSS says the same.
+    """Write an object's bytes to a file, and return the object's metadata and the CRC-64.
 
-    :raises Gone: when there is none any more
-    :raises ObjectChanged: when it is not what the plan saw, and may not be taken as it is
-    :raises IntegrityError: when other bytes came than OSS has, twice
+    :raises Gone: if the object no longer exists
+    :raises ObjectChanged: if it has changed since the plan, unless ``source_changed`` is ``take``
+    :raises IntegrityError: if the received bytes did not match the CRC-64 on OSS, twice
     """
     etag, size = etag_of(row.identity), row.size
     for is_last in (False, True):
@@ -72,7 +72,7 @@ def _fetch_once(
 
 
 def _crc64_on_oss(oss: FetchClient, source: ObjectRef, meta: ObjectMeta) -> int | None:
-    """Return the CRC-64 that OSS has of the bytes; that of a symbolic link's are those of what it leads to."""
+    """Return the CRC-64 that OSS has for the bytes; for a symbolic link, that of its target."""
     if not meta.is_link:
         return meta.crc64
     try:
@@ -84,7 +84,7 @@ def _crc64_on_oss(oss: FetchClient, source: ObjectRef, meta: ObjectMeta) -> int 
 
 
 def lock_part_file(place: FileInFolder, *, key: str) -> PartFile:
-    """Return a part file with its lock: the one that a killed try has left, but none that another try writes to."""
+    """Return a locked part file: the one that a killed try has left, or a new one if another try uses that."""
     file = PartFile(part_file_path(place.path, key))
     try:
         if file.lock():

@@ -1,4 +1,4 @@
-"""Asks of many files at once whether both sides hold the same bytes, in memory that does not grow with their number."""
+"""Compares many files at once. Memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 
 COMPARE_WORKERS = 32  # at once
 COMPARED_AT_ONCE = 1_024
-MAX_WAITING = 16_384  # files that wait, as those before them are asked about
-MAX_FIRST_FAILURES = 10  # comparisons that fail before any has worked
+MAX_WAITING = 16_384  # files that wait for the comparison of files before them
+MAX_FIRST_FAILURES = 10  # failed comparisons, before one has worked, that fail the plan
 
 
 @dataclass(frozen=True)
 class ComparedPair:
-    """What both sides have under a name, and what is to be done about it."""
+    """Source and target of a name, with the decision."""
 
     source: Entry | None
     target: Entry | None
@@ -41,12 +41,12 @@ class ComparedPair:
 
 
 class Comparer:
-    """Compares by the workers of a crew.
+    """Compares files with the workers of a crew.
 
-    A file that cannot be compared is to be moved, and its batch says what is wrong with it. But when the first ten
-    fail, and none has worked, then all will: such as have gone or changed since the scan do not count.
+    A file that cannot be compared will be moved, and its batch reports what is wrong with it. But if the first ten
+    comparisons fail, all of them would, so the plan fails. Files that were deleted or changed meanwhile do not count.
 
-    :ivar proven: how many files were found the same
+    :ivar proven: number of files that were found the same
     """
 
     def __init__(self, mover: Mover, crew: Crew) -> None:
@@ -56,7 +56,7 @@ class Comparer:
         self.proven = 0
 
     def decided(self, pairs: Iterable[ComparedPair]) -> Iterator[ComparedPair]:
-        """Yield the pairs in their order, with ``same`` or ``put`` in the place of ``compare``."""
+        """Yield the pairs in order, with ``compare`` replaced by ``same`` or ``put``."""
         waiting: list[ComparedPair] = []
         asked = 0
         for pair in pairs:
@@ -101,7 +101,7 @@ class Comparer:
 
 
 def _is_about_one_file(error: OSSResumeError) -> bool:
-    """True for what tells of one file only: that it is gone, or has just been written to."""
+    """Return True if the error concerns one file only: it was deleted, or written to."""
     if isinstance(error, ServiceError):
         return error.status in (404, 412) and not isinstance(error, NoSuchBucket)
     return isinstance(error, (Gone, SourceChanged, ObjectChanged))

@@ -1,7 +1,7 @@
-"""Makes a plan: looks at both sides, decides about each name, and seals what is to be done.
+"""Makes a plan: lists source and target, decides about each name, and seals the result.
 
-A plan is there when its ``plan.json`` is, which is written last. What is killed before leaves files that nobody reads,
-and a scan that fails, or limits that the plan would exceed, leave none.
+A plan exists once its ``plan.json`` exists, which is written last. A process that is killed before that leaves files
+that nobody reads. If a scan fails or a limit is exceeded, no files are left.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
 
-MANY_STALE_FACTS = 1_000  # facts of files that are gone or have changed, which are not worth writing the others anew
-SAMPLE_NAMES = 100  # names that a report has
+MANY_STALE_FACTS = 1_000  # stale facts; with fewer, the stored facts are not rewritten
+SAMPLE_NAMES = 100  # names in a report
 
 
 def make_plan(
@@ -44,17 +44,17 @@ def make_plan(
     watch: Watch = lambda: None,
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> Plan:
-    """Look at both sides and seal what is to be done.
+    """List source and target, compare them, and seal a plan.
 
-    Files that were proven before and have not changed since cost no request and no read. Memory does not grow with the
-    number of files; rows wait in a temporary file.
+    A file that was proven before and has not changed since costs no request and no read. Memory does not grow with the
+    number of files, because rows are kept in a temporary file.
 
-    :param is_dry_run: the plan is sealed as one that is not to be carried out
-    :param client: for a list of names on OSS
-    :param watch: called at least four times a second; what it raises ends the work, and nothing is sealed
-    :raises ArgumentError: when ``files_from`` is no list of names, or has none
-    :raises PlanRefused: when the plan would do what the options do not allow; nothing has been written
-    :raises OSSResumeError: when one side cannot be scanned to its end, or the work folder cannot be written to
+    :param is_dry_run: seal the plan as a dry run, which cannot be carried out
+    :param client: needed if ``files_from`` is on OSS
+    :param watch: called at least four times a second; an exception from it ends the work, and nothing is sealed
+    :raises ArgumentError: if ``files_from`` is not a list of names, or is empty
+    :raises PlanRefused: if the plan would do something that the options do not allow; nothing has been written
+    :raises OSSResumeError: if a scan fails, or the work folder cannot be written to
     """
     check_overlap(mover.source.uri, mover.target.uri, work.uri)
     if options.backup_prefix is not None:
@@ -74,7 +74,7 @@ def make_plan(
         survey.record(comparer.decided(survey.pairs(known, work_uri=work.uri, watch=watch)), watch=watch)
         survey.check_limits()
         if not is_dry_run and not is_whole:
-            if comparer.proven or recovered.facts:  # of what the list does not name, all is kept
+            if comparer.proven or recovered.facts:  # facts about files that the list does not name are kept
                 newer = merge_facts(recovered.all_facts(), spool.all_facts())
                 facts.replace(with_watch(merge_facts(facts.read(), newer), watch), plan_id=plan_id)
         elif not is_dry_run:

@@ -1,4 +1,4 @@
-"""Puts two scans side by side: what source and target have under each name, in memory that does not grow."""
+"""Merges the scans of source and target by name. Memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def scan_both(
     watch: Watch,
     names: NameRules | None = None,
 ) -> Iterator[Pair]:
-    """Yield what source and target have under each name, as :func:`merge` does, with the target's rules for names.
+    """Scan both, and yield what source and target have under each name, as :func:`merge` does.
 
-    A target that the source does not have, and that the options would leave out of a source, comes as ``(None,
-    LeftOut)``: a mirror deletes nothing that a filter hides.
+    A file that only the target has comes as ``(None, LeftOut)`` if a filter excludes it, because a mirror deletes
+    nothing that a filter hides.
 
-    :param work_uri: of the work folder, which belongs to neither
-    :param names: the target's rules, for who asks them afterwards
+    :param work_uri: of the work folder, which is left out
+    :param names: the target's rules for names; pass them to use them afterwards
     :raises OSSResumeError: as :meth:`~airflow_provider_ossresume.sets.ports.Location.scan` does
     """
     names = names or target.name_rules()
@@ -44,13 +44,13 @@ def scan_both(
 
 
 def merge(sources: Iterable[ScanItem], targets: Iterable[ScanItem]) -> Iterator[Pair]:
-    """Yield what source and target have under each name, in the order of the names' bytes; None for nothing.
+    """Yield what source and target have under each name, in the order of the names' bytes; None if there is nothing.
 
-    Only what comes as ``(None, Entry)`` is known to be in the target alone. What has the name of a source that was left
-    out comes beside it: ``(LeftOut, Entry)``. What lies below one, as in a folder that was not looked into, comes as
-    ``(None, LeftOut)``; below an empty folder the source has nothing, so what the target has there is in it alone.
+    ``(None, Entry)`` means that only the target has the file. If the source left out the same name, the pair is
+    ``(LeftOut, Entry)``. If the source left out a folder above it, the pair is ``(None, LeftOut)``, because nobody knows
+    what the folder contains. An empty folder in the source contains nothing, so files below it are only in the target.
 
-    :raises SetError: when one of the two is not in order, or has a name twice
+    :raises SetError: if one of the two is out of order, or has a name twice
     """
     left, right = _Ascending(sources, "source"), _Ascending(targets, "target")
     hiding: Above[LeftOut] = Above()
@@ -58,7 +58,7 @@ def merge(sources: Iterable[ScanItem], targets: Iterable[ScanItem]) -> Iterator[
         source = left.take() if left.place == place else None
         target = right.take() if right.place == place else None
         if isinstance(source, LeftOut):
-            if source.reason != "empty_folder":  # of which it is known that nothing is below
+            if source.reason != "empty_folder":  # an empty folder certainly has nothing below it
                 hiding.add(place, source)
         elif source is None and isinstance(target, Entry) and (hidden := hiding.of(place)):
             target = LeftOut.of(target.name, hidden.reason, f"it is unknown what {hidden.name} contains")
@@ -66,7 +66,7 @@ def merge(sources: Iterable[ScanItem], targets: Iterable[ScanItem]) -> Iterator[
 
 
 class _Ascending:
-    """One of the two, with its next place."""
+    """One of the two scans, with the place of its next item."""
 
     def __init__(self, found: Iterable[ScanItem], what: str) -> None:
         self._found = iter(found)

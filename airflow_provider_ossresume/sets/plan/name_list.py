@@ -1,9 +1,9 @@
-"""Reads a list of names: what is to be moved, where nobody wants the whole source listed.
+"""Reads a list of names to move, instead of listing the whole source.
 
-A list is a text with one relative name a line, or JSON Lines (``.jsonl``) with objects that have a ``name``; either may
-be compressed (``.gz``). ``failed.jsonl.gz`` of a verdict is such a list. A text has no comments, as a name may begin
-with any character; empty lines are ignored, and lines may end as on Windows. A name that has a line break itself needs
-JSON.
+A list is a text file with one relative name a line, or JSON Lines (``.jsonl``) with objects that have a ``name``. Both
+may be compressed (``.gz``). The ``failed.jsonl.gz`` of a verdict is such a list. A text file has no comments, because a
+name may begin with any character. Empty lines are ignored, and Windows line endings are allowed. A name that contains a
+line break needs JSON.
 """
 
 from __future__ import annotations
@@ -32,26 +32,28 @@ from airflow_provider_ossresume.transfer.paths import local_path
 
 log = logging.getLogger(__name__)
 
-MAX_LINE = 64 * 1024  # bytes of a line; a name has 1,023, and its line in a failed list a reason too
-PIECE_SIZE = 256 * 1024  # bytes that are written at once
-NAMES_AT_ONCE = 1_000  # names, between two looks of the watch
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # begins texts that some editors have written; no part of the first name
+MAX_LINE = 64 * 1024  # bytes of a line: a name of up to 1,023 bytes, and in a failed list the reason
+PIECE_SIZE = 256 * 1024  # bytes written at once
+NAMES_AT_ONCE = 1_000  # names between two calls of the watch
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors put it at the start of a file; not part of the first name
 
 
 class ListClient(SetClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
     def get_object(self, target: ObjectRef, sink: Sink) -> ObjectMeta: ...
 
 
 def read_names(where: str, spool: Spool, crew: Crew, *, client: ListClient | None = None) -> None:
-    """Put the names of a list into a spool, which sorts them and has each once; memory does not grow with their number.
+    """Read the names of a list into a spool, which sorts them and drops duplicates.
+
+    Memory does not grow with their number.
 
     :param where: an absolute path, a ``file:///`` or an ``oss://bucket/key`` URL
-    :param crew: a worker of it reads; nothing else is under way meanwhile
-    :param client: for one on OSS
-    :raises ArgumentError: when it is no list, or has no name
-    :raises OSSResumeError: when it cannot be read
+    :param crew: its worker reads the list; it must not be used for anything else meanwhile
+    :param client: needed for a list on OSS
+    :raises ArgumentError: if it is not a list, or is empty
+    :raises OSSResumeError: if it cannot be read
     """
     with _open_list(where, crew, client) as file:
         is_packed = where.endswith(".gz")
@@ -119,14 +121,14 @@ def _open_local(where: str) -> IO[bytes]:
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
         missing = ArgumentError("files_from", where, "this file does not exist on this worker; check the path")
-        missing.retryable = True  # the next try may run on the worker that has it
+        missing.retryable = True  # the next try may run on a worker that has it
         raise missing from None
     except OSError as error:
         raise LocalFileError(f"the list {where} cannot be read: {reason(error)}") from error
 
 
 def _download(oss: ListClient, ref: ObjectRef) -> IO[bytes]:
-    """:raises IntegrityError: when other bytes came than OSS has"""
+    """:raises IntegrityError: if the received bytes do not match the CRC-64 on OSS"""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         sink = _ListSink(file)
@@ -141,7 +143,7 @@ def _download(oss: ListClient, ref: ObjectRef) -> IO[bytes]:
 
 
 class _ListSink:
-    """Takes the bytes of an object into a file."""
+    """Writes the bytes of an object to a file."""
 
     piece_size = PIECE_SIZE
 
@@ -155,7 +157,7 @@ class _ListSink:
         self.crc64 = 0
 
     def resume(self) -> None:
-        """What follows is appended anyway."""
+        """Do nothing: further bytes are appended anyway."""
 
     def write(self, data: memoryview) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Source, target and work folder must not lie in each other in a way that harms."""
+"""Checks that source, target, work folder and backup do not overlap in a harmful way."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from airflow_provider_ossresume.transfer.paths import path_of_uri
 
 
 def check_overlap(source: str, target: str, work: str) -> None:
-    """Look at the URIs of the three. A work folder may lie within source or target: both scans leave it out.
+    """Check the three URIs. A work folder may be inside the source or target, because scans leave it out.
 
-    :raises PlanRefused: when source and target overlap, or one of them lies in the work folder
+    :raises PlanRefused: if source and target overlap, or one of them is inside the work folder
     """
     places = {"source": _canonical_uri(source), "target": _canonical_uri(target)}
     if _lies_in(places["source"], places["target"]) or _lies_in(places["target"], places["source"]):
@@ -26,9 +26,9 @@ def check_overlap(source: str, target: str, work: str) -> None:
 
 
 def check_backup_prefix(backup: str, *, source: str, target: str, work: str) -> None:
-    """Look at where a mirror copies what it deletes.
+    """Check the prefix where a mirror copies files before it deletes them.
 
-    :raises PlanRefused: when it overlaps with one of the others, or the target is no prefix
+    :raises PlanRefused: if it overlaps with one of the others, or the target is not a prefix
     """
     if not target.startswith("oss://"):
         raise PlanRefused(
@@ -47,7 +47,7 @@ def _lies_in(inner: str, outer: str) -> bool:
 
 
 def _canonical_uri(uri: str) -> str:
-    """Return a URI that is the same for all names of one folder; links in its path are followed."""
+    """Return one URI for all names of a folder. Links in its path are followed."""
     if not uri.startswith("file://"):
         return uri.rstrip("/") + "/"
     path = os.path.realpath(path_of_uri(uri))

@@ -1,4 +1,4 @@
-"""Writes a plan into its work folder: first its parts, and then the header that makes it a plan."""
+"""Writes a plan into its work folder: first its other files, last the header that seals it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watc
 
 
 class PlanWriter:
-    """Seals one plan.
+    """Writes and seals one plan.
 
-    :param survey: what was found
-    :param spool: what is to be done
+    :param survey: the findings
+    :param spool: the rows, deletions and facts
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Goes over the names of source and target, decides about each, and holds what is to be done against the limits."""
+"""Goes through the names of source and target, decides about each, and checks the limits."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from airflow_provider_ossresume.sets.ports import Mover, NameRules, ScanItem, Wa
 from airflow_provider_ossresume.sets.spool import Spool
 from airflow_provider_ossresume.sets.work_folder.fact_store import FactsByName
 
-NAMES_IN_ERROR = 100  # names that a refusal has
+NAMES_IN_ERROR = 100  # names in an error
 
 
 class Survey:
-    """What one plan finds.
+    """The findings of one plan.
 
-    :param spool: takes what is to be done
-    :param listed: returns the names that are looked up, in the order of their bytes; None to scan both sides
-    :ivar found: how many files and bytes there are
-    :ivar actions: how many names each decision has
-    :ivar left_out: how many names of the source are left out, by the reason
+    :param spool: stores the rows, deletions and facts
+    :param listed: returns the names to look up, in the order of their bytes; None to scan both sides
+    :ivar found: number of files and bytes
+    :ivar actions: number of names for each decision
+    :ivar left_out: number of names of the source that are left out, by reason
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Survey:
         self._names: NameRules | None = None  # of the target, once it is scanned
 
     def pairs(self, known: FactsByName, *, work_uri: str, watch: Watch) -> Iterator[ComparedPair]:
-        """Yield what is under each name, with what is to be done about it as far as that is known.
+        """Yield source and target of each name, with the decision. It may be ``compare``, to be decided later.
 
         :raises PlanRefused: as soon as there are more files than the options allow
         """
@@ -92,7 +92,7 @@ class Survey:
                 )
 
     def record(self, pairs: Iterator[ComparedPair], *, watch: Watch = lambda: None) -> None:
-        """Keep what is to be done."""
+        """Store the decisions."""
         for pair in pairs:
             self.actions[pair.decision] += 1
             source, target = pair.source, pair.target
@@ -106,14 +106,14 @@ class Survey:
         self._keep_case_twins(watch)
 
     def _keep_case_twins(self, watch: Watch) -> None:
-        """Keep what a folder that does not tell case has under a name of the source's, which is known only now."""
+        """Keep files whose names differ only in case from a source name, if the target folder ignores case."""
         names = self._names
         if names is not None and (spared := self._spool.remove_victims(names.is_taken, watch=watch)):
             self.actions["delete"] -= spared
             self.actions["keep"] += spared
 
     def check_limits(self) -> None:
-        """:raises PlanRefused: when the source has nothing at all, or a mirror would delete what nobody has allowed"""
+        """:raises PlanRefused: if the source is empty, or a mirror would delete more than is allowed"""
         options, target = self.options, self.target
         if options.mode != "mirror":
             if not self.found["source_files"] and not self.left_out.total() and not options.allow_empty_source:

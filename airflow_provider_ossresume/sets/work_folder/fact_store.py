@@ -1,6 +1,6 @@
-"""What has been proven of a source and a target: a later plan asks about neither side what has not changed since.
+"""Facts: files that are proven equal in a source and a target. A later plan skips those that have not changed since.
 
-Facts save requests and reads, and nothing else depends on them. What cannot be read of them is compared again.
+Facts only save requests and reads. If they cannot be read, the files are compared again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FACTS_PER_FILE = 20_000  # facts; some 1 MB
 
 
 class FactStore:
-    """The facts of one source and one target, in a work folder.
+    """The facts about one source and one target, in a work folder.
 
     :param pair: see :func:`~airflow_provider_ossresume.model.plan_layout.pair_key`
     """
@@ -33,7 +33,7 @@ class FactStore:
         self._pair = pair
 
     def read(self) -> Iterator[Fact]:
-        """Yield them in the order of the names' bytes. What cannot be read is warned about and left out."""
+        """Yield the facts in the order of the names' bytes. Warn about a file that cannot be read, and skip it."""
         for name in self._files():
             try:
                 yield from self._read(name)
@@ -43,9 +43,9 @@ class FactStore:
                 )
 
     def replace(self, facts: Iterable[Fact], *, plan_id: str) -> None:
-        """Write facts, in the order of the names' bytes, in place of those that there are.
+        """Replace all facts. The new ones come in the order of the names' bytes.
 
-        Who is reading the former ones may find that they are gone.
+        A plan that is reading the old ones at the same time may find them gone.
         """
         former, files = self._files(), list[str]()
         facts = iter(facts)
@@ -85,9 +85,9 @@ class FactStore:
 
 
 class FactsByName:
-    """Facts as a plan asks for them: of one name after another, in the order of the names' bytes.
+    """Facts by name, for a plan that asks for them in the order of the names' bytes.
 
-    :ivar count: how many have been looked at
+    :ivar count: number of facts read so far
     """
 
     def __init__(self, facts: Iterator[Fact]) -> None:
@@ -96,14 +96,14 @@ class FactsByName:
         self._head = self._next()
 
     def get(self, name: str) -> Fact | None:
-        """Return what was proven of a name; it comes behind those that were asked for before."""
+        """Return the fact about a name, or None. Ask for names in ascending order."""
         place = name.encode()
         while self._head is not None and self._head.name.encode() < place:
             self._head = self._next()
         return self._head if self._head is not None and self._head.name == name else None
 
     def skip_rest(self) -> None:
-        """Count those that nobody has asked for."""
+        """Read and count the remaining facts."""
         while self._head is not None:
             self._head = self._next()
 
@@ -114,7 +114,7 @@ class FactsByName:
 
 
 def merge_facts(older: Iterator[Fact], newer: Iterator[Fact]) -> Iterator[Fact]:
-    """Yield the facts of both, in the order of the names' bytes; of two with one name, the newer one."""
+    """Yield the facts of both in the order of the names' bytes. The newer one counts if both have a name."""
     old, new = next(older, None), next(newer, None)
     while old is not None or new is not None:
         if new is None or (old is not None and old.name.encode() < new.name.encode()):

@@ -1,4 +1,4 @@
-"""The last plan of a source and a target: which it is, and what has been proven of it."""
+"""The last plan of a source and a target, and the files that it has proven."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 
 def remember_last_plan(work: WorkFolder, pair: str, plan_id: str) -> None:
-    """Say that a plan is the last one."""
+    """Record a plan as the last one."""
     work.write(last_name(pair), json.dumps({"format": FORMAT, "plan_id": plan_id}).encode())
 
 
 def last_plan_id(work: WorkFolder, pair: str) -> str | None:
-    """Return the ID of the last plan that was sealed for a source and a target; None when there was none.
+    """Return the ID of the last plan that was sealed for a source and a target; None if there is none.
 
-    :raises ManifestUnreadable: when what tells it is foreign, or of a newer version
+    :raises ManifestUnreadable: if the file that names it is foreign, or of a newer version
     """
     data = work.read(last_name(pair))
     if data is None:
@@ -44,9 +44,9 @@ def last_plan_id(work: WorkFolder, pair: str) -> str | None:
 
 
 def recover_facts(work: WorkFolder, pair: str, crew: Crew, spool: Spool, *, watch: Watch) -> None:
-    """Take from the last plan's ledger what its batches have proven, unless its verdict says that all is known.
+    """Read the facts from the ledgers of the last plan, unless that plan is proven and its facts are stored.
 
-    What cannot be read is warned about: those files are compared again.
+    If something cannot be read, a warning is logged and those files are compared again.
     """
     folder = WatchedWorkFolder(work, crew)
     try:

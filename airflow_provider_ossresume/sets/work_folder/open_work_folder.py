@@ -1,4 +1,4 @@
-"""Finds the work folder that a text names."""
+"""Opens a work folder by its URL or path."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow_provider_ossresume.transfer.paths import local_path, path_of_uri
 
 
 def open_work_folder(where: str | os.PathLike[str], client: WorkClient | None = None) -> WorkFolder:
-    """Return the work folder that is meant: by ``oss://bucket/prefix/``, a ``file:///…`` URL or a path.
+    """Return the work folder at an ``oss://bucket/prefix/`` URL, a ``file:///…`` URL or a path.
 
-    :param client: for one on OSS
-    :raises ArgumentError: when there can be no such folder, or it is on OSS and there is no client
+    :param client: needed for a work folder on OSS
+    :raises ArgumentError: if the name is not valid, or the folder is on OSS and there is no client
     """
     text = where if isinstance(where, str) else local_path(where, argument="work_folder")
     if not text.startswith("oss://"):

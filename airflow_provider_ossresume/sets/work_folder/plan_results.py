@@ -1,4 +1,4 @@
-"""Puts the rows of a plan beside what its ledger says of them."""
+"""Pairs the rows of a plan with their results in the ledgers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from airflow_provider_ossresume.sets.work_folder.ledger import read_ledger
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import rows_of
 from airflow_provider_ossresume.transfer.crew import Crew
 
-RowResult = tuple[Row, LedgerRow | None]  # None: no batch has said anything of it
-ROWS_AT_ONCE = 20_000  # rows that are in memory at one time, unless one batch has more
+RowResult = tuple[Row, LedgerRow | None]  # None: no batch has reported it
+ROWS_AT_ONCE = 20_000  # rows in memory at once, unless a single batch has more
 
 
 def plan_results(work: WorkFolder, header: PlanHeader, crew: Crew, *, tried_only: bool = False) -> Iterator[RowResult]:
-    """Yield each row of a plan with what its ledger says of it, batch after batch.
+    """Yield each row of a plan with its result, batch after batch.
 
-    Several batches are read at once, by the crew's workers; memory does not grow with the number of batches.
+    The crew's workers read several batches at once. Memory does not grow with the number of batches.
 
-    :param tried_only: leave out batches that have no ledger
-    :raises ManifestUnreadable: when a batch or a file of a ledger is gone, foreign, or of a newer version
+    :param tried_only: skip batches that have no ledger
+    :raises ManifestUnreadable: if a batch or a ledger file is gone, foreign, or of a newer version
     """
 
     def read(batch: BatchHeader) -> list[RowResult]:
@@ -35,7 +35,7 @@ def plan_results(work: WorkFolder, header: PlanHeader, crew: Crew, *, tried_only
 
 
 def fact_of(row: Row, results: LedgerRow) -> Fact:
-    """Return what a row of a ledger proves."""
+    """Return the fact that a row of a ledger proves."""
     return Fact(row.name, results.size, results.source, results.target, results.crc64)
 
 

@@ -1,4 +1,4 @@
-"""Keeps the checkpoints of large files in a work folder, so that each worker finds them."""
+"""Keeps the checkpoints of large files in a work folder, where every worker finds them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class WorkFolderCheckpoints:
         return f"the work folder {self._work.uri}"
 
     def place(self, key: str) -> str:
-        """Return where a person finds a checkpoint."""
+        """Return the URI of a checkpoint, for messages."""
         return self._work.uri + checkpoint_name(key)
 
     def keys(self) -> list[str]:
-        """Return the keys of all checkpoints that there are.
+        """Return the keys of all checkpoints.
 
-        :raises StoreUnavailable: when they cannot be listed
+        :raises StoreUnavailable: if they cannot be listed
         """
         with self._store_errors(""):
             return [key for name in self._work.names(CHECKPOINTS) if (key := checkpoint_of(name))]
