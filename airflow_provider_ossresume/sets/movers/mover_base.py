@@ -200,7 +200,7 @@ def fact_by_mtime(source: Entry, target: Entry, mtimes: Collection[str]) -> Fact
 
 
 def mtime_of(known: ObjectMeta | str) -> str:
-    """Return the mtime that an upload stored with an object, or that is in a file's identity; empty if there is none."""
+    """Return the mtime that an upload stored with an object, or that is in a file's identity; empty if none."""
     if isinstance(known, ObjectMeta):
         return known.headers.get(MTIME_HEADER, "")
     return known.split(":")[1] if known.startswith(f"{FILE_IDENTITY}:") else ""

@@ -47,8 +47,8 @@ def merge(sources: Iterable[ScanItem], targets: Iterable[ScanItem]) -> Iterator[
     """Yield what source and target have under each name, in the order of the names' bytes; None if there is nothing.
 
     ``(None, Entry)`` means that only the target has the file. If the source left out the same name, the pair is
-    ``(LeftOut, Entry)``. If the source left out a folder above it, the pair is ``(None, LeftOut)``, because nobody knows
-    what the folder contains. An empty folder in the source contains nothing, so files below it are only in the target.
+    ``(LeftOut, Entry)``. If the source left out a folder above it, the pair is ``(None, LeftOut)``, because its
+    contents are unknown. An empty folder in the source contains nothing, so files below it are only in the target.
 
     :raises SetError: if one of the two is out of order, or has a name twice
     """
