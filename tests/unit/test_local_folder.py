@@ -514,7 +514,7 @@ def test_the_folders_of_a_file_are_made(tmp_path: Path) -> None:
 def test_nothing_is_written_through_a_link_or_a_file(linked: Path, name: str) -> None:
     before = sorted(linked.parent.rglob("*"))
 
-    with pytest.raises(LocalFileError, match="a folder in its path is a symbolic link") as caught:
+    with pytest.raises(LocalFileError, match="is a symbolic link or a file, not a folder; move it away") as caught:
         write(linked, name)
 
     assert not caught.value.retryable
