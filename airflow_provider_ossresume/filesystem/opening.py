@@ -13,8 +13,8 @@ from airflow_provider_ossresume.filesystem.os_errors import as_os_error, os_erro
 from airflow_provider_ossresume.filesystem.paths import object_at, strip
 from airflow_provider_ossresume.filesystem.reading import DEFAULT_CACHE, OssReader
 from airflow_provider_ossresume.filesystem.writing import CompressedWriter, OssWriter, TextWriter
+from airflow_provider_ossresume.model.arguments import check_choice
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.transfer.crew import Crew
 
 AT_ONCE = 8  # objects that are made of bytes
