@@ -16,9 +16,8 @@ from airflow_provider_ossresume._airflow import (
     discard_failed_deferral,
 )
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
-from airflow_provider_ossresume.model.arguments import parse_flag
+from airflow_provider_ossresume.model.arguments import check_choice, parse_flag
 from airflow_provider_ossresume.model.lazy_property import lazy_property
-from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.template_guard import TemplateGuard
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
 from airflow_provider_ossresume.sensors._deferral import DeferrableSensor, try_number_of
