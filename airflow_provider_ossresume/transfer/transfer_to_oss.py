@@ -184,6 +184,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         if isinstance(decision, Restart):
             self._progress.beginning = "restarted"
             log.warning("Restarting the %s to %s: %s", self.direction, self._target, decision.reason)
+            self._checkpointer.check_owner()  # a newer try may have resumed this upload meanwhile
             self._upload_of(checkpoint).drop(crew)
             return None
         try:
