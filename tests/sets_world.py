@@ -13,14 +13,14 @@ from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row, Victim
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.finish import finish
-from airflow_provider_ossresume.sets.ledger import Ledger
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.looking_up import absent
-from airflow_provider_ossresume.sets.plan import make_plan
+from airflow_provider_ossresume.sets.finish.finish_plan import finish_plan
+from airflow_provider_ossresume.sets.locations.name_lookup import absent
+from airflow_provider_ossresume.sets.locations.source_filter import Sieve, refusing
+from airflow_provider_ossresume.sets.plan.make_plan import make_plan
 from airflow_provider_ossresume.sets.ports import FileJob, Found, NameRules, Watch
-from airflow_provider_ossresume.sets.sealed import Plan, read_batch
-from airflow_provider_ossresume.sets.sieve import Sieve, refusing
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch
 from airflow_provider_ossresume.transfer.crew import Crew
 
 _versions = count(1)
@@ -208,7 +208,7 @@ class Sets:
             ledger.flush()
 
     def finish(self, plan: Plan, **options: Any) -> Verdict:
-        return finish(self.mover, self.work, plan, **options)
+        return finish_plan(self.mover, self.work, plan, **options)
 
     def move(self, **options: Any) -> Verdict:
         """Plan, run and finish."""

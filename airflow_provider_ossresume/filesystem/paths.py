@@ -10,7 +10,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket, check_key, check_text
 
 PROTOCOL = "oss"
-_BEGINNING = re.compile(r"oss:(?://|:)")
+_PROTOCOL_PREFIX = re.compile(r"oss:(?://|:)")
 _CONNECTION = re.compile(r"([^/@]+)@")  # a bucket's name has no @
 
 
@@ -21,14 +21,14 @@ def strip(path: str | os.PathLike[str]) -> str:
     """
     text = path if isinstance(path, str) else os.fspath(path)
     check_text("path", text)
-    text = _BEGINNING.sub("", text, count=1) if _BEGINNING.match(text) else text
+    text = _PROTOCOL_PREFIX.sub("", text, count=1) if _PROTOCOL_PREFIX.match(text) else text
     text = _CONNECTION.sub("", text, count=1) if _CONNECTION.match(text) else text
     return text.strip("/")
 
 
-def connection_in(url: str) -> str | None:
+def connection_in_url(url: str) -> str | None:
     """Return the Airflow connection that ``oss://connection@bucket/key`` names."""
-    match = _BEGINNING.match(url)
+    match = _PROTOCOL_PREFIX.match(url)
     named = _CONNECTION.match(url, match.end()) if match else None
     return named[1] if named else None
 

@@ -10,6 +10,7 @@ from airflow_provider_ossresume._airflow import BaseHook, current_context, find_
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
 from airflow_provider_ossresume.model.arguments import refuse_empty
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.objects import (
     ObjectRef,
     PrefixRef,
@@ -19,7 +20,6 @@ from airflow_provider_ossresume.model.objects import (
     resolve_prefix,
     resolve_target,
 )
-from airflow_provider_ossresume.model.once import once
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
@@ -47,11 +47,11 @@ class ConnectedHook(BaseHook):
         self.region = region
         self._transfer_config = transfer_config
 
-    @once
+    @lazy_property
     def transfer_config(self) -> TransferConfig:
         return TransferConfig.of(self._transfer_config)
 
-    @once
+    @lazy_property
     def settings(self) -> ConnectionSettings:
         """What the connection says, or without one the worker's environment.
 
@@ -69,7 +69,7 @@ class ConnectedHook(BaseHook):
             raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
         return ConnectionSettings.of(find_connection(self.oss_conn_id, self.get_connection))
 
-    @once
+    @lazy_property
     def conn(self) -> OssClient:
         return self.settings.client(self.transfer_config, region=self.region)
 

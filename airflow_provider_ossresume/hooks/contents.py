@@ -16,7 +16,7 @@ from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_w
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.model.objects import ObjectRef, check_choice, check_new_key
 from airflow_provider_ossresume.model.parts import parse_byte_range
-from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink, read_object
+from airflow_provider_ossresume.oss.in_memory import BytesBody, MemorySink, read_object
 from airflow_provider_ossresume.transfer.options import UploadOptions, split_headers
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.stream_upload import Readable, StreamUploader

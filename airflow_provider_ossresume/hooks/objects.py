@@ -9,7 +9,7 @@ from airflow_provider_ossresume.hooks.cleaning import current_version, delete_ob
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.hooks.object_lookup import Ask, Check, Look, look
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag
-from airflow_provider_ossresume.model.cleaning import DeleteReport
+from airflow_provider_ossresume.model.cleanup_reports import DeleteReport
 from airflow_provider_ossresume.model.object_options import check_tags
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.waiting import Wanted

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
-from airflow_provider_ossresume.hooks.telling import may_push, tell
+from airflow_provider_ossresume.hooks.reporting import may_push, report_to_airflow
 from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_texts
 from airflow_provider_ossresume.model.parts import GIB
 from airflow_provider_ossresume.model.set_options import SetOptions
@@ -148,7 +148,7 @@ class Reporting:
 
     def _report(self, context: Any, report: Mapping[str, Any]) -> None:
         if may_push(context):
-            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**report}))
+            report_to_airflow("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**report}))
 
 
 class Proving(SetLineage, Reporting):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_ossresume._airflow import AirflowFailException, AirflowSkipException, is_last_try
 from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.hooks.telling import may_push, tell
+from airflow_provider_ossresume.hooks.reporting import may_push, report_to_airflow
 from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag
 from airflow_provider_ossresume.model.objects import check_choice
@@ -82,7 +82,7 @@ class TransferOperator(TransferLineage, OSSOperator):
         self._tell_outlets(context, done)
         if may_push(context):
             report = {**done, "tries": context["ti"].try_number}
-            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value=report))
+            report_to_airflow("the XCom report", lambda: context["ti"].xcom_push(key="report", value=report))
         destination = self._destination(done)
         if done.outcome == "skipped" and self.skip_as == "skipped":
             raise AirflowSkipException(f"{destination} was left as it is, and skip_as='skipped'")
@@ -97,7 +97,7 @@ class TransferOperator(TransferLineage, OSSOperator):
             for key, url in self.console_urls.items() if may_push(context) else ():
                 context["ti"].xcom_push(key=key, value=url)
 
-        tell("the links to the OSS console", push)
+        report_to_airflow("the links to the OSS console", push)
 
     def _left_to_next_try(self) -> str:
         if self.on_kill_action == "abort":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import NoSuchBucket
-from airflow_provider_ossresume.hooks.telling import task_instance
+from airflow_provider_ossresume.hooks.reporting import task_instance
 from airflow_provider_ossresume.operators._base import OSSOperator
 
 if TYPE_CHECKING:

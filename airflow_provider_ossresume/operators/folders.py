@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_ossresume.hooks.telling import task_instance
+from airflow_provider_ossresume.hooks.reporting import task_instance
 from airflow_provider_ossresume.operators._sets import SET_FIELDS, Proving, SetOperator
 from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of_file, dataset_of_prefix
 

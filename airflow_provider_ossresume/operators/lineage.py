@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import add_to_outlet_events, operator_lineage
 from airflow_provider_ossresume.assets.oss import create_asset, create_prefix_asset
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.hooks.telling import task_instance, tell
+from airflow_provider_ossresume.hooks.reporting import report_to_airflow, task_instance
 from airflow_provider_ossresume.model.objects import ObjectRef, parse_oss_url, resolve_prefix, resolve_target
 from airflow_provider_ossresume.model.set_names import folder_prefix
 from airflow_provider_ossresume.transfer.paths import local_path, path_of_uri, printable_path
@@ -73,7 +73,7 @@ class Lineage:
     def _lineage(self, *, is_done: bool) -> Any:
         """Return what is known; None when OpenLineage cannot be told."""
         found: list[Any] = []
-        tell("the lineage of the task", lambda: found.append(self._datasets(is_done=is_done)))
+        report_to_airflow("the lineage of the task", lambda: found.append(self._datasets(is_done=is_done)))
         return found[0] if found else None
 
     def _datasets(self, *, is_done: bool) -> Any:
@@ -128,7 +128,7 @@ class TransferLineage(Lineage):
             made = create_asset(bucket=result.target.bucket, key=result.target.key) if self.makes_object else None
             add_to_outlet_events(context, self.outlets, {name: result[name] for name in _FACTS}, made=made)
 
-        tell("the size, ETag and CRC-64 that the events of the outlets carry", add)
+        report_to_airflow("the size, ETag and CRC-64 that the events of the outlets carry", add)
 
 
 class SetLineage(Lineage):
@@ -166,4 +166,4 @@ class SetLineage(Lineage):
                 made = create_prefix_asset(bucket=bucket, prefix=prefix)
             add_to_outlet_events(context, self.outlets, {name: verdict[name] for name in _SET_FACTS}, made=made)
 
-        tell("the numbers that the events of the outlets carry", add)
+        report_to_airflow("the numbers that the events of the outlets carry", add)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import AirflowFailException, TaskGroup, max_map_length
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
-from airflow_provider_ossresume.hooks.telling import tell
+from airflow_provider_ossresume.hooks.reporting import report_to_airflow
 from airflow_provider_ossresume.model.manifest import Recheck
 from airflow_provider_ossresume.operators._base import OSSOperator
 from airflow_provider_ossresume.operators._sets import SET_FIELDS, Proving, Reporting, SetOperator
@@ -92,7 +92,7 @@ class OSSPlanTransferOperator(SetOperator):
 
     def _finish(self, context: Any, done: Any) -> Any:
         context["ti"].xcom_push(key="plan", value=done.uri)
-        tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value=done.report()))
+        report_to_airflow("the XCom report", lambda: context["ti"].xcom_push(key="report", value=done.report()))
         return done.batch_uris
 
 

@@ -23,9 +23,9 @@ from airflow_provider_ossresume._airflow import (
 )
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.model.arguments import parse_flag
-from airflow_provider_ossresume.model.named import NamesNothingByChance
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.objects import check_choice
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.template_guard import TemplateGuard
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
 from airflow_provider_ossresume.sensors._ends import (
     AIRFLOW_FLAGS,
@@ -46,7 +46,7 @@ LATER = 60.0  # seconds; the trigger's last look is over after 30
 LONGEST_WAIT = 5 * 365 * 86_400.0  # seconds; a timeout may be endless, but MySQL's times end in 2038
 
 
-class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
+class OSSObjectSensor(EndsAlike, TemplateGuard, BaseSensorOperator):
     """Wait until objects exist, or until they exist no more. In every mode it gives the same answers.
 
     Returns the ``oss://`` URIs of what it found.
@@ -138,7 +138,7 @@ class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
         self.permanent_errors = permanent_errors
         self.deferrable = deferrable
 
-    @once
+    @lazy_property
     def hook(self) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
 
@@ -218,7 +218,7 @@ class OSSObjectSensor(EndsAlike, NamesNothingByChance, BaseSensorOperator):
     # --- what to look for ---------------------------------------------------------------------------------------------
 
     def _wanted(self) -> Wanted:
-        self._refuse_lost_names()
+        self._refuse_fields_lost_in_rendering()
         keys = [self.bucket_key] if isinstance(self.bucket_key, str) else self.bucket_key
         # Any iterable: what mapped tasks return comes as a lazy sequence.
         if not isinstance(keys, Iterable) or not (keys := list(keys)):

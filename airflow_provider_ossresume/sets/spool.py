@@ -5,13 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from airflow_provider_ossresume.errors import LocalFileError
-from airflow_provider_ossresume.model.dealing import LARGE, LargeDealer, SmallShare, small_shares
-from airflow_provider_ossresume.model.manifest import Fact, Named, Row, Victim
-from airflow_provider_ossresume.sets.rechecking import Expected
+from airflow_provider_ossresume.model.batch_assignment import (
+    LARGE,
+    LargeFileAssigner,
+    SmallFileShare,
+    small_file_shares,
+)
+from airflow_provider_ossresume.model.manifest import Fact, Named, Result, Row, Victim
 
 WAITING = 1_000  # rows that are in memory before they are written
 CACHE = 8 * 1024  # KiB of memory for pages of the database
@@ -33,6 +38,21 @@ SELECT number, name, size, identity, was FROM mine JOIN small USING (rank) WHERE
 _LARGE = "SELECT number, name, size, identity, was FROM dealt JOIN large USING (number) WHERE batch = ?"
 
 
+@dataclass(frozen=True)
+class ExpectedFile:
+    """What the ledger says of a file in the target.
+
+    :ivar size: in bytes
+    :ivar target: its identity; empty where it would not tell that the file has been written to since
+    :ivar result: of its row
+    """
+
+    name: str
+    size: int
+    target: str
+    result: Result
+
+
 class Spool:
     """A database in a temporary file, which nobody else sees, and which is gone when this ends, however it ends.
 
@@ -47,7 +67,7 @@ class Spool:
         self._waiting: dict[str, list[tuple[object, ...]]] = {}
         self.rows = self.size = self.victims = self.named = self.facts = 0
         self._small = 0
-        self._shares: dict[int, SmallShare] = {}
+        self._shares: dict[int, SmallFileShare] = {}
 
     def __enter__(self) -> Spool:
         return self
@@ -72,13 +92,13 @@ class Spool:
     def deal(self, batches: int) -> None:
         """Say which of so many batches each row goes to."""
         self._write_all()
-        dealer = LargeDealer(batches)
+        dealer = LargeFileAssigner(batches)
         largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
         with _told():
             self._base.execute("BEGIN")
-            self._base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(largest_first))
+            self._base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.assign(largest_first))
             self._base.execute("COMMIT")
-        self._shares = small_shares(dealer.emptiest_first())
+        self._shares = small_file_shares(dealer.emptiest_first())
 
     def rows_of(self, batch: int) -> Iterator[Row]:
         """Yield the rows of a batch: the large ones, then the others in the order of their names."""
@@ -135,13 +155,13 @@ class Spool:
         for name, size, source, target, crc64 in self._select("SELECT * FROM fact ORDER BY name"):
             yield Fact(name, size, source, target, None if crc64 is None else int(crc64))
 
-    def add_expected(self, expected: Expected) -> None:
+    def add_expected(self, expected: ExpectedFile) -> None:
         """Take what is to be in the target."""
         self._put("expected", (expected.name, expected.size, expected.target, expected.result))
 
-    def all_expected(self) -> Iterator[Expected]:
+    def all_expected(self) -> Iterator[ExpectedFile]:
         """Yield them in the order of the names' bytes."""
-        return (Expected(*values) for values in self._select("SELECT * FROM expected ORDER BY name"))
+        return (ExpectedFile(*values) for values in self._select("SELECT * FROM expected ORDER BY name"))
 
     def add_listed(self, name: bytes) -> None:
         """Take a name of a list; the same one again changes nothing."""

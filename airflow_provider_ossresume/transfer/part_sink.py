@@ -64,7 +64,7 @@ class PartSink:
         self.crc64 = 0
         self._put(self._beginning)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Another attempt brings what is behind the bytes that are here."""
         self._meter.go_on()
         self._pace = Pace(self._rate, self._stop)

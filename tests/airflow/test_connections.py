@@ -834,7 +834,7 @@ def test_settings_show_no_secret(connections: Connections) -> None:
         assert not any(secret in shown for secret in ("a-secret", "a-token", "hunter2"))
 
 
-# --- test_connection; what it says stands in tests/unit/test_checkup.py -----------------------------------------------
+# --- test_connection; what it says stands in tests/unit/test_connection_check.py --------------------------------------
 
 
 def test_a_good_connection_tells_where_it_leads(connected: LocalOSS, connections: Connections) -> None:

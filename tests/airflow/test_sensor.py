@@ -36,7 +36,7 @@ from airflow_provider_ossresume.errors import (
     error_to_data,
 )
 from airflow_provider_ossresume.hooks.asynchronous import MOST_CALLS
-from airflow_provider_ossresume.hooks.threads import threads
+from airflow_provider_ossresume.hooks.thread_pools import shared_pool
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
@@ -1069,7 +1069,7 @@ def test_a_look_whose_turn_does_not_come_is_left_to_the_worker_and_delays_no_oth
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", connected.airflow_connection())
     connected.put(BUCKET, "key", b"")
     go = threading.Event()
-    busy = threads("calls-oss_default", most=1).submit(go.wait, 30)
+    busy = shared_pool("calls-oss_default", most=1).submit(go.wait, 30)
 
     stuck = first_event(a_trigger("key", deadline=time.time()))
     other = first_event(a_trigger("key", deadline=time.time() + 30, oss_conn_id="other"))
@@ -1099,7 +1099,7 @@ def test_a_look_ends_when_its_trigger_is_cancelled(connected: LocalOSS, monkeypa
 
     asyncio.run(cancel_amid())
     go.set()
-    threads("calls-oss_default", most=1).submit(len, "").result(30)  # its turn comes behind the look
+    shared_pool("calls-oss_default", most=1).submit(len, "").result(30)  # its turn comes behind the look
 
     assert len(connected.requests) <= 2  # of five pages: one was held, and one may have been asked for by then
 

@@ -229,7 +229,7 @@ class Fetched:
     def open(self) -> None:
         self.data = b""
 
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
 
     def write(self, data: memoryview) -> None:
         self.data += data

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
 from airflow_provider_ossresume.local_oss.incoming import Body, Incoming, parse_head
 from airflow_provider_ossresume.oss import messages
-from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.endpoint import Addressing, Endpoint, parse_endpoint
 from airflow_provider_ossresume.oss.messages import MalformedXML
+from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer
 from airflow_provider_ossresume.oss.signing import V1_SUBRESOURCES, Signable
 from tests.unit.test_messages import ANSWERS
 

@@ -18,9 +18,9 @@ from airflow_provider_ossresume.model.manifest import BatchHeader, Fact, LedgerR
 from airflow_provider_ossresume.model.objects import check_new_key
 from airflow_provider_ossresume.model.set_names import is_own, why_no_key, why_no_path
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.merging import merge
-from airflow_provider_ossresume.sets.name_rules import PathNames
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.name_rules import PathNames
+from airflow_provider_ossresume.sets.plan.merge_scans import merge
 from tests.properties.test_values import steady
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)

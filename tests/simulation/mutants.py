@@ -127,7 +127,7 @@ def believes_what_it_reads_after_a_failed_flush(number: int, path: Path) -> None
 
 
 class GoesOnFromTheFirstByte(PartSink):
-    def go_on(self):
+    def resume(self):
         self.open()
 
 

@@ -13,8 +13,8 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers, Where
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.moving_world import write
 from tests.world import BUCKET, PART, a_client, some_bytes

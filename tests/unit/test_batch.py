@@ -22,7 +22,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.manifest import LedgerRow, Row
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.sets.recording import Recorder
+from airflow_provider_ossresume.sets.batch.ledger_writer import Recorder
 from tests.faults.test_storage import small_disk
 from tests.moving_world import PREFIX, Batches, MemoryLedger, read, write
 from tests.world import LONG, PART, a_client, some_bytes

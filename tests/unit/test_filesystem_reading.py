@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError, FileMissing, FileSystemError, NoSuchKey, PreconditionFailed
-from airflow_provider_ossresume.filesystem import fetching
+from airflow_provider_ossresume.filesystem import range_reads
 from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.transfer import read_ahead
@@ -199,7 +199,7 @@ def test_an_empty_object_has_no_bytes(fs: OSSFileSystem, oss: LocalOSS) -> None:
 def test_a_small_object_is_one_request_and_a_large_one_many_of_one_content(
     fs: OSSFileSystem, oss: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "PIECE", MIB)
+    monkeypatch.setattr(range_reads, "PIECE", MIB)
     put(oss, b"small", "small")
     assert fs.cat_file(f"{BUCKET}/small") == b"small"
     assert len(oss.requests) == 1

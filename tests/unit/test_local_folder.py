@@ -17,9 +17,9 @@ import pytest
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, PlanRefused, SourceChanged
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.folding import folds_names
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.name_rules import KeyNames
+from airflow_provider_ossresume.sets.locations.case_folding import folds_names
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.name_rules import KeyNames
 from airflow_provider_ossresume.sets.ports import Found
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.faults.odd_mount import odd_mount
@@ -419,7 +419,7 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(mode: int, is_source: boo
         import os
         from airflow_provider_ossresume.errors import LocalFileError
         from airflow_provider_ossresume.model.set_options import SetOptions
-        from airflow_provider_ossresume.sets.local_folder import LocalFolder
+        from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
         if os.getuid() == 0:
             os.setuid(65534)
         try:

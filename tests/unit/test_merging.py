@@ -13,9 +13,9 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.merging import merge, scan_both
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.plan.merge_scans import merge, scan_both
 from airflow_provider_ossresume.sets.ports import Found
 from tests.world import BUCKET, a_client
 

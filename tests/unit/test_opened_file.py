@@ -12,7 +12,7 @@ from airflow_provider_ossresume.errors import LocalFileError, SourceChanged
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.entries import is_lasting
 from airflow_provider_ossresume.model.parts import Part
-from airflow_provider_ossresume.sets.opened_file import OpenedFile
+from airflow_provider_ossresume.sets.movers.opened_file import OpenedFile
 from airflow_provider_ossresume.transfer.stop import Stop
 from tests.world import a_file, some_bytes
 

@@ -16,8 +16,8 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Rule
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.name_rules import PathNames
-from airflow_provider_ossresume.sets.oss_prefix import PAGE, OssPrefix
+from airflow_provider_ossresume.sets.locations.name_rules import PathNames
+from airflow_provider_ossresume.sets.locations.oss_prefix import PAGE, OssPrefix
 from airflow_provider_ossresume.sets.ports import Found
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.unit.raw_peer import Connection, RawPeer, an_answer

@@ -11,8 +11,8 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers, Where
 from tests.world import BUCKET, a_client
 
 PREFIX, COPY = PrefixRef(BUCKET, "raw/"), PrefixRef(BUCKET, "copy/")

@@ -18,7 +18,7 @@ from airflow_provider_ossresume.model.set_names import (
     why_no_path,
     why_too_deep,
 )
-from airflow_provider_ossresume.sets.name_rules import KeyNames, PathNames
+from airflow_provider_ossresume.sets.locations.name_rules import KeyNames, PathNames
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
 

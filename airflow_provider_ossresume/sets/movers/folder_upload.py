@@ -1,0 +1,210 @@
+"""Moves files of a folder to a prefix: small ones by one request each, large ones part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from airflow_provider_ossresume.errors import (
+    AlreadyExists,
+    SourceChanged,
+)
+from airflow_provider_ossresume.model.entries import Entry, printable
+from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row, Victim
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
+from airflow_provider_ossresume.model.parts import Part
+from airflow_provider_ossresume.model.resume import same_content
+from airflow_provider_ossresume.model.set_names import is_folder_marker
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.movers.expected_object import ExpectedObject
+from airflow_provider_ossresume.sets.movers.file_in_folder import path_of
+from airflow_provider_ossresume.sets.movers.mover_base import (
+    MTIME_HEADER,
+    Gone,
+    MoverBase,
+    as_options_say,
+    fact_by_mtime,
+    identity_by,
+    is_as_planned,
+    mtime_of,
+    refuse_changed,
+)
+from airflow_provider_ossresume.sets.movers.object_deletion import DeleteClient, delete_objects
+from airflow_provider_ossresume.sets.movers.opened_file import Nothing, OpenedFile
+from airflow_provider_ossresume.sets.ports import FileJob, Watch
+from airflow_provider_ossresume.transfer.crew import Crew
+from airflow_provider_ossresume.transfer.options import UploadOptions
+from airflow_provider_ossresume.transfer.part_body import PartBody
+from airflow_provider_ossresume.transfer.ports import Job
+from airflow_provider_ossresume.transfer.stop import Stop
+from airflow_provider_ossresume.transfer.target_object import TargetObject
+from airflow_provider_ossresume.transfer.upload import UploadClient, Uploader
+
+
+class FolderUploadClient(UploadClient, DeleteClient, Protocol):
+    """What is needed of OSS; see ``oss.client.OssClient``."""
+
+
+class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
+    """A folder and the prefix that its files go to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+
+    def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
+        """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+        if source.size != target.size:
+            return None
+        meta = self._oss.by(crew).head_object(self._object(target.name))
+        if self._options.compare == "size_mtime":
+            return fact_by_mtime(source, target, {mtime_of(source.identity), mtime_of(meta)})
+        if meta.crc64 is None or meta.size != source.size:
+            return None
+        with self._open(source.name) as file:
+            crc = file.proven_crc64(crew.stop) if file.size == meta.size else None
+            if crc != meta.crc64:
+                return None
+            return Fact(source.name, meta.size, file.lasting_identity, identity_by(meta.etag), crc)
+
+    def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
+        if is_folder_marker(row.name):
+            return self._mark(row, job)
+        oss, expected = self._oss.by(job.crew), self._expected(row)
+        target = expected.ref
+        with self._open(row.name) as file:
+            self._check_source(row, file)
+            headers = self._headers(target, file)
+            there = TargetObject(oss, target, headers)
+            if same := self._as_expected(row, file, there, expected, job.crew, job.looks_first):
+                return same
+            body = PartBody(
+                file,
+                Part(1, 0, file.size),
+                Job(job.crew.stop, job.meter, job.rate),
+                verify=self._settings.config.verify,
+            )
+            try:
+                meta = oss.put_object(target, body, headers={**headers, **expected.guard})
+            except AlreadyExists as error:
+                meta = there.made_in_spite_of(error, size=file.size, crc64=body.crc64())
+            return LedgerRow(
+                row.number,
+                "done",
+                source=file.lasting_identity,
+                target=identity_by(meta.etag),
+                crc64=body.crc64(),
+                size=file.size,
+                moved=file.size,
+            )
+
+    def _mark(self, row: Row, job: FileJob) -> LedgerRow:
+        """Make the empty object that stands for an empty folder."""
+        target = self._object(row.name)
+        meta = self._oss.by(job.crew).put_object(
+            target,
+            PartBody(Nothing(), Part(1, 0, 0), Job(job.crew.stop, job.meter, None), verify=True),
+            headers=self._settings.headers(target.key),
+        )
+        return LedgerRow(row.number, "done", source=row.identity, target=identity_by(meta.etag), crc64=0)
+
+    def _as_expected(
+        self,
+        row: Row,
+        file: OpenedFile,
+        there: TargetObject,
+        expected: ExpectedObject,
+        crew: Crew,
+        looks_first: bool,
+    ) -> LedgerRow | None:
+        """Return that nothing has to be moved; None when the object is to be made.
+
+        :raises OSSResumeError: when it must not be overwritten
+        """
+        if not (looks_first or expected.is_asked_for):
+            return None
+        meta = there.look()
+        if meta is not None and looks_first and (same := self._same(row, file, meta, crew.stop)):
+            return same
+        expected.check(meta)
+        return None
+
+    def _same(self, row: Row, file: OpenedFile, meta: ObjectMeta, stop: Stop) -> LedgerRow | None:
+        """Return that nothing has to be moved, when the object is new since the plan and holds the file's bytes."""
+        identity = identity_by(meta.etag)
+        if identity == row.was or meta.crc64 is None or meta.size != file.size:
+            return None
+        crc = file.proven_crc64(stop)
+        if not same_content(meta, size=file.size, crc64=crc):
+            return None
+        return LedgerRow(row.number, "same", source=file.lasting_identity, target=identity, crc64=crc, size=file.size)
+
+    def move_large(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
+        """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+        return as_options_say(
+            self._options, row, lambda: self._send_parts(row, workers=workers, looks_first=looks_first, watch=watch)
+        )
+
+    def _send_parts(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
+        expected = self._expected(row)
+        target = expected.ref
+        with self._open(row.name) as file:
+            self._check_source(row, file)
+            headers = self._headers(target, file)
+            if expected.is_asked_for:
+                with Crew(workers=1, tick=watch) as crew:
+                    there = TargetObject(self._oss.by(crew), target, headers)
+                    if same := crew.call(lambda: self._as_expected(row, file, there, expected, crew, looks_first)):
+                        return same
+            uploader = Uploader(
+                self._client,
+                target,
+                self._settings.checkpointer(
+                    "upload", row, source=f"{self.source.uri}{row.name}", target=target.uri, headers=headers
+                ),
+                config=self._settings.config_of(workers),
+                options=UploadOptions(
+                    headers=headers,
+                    if_exists=expected.if_exists,
+                    source_changed="restart" if self._options.source_changed == "take" else "fail",
+                    earlier_try=looks_first,
+                ),
+                watch=watch,
+            )
+            result = uploader.upload(path_of(file.number) or self.source.path / row.name, name=str(file))
+            return LedgerRow(
+                row.number,
+                "done" if result.outcome == "transferred" else "same",
+                source=file.lasting_identity,
+                target=identity_by(result.etag),
+                crc64=result.crc64,
+                size=result.size,
+                moved=result.bytes_moved,
+            )
+
+    def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
+        """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+        return delete_objects(self._oss.by(crew), self.target, victims, crew, backup=self._settings.backup)
+
+    # --- shared -------------------------------------------------------------------------------------------------------
+
+    def _open(self, name: str) -> OpenedFile:
+        """:raises Gone: when there is no such file any more"""
+        number = self.source.open_source(name, follow_links=self._options.symlinks == "follow")
+        shown = f"{self.source}/{printable(name)}"
+        if number is None:
+            raise Gone(f"{shown} is not there any more")
+        return OpenedFile(number, shown)
+
+    def _object(self, name: str) -> ObjectRef:
+        return self.target.ref(name)
+
+    def _expected(self, row: Row) -> ExpectedObject:
+        return ExpectedObject(self._object(row.name), row, self._options.target_changed)
+
+    def _headers(self, target: ObjectRef, file: OpenedFile) -> Mapping[str, str]:
+        headers = self._settings.headers(target.key)
+        if self._options.keep_mtime or self._options.compare == "size_mtime":
+            headers = {**headers, MTIME_HEADER: str(file.mtime_ns)}
+        return headers
+
+    def _check_source(self, row: Row, file: OpenedFile) -> None:
+        if self._options.source_changed != "take" and not is_as_planned(row, size=file.size, identity=file.identity):
+            raise refuse_changed(SourceChanged, file)
