@@ -42,7 +42,7 @@ from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.set_transfers import SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.progress import Beginning, Direction, Progress, State
+from airflow_provider_ossresume.transfer.progress import Direction, Progress, StartedAs, State
 from airflow_provider_ossresume.transfer.result import TransferResult
 from tests.docs.pages import DOCS, PAGES, blocks_of, codes, table_under
 from tests.world import BUCKET, a_client
@@ -208,7 +208,7 @@ def test_every_metric_is_listed() -> None:
     named = {f"ossresume.{name}" for name in progress.COUNTERS} | set(re.findall(r'"(ossresume\.\w+)"', source))
     ends = {
         f"ossresume.transfers.{end}"
-        for end in (*get_args(State), *get_args(Beginning))
+        for end in (*get_args(State), *get_args(StartedAs))
         if end not in ("running", "new")
     }
     assert set(first_codes("observing.md", "Metrics")) == named | ends
