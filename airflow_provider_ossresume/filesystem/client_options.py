@@ -61,13 +61,13 @@ def make_client(oss_conn_id: str | None, options: Mapping[str, Any], config: Tra
 
 def _settings(options: Mapping[str, Any]) -> ConnectionSettings:
     """Return the settings that the options say; what they leave out is the worker's own."""
-    worker = ConnectionSettings.of_the_worker()
+    worker = ConnectionSettings.from_environment()
     if not options:
         return worker
     has_key = "access_key_id" in options
     extra = {"auth_type": "access_key" if has_key else "default", **options}
     as_connection = SimpleNamespace(conn_id="", extra=json.dumps(extra), extra_dejson=extra)
-    said = replace(ConnectionSettings.of(as_connection), conn_id=None)
+    said = replace(ConnectionSettings.from_connection(as_connection), conn_id=None)
     if said.endpoint or said.region:
         return said
     return replace(said, region=worker.region, endpoint=worker.endpoint, endpoint_set_by=worker.endpoint_set_by)
