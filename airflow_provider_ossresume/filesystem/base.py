@@ -41,7 +41,7 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no
         **options: Any,
     ) -> None:
         """Take note of the options; nothing is asked of OSS or Airflow yet."""
-        if self._cached_info:
+        if self._cached:
             return
         super().__init__(
             use_listings_cache=parse_flag("use_listings_cache", use_listings_cache),

@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import BaseHook, current_context, find_connection, why_not_callable
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-from airflow_provider_ossresume.model.arguments import refuse_empty
+from airflow_provider_ossresume.model.arguments import check_text, refuse_empty
 from airflow_provider_ossresume.model.lazy_property import lazy_property
-from airflow_provider_ossresume.model.objects import (
-    ObjectRef,
-    PrefixRef,
-    check_text,
-    parse_oss_url,
-    resolve_names,
-    resolve_prefix,
-    resolve_target,
-)
+from airflow_provider_ossresume.model.object_names import parse_oss_url, resolve_names, resolve_prefix, resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.transfer.config import TransferConfig
 

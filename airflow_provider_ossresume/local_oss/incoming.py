@@ -180,7 +180,7 @@ def _content_length(headers: Mapping[str, str]) -> int:
 
 
 @dataclass(frozen=True)
-class Incoming:
+class IncomingRequest:
     """A request: its head parsed, its body still to be read.
 
     ``headers`` have lower-case names, ``query`` decoded names and values. A bucket-level request has no key.
@@ -212,14 +212,14 @@ class Incoming:
         return self.bucket or "", self.key or ""
 
 
-def parse_head(head: bytes, *, body_of: Callable[[Mapping[str, str]], Body], scheme: str = "http") -> Incoming:
+def parse_head(head: bytes, *, body_of: Callable[[Mapping[str, str]], Body], scheme: str = "http") -> IncomingRequest:
     """Return the request that a head describes. Raises Refusal for anything that is not HTTP/1.x."""
     first, *lines = _text(head).split("\r\n")
     method, target, version = _request_line(first)
     headers = _headers(lines)
     host, path, query_text = _split_target(target, headers.get("host", ""))
     bucket, key = _bucket_and_key(host, path)
-    return Incoming(
+    return IncomingRequest(
         method=method,
         bucket=bucket,
         key=key,

@@ -74,6 +74,6 @@ class OSSOperator(StoppableOperator):
 
     @lazy_property
     def hook(self) -> OSSResumeHook:
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: keeps requests out of DAG parsing
 
         return OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self.transfer_config)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import refuse_empty
 from airflow_provider_ossresume.model.copy_options import CopyOptions
-from airflow_provider_ossresume.model.objects import resolve_target
+from airflow_provider_ossresume.model.object_names import resolve_target
 from airflow_provider_ossresume.operators._transfer import ObjectMakingOperator
 from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of
 
@@ -152,7 +152,7 @@ class OSSCopyObjectOperator(ObjectMakingOperator):
         if self.source_conn_id is None:
             return None
         refuse_empty("source_conn_id", self.source_conn_id, instead="leave it out to use oss_conn_id")
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: keeps requests out of DAG parsing
 
         return OSSResumeHook(self.source_conn_id, transfer_config=self.transfer_config)
 

@@ -10,7 +10,8 @@ from airflow_provider_ossresume._airflow import add_to_outlet_events, operator_l
 from airflow_provider_ossresume.assets.oss import create_asset, create_prefix_asset
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.reporting import report_to_airflow, task_instance
-from airflow_provider_ossresume.model.objects import ObjectRef, parse_oss_url, resolve_prefix, resolve_target
+from airflow_provider_ossresume.model.object_names import parse_oss_url, resolve_prefix, resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.set_names import folder_prefix
 from airflow_provider_ossresume.transfer.paths import local_path, path_of_uri, printable_path
 
@@ -125,8 +126,8 @@ class TransferLineage(Lineage):
             return
 
         def add() -> None:
-            made = create_asset(bucket=result.target.bucket, key=result.target.key) if self.makes_object else None
-            add_to_outlet_events(context, self.outlets, {name: result[name] for name in _FACTS}, made=made)
+            written = create_asset(bucket=result.target.bucket, key=result.target.key) if self.makes_object else None
+            add_to_outlet_events(context, self.outlets, {name: result[name] for name in _FACTS}, written=written)
 
         report_to_airflow("the size, ETag and CRC-64 that the events of the outlets carry", add)
 
@@ -160,10 +161,10 @@ class SetLineage(Lineage):
             return
 
         def add() -> None:
-            made = None
+            written = None
             if verdict["target"].startswith("oss://"):
                 bucket, prefix = parse_oss_url(verdict["target"])
-                made = create_prefix_asset(bucket=bucket, prefix=prefix)
-            add_to_outlet_events(context, self.outlets, {name: verdict[name] for name in _SET_FACTS}, made=made)
+                written = create_prefix_asset(bucket=bucket, prefix=prefix)
+            add_to_outlet_events(context, self.outlets, {name: verdict[name] for name in _SET_FACTS}, written=written)
 
         report_to_airflow("the numbers that the events of the outlets carry", add)

@@ -574,8 +574,8 @@ def unreachable(*_: Any, **__: Any) -> None:
 
 def test_while_airflow_does_not_answer_a_connection_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", get_ti_count=unreachable)
-    monkeypatch.setattr(_airflow, "current_context", lambda: {"ti": ti})
-    monkeypatch.setattr(_airflow, "_ask_database", unreachable)
+    monkeypatch.setattr(_airflow.connections, "current_context", lambda: {"ti": ti})
+    monkeypatch.setattr(_airflow.connections, "_check_database", unreachable)
     monkeypatch.setattr(_airflow.conf, "get", lambda *_, **__: "")
 
     def get(conn_id: str) -> None:

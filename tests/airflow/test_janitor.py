@@ -27,9 +27,7 @@ pytestmark = pytest.mark.usefixtures("database")
 DAY = 86_400
 DENIED = Fault("status", status=403, code="AccessDenied")
 
-needs_listing = pytest.mark.skipif(
-    _airflow.AIRFLOW_3 and not hasattr(_airflow.Variable, "keys"), reason="Airflow 3.0 to 3.2 list no Variables"
-)
+needs_listing = pytest.mark.skipif(not _airflow.can_list_variables(), reason="Airflow 3.0 to 3.2 list no Variables")
 
 
 class Clock:

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
-from airflow_provider_ossresume.local_oss.incoming import Body, Incoming, parse_head
+from airflow_provider_ossresume.local_oss.incoming import Body, IncomingRequest, parse_head
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.endpoint import Addressing, Endpoint, parse_endpoint
@@ -133,7 +133,7 @@ def test_what_is_signed_here_is_let_in_there(
         verify(request, account, region="cn-hangzhou", now=NOW)
 
 
-def on_the_wire(endpoint: Endpoint, resource: Signable, headers: dict[str, str]) -> Incoming:
+def on_the_wire(endpoint: Endpoint, resource: Signable, headers: dict[str, str]) -> IncomingRequest:
     """The request as a server reads it."""
     url = urlsplit(endpoint.url(resource.bucket, resource.key, resource.query))
     target = url.path + (f"?{url.query}" if url.query else "")

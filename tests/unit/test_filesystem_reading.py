@@ -65,7 +65,7 @@ def test_a_large_file_is_fetched_by_many_requests_and_little_of_it_is_held(
     with small.open(PATH, "rb") as file:
         while piece := file.read(200_000):
             seen += piece
-            held = sum(each.stop - each.start for each in file.cache._ahead._pieces)
+            held = sum(each.stop - each.start for each in file.cache._read_ahead._pieces)
             assert held <= 4 * MIB
 
     assert seen == data

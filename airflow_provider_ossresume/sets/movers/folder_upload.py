@@ -84,7 +84,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
             try:
                 meta = oss.put_object(target, body, headers={**headers, **expected.guard})
             except AlreadyExists as error:
-                meta = there.made_in_spite_of(error, size=file.size, crc64=body.crc64())
+                meta = there.equal_or_raise(error, size=file.size, crc64=body.crc64())
             return LedgerRow(
                 row.number,
                 "done",
@@ -120,7 +120,7 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
         """
         if not (looks_first or expected.is_asked_for):
             return None
-        meta = there.look()
+        meta = there.head()
         if meta is not None and looks_first and (same := self._same(row, file, meta, crew.stop)):
             return same
         expected.check(meta)

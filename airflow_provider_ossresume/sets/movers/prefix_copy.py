@@ -65,7 +65,7 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         meta = look_at_source(oss, source, row, self._options)
         there = TargetObject(oss, target, {})
         if job.looks_first or expected.is_asked_for:
-            now = there.look()
+            now = there.head()
             if job.looks_first and now is not None and (same := self._same(row, meta, now)):
                 return same
             expected.check(now)
@@ -74,7 +74,7 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         copy = WholeCopy(
             oss,
             target,
-            there=there,
+            existing=there,
             meta=meta,
             headers={**plan.whole_headers(acl=acl), **expected.guard},
             verify=self._settings.config.verify,
@@ -109,7 +109,7 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         with Crew(workers=1, tick=watch) as crew:
             meta = crew.call(lambda: look_at_source(self._oss.by(crew), source, row, self._options))
             if expected.is_asked_for:
-                there = crew.call(TargetObject(self._oss.by(crew), target, {}).look)
+                there = crew.call(TargetObject(self._oss.by(crew), target, {}).head)
                 if there is not None and looks_first and (same := self._same(row, meta, there)):
                     return same
                 expected.check(there)

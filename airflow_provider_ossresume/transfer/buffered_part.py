@@ -12,7 +12,7 @@ from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.stop import Stop
 
 
-class HeldBytes:
+class ByteBuffer:
     """Bytes that come one after the other, held until a part is cut off. What was given as ``bytes`` is not copied.
 
     :ivar size: how many they are
@@ -48,7 +48,7 @@ class HeldBytes:
 _KEPT = 64 * 1024  # from so many bytes on, a copy costs more than to keep what was given
 
 
-class HeldPart:
+class BufferedPart:
     """One part in memory, as a source."""
 
     def __init__(self, part: Part, pieces: Sequence[memoryview] = ()) -> None:
@@ -56,7 +56,7 @@ class HeldPart:
         self._pieces = pieces
 
     @classmethod
-    def nothing(cls) -> HeldPart:
+    def empty(cls) -> BufferedPart:
         """What is left of a stream when all of it has been sent."""
         return cls(Part(1, 0, 0))
 

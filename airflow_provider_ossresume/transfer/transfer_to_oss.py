@@ -29,21 +29,22 @@ from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.ports import Sink, Source, StoppableClient, TransferPlan
 from airflow_provider_ossresume.transfer.result import Settled
-from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
+from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
 from airflow_provider_ossresume.transfer.transfer import Options, Prepared, Transfer
+from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 log = logging.getLogger(__name__)
 
 
-class IntoOssClient(LooksClient, MultipartClient, StoppableClient, Protocol):
+class TransferToOssClient(HeadClient, MultipartClient, StoppableClient, Protocol):
     """What is needed of OSS; see ``oss.client.OssClient``."""
 
 
-Client = TypeVar("Client", bound=IntoOssClient)
+Client = TypeVar("Client", bound=TransferToOssClient)
 AnySource = TypeVar("AnySource", bound=Source)
 
 
-class IntoOss(Transfer[Client, Options, AnySource]):
+class TransferToOss(Transfer[Client, Options, AnySource]):
     """One transfer to one object, by one try; its arguments are those of
     :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`."""
 
@@ -115,7 +116,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
         wants_same = may_be_ours or policy == "skip_if_same"
         if policy == "overwrite" and not wants_same:
             return None
-        meta = crew.call(self._there.look)
+        meta = crew.call(self._existing.head)
         if meta is None:
             return None
         if policy == "skip" and not self._is_unanswered:
@@ -141,7 +142,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
     def _crc64_if_same(self, crew: Crew, source: AnySource, meta: ObjectMeta) -> int | None:
         """Return the CRC-64 of the source when the object that is there is what this transfer makes; else None."""
         crc = self._crc64(crew, source) if meta.size == source.size else None
-        if crc is None or not crew.call(lambda: self._there.is_made_of(meta, size=source.size, crc64=crc)):
+        if crc is None or not crew.call(lambda: self._existing.matches(meta, size=source.size, crc64=crc)):
             return None
         return crc
 
@@ -155,7 +156,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
             if not self._made_as.earlier_try:
                 raise
             failed, crc = error, self._crc64(crew, source)
-            meta = crew.call(lambda: self._there.made_in_spite_of(failed, size=source.size, crc64=crc))
+            meta = crew.call(lambda: self._existing.equal_or_raise(failed, size=source.size, crc64=crc))
             return "already there", meta, crc
         is_trusted = bool(checkpoint.source) and checkpoint.source == self._fingerprint(source)
         if not is_trusted:
@@ -183,6 +184,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
         if isinstance(decision, Restart):
             self._progress.beginning = "restarted"
             log.warning("Restarting the %s to %s: %s", self.direction, self._target, decision.reason)
+            self._checkpointer.check_owner()  # a newer try may have resumed this upload meanwhile
             self._upload_of(checkpoint).drop(crew)
             return None
         try:
@@ -197,7 +199,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
         return checkpoint, listed
 
     def _finished_object(self, crew: Crew, source: AnySource, checkpoint: UploadCheckpoint) -> ObjectMeta | None:
-        meta = crew.call(self._there.look)
+        meta = crew.call(self._existing.head)
         if meta and self._crc64_if_same(crew, source, meta) is not None:
             log.info("%s holds these bytes already: the last try had finished it", self._target)
             return meta
@@ -280,8 +282,14 @@ class IntoOss(Transfer[Client, Options, AnySource]):
     # --- shared -------------------------------------------------------------------------------------------------------
 
     @property
-    def _there(self) -> TargetObject:
+    def _existing(self) -> TargetObject:
         return TargetObject(self._oss, self._target, self._made_as.headers)
+
+    def _put_object(self, oss: PutClient) -> WholeObject:
+        """Return the sink that makes the object by one PutObject."""
+        return WholeObject(
+            oss, self._target, existing=self._existing, headers=self._made_as.put_headers, verify=self._config.verify
+        )
 
     @property
     def _upload_type(self) -> type[MultipartUpload]:
@@ -293,7 +301,7 @@ class IntoOss(Transfer[Client, Options, AnySource]):
             self._target,
             checkpoint.upload_id,
             checkpoint.plan,
-            there=self._there,
+            existing=self._existing,
             headers=self._made_as.complete_headers,
             verify=self._config.verify,
             refuses_damage=self._refuses_damage,

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_NAME_BYTES = 255  # of a part file of 0.1
 
 
-class FormerKeyStore:
+class LegacyKeyStore:
     """A store, in which the checkpoint of one transfer may still lie under its former key.
 
     It is looked for there once, when nothing lies under the present key. What is this transfer's is given back as if it

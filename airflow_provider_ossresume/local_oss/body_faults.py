@@ -17,7 +17,7 @@ _FLIPS = ("flip", "flip-answer")
 _HUGE_XML_SIZE = 64 * 1024 * 1024
 
 
-class Interference:
+class BodyFaults:
     """The faults of one call on one body: asked before bytes pass how many may, told afterwards what passed.
 
     ``pause`` waits the given seconds, or for good, and raises ConnectionLost when the connection ends meanwhile.
@@ -75,13 +75,13 @@ class Interference:
 class FaultySource:
     """A source of a body's bytes with faults before it."""
 
-    def __init__(self, source: Source, interference: Interference) -> None:
+    def __init__(self, source: Source, body_faults: BodyFaults) -> None:
         self._source = source
-        self._interference = interference
+        self._body_faults = body_faults
 
     def read(self, limit: int) -> memoryview:
         """Return bytes as the faults let them through."""
-        return self._interference.passing(self._source.read(self._interference.allow(limit)))
+        return self._body_faults.passing(self._source.read(self._body_faults.allow(limit)))
 
     def line(self) -> bytes:
         """Return one line of a chunked body, which is framing and passes untouched."""

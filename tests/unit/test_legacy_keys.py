@@ -27,7 +27,7 @@ from airflow_provider_ossresume.model.checkpoint_keys import CheckpointKeys, Tas
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.resumable import make_client, resumable_download, resumable_upload
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
-from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
+from airflow_provider_ossresume.transfer.legacy_keys import LegacyKeyStore
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.world import BUCKET, PART, a_file, some_bytes
 
@@ -58,7 +58,7 @@ class Store(MemoryCheckpointStore):
 
 
 def a_try(store: Store, owner: Owner = OURS) -> Checkpointer:
-    within = FormerKeyStore(store, KEYS, target=OBJECT, path="/data/a")
+    within = LegacyKeyStore(store, KEYS, target=OBJECT, path="/data/a")
     return Checkpointer(within, KEYS.present, owner=owner, interval=0, sleep=lambda _: None)
 
 
@@ -86,7 +86,7 @@ def test_what_0_1_left_is_loaded_and_from_its_next_save_on_lies_under_the_presen
 def test_the_time_of_the_last_save_is_told_too() -> None:
     text = encode(UPLOAD, saved_at=1_000_000)
 
-    assert FormerKeyStore(Store(former=text), KEYS, target=OBJECT, path="/data/a").load(KEYS.present) == text
+    assert LegacyKeyStore(Store(former=text), KEYS, target=OBJECT, path="/data/a").load(KEYS.present) == text
 
 
 @pytest.mark.parametrize("lies_at", ["present", "former"])
@@ -215,7 +215,7 @@ def test_a_store_that_does_not_delete_is_asked_again_at_the_end(caplog: pytest.L
 
 def test_the_store_is_named_as_if_it_stood_alone(tmp_path: Path) -> None:
     store = FileCheckpointStore(tmp_path)
-    within = FormerKeyStore(store, KEYS, target=OBJECT, path="/data/a")
+    within = LegacyKeyStore(store, KEYS, target=OBJECT, path="/data/a")
 
     assert (str(within), within.place("k")) == (str(store), store.place("k"))
 
@@ -235,7 +235,7 @@ def a_download(keys: CheckpointKeys, path: Path, **other: Any) -> DownloadCheckp
 def load(path: Path, left: Checkpoint, keys: CheckpointKeys, **transfer: Any) -> Checkpoint | None:
     memory = MemoryCheckpointStore()
     memory.texts[keys.former] = encode(left)
-    text = FormerKeyStore(memory, keys, path=str(path), **transfer).load(keys.present)
+    text = LegacyKeyStore(memory, keys, path=str(path), **transfer).load(keys.present)
     return decode(text) if text is not None else None
 
 
