@@ -27,19 +27,19 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
     :raises ArgumentError: for an unknown option, or two that mean the same
     """
     found: dict[str, Any] = {}
-    for said, value in options.items():
-        name = ALIASES.get(said, said)
+    for option, value in options.items():
+        name = ALIASES.get(option, option)
         if name not in OPTIONS:
-            raise ArgumentError(said, "…", f"unknown option; the options are {', '.join(sorted(OPTIONS))}")
+            raise ArgumentError(option, "…", f"unknown option; the options are {', '.join(sorted(OPTIONS))}")
         if value is None:
             continue
         if name in found:
-            raise ArgumentError(said, "…", f"{name} means the same and is given too; leave one of the two out")
+            raise ArgumentError(option, "…", f"{name} means the same and is given too; leave one of the two out")
         if name in SECRETS and not isinstance(value, str):
-            raise ArgumentError(said, "…", f"it is of type {type(value).__name__}; give a str")
+            raise ArgumentError(option, "…", f"it is of type {type(value).__name__}; give a str")
         if name == "endpoint" and "@" in str(value):  # an endpoint is shown in logs, unlike the secrets
             raise ArgumentError(
-                said,
+                option,
                 "…",
                 "an endpoint must not contain a user name or password; pass access_key_id and access_key_secret",
             )
@@ -65,16 +65,16 @@ def make_client(oss_conn_id: str | None, options: Mapping[str, Any], config: Tra
 
 def _settings(options: Mapping[str, Any]) -> ConnectionSettings:
     """Return the settings from the options, and the worker's own settings for the rest."""
-    worker = ConnectionSettings.of_the_worker()
+    worker = ConnectionSettings.from_environment()
     if not options:
         return worker
     has_key = "access_key_id" in options
     extra = {"auth_type": "access_key" if has_key else "default", **options}
     as_connection = SimpleNamespace(conn_id="", extra=json.dumps(extra), extra_dejson=extra)
-    said = replace(ConnectionSettings.of(as_connection), conn_id=None)
-    if said.endpoint or said.region:
-        return said
-    return replace(said, region=worker.region, endpoint=worker.endpoint, endpoint_set_by=worker.endpoint_set_by)
+    given = replace(ConnectionSettings.from_connection(as_connection), conn_id=None)
+    if given.endpoint or given.region:
+        return given
+    return replace(given, region=worker.region, endpoint=worker.endpoint, endpoint_set_by=worker.endpoint_set_by)
 
 
 def make_checkpointer(checkpoint: Any, direction: str, target: Any, other_end: str, *, interval: float) -> Checkpointer:

@@ -19,8 +19,8 @@ from airflow_provider_ossresume.filesystem.range_reads import (
 )
 from airflow_provider_ossresume.filesystem.reader import DEFAULT_CACHE, OssReader
 from airflow_provider_ossresume.filesystem.writer import CompressedWriter, OssWriter, TextWriter
+from airflow_provider_ossresume.model.arguments import check_choice
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.transfer.crew import Crew
 
 FILES_AT_ONCE = 8  # objects written at once by pipe()

@@ -16,7 +16,8 @@ from airflow_provider_ossresume.filesystem.metadata import is_pattern
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.put_get_copy import TransferFileSystem
 from airflow_provider_ossresume.model.lazy_property import lazy_property
-from airflow_provider_ossresume.model.objects import ObjectRef, check_key
+from airflow_provider_ossresume.model.object_names import check_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.in_memory import BytesBody
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from airflow_provider_ossresume.errors import NotCopyable
 from airflow_provider_ossresume.filesystem.client_options import make_checkpointer
 from airflow_provider_ossresume.model.copy_options import CopyOptions, copied_properties
-from airflow_provider_ossresume.model.objects import ObjectRef, check_new_key
+from airflow_provider_ossresume.model.object_names import check_new_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.copy import Copier

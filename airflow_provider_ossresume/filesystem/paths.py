@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket, check_key, check_text
+from airflow_provider_ossresume.model.arguments import check_text
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 
 PROTOCOL = "oss"
 _PROTOCOL_PREFIX = re.compile(r"oss:(?://|:)")

@@ -18,10 +18,10 @@ from airflow_provider_ossresume.filesystem.contents import ContentFileSystem
 from airflow_provider_ossresume.filesystem.file_transfers import FileTransfers, Watch, no_watch
 from airflow_provider_ossresume.filesystem.metadata import is_pattern
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
+from airflow_provider_ossresume.model.arguments import check_choice
 from airflow_provider_ossresume.model.copy_options import CopyOptions
 from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.parts import MIB
 
 

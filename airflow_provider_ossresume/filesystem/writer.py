@@ -17,7 +17,7 @@ from airflow_provider_ossresume.errors import FileIsThere
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.paths import object_at
 from airflow_provider_ossresume.filesystem.with_block import exception_leaving_with_block
-from airflow_provider_ossresume.model.objects import check_new_key
+from airflow_provider_ossresume.model.object_names import check_new_key
 from airflow_provider_ossresume.model.parts import MIN_PART_SIZE
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.written_object import WrittenObject

@@ -13,7 +13,8 @@ from airflow_provider_ossresume._airflow import BaseHook
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.model.lazy_property import lazy_property
-from airflow_provider_ossresume.model.objects import ObjectMeta, parse_oss_url
+from airflow_provider_ossresume.model.object_names import parse_oss_url
+from airflow_provider_ossresume.model.objects import ObjectMeta
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient

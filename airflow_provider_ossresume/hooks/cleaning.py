@@ -22,7 +22,7 @@ from airflow_provider_ossresume.errors import (
     StoreUnavailable,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.arguments import parse_texts, refuse_empty
+from airflow_provider_ossresume.model.arguments import check_text, parse_texts, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
 from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, DeleteReport
 from airflow_provider_ossresume.model.leftover_checkpoints import (
@@ -31,7 +31,7 @@ from airflow_provider_ossresume.model.leftover_checkpoints import (
     judge_checkpoint,
     upload_ids_in,
 )
-from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ListedUpload, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ListedUpload, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness, UploadFate, describe_upload
 from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
 from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints

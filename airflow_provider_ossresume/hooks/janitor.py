@@ -18,16 +18,12 @@ from airflow_provider_ossresume.hooks.cleaning import (
 )
 from airflow_provider_ossresume.hooks.cleaning import work_folder as open_work_folder
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
-from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.arguments import Duration, check_text, parse_duration, parse_flag, refuse_empty
 from airflow_provider_ossresume.model.cleanup_reports import WorkFolderReport
 from airflow_provider_ossresume.model.leftover_checkpoints import CheckpointReport
 from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
-from airflow_provider_ossresume.model.objects import (
-    ListedUpload,
-    ObjectRef,
-    check_text,
-    refuse_whole_bucket,
-)
+from airflow_provider_ossresume.model.object_names import refuse_whole_bucket
+from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness
 from airflow_provider_ossresume.sets.work_folder.clean_work_folder import clean_work_folder
 from airflow_provider_ossresume.transfer.left_files import clean_left_files

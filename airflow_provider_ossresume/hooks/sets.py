@@ -12,10 +12,17 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.hooks.current_try import CurrentTry
 from airflow_provider_ossresume.hooks.lineage import report_set_lineage
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_texts, refuse_empty
+from airflow_provider_ossresume.model.arguments import (
+    Flag,
+    check_choice,
+    check_text,
+    parse_flag,
+    parse_texts,
+    refuse_empty,
+)
 from airflow_provider_ossresume.model.manifest import Recheck, SkipReason
 from airflow_provider_ossresume.model.object_options import ObjectOptions
-from airflow_provider_ossresume.model.objects import PrefixRef, check_choice, check_text
+from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.sets.batch.batch_report import BatchReport

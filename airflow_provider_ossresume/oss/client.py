@@ -30,6 +30,7 @@ from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.model.arguments import Duration
 from airflow_provider_ossresume.model.headers import check_given, check_header
 from airflow_provider_ossresume.model.md5 import content_md5
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key, fits_xml
 from airflow_provider_ossresume.model.objects import (
     MAX_KEYS_TO_DELETE,
     CopiedObject,
@@ -38,9 +39,6 @@ from airflow_provider_ossresume.model.objects import (
     ObjectMeta,
     ObjectRef,
     Receipt,
-    check_bucket,
-    check_key,
-    fits_xml,
 )
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
 from airflow_provider_ossresume.oss import messages, results, service_errors

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
 from airflow_provider_ossresume.model.checkpoint import Owner
 from airflow_provider_ossresume.model.manifest import PlanHeader, Recheck
+from airflow_provider_ossresume.model.object_names import parse_oss_url
 from airflow_provider_ossresume.model.object_options import object_headers
-from airflow_provider_ossresume.model.objects import PrefixRef, parse_oss_url
+from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.plan_layout import split_batch_uri, split_plan_uri
 from airflow_provider_ossresume.model.set_options import SetOptions

@@ -125,7 +125,7 @@ def with_more_from_the_proxy(this, made, stop, right=Route._tunnel):
     try:
         right(this, made, stop)
     except ExchangeFailed as error:
-        if "more than its answer" not in str(error):
+        if "more than its response" not in str(error):
             raise
 
 

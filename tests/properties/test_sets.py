@@ -15,7 +15,7 @@ from airflow_provider_ossresume.errors import ManifestUnreadable, OSSResumeError
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, file_identity, is_touched_only, printable
 from airflow_provider_ossresume.model.globs import Globs
 from airflow_provider_ossresume.model.manifest import BatchHeader, Fact, LedgerRow, PlanHeader, Row, Victim
-from airflow_provider_ossresume.model.objects import check_new_key
+from airflow_provider_ossresume.model.object_names import check_new_key
 from airflow_provider_ossresume.model.set_names import is_own, why_no_key, why_no_path
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder

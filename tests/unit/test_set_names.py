@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
-from airflow_provider_ossresume.model.objects import MAX_KEY_BYTES
+from airflow_provider_ossresume.model.object_names import MAX_KEY_BYTES
 from airflow_provider_ossresume.model.set_names import (
     Above,
     composed,

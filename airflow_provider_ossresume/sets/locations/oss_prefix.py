@@ -16,7 +16,8 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, object_identity, printable
 from airflow_provider_ossresume.model.etags import opaque
-from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef, check_key
+from airflow_provider_ossresume.model.object_names import check_key
+from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_names import folder_prefix, is_folder_marker, is_own
 from airflow_provider_ossresume.model.set_options import SetOptions

@@ -22,7 +22,8 @@ from urllib.parse import unquote
 from airflow_provider_ossresume.errors import ArgumentError, IntegrityError, LocalFileError
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.file_errors import reason
-from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, parse_oss_url
+from airflow_provider_ossresume.model.object_names import parse_oss_url
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.untrusted_json import read_json
 from airflow_provider_ossresume.oss.resumable_get import Sink
 from airflow_provider_ossresume.sets.movers.mover_base import SetClient

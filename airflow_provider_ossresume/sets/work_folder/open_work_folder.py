@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import PrefixRef, check_bucket, check_key, parse_oss_url
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key, parse_oss_url
+from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.sets.ports import WorkFolder
 from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
 from airflow_provider_ossresume.sets.work_folder.oss_work_folder import OssWorkFolder, WorkClient
