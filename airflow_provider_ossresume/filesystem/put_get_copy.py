@@ -206,9 +206,9 @@ class TransferFileSystem(ContentFileSystem):
         on_error: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Let OSS copy objects or directories, as fsspec says which go where; several at once.
+        """Let OSS copy objects or directories, to the targets that fsspec's rules give; several at once.
 
-        :param on_error: ``ignore`` those that are gone by now, as is the default with ``recursive``; or ``raise``
+        :param on_error: ``ignore`` objects that no longer exist, which is the default with ``recursive``; or ``raise``
         """
         ignores = (on_error or ("ignore" if recursive else "raise")) == "ignore"
 

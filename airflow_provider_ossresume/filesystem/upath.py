@@ -48,7 +48,7 @@ class OssParser:
         return bucket, slash + key
 
     def splitroot(self, path: Any) -> tuple[str, str, str]:
-        """Return the bucket, the slash behind it, and the key."""
+        """Return the bucket, the slash after it, and the key."""
         bucket, rest = self.splitdrive(path)
         return bucket, "/", rest.removeprefix("/")
 
@@ -63,7 +63,7 @@ class OssParser:
         return _text(path)
 
     def isabs(self, path: Any) -> bool:
-        """Return True: each path names its bucket."""
+        """Return True, because every path has a bucket."""
         return True
 
 
@@ -80,7 +80,7 @@ class OSSPath(CloudPath):
 
     @property
     def path(self) -> str:
-        """``bucket/key``, or ``bucket/``; universal-pathlib's own begins with a slash, as ossfs's do."""
+        """``bucket/key``, or ``bucket/``. In universal-pathlib it would begin with a slash, as in ossfs."""
         return _with_its_slash(super().path.lstrip("/"))
 
     def __str__(self) -> str:
