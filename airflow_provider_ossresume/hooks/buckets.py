@@ -18,7 +18,7 @@ from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import format_size
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.oss.messages import BucketInfo
+    from airflow_provider_ossresume.oss.xml_responses import BucketInfo
 
 log = logging.getLogger(__name__)
 

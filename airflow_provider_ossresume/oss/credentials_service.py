@@ -23,8 +23,7 @@ from airflow_provider_ossresume.oss.connection_errors import reason
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
-from airflow_provider_ossresume.oss.header_values import shown
-from airflow_provider_ossresume.oss.messages import read_http_date
+from airflow_provider_ossresume.oss.header_values import read_http_date, shown
 from airflow_provider_ossresume.oss.proxies import NO_PROXY
 from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 

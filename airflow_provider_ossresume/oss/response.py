@@ -60,8 +60,8 @@ class Response:
     def is_read(self) -> bool:
         return self.length == 0 or self._is_at_end
 
-    def is_last(self) -> None:
-        """The connection is not to be used again."""
+    def set_last(self) -> None:
+        """Close the connection after this response."""
         self._is_last = True
 
     def read_into(self, buffer: memoryview, limit: Limit) -> int:

@@ -14,7 +14,7 @@ from airflow_provider_ossresume.oss import results
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.response import Response
-from airflow_provider_ossresume.oss.results import Delivery
+from airflow_provider_ossresume.oss.results import ReceivedRange
 from airflow_provider_ossresume.oss.retry import Attempts
 
 
@@ -60,19 +60,19 @@ class ResumableGet:
         self._may_end_before = may_end_before
         self._if_match = if_match
         self._total = total
-        self._found: Delivery | None = None  # whose first bytes are in the sink
+        self._found: ReceivedRange | None = None  # whose first bytes are in the sink
         self._received = 0
         self._furthest = 0
-        self._may_begin_anew = if_match is None
+        self._may_restart = if_match is None
 
     @property
-    def _goes_on(self) -> bool:
+    def _resumes(self) -> bool:
         return self._found is not None and self._received > 0
 
     def call(self) -> Call:
         """Return the next request."""
         start, stop, etag = self._start, self._stop, self._if_match
-        if self._found is not None and self._goes_on:
+        if self._found is not None and self._resumes:
             start, stop, etag = self._start + self._received, self._start + self._found.size, self._found.meta.etag
         headers: dict[str, str] = {}
         if stop is not None:
@@ -86,15 +86,15 @@ class ResumableGet:
 
     def restart(self) -> bool:
         """The object is another one now. Return whether it is begun again from its start."""
-        may = self._may_begin_anew and self._goes_on
+        may = self._may_restart and self._resumes
         if may:
-            self._may_begin_anew = False
+            self._may_restart = False
             self._found, self._received = None, 0
         return may
 
     def read(self, call: Call, response: Response, pieces: Iterator[memoryview], attempts: Attempts) -> ObjectMeta:
         """Write what a response brings."""
-        found = self._delivered(call, response)
+        found = self._checked(call, response)
         comes_whole = response.status == 200
         try:
             for data in found.wanted(pieces) if comes_whole else pieces:
@@ -116,17 +116,19 @@ class ResumableGet:
                     raise _more_came(call, found.size)
         return found.meta
 
-    def _delivered(self, call: Call, response: Response) -> Delivery:
+    def _checked(self, call: Call, response: Response) -> ReceivedRange:
         etag, total = self._if_match, self._total
-        if self._found is not None and self._goes_on:
+        if self._found is not None and self._resumes:
             etag, total = self._found.meta.etag, self._found.meta.size
             if response.status == 206:
                 start, stop = self._start + self._received, self._start + self._found.size
-                _check_length(call, response, results.delivery(call, response, start, stop, etag=etag, total=total))
+                _check_length(
+                    call, response, results.received_range(call, response, start, stop, etag=etag, total=total)
+                )
                 self._sink.resume()
                 return self._found
         # From the first byte, also where a peer that ignores ranges sends the object whole.
-        found = results.delivery(
+        found = results.received_range(
             call, response, self._start, self._stop, may_end_before=self._may_end_before, etag=etag, total=total
         )
         _check_length(call, response, found)
@@ -135,7 +137,7 @@ class ResumableGet:
         return found
 
 
-def _check_length(call: Call, response: Response, found: Delivery) -> None:
+def _check_length(call: Call, response: Response, found: ReceivedRange) -> None:
     """:raises RequestError: when the body is not what its Content-Range says"""
     if response.status == 206 and response.length is not None and response.length != found.size:
         if response.length > found.size:

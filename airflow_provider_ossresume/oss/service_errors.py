@@ -23,9 +23,9 @@ from airflow_provider_ossresume.errors import (
     RequestError,
     ServiceError,
 )
-from airflow_provider_ossresume.oss import messages
+from airflow_provider_ossresume.oss import xml_responses
 from airflow_provider_ossresume.oss.call import Call
-from airflow_provider_ossresume.oss.header_values import joined, read_number, shown
+from airflow_provider_ossresume.oss.header_values import joined, read_http_date, read_number, shown
 from airflow_provider_ossresume.oss.response import Response
 
 MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
@@ -33,26 +33,28 @@ MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
 
 def read_error(call: Call, response: Response, pieces: Iterable[bytes]) -> ServiceError:
     """Return the error that a response is."""
-    return _service_error(call, response, messages.read_error(_error_body(response, pieces)), status=response.status)
+    return _service_error(
+        call, response, xml_responses.read_error(_error_body(response, pieces)), status=response.status
+    )
 
 
-def error_in_body(call: Call, response: Response, said: messages.ErrorAnswer) -> ServiceError:
+def error_in_body(call: Call, response: Response, said: xml_responses.ErrorDetails) -> ServiceError:
     """Return the error that stands in the body of a success."""
     return _service_error(call, response, said, status=_STATUSES.get(said.code, 500))
 
 
-def not_what_was_asked_for(call: Call, response: Response, pieces: Iterable[bytes]) -> RequestError:
+def unexpected_success(call: Call, response: Response, pieces: Iterable[bytes]) -> RequestError:
     """Return the error for a response that is a success, but not the one that was asked for."""
     if response.status == 203 and call.has_callback:
         return read_error(call, response, pieces)
     return call.bad_answer(f"was answered {response.status}")
 
 
-def _service_error(call: Call, response: Response, said: messages.ErrorAnswer, *, status: int) -> ServiceError:
+def _service_error(call: Call, response: Response, said: xml_responses.ErrorDetails, *, status: int) -> ServiceError:
     headers = response.fields
     is_of_oss = bool(said.code) or any(name.startswith("x-oss-") for name in headers)
     code = said.code or ("NoSuchKey" if status == 404 and call.method == "HEAD" and is_of_oss else "")
-    date = messages.read_http_date(headers.get("date"))
+    date = read_http_date(headers.get("date"))
     kind = _error_class(status, code)
     return kind(
         operation=call.operation,
@@ -70,7 +72,7 @@ def _service_error(call: Call, response: Response, said: messages.ErrorAnswer, *
     )
 
 
-def _blamed(call: Call, said: messages.ErrorAnswer, code: str) -> str:
+def _blamed(call: Call, said: xml_responses.ErrorDetails, code: str) -> str:
     """Return which object an error is about: what was asked for, or what was to be copied to there."""
     if not (source := call.copy_source):
         return call.target
@@ -201,7 +203,7 @@ _HINTS_BY_WORDS: Mapping[str, str] = {
 }
 
 
-def _hint(call: Call, response: Response, said: messages.ErrorAnswer, code: str) -> str:
+def _hint(call: Call, response: Response, said: xml_responses.ErrorDetails, code: str) -> str:
     if said.endpoint:
         return f"the bucket is at {shown(said.endpoint)}: set its region, or that as the endpoint"
     if "signing region" in said.message:  # InvalidArgument, which may mean anything
@@ -259,9 +261,9 @@ def _asked_to_wait(headers: Mapping[str, str]) -> float | None:
     said = headers.get("retry-after", "")
     if (seconds := read_number(said)) is not None:
         return float(seconds)
-    if (when := messages.read_http_date(said)) is None:
+    if (when := read_http_date(said)) is None:
         return None
-    now = messages.read_http_date(headers.get("date"))  # by the clock that the other one is of
+    now = read_http_date(headers.get("date"))  # by the clock that the other one is of
     return max(0.0, when.timestamp() - (now.timestamp() if now else time.time()))
 
 
