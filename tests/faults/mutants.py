@@ -361,7 +361,7 @@ TRYING_AGAIN = [
         },
     ),
     Mutant(
-        "a 407 is tried again", dialing, "_MAY_PASS", (407, *dialing._MAY_PASS),
+        "a 407 is tried again", dialing, "_TRANSIENT", (407, *dialing._TRANSIENT),
         test_deadlines.test_a_proxy_that_refuses_for_good_is_asked_once, {"status": "407 No", "attempts": 1},
     ),
     Mutant(
