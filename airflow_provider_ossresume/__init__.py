@@ -15,9 +15,9 @@ The map of the package. A layer imports only from layers below it::
     errors/                                every exception
 
 Besides these: ``resumable`` has the engine as functions, for use without Airflow; ``local_oss`` is an OSS server on
-loopback, for tests of your own DAGs; ``_airflow`` is the only module that depends on Airflow's version.
+loopback, for tests of your own DAGs; ``_airflow/`` is the only package that depends on Airflow's version.
 """
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"

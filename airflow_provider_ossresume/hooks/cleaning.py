@@ -33,8 +33,8 @@ from airflow_provider_ossresume.model.leftover_checkpoints import (
 )
 from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ListedUpload, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness, UploadFate, describe_upload
-from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 
 if TYPE_CHECKING:

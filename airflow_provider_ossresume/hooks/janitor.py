@@ -25,7 +25,7 @@ from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.model.object_names import refuse_whole_bucket
 from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness
-from airflow_provider_ossresume.sets.cleaning import clean_work_folder
+from airflow_provider_ossresume.sets.work_folder.clean_work_folder import clean_work_folder
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 
 
@@ -120,7 +120,9 @@ class JanitorMethods(ConnectedHook):
         dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
     ) -> WorkFolderReport:
-        """Remove old plans from a work folder; see :func:`~airflow_provider_ossresume.sets.cleaning.clean_work_folder`.
+        """Remove old plans from a work folder.
+
+        See :func:`~airflow_provider_ossresume.sets.work_folder.clean_work_folder.clean_work_folder`.
 
         :param work_folder: an ``oss://bucket/prefix/`` URL, or an absolute path
         """

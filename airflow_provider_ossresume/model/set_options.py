@@ -72,7 +72,7 @@ class SetOptions:
     :param keep_mtime: an upload leaves the file's mtime in the object's metadata, a download sets it again
     :param files_from: where a list of relative names lies; only what it names is looked up, in place of listing the
         source. An absolute path, a ``file:///`` or an ``oss://bucket/key`` URL. See
-        :mod:`~airflow_provider_ossresume.sets.name_list`
+        :mod:`~airflow_provider_ossresume.sets.plan.name_list`
     :param backup_prefix: an ``oss://bucket/prefix/`` URL; a mirror copies there what it deletes, before it does
     :param object_options: what each object gets that is made, such as ``storage_class`` and ``metadata``; see
         :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`

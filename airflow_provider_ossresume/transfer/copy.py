@@ -34,31 +34,31 @@ from airflow_provider_ossresume.transfer.copied_object import (
     WholeCopyClient,
 )
 from airflow_provider_ossresume.transfer.crew import Crew
-from airflow_provider_ossresume.transfer.into_oss import IntoOss, IntoOssClient
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartUpload
 from airflow_provider_ossresume.transfer.options import CopyTransferOptions, UploadOptions
 from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
 from airflow_provider_ossresume.transfer.ports import Sink, StoppableClient
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
-from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
+from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
+from airflow_provider_ossresume.transfer.transfer_to_oss import TransferToOss, TransferToOssClient
+from airflow_provider_ossresume.transfer.whole_object import PutClient
 
 log = logging.getLogger(__name__)
 
 
-class CopySourceClient(LooksClient, ReadClient, StoppableClient, Protocol):
+class CopySourceClient(HeadClient, ReadClient, StoppableClient, Protocol):
     """What a copy needs of OSS to read; see ``oss.client.OssClient``."""
 
     def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None: ...
 
 
-class CopyClient(CopySourceClient, IntoOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
+class CopyClient(CopySourceClient, TransferToOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
     """What a copy needs of OSS in all; see the same."""
 
     def get_retention_days(self, bucket: str) -> int: ...
 
 
-class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
+class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
     """One copy of an object to another, by one try.
 
     Its arguments are those of :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`.
@@ -154,13 +154,13 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
     def _check_retention(self) -> None:
         """:raises NotCopyable: when a retention policy protects what is there, which only Complete would tell"""
         try:
-            there = TargetObject(self._oss, self._target, {}).look()
-            days = self._oss.get_retention_days(self._target.bucket) if there else 0
+            found = TargetObject(self._oss, self._target, {}).head()
+            days = self._oss.get_retention_days(self._target.bucket) if found else 0
         except AccessDenied as error:
             log.info("Cannot check if a retention policy protects %s: %s", self._target, error)
             return
-        if there and days:
-            refuse_retained(self._target, there, days=days)
+        if found and days:
+            refuse_retained(self._target, found, days=days)
 
     @property
     def _made_as(self) -> UploadOptions:
@@ -176,12 +176,11 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
 
     def _whole(self, source: OssObject) -> Sink[OssObject]:
         if self._plan.method is CopyMethod.STREAM:
-            headers = {**self._made_as.headers, **self._made_as.guard}
-            return WholeObject(self._oss, self._target, there=self._there, headers=headers, verify=self._config.verify)
+            return self._put_object(self._oss)
         return WholeCopy(
             self._oss,
             self._target,
-            there=self._there,
+            existing=self._existing,
             meta=self._plan.meta,
             headers={**self._plan.whole_headers(acl=self._acl, tags=self._tags), **self._made_as.guard},
             verify=self._config.verify,

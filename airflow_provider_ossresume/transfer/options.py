@@ -51,6 +51,11 @@ class UploadOptions:
         return {FORBID_OVERWRITE: "true"} if self.if_exists == "fail" else {}
 
     @property
+    def put_headers(self) -> dict[str, str]:
+        """What PutObject takes."""
+        return {**self.headers, **self.guard}
+
+    @property
     def initiate_headers(self) -> dict[str, str]:
         """What InitiateMultipartUpload fixes for the object."""
         fixed = {name: value for name, value in self.headers.items() if name.lower() not in COMPLETE_HEADERS}

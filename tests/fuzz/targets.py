@@ -41,7 +41,7 @@ from airflow_provider_ossresume.oss.wire import Wire
 from airflow_provider_ossresume.oss.xml_reader import MalformedXML
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.properties.test_protocol import READERS
-from tests.unit.test_messages import ANSWERS
+from tests.unit.test_xml import ANSWERS
 
 MAX_INPUT = 32 * 1024  # what a socket pair takes without a reader
 SECRET = "hunter2"
@@ -179,7 +179,7 @@ def connection(data: bytes) -> None:
     told = SimpleNamespace(conn_id="c", password=SECRET, extra_dejson=extra, **fields)
     hidden = json.dumps({name: value for name, value in given.items() if name not in _SECRET_FIELDS})
     try:
-        settings = ConnectionSettings.of(told)
+        settings = ConnectionSettings.from_connection(told)
         shown = repr(settings)
         settings.credentials()
         settings.client(TransferConfig()).close()

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
-from airflow_provider_ossresume.local_oss.incoming import Body, Incoming, parse_head
+from airflow_provider_ossresume.local_oss.incoming import Body, IncomingRequest, parse_head
 from airflow_provider_ossresume.oss import xml_responses
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.endpoint import Addressing, Endpoint, parse_endpoint
@@ -22,7 +22,7 @@ from airflow_provider_ossresume.oss.header_values import read_http_date
 from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer
 from airflow_provider_ossresume.oss.signing import V1_SUBRESOURCES, Signable
 from airflow_provider_ossresume.oss.xml_reader import MalformedXML
-from tests.unit.test_messages import ANSWERS
+from tests.unit.test_xml import ANSWERS
 
 steady = settings(derandomize=True, deadline=None, database=None)  # the same examples everywhere and every time
 
@@ -134,7 +134,7 @@ def test_what_is_signed_here_is_let_in_there(
         verify(request, account, region="cn-hangzhou", now=NOW)
 
 
-def on_the_wire(endpoint: Endpoint, resource: Signable, headers: dict[str, str]) -> Incoming:
+def on_the_wire(endpoint: Endpoint, resource: Signable, headers: dict[str, str]) -> IncomingRequest:
     """The request as a server reads it."""
     url = urlsplit(endpoint.url(resource.bucket, resource.key, resource.query))
     target = url.path + (f"?{url.query}" if url.query else "")

@@ -20,8 +20,8 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named
 from airflow_provider_ossresume.model.packed_rows import pack_rows, unpack_rows
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.ledger import Ledger
-from airflow_provider_ossresume.sets.sealed import Plan, read_batch, read_plan, read_verdict
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch, read_plan, read_verdict
 from tests.sets_world import Sets
 
 SOURCE = {f"{number:02}": b"%d" % number for number in range(20)}

@@ -12,9 +12,9 @@ from airflow_provider_ossresume.errors import ManifestUnreadable, OSSResumeError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named
 from airflow_provider_ossresume.model.packed_rows import pack_rows
-from airflow_provider_ossresume.sets.ledger import Ledger, read_ledger
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger, read_ledger
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
 from tests.world import BUCKET, a_client
 
 PLAN = "20261129T120000Z-0123abcd"
