@@ -27,7 +27,7 @@ from airflow_provider_ossresume.oss.connections import Connections, environment_
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name
-from airflow_provider_ossresume.oss.header_values import joined, read_http_date, shown
+from airflow_provider_ossresume.oss.header_values import join_until, one_line, read_http_date
 from airflow_provider_ossresume.oss.response import Response
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
 from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer
@@ -135,7 +135,7 @@ class BaseClient:
     def way_to(self, bucket: str | None) -> str:
         """Return the address and the proxy that requests for a bucket use, and the settings that decide it."""
         proxy = self._connections.proxy_to(self.endpoint.origin(bucket))
-        return self.endpoint.described(bucket) + (f", {proxy}" if proxy else "")
+        return self.endpoint.describe(bucket) + (f", {proxy}" if proxy else "")
 
     # --- calls, with retries ------------------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class BaseClient:
         # A connection is used again only if its response was read to the end. The result is complete in any case.
         with suppress(ExchangeFailed):
             rest = response.pieces(READ_SIZE, Limit("the response did not end", total=LONGEST_END))
-            joined(rest, at_least=service_errors.MAX_ERROR_BYTES)
+            join_until(rest, at_least=service_errors.MAX_ERROR_BYTES)
         return result
 
     def _read_xml(self, call: Call, response: Response, parse: Callable[[bytes], T]) -> T:
@@ -271,6 +271,6 @@ def _log_response(call: Call, response: Response) -> None:
             "%s: %s %s [request id %s]",
             call,
             response.status,
-            shown(response.reason),
-            shown(response.fields.get("x-oss-request-id", "")),
+            one_line(response.reason),
+            one_line(response.fields.get("x-oss-request-id", "")),
         )

@@ -23,7 +23,7 @@ from airflow_provider_ossresume.oss.connection_errors import reason
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
-from airflow_provider_ossresume.oss.header_values import read_http_date, shown
+from airflow_provider_ossresume.oss.header_values import one_line, read_http_date
 from airflow_provider_ossresume.oss.proxies import NO_PROXY
 from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
@@ -153,15 +153,15 @@ class CredentialsService:
         :param secrets: what was sent and may come back in a message
         """
         fields = response.fields()
-        said = " ".join(text for text in (str(response.status), shown(str(fields.get("Code") or ""))) if text)
+        said = " ".join(text for text in (str(response.status), one_line(str(fields.get("Code") or ""))) if text)
         text = f"{what} at {self.origin} answered {said}"
         message = without(secrets, str(fields.get("Message") or ""))
         if message and "Signature" not in said:  # such a one repeats all that was signed
-            text += f": {shown(message).rstrip('.')}"
+            text += f": {one_line(message).rstrip('.')}"
         if hint or 300 <= response.status < 400:
             text += f"; {hint or 'a redirect is not followed'}"
         if request_id := fields.get("RequestId"):
-            text += f" [request id {shown(str(request_id))}]"
+            text += f" [request id {one_line(str(request_id))}]"
         may_pass = retryable or response.status in (408, 429) or response.status >= 500
         return CredentialsUnavailable(text) if may_pass else CredentialsError(text)
 
@@ -180,7 +180,7 @@ class CredentialsService:
         key_id, secret, token, expiration = (str(text) for text in texts.values())
         ends = _seconds(expiration)
         if ends is None:
-            raise CredentialsUnavailable(f"{what} at {self.origin}: Expiration {shown(expiration)!r} is no time")
+            raise CredentialsUnavailable(f"{what} at {self.origin}: Expiration {one_line(expiration)!r} is no time")
         try:
             credentials = Credentials(key_id, secret, token)
         except CredentialsError as error:

@@ -11,7 +11,7 @@ from functools import lru_cache
 MAX_SHOWN = 1_000  # characters of a response's text that an error shows
 
 
-def joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:
+def join_until(pieces: Iterable[bytes], *, at_least: int) -> bytes:
     """Join the pieces; stop after the piece with which they have ``at_least`` bytes."""
     body = bytearray()
     for piece in pieces:
@@ -37,7 +37,7 @@ def read_http_date(text: str | None) -> datetime | None:
         return None
 
 
-def shown(text: str) -> str:
+def one_line(text: str) -> str:
     """Return a peer's text as one line of bounded length, so that it cannot forge lines of a log."""
     line = "".join(character if character.isprintable() else " " for character in text[: MAX_SHOWN + 1]).strip()
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"

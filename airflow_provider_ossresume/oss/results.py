@@ -17,7 +17,7 @@ from airflow_provider_ossresume.model.etags import read_etag, same_etag
 from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta
 from airflow_provider_ossresume.oss import xml_responses
 from airflow_provider_ossresume.oss.call import Body, Call
-from airflow_provider_ossresume.oss.header_values import joined, read_http_date, read_number, shown
+from airflow_provider_ossresume.oss.header_values import join_until, one_line, read_http_date, read_number
 from airflow_provider_ossresume.oss.response import Response
 from airflow_provider_ossresume.oss.service_errors import error_in_body
 from airflow_provider_ossresume.oss.xml_reader import MalformedXML
@@ -34,7 +34,7 @@ def read_xml(call: Call, response: Response, pieces: Iterable[bytes], parse: Cal
     :raises ServiceError: if the body is an error, as OSS may send after a status of 200
     :raises BadAnswer: if it is something else, or too long
     """
-    body = joined(pieces, at_least=MAX_XML_BYTES + 1)
+    body = join_until(pieces, at_least=MAX_XML_BYTES + 1)
     said, problem = xml_responses.ErrorDetails(), f"the response is longer than {MAX_XML_BYTES} bytes"
     if len(body) <= MAX_XML_BYTES:
         try:
@@ -193,7 +193,7 @@ def _content_range(
     first, last, size = map(int, match.groups()) if match else (0, 0, 0)
     end = min(stop, size) if may_end_before else stop
     if not match or (first, last) != (start, end - 1) or last >= size:
-        raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, got Content-Range {shown(said)!r}")
+        raise call.bad_answer(f"asked for bytes {start}-{stop - 1}, got Content-Range {one_line(said)!r}")
     return first, end, size
 
 
@@ -203,8 +203,8 @@ def _changed(call: Call, response: Response, what: str) -> PreconditionFailed:
         target=call.target,
         status=412,
         code="PreconditionFailed",
-        detail=shown(f"the object changed: {what}"),
-        request_id=shown(response.fields.get("x-oss-request-id", "")),
+        detail=one_line(f"the object changed: {what}"),
+        request_id=one_line(response.fields.get("x-oss-request-id", "")),
     )
 
 

@@ -25,7 +25,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.oss import xml_responses
 from airflow_provider_ossresume.oss.call import Call
-from airflow_provider_ossresume.oss.header_values import joined, read_http_date, read_number, shown
+from airflow_provider_ossresume.oss.header_values import join_until, one_line, read_http_date, read_number
 from airflow_provider_ossresume.oss.response import Response
 
 MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
@@ -60,11 +60,11 @@ def _service_error(call: Call, response: Response, said: xml_responses.ErrorDeta
         operation=call.operation,
         target=_blamed(call, said, code),
         status=status,
-        code=shown(code),
-        detail=shown(said.message),
-        ec=shown(said.ec or headers.get("x-oss-ec", "")),
-        request_id=shown(said.request_id or headers.get("x-oss-request-id", "")),
-        host_id=shown(said.host_id),
+        code=one_line(code),
+        detail=one_line(said.message),
+        ec=one_line(said.ec or headers.get("x-oss-ec", "")),
+        request_id=one_line(said.request_id or headers.get("x-oss-request-id", "")),
+        host_id=one_line(said.host_id),
         hint=_hint(call, response, said, code) if is_of_oss else _hint_of_other(response),
         server_time=date.timestamp() if date else None,
         retry_after=_retry_after(headers),
@@ -86,7 +86,7 @@ def _error_body(response: Response, pieces: Iterable[bytes]) -> bytes:
             return base64.b64decode(in_header, validate=True)
         except ValueError:
             return b""
-    return joined(pieces, at_least=MAX_ERROR_BYTES)[:MAX_ERROR_BYTES]
+    return join_until(pieces, at_least=MAX_ERROR_BYTES)[:MAX_ERROR_BYTES]
 
 
 _ERRORS_BY_CODE: Mapping[str, type[ServiceError]] = {
@@ -205,7 +205,7 @@ _HINTS_BY_WORDS: Mapping[str, str] = {
 
 def _hint(call: Call, response: Response, said: xml_responses.ErrorDetails, code: str) -> str:
     if said.endpoint:
-        return f"the bucket is at {shown(said.endpoint)}: set its region, or that as the endpoint"
+        return f"the bucket is at {one_line(said.endpoint)}: set its region, or that as the endpoint"
     if "signing region" in said.message:  # InvalidArgument, which may mean anything
         return "check the region; it is not the endpoint's"
     if code == "EntityTooLarge" and call.copy_source:
@@ -241,7 +241,9 @@ def _hint_of_other(response: Response) -> str:
 def _hint_of_redirect(response: Response) -> str:
     if not (location := response.fields.get("location")):
         return ""
-    return f"a redirect to {shown(_without_user(location))} was not followed; set that as the endpoint if it is right"
+    return (
+        f"a redirect to {one_line(_without_user(location))} was not followed; set that as the endpoint if it is right"
+    )
 
 
 def _without_user(location: str) -> str:

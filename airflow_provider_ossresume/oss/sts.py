@@ -104,7 +104,7 @@ class AssumedRole:
         key = self._provider.get()
         if key is None:
             raise CredentialsError("an anonymous caller cannot assume a role; give an Access Key")
-        response = _in_time(lambda now: self._ask(key, now), self._clock)
+        response = _with_right_time(lambda now: self._ask(key, now), self._clock)
         secrets = (key.access_key_secret, key.security_token, self._external_id)
         return _issued(self._issuer, str(self), response, hints=self.hints(), secrets=secrets)
 
@@ -164,7 +164,7 @@ class RoleWithOidc:
 
     def fetch(self) -> TemporaryCredentials:
         token = _read_token(self._token_file)
-        response = _in_time(lambda now: self._ask(token, now), self._clock)
+        response = _with_right_time(lambda now: self._ask(token, now), self._clock)
         return _issued(self._issuer, str(self), response, hints=self.hints(), secrets=(token,))
 
     def _ask(self, token: str, now: float) -> ServiceResponse:
@@ -198,7 +198,7 @@ _ROLE_HINTS: Mapping[str, str] = {
 
 
 # Somebody else puts a new OIDC token into the file.
-_MAY_PASS = ("Throttling", "AuthenticationFail.OIDCToken.Expired")
+_TRANSIENT = ("Throttling", "AuthenticationFail.OIDCToken.Expired")
 
 
 def _issued(
@@ -214,10 +214,10 @@ def _issued(
     code = _code(response)
     # A code is followed by finer ones: InvalidAccessKeyId.NotFound, InvalidParameter.PolicyGrammar.
     hint = next((hint for known, hint in hints.items() if code.startswith(known)), "")
-    raise issuer.refused(what, response, hint=hint, secrets=secrets, retryable=code.startswith(_MAY_PASS))
+    raise issuer.refused(what, response, hint=hint, secrets=secrets, retryable=code.startswith(_TRANSIENT))
 
 
-def _in_time(ask: Callable[[float], ServiceResponse], clock: Callable[[], float]) -> ServiceResponse:
+def _with_right_time(ask: Callable[[float], ServiceResponse], clock: Callable[[], float]) -> ServiceResponse:
     """Ask with this worker's time, and where STS calls that wrong, once more with STS's."""
     response = ask(clock())
     if response.date is not None and _code(response).startswith(("InvalidTimeStamp", "IllegalTimestamp")):

@@ -40,7 +40,7 @@ class EcsRamRole:
         token = self._token()
         role = self._role_name or self._attached_role(token)
         what = f"the credentials of the ECS instance's RAM role {role}"
-        response = self._issuer.ask(what, "GET", _ROLES + quote(role, safe=""), headers=_with(token))
+        response = self._issuer.ask(what, "GET", _ROLES + quote(role, safe=""), headers=_token_header(token))
         if response.status == 404:
             hint = "attach that role to the instance, or correct role_name"
             raise self._issuer.refused(what, response, hint=hint)
@@ -63,7 +63,7 @@ class EcsRamRole:
 
     def _attached_role(self, token: str) -> str:
         what = "the name of the ECS instance's RAM role"
-        response = self._issuer.ask(what, "GET", _ROLES, headers=_with(token))
+        response = self._issuer.ask(what, "GET", _ROLES, headers=_token_header(token))
         lines = response.text.split()
         if response.status == 404 or (response.status == 200 and not lines):
             raise self._issuer.refused(what, response, hint="attach a RAM role to the instance")
@@ -108,10 +108,10 @@ class WorkerCredentials:
 
     def __init__(self, ecs: EcsRamRole | None, uri: CredentialsUri | None) -> None:
         self._sources = [source for source in (ecs, uri) if source is not None]
-        self._taken: EcsRamRole | CredentialsUri | None = None
+        self._chosen: EcsRamRole | CredentialsUri | None = None
 
     def __str__(self) -> str:
-        return str(self._taken or "this worker's own credentials")
+        return str(self._chosen or "this worker's own credentials")
 
     def fetch(self) -> TemporaryCredentials:
         """Ask for new ones.
@@ -119,8 +119,8 @@ class WorkerCredentials:
         :raises CredentialsUnavailable: when a source that is there cannot answer now: another one is another caller
         :raises CredentialsError: when the worker has none
         """
-        if self._taken is not None:
-            return self._taken.fetch()
+        if self._chosen is not None:
+            return self._chosen.fetch()
         reasons: list[str] = []
         for source in self._sources:
             if not source.is_there():
@@ -133,7 +133,7 @@ class WorkerCredentials:
             except CredentialsError as error:
                 reasons.append(str(error))
             else:
-                self._taken = source
+                self._chosen = source
                 return issued
         raise CredentialsError(
             "this worker has no credentials of its own: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET in its "
@@ -155,5 +155,5 @@ def split_credentials_uri(uri: str) -> tuple[str, str]:
     return parts
 
 
-def _with(token: str) -> Mapping[str, str]:
+def _token_header(token: str) -> Mapping[str, str]:
     return {"X-aliyun-ecs-metadata-token": token}

@@ -146,7 +146,7 @@ def to_a_cut(this, buffer, limit, right=Response._read):
     try:
         return right(this, buffer, limit)
     except ExchangeFailed as error:
-        if "before the body's end" in str(error):
+        if "before the end of the body" in str(error):
             return 0
         raise
 

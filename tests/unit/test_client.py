@@ -1267,7 +1267,7 @@ def test_a_certificate_that_names_the_domain_and_not_the_bucket_below_it_leads_t
             client = a_scripted_client(endpoint, verify_tls=str(certificate))
             error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
 
-    assert "the certificate is another host's; set addressing to cname if oss.localhost is the bucket's" in str(error)
+    assert "the certificate is for another host; set addressing to cname if oss.localhost is the bucket's" in str(error)
     assert not error.retryable
 
 
