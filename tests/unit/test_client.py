@@ -576,7 +576,7 @@ ERRORS: list[tuple[int, str, type[ServiceError], bool, str]] = [
     (404, "SomethingNew", ServiceError, False, ""),
     (405, "MethodNotAllowed", ServiceError, False, ""),
     (408, "RequestTimeout", ServiceError, True, ""),
-    (409, "FileAlreadyExists", AlreadyExists, False, "may not be overwritten"),
+    (409, "FileAlreadyExists", AlreadyExists, False, "must not be overwritten"),
     (412, "PreconditionFailed", PreconditionFailed, False, ""),
     (416, "InvalidRange", InvalidRange, False, ""),
     (429, "QpsLimitExceeded", ServiceError, True, ""),
@@ -1099,7 +1099,7 @@ def test_a_redirect_is_an_error_that_names_where_and_nobody_goes_there(status: i
 
     assert elsewhere.heads == []
     assert (error.status, error.retryable) == (status, False)
-    assert f"a redirect to {location.partition('?')[0]} was not followed" in str(error)
+    assert f"the redirect to {location.partition('?')[0]} was not followed" in str(error)
     assert "of-somebody" not in str(error)
     assert len(server.heads) == 2
 

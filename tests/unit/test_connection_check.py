@@ -145,7 +145,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "a wrong key": ({"access_key_id": "wrong"}, "check the Access Key ID; it is unknown to OSS or disabled, or"),
     "a wrong secret": ({"access_key_secret": "wrong"}, "check the Access Key Secret and the region"),
     "a wrong token": ({"security_token": "wrong"}, "the STS token does not belong to the Access Key ID"),
-    "a wrong region": ({"region": "cn-beijing"}, "check the region; it is not the endpoint's"),
+    "a wrong region": ({"region": "cn-beijing"}, "check the region; it differs from the endpoint's"),
     "no region": ({"region": None}, "V4 signatures need it"),
     "no such bucket": (
         {"bucket": "nobody-made-this"},
