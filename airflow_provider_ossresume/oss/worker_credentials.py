@@ -19,8 +19,8 @@ _TOKEN_SECONDS = 300  # ECS: 1 to 21,600; three requests take less than a minute
 class EcsRamRole:
     """Credentials of the RAM role of the ECS instance that this worker runs on, from the metadata service.
 
-    A token is requested first and sent with each request ("security hardening mode", IMDSv2), so this works on instances
-    that allow nothing else. There is no fallback to requests without a token.
+    A token is requested first and sent with each request ("security hardening mode", IMDSv2). So this works on
+    instances that allow nothing else. There is no fallback to requests without a token.
 
     :param role_name: None uses the role that is attached to the instance
     :param issuer: the metadata service
