@@ -631,7 +631,7 @@ def test_a_type_may_be_missing_or_written_as_in_a_uri(connections: Connections, 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"schema": "bkt/sub"}, "schema='bkt/sub': OSS bucket names have 3 to 63"),
+        ({"schema": "bkt/sub"}, "schema='bkt/sub': correct the bucket's name: it has 3 to 63"),
         ({"schema": "My_Bucket"}, "schema='My_Bucket': OSS bucket names have"),
         ({"extra": {"bucket": "b"}}, "bucket='b': OSS bucket names have"),
         ({"schema": "a-secret@host"}, "schema='…': a bucket name cannot contain @; in a connection's URI, write"),
