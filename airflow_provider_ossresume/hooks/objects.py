@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey
 from airflow_provider_ossresume.hooks.cleaning import current_version, delete_objects
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
-from airflow_provider_ossresume.hooks.object_lookup import Ask, Check, Look, look
+from airflow_provider_ossresume.hooks.object_lookup import BeforeRequest, Check, LookResult, look
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag
 from airflow_provider_ossresume.model.cleaning import DeleteReport
 from airflow_provider_ossresume.model.object_options import check_tags
@@ -41,9 +41,11 @@ class ObjectMethods(ConnectedHook):
         """The same as :meth:`object_exists`, by the name that S3Hook has for it."""
         return self.object_exists(key, bucket_name)
 
-    def look(self, wanted: Wanted, *, check: Check | None = None, ask: Ask | None = None) -> Look:
-        """Look once for what a sensor waits for; see :func:`~airflow_provider_ossresume.hooks.object_lookup.look`."""
-        return look(self.get_conn(), wanted, check=check, ask=ask)
+    def look(
+        self, wanted: Wanted, *, check: Check | None = None, before_request: BeforeRequest | None = None
+    ) -> LookResult:
+        """Check once for a sensor; see :func:`~airflow_provider_ossresume.hooks.object_lookup.look`."""
+        return look(self.get_conn(), wanted, check=check, before_request=before_request)
 
     def delete_many(
         self, targets: Iterable[ObjectRef], *, dry_run: bool | str = False, watch: Callable[[], None] = lambda: None
