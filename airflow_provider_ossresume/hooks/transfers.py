@@ -159,8 +159,8 @@ class TransferMethods(ConnectedHook):
         :param create_parents: create the file's folder if it does not exist
         :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``. Default: set by the umask
         :param preserve_mtime: set the file's mtime to the object's Last-Modified
-        :param byte_range: ``(start, stop)``, stop excluded: download only these bytes. OSS has no CRC-64 of a range, so the
-            file is not compared with one
+        :param byte_range: ``(start, stop)``, stop excluded: download only these bytes. OSS has no CRC-64 of a range, so
+            the file is not compared with one
         :param request_payer: ``requester`` if the requester pays instead of the bucket's owner
         :param traffic_limit: OSS's limit for each request, 819,200 to 838,860,800 bits per second
         :raises OSSResumeError: see :meth:`~.ConnectedHook.target` and
