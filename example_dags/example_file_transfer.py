@@ -1,8 +1,8 @@
 """Move a file with Airflow's own ``FileTransferOperator``, to OSS and on to any other storage.
 
 When to use it: the other side is S3, GCS, Azure or SFTP, and its provider registers paths. Local files are transferred
-part by part, and a retry resumes. Between two stores the bytes go through the worker, with limited memory, and a retry
-starts from the beginning.
+part by part. Between two stores the bytes go through the worker, with limited memory, and a retry starts from the
+beginning.
 """
 
 from __future__ import annotations

@@ -117,10 +117,7 @@ class TransferMethods(ConnectedHook):
             self._checkpointer(this_try, "upload", target, file, checkpoint, xcom_holder_task_id),
             config=self.transfer_config,
             options=options,
-            watch=self._stoppable(watch),
-            drop_when=drop_when,
-            progress_callback=progress_callback,
-            observer=observer_for(this_try.context, show_progress=parse_flag("show_progress", show_progress)),
+            **self._callbacks(this_try, watch, drop_when, progress_callback, show_progress),
         )
         result = uploader.upload(file)
         report_lineage(self, this_try.context, result)
@@ -189,10 +186,7 @@ class TransferMethods(ConnectedHook):
             ),
             config=self.transfer_config,
             options=options,
-            watch=self._stoppable(watch),
-            drop_when=drop_when,
-            progress_callback=progress_callback,
-            observer=observer_for(this_try.context, show_progress=parse_flag("show_progress", show_progress)),
+            **self._callbacks(this_try, watch, drop_when, progress_callback, show_progress),
         )
         result = downloader.download(file)
         report_lineage(self, this_try.context, result)
@@ -261,15 +255,28 @@ class TransferMethods(ConnectedHook):
                 regions=(source_client.region, client.region),
                 earlier_try=this_try.owner.try_number > 1,
             ),
-            watch=self._stoppable(watch),
-            drop_when=drop_when,
-            progress_callback=progress_callback,
-            observer=observer_for(this_try.context, show_progress=parse_flag("show_progress", show_progress)),
+            **self._callbacks(this_try, watch, drop_when, progress_callback, show_progress),
         )
         reads = source_client.with_headers(properties.with_requests) if source_hook else None
         result = copier.copy(source, oss=reads)
         report_lineage(self, this_try.context, result)
         return result
+
+    def _callbacks(
+        self,
+        this_try: CurrentTry,
+        watch: Callable[[], None],
+        drop_when: Callable[[BaseException], bool],
+        progress_callback: ProgressCallback | None,
+        show_progress: Flag,
+    ) -> dict[str, Any]:
+        """Return the callbacks of every transfer, as its arguments."""
+        return {
+            "watch": self._stoppable(watch),
+            "drop_when": drop_when,
+            "progress_callback": progress_callback,
+            "observer": observer_for(this_try.context, show_progress=parse_flag("show_progress", show_progress)),
+        }
 
     def _checkpointer(
         self,
