@@ -19,4 +19,4 @@ server on loopback for tests of your own DAGs, and ``_airflow/`` the only packag
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"

@@ -15,10 +15,10 @@ from airflow_provider_ossresume.model.arguments import parse_duration
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.credentials import CredentialsProvider
-    from airflow_provider_ossresume.oss.issuers import Issuer
-    from airflow_provider_ossresume.oss.sources import CredentialsUri, EcsRamRole
+    from airflow_provider_ossresume.oss.credentials_service import CredentialsService
     from airflow_provider_ossresume.oss.sts import Role
-    from airflow_provider_ossresume.oss.temporary import CredentialsSource
+    from airflow_provider_ossresume.oss.temporary_credentials import CredentialsSource
+    from airflow_provider_ossresume.oss.worker_credentials import CredentialsUri, EcsRamRole
 
 MAX_POLICY = 2_048  # characters; STS, AssumeRole: Policy
 MAX_CACHED = 10_000  # providers; a triggerer may need thousands, and each that is dropped costs a request to STS
@@ -187,11 +187,11 @@ def _ecs_ram_role(settings: AuthSettings) -> CredentialsProvider:
 
 
 def _ecs(settings: AuthSettings, role_name: str | None) -> EcsRamRole:
-    from airflow_provider_ossresume.oss.issuers import Issuer, check_origin
-    from airflow_provider_ossresume.oss.sources import METADATA_ENDPOINT, EcsRamRole
+    from airflow_provider_ossresume.oss.credentials_service import CredentialsService, check_origin
+    from airflow_provider_ossresume.oss.worker_credentials import METADATA_ENDPOINT, EcsRamRole
 
     endpoint = settings.fields.metadata_endpoint or METADATA_ENDPOINT
-    issuer = Issuer(check_origin("metadata_endpoint", endpoint, example=METADATA_ENDPOINT), direct=True)
+    issuer = CredentialsService(check_origin("metadata_endpoint", endpoint, example=METADATA_ENDPOINT), direct=True)
     return EcsRamRole(issuer, role_name=role_name)
 
 
@@ -201,11 +201,11 @@ def _credentials_uri(settings: AuthSettings) -> CredentialsProvider:
 
 
 def _uri(settings: AuthSettings, uri: str) -> CredentialsUri:
-    from airflow_provider_ossresume.oss.issuers import Issuer
-    from airflow_provider_ossresume.oss.sources import CredentialsUri, split_credentials_uri
+    from airflow_provider_ossresume.oss.credentials_service import CredentialsService
+    from airflow_provider_ossresume.oss.worker_credentials import CredentialsUri, split_credentials_uri
 
     origin, path = split_credentials_uri(uri)
-    return CredentialsUri(Issuer(origin, direct=True, verify_tls=settings.verify), path)
+    return CredentialsUri(CredentialsService(origin, direct=True, verify_tls=settings.verify), path)
 
 
 def _default(settings: AuthSettings) -> CredentialsProvider:
@@ -217,7 +217,7 @@ def _default(settings: AuthSettings) -> CredentialsProvider:
     :raises CredentialsError: if the environment names only a part of an Access Key or of an OIDC role
     """
     from airflow_provider_ossresume.oss.credentials import EnvironmentCredentials
-    from airflow_provider_ossresume.oss.sources import OfTheWorker
+    from airflow_provider_ossresume.oss.worker_credentials import WorkerCredentials
 
     fields = settings.fields
     if EnvironmentCredentials().is_set():
@@ -238,7 +238,7 @@ def _default(settings: AuthSettings) -> CredentialsProvider:
     uri = fields.credentials_uri or _variable("CREDENTIALS_URI")
     has_ecs = (_variable("ECS_METADATA_DISABLED") or "").lower() != "true"
     ecs = _ecs(settings, fields.role_name or _variable("ECS_METADATA")) if has_ecs else None
-    return _refreshing(OfTheWorker(ecs, _uri(settings, uri) if uri else None))
+    return _refreshing(WorkerCredentials(ecs, _uri(settings, uri) if uri else None))
 
 
 _MODES: Mapping[str, Callable[[AuthSettings], CredentialsProvider]] = {
@@ -283,9 +283,9 @@ def _variable(name: str) -> str | None:
 
 
 def _refreshing(source: CredentialsSource) -> CredentialsProvider:
-    from airflow_provider_ossresume.oss.temporary import RefreshedCredentials
+    from airflow_provider_ossresume.oss.temporary_credentials import RefreshingCredentials
 
-    return RefreshedCredentials(source)
+    return RefreshingCredentials(source)
 
 
 def _role(settings: AuthSettings, *, arn: str | None, session_name: str | None) -> Role:
@@ -321,8 +321,8 @@ def _policy(text: str | None) -> str | None:
     return short
 
 
-def _sts_service(settings: AuthSettings) -> Issuer:
-    from airflow_provider_ossresume.oss.issuers import Issuer, check_origin
+def _sts_service(settings: AuthSettings) -> CredentialsService:
+    from airflow_provider_ossresume.oss.credentials_service import CredentialsService, check_origin
 
     endpoint = settings.sts_endpoint
     origin = check_origin(
@@ -330,4 +330,4 @@ def _sts_service(settings: AuthSettings) -> Issuer:
         endpoint if "://" in endpoint else f"https://{endpoint}",
         example="https://sts.cn-hangzhou.aliyuncs.com",
     )
-    return Issuer(origin, proxies=proxies_for(settings.proxy), verify_tls=settings.verify)
+    return CredentialsService(origin, proxies=proxies_for(settings.proxy), verify_tls=settings.verify)

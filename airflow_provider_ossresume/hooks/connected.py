@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import BaseHook, current_context, find_connection, why_not_callable
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-from airflow_provider_ossresume.model.arguments import refuse_empty
-from airflow_provider_ossresume.model.objects import (
-    ObjectRef,
-    PrefixRef,
-    check_text,
-    parse_oss_url,
-    resolve_names,
-    resolve_prefix,
-    resolve_target,
-)
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.arguments import check_text, refuse_empty
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.object_names import parse_oss_url, resolve_names, resolve_prefix, resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
@@ -47,11 +40,11 @@ class ConnectedHook(BaseHook):
         self.region = region
         self._transfer_config = transfer_config
 
-    @once
+    @lazy_property
     def transfer_config(self) -> TransferConfig:
         return TransferConfig.of(self._transfer_config)
 
-    @once
+    @lazy_property
     def settings(self) -> ConnectionSettings:
         """The settings of the connection, or of the worker's environment if there is no connection.
 
@@ -69,7 +62,7 @@ class ConnectedHook(BaseHook):
             raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
         return ConnectionSettings.from_connection(find_connection(self.oss_conn_id, self.get_connection))
 
-    @once
+    @lazy_property
     def conn(self) -> OssClient:
         return self.settings.client(self.transfer_config, region=self.region)
 

@@ -19,8 +19,8 @@ from airflow_provider_ossresume.hooks.auth_modes import (
     unused_fields,
 )
 from airflow_provider_ossresume.hooks.connection_extra import ConnectionExtra
-from airflow_provider_ossresume.model.arguments import parse_whole_number, refuse_empty
-from airflow_provider_ossresume.model.objects import check_bucket, check_text
+from airflow_provider_ossresume.model.arguments import check_text, parse_whole_number, refuse_empty
+from airflow_provider_ossresume.model.object_names import check_bucket
 from airflow_provider_ossresume.transfer.config import TIMEOUTS, TransferConfig
 
 if TYPE_CHECKING:

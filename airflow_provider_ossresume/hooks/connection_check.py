@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_ossresume.errors import AccessDenied, ArgumentError, ConnectionFailed, NoSuchKey, OSSResumeError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket
+from airflow_provider_ossresume.model.object_names import check_bucket
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew
 

@@ -10,7 +10,8 @@ from urllib.parse import quote
 from airflow_provider_ossresume._airflow import BaseHook, report_hook_lineage
 from airflow_provider_ossresume.assets.oss import PLAIN
 from airflow_provider_ossresume.hooks.reporting import report_to_airflow
-from airflow_provider_ossresume.model.objects import ObjectRef, parse_oss_url, resolve_target
+from airflow_provider_ossresume.model.object_names import parse_oss_url, resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.transfer.paths import path_of_uri
 from airflow_provider_ossresume.transfer.result import TransferResult

@@ -18,20 +18,18 @@ from airflow_provider_ossresume.model.arguments import Flag, parse_flag
 from airflow_provider_ossresume.model.checkpoint_keys import checkpoint_keys, describe_transfer
 from airflow_provider_ossresume.model.copy_options import CopyOptions, copied_properties
 from airflow_provider_ossresume.model.copying import CopyMode
+from airflow_provider_ossresume.model.object_names import check_new_key
 from airflow_provider_ossresume.model.object_options import (
     ObjectOptions,
     RequestPayer,
     object_headers,
     request_headers,
 )
-from airflow_provider_ossresume.model.objects import (
-    ObjectRef,
-    check_new_key,
-)
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.copy import Copier
 from airflow_provider_ossresume.transfer.download import Downloader
-from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
+from airflow_provider_ossresume.transfer.legacy_keys import LegacyKeyStore
 from airflow_provider_ossresume.transfer.options import (
     CopyTransferOptions,
     DownloadOptions,
@@ -299,7 +297,7 @@ class TransferMethods(ConnectedHook):
         )
         keys = checkpoint_keys(direction, target, path, task=this_try.task, byte_range=byte_range)
         return Checkpointer(
-            FormerKeyStore(store, keys, target=target, path=path, byte_range=byte_range),
+            LegacyKeyStore(store, keys, target=target, path=path, byte_range=byte_range),
             keys.present,
             owner=this_try.owner,
             began=this_try.began,

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor, watch_supervisor
 from airflow_provider_ossresume.errors import OSSResumeError, SupervisorGone, TransferStopped, TrySuperseded
-from airflow_provider_ossresume.model.named import NamesNothingByChance
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.template_guard import TemplateGuard
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
     from airflow_provider_ossresume.transfer.config import TransferConfig
 
 
-class StoppableOperator(NamesNothingByChance, BaseOperator):
+class StoppableOperator(TemplateGuard, BaseOperator):
     """Stops when Airflow stops the task, and fails without a retry for errors that no retry can fix."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -29,7 +29,7 @@ class StoppableOperator(NamesNothingByChance, BaseOperator):
         """
         self._supervisor_is_gone = watch_supervisor(context)
         try:
-            self._refuse_lost_names()
+            self._refuse_fields_lost_in_rendering()
             done = self._work(context)
             self._watch()  # a killed task must raise: if it returned, Airflow 3 would mark it as a success
         except TrySuperseded as error:
@@ -73,7 +73,7 @@ class OSSOperator(StoppableOperator):
         self.region = region
         self.oss_conn_id = oss_conn_id
 
-    @once
+    @lazy_property
     def hook(self) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: keeps requests out of DAG parsing
 

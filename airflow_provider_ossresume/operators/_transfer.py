@@ -9,8 +9,7 @@ from airflow_provider_ossresume._airflow import AirflowFailException, AirflowSki
 from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.hooks.reporting import may_push, report_to_airflow
 from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag
-from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.arguments import Flag, check_choice, parse_flag
 from airflow_provider_ossresume.operators._base import OSSOperator
 from airflow_provider_ossresume.operators._object_options import ObjectOptionsOperator
 from airflow_provider_ossresume.operators.lineage import TransferLineage

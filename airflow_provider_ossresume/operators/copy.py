@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import refuse_empty
 from airflow_provider_ossresume.model.copy_options import CopyOptions
-from airflow_provider_ossresume.model.objects import resolve_target
+from airflow_provider_ossresume.model.object_names import resolve_target
 from airflow_provider_ossresume.operators._transfer import TRANSFER_FIELDS, ObjectWritingOperator
 from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of
 

@@ -10,7 +10,8 @@ from airflow_provider_ossresume._airflow import add_to_outlet_events, operator_l
 from airflow_provider_ossresume.assets.oss import create_asset, create_prefix_asset
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.reporting import report_to_airflow, task_instance
-from airflow_provider_ossresume.model.objects import ObjectRef, parse_oss_url, resolve_prefix, resolve_target
+from airflow_provider_ossresume.model.object_names import parse_oss_url, resolve_prefix, resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.set_names import folder_prefix
 from airflow_provider_ossresume.transfer.paths import local_path, path_of_uri, printable_path
 

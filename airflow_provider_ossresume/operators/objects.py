@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError, PartlyFailed
 from airflow_provider_ossresume.model.arguments import parse_flag, parse_texts, parse_whole_number
-from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef, refuse_whole_bucket
+from airflow_provider_ossresume.model.object_names import refuse_whole_bucket
+from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, MOST_MATCHES
 from airflow_provider_ossresume.operators._base import OSSOperator
 

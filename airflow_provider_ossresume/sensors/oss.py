@@ -16,10 +16,9 @@ from airflow_provider_ossresume._airflow import (
     discard_failed_deferral,
 )
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
-from airflow_provider_ossresume.model.arguments import parse_flag
-from airflow_provider_ossresume.model.named import NamesNothingByChance
-from airflow_provider_ossresume.model.objects import check_choice
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.arguments import check_choice, parse_flag
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.template_guard import TemplateGuard
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
 from airflow_provider_ossresume.sensors._deferral import DeferrableSensor, try_number_of
 from airflow_provider_ossresume.sensors._outcomes import AIRFLOW_FLAGS, airflow_error, error_from_event
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.model.patterns import PatternKind
 
 
-class OSSObjectSensor(NamesNothingByChance, DeferrableSensor):
+class OSSObjectSensor(TemplateGuard, DeferrableSensor):
     """Wait until objects exist, or until they are gone. Returns the ``oss://`` URIs of the objects it found.
 
     The result is the same in every mode. The sensor waits only for what can still come: for a wrong argument, a missing
@@ -117,11 +116,10 @@ class OSSObjectSensor(NamesNothingByChance, DeferrableSensor):
         self.permanent_errors = permanent_errors
         self.deferrable = deferrable
 
-    @once
+    @lazy_property
     def hook(self) -> OSSResumeHook:
-        from airflow_provider_ossresume.hooks.oss import (
-            OSSResumeHook,
-        )  # late: keeps requests out of DAG parsing
+        # Late: this keeps requests out of DAG parsing.
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
         return OSSResumeHook(self.oss_conn_id, region=self.region)
 
@@ -199,7 +197,7 @@ class OSSObjectSensor(NamesNothingByChance, DeferrableSensor):
     # --- what to wait for ---------------------------------------------------------------------------------------------
 
     def _wanted(self) -> Wanted:
-        self._refuse_lost_names()
+        self._refuse_fields_lost_in_rendering()
         keys = [self.bucket_key] if isinstance(self.bucket_key, str) else self.bucket_key
         # Any iterable: the results of mapped tasks come as a lazy sequence.
         if not isinstance(keys, Iterable) or not (keys := list(keys)):

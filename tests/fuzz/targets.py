@@ -28,7 +28,8 @@ from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
 from airflow_provider_ossresume.local_oss.storage import Storage
 from airflow_provider_ossresume.model.checkpoint import decode, encode
-from airflow_provider_ossresume.model.objects import ObjectRef, resolve_target
+from airflow_provider_ossresume.model.object_names import resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
@@ -149,7 +150,7 @@ class _Nowhere:
     piece_size = 64
 
     def open(self) -> None: ...
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
     def write(self, data: memoryview) -> None: ...
 
 
