@@ -27,11 +27,13 @@ def check_paths(path1: Any, path2: Any, *, remote: Sequence[Any]) -> None:
     :raises ArgumentError: for two lists that have not one length, and for a path that names no bucket
     """
     if isinstance(path1, list) and isinstance(path2, list) and len(path1) != len(path2):
-        raise ArgumentError("path2", f"{len(path2)} paths", f"there are {len(path1)} sources; name a target for each")
+        raise ArgumentError("path2", f"{len(path2)} paths", f"there are {len(path1)} sources; give one target for each")
     for named in remote:
         for each in named if isinstance(named, (list, tuple)) else (named,):
             if not paths.strip(each):
-                raise ArgumentError("path", each, "it names no bucket, perhaps a template found nothing")
+                raise ArgumentError(
+                    "path", each, "it names no bucket (a template may have rendered to nothing); write bucket/key"
+                )
 
 
 def check_pairs(
@@ -52,11 +54,13 @@ def check_pairs(
         target = target_of(pair.target)
         other = targets.setdefault(target, pair)
         if other is not pair and not is_directory(other) and not is_directory(pair):
-            reason = f"{other.source} and {pair.source} would both go there; move them one by one"
+            reason = f"{other.source} and {pair.source} would both be written there; move them one by one"
             raise ArgumentError("path2", pair.target, reason)
         over = sources.get(target)
         if over and over is not pair and over.source != pair.source and not is_directory(over):
-            raise ArgumentError("path2", pair.target, f"{pair.source} would overwrite it, which is a source too")
+            raise ArgumentError(
+                "path2", pair.target, f"{pair.source} would overwrite it, but it is a source too; move them one by one"
+            )
 
 
 class PairRecorder:

@@ -30,15 +30,19 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for said, value in options.items():
         name = ALIASES.get(said, said)
         if name not in OPTIONS:
-            raise ArgumentError(said, "…", f"no such option; there are {', '.join(sorted(OPTIONS))}")
+            raise ArgumentError(said, "…", f"unknown option; the options are {', '.join(sorted(OPTIONS))}")
         if value is None:
             continue
         if name in found:
-            raise ArgumentError(said, "…", f"{name} is given too; leave one of the two out")
+            raise ArgumentError(said, "…", f"{name} means the same and is given too; leave one of the two out")
         if name in SECRETS and not isinstance(value, str):
-            raise ArgumentError(said, "…", f"it is a {type(value).__name__}; give a text")
+            raise ArgumentError(said, "…", f"it is of type {type(value).__name__}; give a str")
         if name == "endpoint" and "@" in str(value):  # it is shown, unlike the secrets
-            raise ArgumentError(said, "…", "an endpoint holds no user name or password")
+            raise ArgumentError(
+                said,
+                "…",
+                "an endpoint must not contain a user name or password; pass access_key_id and access_key_secret",
+            )
         found[name] = value
     return found
 
@@ -52,7 +56,7 @@ def make_client(oss_conn_id: str | None, options: Mapping[str, Any], config: Tra
     if oss_conn_id is None:
         return _settings(options).client(config)
     if others := sorted(set(options) - {"region"}):
-        reason = f"the connection {oss_conn_id!r} says it; leave one of the two out"
+        reason = f"the connection {oss_conn_id!r} sets it already; leave one of the two out"
         raise ArgumentError(others[0], "…", reason)
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
@@ -61,13 +65,13 @@ def make_client(oss_conn_id: str | None, options: Mapping[str, Any], config: Tra
 
 def _settings(options: Mapping[str, Any]) -> ConnectionSettings:
     """Return the settings that the options say; what they leave out is the worker's own."""
-    worker = ConnectionSettings.of_the_worker()
+    worker = ConnectionSettings.from_environment()
     if not options:
         return worker
     has_key = "access_key_id" in options
     extra = {"auth_type": "access_key" if has_key else "default", **options}
     as_connection = SimpleNamespace(conn_id="", extra=json.dumps(extra), extra_dejson=extra)
-    said = replace(ConnectionSettings.of(as_connection), conn_id=None)
+    said = replace(ConnectionSettings.from_connection(as_connection), conn_id=None)
     if said.endpoint or said.region:
         return said
     return replace(said, region=worker.region, endpoint=worker.endpoint, endpoint_set_by=worker.endpoint_set_by)

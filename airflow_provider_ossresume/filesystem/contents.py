@@ -76,12 +76,12 @@ class ContentFileSystem(MetadataFileSystem):
         :param on_error: ``return`` the errors in the place of bytes, or ``raise`` the first
         """
         if not isinstance(paths, list):
-            raise TypeError("paths is a list")
+            raise TypeError("paths must be a list")
         check_choice("on_error", on_error, ("return", "raise"))
         first = starts if isinstance(starts, list) else [starts] * len(paths)
         last = ends if isinstance(ends, list) else [ends] * len(paths)
         if not len(first) == len(last) == len(paths):
-            raise ValueError("paths, starts and ends have one length")
+            raise ValueError("paths, starts and ends must have the same length")
         with os_errors():
             found = fetch_ranges(
                 self.client,
@@ -151,7 +151,7 @@ class ContentFileSystem(MetadataFileSystem):
         """
         if "a" in mode or "+" in mode:
             raise NotImplementedError(
-                f"mode {mode!r}: OSS cannot add to an object or change a part of it; write another one, or all anew"
+                f"mode {mode!r} is not supported: an object cannot be changed in place; write the whole object again"
             )
         is_text = "b" not in mode
         text = {name: kwargs.pop(name) for name in TEXT_OPTIONS if name in kwargs} if is_text else {}

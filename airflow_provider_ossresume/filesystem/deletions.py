@@ -27,7 +27,9 @@ class Deletions:
         """
         bucket, key = split(path)
         if not key:
-            raise ArgumentError("path", path, "it names no object, perhaps a template found nothing; write bucket/key")
+            raise ArgumentError(
+                "path", path, "it names no object (a template may have rendered to nothing); write bucket/key"
+            )
         if self._listings.info(bucket, key, fresh=True)["type"] == "directory":
             raise FileIsDirectory(errno.EISDIR, f"oss://{path} is a directory; pass recursive=True to delete it")
         self._delete(bucket, [key])
@@ -50,12 +52,14 @@ class Deletions:
         """
         named, _, pattern = path.partition("/")
         if not named:
-            raise ArgumentError("path", path, "it names no bucket, perhaps a template found nothing")
+            raise ArgumentError(
+                "path", path, "it names no bucket (a template may have rendered to nothing); write bucket/key"
+            )
         takes_all = recursive or "**" in pattern
         if takes_all and not whole_bucket and not pattern.strip("*/" if "*" not in pattern else "*?/"):
             raise ArgumentError(
-                "path", path, "it names the whole bucket, perhaps a template found nothing; if you mean that, pass "
-                "whole_bucket=True"
+                "path", path, "it names the whole bucket (a template may have rendered to nothing); to allow that, "
+                "pass whole_bucket=True"
             )  # fmt: skip
 
     def tree(self, path: str, *, whole_bucket: bool) -> None:
@@ -86,7 +90,9 @@ class Deletions:
         """
         bucket, key = split(path)
         if not key:
-            raise ArgumentError("path", path, "a bucket is not deleted here; use OSS's console, or the hook")
+            raise ArgumentError(
+                "path", path, "the filesystem does not delete buckets; use the hook, or the OSS console"
+            )
         keys = [listed.key for listed in islice(self._listings.objects(bucket, key), 2)]
         if not keys:
             raise missing(joined(bucket, key))
@@ -99,5 +105,5 @@ class Deletions:
             gone = self._listings.client.delete_objects(bucket, keys)
         if left := sorted(set(keys) - set(gone)):
             raise FileSystemError(
-                errno.EIO, f"OSS has not deleted {len(left)} of {len(keys)} objects of {bucket}, such as {left[0]}"
+                errno.EIO, f"OSS did not delete {len(left)} of {len(keys)} objects in {bucket}, such as {left[0]}"
             )

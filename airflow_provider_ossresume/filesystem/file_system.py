@@ -163,7 +163,9 @@ class OSSFileSystem(TransferFileSystem):
                 self._deletions.directory(pair.source)
                 return
             if self.object_info(pair.source)["ETag"] != before["ETag"]:
-                raise FileSystemError(errno.ESTALE, f"oss://{pair.source} changed while it was moved; it is kept")
+                raise FileSystemError(
+                    errno.ESTALE, f"oss://{pair.source} changed while it was moved; it and its copy are kept"
+                )
             watch()
             self._deletions.files([pair.source])
 

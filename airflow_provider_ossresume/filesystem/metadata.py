@@ -37,7 +37,7 @@ class MetadataFileSystem(BaseFileSystem):
         """
         found = self.info(path, refresh=True)
         if found["type"] == "directory":
-            raise FileIsDirectory(errno.EISDIR, f"oss://{paths.strip(path)} is a directory, no object")
+            raise FileIsDirectory(errno.EISDIR, f"oss://{paths.strip(path)} is a directory, not an object")
         return found
 
     def exists(self, path: str, **kwargs: Any) -> bool:
@@ -144,10 +144,12 @@ class MetadataFileSystem(BaseFileSystem):
                 patterns, recursive, maxdepth, assume_literal=assume_literal, **kwargs
             )
         except FileNotFoundError as error:
-            raise FileMissing(errno.ENOENT, f"there is nothing at {', '.join(named)}") from error
+            raise FileMissing(errno.ENOENT, f"nothing exists at {', '.join(named)}") from error
         for each in found:
             if each.endswith("/") and not any(other.startswith(f"{each}/") for other in found):
-                reason = "an object has bytes and a key that ends with '/', which no path names; use the hook's methods"
+                reason = (
+                    "this object has data and a key that ends with '/', which no path can name; use the hook's methods"
+                )
                 raise ArgumentError("path", each, reason)
         return found
 

@@ -55,7 +55,9 @@ def object_at(path: str) -> ObjectRef:
     """
     bucket, key = split(path)
     if not bucket or not key:
-        raise ArgumentError("path", path, "it names no object, perhaps a template found nothing; write bucket/key")
+        raise ArgumentError(
+            "path", path, "it names no object (a template may have rendered to nothing); write bucket/key"
+        )
     return ObjectRef(bucket, check_key(key))
 
 

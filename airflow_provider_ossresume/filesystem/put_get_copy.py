@@ -116,7 +116,9 @@ class TransferFileSystem(ContentFileSystem):
         if_exists = kwargs.pop("if_exists", "overwrite")
         bucket, key = paths.split(path1)
         if not bucket:
-            raise ArgumentError("path1", path1, "it names no bucket, perhaps a template found nothing")
+            raise ArgumentError(
+                "path1", path1, "it names no bucket (a template may have rendered to nothing); write bucket/key"
+            )
         if not key:
             self.makedirs(path2, exist_ok=True)
             return

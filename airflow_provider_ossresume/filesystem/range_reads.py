@@ -100,7 +100,7 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
                 pass
     whole = b"".join([first, *rest])
     if meta.crc64 is not None and crc64(whole) != meta.crc64:
-        raise IntegrityError(f"the bytes that came of {target} have another CRC-64 than OSS has of it")
+        raise IntegrityError(f"the bytes received for {target} do not match its CRC-64 on OSS")
     return whole
 
 

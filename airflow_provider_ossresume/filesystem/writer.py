@@ -72,7 +72,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         target = object_at(path)
         check_new_key(target.key, argument="path")
         if is_exclusive and fs.exists_now(path):
-            raise FileIsThere(errno.EEXIST, f"{target} exists, and the mode x does not overwrite it")
+            raise FileIsThere(errno.EEXIST, f"{target} exists, and mode 'x' does not overwrite it")
         wanted = block_size if isinstance(block_size, int) and block_size >= MIN_PART_SIZE else PART_SIZE
         size = max(MIN_PART_SIZE, min(wanted, fs.file_memory // 2))  # one part is sent while the next one fills
         super().__init__(fs, path, "wb", block_size=size, autocommit=autocommit)
@@ -116,7 +116,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         if self.closed:
             return
         if error := exception_leaving_with_block(handled=self._handled):
-            log.warning("Nothing of %s is published, as an exception leaves its block: %r", self.full_name, error)
+            log.warning("%s is not published because an exception left its with block: %r", self.full_name, error)
             self.discard()
             return
         self._closed = True
@@ -127,7 +127,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         """Let the object appear: at the end of a transaction, when the file was closed in it."""
         if not self._closed:
             self.discard()
-            log.warning("%s was not closed within the transaction; nothing of it is published", self.full_name)
+            log.warning("%s was not closed before the transaction ended, so it is not published", self.full_name)
         if self._is_discarded:
             return
         try:
@@ -154,8 +154,8 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         self._closed = self._is_discarded = True
         self._stream.forget()
         log.warning(
-            "%s was never closed; nothing of it is published (%s)", self.full_name,
-            f"the parts of upload ID {self._stream.upload_id} stay until it is aborted"
+            "%s was never closed, so it is not published (%s)", self.full_name,
+            f"the parts of upload ID {self._stream.upload_id} stay on OSS until it is aborted"
             if self._stream.upload_id else "nothing was sent",
         )  # fmt: skip
 

@@ -147,7 +147,7 @@ class OSSResumeAsyncHook:
 
         hook = OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self._transfer_config)
         if connection is not None:
-            hook.settings = ConnectionSettings.of(connection)  # so that no call asks Airflow for it
+            hook.settings = ConnectionSettings.from_connection(connection)  # so that no call asks Airflow for it
         hook.get_conn()  # once, and not by the first calls at once
         return hook
 

@@ -52,7 +52,7 @@ class ConnectedHook(BaseHook):
             a process that must not call Airflow, where it was not looked up before
         """
         if self.oss_conn_id is None:
-            return ConnectionSettings.of_the_worker()
+            return ConnectionSettings.from_environment()
         instead = "name a connection, or pass None for the worker's own credentials"
         check_text("oss_conn_id", self.oss_conn_id)
         refuse_empty("oss_conn_id", self.oss_conn_id, instead=instead)
@@ -60,7 +60,7 @@ class ConnectedHook(BaseHook):
         if context is not None and (refusal := why_not_callable(context)):
             reason = f"{refusal}; call get_conn() of the hook in the task's main thread first, before you start others"
             raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
-        return ConnectionSettings.of(find_connection(self.oss_conn_id, self.get_connection))
+        return ConnectionSettings.from_connection(find_connection(self.oss_conn_id, self.get_connection))
 
     @lazy_property
     def conn(self) -> OssClient:

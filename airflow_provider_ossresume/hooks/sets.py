@@ -27,7 +27,7 @@ from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.set_transfers import SetTransfers, Where
+from airflow_provider_ossresume.sets.set_transfers import LocationRef, SetTransfers
 from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan
 
 _SET_OPTIONS = frozenset(each.name for each in fields(SetOptions) if each.init and each.name != "object_options")
@@ -203,8 +203,8 @@ class SetMethods(ConnectedHook):
 
     def _transfer(
         self,
-        source: Where,
-        target: Where,
+        source: LocationRef,
+        target: LocationRef,
         options: Mapping[str, Any],
         *,
         work_folder: str | None,
@@ -231,7 +231,7 @@ class SetMethods(ConnectedHook):
         report_set_lineage(self, this_try.context, verdict)
         return verdict
 
-    def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> Where:
+    def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> LocationRef:
         if isinstance(where, PrefixRef) or (isinstance(where, str) and where.startswith("oss://")):
             return self._prefix(argument, where)
         return _folder(argument, where)

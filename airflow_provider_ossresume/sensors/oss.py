@@ -86,8 +86,6 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
         *,
         bucket_key: str | Sequence[str],
         bucket_name: str | None = None,
-        region: str | None = None,
-        oss_conn_id: str | None = "oss_default",
         wildcard_match: bool | str = False,
         use_regex: bool | str = False,
         require: Literal["all", "any"] = "all",
@@ -105,8 +103,6 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
         super().__init__(**kwargs)
         self.bucket_key = bucket_key
         self.bucket_name = bucket_name
-        self.region = region
-        self.oss_conn_id = oss_conn_id
         self.wildcard_match = wildcard_match
         self.use_regex = use_regex
         self.require = require

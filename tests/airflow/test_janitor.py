@@ -521,7 +521,7 @@ def test_what_a_real_transfer_leaves_behind_tells_whose_it_is(dag: Any, oss: Loc
         ({"checkpoint": "memory"}, "checkpoint='memory'"),
         ({"checkpoint": "auto"}, "checkpoint='auto': name the store"),
         ({"checkpoint": "redis"}, "checkpoint='redis'"),
-        ({"names": ["my_variable"]}, "names='my_variable': a checkpoint's name is ossresume- and 40 hex digits"),
+        ({"names": ["my_variable"]}, "names='my_variable': give the name of a checkpoint: ossresume- and 40 hex"),
         ({"names": [f"other-{OLD}"]}, "names='other-"),
         ({"older_than": "x"}, "older_than='x'"),
         ({"is_dry_run": ""}, "is_dry_run=''"),

@@ -186,7 +186,7 @@ def connection(data: bytes) -> None:
     told = SimpleNamespace(conn_id="c", password=SECRET, extra_dejson=extra, **fields)
     hidden = json.dumps({name: value for name, value in given.items() if name not in _SECRET_FIELDS})
     try:
-        settings = ConnectionSettings.of(told)
+        settings = ConnectionSettings.from_connection(told)
         shown = repr(settings)
         settings.credentials()
         settings.client(TransferConfig()).close()

@@ -92,7 +92,7 @@ MUTANTS = [
         "is not what was seen",
     ),
     Mutant(
-        "does not look once more before it deletes", finish_plan, "lost_since", lambda *_, **__: iter(()), "upload",
+        "does not look once more before it deletes", finish_plan, "find_lost", lambda *_, **__: iter(()), "upload",
         "counts as proven", others_write_before_the_finish,
     ),
     Mutant(

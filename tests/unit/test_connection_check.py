@@ -65,7 +65,7 @@ def test_without_a_bucket_it_tells_whose_the_key_is(oss: LocalOSS) -> None:
     works, says = check_connection(settings_for(oss, bucket=None))
 
     assert works
-    assert f"the key is good and belongs to account {ACCOUNT}; this machine's clock" in says
+    assert f"the Access Key is valid and belongs to account {ACCOUNT}; this machine's clock" in says
     assert operations(oss) == ["ListBuckets"]
 
 
@@ -75,14 +75,16 @@ def test_a_key_that_may_not_list_buckets_is_a_good_key(oss: LocalOSS) -> None:
     works, says = check_connection(settings_for(oss, bucket=None))
 
     assert works
-    assert "the key is good; it may not list buckets, which no transfer needs; this machine's clock" in says
+    assert (
+        "the Access Key is valid; it cannot list buckets, but transfers do not need that; this machine's clock" in says
+    )
 
 
 def test_with_v1_signatures_no_region_is_needed(oss: LocalOSS) -> None:
     works, says = check_connection(settings_for(oss, region=None, signature_version="v1"))
 
     assert works
-    assert f"; region not told; bucket {BUCKET} in cn-hangzhou" in says
+    assert f"; region not set; bucket {BUCKET} in cn-hangzhou" in says
 
 
 def test_another_region_takes_the_place_of_the_connections(oss: LocalOSS) -> None:
@@ -97,7 +99,7 @@ def test_an_anonymous_connection_asks_for_what_anybody_may_read(oss: LocalOSS, c
     answer = check_connection(settings_for(oss, auth_type="Anonymous"))
 
     assert answer[0] is works
-    assert (f"anybody may read bucket {BUCKET}" in answer[1]) is works
+    assert (f"bucket {BUCKET} can be read anonymously" in answer[1]) is works
     assert "Key and signature" not in answer[1]
     assert [(request.operation, request.key) for request in oss.requests] == [("HeadObject", UNLIKELY_KEY)]
     assert "Authorization" not in oss.requests[0].headers
@@ -107,7 +109,7 @@ def test_an_anonymous_connection_without_a_bucket_finds_the_endpoint_at_least(os
     works, says = check_connection(settings_for(oss, auth_type="anonymous", bucket=None))
 
     assert works
-    assert "nothing is signed, and no Bucket is filled in; this machine's clock" in says
+    assert "requests are not signed; fill in Bucket to check that it is public; this machine's clock" in says
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_a_missing_permission_is_named_and_said_to_be_of_no_use_to_transfers(oss
 
     assert not works
     assert "grant oss:GetBucketInfo" in says
-    assert says.endswith("Key and signature are good, and transfers do not need this permission")
+    assert says.endswith("The Access Key is valid, and transfers do not need this permission")
 
 
 @pytest.mark.parametrize("code", ["UserDisable", "InvalidAccessKeyId"])
@@ -313,7 +315,7 @@ def test_it_waits_no_longer_than_it_says(oss: LocalOSS) -> None:
     works, says = check_connection(settings_for(oss), seconds=0.3)
 
     assert not works
-    assert f"no answer from {oss.endpoint} within 0.3 s; a name server, a firewall" in says
+    assert f"no answer from {oss.endpoint} within 0.3 s; check DNS, firewalls" in says
     assert says.endswith(f"[asked {oss.endpoint}, endpoint set by endpoint, addressing path by auto]")
 
 
