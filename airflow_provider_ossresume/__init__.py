@@ -14,9 +14,9 @@ The map of the package, from the top row down; imports run one way only:
     errors                                 every exception
 
 Beside them: ``resumable`` is the engine's small functional face for use without Airflow, ``local_oss`` an OSS
-server on loopback for tests of your own DAGs, and ``_airflow`` the only module that knows Airflow's versions.
+server on loopback for tests of your own DAGs, and ``_airflow/`` the only package that knows Airflow's versions.
 """
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"

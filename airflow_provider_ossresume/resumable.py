@@ -20,8 +20,9 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.checkpoint_keys import checkpoint_keys
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key, check_new_key
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import ObjectRef, Receipt, check_bucket, check_key, check_new_key
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import determine_part_size
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
@@ -29,8 +30,8 @@ from airflow_provider_ossresume.oss.endpoint import check_region, parse_endpoint
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader
-from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
 from airflow_provider_ossresume.transfer.lease import CheckpointStore, this_process
+from airflow_provider_ossresume.transfer.legacy_keys import LegacyKeyStore
 from airflow_provider_ossresume.transfer.local_file import LocalFile
 from airflow_provider_ossresume.transfer.options import DownloadOptions, Fingerprint, UploadOptions, split_headers
 from airflow_provider_ossresume.transfer.paths import local_path
@@ -254,5 +255,5 @@ def _checkpointer(
 ) -> Checkpointer:
     path = os.path.abspath(filename)
     keys = checkpoint_keys(direction, target, path, byte_range=byte_range)
-    store = FormerKeyStore(store, keys, target=target, path=path, byte_range=byte_range)
+    store = LegacyKeyStore(store, keys, target=target, path=path, byte_range=byte_range)
     return Checkpointer(store, keys.present, owner=this_process(), interval=config.checkpoint_interval)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket, check_key
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume._airflow import Asset

@@ -8,19 +8,20 @@ from typing import Any
 
 from airflow_provider_ossresume.errors import FileIsDirectory, FileMissing, FileSystemError
 from airflow_provider_ossresume.filesystem import paths
-from airflow_provider_ossresume.filesystem.deleting import Deletions
-from airflow_provider_ossresume.filesystem.finding import is_pattern
-from airflow_provider_ossresume.filesystem.listing import Info
-from airflow_provider_ossresume.filesystem.moving import Watch, nothing
+from airflow_provider_ossresume.filesystem.bulk import Pair, move_pairs
+from airflow_provider_ossresume.filesystem.deletions import Deletions
+from airflow_provider_ossresume.filesystem.file_transfers import Watch, no_watch
+from airflow_provider_ossresume.filesystem.listings import Info
+from airflow_provider_ossresume.filesystem.metadata import is_pattern
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
-from airflow_provider_ossresume.filesystem.together import Pair, each_moved
-from airflow_provider_ossresume.filesystem.transferring import TransferringFileSystem
-from airflow_provider_ossresume.model.objects import ObjectRef, check_key
-from airflow_provider_ossresume.model.once import once
-from airflow_provider_ossresume.oss.memory import BytesBody
+from airflow_provider_ossresume.filesystem.put_get_copy import TransferFileSystem
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.object_names import check_key
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.oss.in_memory import BytesBody
 
 
-class OSSFileSystem(TransferringFileSystem):
+class OSSFileSystem(TransferFileSystem):
     """``oss://`` for fsspec; a path reads ``bucket/key``, with or without ``oss://`` before it.
 
     Nothing is asked of OSS or Airflow before the first call. One filesystem may be used from many threads, pickled,
@@ -42,7 +43,7 @@ class OSSFileSystem(TransferringFileSystem):
     :raises ArgumentError: for an option that nobody reads, or a value that cannot be used
     """
 
-    @once
+    @lazy_property
     def _deletions(self) -> Deletions:
         return Deletions(self._listings)
 
@@ -58,7 +59,7 @@ class OSSFileSystem(TransferringFileSystem):
         if bucket and not key:
             with os_errors():
                 self._listings.has_any(bucket, "")
-        if key and self._makes_markers:
+        if key and self._make_markers:
             with os_errors():
                 marker = check_key(paths.below(key), argument="path")
                 self.client.put_object(ObjectRef(bucket, marker), BytesBody(b""))
@@ -103,15 +104,15 @@ class OSSFileSystem(TransferringFileSystem):
         for each in path if isinstance(path, (list, tuple)) else [path]:
             stripped = paths.strip(each)
             try:
-                self._remove(stripped, recursive=recursive, maxdepth=maxdepth, whole_bucket=whole_bucket)
+                self._delete_path(stripped, recursive=recursive, maxdepth=maxdepth, whole_bucket=whole_bucket)
             finally:
                 self.invalidate_cache(stripped)
 
-    def _remove(self, path: str, *, recursive: bool, maxdepth: int | None, whole_bucket: bool) -> None:
+    def _delete_path(self, path: str, *, recursive: bool, maxdepth: int | None, whole_bucket: bool) -> None:
         paths.split(path)  # its bucket is one
         self._deletions.check(path, recursive=recursive, whole_bucket=whole_bucket)
         if is_pattern(path) and not self.exists_now(path):
-            expanded = self._expanded(path)
+            expanded = self._expand_pattern(path)
             self._deletions.files(name for name, info in expanded.items() if info["type"] == "file")
             for name, info in expanded.items() if recursive else ():
                 if info["type"] == "directory":
@@ -123,7 +124,7 @@ class OSSFileSystem(TransferringFileSystem):
         else:
             self._deletions.file(path)
 
-    def _expanded(self, pattern: str) -> dict[str, Info]:
+    def _expand_pattern(self, pattern: str) -> dict[str, Info]:
         found: dict[str, Info] = self.glob(pattern, detail=True)
         if not found:
             raise FileMissing(errno.ENOENT, f"nothing matches oss://{pattern}")
@@ -161,13 +162,15 @@ class OSSFileSystem(TransferringFileSystem):
             if before["type"] == "directory":  # of nothing but its marker
                 self._deletions.directory(pair.source)
                 return
-            if self.look_at(pair.source)["ETag"] != before["ETag"]:
-                raise FileSystemError(errno.ESTALE, f"oss://{pair.source} changed while it was moved; it is kept")
+            if self.object_info(pair.source)["ETag"] != before["ETag"]:
+                raise FileSystemError(
+                    errno.ESTALE, f"oss://{pair.source} changed while it was moved; it and its copy are kept"
+                )
             watch()
             self._deletions.files([pair.source])
 
         try:
-            for _ in each_moved(files, is_large=lambda _: False, small=move, large=lambda pair: move(pair, nothing)):
+            for _ in move_pairs(files, is_large=lambda _: False, small=move, large=lambda pair: move(pair, no_watch)):
                 pass
             for pair in reversed(directories):
                 if not paths.split(pair.source)[1]:  # a bucket stays

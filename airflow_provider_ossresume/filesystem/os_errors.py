@@ -63,4 +63,4 @@ def os_errors() -> Iterator[None]:
 
 def missing(path: str) -> FileMissing:
     """Return the error that there is nothing at a path."""
-    return FileMissing(errno.ENOENT, f"there is no oss://{path}")
+    return FileMissing(errno.ENOENT, f"oss://{path} does not exist")

@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket, check_key, check_text
+from airflow_provider_ossresume.model.arguments import check_text
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 
 PROTOCOL = "oss"
-_BEGINNING = re.compile(r"oss:(?://|:)")
+_PROTOCOL_PREFIX = re.compile(r"oss:(?://|:)")
 _CONNECTION = re.compile(r"([^/@]+)@")  # a bucket's name has no @
 
 
@@ -21,14 +23,14 @@ def strip(path: str | os.PathLike[str]) -> str:
     """
     text = path if isinstance(path, str) else os.fspath(path)
     check_text("path", text)
-    text = _BEGINNING.sub("", text, count=1) if _BEGINNING.match(text) else text
+    text = _PROTOCOL_PREFIX.sub("", text, count=1) if _PROTOCOL_PREFIX.match(text) else text
     text = _CONNECTION.sub("", text, count=1) if _CONNECTION.match(text) else text
     return text.strip("/")
 
 
-def connection_in(url: str) -> str | None:
+def connection_in_url(url: str) -> str | None:
     """Return the Airflow connection that ``oss://connection@bucket/key`` names."""
-    match = _BEGINNING.match(url)
+    match = _PROTOCOL_PREFIX.match(url)
     named = _CONNECTION.match(url, match.end()) if match else None
     return named[1] if named else None
 
@@ -53,7 +55,9 @@ def object_at(path: str) -> ObjectRef:
     """
     bucket, key = split(path)
     if not bucket or not key:
-        raise ArgumentError("path", path, "it names no object, perhaps a template found nothing; write bucket/key")
+        raise ArgumentError(
+            "path", path, "it names no object (a template may have rendered to nothing); write bucket/key"
+        )
     return ObjectRef(bucket, check_key(key))
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import BaseHook
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
-from airflow_provider_ossresume.model.objects import ObjectMeta, parse_oss_url
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.object_names import parse_oss_url
+from airflow_provider_ossresume.model.objects import ObjectMeta
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
@@ -40,7 +41,7 @@ class OSSHook(BaseHook):
         self.region = region
         self.oss_conn_id = oss_conn_id
 
-    @once
+    @lazy_property
     def hook(self) -> OSSResumeHook:
         """The hook that does the work."""
         return OSSResumeHook(self.oss_conn_id, region=self.region)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_ossresume._airflow import current_context, read_connection
 from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.hooks.threads import DaemonThreads, threads
+from airflow_provider_ossresume.hooks.thread_pools import DaemonThreadPool, shared_pool
 from airflow_provider_ossresume.model.arguments import Flag
 from airflow_provider_ossresume.transfer.stop import Stop
 
@@ -123,7 +123,7 @@ class OSSResumeAsyncHook:
         async with self._lock():
             if self._hook is None:
                 self._hook = await self._opened()
-        executor = threads(f"calls-{self.oss_conn_id}", most=MOST_CALLS)
+        executor = shared_pool(f"calls-{self.oss_conn_id}", most=MOST_CALLS)
         return Call(self._hook, function, executor=executor, longest=longest, too_long=too_long)
 
     def _lock(self) -> asyncio.Lock:
@@ -134,7 +134,7 @@ class OSSResumeAsyncHook:
         return self._opening[1]
 
     async def _opened(self) -> OSSResumeHook:
-        executor = threads("connections", most=MOST_CONNECTIONS)
+        executor = shared_pool("connections", most=MOST_CONNECTIONS)
         if self.oss_conn_id is None:
             return await asyncio.get_running_loop().run_in_executor(executor, self._made, None)
         if current_context() is None:
@@ -147,7 +147,7 @@ class OSSResumeAsyncHook:
 
         hook = OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self._transfer_config)
         if connection is not None:
-            hook.settings = ConnectionSettings.of(connection)  # so that no call asks Airflow for it
+            hook.settings = ConnectionSettings.from_connection(connection)  # so that no call asks Airflow for it
         hook.get_conn()  # once, and not by the first calls at once
         return hook
 
@@ -163,7 +163,7 @@ class Call(Generic[T]):
         hook: OSSResumeHook,
         function: Callable[[OSSResumeHook], T],
         *,
-        executor: DaemonThreads,
+        executor: DaemonThreadPool,
         longest: float,
         too_long: str,
     ) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchBucket, NoSuchUpload, PartlyFailed
 from airflow_provider_ossresume.hooks.cleaning import delete_objects
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.arguments import Flag, check_choice, check_text, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.object_names import check_bucket
 from airflow_provider_ossresume.model.object_options import StorageClass
-from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket, check_choice, check_text
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import format_size
 
 if TYPE_CHECKING:

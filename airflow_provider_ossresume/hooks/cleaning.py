@@ -22,19 +22,19 @@ from airflow_provider_ossresume.errors import (
     StoreUnavailable,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.arguments import parse_texts, refuse_empty
+from airflow_provider_ossresume.model.arguments import check_text, parse_texts, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED, DeleteReport
-from airflow_provider_ossresume.model.left_checkpoints import (
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, DeleteReport
+from airflow_provider_ossresume.model.leftover_checkpoints import (
     CheckpointReport,
-    LeftCheckpoint,
+    LeftoverCheckpoint,
     judge_checkpoint,
     upload_ids_in,
 )
-from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ListedUpload, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ListedUpload, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness, UploadFate, describe_upload
-from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def clean_checkpoints(
     :param watch: called before each; what it raises ends the work
     :raises CheckpointError: when the store cannot be listed
     """
-    left: list[LeftCheckpoint] = []
+    left: list[LeftoverCheckpoint] = []
     for key in store.keys() if keys is None else keys:
         watch()
         found = _cleaned(store, key, older_than=older_than, dry_run=dry_run, oss=oss, now=now())
@@ -190,8 +190,8 @@ def clean_checkpoints(
 
 def _cleaned(
     store: ListingStore, key: str, *, older_than: timedelta, dry_run: bool, oss: OssClient | None, now: datetime
-) -> LeftCheckpoint:
-    found = LeftCheckpoint(store.place(key), "failed")
+) -> LeftoverCheckpoint:
+    found = LeftoverCheckpoint(store.place(key), "failed")
     try:
         found = judge_checkpoint(store.place(key), store.load(key), now=now, older_than=older_than)
         if found.fate in ("young", "undated") and oss and _is_gone(oss, found.checkpoint):

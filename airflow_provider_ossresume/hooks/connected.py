@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import BaseHook, current_context, find_connection, why_not_callable
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-from airflow_provider_ossresume.model.arguments import refuse_empty
-from airflow_provider_ossresume.model.objects import (
-    ObjectRef,
-    PrefixRef,
-    check_text,
-    parse_oss_url,
-    resolve_names,
-    resolve_prefix,
-    resolve_target,
-)
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.arguments import check_text, refuse_empty
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.object_names import parse_oss_url, resolve_names, resolve_prefix, resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
@@ -47,11 +40,11 @@ class ConnectedHook(BaseHook):
         self.region = region
         self._transfer_config = transfer_config
 
-    @once
+    @lazy_property
     def transfer_config(self) -> TransferConfig:
         return TransferConfig.of(self._transfer_config)
 
-    @once
+    @lazy_property
     def settings(self) -> ConnectionSettings:
         """What the connection says, or without one the worker's environment.
 
@@ -59,7 +52,7 @@ class ConnectedHook(BaseHook):
             a process that must not call Airflow, where it was not looked up before
         """
         if self.oss_conn_id is None:
-            return ConnectionSettings.of_the_worker()
+            return ConnectionSettings.from_environment()
         instead = "name a connection, or pass None for the worker's own credentials"
         check_text("oss_conn_id", self.oss_conn_id)
         refuse_empty("oss_conn_id", self.oss_conn_id, instead=instead)
@@ -67,9 +60,9 @@ class ConnectedHook(BaseHook):
         if context is not None and (refusal := why_not_callable(context)):
             reason = f"{refusal}; call get_conn() of the hook in the task's main thread first, before you start others"
             raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
-        return ConnectionSettings.of(find_connection(self.oss_conn_id, self.get_connection))
+        return ConnectionSettings.from_connection(find_connection(self.oss_conn_id, self.get_connection))
 
-    @once
+    @lazy_property
     def conn(self) -> OssClient:
         return self.settings.client(self.transfer_config, region=self.region)
 

@@ -12,11 +12,12 @@ from airflow_provider_ossresume._airflow import current_context
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, ServiceError
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.hooks.lineage import report_lineage
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_whole_number
+from airflow_provider_ossresume.model.arguments import Flag, check_choice, parse_flag, parse_whole_number
+from airflow_provider_ossresume.model.object_names import check_new_key
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import ObjectRef, check_choice, check_new_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import parse_byte_range
-from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink, read_object
+from airflow_provider_ossresume.oss.in_memory import BytesBody, MemorySink, read_object
 from airflow_provider_ossresume.transfer.options import UploadOptions, split_headers
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.stream_upload import Readable, StreamUploader

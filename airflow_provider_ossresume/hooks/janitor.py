@@ -18,18 +18,14 @@ from airflow_provider_ossresume.hooks.cleaning import (
 )
 from airflow_provider_ossresume.hooks.cleaning import work_folder as open_work_folder
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
-from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
-from airflow_provider_ossresume.model.cleaning import WorkFolderReport
-from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
-from airflow_provider_ossresume.model.left_files import LeftFilesReport
-from airflow_provider_ossresume.model.objects import (
-    ListedUpload,
-    ObjectRef,
-    check_text,
-    refuse_whole_bucket,
-)
+from airflow_provider_ossresume.model.arguments import Duration, check_text, parse_duration, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.cleanup_reports import WorkFolderReport
+from airflow_provider_ossresume.model.leftover_checkpoints import CheckpointReport
+from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
+from airflow_provider_ossresume.model.object_names import refuse_whole_bucket
+from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness
-from airflow_provider_ossresume.sets.cleaning import clean_work_folder
+from airflow_provider_ossresume.sets.work_folder.clean_work_folder import clean_work_folder
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 
 
@@ -124,7 +120,9 @@ class JanitorMethods(ConnectedHook):
         dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
     ) -> WorkFolderReport:
-        """Remove old plans from a work folder; see :func:`~airflow_provider_ossresume.sets.cleaning.clean_work_folder`.
+        """Remove old plans from a work folder.
+
+        See :func:`~airflow_provider_ossresume.sets.work_folder.clean_work_folder.clean_work_folder`.
 
         :param work_folder: an ``oss://bucket/prefix/`` URL, or an absolute path
         """
@@ -143,7 +141,7 @@ class JanitorMethods(ConnectedHook):
         recursive: bool | str = False,
         dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
-    ) -> LeftFilesReport:
+    ) -> LeftoverFilesReport:
         """Remove the part files that downloads have left on this worker; no connection is looked up.
 
         See :func:`~airflow_provider_ossresume.transfer.left_files.clean_left_files`.

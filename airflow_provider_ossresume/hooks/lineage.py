@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 from airflow_provider_ossresume._airflow import BaseHook, report_hook_lineage
 from airflow_provider_ossresume.assets.oss import PLAIN
-from airflow_provider_ossresume.hooks.telling import tell
-from airflow_provider_ossresume.model.objects import ObjectRef, parse_oss_url, resolve_target
+from airflow_provider_ossresume.hooks.reporting import report_to_airflow
+from airflow_provider_ossresume.model.object_names import parse_oss_url, resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.transfer.paths import path_of_uri
 from airflow_provider_ossresume.transfer.result import TransferResult
@@ -28,7 +29,7 @@ def report_lineage(hook: BaseHook, context: Mapping[str, Any] | None, result: Tr
         sources, made = (target, others) if result.direction == "download" else (others, target)
         report_hook_lineage(hook, inputs=sources, outputs=made)
 
-    tell(f"the lineage of {result.target}", report)
+    report_to_airflow(f"the lineage of {result.target}", report)
 
 
 def report_set_lineage(hook: BaseHook, context: Mapping[str, Any] | None, verdict: Verdict) -> None:
@@ -39,7 +40,7 @@ def report_set_lineage(hook: BaseHook, context: Mapping[str, Any] | None, verdic
     def report() -> None:
         report_hook_lineage(hook, inputs=[_end(verdict.source)], outputs=[_end(verdict.target)])
 
-    tell(f"the lineage of {verdict.target}", report)
+    report_to_airflow(f"the lineage of {verdict.target}", report)
 
 
 def _other_end(result: TransferResult) -> _Side:

@@ -8,9 +8,10 @@ from itertools import islice
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.arguments import Flag, check_text, parse_flag, refuse_empty
 from airflow_provider_ossresume.model.listing import ListingLimits, ObjectEntry
-from airflow_provider_ossresume.model.objects import ListedObject, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.model.object_names import unambiguous_name
+from airflow_provider_ossresume.model.objects import ListedObject, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 
 
@@ -53,7 +54,7 @@ class ListingMethods(ConnectedHook):
             where = self.key_pattern(_given("prefix", prefix), bucket_name, kind="wildcard")
         else:
             where = self.prefix(prefix, bucket_name)
-        return [ObjectRef(where.bucket, listed.key).name for listed in self._listed(where, limits)]
+        return [unambiguous_name(ObjectRef(where.bucket, listed.key)) for listed in self._listed(where, limits)]
 
     def iterate_keys(
         self,
@@ -72,7 +73,7 @@ class ListingMethods(ConnectedHook):
         :raises ArgumentError: as :meth:`~.ConnectedHook.key_pattern` and :meth:`~.ConnectedHook.prefix`
         """
         where = self.key_pattern(text or "", bucket_name, kind=kind) if kind else self.prefix(text, bucket_name)
-        return (found.name for found in self.find_objects(where, delimiter=delimiter))
+        return (unambiguous_name(found) for found in self.find_objects(where, delimiter=delimiter))
 
     def find_objects(
         self, where: PrefixRef | KeyPattern, *, start_after: str = "", delimiter: str = ""
@@ -135,7 +136,7 @@ class ListingMethods(ConnectedHook):
             where.bucket, prefix=where.prefix, delimiter=delimiter, page_size=limits.page
         )
         found = (each for page in pages for each in page.prefixes)
-        return [ObjectRef(where.bucket, each).name for each in islice(found, limits.most)]
+        return [unambiguous_name(ObjectRef(where.bucket, each)) for each in islice(found, limits.most)]
 
     def check_for_prefix(self, prefix: str, delimiter: str = "/", bucket_name: str | None = None) -> bool:
         """Tell whether there is an object in a folder: one whose key begins with the prefix and the delimiter.

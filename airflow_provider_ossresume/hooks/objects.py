@@ -9,7 +9,8 @@ from airflow_provider_ossresume.hooks.cleaning import current_version, delete_ob
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.hooks.object_lookup import Ask, Check, Look, look
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag
-from airflow_provider_ossresume.model.cleaning import DeleteReport
+from airflow_provider_ossresume.model.cleanup_reports import DeleteReport
+from airflow_provider_ossresume.model.object_names import unambiguous_name
 from airflow_provider_ossresume.model.object_options import check_tags
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.waiting import Wanted
@@ -70,7 +71,7 @@ class ObjectMethods(ConnectedHook):
         gone: list[str] = []
         for bucket in dict.fromkeys(target.bucket for target in targets):
             deleted = self.get_conn().delete_objects(bucket, [t.key for t in targets if t.bucket == bucket])
-            gone += [ObjectRef(bucket, key).name for key in deleted]
+            gone += [unambiguous_name(ObjectRef(bucket, key)) for key in deleted]
         return gone
 
     def get_object_tagging(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.hooks import widgets
+from airflow_provider_ossresume.hooks import connection_form
 from airflow_provider_ossresume.hooks.buckets import BucketMethods
-from airflow_provider_ossresume.hooks.checkup import check_up
+from airflow_provider_ossresume.hooks.connection_check import check_connection
 from airflow_provider_ossresume.hooks.contents import ContentMethods
 from airflow_provider_ossresume.hooks.janitor import JanitorMethods
 from airflow_provider_ossresume.hooks.listing import ListingMethods
@@ -42,22 +42,22 @@ class OSSResumeHook(
         """Return whether the connection works, and what it leads to or what to do.
 
         Sends one harmless request, and takes about 15 seconds at most; see
-        :func:`~airflow_provider_ossresume.hooks.checkup.check_up`.
+        :func:`~airflow_provider_ossresume.hooks.connection_check.check_connection`.
         """
         try:
             settings = self.settings
         except OSSResumeError as error:
             return False, str(error)
-        return check_up(settings, region=self.region)
+        return check_connection(settings, region=self.region)
 
     # --- the connection form ------------------------------------------------------------------------------------------
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return how the form shows the standard fields; Airflow 3.2 and later read the provider's metadata instead."""
-        return widgets.field_behaviour()
+        return connection_form.field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's own fields; Airflow 3.2 and later read the provider's metadata instead."""
-        return widgets.connection_form_widgets()
+        return connection_form.connection_form_widgets()

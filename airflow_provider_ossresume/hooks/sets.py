@@ -10,18 +10,25 @@ from typing import Any, cast, get_args
 from airflow_provider_ossresume._airflow import current_context
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
+from airflow_provider_ossresume.hooks.current_try import CurrentTry
 from airflow_provider_ossresume.hooks.lineage import report_set_lineage
-from airflow_provider_ossresume.hooks.running import Run
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_texts, refuse_empty
+from airflow_provider_ossresume.model.arguments import (
+    Flag,
+    check_choice,
+    check_text,
+    parse_flag,
+    parse_texts,
+    refuse_empty,
+)
 from airflow_provider_ossresume.model.manifest import Recheck, SkipReason
 from airflow_provider_ossresume.model.object_options import ObjectOptions
-from airflow_provider_ossresume.model.objects import PrefixRef, check_choice, check_text
+from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.batch_report import BatchReport
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.sealed import Plan
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import LocationRef, SetTransfers
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan
 
 _SET_OPTIONS = frozenset(each.name for each in fields(SetOptions) if each.init and each.name != "object_options")
 
@@ -143,7 +150,7 @@ class SetMethods(ConnectedHook):
         chosen = _set_options(options)
         if most_batches is not None and int(chosen.max_batches) > most_batches:
             chosen = _set_options({**options, "max_batches": most_batches})
-        return self._set_transfers(_run(context), watch).plan(
+        return self._set_transfers(_current_try(context), watch).plan(
             self._end("source", source),
             self._end("target", target),
             options=chosen,
@@ -166,7 +173,7 @@ class SetMethods(ConnectedHook):
         :raises NotProven: when files failed; the others have been moved
         """
         _check_uri("batch", batch)
-        return self._set_transfers(_run(context), watch).run_batch(batch, on_label=on_label)
+        return self._set_transfers(_current_try(context), watch).run_batch(batch, on_label=on_label)
 
     def finish_transfer(
         self,
@@ -190,14 +197,14 @@ class SetMethods(ConnectedHook):
         _check_uri("plan", plan)
         if recheck is not None:
             check_choice("recheck", recheck, get_args(Recheck))
-        allowed, run = _skip_reasons(allow_skipped), _run(context)
-        verdict = self._set_transfers(run, watch).finish(plan, allow_skipped=allowed, recheck=recheck)
-        return self._reported(run, verdict)
+        allowed, this_try = _skip_reasons(allow_skipped), _current_try(context)
+        verdict = self._set_transfers(this_try, watch).finish(plan, allow_skipped=allowed, recheck=recheck)
+        return self._reported(this_try, verdict)
 
     def _transfer(
         self,
-        source: Where,
-        target: Where,
+        source: LocationRef,
+        target: LocationRef,
         options: Mapping[str, Any],
         *,
         work_folder: str | None,
@@ -206,8 +213,8 @@ class SetMethods(ConnectedHook):
         context: Mapping[str, Any] | None,
         watch: Watch,
     ) -> Verdict:
-        run = _run(context)
-        verdict = self._set_transfers(run, watch).transfer(
+        this_try = _current_try(context)
+        verdict = self._set_transfers(this_try, watch).transfer(
             source,
             target,
             options=_set_options(options),
@@ -215,16 +222,16 @@ class SetMethods(ConnectedHook):
             is_dry_run=parse_flag("is_dry_run", is_dry_run),
             allow_skipped=_skip_reasons(allow_skipped),
         )
-        return self._reported(run, verdict)
+        return self._reported(this_try, verdict)
 
-    def _set_transfers(self, run: Run, watch: Watch) -> SetTransfers:
-        return SetTransfers(self.get_conn(), self.transfer_config, run.owner, self._stoppable(watch))
+    def _set_transfers(self, this_try: CurrentTry, watch: Watch) -> SetTransfers:
+        return SetTransfers(self.get_conn(), self.transfer_config, this_try.owner, self._stoppable(watch))
 
-    def _reported(self, run: Run, verdict: Verdict) -> Verdict:
-        report_set_lineage(self, run.context, verdict)
+    def _reported(self, this_try: CurrentTry, verdict: Verdict) -> Verdict:
+        report_set_lineage(self, this_try.context, verdict)
         return verdict
 
-    def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> Where:
+    def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> LocationRef:
         if isinstance(where, PrefixRef) or (isinstance(where, str) and where.startswith("oss://")):
             return self._prefix(argument, where)
         return _folder(argument, where)
@@ -241,8 +248,8 @@ class SetMethods(ConnectedHook):
             raise ArgumentError(argument, error.value, error.reason) from None
 
 
-def _run(context: Mapping[str, Any] | None) -> Run:
-    return Run(context or current_context())
+def _current_try(context: Mapping[str, Any] | None) -> CurrentTry:
+    return CurrentTry(context or current_context())
 
 
 def _folder(argument: str, folder: str | os.PathLike[str]) -> LocalFolder:

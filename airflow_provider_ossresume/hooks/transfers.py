@@ -13,27 +13,25 @@ from airflow_provider_ossresume.hooks.cleaning import (
     current_version,
 )
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
+from airflow_provider_ossresume.hooks.current_try import CurrentTry
 from airflow_provider_ossresume.hooks.lineage import report_lineage
-from airflow_provider_ossresume.hooks.observing import observer_for
-from airflow_provider_ossresume.hooks.running import Run
+from airflow_provider_ossresume.hooks.progress import observer_for
 from airflow_provider_ossresume.model.arguments import Flag, parse_flag
 from airflow_provider_ossresume.model.checkpoint_keys import checkpoint_keys, describe_transfer
 from airflow_provider_ossresume.model.copy_options import CopyOptions, copied_properties
 from airflow_provider_ossresume.model.copying import CopyMode
+from airflow_provider_ossresume.model.object_names import check_new_key
 from airflow_provider_ossresume.model.object_options import (
     ObjectOptions,
     RequestPayer,
     object_headers,
     request_headers,
 )
-from airflow_provider_ossresume.model.objects import (
-    ObjectRef,
-    check_new_key,
-)
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.copy import Copier
 from airflow_provider_ossresume.transfer.download import Downloader
-from airflow_provider_ossresume.transfer.former_keys import FormerKeyStore
+from airflow_provider_ossresume.transfer.legacy_keys import LegacyKeyStore
 from airflow_provider_ossresume.transfer.options import (
     CopyTransferOptions,
     DownloadOptions,
@@ -102,28 +100,28 @@ class TransferMethods(ConnectedHook):
         file = local_path(file)
         target = self.target(key, bucket_name)
         check_new_key(target.key)
-        run = Run(context or current_context())
+        this_try = CurrentTry(context or current_context())
         with_requests, with_object = split_headers(object_headers(target.key, object_options))
         options = UploadOptions(
             if_exists=if_exists,
             source_changed=source_changed,
             fingerprint=fingerprint,
             headers=with_object,
-            earlier_try=run.owner.try_number > 1,
+            earlier_try=this_try.owner.try_number > 1,
         )
         uploader = Uploader(
             self.get_conn().with_headers(with_requests),
             target,
-            self._checkpointer(run, "upload", target, file, checkpoint, xcom_holder_task_id),
+            self._checkpointer(this_try, "upload", target, file, checkpoint, xcom_holder_task_id),
             config=self.transfer_config,
             options=options,
             watch=self._stoppable(watch),
             drop_when=drop_when,
             progress_callback=progress_callback,
-            observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
+            observer=observer_for(this_try.context, show_progress=parse_flag("show_progress", show_progress)),
         )
         result = uploader.upload(file)
-        report_lineage(self, run.context, result)
+        report_lineage(self, this_try.context, result)
         return result
 
     def download_file(
@@ -170,7 +168,7 @@ class TransferMethods(ConnectedHook):
         """
         file = local_path(file)
         target = self.target(key, bucket_name, version_id=version_id)
-        run = Run(context or current_context())
+        this_try = CurrentTry(context or current_context())
         options = DownloadOptions(
             if_exists=if_exists,
             object_changed=object_changed,
@@ -178,24 +176,24 @@ class TransferMethods(ConnectedHook):
             file_mode=file_mode,
             preserve_mtime=parse_flag("preserve_mtime", preserve_mtime),
             byte_range=byte_range,
-            earlier_try=run.owner.try_number > 1,
+            earlier_try=this_try.owner.try_number > 1,
         )
         headers = request_headers(request_payer=request_payer, traffic_limit=traffic_limit)
         downloader = Downloader(
             self.get_conn().with_headers(headers),
             target,
             self._checkpointer(
-                run, "download", target, file, checkpoint, xcom_holder_task_id, byte_range=options.slice
+                this_try, "download", target, file, checkpoint, xcom_holder_task_id, byte_range=options.slice
             ),
             config=self.transfer_config,
             options=options,
             watch=self._stoppable(watch),
             drop_when=drop_when,
             progress_callback=progress_callback,
-            observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
+            observer=observer_for(this_try.context, show_progress=parse_flag("show_progress", show_progress)),
         )
         result = downloader.download(file)
-        report_lineage(self, run.context, result)
+        report_lineage(self, this_try.context, result)
         return result
 
     def copy_object(
@@ -246,11 +244,11 @@ class TransferMethods(ConnectedHook):
         check_new_key(target.key)
         properties = copied_properties(target.key, copy_options)
         client, source_client = self.get_conn(), reader.get_conn()
-        run = Run(context or current_context())
+        this_try = CurrentTry(context or current_context())
         copier = Copier(
             client.with_headers(properties.with_requests),
             target,
-            self._checkpointer(run, "copy", target, source, checkpoint, xcom_holder_task_id),
+            self._checkpointer(this_try, "copy", target, source, checkpoint, xcom_holder_task_id),
             config=self.transfer_config,
             options=CopyTransferOptions(
                 properties=properties,
@@ -258,21 +256,21 @@ class TransferMethods(ConnectedHook):
                 if_exists=if_exists,
                 object_changed=object_changed,
                 regions=(source_client.region, client.region),
-                earlier_try=run.owner.try_number > 1,
+                earlier_try=this_try.owner.try_number > 1,
             ),
             watch=self._stoppable(watch),
             drop_when=drop_when,
             progress_callback=progress_callback,
-            observer=observer_for(run.context, show_progress=parse_flag("show_progress", show_progress)),
+            observer=observer_for(this_try.context, show_progress=parse_flag("show_progress", show_progress)),
         )
         reads = source_client.with_headers(properties.with_requests) if source_hook else None
         result = copier.copy(source, oss=reads)
-        report_lineage(self, run.context, result)
+        report_lineage(self, this_try.context, result)
         return result
 
     def _checkpointer(
         self,
-        run: Run,
+        this_try: CurrentTry,
         direction: str,
         target: ObjectRef,
         other_end: str | ObjectRef,
@@ -283,16 +281,18 @@ class TransferMethods(ConnectedHook):
         path = os.path.abspath(other_end) if isinstance(other_end, str) else other_end.versioned_uri
         store = select_store(
             checkpoint,
-            context=run.context,
-            description=describe_transfer(direction, target, printable_path(path), by=run.name, byte_range=byte_range),
+            context=this_try.context,
+            description=describe_transfer(
+                direction, target, printable_path(path), by=this_try.name, byte_range=byte_range
+            ),
             xcom_holder_task_id=xcom_holder_task_id,
         )
-        keys = checkpoint_keys(direction, target, path, task=run.task, byte_range=byte_range)
+        keys = checkpoint_keys(direction, target, path, task=this_try.task, byte_range=byte_range)
         return Checkpointer(
-            FormerKeyStore(store, keys, target=target, path=path, byte_range=byte_range),
+            LegacyKeyStore(store, keys, target=target, path=path, byte_range=byte_range),
             keys.present,
-            owner=run.owner,
-            began=run.began,
+            owner=this_try.owner,
+            began=this_try.began,
             interval=self.transfer_config.checkpoint_interval,
         )
 

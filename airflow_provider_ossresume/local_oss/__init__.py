@@ -16,7 +16,7 @@ A request comes in by a ``listener`` (``tls`` has its certificate) and goes thro
 ``exchange`` (from head to journal), ``authentication`` and ``operations`` (which one it is). The work is done in
 ``objects``, ``copies``, ``deletions``, ``versions``, ``tagging``, ``symlinks``, ``restoring``, ``uploads``,
 ``listings`` or ``buckets``, on ``storage``; what comes back is an ``answers.Answer``. ``faults`` says what goes wrong,
-``fault_rules`` with which calls, and ``interference`` does it.
+``fault_rules`` with which calls, and ``body_faults`` does it.
 """
 
 from __future__ import annotations

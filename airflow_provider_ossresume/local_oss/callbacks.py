@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal, invalid_argument
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.records import StoredObject
 
 MAX_CALLBACK_SIZE = 5 * 1024  # OSS: bytes of each of the two parameters
@@ -37,7 +37,7 @@ class Callback:
     variables: Mapping[str, str]
 
 
-def callback_of(request: Incoming) -> Callback | None:
+def callback_of(request: IncomingRequest) -> Callback | None:
     """Return the callback that a request asks for, by header or in its query. Raises Refusal for one that is none."""
     said, variables = (_parameter(request, name) for name in ("callback", "callback-var"))
     urls = tuple(url.strip() for url in str(said.get("callbackUrl") or "").split(";") if url.strip())
@@ -51,7 +51,7 @@ def callback_of(request: Incoming) -> Callback | None:
     return Callback(urls, str(said.get("callbackHost") or ""), body, body_type, variables)
 
 
-def _parameter(request: Incoming, name: str) -> dict[str, Any]:
+def _parameter(request: IncomingRequest, name: str) -> dict[str, Any]:
     given = [text for text in (request.headers.get(f"x-oss-{name}"), request.query.get(name)) if text is not None]
     try:
         value = json.loads(base64.b64decode(given[0], validate=True)) if given else {}

@@ -11,8 +11,8 @@ import struct
 from http.client import responses
 
 from airflow_provider_ossresume.local_oss.answers import Answer, FileRange
+from airflow_provider_ossresume.local_oss.body_faults import BodyFaults
 from airflow_provider_ossresume.local_oss.incoming import STEP, ConnectionLost, Stream
-from airflow_provider_ossresume.local_oss.interference import Interference
 
 _SENDFILE_STEP = 1 << 30  # the kernel sends less than 2 GiB a call
 _LINGER_SECONDS = 5.0  # of silence, after which a client that was refused is left to itself
@@ -23,6 +23,7 @@ class Connection:
     """A connection. Whatever finds it gone raises ConnectionLost; ``end`` may be called from any thread."""
 
     def __init__(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
+        self.scheme = "https" if tls else "http"
         self._sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) if tls else sock
         with contextlib.suppress(OSError):  # macOS refuses when the client is gone already
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,12 +42,12 @@ class Connection:
         """Tell a client that waits for it to send the body."""
         self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def send(self, answer: Answer, head: bytes, interference: Interference) -> None:
+    def send(self, answer: Answer, head: bytes, body_faults: BodyFaults) -> None:
         """Send an answer. ``sent`` counts the bytes of its body, also when this ends early; None means no head."""
         self.sent = None
         try:
-            if interference:
-                self._send_meddled(answer, head, interference)
+            if body_faults:
+                self._send_meddled(answer, head, body_faults)
             elif isinstance(answer.body, bytes):
                 self._send(head + answer.body)
                 self.sent = len(answer.body)
@@ -57,19 +58,19 @@ class Connection:
         finally:
             answer.close()
 
-    def _send_meddled(self, answer: Answer, head: bytes, interference: Interference) -> None:
-        if not answer.size or interference.precedes_head:
-            interference.allow(1)  # an answer without a body meets its fault before its head
+    def _send_meddled(self, answer: Answer, head: bytes, body_faults: BodyFaults) -> None:
+        if not answer.size or body_faults.precedes_head:
+            body_faults.allow(1)  # an answer without a body meets its fault before its head
         self._send(head)
         self.sent = 0
         body, position = answer.body, 0
         while position < answer.size:
-            stop = position + interference.allow(min(STEP, answer.size - position))
+            stop = position + body_faults.allow(min(STEP, answer.size - position))
             if isinstance(body, bytes):
                 data = body[position:stop]
             else:
                 data = os.pread(body.file.fileno(), stop - position, body.start + position)
-            self._send(interference.passing(memoryview(data)))
+            self._send(body_faults.passing(memoryview(data)))
             self.sent = position = stop
 
     def _send_file(self, body: FileRange) -> None:

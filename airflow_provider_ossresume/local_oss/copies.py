@@ -14,7 +14,7 @@ from airflow_provider_ossresume.local_oss.answers import (
     xml_date,
 )
 from airflow_provider_ossresume.local_oss.conditions import check_conditions, wanted_range
-from airflow_provider_ossresume.local_oss.incoming import STEP, Incoming
+from airflow_provider_ossresume.local_oss.incoming import STEP, IncomingRequest
 from airflow_provider_ossresume.local_oss.objects import proof
 from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.restoring import check_readable
@@ -44,7 +44,7 @@ _ENCRYPTION = (
 _NO_METADATA = frozenset({_CLASS, TAGGING, ACL, *_ENCRYPTION})
 
 
-def copy_object(service: Service, request: Incoming) -> Answer:
+def copy_object(service: Service, request: IncomingRequest) -> Answer:
     """Store a copy of another object, with its metadata or with the request's. A symbolic link stays one."""
     bucket, key = request.target
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
@@ -114,7 +114,7 @@ def _check_size(source: StoredObject, headers: Mapping[str, str], *, within_buck
         raise Refusal(400, "EntityTooLarge", "The object to copy is too large; use UploadPartCopy.")
 
 
-def upload_part_copy(service: Service, request: Incoming) -> Answer:
+def upload_part_copy(service: Service, request: IncomingRequest) -> Answer:
     """Store bytes of another object as a part. Only ListParts tells its CRC-64."""
     number = part_number(request)
     upload = upload_of(service, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Children, Refusal, invalid_argument, xml_answer
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.names import check_key
 from airflow_provider_ossresume.local_oss.object_storage import Deletion
 from airflow_provider_ossresume.local_oss.service import (
@@ -20,14 +20,14 @@ from airflow_provider_ossresume.local_oss.service import (
 MAX_DELETE_COUNT = 1000  # OSS: keys in one DeleteMultipleObjects
 
 
-def delete_object(service: Service, request: Incoming) -> Answer:
+def delete_object(service: Service, request: IncomingRequest) -> Answer:
     """Remove an object, or a version of it; one that is not there is as good as removed."""
     done = service.storage.delete(*named(request)) or Deletion()
     headers = {"x-oss-version-id": done.version} if done.version else {}
     return Answer(204, headers | ({"x-oss-delete-marker": "true"} if done.is_marker else {}))
 
 
-def delete_multiple_objects(service: Service, request: Incoming) -> Answer:
+def delete_multiple_objects(service: Service, request: IncomingRequest) -> Answer:
     """Remove the objects, and the versions, that the body names."""
     bucket, encode = request.target[0], encoder(request.query)
     service.storage.bucket(bucket)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Children, invalid_argument, xml_answer, xml_date
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.pages import (
     DEFAULT_PAGE,
     MAX_PAGE,
@@ -23,7 +23,7 @@ from airflow_provider_ossresume.local_oss.restoring import says_of_restoration
 from airflow_provider_ossresume.local_oss.service import OWNER, Service, encoder, encoding_element, number_argument
 
 
-def list_objects(service: Service, request: Incoming) -> Answer:
+def list_objects(service: Service, request: IncomingRequest) -> Answer:
     """List objects from a marker on."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
@@ -43,7 +43,7 @@ def list_objects(service: Service, request: Incoming) -> Answer:
     return xml_answer("ListBucketResult", [*facts, *contents, *common_prefixes(page, encode)])
 
 
-def list_objects_v2(service: Service, request: Incoming) -> Answer:
+def list_objects_v2(service: Service, request: IncomingRequest) -> Answer:
     """List objects from a key or a continuation token on."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
@@ -69,7 +69,9 @@ def list_objects_v2(service: Service, request: Incoming) -> Answer:
     return xml_answer("ListBucketResult", [*facts, *contents, *common_prefixes(page, encode)])
 
 
-def _objects_page(service: Service, request: Incoming, *, marker: str, limit: int) -> tuple[Page, list[StoredObject]]:
+def _objects_page(
+    service: Service, request: IncomingRequest, *, marker: str, limit: int
+) -> tuple[Page, list[StoredObject]]:
     prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter", "")
     return service.storage.list_page(
         request.bucket or "", partial(page_of, prefix=prefix, delimiter=delimiter, marker=marker, limit=limit)
@@ -106,7 +108,7 @@ def _from_token(token: str) -> str:
         raise invalid_argument("continuation-token", token) from error
 
 
-def list_multipart_uploads(service: Service, request: Incoming) -> Answer:
+def list_multipart_uploads(service: Service, request: IncomingRequest) -> Answer:
     """List uploads from a key, or from a key and an upload ID, on."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-uploads", default=MAX_PAGE, low=1, high=MAX_PAGE)

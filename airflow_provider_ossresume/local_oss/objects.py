@@ -14,7 +14,7 @@ from airflow_provider_ossresume.local_oss.answers import (
 )
 from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.restoring import RESTORE, check_readable, says_of_restoration
 from airflow_provider_ossresume.local_oss.service import (
@@ -43,7 +43,7 @@ _OVERRIDES = {
 }
 
 
-def put_object(service: Service, request: Incoming) -> Answer:
+def put_object(service: Service, request: IncomingRequest) -> Answer:
     """Store the body as an object."""
     bucket, key = request.target
     if any(name in request.headers for name in CONDITIONS):
@@ -61,7 +61,7 @@ def put_object(service: Service, request: Incoming) -> Answer:
     return called_back(callback, bucket, stored, answer)
 
 
-def get_object(service: Service, request: Incoming) -> Answer:
+def get_object(service: Service, request: IncomingRequest) -> Answer:
     """Send an object's bytes, or a range of them."""
     stored, file = service.storage.open(*followed(service, request))
     try:
@@ -81,14 +81,14 @@ def get_object(service: Service, request: Incoming) -> Answer:
     return Answer(206, headers, FileRange(file, start, stop))
 
 
-def head_object(service: Service, request: Incoming) -> Answer:
+def head_object(service: Service, request: IncomingRequest) -> Answer:
     """Say what GetObject would, without the bytes."""
     stored = as_seen(service, request, service.storage.object(*followed(service, request)))
     check_conditions(stored, request.headers)
     return Answer(200, {**object_headers(stored, service.clock()), "Content-Length": str(stored.content.size)})
 
 
-def get_object_meta(service: Service, request: Incoming) -> Answer:
+def get_object_meta(service: Service, request: IncomingRequest) -> Answer:
     """Say an object's size, ETag, date and CRC-64."""
     stored = service.storage.object(*named(request))
     check_conditions(stored, request.headers)
@@ -96,13 +96,13 @@ def get_object_meta(service: Service, request: Incoming) -> Answer:
     return Answer(200, proof(stored) | facts)
 
 
-def get_object_acl(service: Service, request: Incoming) -> Answer:
+def get_object_acl(service: Service, request: IncomingRequest) -> Answer:
     """Say who may read and write an object."""
     acl = service.storage.object(*named(request)).headers.get(ACL, "default")
     return xml_answer("AccessControlPolicy", [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])])
 
 
-def append_object(service: Service, request: Incoming) -> Answer:
+def append_object(service: Service, request: IncomingRequest) -> Answer:
     """Lay the body behind an appendable object, or begin one."""
     bucket, key = request.target
     position = whole_number(request.query.get("position", ""))

@@ -17,7 +17,7 @@ from airflow_provider_ossresume.local_oss import (
     versions,
 )
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.service import Service, check_traffic_limit
 
 # The first row whose method, level and marks fit. A mark is the name of a query parameter or of a header.
@@ -83,7 +83,7 @@ _NOT_SERVED = frozenset(
     }
 )
 
-OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
+OPERATIONS: Mapping[str, Callable[[Service, IncomingRequest], Answer]] = {
     "ListBuckets": buckets.list_buckets,
     "ListMultipartUploads": listings.list_multipart_uploads,
     "GetBucketInfo": buckets.get_bucket_info,
@@ -122,7 +122,7 @@ OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
 UNKNOWN = "Unknown"
 
 
-def operation_of(request: Incoming) -> str:
+def operation_of(request: IncomingRequest) -> str:
     """Return the operation's name, or ``Unknown``."""
     level = "service" if request.bucket is None else "bucket" if request.key is None else "object"
     special = _NOT_SERVED.intersection(request.query)
@@ -133,7 +133,7 @@ def operation_of(request: Incoming) -> str:
     return UNKNOWN
 
 
-def run(operation: str, service: Service, request: Incoming) -> Answer:
+def run(operation: str, service: Service, request: IncomingRequest) -> Answer:
     """Do an operation's work and return its answer. Raises Refusal for what OSS would refuse."""
     if operation != UNKNOWN:
         check_traffic_limit(request.headers)

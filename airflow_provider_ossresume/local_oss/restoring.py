@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal, http_date, invalid_argument
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import (
     Service,
@@ -31,7 +31,7 @@ class _Wanted:
     tier: str = "Standard"
 
 
-def restore_object(service: Service, request: Incoming) -> Answer:
+def restore_object(service: Service, request: IncomingRequest) -> Answer:
     """Begin to make an archived object readable (202), or let it be so for longer (200).
 
     How long it takes is ``Service.restore_seconds``, on the server's clock.

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from airflow_provider_ossresume.local_oss.answers import Children, Refusal, invalid_argument
 from airflow_provider_ossresume.local_oss.contents import Content
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.storage import Storage
 
@@ -125,7 +125,7 @@ def is_true(headers: Mapping[str, str], name: str) -> bool:
     return headers.get(name, "").lower() == "true"
 
 
-def receive(service: Service, request: Incoming) -> Content:
+def receive(service: Service, request: IncomingRequest) -> Content:
     """Store the body of an upload, not yet visible, and check it against Content-MD5."""
     if not request.body.declared:
         raise Refusal(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
@@ -139,7 +139,7 @@ def receive(service: Service, request: Incoming) -> Content:
     return content
 
 
-def whole_body(request: Incoming) -> bytes:
+def whole_body(request: IncomingRequest) -> bytes:
     """Return a body of XML, checked against Content-MD5."""
     claimed = _claimed_md5(request)
     data = request.body.whole()
@@ -153,7 +153,7 @@ def content_md5(content: Content) -> str:
     return base64.b64encode(bytes.fromhex(content.md5)).decode()
 
 
-def _claimed_md5(request: Incoming) -> str | None:
+def _claimed_md5(request: IncomingRequest) -> str | None:
     text = request.headers.get("content-md5")
     if text is None:
         return None
@@ -201,7 +201,7 @@ def encoding_element(query: Mapping[str, str]) -> list[tuple[str, str]]:
     return [("EncodingType", "url")] if query.get("encoding-type") else []
 
 
-def copy_source(request: Incoming) -> tuple[str, str, str]:
+def copy_source(request: IncomingRequest) -> tuple[str, str, str]:
     """Return bucket, key and version, if any, of the header ``x-oss-copy-source``."""
     text = request.headers["x-oss-copy-source"]
     path, _, version = text.partition("?")
@@ -211,7 +211,7 @@ def copy_source(request: Incoming) -> tuple[str, str, str]:
     return bucket, key, unquote(version).removeprefix("versionId=")
 
 
-def named(request: Incoming) -> tuple[str, str, str]:
+def named(request: IncomingRequest) -> tuple[str, str, str]:
     """Return bucket, key and version, if any, of a request about an object."""
     return *request.target, request.query.get("versionId", "")
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal, http_date, invalid_argument
 from airflow_provider_ossresume.local_oss.contents import Contents
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.names import check_key
 from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import Service, is_true, kept_headers, named, version_of
@@ -16,7 +16,7 @@ from airflow_provider_ossresume.local_oss.service import Service, is_true, kept_
 SYMLINK, SYMLINK_TARGET = "Symlink", "x-oss-symlink-target"
 
 
-def put_symlink(service: Service, request: Incoming) -> Answer:
+def put_symlink(service: Service, request: IncomingRequest) -> Answer:
     """Make an object that leads to another one, which need not be there."""
     bucket, key = request.target
     target = unquote(request.headers.get(SYMLINK_TARGET, ""))
@@ -37,7 +37,7 @@ def symlink(key: str, target: str, headers: Mapping[str, str], contents: Content
     return StoredObject(key, content, content.md5, SYMLINK, kept, now)
 
 
-def get_symlink(service: Service, request: Incoming) -> Answer:
+def get_symlink(service: Service, request: IncomingRequest) -> Answer:
     """Say where a symbolic link leads."""
     stored = service.storage.object(*named(request))
     if stored.kind != SYMLINK:
@@ -46,7 +46,7 @@ def get_symlink(service: Service, request: Incoming) -> Answer:
     return Answer(200, {"ETag": f'"{stored.etag}"', **facts, **version_of(stored)})
 
 
-def followed(service: Service, request: Incoming) -> tuple[str, str, str]:
+def followed(service: Service, request: IncomingRequest) -> tuple[str, str, str]:
     """Return where a key leads: to itself, or to the target of the symbolic link that it is."""
     bucket, key, version = named(request)
     stored = service.storage.object(bucket, key, version)
@@ -62,7 +62,7 @@ def followed(service: Service, request: Incoming) -> tuple[str, str, str]:
     return bucket, target, ""
 
 
-def as_seen(service: Service, request: Incoming, found: StoredObject) -> StoredObject:
+def as_seen(service: Service, request: IncomingRequest, found: StoredObject) -> StoredObject:
     """Return an object as it looks by a link: size, ETag, MD5 and storage class are the target's, the rest the link's.
 
     So OSS's documents of GetObject and HeadObject say.

@@ -12,7 +12,7 @@ from airflow_provider_ossresume.local_oss.answers import (
     xml_answer,
     xml_date,
 )
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.listings import listed_object
 from airflow_provider_ossresume.local_oss.pages import (
     DEFAULT_PAGE,
@@ -36,7 +36,7 @@ from airflow_provider_ossresume.local_oss.service import (
 _LAST_ORDER = 16**12 - 1
 
 
-def put_bucket_versioning(service: Service, request: Incoming) -> Answer:
+def put_bucket_versioning(service: Service, request: IncomingRequest) -> Answer:
     """Keep from now on what is overwritten or deleted, or suspend it."""
     root = parse_xml(whole_body(request), root="VersioningConfiguration")
     status = (root.findtext("Status") or "").strip()
@@ -46,13 +46,13 @@ def put_bucket_versioning(service: Service, request: Incoming) -> Answer:
     return Answer()
 
 
-def get_bucket_versioning(service: Service, request: Incoming) -> Answer:
+def get_bucket_versioning(service: Service, request: IncomingRequest) -> Answer:
     """Say whether a bucket keeps versions; nothing is said where it never has."""
     status = service.storage.bucket(request.bucket or "").versioning
     return xml_answer("VersioningConfiguration", [("Status", status)] if status else [])
 
 
-def list_object_versions(service: Service, request: Incoming) -> Answer:
+def list_object_versions(service: Service, request: IncomingRequest) -> Answer:
     """List all versions and delete markers from a key, or from a version of it, on: the newest of a key first."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,31 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 _LONGEST = 100 * 365 * 86_400.0  # seconds; OSS is younger
 SHORTEST = 0.001  # seconds
 MOST_PERMISSIONS = 0o777
+
+
+def check_text(argument: str, value: object) -> None:
+    """:raises ArgumentError: when the value is no text, as an XCom of a task that returned nothing"""
+    if not isinstance(value, str):
+        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
+
+
+def check_unicode(argument: str, value: object) -> str:
+    """Return a text that UTF-8 can hold.
+
+    :raises ArgumentError: for any other, and for what is no text
+    """
+    check_text(argument, value)
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(argument, value, "it is not valid Unicode (a lone surrogate); correct it") from None
+    return str(value)
+
+
+def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
+    """:raises ArgumentError: when the value is none of the choices"""
+    if value not in choices:
+        raise ArgumentError(argument, value, f"choose one of {', '.join(map(repr, choices))}")
 
 
 def parse_flag(argument: str, value: object) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import check_unicode
+from airflow_provider_ossresume.model.arguments import check_unicode
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from airflow_provider_ossresume.model.headers import check_given
 from airflow_provider_ossresume.model.objects import ListedBucket
-from airflow_provider_ossresume.oss import answers, messages
+from airflow_provider_ossresume.oss import messages, results
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.exchanging import Exchanging
 
@@ -39,12 +39,12 @@ class BucketCalls(Exchanging):
         """
         body = messages.bucket_body(storage_class, redundancy)
         call = Call("PutBucket", "PUT", bucket, headers=check_given(headers), body=body or None)
-        self._exchange(call, answers.nothing)
+        self._exchange(call, results.nothing)
 
     def delete_bucket(self, bucket: str) -> None:
         """Remove an empty bucket.
 
         :raises ServiceError: with the code BucketNotEmpty while it holds objects, versions of some, or uploads
-        :raises NoSuchBucket: when there is none; perhaps an earlier attempt's answer was lost
+        :raises NoSuchBucket: when there is none; perhaps an earlier attempt's response was lost
         """
-        self._exchange(Call("DeleteBucket", "DELETE", bucket, success=(204,)), answers.nothing)
+        self._exchange(Call("DeleteBucket", "DELETE", bucket, success=(204,)), results.nothing)

@@ -56,12 +56,12 @@ class Call:
 
     @property
     def has_callback(self) -> bool:
-        """True when OSS is to call an application's server, whose answer then takes the place of OSS's body."""
+        """True when OSS is to call an application's server, whose response then takes the place of OSS's body."""
         return self._header("x-oss-callback") is not None
 
     @property
     def takes_long(self) -> bool:
-        """True when OSS may begin its answer before its work is done, and sends blanks until then."""
+        """True when OSS may begin its response before its work is done, and sends blanks until then."""
         return self.operation in ("CompleteMultipartUpload", "CopyObject", "UploadPartCopy")
 
     def _header(self, wanted: str) -> str | None:

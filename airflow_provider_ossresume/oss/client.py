@@ -30,6 +30,7 @@ from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.model.arguments import Duration
 from airflow_provider_ossresume.model.headers import check_given, check_header
 from airflow_provider_ossresume.model.md5 import content_md5
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key, fits_xml
 from airflow_provider_ossresume.model.objects import (
     MAX_KEYS_TO_DELETE,
     CopiedObject,
@@ -38,14 +39,9 @@ from airflow_provider_ossresume.model.objects import (
     ObjectMeta,
     ObjectRef,
     Receipt,
-    check_bucket,
-    check_key,
-    fits_xml,
 )
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT
-from airflow_provider_ossresume.oss import answers, messages, service_errors
-from airflow_provider_ossresume.oss.answer import Answer
-from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer, check_expiry
+from airflow_provider_ossresume.oss import messages, results, service_errors
 from airflow_provider_ossresume.oss.bucket_calls import BucketCalls
 from airflow_provider_ossresume.oss.call import Body, Call
 from airflow_provider_ossresume.oss.connection_errors import connection_failed
@@ -53,11 +49,13 @@ from airflow_provider_ossresume.oss.connections import Connections, environment_
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.endpoint import Endpoint, check_region_name, quote_key
-from airflow_provider_ossresume.oss.fetch import Fetch, Sink
 from airflow_provider_ossresume.oss.header_values import joined, shown
 from airflow_provider_ossresume.oss.messages import BucketInfo, ObjectsPage, ServiceInfo, UploadsPage
 from airflow_provider_ossresume.oss.object_calls import ObjectCalls
+from airflow_provider_ossresume.oss.response import Response
+from airflow_provider_ossresume.oss.resumable_get import ResumableGet, Sink
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
+from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer, check_expiry
 from airflow_provider_ossresume.oss.signing import Signable
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 
@@ -77,7 +75,7 @@ class OssClient(BucketCalls, ObjectCalls):
     :param region: needed for V4 signatures; see :func:`~airflow_provider_ossresume.oss.endpoint.check_region`
     :param connect_timeout: seconds for a connection to be made
     :param read_timeout: seconds of silence, or for sending 256 KiB, after which an attempt is given up
-    :param stall_timeout: seconds within which at least 64 KiB of a body, and all headers of an answer, must move
+    :param stall_timeout: seconds within which at least 64 KiB of a body, and all headers of a response, must move
     :param max_connections: how many threads will use it at once
     :param proxies: as in requests, checked here; None takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY from the environment
     :param verify_tls: False, or the path of a CA bundle; True takes REQUESTS_CA_BUNDLE or the built-in one
@@ -175,7 +173,7 @@ class OssClient(BucketCalls, ObjectCalls):
         """
         sent = {**check_given(headers), **_digest(body.content_md5())}
         call = Call("PutObject", "PUT", target.bucket, target.key, headers=sent, body=body)
-        return self._exchange(call, lambda answer: answers.stored_object(call, answer, body))
+        return self._exchange(call, lambda response: results.stored_object(call, response, body))
 
     def get_object(
         self,
@@ -198,18 +196,18 @@ class OssClient(BucketCalls, ObjectCalls):
         :raises PreconditionFailed: when it has others
         :raises InvalidRange: when it has no more than ``start`` bytes
         """
-        fetch = Fetch(target, sink, start, stop, may_end_before=may_end_before, if_match=if_match, total=total)
+        fetch = ResumableGet(target, sink, start, stop, may_end_before=may_end_before, if_match=if_match, total=total)
 
         def attempt(attempts: Attempts) -> ObjectMeta:
             call = fetch.call()
 
-            def read(answer: Answer) -> ObjectMeta:
-                return fetch.read(call, answer, self._object_pieces(answer, sink.piece_size, attempts), attempts)
+            def read(response: Response) -> ObjectMeta:
+                return fetch.read(call, response, self._object_pieces(response, sink.piece_size, attempts), attempts)
 
             try:
                 return self._attempt(call, read, attempts)
             except (PreconditionFailed, InvalidRange):  # it is shorter now
-                if fetch.begin_anew():
+                if fetch.restart():
                     return attempt(attempts)
                 raise
 
@@ -226,16 +224,16 @@ class OssClient(BucketCalls, ObjectCalls):
         """:raises NoSuchKey: when there is no such object"""
         call = Call("HeadObject", "HEAD", target.bucket, target.key, _version_query(target))
         return self._exchange(
-            call, lambda answer: answers.object_meta(call, answer, size=answers.content_length(call, answer))
+            call, lambda response: results.object_meta(call, response, size=results.content_length(call, response))
         )
 
     def get_symlink(self, target: ObjectRef) -> ObjectRef:
         """Return the object that a symbolic link leads to."""
         call = Call("GetSymlink", "GET", target.bucket, target.key, {"symlink": "", **_version_query(target)})
 
-        def read(answer: Answer) -> ObjectRef:
-            if not (key := answer.fields.get("x-oss-symlink-target")):
-                raise call.bad_answer("the answer has no x-oss-symlink-target")
+        def read(response: Response) -> ObjectRef:
+            if not (key := response.fields.get("x-oss-symlink-target")):
+                raise call.bad_answer("the response has no x-oss-symlink-target")
             return ObjectRef(target.bucket, unquote(key))
 
         return self._exchange(call, read)
@@ -252,7 +250,7 @@ class OssClient(BucketCalls, ObjectCalls):
 
     def delete_object(self, target: ObjectRef) -> None:
         """Delete an object; one that does not exist counts as deleted."""
-        self._exchange(Call("DeleteObject", "DELETE", target.bucket, target.key, success=(204,)), answers.nothing)
+        self._exchange(Call("DeleteObject", "DELETE", target.bucket, target.key, success=(204,)), results.nothing)
 
     def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[str]:
         """Delete any number of objects, 1,000 a request; return the keys that OSS says are gone.
@@ -297,14 +295,16 @@ class OssClient(BucketCalls, ObjectCalls):
             "CopyObject", "PUT", target.bucket, target.key,
             headers={**check_given(headers), **_copy_source(source, if_match)},
         )  # fmt: skip
-        return self._exchange(call, lambda answer: answers.copied_object(call, answer, self._pieces(call, answer)))
+        return self._exchange(
+            call, lambda response: results.copied_object(call, response, self._pieces(call, response))
+        )
 
     # --- multipart uploads --------------------------------------------------------------------------------------------
 
     def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str:
         """Begin a multipart upload and return its upload ID. The object's headers and metadata are fixed here.
 
-        An answer that is lost leaves an upload ID that nobody knows; the bucket's lifecycle rule removes it.
+        A response that is lost leaves an upload ID that nobody knows; the bucket's lifecycle rule removes it.
         """
         call = Call("InitiateMultipartUpload", "POST", target.bucket, target.key, {"uploads": ""}, check_given(headers))
         return self._exchange_xml(call, messages.read_upload_id)
@@ -314,7 +314,7 @@ class OssClient(BucketCalls, ObjectCalls):
     ) -> Receipt:
         """Send one part; sent again under its number it replaces the former one.
 
-        :param refuse_damage: OSS is not to keep a body that is damaged on its way. By default it does and its answer
+        :param refuse_damage: OSS is not to keep a body that is damaged on its way. By default it does and its response
             tells, so the part is sent again; but a sender that dies before leaves it there
         :raises NoSuchUpload: when the upload was completed, aborted or removed
         :raises IntegrityError: when OSS stored other bytes than were sent
@@ -322,8 +322,8 @@ class OssClient(BucketCalls, ObjectCalls):
         headers = _digest(body.content_md5()) if refuse_damage else {}
         call = Call("UploadPart", "PUT", target.bucket, target.key, _part_query(upload_id, number), headers, body=body)
 
-        def read(answer: Answer) -> Receipt:
-            stored = answers.stored_object(call, answer, body)
+        def read(response: Response) -> Receipt:
+            stored = results.stored_object(call, response, body)
             return Receipt(number, etags.opaque(stored.etag), body.size, body.crc64())
 
         return self._exchange(call, read)
@@ -342,8 +342,8 @@ class OssClient(BucketCalls, ObjectCalls):
         headers = {**_copy_source(source, if_match), "x-oss-copy-source-range": f"bytes={start}-{stop - 1}"}
         call = Call("UploadPartCopy", "PUT", target.bucket, target.key, _part_query(upload_id, number), headers)
 
-        def read(answer: Answer) -> Receipt:
-            copied = answers.copied_object(call, answer, self._pieces(call, answer), root="CopyPartResult")
+        def read(response: Response) -> Receipt:
+            copied = results.copied_object(call, response, self._pieces(call, response), root="CopyPartResult")
             return Receipt(number, copied.etag, stop - start, copied.crc64)
 
         return self._exchange(call, read)
@@ -376,7 +376,7 @@ class OssClient(BucketCalls, ObjectCalls):
         """Join the parts into the object; the size that is returned is the sum of theirs.
 
         :raises InvalidPart: when OSS has a part not, or with another ETag
-        :raises NoSuchUpload: when the upload is over; perhaps an earlier attempt's answer was lost
+        :raises NoSuchUpload: when the upload is over; perhaps an earlier attempt's response was lost
         """
         parts = list(parts)
         body = messages.complete_body(parts)
@@ -385,9 +385,9 @@ class OssClient(BucketCalls, ObjectCalls):
             {**check_given(headers), **_digest(content_md5([body]))}, body,
         )  # fmt: skip
 
-        def read(answer: Answer) -> ObjectMeta:
+        def read(response: Response) -> ObjectMeta:
             size = sum(part.size for part in parts)
-            return answers.completed_object(call, answer, self._pieces(call, answer), size=size)
+            return results.completed_object(call, response, self._pieces(call, response), size=size)
 
         return self._exchange(call, read)
 
@@ -399,7 +399,7 @@ class OssClient(BucketCalls, ObjectCalls):
         call = Call(
             "AbortMultipartUpload", "DELETE", target.bucket, target.key, {"uploadId": upload_id}, success=(204,)
         )
-        self._exchange(call, answers.nothing)
+        self._exchange(call, results.nothing)
 
     # --- the bucket ---------------------------------------------------------------------------------------------------
 
@@ -414,9 +414,9 @@ class OssClient(BucketCalls, ObjectCalls):
             yield from (replace(upload, bucket=bucket, answered_at=answered_at) for upload in page.uploads)
             marker = _advance(call, marker, page.next_marker)
 
-    def _read_uploads(self, call: Call, answer: Answer) -> tuple[UploadsPage, datetime | None]:
-        date = messages.read_http_date(answer.fields.get("date"))
-        return self._read_xml(call, answer, messages.read_uploads), date
+    def _read_uploads(self, call: Call, response: Response) -> tuple[UploadsPage, datetime | None]:
+        date = messages.read_http_date(response.fields.get("date"))
+        return self._read_xml(call, response, messages.read_uploads), date
 
     def list_objects(
         self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = ""
@@ -479,29 +479,29 @@ class OssClient(BucketCalls, ObjectCalls):
 
     # --- one exchange -------------------------------------------------------------------------------------------------
 
-    def _exchange(self, call: Call, read: Callable[[Answer], T]) -> T:
-        """Send a request until it succeeds, and return what ``read`` makes of the answer, body included.
+    def _exchange(self, call: Call, read: Callable[[Response], T]) -> T:
+        """Send a request until it succeeds, and return what ``read`` makes of the response, body included.
 
         :raises RequestError: when it cannot succeed, or has not within the retry policy
         """
         return self._retrying(lambda attempts: self._attempt(call, read, attempts))
 
     def _exchange_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:
-        return self._exchange(call, lambda answer: self._read_xml(call, answer, parse))
+        return self._exchange(call, lambda response: self._read_xml(call, response, parse))
 
     def _exchange_dated(self, call: Call, parse: Callable[[bytes], Dated]) -> Dated:
-        """Return what the answer says, with the answer's Date in it."""
+        """Return what the response says, with the response's Date in it."""
 
-        def read(answer: Answer) -> Dated:
-            date = messages.read_http_date(answer.fields.get("date"))
-            return replace(self._read_xml(call, answer, parse), answered_at=date)
+        def read(response: Response) -> Dated:
+            date = messages.read_http_date(response.fields.get("date"))
+            return replace(self._read_xml(call, response, parse), answered_at=date)
 
         return self._exchange(call, read)
 
-    def _read_xml(self, call: Call, answer: Answer, parse: Callable[[bytes], T]) -> T:
-        return answers.read_xml(call, answer, self._pieces(call, answer), parse)
+    def _read_xml(self, call: Call, response: Response, parse: Callable[[bytes], T]) -> T:
+        return results.read_xml(call, response, self._pieces(call, response), parse)
 
-    def _attempt(self, call: Call, read: Callable[[Answer], T], attempts: Attempts) -> T:
+    def _attempt(self, call: Call, read: Callable[[Response], T], attempts: Attempts) -> T:
         self._stop.check()
         try:
             return self._send(call, read, attempts)
@@ -515,7 +515,7 @@ class OssClient(BucketCalls, ObjectCalls):
         proxy = self._connections.proxy_to(self.endpoint.origin(bucket))
         return self.endpoint.described(bucket) + (f", {proxy}" if proxy else "")
 
-    def _send(self, call: Call, read: Callable[[Answer], T], attempts: Attempts) -> T:
+    def _send(self, call: Call, read: Callable[[Response], T], attempts: Attempts) -> T:
         # First of all: nothing is signed that no URL can hold.
         origin, path = self.endpoint.origin(call.bucket), self.endpoint.path(call.bucket, call.key, call.query)
         credentials, clock_offset = self._credentials.get(), self._clock.offset
@@ -524,8 +524,8 @@ class OssClient(BucketCalls, ObjectCalls):
             call.body if isinstance(call.body, bytes) else partial(_opened, call.body, attempts) if call.body else b""
         )
         try:
-            with self._connections.exchange(call.method, origin, path, headers, body, stop=self._stop) as answer:
-                return self._read(call, answer, read, credentials, clock_offset)
+            with self._connections.exchange(call.method, origin, path, headers, body, stop=self._stop) as response:
+                return self._read(call, response, read, credentials, clock_offset)
         except ExchangeFailed as error:
             self._stop.check()  # it is what ended the exchange
             raise connection_failed(call, error, self.endpoint) from error
@@ -533,8 +533,8 @@ class OssClient(BucketCalls, ObjectCalls):
     def _read(
         self,
         call: Call,
-        answer: Answer,
-        read: Callable[[Answer], T],
+        response: Response,
+        read: Callable[[Response], T],
         credentials: Credentials | None,
         clock_offset: float,
     ) -> T:
@@ -542,20 +542,20 @@ class OssClient(BucketCalls, ObjectCalls):
             log.debug(
                 "%s: %s %s [request id %s]",
                 call,
-                answer.status,
-                shown(answer.reason),
-                shown(answer.fields.get("x-oss-request-id", "")),
+                response.status,
+                shown(response.reason),
+                shown(response.fields.get("x-oss-request-id", "")),
             )
-        if answer.status not in call.success and answer.status < 300:
-            raise service_errors.not_what_was_asked_for(call, answer, self._pieces(call, answer))
-        if answer.status not in call.success:
-            raise self._error(call, answer, credentials, clock_offset)
-        result = read(answer)
-        if service_errors.qos_delay(answer.fields) is not None:
+        if response.status not in call.success and response.status < 300:
+            raise service_errors.not_what_was_asked_for(call, response, self._pieces(call, response))
+        if response.status not in call.success:
+            raise self._error(call, response, credentials, clock_offset)
+        result = read(response)
+        if service_errors.qos_delay(response.fields) is not None:
             self._slow_down()
-        # Only a connection whose answer was read to its end is used again. What was asked for is here, end or not.
+        # Only a connection whose response was read to its end is used again. What was asked for is here, end or not.
         with suppress(ExchangeFailed):
-            rest = answer.pieces(XML_PIECE_SIZE, Limit("the answer did not end", total=LONGEST_END))
+            rest = response.pieces(XML_PIECE_SIZE, Limit("the response did not end", total=LONGEST_END))
             joined(rest, at_least=service_errors.MAX_ERROR_BYTES)
         return result
 
@@ -583,27 +583,27 @@ class OssClient(BucketCalls, ObjectCalls):
 
     # --- bodies -------------------------------------------------------------------------------------------------------
 
-    def _pieces(self, call: Call, answer: Answer) -> Iterator[bytes]:
-        """Yield the answer's body as it comes in."""
+    def _pieces(self, call: Call, response: Response) -> Iterator[bytes]:
+        """Yield the response's body as it comes in."""
         limit = self._connections.work() if call.takes_long else self._connections.flow()
-        return answer.pieces(XML_PIECE_SIZE, limit)
+        return response.pieces(XML_PIECE_SIZE, limit)
 
-    def _object_pieces(self, answer: Answer, piece_size: int, attempts: Attempts) -> Iterator[memoryview]:
-        """Yield the answer's body in pieces of that size, each in the place of the one before.
+    def _object_pieces(self, response: Response, piece_size: int, attempts: Attempts) -> Iterator[memoryview]:
+        """Yield the response's body in pieces of that size, each in the place of the one before.
 
         Where it breaks, what has come until then is yielded first.
         """
-        if answer.is_read:
+        if response.is_read:
             return
         limit = self._connections.flow()
         # No longer than the body, as memory that is asked for is filled with zeros first.
-        piece_size = piece_size if answer.length is None else min(piece_size, answer.length)
+        piece_size = piece_size if response.length is None else min(piece_size, response.length)
         buffer = memoryview(bytearray(piece_size))
         filled = 0
         failure: ExchangeFailed | None = None
         while failure is None:
             try:
-                size = answer.read_into(buffer[filled:], limit)
+                size = response.read_into(buffer[filled:], limit)
             except ExchangeFailed as error:
                 failure, size = error, 0
             if not size:
@@ -619,8 +619,10 @@ class OssClient(BucketCalls, ObjectCalls):
 
     # --- errors -------------------------------------------------------------------------------------------------------
 
-    def _error(self, call: Call, answer: Answer, credentials: Credentials | None, clock_offset: float) -> ServiceError:
-        error = service_errors.read_error(call, answer, _as_far_as_it_comes(self._pieces(call, answer)))
+    def _error(
+        self, call: Call, response: Response, credentials: Credentials | None, clock_offset: float
+    ) -> ServiceError:
+        error = service_errors.read_error(call, response, _as_far_as_it_comes(self._pieces(call, response)))
         self._stop.check()  # which may have cut it
         # What this client can mend is worth another attempt.
         error.retryable = (
@@ -649,7 +651,7 @@ class _Nowhere:
     def open(self) -> None:
         """There is nothing to forget."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """There is nothing to keep."""
 
     def write(self, data: memoryview) -> None:
@@ -685,7 +687,7 @@ class OssClock:
 
 
 def asks_for_less(error: BaseException | None) -> bool:
-    """Return whether an error says that fewer requests at once would do better: throttling, or no answer in time."""
+    """Return whether an error says that fewer requests at once would do better: throttling, or no response in time."""
     if isinstance(error, ServiceError):
         return error.status in (429, 503) or error.qos_delay is not None
     cause = error.__cause__ if error is not None else None

@@ -1,4 +1,4 @@
-"""Why no answer came, and what to do about it."""
+"""Why no response came, and what to do about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def connection_failed(call: Call, error: ExchangeFailed, endpoint: Endpoint) -> 
     return failed
 
 
-# What to do when no answer came, by what stands in the chain of errors; the first one counts.
+# What to do when no response came, by what stands in the chain of errors; the first one counts.
 _NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
     (ProxyError, "check the connection's Proxy, or HTTPS_PROXY and NO_PROXY of this machine"),
     (

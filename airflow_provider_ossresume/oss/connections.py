@@ -21,11 +21,11 @@ from itertools import chain
 import requests
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.oss.answer import Answer, read_head
 from airflow_provider_ossresume.oss.deadlines import LONGEST_WORK, ExchangeFailed, Flow, Limit
 from airflow_provider_ossresume.oss.dialing import Route, tls_context
 from airflow_provider_ossresume.oss.origin_pool import OriginPool
 from airflow_provider_ossresume.oss.proxies import Proxies, Proxy
+from airflow_provider_ossresume.oss.response import Response, read_head
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 from airflow_provider_ossresume.oss.wire import Wire
 
@@ -82,13 +82,13 @@ class Connections:
     others that wait are dropped: what has become of one may have become of all, as when a firewall forgets them.
 
     :param max_connections: how many are kept
-    :param connect_timeout: seconds for a connection to be made, and for a proxy's answer and TLS
+    :param connect_timeout: seconds for a connection to be made, and for a proxy's response and TLS
     :param send_timeout: seconds that sending 256 KiB of a body may take
-    :param read_timeout: seconds of silence after which an answer is given up
-    :param stall_timeout: seconds from the first byte of an answer within which all its headers must have come, and
+    :param read_timeout: seconds of silence after which a response is given up
+    :param stall_timeout: seconds from the first byte of a response within which all its headers must have come, and
         within which a body must move 64 KiB
     :param longest_idle: seconds after which one that waits is not used again
-    :param longest_work: seconds for an answer that is announced by others, or by blanks, until OSS's work is done
+    :param longest_work: seconds for a response that is announced by others, or by blanks, until OSS's work is done
     """
 
     def __init__(
@@ -132,18 +132,18 @@ class Connections:
         body: bytes | Callable[[], Iterable[Piece]] = b"",
         *,
         stop: Stop | None = None,
-    ) -> Answer:
-        """Send a request and return its answer, read up to its body; to be left as a context manager.
+    ) -> Response:
+        """Send a request and return its response, read up to its body; to be left as a context manager.
 
         A connection that has waited may be dead without anybody knowing. What fails over such a one before a byte of
-        the answer has come is sent again over a new one.
+        the response has come is sent again over a new one.
 
         :param origin: scheme, host and port
         :param path: with the query, sent as it is: nobody may normalise the dot segments of a key
         :param headers: of the request and its body, but for Host
         :param body: opens what is sent, anew each time; what it raises comes out as it is
-        :param stop: ends the exchange, its answer's body included
-        :raises ExchangeFailed: when no answer comes
+        :param stop: ends the exchange, its response's body included
+        :raises ExchangeFailed: when no response comes
         """
         if self._process != os.getpid():
             self._begin()  # a child that was forked: over its parent's connections each would read the other's answers
@@ -187,14 +187,14 @@ class Connections:
         head: bytes,
         body: bytes | Callable[[], Iterable[Piece]],
         stop: Stop,
-    ) -> Answer:
+    ) -> Response:
         guard = ExitStack()
         finish = _Finish(pool, wire, guard)
         try:
             guard.enter_context(wire.guarded(stop))
             stop.check()
             is_sent = self._send(wire, head, body)
-            silence = Limit("no answer", silence=self._read_timeout, total=self._longest_work)
+            silence = Limit("no response", silence=self._read_timeout, total=self._longest_work)
             answered = read_head(wire, method, first=silence, whole=self._whole_head)
             if answered.status < 300 and not is_sent:
                 raise ExchangeFailed("a success was answered before the whole request was there")
@@ -206,10 +206,10 @@ class Connections:
         except BaseException:
             finish(is_clean=False, is_broken=False)
             raise
-        answer = Answer(answered, wire, finish)
+        response = Response(answered, wire, finish)
         if not is_sent:
-            answer.is_last()
-        return answer
+            response.is_last()
+        return response
 
     def _send(self, wire: Wire, head: bytes, body: bytes | Callable[[], Iterable[Piece]]) -> bool:
         """Send in steps, each with the whole timeout: a link may be slow, it may not stand still.
@@ -231,14 +231,14 @@ class Connections:
         return True
 
     def _whole_head(self) -> Limit:
-        return Limit("the answer's head did not come whole", total=self._stall_timeout)
+        return Limit("the response headers did not arrive completely", total=self._stall_timeout)
 
     def flow(self) -> Limit:
-        """Return the limit for an answer's body."""
+        """Return the limit for a response's body."""
         return Flow("nothing more came", silence=self._read_timeout, stall=self._stall_timeout)
 
     def work(self) -> Limit:
-        """Return the limit for the body of an answer that OSS begins before its work is done, and goes on with."""
+        """Return the limit for the body of a response that OSS begins before its work is done, and goes on with."""
         return Limit("OSS was at work and did not end it", silence=self._read_timeout, total=self._longest_work)
 
     def proxy_to(self, origin: str) -> Proxy | None:
@@ -263,7 +263,7 @@ def _is_out_of_files(error: BaseException | None) -> bool:
 
 
 class _NoAnswer(Exception):
-    """Not a byte of an answer came."""
+    """Not a byte of a response came."""
 
     def __init__(self, failure: ExchangeFailed) -> None:
         self.failure = failure

@@ -13,7 +13,7 @@ from airflow_provider_ossresume.model.parts import STALL_SIZE
 
 LONGEST_WORK = 1800.0  # seconds that OSS may be at work for one request, as long as it says so; a Copy takes minutes
 
-LONGEST_END = 1.0  # seconds for what is left of an answer when all that was asked for is there
+LONGEST_END = 1.0  # seconds for what is left of a response when all that was asked for is there
 
 
 class ExchangeFailed(Exception):

@@ -25,19 +25,19 @@ from urllib3.util import parse_url, ssl_wrap_socket
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_write
 
-from airflow_provider_ossresume.oss.answer import read_head
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.proxies import Proxy
-from airflow_provider_ossresume.oss.shared_calls import SharedCalls
+from airflow_provider_ossresume.oss.response import read_head
+from airflow_provider_ossresume.oss.single_flight import SingleFlight
 from airflow_provider_ossresume.oss.stop import Stop
 from airflow_provider_ossresume.oss.wire import Wire, shut_after
 
-# What a proxy answers to CONNECT and may answer otherwise the next time; what else is under 500 is a setting's fault.
+# What a proxy answers to CONNECT and may response otherwise the next time; what else is under 500 is a setting's fault.
 _MAY_PASS = (408, 425, 429)
 _MAX_RESOLVERS = 8  # threads of the process that wait for name servers; all that ask for one name share a thread
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
-_resolutions: SharedCalls[list[Any]] = SharedCalls("resolver", most=_MAX_RESOLVERS)
+_resolutions: SingleFlight[list[Any]] = SingleFlight("resolver", most=_MAX_RESOLVERS)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Place:
 class Route:
     """The way to one origin.
 
-    :param timeout: seconds for each of its steps: a connection, to whichever address, the proxy's answer, TLS
+    :param timeout: seconds for each of its steps: a connection, to whichever address, the proxy's response, TLS
     :ivar is_forwarded: a proxy is sent the requests themselves, with the whole URL in each
     :ivar proxy_headers: what the proxy is sent with a request, or before it
     """
@@ -137,17 +137,17 @@ class Route:
 
     def _tunnel(self, wire: Wire, stop: Stop) -> None:
         stop.check()
-        name, limit = self._target.name, self._limit("no answer of the proxy")
+        name, limit = self._target.name, self._limit("no response from the proxy")
         lines = [f"CONNECT {name} HTTP/1.1", f"Host: {name}", *(f"{k}: {v}" for k, v in self.proxy_headers.items())]
         wire.send("\r\n".join((*lines, "", "")).encode("latin-1"), limit)
-        answer = read_head(wire, "CONNECT", first=limit, whole=lambda: limit)
-        if answer.status != 200:
+        response = read_head(wire, "CONNECT", first=limit, whole=lambda: limit)
+        if response.status != 200:
             raise ExchangeFailed(
-                f"Tunnel connection failed: {answer.status} {answer.reason}",
-                is_lasting=answer.status < 500 and answer.status not in _MAY_PASS,
+                f"Tunnel connection failed: {response.status} {response.reason}",
+                is_lasting=response.status < 500 and response.status not in _MAY_PASS,
             )
         if wire.has_read:
-            raise ExchangeFailed("the proxy sent more than its answer to CONNECT")
+            raise ExchangeFailed("the proxy sent more than its response to CONNECT")
 
     def _pass_socks(self, wire: Wire, stop: Stop, proxy: Place) -> None:
         socks: Any = import_module("socks")  # PySocks, which requests takes too

@@ -10,7 +10,8 @@ from typing import Literal, get_args
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import check_bucket, check_key, check_text, check_unicode
+from airflow_provider_ossresume.model.arguments import check_text, check_unicode
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
 
 Addressing = Literal["auto", "virtual", "path", "cname"]
 EndpointKind = Literal["public", "internal", "accelerate", "dual-stack"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-MAX_SHOWN = 1_000  # characters of one text of an answer that an error shows
+MAX_SHOWN = 1_000  # characters of one text of a response that an error shows
 
 
 def joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+from airflow_provider_ossresume.model.lazy_property import lazy_property
 from airflow_provider_ossresume.model.objects import ListedBucket, ListedObject, ListedUpload, Receipt
-from airflow_provider_ossresume.model.once import once
 
 MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of it
 MAX_TAG_BYTES = 64 * 1024  # from one tag to the next; a percent-encoded key has 3 KiB
@@ -66,7 +66,7 @@ class BucketInfo:
     """What GetBucketInfo tells. ``region`` is without the ``oss-`` that OSS puts before it.
 
     :ivar owner: the ID of the account that the bucket belongs to
-    :ivar answered_at: the answer's Date
+    :ivar answered_at: the response's Date
     :ivar versioning: ``Enabled`` or ``Suspended``; empty for a bucket that never kept versions
     """
 
@@ -85,7 +85,7 @@ class ServiceInfo:
     """What ListBuckets tells beside buckets.
 
     :ivar owner: the ID of the account that the Access Key belongs to
-    :ivar answered_at: the answer's Date
+    :ivar answered_at: the response's Date
     """
 
     owner: str
@@ -148,7 +148,7 @@ def read_upload_id(body: bytes) -> str:
 
 
 def read_etag(body: bytes, *, root: str) -> str:
-    """Return the ETag of a Complete's or a copy's answer."""
+    """Return the ETag of a Complete's or a copy's response."""
     return _root(body, root).required("ETag").strip('"')
 
 
@@ -283,7 +283,7 @@ class _Node:
     def text(self, name: str) -> str:
         return self._texts.get(name, "")
 
-    @once
+    @lazy_property
     def _texts(self) -> dict[str, str]:
         """The text of the first child of each name; made once, as a page of a listing has a thousand nodes."""
         texts: dict[str, str] = {}

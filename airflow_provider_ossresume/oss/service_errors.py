@@ -1,4 +1,4 @@
-"""The error that an answer is, with the next step in it."""
+"""The error that a response is, with the next step in it."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from airflow_provider_ossresume.errors import (
     ServiceError,
 )
 from airflow_provider_ossresume.oss import messages
-from airflow_provider_ossresume.oss.answer import Answer
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.header_values import joined, read_number, shown
+from airflow_provider_ossresume.oss.response import Response
 
 MAX_ERROR_BYTES = 64 * 1024  # OSS's errors have about 500 bytes
 
 
-def read_error(call: Call, answer: Answer, pieces: Iterable[bytes]) -> ServiceError:
-    """Return the error that an answer is."""
-    return _service_error(call, answer, messages.read_error(_error_body(answer, pieces)), status=answer.status)
+def read_error(call: Call, response: Response, pieces: Iterable[bytes]) -> ServiceError:
+    """Return the error that a response is."""
+    return _service_error(call, response, messages.read_error(_error_body(response, pieces)), status=response.status)
 
 
-def error_in_body(call: Call, answer: Answer, said: messages.ErrorAnswer) -> ServiceError:
+def error_in_body(call: Call, response: Response, said: messages.ErrorAnswer) -> ServiceError:
     """Return the error that stands in the body of a success."""
-    return _service_error(call, answer, said, status=_STATUSES.get(said.code, 500))
+    return _service_error(call, response, said, status=_STATUSES.get(said.code, 500))
 
 
-def not_what_was_asked_for(call: Call, answer: Answer, pieces: Iterable[bytes]) -> RequestError:
-    """Return the error for an answer that is a success, but not the one that was asked for."""
-    if answer.status == 203 and call.has_callback:
-        return read_error(call, answer, pieces)
-    return call.bad_answer(f"was answered {answer.status}")
+def not_what_was_asked_for(call: Call, response: Response, pieces: Iterable[bytes]) -> RequestError:
+    """Return the error for a response that is a success, but not the one that was asked for."""
+    if response.status == 203 and call.has_callback:
+        return read_error(call, response, pieces)
+    return call.bad_answer(f"was answered {response.status}")
 
 
-def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, status: int) -> ServiceError:
-    headers = answer.fields
+def _service_error(call: Call, response: Response, said: messages.ErrorAnswer, *, status: int) -> ServiceError:
+    headers = response.fields
     is_of_oss = bool(said.code) or any(name.startswith("x-oss-") for name in headers)
     code = said.code or ("NoSuchKey" if status == 404 and call.method == "HEAD" and is_of_oss else "")
     date = messages.read_http_date(headers.get("date"))
@@ -63,7 +63,7 @@ def _service_error(call: Call, answer: Answer, said: messages.ErrorAnswer, *, st
         ec=shown(said.ec or headers.get("x-oss-ec", "")),
         request_id=shown(said.request_id or headers.get("x-oss-request-id", "")),
         host_id=shown(said.host_id),
-        hint=_hint(call, answer, said, code) if is_of_oss else _hint_of_other(answer),
+        hint=_hint(call, response, said, code) if is_of_oss else _hint_of_other(response),
         server_time=date.timestamp() if date else None,
         retry_after=_retry_after(headers),
         qos_delay=qos_delay(headers),
@@ -78,8 +78,8 @@ def _blamed(call: Call, said: messages.ErrorAnswer, code: str) -> str:
     return source if is_sources else call.target
 
 
-def _error_body(answer: Answer, pieces: Iterable[bytes]) -> bytes:
-    if in_header := answer.fields.get("x-oss-err"):  # an answer to HEAD has no body
+def _error_body(response: Response, pieces: Iterable[bytes]) -> bytes:
+    if in_header := response.fields.get("x-oss-err"):  # a response to HEAD has no body
         try:
             return base64.b64decode(in_header, validate=True)
         except ValueError:
@@ -201,7 +201,7 @@ _HINTS_BY_WORDS: Mapping[str, str] = {
 }
 
 
-def _hint(call: Call, answer: Answer, said: messages.ErrorAnswer, code: str) -> str:
+def _hint(call: Call, response: Response, said: messages.ErrorAnswer, code: str) -> str:
     if said.endpoint:
         return f"the bucket is at {shown(said.endpoint)}: set its region, or that as the endpoint"
     if "signing region" in said.message:  # InvalidArgument, which may mean anything
@@ -216,28 +216,28 @@ def _hint(call: Call, answer: Answer, said: messages.ErrorAnswer, code: str) -> 
                 return hint
     if code == "AccessDenied" and call.operation in _PERMISSIONS:
         return f"grant {_PERMISSIONS[call.operation]}"
-    if answer.status == 403 and not code:  # as HEAD is answered by some of OSS's servers
+    if response.status == 403 and not code:  # as HEAD is answered by some of OSS's servers
         return "OSS did not say why; ask its support with the request ID"
-    return _hint_of_redirect(answer)
+    return _hint_of_redirect(response)
 
 
-def _hint_of_other(answer: Answer) -> str:
+def _hint_of_other(response: Response) -> str:
     """Return the next step for an error that is not OSS's: it has neither a code nor a header of OSS's."""
-    if redirect := _hint_of_redirect(answer):
+    if redirect := _hint_of_redirect(response):
         return redirect
-    if answer.status == 413:
+    if response.status == 413:
         return (
             "a proxy answered, not OSS, and accepts no request of this size: raise its limit, client_max_body_size of "
             "nginx, or lower part_size and multipart_threshold"
         )
     return (
-        "this answer is not OSS's, it has no code and no request ID: a proxy, a CDN or another server answered; check "
-        "the connection's endpoint and proxy"
+        "this response did not come from OSS, because it has no code and no request ID: a proxy, a CDN or another "
+        "server answered; check the connection's endpoint and proxy"
     )
 
 
-def _hint_of_redirect(answer: Answer) -> str:
-    if not (location := answer.fields.get("location")):
+def _hint_of_redirect(response: Response) -> str:
+    if not (location := response.fields.get("location")):
         return ""
     return f"a redirect to {shown(_without_user(location))} was not followed; set that as the endpoint if it is right"
 

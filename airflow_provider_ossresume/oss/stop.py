@@ -11,7 +11,7 @@ from typing import Protocol
 class Stop(Protocol):
     """Ends what a client has under way: its waits, its attempts and its sockets.
 
-    One that has a method ``slow_down`` too is told of each answer, and of each timeout, that asks for fewer requests.
+    One that has a method ``slow_down`` too is told of each response, and of each timeout, that asks for fewer requests.
     """
 
     def check(self) -> None:

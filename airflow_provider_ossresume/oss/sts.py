@@ -19,8 +19,8 @@ from urllib.parse import quote, urlencode
 
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
-from airflow_provider_ossresume.oss.issuers import Answer, Issuer
-from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+from airflow_provider_ossresume.oss.credentials_service import CredentialsService, ServiceResponse
+from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
 VERSION = "2015-04-01"  # of the API
 ALGORITHM = "ACS3-HMAC-SHA256"
@@ -84,7 +84,7 @@ class AssumedRole:
         self,
         role: Role,
         provider: CredentialsProvider,
-        issuer: Issuer,
+        issuer: CredentialsService,
         *,
         external_id: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -104,11 +104,11 @@ class AssumedRole:
         key = self._provider.get()
         if key is None:
             raise CredentialsError("an anonymous caller cannot assume a role; give an Access Key")
-        answer = _in_time(lambda now: self._ask(key, now), self._clock)
+        response = _in_time(lambda now: self._ask(key, now), self._clock)
         secrets = (key.access_key_secret, key.security_token, self._external_id)
-        return _issued(self._issuer, str(self), answer, hints=self.hints(), secrets=secrets)
+        return _issued(self._issuer, str(self), response, hints=self.hints(), secrets=secrets)
 
-    def _ask(self, key: Credentials, now: float) -> Answer:
+    def _ask(self, key: Credentials, now: float) -> ServiceResponse:
         parameters = self._role.parameters()
         if self._external_id:
             parameters["ExternalId"] = self._external_id
@@ -142,7 +142,7 @@ class RoleWithOidc:
     def __init__(
         self,
         role: Role,
-        issuer: Issuer,
+        issuer: CredentialsService,
         *,
         provider_arn: str,
         token_file: str,
@@ -164,10 +164,10 @@ class RoleWithOidc:
 
     def fetch(self) -> TemporaryCredentials:
         token = _read_token(self._token_file)
-        answer = _in_time(lambda now: self._ask(token, now), self._clock)
-        return _issued(self._issuer, str(self), answer, hints=self.hints(), secrets=(token,))
+        response = _in_time(lambda now: self._ask(token, now), self._clock)
+        return _issued(self._issuer, str(self), response, hints=self.hints(), secrets=(token,))
 
-    def _ask(self, token: str, now: float) -> Answer:
+    def _ask(self, token: str, now: float) -> ServiceResponse:
         query = urlencode(
             {"Action": "AssumeRoleWithOIDC", "Format": "JSON", "Version": VERSION, "Timestamp": _timestamp(now)}
         )
@@ -202,26 +202,31 @@ _MAY_PASS = ("Throttling", "AuthenticationFail.OIDCToken.Expired")
 
 
 def _issued(
-    issuer: Issuer, what: str, answer: Answer, *, hints: Mapping[str, str], secrets: tuple[str | None, ...]
+    issuer: CredentialsService,
+    what: str,
+    response: ServiceResponse,
+    *,
+    hints: Mapping[str, str],
+    secrets: tuple[str | None, ...],
 ) -> TemporaryCredentials:
-    if answer.status == 200:
-        return issuer.issued(what, answer, answer.fields().get("Credentials"))
-    code = _code(answer)
+    if response.status == 200:
+        return issuer.issued(what, response, response.fields().get("Credentials"))
+    code = _code(response)
     # A code is followed by finer ones: InvalidAccessKeyId.NotFound, InvalidParameter.PolicyGrammar.
     hint = next((hint for known, hint in hints.items() if code.startswith(known)), "")
-    raise issuer.refused(what, answer, hint=hint, secrets=secrets, retryable=code.startswith(_MAY_PASS))
+    raise issuer.refused(what, response, hint=hint, secrets=secrets, retryable=code.startswith(_MAY_PASS))
 
 
-def _in_time(ask: Callable[[float], Answer], clock: Callable[[], float]) -> Answer:
+def _in_time(ask: Callable[[float], ServiceResponse], clock: Callable[[], float]) -> ServiceResponse:
     """Ask with this worker's time, and where STS calls that wrong, once more with STS's."""
-    answer = ask(clock())
-    if answer.date is not None and _code(answer).startswith(("InvalidTimeStamp", "IllegalTimestamp")):
-        return ask(answer.date)
-    return answer
+    response = ask(clock())
+    if response.date is not None and _code(response).startswith(("InvalidTimeStamp", "IllegalTimestamp")):
+        return ask(response.date)
+    return response
 
 
-def _code(answer: Answer) -> str:
-    return str(answer.fields().get("Code") or "")
+def _code(response: ServiceResponse) -> str:
+    return str(response.fields().get("Code") or "")
 
 
 def _timestamp(now: float) -> str:

@@ -20,7 +20,7 @@ from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.stop import Stop
 
 READ_SIZE = 64 * 1024  # bytes that are read ahead
-MAX_HEAD = 256 * 1024  # bytes of an answer's head; OSS's have up to 8 KiB of metadata
+MAX_HEAD = 256 * 1024  # bytes of a response's head; OSS's have up to 8 KiB of metadata
 
 _HUNG_UP = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -127,7 +127,7 @@ class Wire:
         return True
 
     def is_answered(self) -> bool:
-        """Return whether an answer has begun to come, or the connection has ended, without waiting for it."""
+        """Return whether a response has begun to come, or the connection has ended, without waiting for it."""
         if not self._has_come:
             return False
         self._timeout = 0.0
@@ -145,7 +145,7 @@ class Wire:
             return True
         while _INFORMATIONAL.match(self._rest) and (end := _BLANK_LINE.search(self._rest)):
             self._rest = self._rest[end.end() :]
-        # The status line tells by its tenth character whether it is an answer's.
+        # The status line tells by its tenth character whether it is a response's.
         is_none_yet = _INFORMATIONAL.match(self._rest) or b"HTTP/1.1 ".startswith(self._rest)
         return not data or not is_none_yet
 
@@ -166,10 +166,10 @@ class Wire:
         limit = whole() if self.has_read else first
         while not (end := _BLANK_LINE.search(self._rest, self._at)):
             if len(self._rest) - self._at > MAX_HEAD:
-                raise ExchangeFailed(f"the answer's head is over {MAX_HEAD} bytes long")
+                raise ExchangeFailed(f"the response's head is over {MAX_HEAD} bytes long")
             is_first = not self.has_read
             if not self._fill(limit):
-                where = "without an answer" if is_first else "within the answer's head"
+                where = "without a response" if is_first else "inside the response headers"
                 raise ExchangeFailed(f"the connection ended {where}")
             limit = whole() if is_first else limit
         return self._taken(end.end() - self._at)

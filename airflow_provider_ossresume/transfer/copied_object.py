@@ -16,13 +16,13 @@ from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, whole_crc64
 from airflow_provider_ossresume.transfer.oss_object import OssObject
 from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
-from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
-from airflow_provider_ossresume.transfer.whole_object import OneRequest
+from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
+from airflow_provider_ossresume.transfer.whole_object import SingleRequestSink
 
 log = logging.getLogger(__name__)
 
 
-class WholeCopyClient(LooksClient, Protocol):
+class WholeCopyClient(HeadClient, Protocol):
     """What a copy by one request needs of OSS; see ``oss.client.OssClient``."""
 
     def copy_object(
@@ -43,10 +43,10 @@ class PartCopyClient(MultipartClient, Protocol):
     ) -> Receipt: ...
 
 
-class WholeCopy(OneRequest):
+class WholeCopy(SingleRequestSink):
     """Made by CopyObject.
 
-    :param there: the object as it may be there already
+    :param existing: the object that may exist already
     :param meta: what HEAD says of the source
     :param headers: of the request
     """
@@ -56,14 +56,14 @@ class WholeCopy(OneRequest):
         oss: WholeCopyClient,
         target: ObjectRef,
         *,
-        there: TargetObject,
+        existing: TargetObject,
         meta: ObjectMeta,
         headers: Mapping[str, str],
         verify: bool,
     ) -> None:
         self._oss = oss
         self._target = target
-        self._there = there
+        self._existing = existing
         self._meta = meta
         self._headers = headers
         self._verify = verify
@@ -78,7 +78,7 @@ class WholeCopy(OneRequest):
         except PreconditionFailed as error:
             raise ObjectChanged(f"{source} changed while it was copied: {error}") from error
         except AlreadyExists as error:
-            self._made = self._there.made_in_spite_of(error, size=part.size, crc64=self._meta.crc64)
+            self._made = self._existing.equal_or_raise(error, size=part.size, crc64=self._meta.crc64)
         else:
             self._made = self._made_by(copied)
         return Receipt(part.number, self._made.etag, part.size, self._made.crc64)
@@ -89,9 +89,9 @@ class WholeCopy(OneRequest):
         made = ObjectMeta(self._meta.size, copied.etag, crc, version_id=copied.version_id)
         if not self._verify or None not in (crc, self._meta.crc64):
             return made
-        there = self._there.look()
-        if there is not None and same_etag(there.etag, copied.etag):
-            return replace(there, version_id=copied.version_id)
+        found = self._existing.head()
+        if found is not None and same_etag(found.etag, copied.etag):
+            return replace(found, version_id=copied.version_id)
         log.warning(
             "Another writer has replaced or removed %s already, so the copy could not be compared", self._target
         )
@@ -119,9 +119,11 @@ class PinnedUpload(MultipartUpload):
         """Return the listed parts that have the right sizes."""
         return self.trusted(listed)
 
-    def _check_parts(self, crew: Crew, parts: list[Receipt]) -> None:
-        """:raises IntegrityError: when they are not the source; then the upload is dropped, as nobody knows which of
-        them is wrong"""
+    def _check_parts(self, crew: Crew, parts: list[Receipt], lease: Lease) -> None:
+        """Compare the CRC-64 of all parts with the source's.
+
+        :raises IntegrityError: if they differ. The upload is then aborted, because nothing tells which part is wrong
+        """
         if not self._verify or self._crc64 is None:
             return
         if any(part.crc64 is None for part in parts):  # UploadPartCopy answers without one, ListParts has it
@@ -130,9 +132,10 @@ class PinnedUpload(MultipartUpload):
             parts = [replace(part, crc64=crcs.get((part.number, part.etag))) for part in parts]
         crc = whole_crc64(parts)
         if crc is not None and crc != self._crc64:
+            lease.check_owner()
             self.drop(crew)
             raise IntegrityError(
-                f"the parts of {self._target} have the CRC-64 {crc}, the source {self._crc64}; they were thrown away"
+                f"the parts of {self._target} have the CRC-64 {crc}, the source has {self._crc64}; they were discarded"
             )
 
 

@@ -22,7 +22,7 @@ from airflow_provider_ossresume.errors import (
     PreconditionFailed,
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.copying import CopyPlan, Way, plan_copy, refuse_retained, refuse_unreadable
+from airflow_provider_ossresume.model.copying import CopyMethod, CopyPlan, plan_copy, refuse_retained, refuse_unreadable
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import PartPlan
 from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, decide_upload
@@ -34,31 +34,31 @@ from airflow_provider_ossresume.transfer.copied_object import (
     WholeCopyClient,
 )
 from airflow_provider_ossresume.transfer.crew import Crew
-from airflow_provider_ossresume.transfer.into_oss import IntoOss, IntoOssClient
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartUpload
 from airflow_provider_ossresume.transfer.options import CopyTransferOptions, UploadOptions
 from airflow_provider_ossresume.transfer.oss_object import OssObject, ReadClient
 from airflow_provider_ossresume.transfer.ports import Sink, StoppableClient
 from airflow_provider_ossresume.transfer.result import TransferResult
-from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
-from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
+from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
+from airflow_provider_ossresume.transfer.transfer_to_oss import TransferToOss, TransferToOssClient
+from airflow_provider_ossresume.transfer.whole_object import PutClient
 
 log = logging.getLogger(__name__)
 
 
-class CopySourceClient(LooksClient, ReadClient, StoppableClient, Protocol):
+class CopySourceClient(HeadClient, ReadClient, StoppableClient, Protocol):
     """What a copy needs of OSS to read; see ``oss.client.OssClient``."""
 
     def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None: ...
 
 
-class CopyClient(CopySourceClient, IntoOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
+class CopyClient(CopySourceClient, TransferToOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
     """What a copy needs of OSS in all; see the same."""
 
     def get_retention_days(self, bucket: str) -> int: ...
 
 
-class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
+class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
     """One copy of an object to another, by one try.
 
     Its arguments are those of :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`.
@@ -116,7 +116,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
             threshold=options.threshold,
         )
         if self._falls_back and meta.size:  # it may be empty by now, and OSS makes no object of no parts
-            plan = replace(plan, way=Way.PARTS)
+            plan = replace(plan, method=CopyMethod.PARTS)
         self._tags = self._tags_of(plan)
         self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None
         if plan.asks_for_a_byte:
@@ -154,34 +154,33 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
     def _check_retention(self) -> None:
         """:raises NotCopyable: when a retention policy protects what is there, which only Complete would tell"""
         try:
-            there = TargetObject(self._oss, self._target, {}).look()
-            days = self._oss.get_retention_days(self._target.bucket) if there else 0
+            found = TargetObject(self._oss, self._target, {}).head()
+            days = self._oss.get_retention_days(self._target.bucket) if found else 0
         except AccessDenied as error:
             log.info("Cannot check if a retention policy protects %s: %s", self._target, error)
             return
-        if there and days:
-            refuse_retained(self._target, there, days=days)
+        if found and days:
+            refuse_retained(self._target, found, days=days)
 
     @property
     def _made_as(self) -> UploadOptions:
         return self._as
 
     def _takes_one_request(self, source: OssObject) -> bool:
-        if self._plan.way is Way.STREAM:
+        if self._plan.method is CopyMethod.STREAM:
             return source.size < max(self._config.threshold_bytes, 1)
-        return self._plan.way is Way.WHOLE
+        return self._plan.method is CopyMethod.WHOLE
 
     def _parts(self, source: OssObject) -> PartPlan:
         return self._plan.parts
 
     def _whole(self, source: OssObject) -> Sink[OssObject]:
-        if self._plan.way is Way.STREAM:
-            headers = {**self._made_as.headers, **self._made_as.guard}
-            return WholeObject(self._oss, self._target, there=self._there, headers=headers, verify=self._config.verify)
+        if self._plan.method is CopyMethod.STREAM:
+            return self._put_object(self._oss)
         return WholeCopy(
             self._oss,
             self._target,
-            there=self._there,
+            existing=self._existing,
             meta=self._plan.meta,
             headers={**self._plan.whole_headers(acl=self._acl, tags=self._tags), **self._made_as.guard},
             verify=self._config.verify,
@@ -189,7 +188,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
 
     @property
     def _upload_type(self) -> type[MultipartUpload]:
-        return PinnedUpload if self._is_planned and self._plan.way is Way.STREAM else CopiedUpload
+        return PinnedUpload if self._is_planned and self._plan.method is CopyMethod.STREAM else CopiedUpload
 
     @property
     def _known_crc64(self) -> int | None:  # type: ignore[override]
@@ -212,7 +211,7 @@ class Copier(IntoOss[CopyClient, CopyTransferOptions, OssObject]):
     @property
     def _refuses_damage(self) -> bool:  # type: ignore[override]
         """True where nothing else would tell of a part that is damaged, as the source has no CRC-64."""
-        return self._is_planned and self._plan.way is Way.STREAM and self._plan.meta.crc64 is None
+        return self._is_planned and self._plan.method is CopyMethod.STREAM and self._plan.meta.crc64 is None
 
     def _restarts_after(self, error: OSSResumeError) -> bool:
         return super()._restarts_after(error) or (isinstance(error, IntegrityError) and self._is_planned)

@@ -20,8 +20,8 @@ from typing import TypeVar
 
 from airflow_provider_ossresume.transfer.concurrency import SAMPLE, Concurrency
 from airflow_provider_ossresume.transfer.outcomes import Outcome, finished, raising, rest_of, work
+from airflow_provider_ossresume.transfer.slots import WorkerSlots
 from airflow_provider_ossresume.transfer.stop import Stop
-from airflow_provider_ossresume.transfer.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +41,11 @@ class Crew:
     That ends those that wait at once, gives the stop, and waits half a second for those that are at work. They are
     daemons, so one that hangs holds the interpreter as little as the caller.
 
-    Each worker needs a turn to be at work. There are as many turns as workers are wanted; when they become fewer, a
-    worker ends what it has in hand, and then waits until it gets a turn again.
+    A worker needs a slot while it works. There are as many slots as workers are wanted. If their number shrinks,
+    a worker finishes its current item and then waits for a slot.
 
-    A client may take the crew for its stop. A worker whose request failed then lends its turn to another one until it
-    tries again.
+    A client may take the crew for its stop. A worker that waits before a retry then releases its slot to another
+    worker.
 
     :param most: see :class:`~airflow_provider_ossresume.transfer.concurrency.Concurrency`; ``workers`` by default
     :param tick: called by the iterating thread at least four times a second; what it raises ends the iteration
@@ -73,7 +73,7 @@ class Crew:
         self._concurrency = Concurrency(workers, most or workers)
         self._threads: list[threading.Thread] = []
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None, once and for all, at the end
-        self._turns = Turns()
+        self._slots = WorkerSlots()
         self._overloads: deque[None] = deque()  # its methods are atomic
         self.under_way = 0
         self._finished = self._moved_before = 0  # in the present run
@@ -189,15 +189,15 @@ class Crew:
         return self.stop.guard(shut)
 
     def wait(self, seconds: float) -> None:
-        """Let a worker wait before it tries again, and until it has a turn.
+        """Let a worker wait before a retry, and until it has a slot again.
 
         :raises TransferStopped: as soon as the stop is given
         """
-        self._turns.give_back()
+        self._slots.release()
         try:
             self.stop.wait(seconds)
         finally:
-            self._turns.take()
+            self._slots.acquire()
 
     def slow_down(self) -> None:
         """OSS delays requests or refuses them as too many: want fewer workers. Any thread may say so."""
@@ -236,8 +236,8 @@ class Crew:
         self._provide(under_way)
 
     def _provide(self, under_way: int) -> None:
-        """Have as many turns as workers are wanted, and a thread for each that has something to do."""
-        self._turns.provide(self.wanted)
+        """Provide as many slots as workers are wanted, and a thread for each of them that has something to do."""
+        self._slots.resize(self.wanted)
         while (count := len(self._threads)) < min(self.wanted, under_way):
             thread = threading.Thread(target=self._serve, name=f"ossresume-{count}", daemon=True)
             self._threads.append(thread)  # before it starts: a signal whose handler raises must leave none unknown
@@ -248,18 +248,18 @@ class Crew:
                 if not count:
                     raise
                 log.warning("Cannot start another thread (%s); continuing with %s", error, count)
-                self._concurrency.limit(count)  # the turns follow at the next look
+                self._concurrency.limit(count)  # the slots follow at the next tick
                 return
 
     def _serve(self) -> None:
         """Do what is queued, now and later, until the crew ends."""
         while (do := self._work.get()) is not None:
-            self._turns.take()
+            self._slots.acquire()
             if self.stop.is_given:  # nothing is begun any more
                 return
             do()
             del do  # else what it was done for would live as long as this waits
-            self._turns.give_back()
+            self._slots.release()
         self._work.put(None)  # for the next one
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ class Crew:
     def _stop(self) -> None:
         self.stop.announce()
         self._work.put(None)
-        self._turns.wake(len(self._threads))
+        self._slots.wake(len(self._threads))
 
 
 class Deadline:

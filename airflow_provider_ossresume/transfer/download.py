@@ -33,7 +33,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
 from airflow_provider_ossresume.transfer.crew import TICK, Crew
-from airflow_provider_ossresume.transfer.downloaded_file import DownloadedFile, FinalName
+from airflow_provider_ossresume.transfer.downloaded_file import DownloadedFile, TargetName
 from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
 from airflow_provider_ossresume.transfer.local_file import FileIdentity, LocalFile
 from airflow_provider_ossresume.transfer.options import DownloadOptions
@@ -121,7 +121,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
         if (mode := self._options.mode) is not None:
             file.check_mode(mode)
         source = OssObject(self._oss, self._target, etag=meta.etag, start=self._start, size=meta.size, total=whole.size)
-        final = FinalName(
+        final = TargetName(
             path,
             mode=mode,
             mtime=self._mtime(meta),
@@ -136,7 +136,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
         crew: Crew,
         source: OssObject,
         file: PartFile,
-        final: FinalName,
+        final: TargetName,
         meta: ObjectMeta,
         stored: Checkpoint | None,
         beginning: bytearray,
@@ -288,7 +288,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
             start=self._start,
         )
         if isinstance(decision, Resume):
-            self._progress.beginning = "resumed"
+            self._progress.started_as = "resumed"
             log.info(
                 "Resuming the download of %s: the checkpoint of try %s proves what is in %s (%s)",
                 self._target, decision.checkpoint.owner.try_number, file.path, self._checkpointer,
@@ -296,7 +296,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
             # Compared with what OSS says now: the CRC-64 of an earlier answer may have been wrong or absent.
             return replace(decision.checkpoint, crc64=meta.crc64)
         if isinstance(decision, Restart):
-            self._progress.beginning = "restarted"
+            self._progress.started_as = "restarted"
             log.warning("Restarting the download of %s: %s", self._target, decision.reason)
         else:
             log.info("A new download of %s: %s (%s)", self._target, decision.reason, self._checkpointer)

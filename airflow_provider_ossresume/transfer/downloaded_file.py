@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FinalName:
+class TargetName:
     """How the file is published.
 
     :ivar mode: its permissions; None for those of any new file
@@ -56,7 +56,7 @@ class DownloadedFile:
     def __init__(
         self,
         file: PartFile,
-        final: FinalName,
+        final: TargetName,
         meta: ObjectMeta,
         checkpoint: DownloadCheckpoint,
         *,

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError
-from airflow_provider_ossresume.model.left_files import LeftFile, LeftFilesReport
+from airflow_provider_ossresume.model.leftover_files import LeftoverFile, LeftoverFilesReport
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def clean_left_files(
     name: bytes = PART_FILE,
     now: Callable[[], float] = time.time,
     watch: Callable[[], None] = lambda: None,
-) -> LeftFilesReport:
+) -> LeftoverFilesReport:
     """Remove the part files in folders that are older than an age, or say which ones would be.
 
     One that cannot be removed stops no other. A folder that cannot be read is counted among those that failed when it
@@ -51,7 +51,7 @@ def clean_left_files(
     :param watch: called before each folder and file; what it raises ends the work
     :raises ArgumentError: for a folder that is relative, or the root of all
     """
-    report = LeftFilesReport(dry_run)
+    report = LeftoverFilesReport(dry_run)
     known: set[tuple[int, int]] = set()
     for top in [_checked(folder) for folder in folders]:
         waiting: list[tuple[str, os.stat_result | None]] = [(top, None)]
@@ -118,8 +118,8 @@ def _listed(folder: int, name: bytes) -> tuple[list[str], list[tuple[str, os.sta
     return sorted(files), sorted(folders, key=lambda each: each[0], reverse=True)  # the last one is taken first
 
 
-def _cleaned(folder: int, path: str, name: str, *, older_than: timedelta, dry_run: bool, now: float) -> LeftFile:
-    left = LeftFile(printable_path(os.path.join(path, name)), "young")
+def _cleaned(folder: int, path: str, name: str, *, older_than: timedelta, dry_run: bool, now: float) -> LeftoverFile:
+    left = LeftoverFile(printable_path(os.path.join(path, name)), "young")
     try:
         seen = _stat(folder, name)
         # A try that ended just before it published has given the part file its object's time of modification.
@@ -190,7 +190,7 @@ def _stamp(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _log(left: LeftFile) -> None:
+def _log(left: LeftoverFile) -> None:
     if left.fate in ("failed", "locked"):
         log.warning("Kept %s: %s", left, left.error)
     elif left.fate == "removed":

@@ -49,7 +49,7 @@ class MultipartClient(Protocol):
 class MultipartUpload:
     """One upload ID, and what is known of its parts.
 
-    :param there: the object as it may be there already
+    :param existing: the object that may exist already
     :param headers: what OSS takes only when the object comes to be
     :param verify: compare CRC-64s of parts and of the whole; without it no part of an earlier try is kept
     :param refuses_damage: have OSS refuse a part that is damaged on its way
@@ -63,7 +63,7 @@ class MultipartUpload:
         upload_id: str,
         plan: PartPlan,
         *,
-        there: TargetObject,
+        existing: TargetObject,
         headers: Mapping[str, str],
         verify: bool,
         refuses_damage: bool,
@@ -73,7 +73,7 @@ class MultipartUpload:
         self._target = target
         self._upload_id = upload_id
         self._plan = plan
-        self._there = there
+        self._existing = existing
         self._headers = headers
         self._verify = verify
         self._refuses_damage = refuses_damage
@@ -131,15 +131,16 @@ class MultipartUpload:
         source.check_unchanged(crew, self._plan, receipts)
         parts = [receipts[part.number] for part in self._plan]
         crc, size = whole_crc64(parts) if self._crc64 is None else self._crc64, self._plan.object_size
-        self._check_parts(crew, parts)
+        self._check_parts(crew, parts, lease)
         lease.check_owner()
         try:
             meta = crew.call(lambda: self._complete(parts))
         except NoSuchUpload as error:
-            meta = self._made_in_spite_of(crew, error, crc)
+            meta = self._equal_or_raise(crew, error, crc)
         except AlreadyExists as error:
-            meta = self._made_in_spite_of(crew, error, crc)
-            self.drop(crew)  # another try made the object, of an upload of its own
+            meta = self._equal_or_raise(crew, error, crc)
+            lease.check_owner()
+            self.drop(crew)  # another try made the object from an upload of its own
         if self._verify and meta.crc64 is None:
             log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
         elif self._verify and crc is not None and crc != meta.crc64:
@@ -149,12 +150,12 @@ class MultipartUpload:
             )
         return meta, crc
 
-    def _check_parts(self, crew: Crew, parts: list[Receipt]) -> None:
-        """Compare the parts before they become the object, where that tells anything."""
+    def _check_parts(self, crew: Crew, parts: list[Receipt], lease: Lease) -> None:
+        """Compare the parts with the source before they become the object. Nothing to do if each was compared alone."""
 
-    def _made_in_spite_of(self, crew: Crew, error: ServiceError, crc: int | None) -> ObjectMeta:
+    def _equal_or_raise(self, crew: Crew, error: ServiceError, crc: int | None) -> ObjectMeta:
         size = self._plan.object_size
-        return crew.call(lambda: self._there.made_in_spite_of(error, size=size, crc64=crc))
+        return crew.call(lambda: self._existing.equal_or_raise(error, size=size, crc64=crc))
 
     def _complete(self, parts: list[Receipt]) -> ObjectMeta:
         """Return what Complete answers.

@@ -8,8 +8,8 @@ from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer.local_file import READ_SIZE
-from airflow_provider_ossresume.transfer.pace import Pace, piece_size
 from airflow_provider_ossresume.transfer.ports import Job, Source
+from airflow_provider_ossresume.transfer.rate_limit import RateLimiter, piece_size
 
 
 class PartBody:
@@ -39,7 +39,7 @@ class PartBody:
 
     def _opened(self) -> Iterator[bytes | memoryview]:
         self._meter.begin()
-        pace = Pace(self._rate, self._stop)
+        limiter = RateLimiter(self._rate, self._stop)
         crc = 0
         left = self._part.size
         if not left:
@@ -53,7 +53,7 @@ class PartBody:
                 self._source.check_sent(self._part, self._stop, crc64=crc if self._verify else None)
             yield piece
             self._meter.add(len(piece))
-            pace.moved(len(piece))
+            limiter.consume(len(piece))
         self._crc64 = crc if self._verify else None
 
     def content_md5(self) -> str | None:

@@ -7,8 +7,8 @@ from typing import Protocol
 from airflow_provider_ossresume.errors import LocalFileError
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.parts import Part
-from airflow_provider_ossresume.transfer.pace import Pace, piece_size
 from airflow_provider_ossresume.transfer.ports import Job
+from airflow_provider_ossresume.transfer.rate_limit import RateLimiter, piece_size
 
 WRITE_SIZE = 2**20  # measured: more bytes for each turn at Python's lock (docs/performance)
 
@@ -59,22 +59,22 @@ class PartSink:
 
     def open(self) -> None:
         self._meter.begin()
-        self._pace = Pace(self._rate, self._stop)
+        self._limiter = RateLimiter(self._rate, self._stop)
         self._offset = self._part.start
         self.crc64 = 0
         self._put(self._beginning)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Another attempt brings what is behind the bytes that are here."""
-        self._meter.go_on()
-        self._pace = Pace(self._rate, self._stop)
+        self._meter.resume()
+        self._limiter = RateLimiter(self._rate, self._stop)
 
     def write(self, data: bytes | memoryview) -> None:
         if self._offset + len(data) > self._part.stop:
             raise LocalFileError(f"part {self._part.number} is {self._part.size} bytes, OSS sent more")
         self._put(data)
         self._meter.add(len(data))
-        self._pace.moved(len(data))
+        self._limiter.consume(len(data))
 
     def _put(self, data: bytes | bytearray | memoryview) -> None:
         self._stop.check()

@@ -13,18 +13,18 @@ from airflow_provider_ossresume.model.parts import MAX_OBJECT_SIZE
 from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, decide_upload
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
-from airflow_provider_ossresume.transfer.into_oss import IntoOss, IntoOssClient
 from airflow_provider_ossresume.transfer.local_file import LocalFile
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.result import TransferResult
+from airflow_provider_ossresume.transfer.transfer_to_oss import TransferToOss, TransferToOssClient
 from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 
-class UploadClient(IntoOssClient, PutClient, Protocol):
+class UploadClient(TransferToOssClient, PutClient, Protocol):
     """What an upload needs of OSS; see ``oss.client.OssClient``."""
 
 
-class Uploader(IntoOss[UploadClient, UploadOptions, LocalFile]):
+class Uploader(TransferToOss[UploadClient, UploadOptions, LocalFile]):
     """One upload of a local file to one object, by one try.
 
     Its arguments are those of :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`.
@@ -60,8 +60,7 @@ class Uploader(IntoOss[UploadClient, UploadOptions, LocalFile]):
         return source.size < max(self._config.threshold_bytes, 1)
 
     def _whole(self, source: LocalFile) -> WholeObject:
-        headers = {**self._options.headers, **self._options.guard}
-        return WholeObject(self._oss, self._target, there=self._there, headers=headers, verify=self._config.verify)
+        return self._put_object(self._oss)
 
     def _crc64(self, crew: Crew, source: LocalFile) -> int | None:
         return crc64_of_range(crew, source.crc64, 0, source.size)

@@ -22,7 +22,7 @@ class PutClient(Protocol):
     ) -> ObjectMeta: ...
 
 
-class OneRequest:
+class SingleRequestSink:
     """What one request makes as a sink. A request that OSS has taken has published the object: nothing is resumed."""
 
     def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
@@ -36,19 +36,19 @@ class OneRequest:
         """The same."""
 
 
-class WholeObject(OneRequest):
+class WholeObject(SingleRequestSink):
     """Made by PutObject.
 
-    :param there: the object as it may be there already
+    :param existing: the object that may exist already
     :param headers: of the object
     """
 
     def __init__(
-        self, oss: PutClient, target: ObjectRef, *, there: TargetObject, headers: Mapping[str, str], verify: bool
+        self, oss: PutClient, target: ObjectRef, *, existing: TargetObject, headers: Mapping[str, str], verify: bool
     ) -> None:
         self._oss = oss
         self._target = target
-        self._there = there
+        self._existing = existing
         self._headers = headers
         self._verify = verify
 
@@ -61,7 +61,7 @@ class WholeObject(OneRequest):
         try:
             self._meta = self._oss.put_object(self._target, body, headers=self._headers)
         except AlreadyExists as error:
-            self._meta = self._there.made_in_spite_of(error, size=part.size, crc64=body.crc64())
+            self._meta = self._existing.equal_or_raise(error, size=part.size, crc64=body.crc64())
         return Receipt(part.number, self._meta.etag, part.size, body.crc64())
 
     def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:

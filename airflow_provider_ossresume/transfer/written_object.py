@@ -21,16 +21,16 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import MAX_PART_COUNT, GrowingPlan, Part, format_size
-from airflow_provider_ossresume.transfer.compared_object import ComparedObject
+from airflow_provider_ossresume.transfer.buffered_part import BufferedPart, ByteBuffer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew, Deadline
-from airflow_provider_ossresume.transfer.held_part import HeldBytes, HeldPart
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, begin_upload
+from airflow_provider_ossresume.transfer.object_comparison import ObjectComparison
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.outcomes import Outcome
 from airflow_provider_ossresume.transfer.ports import Job, Published, StoppableClient
 from airflow_provider_ossresume.transfer.progress import Progress
-from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
+from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
 from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 ABORT_TIME = 3.0  # seconds; whoever ends a task gives it little more
 
 
-class WritingClient(LooksClient, MultipartClient, PutClient, StoppableClient, Protocol):
+class WritingClient(HeadClient, MultipartClient, PutClient, StoppableClient, Protocol):
     """What it needs of OSS; see ``oss.client.OssClient``."""
 
 
@@ -55,7 +55,7 @@ class WrittenObject:
     :param part_size: of the first parts; see :class:`~airflow_provider_ossresume.model.parts.GrowingPlan`
     :param whole: fewer bytes than this go by one request, and are held until then
     :param most_workers: parts in flight at once; each is held in memory, and so is the one that grows
-    :param memory: bytes of the parts that are held, or one part that is sent and one that grows
+    :param memory: bytes of the parts in memory, or one part that is sent and one that grows
     :param watch: called by this thread while OSS is waited for; what it raises ends the upload
     :ivar size: bytes that were written
     :ivar upload_id: None while there are no parts
@@ -95,11 +95,11 @@ class WrittenObject:
         )
         self._oss = client.with_stop(self._crew)
         self._job = Job(self._crew.stop, self.progress.meter, config.rate_per_worker(self._workers))
-        self._held = HeldBytes()
+        self._buffer = ByteBuffer()
         self._number = 1  # of the part that grows
         self._done: SimpleQueue[Outcome[Receipt] | None] = SimpleQueue()
         self._receipts: dict[int, Receipt] = {}
-        self._compared: ComparedObject | None = None  # instead of sending parts
+        self._comparison: ObjectComparison | None = None  # instead of sending parts
         self._failure: BaseException | None = None
         self._is_over = False
         self._is_complete = False  # OSS was asked to join the parts, and may have done it
@@ -110,7 +110,7 @@ class WrittenObject:
     def room(self) -> int:
         """How many bytes can be taken before something is sent."""
         most = self._part_size if self._is_large else max(self._part_size, self._whole - 1)
-        return most - self._held.size
+        return most - self._buffer.size
 
     @property
     def parts_under_way(self) -> int:
@@ -133,7 +133,7 @@ class WrittenObject:
                     self._send_full()
                 taken = view[: self.room]
                 # Kept as it is only when it is taken at once: else it would be held for longer than its part.
-                self._held.add(data if type(data) is bytes and len(taken) == size else taken)
+                self._buffer.add(data if type(data) is bytes and len(taken) == size else taken)
                 self.size += len(taken)
                 view = view[len(taken) :]
                 if self._is_large:
@@ -186,7 +186,7 @@ class WrittenObject:
         return most if self._memory is None else max(1, min(most, self._memory // part_size - 1))
 
     def _send_full(self) -> None:
-        while self._held.size >= self._part_size:
+        while self._buffer.size >= self._part_size:
             self._send(self._part_size)
 
     def _send(self, size: int) -> None:
@@ -200,13 +200,13 @@ class WrittenObject:
         most = self._most_parts(self._workers, self._part_size)
         while not self._done.empty() or self._crew.under_way >= most:
             self._take()
-        start = self.size - self._held.size
-        held = HeldPart(Part(self._number, start, start + size), self._held.cut(size))
+        start = self.size - self._buffer.size
+        buffered = BufferedPart(Part(self._number, start, start + size), self._buffer.cut(size))
         self._number += 1
-        if self._compared:
-            self._compared.take(held)
+        if self._comparison:
+            self._comparison.add(buffered)
             return
-        self._crew.begin(partial(self._sink(self._plan).put, held.part, held, self._job), self._done)
+        self._crew.begin(partial(self._sink(self._plan).put, buffered.part, buffered, self._job), self._done)
 
     def _begin(self) -> None:
         headers = self._options.initiate_headers
@@ -214,7 +214,7 @@ class WrittenObject:
             begin_upload(self._crew, self._oss, self._target, headers=headers, begun=self._set_upload_id)
         except AlreadyExists as error:
             log.info("%s exists. Reading the stream, to compare its CRC-64 with the object's", self._target)
-            self._compared = ComparedObject(self._crew, self._there(self._oss), error)
+            self._comparison = ObjectComparison(self._crew, self._existing(self._oss), error)
             return
         log.info(
             "Uploading a stream to %s in parts of %s, %s at once at most",
@@ -234,21 +234,21 @@ class WrittenObject:
 
     def _put_whole(self) -> Published:
         log.info("Uploading a stream (%s) to %s in one request", format_size(self.size), self._target)
-        held = HeldPart(Part(1, 0, self.size), self._held.cut(self.size))
-        headers = {**self._options.headers, **self._options.guard}
-        there, verify = self._there(self._oss), self._config.verify
-        sink = WholeObject(self._oss, self._target, there=there, headers=headers, verify=verify)
-        receipt = self._crew.call(lambda: sink.put(held.part, held, self._job))
+        buffered = BufferedPart(Part(1, 0, self.size), self._buffer.cut(self.size))
+        existing, verify = self._existing(self._oss), self._config.verify
+        headers = self._options.put_headers
+        sink = WholeObject(self._oss, self._target, existing=existing, headers=headers, verify=verify)
+        receipt = self._crew.call(lambda: sink.put(buffered.part, buffered, self._job))
         self.progress.parts = 1
         self.progress.finish_part(self.size)
-        return sink.publish(self._crew, held, {1: receipt}, Unleased())
+        return sink.publish(self._crew, buffered, {1: receipt}, Unleased())
 
     def _complete(self) -> Published:
-        while self._held.size:
-            self._send(min(self._part_size, self._held.size))
-        if self._compared:
-            published = self._compared.publish()
-            sizes = self._compared.sizes
+        while self._buffer.size:
+            self._send(min(self._part_size, self._buffer.size))
+        if self._comparison:
+            published = self._comparison.publish()
+            sizes = self._comparison.sizes
             self.progress.begin(total=self.size, parts=len(sizes), kept=sizes)
             return published
         while self._crew.under_way:
@@ -256,7 +256,7 @@ class WrittenObject:
         self.progress.tick()
         self._is_complete = True
         sink = self._sink(GrowingPlan(self.size, self._plan.part_size))
-        return sink.publish(self._crew, HeldPart.nothing(), self._receipts, Unleased())
+        return sink.publish(self._crew, BufferedPart.empty(), self._receipts, Unleased())
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
@@ -270,7 +270,7 @@ class WrittenObject:
         """Remove the parts. Those that are on their way are ended first, or they would come back."""
         self._is_over = True
         self._crew.end()
-        self._held = HeldBytes()
+        self._buffer = ByteBuffer()
         if self.upload_id is None:
             return
         with Crew(workers=1, tick=Deadline(ABORT_TIME)) as crew:
@@ -300,7 +300,7 @@ class WrittenObject:
         if self._is_over:
             raise TransferStopped(f"the upload to {self._target} is over")
 
-    def _there(self, oss: WritingClient) -> TargetObject:
+    def _existing(self, oss: WritingClient) -> TargetObject:
         return TargetObject(oss, self._target, self._options.headers)
 
     def _sink(self, plan: GrowingPlan, oss: WritingClient | None = None) -> MultipartUpload:
@@ -310,7 +310,7 @@ class WrittenObject:
             self._target,
             self.upload_id or "",
             plan,
-            there=self._there(oss),
+            existing=self._existing(oss),
             headers=self._options.complete_headers,
             verify=self._config.verify,
             refuses_damage=False,

@@ -62,7 +62,7 @@ def _bare_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("OSS_", "ALIBABA_CLOUD_")):
             monkeypatch.delenv(name)
-    auth_modes._shared.cache_clear()  # a port may be the one of an earlier test
+    auth_modes._cached_provider.cache_clear()  # a port may be the one of an earlier test
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_hooks_of_one_process_share_their_credentials(mode: Mode, connections: C
         assert mode.hook(connections).test_connection()[0]
     assert mode.service.issued == 1
 
-    auth_modes._shared.cache_clear()
+    auth_modes._cached_provider.cache_clear()
     assert mode.hook(connections).test_connection()[0]
     assert mode.service.issued == 2
 
@@ -578,10 +578,10 @@ def test_what_a_mode_lacks_is_named(
     ("extra", "says"),
     [
         ({"role_session_duration": "1 year"}, "role_session_duration='1 year': give a duration above zero"),
-        ({"role_session_duration": 900.5}, "role_session_duration='900.5': give whole seconds, as in 3600"),
+        ({"role_session_duration": 900.5}, "role_session_duration='900.5': give whole seconds, such as 3600"),
         ({"role_session_duration": 60}, "role_session_duration=60: give 900 to 43200 seconds"),
         ({"role_policy": "allow all"}, "role_policy='allow all': give a JSON object"),
-        ({"role_policy": {"Statement": "x" * 2100}}, "STS takes 2048 characters, these are 2116"),
+        ({"role_policy": {"Statement": "x" * 2100}}, "it has 2116 characters, and STS allows 2048"),
         ({"sts_endpoint": "sts.aliyuncs.com/x"}, "sts_endpoint='https://sts.aliyuncs.com/x': give http:// or https://"),
         ({"role_arn": "transfers"}, "role_arn='transfers': a role's ARN has the form acs:ram::"),
     ],

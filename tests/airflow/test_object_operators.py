@@ -95,7 +95,7 @@ def test_the_first_keys_are_returned_where_the_rest_may_be_missed(
 ) -> None:
     caplog.set_level(logging.WARNING)
     assert run(OSSListOperator, max_keys="2", truncate="{{ true }}").xcom("task") == uris(KEYS[:2])
-    assert "Only the first 2 URIs are returned; there are more objects" in caplog.messages
+    assert "Returning only the first 2 URIs; there are more objects" in caplog.messages
 
 
 def test_no_more_pages_are_listed_than_are_needed(run: Any, connected: LocalOSS) -> None:
@@ -233,9 +233,9 @@ def test_keys_that_xml_cannot_carry_are_deleted_too(run: Any, connected: LocalOS
         ({"prefix": "{{ '' }}"}, "prefix='': it is empty"),
         ({"prefix": f"oss://{BUCKET}"}, "this URL names the whole bucket"),
         ({"prefix": f"oss://{BUCKET}/{{{{ '' }}}}"}, "this URL names the whole bucket"),
-        ({"prefix": None}, "give keys, or a prefix, or whole_bucket=True"),
-        ({"whole_bucket": "{{ false }}"}, "give keys, or a prefix, or whole_bucket=True"),
-        ({"whole_bucket": "false"}, "give keys, or a prefix, or whole_bucket=True"),
+        ({"prefix": None}, "set exactly one of keys, prefix and whole_bucket=True"),
+        ({"whole_bucket": "{{ false }}"}, "set exactly one of keys, prefix and whole_bucket=True"),
+        ({"whole_bucket": "false"}, "set exactly one of keys, prefix and whole_bucket=True"),
         ({"whole_bucket": ""}, "whole_bucket='': give true or false"),
         ({"prefix": "", "whole_bucket": True}, "and only one of them"),
         ({"keys": ""}, "keys='': it is empty"),
@@ -359,8 +359,8 @@ def test_a_dry_run_that_another_task_decides_waits_for_that_task(dag: Any) -> No
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"keys": "a", "prefix": "b"}, "keys='a': give keys, or a prefix"),
-        ({"keys": "a", "whole_bucket": True}, "keys='a': give keys, or a prefix"),
+        ({"keys": "a", "prefix": "b"}, "keys='a': set exactly one of keys, prefix"),
+        ({"keys": "a", "whole_bucket": True}, "keys='a': set exactly one of keys, prefix"),
         ({"keys": ["a", None]}, "keys=['a', None]"),
         ({"keys": ["a", "/b"]}, "key='/b'"),
         ({"keys": "oss://other/key"}, "bucket_name='bucket'"),

@@ -20,8 +20,8 @@ from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.stale_uploads import Staleness
 from airflow_provider_ossresume.operators.janitor import OSSAbortMultipartUploadsOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
-from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints
 from tests.world import BUCKET, PART, a_client, a_file
 
 pytestmark = pytest.mark.usefixtures("database")

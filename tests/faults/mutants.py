@@ -24,27 +24,27 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import LocalFileError, ObjectTooLarge, ServiceError, TransferStopped
 from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.oss import (
-    answer,
-    answers,
     client,
     connections,
     dialing,
-    fetch,
     messages,
+    response,
+    results,
+    resumable_get,
     service_errors,
     wire,
 )
-from airflow_provider_ossresume.oss.answer import Answer, Head
-from airflow_provider_ossresume.oss.answers import Delivery
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.connections import Connections
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.dialing import Route
-from airflow_provider_ossresume.oss.fetch import Fetch
+from airflow_provider_ossresume.oss.response import Response, ResponseHead
+from airflow_provider_ossresume.oss.results import Delivery
+from airflow_provider_ossresume.oss.resumable_get import ResumableGet
 from airflow_provider_ossresume.oss.retry import Attempts, Retrying
 from airflow_provider_ossresume.oss.stop import NeverStopped
-from airflow_provider_ossresume.oss.temporary import RefreshedCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import RefreshingCredentials
 from airflow_provider_ossresume.oss.wire import Wire
 from airflow_provider_ossresume.transfer import local_file, part_file, publishing, target_file
 from airflow_provider_ossresume.transfer.descriptor import Descriptor
@@ -59,13 +59,13 @@ from tests.unit import (
     test_connections,
     test_deadlines,
     test_download,
-    test_fetch,
     test_file_store,
     test_headers,
     test_heads,
     test_hostile_peers,
     test_idle_connections,
     test_messages,
+    test_resumable_get,
     test_retry,
     test_stopping,
     test_upload,
@@ -108,12 +108,12 @@ def with_a_cut_head(this, first, whole, right=Wire.head):
         return this._taken(wire.MAX_HEAD)
 
 
-def without_broken_lines(this, head, method, right=Head.__init__):
+def without_broken_lines(this, head, method, right=ResponseHead.__init__):
     first, *lines = head.splitlines(keepends=True)
     right(this, first + b"".join(line for line in lines if b":" in line or not line.strip()), method)
 
 
-def with_two_lengths(this, head, method, right=Head.__init__):
+def with_two_lengths(this, head, method, right=ResponseHead.__init__):
     try:
         right(this, head, method)
     except ExchangeFailed as error:
@@ -125,11 +125,11 @@ def with_more_from_the_proxy(this, made, stop, right=Route._tunnel):
     try:
         right(this, made, stop)
     except ExchangeFailed as error:
-        if "more than its answer" not in str(error):
+        if "more than its response" not in str(error):
             raise
 
 
-def without_its_total(*args, total, right=answers.delivery, **options):
+def without_its_total(*args, total, right=results.delivery, **options):
     return right(*args, **options)
 
 
@@ -140,7 +140,7 @@ def as_if_it_were_the_range(this, pieces):
         left -= len(piece[:left])
 
 
-def to_a_cut(this, buffer, limit, right=Answer._read):
+def to_a_cut(this, buffer, limit, right=Response._read):
     try:
         return right(this, buffer, limit)
     except ExchangeFailed as error:
@@ -158,7 +158,7 @@ def with_the_whole_body(this, *args, right=Connections._send):
     return True
 
 
-def with_none_instead(text, right=answers.read_etag):
+def with_none_instead(text, right=results.read_etag):
     return right(text) or "none"
 
 
@@ -174,17 +174,17 @@ BELIEVING = [
         test_deadlines.test_a_head_that_is_cut_is_a_broken_connection, {"cut": len(test_deadlines.HEAD) - 10},
     ),
     Mutant(
-        "a broken line of a head is skipped", Head, "__init__", without_broken_lines,
+        "a broken line of a head is skipped", ResponseHead, "__init__", without_broken_lines,
         test_connections.test_a_head_with_a_broken_line_is_a_failed_exchange,
         {"head": test_connections.BROKEN_HEADS["a line without a colon"]},
     ),
     Mutant(
-        "a head may tell two lengths", Head, "__init__", with_two_lengths,
+        "a head may tell two lengths", ResponseHead, "__init__", with_two_lengths,
         test_heads.test_an_answer_that_tells_its_length_in_two_ways_is_none,
         {"lengths": b"Content-Length: 0\r\nContent-Length: 5\r\n"},
     ),
     Mutant(
-        "a folded field stays in its lines", answer, "_FOLD", re.compile("(?!)"),
+        "a folded field stays in its lines", response, "_FOLD", re.compile("(?!)"),
         test_heads.test_a_field_that_is_folded_is_one_line,
     ),
     Mutant(
@@ -204,21 +204,21 @@ BELIEVING = [
         test_deadlines.test_what_comes_after_the_answer_to_connect_is_no_tls,
     ),
     Mutant(
-        "the ETag of an answer is not compared", answers, "same_etag", lambda *_: True,
+        "the ETag of an answer is not compared", results, "same_etag", lambda *_: True,
         test_believing.test_a_proxy_that_drops_if_match_never_makes_a_file_of_two_objects,
         {"size": 5 * test_believing.PART, "byte_range": None},
     ),
     Mutant(
-        "nor is it where a download goes on", answers, "same_etag", lambda *_: True,
-        test_fetch.test_an_object_that_changed_is_begun_again_from_its_first_byte, {"keeps_conditions": False},
+        "nor is it where a download goes on", results, "same_etag", lambda *_: True,
+        test_resumable_get.test_an_object_that_changed_is_begun_again_from_its_first_byte, {"keeps_conditions": False},
     ),
     Mutant(
-        "the total of an answer is not compared", answers, "delivery", without_its_total,
+        "the total of an answer is not compared", results, "delivery", without_its_total,
         test_believing.test_an_answer_about_another_object_is_the_object_having_changed,
         {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes, has 101"},
     ),
     Mutant(
-        "an answer needs no ETag", answers, "read_etag", with_none_instead,
+        "an answer needs no ETag", results, "read_etag", with_none_instead,
         test_believing.test_a_head_or_a_get_without_an_etag_is_no_answer_and_asked_for_again, {"etag": ""},
     ),
     Mutant(
@@ -231,11 +231,11 @@ BELIEVING = [
         {"start": 10, "stop": 20, "piece_size": 7},
     ),
     Mutant(
-        "a body that is cut is taken", Answer, "_read", to_a_cut,
+        "a body that is cut is taken", Response, "_read", to_a_cut,
         test_idle_connections.test_a_break_in_a_body_drops_those_that_wait,
     ),
     Mutant(
-        "a chunk may have a negative size", answer._Chunks, "read1", of_any_chunk,
+        "a chunk may have a negative size", response._Chunks, "read1", of_any_chunk,
         test_hostile_peers.test_a_chunk_of_negative_size_is_an_error_when_it_brings_more_than_the_sink_takes_at_once,
     ),
     Mutant(
@@ -274,7 +274,7 @@ BELIEVING = [
 # --- what is tried again ----------------------------------------------------------------------------------------------
 
 
-def again_and_again(this, right=Fetch.begin_anew):
+def again_and_again(this, right=ResumableGet.restart):
     this._may_begin_anew = True
     return right(this)
 
@@ -322,20 +322,21 @@ def of_answers_only(error, right=client.asks_for_less):
 
 TRYING_AGAIN = [
     Mutant(
-        "a download begins anew instead of going on", Fetch, "_goes_on", False,
-        test_fetch.test_what_broke_goes_on_behind_the_last_byte, {"start": 0, "stop": None},
+        "a download begins anew instead of going on", ResumableGet, "_goes_on", False,
+        test_resumable_get.test_what_broke_goes_on_behind_the_last_byte, {"start": 0, "stop": None},
     ),
     Mutant(
-        "an object that changes all the time is begun again and again", Fetch, "begin_anew", again_and_again,
-        test_fetch.test_one_that_changes_again_and_again_is_not, {"keeps_conditions": True, "knows_ranges": True},
+        "an object that changes all the time is begun again and again", ResumableGet, "restart", again_and_again,
+        test_resumable_get.test_one_that_changes_again_and_again_is_not,
+        {"keeps_conditions": True, "knows_ranges": True},
     ),
     Mutant(
         "progress does not give attempts back", Attempts, "progressed", nothing,
-        test_fetch.test_each_64_kib_further_begin_the_attempts_anew,
+        test_resumable_get.test_each_64_kib_further_begin_the_attempts_anew,
     ),
     Mutant(
-        "a few bytes are progress", fetch, "STALL_SIZE", 1,
-        test_fetch.test_a_few_bytes_further_do_not,
+        "a few bytes are progress", resumable_get, "STALL_SIZE", 1,
+        test_resumable_get.test_a_few_bytes_further_do_not,
     ),
     Mutant(
         "work counts against retry_max_time", Attempts, "moved", nothing,
@@ -519,7 +520,7 @@ STOPS_AND_LIMITS = [
         test_stopping.test_a_stop_ends_the_wait_for_a_name_server,
     ),
     Mutant(
-        "credentials are waited for in spite of a stop", RefreshedCredentials, "with_stop", lambda this, stop: this,
+        "credentials are waited for in spite of a stop", RefreshingCredentials, "with_stop", lambda this, stop: this,
         test_stopping.test_a_stop_ends_the_wait_for_credentials_and_no_other_clients,
     ),
     Mutant(

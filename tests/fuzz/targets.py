@@ -28,7 +28,8 @@ from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
 from airflow_provider_ossresume.local_oss.storage import Storage
 from airflow_provider_ossresume.model.checkpoint import decode, encode
-from airflow_provider_ossresume.model.objects import ObjectRef, resolve_target
+from airflow_provider_ossresume.model.object_names import resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss import messages
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
@@ -149,7 +150,7 @@ class _Nowhere:
     piece_size = 64
 
     def open(self) -> None: ...
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
     def write(self, data: memoryview) -> None: ...
 
 
@@ -185,7 +186,7 @@ def connection(data: bytes) -> None:
     told = SimpleNamespace(conn_id="c", password=SECRET, extra_dejson=extra, **fields)
     hidden = json.dumps({name: value for name, value in given.items() if name not in _SECRET_FIELDS})
     try:
-        settings = ConnectionSettings.of(told)
+        settings = ConnectionSettings.from_connection(told)
         shown = repr(settings)
         settings.credentials()
         settings.client(TransferConfig()).close()

@@ -14,12 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
-from airflow_provider_ossresume.local_oss.incoming import Body, Incoming, parse_head
+from airflow_provider_ossresume.local_oss.incoming import Body, IncomingRequest, parse_head
 from airflow_provider_ossresume.oss import messages
-from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.endpoint import Addressing, Endpoint, parse_endpoint
 from airflow_provider_ossresume.oss.messages import MalformedXML
+from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer
 from airflow_provider_ossresume.oss.signing import V1_SUBRESOURCES, Signable
 from tests.unit.test_messages import ANSWERS
 
@@ -133,7 +133,7 @@ def test_what_is_signed_here_is_let_in_there(
         verify(request, account, region="cn-hangzhou", now=NOW)
 
 
-def on_the_wire(endpoint: Endpoint, resource: Signable, headers: dict[str, str]) -> Incoming:
+def on_the_wire(endpoint: Endpoint, resource: Signable, headers: dict[str, str]) -> IncomingRequest:
     """The request as a server reads it."""
     url = urlsplit(endpoint.url(resource.bucket, resource.key, resource.query))
     target = url.path + (f"?{url.query}" if url.query else "")

@@ -131,7 +131,7 @@ class Client:
             return content
 
         def effect() -> ObjectMeta:
-            """Go on behind the last byte that came, as ``oss.fetch`` does."""
+            """Go on behind the last byte that came, as ``oss.resumable_get`` does."""
             nonlocal furthest
             come = sum(map(len, fetched))
             size = len(known[0].content[start:stop]) if come else 0
@@ -145,7 +145,7 @@ class Client:
                         raise
                     fetched.clear()
                     return effect()
-                sink.go_on()
+                sink.resume()
             else:
                 content = ask(start, stop, if_match)
                 sink.open()

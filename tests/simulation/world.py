@@ -46,8 +46,8 @@ from airflow_provider_ossresume.transfer import (
     part_file,
     part_sink,
     publishing,
+    slots,
     stop,
-    turns,
 )
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -652,7 +652,7 @@ def virtual_engine(world: World) -> Iterator[None]:
         (crew, "threading", runtime),
         (crew, "time", runtime),
         (crew, "SimpleQueue", runtime.SimpleQueue),
-        (turns, "SimpleQueue", runtime.SimpleQueue),
+        (slots, "SimpleQueue", runtime.SimpleQueue),
         (stop, "Event", runtime.Event),
         (concurrency, "SAMPLE", 1),  # so that there come to be more and fewer, even where there are few parts
         (concurrency, "SHORTEST", 0.001),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ossresume.assets.oss import asset_uri, parse_asset_uri, sanitize_uri
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import check_key
+from airflow_provider_ossresume.model.object_names import check_key
 
 BUCKET = "my-bucket"
 

@@ -53,7 +53,6 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
-from airflow_provider_ossresume.oss.answers import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import (
     AnonymousCredentials,
@@ -62,6 +61,7 @@ from airflow_provider_ossresume.oss.credentials import (
     StaticCredentials,
 )
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
+from airflow_provider_ossresume.oss.results import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from tests.unit.test_retry import Clock
 from tests.world import BUCKET, PART, a_client, some_bytes
@@ -684,7 +684,7 @@ def test_an_answer_that_is_no_xml_is_an_error_by_its_status() -> None:
         error = failure(ServiceError, lambda: server.client(attempts=2).list_parts(TARGET, "ID"))
 
     assert (error.status, error.code, error.request_id, error.retryable) == (502, "", "", True)
-    assert str(error).startswith("ListParts oss://bucket/key answered 502; this answer is not OSS's")
+    assert str(error).startswith("ListParts oss://bucket/key answered 502; this response did not come from OSS")
     assert str(error).endswith(f"[asked {url}, endpoint set by endpoint, addressing path by auto]")
     assert len(server.heads) == 2
 
@@ -1363,7 +1363,7 @@ def test_headers_that_trickle_are_given_up() -> None:
     with Scripted(slowly) as server:
         error = failure(ConnectionFailed, lambda: server.client(stall_timeout=0.2, read_timeout=30).head_object(TARGET))
 
-    assert "the answer's head did not come whole within 0.2 s" in str(error)
+    assert "the response headers did not arrive completely within 0.2 s" in str(error)
     assert error.retryable
 
 
@@ -1495,7 +1495,7 @@ def test_an_upload_without_an_etag_is_a_bad_answer() -> None:
     with Scripted(an_answer(200, ETag="")) as server:
         error = failure(BadAnswer, lambda: server.client().upload_part(TARGET, "ID", 1, Bytes(DATA)))
 
-    assert "UploadPart oss://bucket/key part 1: the answer has no ETag" in str(error)
+    assert "UploadPart oss://bucket/key part 1: the response has no ETag" in str(error)
 
 
 def test_a_head_without_a_length_is_a_bad_answer() -> None:
@@ -1809,7 +1809,7 @@ class Collected:
         self.data = b""
         self.opened += 1
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What is there stays."""
 
     def write(self, data: memoryview) -> None:

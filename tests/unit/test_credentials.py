@@ -8,13 +8,13 @@ import pickle
 import pytest
 
 from airflow_provider_ossresume.errors import CredentialsError
-from airflow_provider_ossresume.oss.auth import Signer
 from airflow_provider_ossresume.oss.credentials import (
     AnonymousCredentials,
     Credentials,
     EnvironmentCredentials,
     StaticCredentials,
 )
+from airflow_provider_ossresume.oss.signer import Signer
 
 SECRET, TOKEN = "the-access-key-secret", "the-security-token"
 OSS_NAMES = {"OSS_ACCESS_KEY_ID": "id", "OSS_ACCESS_KEY_SECRET": "secret"}

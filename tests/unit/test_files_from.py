@@ -23,15 +23,15 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.objects import PrefixRef
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.packed_rows import unpack_rows
 from airflow_provider_ossresume.model.plan_layout import left_out_name
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.ports import End, Found
-from airflow_provider_ossresume.sets.sealed import Plan, read_batch
-from airflow_provider_ossresume.sets.transfer import SetTransfers
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.ports import Location, ScanItem
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch
 from airflow_provider_ossresume.transfer.crew import Crew
 from tests.moving_world import write
 from tests.sets_world import Sets
@@ -65,7 +65,7 @@ class World:
 
     def left_out(self, plan: Plan) -> dict[str, str]:
         data = open_work_folder(self.work).read(left_out_name(plan.header.plan_id)) or b""
-        rows = [json.loads(line) for line in unpacked(data)]
+        rows = [json.loads(line) for line in unpack_rows(data)]
         return {row["name"]: row["reason"] for row in rows}
 
 
@@ -331,13 +331,13 @@ def test_an_unfinished_plan_loses_nothing_to_one_with_a_list(tmp_path: Path) -> 
 # --- a look sees what a scan sees -------------------------------------------------------------------------------------
 
 
-def looked_up(end: End, names: list[str], *, is_source: bool, **options: Any) -> list[Found]:
+def looked_up(end: Location, names: list[str], *, is_source: bool, **options: Any) -> list[ScanItem]:
     chosen = SetOptions(**options)
     with Crew(workers=4, tick=lambda: None) as crew:
         return list(end.look_up(sorted(names, key=str.encode), chosen, is_source=is_source, crew=crew))
 
 
-def scanned(end: End, *, is_source: bool, **options: Any) -> list[Entry]:
+def scanned(end: Location, *, is_source: bool, **options: Any) -> list[Entry]:
     found = end.scan(SetOptions(**options), is_source=is_source, watch=lambda: None)
     return [each for each in found if isinstance(each, Entry)]
 

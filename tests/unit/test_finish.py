@@ -18,10 +18,10 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
 )
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named
-from airflow_provider_ossresume.model.packed import packed, unpacked
+from airflow_provider_ossresume.model.packed_rows import pack_rows, unpack_rows
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.ledger import Ledger
-from airflow_provider_ossresume.sets.sealed import Plan, read_batch, read_plan, read_verdict
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch, read_plan, read_verdict
 from tests.sets_world import Sets
 
 SOURCE = {f"{number:02}": b"%d" % number for number in range(20)}
@@ -117,7 +117,7 @@ def test_what_failed_is_named_in_a_list_that_can_be_read(sets: Callable[..., Set
     assert (verdict.failed, verdict.moved) == (2, 18)
     data = world.work.read(verdict.failed_list.removeprefix(world.work.uri))
     assert data is not None
-    assert sorted(Named.of(line).name for line in unpacked(data)) == ["03", "07"]
+    assert sorted(Named.of(line).name for line in unpack_rows(data)) == ["03", "07"]
     assert verdict.failed_list in str(error)
 
 
@@ -242,7 +242,7 @@ def test_a_dry_run_after_it_does_not_make_a_plan_older(sets: Callable[..., Sets]
 
 def damaged(world: Sets, plan: Plan, part: str) -> str:
     [name, *_] = [name for name in world.written("plans/") if part in name]
-    world.work.write(name, packed([Named("00", "foreign")]))
+    world.work.write(name, pack_rows([Named("00", "foreign")]))
     return name
 
 

@@ -176,7 +176,7 @@ def test_what_fails_within_an_answer_is_not_sent_again_unasked() -> None:
 
     with RawPeer(serve) as peer, connections() as ours:
         assert ask(ours, peer.url) == b"hello"
-        with pytest.raises(ExchangeFailed, match="within the answer's head"):
+        with pytest.raises(ExchangeFailed, match="inside the response headers"):
             ask(ours, peer.url)
 
         assert len(peer.accepted) == 1

@@ -104,8 +104,8 @@ def test_only_the_oss_layer_speaks_http() -> None:
     assert {row_of(name) for name in TREES if others(name) & HTTP} == {"oss"}
 
 
-def test_only_one_module_knows_airflow_and_the_engine_does_not_even_know_that_one() -> None:
-    assert {name for name in TREES if "airflow" in others(name)} == {"_airflow"}
+def test_only_one_package_knows_airflow_and_the_engine_does_not_even_know_that_one() -> None:
+    assert {row_of(name) for name in TREES if "airflow" in others(name)} == {"_airflow"}
     assert {name for name in TREES if "_airflow" in own(name) and row_of(name) not in KNOW_AIRFLOW} == AIRFLOW_STORES
 
 

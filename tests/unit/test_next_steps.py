@@ -24,7 +24,7 @@ class Nowhere:
     piece_size = 1024
 
     def open(self) -> None: ...
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
     def write(self, data: memoryview) -> None: ...
 
 
@@ -113,7 +113,7 @@ def test_an_error_without_a_code_and_a_request_id_is_said_not_to_be_osss(call: A
 
     assert isinstance(error, ServiceError)
     assert not isinstance(error, NoSuchKey)
-    assert "this answer is not OSS's" in str(error)
+    assert "this response did not come from OSS" in str(error)
     assert "[asked http://127.0.0.1:" in str(error)
     assert "grant" not in str(error)
     assert "nginx</body>" not in str(error)

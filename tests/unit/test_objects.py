@@ -7,17 +7,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import (
-    ObjectMeta,
-    ObjectRef,
-    PrefixRef,
+from airflow_provider_ossresume.model.object_names import (
     check_bucket,
     check_key,
     check_new_key,
     parse_oss_url,
     resolve_prefix,
     resolve_target,
+    unambiguous_name,
 )
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, PrefixRef
 
 # --- buckets ----------------------------------------------------------------------------------------------------------
 
@@ -224,7 +223,7 @@ def test_a_prefix_that_is_not_clear_is_refused(prefix: Any, bucket_name: str | N
 def test_the_name_of_an_object_means_that_object_beside_its_bucket(key: str) -> None:
     found = ObjectRef("bucket", key)
 
-    assert resolve_target(found.name, "bucket") == resolve_target(found.uri, None) == found
+    assert resolve_target(unambiguous_name(found), "bucket") == resolve_target(found.uri, None) == found
 
 
 @pytest.mark.parametrize("version_id", ["", " ", 5])

@@ -16,9 +16,9 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Rule
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.name_rules import PathNames
-from airflow_provider_ossresume.sets.oss_prefix import PAGE, OssPrefix
-from airflow_provider_ossresume.sets.ports import Found
+from airflow_provider_ossresume.sets.locations.name_rules import PathNameRules
+from airflow_provider_ossresume.sets.locations.oss_prefix import PAGE, OssPrefix
+from airflow_provider_ossresume.sets.ports import ScanItem
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.unit.raw_peer import Connection, RawPeer, an_answer
 from tests.world import BUCKET, StopInRequest, a_client
@@ -38,13 +38,13 @@ def scan(
     work_uri: str = "",
     to_folder: bool = False,
     **options: Any,
-) -> list[Found]:
+) -> list[ScanItem]:
     end = OssPrefix(a_client(oss), PrefixRef(BUCKET, prefix))
-    names = PathNames(folds=False) if to_folder else None
+    names = PathNameRules(folds=False) if to_folder else None
     return list(end.scan(SetOptions(**options), is_source=is_source, watch=watch, names=names, work_uri=work_uri))
 
 
-def names(found: list[Found]) -> list[str]:
+def names(found: list[ScanItem]) -> list[str]:
     return [each.name if isinstance(each, Entry) else f"!{each.reason} {each.name}" for each in found]
 
 
