@@ -405,7 +405,8 @@ This page shows what each operation does at each fault. The tests prove every ro
 | Every time | The fault does not end: which error is raised after how many calls, and if a retry can help |
 | The next try moves | What the next try moves when the fault is over |
 
-The tests allow {ATTEMPTS} attempts, or {SLOW_ATTEMPTS} if the server is slow. By default there are [more](transfer-config.md).
+The tests allow {ATTEMPTS} attempts, or {SLOW_ATTEMPTS} if the server is slow.
+By default there are [more](transfer-config.md).
 """
 
 
