@@ -9,7 +9,7 @@ from itertools import islice
 from airflow_provider_ossresume.errors import ArgumentError, FileIsDirectory, FileSystemError
 from airflow_provider_ossresume.filesystem.listings import Listings
 from airflow_provider_ossresume.filesystem.os_errors import missing, os_errors
-from airflow_provider_ossresume.filesystem.paths import below, joined, split
+from airflow_provider_ossresume.filesystem.paths import directory_prefix, join_path, split
 from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE
 
 
@@ -70,7 +70,7 @@ class Deletions:
         :raises FileSystemError: if OSS does not confirm the deletion of every key
         """
         bucket, key = split(path)
-        self.check(joined(bucket, key), recursive=True, whole_bucket=whole_bucket)
+        self.check(join_path(bucket, key), recursive=True, whole_bucket=whole_bucket)
         found = False
         if key and self._listings.info(bucket, key, fresh=True)["type"] == "file":
             self._delete(bucket, [key])
@@ -80,7 +80,7 @@ class Deletions:
             self._delete(bucket, page)
             found = True
         if not found and key:
-            raise missing(joined(bucket, key))
+            raise missing(join_path(bucket, key))
 
     def directory(self, path: str) -> None:
         """Delete the marker of an empty directory.
@@ -95,9 +95,9 @@ class Deletions:
             )
         keys = [listed.key for listed in islice(self._listings.objects(bucket, key), 2)]
         if not keys:
-            raise missing(joined(bucket, key))
-        if keys != [below(key)]:
-            raise FileSystemError(errno.ENOTEMPTY, f"oss://{joined(bucket, key)} is not empty")
+            raise missing(join_path(bucket, key))
+        if keys != [directory_prefix(key)]:
+            raise FileSystemError(errno.ENOTEMPTY, f"oss://{join_path(bucket, key)} is not empty")
         self._delete(bucket, keys)
 
     def _delete(self, bucket: str, keys: list[str]) -> None:

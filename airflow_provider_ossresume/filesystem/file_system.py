@@ -61,7 +61,7 @@ class OSSFileSystem(TransferFileSystem):
                 self._listings.has_any(bucket, "")
         if key and self._make_markers:
             with os_errors():
-                marker = check_key(paths.below(key), argument="path")
+                marker = check_key(paths.directory_prefix(key), argument="path")
                 self.client.put_object(ObjectRef(bucket, marker), BytesBody(b""))
             self.invalidate_cache(path)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_ossresume.errors import NoSuchKey
 from airflow_provider_ossresume.filesystem.os_errors import missing, os_errors
-from airflow_provider_ossresume.filesystem.paths import below, joined, parents
+from airflow_provider_ossresume.filesystem.paths import directory_prefix, join_path, parents
 from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef
 from airflow_provider_ossresume.oss.client import OssClient
 
@@ -67,7 +67,7 @@ class Listings:
         :param fresh: ask OSS, even if the info is cached
         :raises FileMissing: if there is neither
         """
-        path = joined(bucket, key)
+        path = join_path(bucket, key)
         if not fresh and (found := self._cached_info(path)):
             return found
         if not bucket:
@@ -84,7 +84,7 @@ class Listings:
 
     def has_any(self, bucket: str, key: str) -> bool:
         """Return whether a directory has contents or a marker; for a bucket, True if it exists."""
-        page = next(self.client.list_pages(bucket, prefix=below(key), page_size=1))
+        page = next(self.client.list_pages(bucket, prefix=directory_prefix(key), page_size=1))
         return not key or bool(page.objects)
 
     def entries(self, bucket: str, key: str, *, refresh: bool = False) -> list[Info]:
@@ -93,7 +93,7 @@ class Listings:
         :param refresh: ask OSS, even if the listing is cached
         :raises FileMissing: if there is neither
         """
-        path = joined(bucket, key)
+        path = join_path(bucket, key)
         if not refresh and (cached := self._cached_listing(path)) is not None:
             return list(cached)
         generation = self._generation
@@ -114,17 +114,17 @@ class Listings:
         return sorted(found, key=_name)
 
     def _entries(self, bucket: str, key: str, *, name_prefix: str = "") -> Iterator[Info]:
-        prefix = below(key)
+        prefix = directory_prefix(key)
         files: dict[str, Info] = {}
         directories: dict[str, Info] = {}
         with os_errors():
             for page in self.client.list_pages(bucket, prefix=prefix + name_prefix, delimiter="/"):
                 for listed in page.objects:
                     if not is_marker_for(listed, prefix):
-                        path = joined(bucket, listed.key)
+                        path = join_path(bucket, listed.key)
                         files[path] = file_info(path, listed)
                 for common in page.prefixes:
-                    path = joined(bucket, common.removesuffix("/"))
+                    path = join_path(bucket, common.removesuffix("/"))
                     directories[path] = directory_info(path)
         # If an object and a directory have one name, the name means the object.
         yield from sorted((directories | files).values(), key=_name)
@@ -135,7 +135,7 @@ class Listings:
         :param name_prefix: yield only names that begin with it, relative to the directory
         """
         with os_errors():
-            yield from self.client.list_objects(bucket, prefix=below(key) + name_prefix)
+            yield from self.client.list_objects(bucket, prefix=directory_prefix(key) + name_prefix)
 
     def tree(self, bucket: str, key: str, *, name_prefix: str = "", directories: bool = False) -> dict[str, Info]:
         """Return everything below a directory, at any depth, by path.
@@ -143,11 +143,11 @@ class Listings:
         :param directories: include directories
         """
         generation = self._generation
-        root = joined(bucket, key)
+        root = join_path(bucket, key)
         found: dict[str, Info] = {}
         for listed in self.objects(bucket, key, name_prefix=name_prefix):
             is_directory = is_marker(listed)
-            path = joined(bucket, listed.key.removesuffix("/") if is_directory else listed.key)
+            path = join_path(bucket, listed.key.removesuffix("/") if is_directory else listed.key)
             if path == root:
                 continue
             for above in parents(path):
@@ -169,20 +169,20 @@ class Listings:
             is_directory = info["type"] == "directory"
             if directories or not is_directory:
                 found[info["name"]] = info
-            if is_directory and depth > 1 and info["name"] != joined(bucket, key):
+            if is_directory and depth > 1 and info["name"] != join_path(bucket, key):
                 deeper = info["name"].partition("/")
                 found |= self.levels(deeper[0], deeper[2], depth - 1, directories=directories)
         return dict(sorted(found.items()))
 
     def _list_level(self, bucket: str, key: str, name_prefix: str) -> Iterable[Info]:
-        if not name_prefix or not bucket or self._cached_listing(joined(bucket, key)) is not None:
-            begin = f"{bucket}/{below(key)}{name_prefix}" if bucket else name_prefix
+        if not name_prefix or not bucket or self._cached_listing(join_path(bucket, key)) is not None:
+            begin = f"{bucket}/{directory_prefix(key)}{name_prefix}" if bucket else name_prefix
             return [info for info in self.entries(bucket, key) if info["name"].startswith(begin)]
         return self._entries(bucket, key, name_prefix=name_prefix)
 
     # --- the cache ----------------------------------------------------------------------------------------------------
 
-    def forget(self, path: str | None) -> None:
+    def drop(self, path: str | None) -> None:
         """Drop the cached listings of a path, of its parents and of everything below it; None drops all."""
         self._generation += 1
         if path is None:
@@ -224,11 +224,11 @@ class Listings:
             self._cache_listing(directory, infos, generation)
 
 
-def forget_everywhere(path: str | None) -> None:
+def drop_everywhere(path: str | None) -> None:
     """Drop the cached listings of a path in every filesystem of this process."""
     for reference in _all.valuerefs():
         if listings := reference():
-            listings.forget(path)
+            listings.drop(path)
 
 
 def is_marker(listed: ListedObject) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from airflow_provider_ossresume.errors import ArgumentError, FileIsDirectory, FileMissing
 from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.base import BaseFileSystem
-from airflow_provider_ossresume.filesystem.listings import Info, directory_info, forget_everywhere
+from airflow_provider_ossresume.filesystem.listings import Info, directory_info, drop_everywhere
 from airflow_provider_ossresume.model.arguments import Duration, parse_duration
 
 MAX_DEPTH = 1_024  # OSS: a key has no more bytes
@@ -97,7 +97,7 @@ class MetadataFileSystem(BaseFileSystem):
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         bucket, key = paths.split(path)
-        root = paths.joined(bucket, key)
+        root = paths.join_path(bucket, key)
         try:
             if maxdepth is None and bucket:
                 found = self._listings.tree(bucket, key, name_prefix=prefix, directories=withdirs)
@@ -198,7 +198,7 @@ class MetadataFileSystem(BaseFileSystem):
         All filesystems in this process drop them.
         """
         super().invalidate_cache(path)
-        forget_everywhere(None if path is None else paths.strip(path))
+        drop_everywhere(None if path is None else paths.strip(path))
 
     def walk(
         self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = None, **kwargs: Any

@@ -61,12 +61,12 @@ def object_at(path: str) -> ObjectRef:
     return ObjectRef(bucket, check_key(key))
 
 
-def below(key: str) -> str:
+def directory_prefix(key: str) -> str:
     """Return the prefix of a directory's contents; for the empty key it is empty."""
     return f"{key}/" if key else ""
 
 
-def joined(bucket: str, key: str) -> str:
+def join_path(bucket: str, key: str) -> str:
     """Return the path of a key."""
     return f"{bucket}/{key}" if key else bucket
 

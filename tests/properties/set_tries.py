@@ -68,10 +68,10 @@ def content(name: str, version: int) -> bytes:
 class ShortPages(OssClient):
     """Lists two objects a request, so that few of them come by several."""
 
-    def _exchange_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:
+    def _execute_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:
         if call.operation == "ListObjectsV2":
             call = replace(call, query={**call.query, "max-keys": "2"})
-        return super()._exchange_xml(call, parse)
+        return super()._execute_xml(call, parse)
 
 
 class SetTries:

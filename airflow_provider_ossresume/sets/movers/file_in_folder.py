@@ -35,7 +35,7 @@ class FileInFolder:
     def __str__(self) -> str:
         return printable_path(self._path)
 
-    def beside(self, name: str) -> Path:
+    def sibling(self, name: str) -> Path:
         """Return the path of another file in the folder."""
         return Path(self._base, name)
 

@@ -93,6 +93,6 @@ def lock_part_file(place: FileInFolder, *, key: str) -> PartFile:
         file.__exit__(None, None, None)
         raise
     file.__exit__(None, None, None)
-    own = PartFile(place.beside(f".{secrets.token_hex(8)}.ossresume-part"))
+    own = PartFile(place.sibling(f".{secrets.token_hex(8)}.ossresume-part"))
     own.lock()
     return own
