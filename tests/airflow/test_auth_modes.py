@@ -454,7 +454,9 @@ def test_a_part_of_an_oidc_role_is_an_error_and_leads_to_nobody_else(
     monkeypatch.delenv(f"ALIBABA_CLOUD_{missing}")
     hook = of_the_worker(mode, connections, metadata_endpoint=node.fields["extra"]["metadata_endpoint"])
 
-    with pytest.raises(CredentialsError, match=f"a part of an OIDC role, and not ALIBABA_CLOUD_{missing}; set all of"):
+    with pytest.raises(
+        CredentialsError, match=f"only a part of an OIDC role; ALIBABA_CLOUD_{missing} is missing. Set all of"
+    ):
         hook.object_exists("key")
     assert node.service.asked == []
 

@@ -232,7 +232,7 @@ def test_the_bucket_stands_in_the_schema_in_an_extra_or_in_the_endpoint(
         ),
         (
             {"host": "http://oss.example.com", "extra": {"endpoint": "https://oss.example.com"}},
-            "endpoint='https://oss.example.com': the host is http://oss.example.com; leave one",
+            "endpoint='https://oss.example.com': the host is http://oss.example.com; remove one",
         ),
         (
             {"host": "minio", "port": 9000, "extra": {"endpoint": "http://minio:9001"}},
@@ -407,7 +407,7 @@ def test_a_name_that_nobody_reads_is_warned_about_once_with_the_nearest_one(
     assert warning == (
         "Connection 'with_unknown_names': the extra has unknown names: 'regoin' (did you mean 'region'?), "
         "'accessKeySecret' (did you mean 'access_key_secret'?), 'verify' (did you mean 'verify_tls'?), 'qqq'; "
-        "correct or remove it"
+        "correct or remove them"
     )
     assert "a-mistyped-secret" not in caplog.text
 
@@ -770,7 +770,7 @@ def test_an_official_connection_works_unchanged(oss: LocalOSS, connections: Conn
         ({"region": "cn-hangzhou", "addressing": "dns"}, "addressing", "auto, virtual, path, cname"),
         ({"region": "cn-hangzhou", "signature_version": "v2"}, "signature_version", "choose one of v4, v1"),
         ({"region": "cn-hangzhou", "verify_tls": "maybe"}, "verify_tls", "give true or false"),
-        ({"region": "cn-hangzhou", "endpoint_kind": "custom"}, "endpoint", "endpoint_kind 'custom' needs it"),
+        ({"region": "cn-hangzhou", "endpoint_kind": "custom"}, "endpoint", "endpoint_kind 'custom' needs an endpoint"),
         ({"region": "cn-hangzhou", "connect_timeout": "soon"}, "connect_timeout", "give a duration from 0.001s to 1d"),
         ({"region": "cn-hangzhou", "stall_timeout": "0"}, "stall_timeout", "give a duration from 0.001s to 1d"),
     ],
