@@ -73,7 +73,7 @@ def fetch(client: OssClient, target: ObjectRef, start: int, stop: int) -> tuple[
     return sink.take(), meta
 
 
-def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> bytes:
+def fetch_whole(client: OssClient, target: ObjectRef, *, max_workers: int) -> bytes:
     """Return all bytes of an object, which are compared with its CRC-64.
 
     A large one comes by several requests at once, all of one ETag.
@@ -89,7 +89,7 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
     # Made by this thread: what each of many threads allocates stays with it for longer than it is used.
     rest = [bytearray(min(PIECE, meta.size - start)) for start in range(len(first), meta.size, PIECE)]
     if rest:
-        with Crew(workers=min(most_workers, len(rest)), tick=nothing) as crew:
+        with Crew(workers=min(max_workers, len(rest)), tick=nothing) as crew:
             bound = client.with_stop(crew)
 
             def get(number: int) -> None:
@@ -114,7 +114,7 @@ class RangeOf:
 
 
 def fetch_ranges(
-    client: OssClient, ranges: Sequence[RangeOf], *, gap: int, most_workers: int, fails_at_once: bool
+    client: OssClient, ranges: Sequence[RangeOf], *, gap: int, max_workers: int, fails_at_once: bool
 ) -> list[bytes | OSSResumeError]:
     """Return the bytes of each range, in their order; near ones come by one request, and many requests go at once.
 
@@ -137,7 +137,7 @@ def fetch_ranges(
         return results
     etags: dict[ObjectRef, str] = {}
     changed: set[ObjectRef] = set()
-    with Crew(workers=min(most_workers, len(requests)), tick=nothing) as crew:
+    with Crew(workers=min(max_workers, len(requests)), tick=nothing) as crew:
         get = partial(_get, client.with_stop(crew), fails_at_once)
         for (target, merged), outcome in crew.run(get, requests):
             if isinstance(outcome, OSSResumeError):

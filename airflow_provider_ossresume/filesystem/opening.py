@@ -32,7 +32,7 @@ class OpeningFileSystem(FindingFileSystem):
         target = object_at(path)
         with os_errors():
             if not start and end is None:
-                return fetch_whole(self.client, target, most_workers=self.most_workers)
+                return fetch_whole(self.client, target, max_workers=self.max_workers)
         [data] = self.cat_ranges([path], [start], [end], on_error="raise")
         return cast(bytes, data)
 
@@ -81,7 +81,7 @@ class OpeningFileSystem(FindingFileSystem):
                 self.client,
                 [self._range_of(*each) for each in zip(paths, first, last, strict=True)],
                 gap=GAP if max_gap is None else max_gap,
-                most_workers=self.most_workers,
+                max_workers=self.max_workers,
                 fails_at_once=on_error == "raise",
             )
         return [each if isinstance(each, bytes) else as_os_error(each) for each in found]
