@@ -39,7 +39,7 @@ COPY_PART_SIZES = {0: 64 * MIB, 8 * GIB: 128 * MIB, 64 * GIB: 256 * MIB}  # from
 _STREAM = "set copy_mode='stream' to have the worker read and write it"
 
 
-class Way(Enum):
+class CopyMethod(Enum):
     """How the bytes get there."""
 
     WHOLE = "CopyObject"
@@ -56,7 +56,7 @@ class CopyPlan:
     :ivar parts: the parts of PARTS and STREAM; what WHOLE falls back to
     """
 
-    way: Way
+    method: CopyMethod
     source: ObjectRef
     target: ObjectRef
     meta: ObjectMeta
@@ -67,7 +67,7 @@ class CopyPlan:
     @property
     def asks_for_tags(self) -> bool:
         """True when the source's tags are to be read. HEAD counts them only for who may read them, so it is no help."""
-        return self.properties.tagging is None and (self.way is not Way.WHOLE or self.is_itself)
+        return self.properties.tagging is None and (self.method is not CopyMethod.WHOLE or self.is_itself)
 
     @property
     def asks_for_acl(self) -> bool:
@@ -81,7 +81,7 @@ class CopyPlan:
         HEAD does not show a bucket's real-time access of archived objects. CopyObject tells by itself.
         """
         is_archived = self.meta.headers.get("x-oss-storage-class") in ARCHIVED_CLASSES
-        return is_archived and self.way is not Way.WHOLE and self.meta.size > 0
+        return is_archived and self.method is not CopyMethod.WHOLE and self.meta.size > 0
 
     def whole_headers(self, *, acl: str | None = None, tags: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the headers of CopyObject.
@@ -104,14 +104,14 @@ class CopyPlan:
 
         :raises NotCopyable: when it would, and OSS makes no parts of this source
         """
-        if self.way is not Way.WHOLE or getattr(error, "operation", "") != "CopyObject":
+        if self.method is not CopyMethod.WHOLE or getattr(error, "operation", "") != "CopyObject":
             return None
         is_slow = isinstance(error, ConnectionFailed) and self.meta.size > DEFAULT_COPY_THRESHOLD
         is_slow &= not _is_appendable(self.meta)
         if not (is_slow or isinstance(error, ObjectTooLarge)):
             return None
         _refuse_parts_of_appendable(self.source, self.meta)
-        return replace(self, way=Way.PARTS)
+        return replace(self, method=CopyMethod.PARTS)
 
 
 def plan_copy(
@@ -145,14 +145,17 @@ def plan_copy(
     _refuse_restoring(source, meta)
     pinned = replace(source, version_id=source.version_id or meta.version_id)
     if mode == "stream":
-        way, parts = Way.STREAM, plan_parts(meta.size, part_size=part_size)
+        method, parts = CopyMethod.STREAM, plan_parts(meta.size, part_size=part_size)
     else:
         _refuse_for_server(source, meta, target, regions=(source_region, target_region))
         is_whole = _takes_one_request(source, meta, target, properties, threshold=threshold)
-        way, parts = (Way.WHOLE if is_whole else Way.PARTS), plan_copied_parts(meta.size, part_size=part_size)
-        if way is Way.PARTS:
+        method, parts = (
+            (CopyMethod.WHOLE if is_whole else CopyMethod.PARTS),
+            plan_copied_parts(meta.size, part_size=part_size),
+        )
+        if method is CopyMethod.PARTS:
             _refuse_parts_of_appendable(source, meta)
-    return CopyPlan(way, pinned, target, meta, properties, parts, is_itself)
+    return CopyPlan(method, pinned, target, meta, properties, parts, is_itself)
 
 
 def plan_copied_parts(size: int, *, part_size: int | None = None) -> PartPlan:

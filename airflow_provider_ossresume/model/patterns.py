@@ -8,8 +8,9 @@ from fnmatch import translate
 from typing import Literal, get_args
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import check_bucket, check_choice, check_key
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.arguments import check_choice
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
 
 PatternKind = Literal["key", "wildcard", "regex"]
 
@@ -47,14 +48,14 @@ class KeyPattern:
         """True when nothing needs to be listed."""
         return self.kind != "regex" and self.prefix == self.text
 
-    @once
+    @lazy_property
     def prefix(self) -> str:
         """What every matching key begins with; the longest such text that can be read off the pattern."""
         if self.kind == "key":
             return self.text
         return literal_prefix(self.text) if self.kind == "regex" else re.split(r"[*?\[]", self.text)[0]
 
-    @once
+    @lazy_property
     def _expression(self) -> re.Pattern[str]:
         return re.compile(self.text if self.kind == "regex" else translate(self.text))
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
 from airflow_provider_ossresume.model.arguments import format_age, parse_duration, parse_texts
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED, first_errors
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, first_errors
 from airflow_provider_ossresume.model.objects import ListedUpload, PrefixRef
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.record import Record

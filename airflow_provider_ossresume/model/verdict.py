@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_ossresume.errors import ManifestUnreadable
-from airflow_provider_ossresume.model.foreign_json import read_json
 from airflow_provider_ossresume.model.manifest import FORMAT, Mode
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.record import Record
+from airflow_provider_ossresume.model.untrusted_json import read_json
 
 Outcome = Literal["proven", "allowed", "not proven", "dry run"]
 

@@ -22,7 +22,7 @@ from airflow_provider_ossresume.errors import (
     PreconditionFailed,
 )
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.copying import CopyPlan, Way, plan_copy, refuse_retained, refuse_unreadable
+from airflow_provider_ossresume.model.copying import CopyMethod, CopyPlan, plan_copy, refuse_retained, refuse_unreadable
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import PartPlan
 from airflow_provider_ossresume.model.resume import Begin, Restart, Resume, decide_upload
@@ -116,7 +116,7 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
             threshold=options.threshold,
         )
         if self._falls_back and meta.size:  # it may be empty by now, and an upload needs at least one part
-            plan = replace(plan, way=Way.PARTS)
+            plan = replace(plan, method=CopyMethod.PARTS)
         self._tags = self._tags_of(plan)
         self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None
         if plan.asks_for_a_byte:
@@ -167,15 +167,15 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
         return self._upload_options
 
     def _takes_one_request(self, source: OssObject) -> bool:
-        if self._plan.way is Way.STREAM:
+        if self._plan.method is CopyMethod.STREAM:
             return source.size < max(self._config.threshold_bytes, 1)
-        return self._plan.way is Way.WHOLE
+        return self._plan.method is CopyMethod.WHOLE
 
     def _parts(self, source: OssObject) -> PartPlan:
         return self._plan.parts
 
     def _whole(self, source: OssObject) -> Sink[OssObject]:
-        if self._plan.way is Way.STREAM:
+        if self._plan.method is CopyMethod.STREAM:
             return self._put_object(self._oss)
         return WholeCopy(
             self._oss,
@@ -188,7 +188,7 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
 
     @property
     def _upload_type(self) -> type[MultipartUpload]:
-        return PinnedUpload if self._is_planned and self._plan.way is Way.STREAM else CopiedUpload
+        return PinnedUpload if self._is_planned and self._plan.method is CopyMethod.STREAM else CopiedUpload
 
     @property
     def _known_crc64(self) -> int | None:  # type: ignore[override]
@@ -211,7 +211,7 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
     @property
     def _refuses_damage(self) -> bool:  # type: ignore[override]
         """True if only this shows that a part is damaged, because the source has no CRC-64."""
-        return self._is_planned and self._plan.way is Way.STREAM and self._plan.meta.crc64 is None
+        return self._is_planned and self._plan.method is CopyMethod.STREAM and self._plan.meta.crc64 is None
 
     def _restarts_after(self, error: OSSResumeError) -> bool:
         return super()._restarts_after(error) or (isinstance(error, IntegrityError) and self._is_planned)

@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError
-from airflow_provider_ossresume.model.left_files import LeftFile, LeftFilesReport
+from airflow_provider_ossresume.model.leftover_files import LeftoverFile, LeftoverFilesReport
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def clean_left_files(
     name: bytes = PART_FILE,
     now: Callable[[], float] = time.time,
     watch: Callable[[], None] = lambda: None,
-) -> LeftFilesReport:
+) -> LeftoverFilesReport:
     """Remove the part files in folders that are older than an age, or report which ones would be removed.
 
     A file that cannot be removed does not stop the others. If one of ``folders`` cannot be read, it counts as failed; a
@@ -52,7 +52,7 @@ def clean_left_files(
     :param watch: called before each folder and file; an error that it raises ends the work
     :raises ArgumentError: if a folder is relative, or is the root of the file system
     """
-    report = LeftFilesReport(dry_run)
+    report = LeftoverFilesReport(dry_run)
     known: set[tuple[int, int]] = set()
     for top in [_checked(folder) for folder in folders]:
         waiting: list[tuple[str, os.stat_result | None]] = [(top, None)]
@@ -123,8 +123,8 @@ def _listed(folder: int, name: bytes) -> tuple[list[str], list[tuple[str, os.sta
     return sorted(files), sorted(folders, key=lambda each: each[0], reverse=True)  # the last one is taken first
 
 
-def _cleaned(folder: int, path: str, name: str, *, older_than: timedelta, dry_run: bool, now: float) -> LeftFile:
-    left = LeftFile(printable_path(os.path.join(path, name)), "young")
+def _cleaned(folder: int, path: str, name: str, *, older_than: timedelta, dry_run: bool, now: float) -> LeftoverFile:
+    left = LeftoverFile(printable_path(os.path.join(path, name)), "young")
     try:
         seen = _stat(folder, name)
         # A try that ended right before it published has set the part file's mtime to that of the object.
@@ -195,7 +195,7 @@ def _stamp(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _log(left: LeftFile) -> None:
+def _log(left: LeftoverFile) -> None:
     if left.fate in ("failed", "locked"):
         log.warning("Kept %s: %s", left, left.error)
     elif left.fate == "removed":

@@ -64,7 +64,7 @@ class PartSink:
         self.crc64 = 0
         self._put(self._first_bytes)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Prepare for an attempt that fetches only the bytes behind those that are here."""
         self._meter.resume()
         self._limiter = RateLimiter(self._rate, self._stop)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from airflow_provider_ossresume.errors import NoSuchKey, ServiceError
+from airflow_provider_ossresume.model.object_comparison import difference
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.resume import same_content
-from airflow_provider_ossresume.model.sameness import difference
 
 log = logging.getLogger(__name__)
 

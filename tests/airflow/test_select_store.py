@@ -256,7 +256,7 @@ def test_auto_goes_on_without_a_checkpoint_where_there_is_no_home(
     monkeypatch.setattr(os, "getuid", lambda: 54321)  # a user that /etc/passwd does not name
 
     assert isinstance(select_store("auto", context=None), MemoryCheckpointStore)
-    assert "No checkpoint is kept, so a retry begins anew" in caplog.text
+    assert "No checkpoint is kept, so a retry starts from the beginning" in caplog.text
     assert "set HOME" in caplog.text
     with pytest.raises(ArgumentError, match=r"^checkpoint='file'.*set HOME"):
         select_store("file", context=None)

@@ -16,7 +16,7 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.oss.answers import MAX_SKIPPED
+from airflow_provider_ossresume.oss.results import MAX_SKIPPED
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from tests.unit.relay import Passing, Relay
 from tests.unit.test_client import TARGET, Collected, Scripted, an_answer, failure
