@@ -64,7 +64,7 @@ class OSSResumeAsyncHook:
         return await self._run(lambda hook: hook.head_object(key, bucket_name))
 
     async def object_exists(self, key: str, bucket_name: str | None = None) -> bool:
-        """Return if an object exists. Only a missing key is False; any other error is raised."""
+        """Return whether an object exists. Only a missing key is False; any other error is raised."""
         return await self._run(lambda hook: hook.object_exists(key, bucket_name))
 
     async def list_keys(
