@@ -143,9 +143,7 @@ class OSSResumeAsyncHook:
 
     def _new_hook(self, connection: Any) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-        from airflow_provider_ossresume.hooks.oss import (
-            OSSResumeHook,  # imported in a thread, because importing requests takes a while
-        )
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # in a thread: importing requests takes a while
 
         hook = OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self._transfer_config)
         if connection is not None:
