@@ -11,9 +11,12 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.record import Record
+from tests.version_independent import Files
 from tests.world import BUCKET, Transfers
 
 ROOT = Path(__file__).parents[1]
+FILES = Files()
+MEASURED = ("unit", "airflow")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,6 +26,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PYTHON",
         help="interpreter of the environment whose Airflow runs the DAGs of tests/docs and tests/installed",
     )
+    parser.addoption(
+        "--once-on-both",
+        action="store_true",
+        help="leave out the files of tests/unit that are the same beside both pinned Airflows; Airflow 3.3 runs them",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if not config.getoption("--once-on-both") or not collection_path.match("tests/unit/test_*.py"):
+        return None
+    return not FILES.differences(collection_path) or None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if not config.getoption("--once-on-both"):
+        return None
+    files = sorted((ROOT / "tests" / "unit").glob("test_*.py"))
+    same = [path for path in files if not FILES.differences(path)]
+    return f"left out: {len(same)} of {len(files)} files in tests/unit, which are the same on Airflow 3.3"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure coverage, which triples the time, only by the tests that reach the lines and not by those in bulk."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] not in MEASURED:
+            item.add_marker("no_cover")
 
 
 class RecordsInLogs(logging.Handler):

@@ -13,10 +13,13 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from tests.docs.site import HTML, Visit, build, visit
 from tests.end_to_end.browser import chromium, missing
 
-pytestmark = pytest.mark.skipif(
-    bool(missing()) and os.environ.get("CI") != "true",  # .ci/run installs them
-    reason=f"needs Debian's chromium and chromium-driver; missing: {missing()}",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        bool(missing()) and os.environ.get("CI") != "true",  # .ci/run installs them
+        reason=f"needs Debian's chromium and chromium-driver; missing: {missing()}",
+    ),
+    pytest.mark.timeout(1800),  # without an earlier `make docs`, the first test builds all pages
+]
 
 
 @pytest.fixture(scope="module")

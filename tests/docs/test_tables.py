@@ -164,7 +164,7 @@ def test_every_key_of_the_reports_on_many_files_is_listed(oss: LocalOSS, tmp_pat
 
 def test_every_key_of_the_report_is_listed() -> None:
     result = TransferResult(ObjectRef("b", "k"), "upload", "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
-    listed = first_codes("operators.md", "What a task tells")
+    listed = first_codes("operators.md", "What a task reports")
     assert [name for name in listed if name != "source"] == [*result.report(), "tries"]
     copied = dataclasses.replace(result, direction="copy")
     assert [name for name in listed if name != "file"] == [*copied.report(), "tries"]

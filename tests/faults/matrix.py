@@ -397,9 +397,16 @@ def rows(operation: Operation) -> Iterator[tuple[Row, Row]]:
 INTRODUCTION = f"""\
 # Fault matrix
 
-You get what each operation does about each fault, as the tests prove it on real sockets: when it strikes one attempt,
-when every attempt meets it ({ATTEMPTS} of them here, {SLOW_ATTEMPTS} where the peer is slow), and what the next try
-moves when it is over.
+This page shows what each operation does at each fault. The tests prove every row on real sockets.
+
+| Column | Meaning |
+|---|---|
+| Once | The fault occurs once: how many more calls are sent, and how many bytes are wasted |
+| Every time | The fault does not end: which error is raised after how many calls, and if a retry can help |
+| The next try moves | What the next try moves when the fault is over |
+
+The tests allow {ATTEMPTS} attempts, or {SLOW_ATTEMPTS} if the server is slow.
+By default there are [more](transfer-config.md).
 """
 
 
@@ -411,7 +418,7 @@ def page() -> str:
 def _section(operation: Operation) -> str:
     lines = [
         f"## {operation.title}", "", f"In {operation.work}.", "",
-        "| Fault | Strikes once | Lasts | The next try moves |", "|---|---|---|---|",
+        "| Fault | Once | Every time | The next try moves |", "|---|---|---|---|",
     ]  # fmt: skip
     for once, lasts in rows(operation):
         text = once.trouble.text
@@ -426,7 +433,7 @@ def _said(row: Row) -> str:
         said = f"`{outcome.error}` after {calls}, {'retryable' if outcome.is_retryable else 'permanent'}"
     else:
         calls = {0: "no more calls", 1: "1 more call"}.get(outcome.calls, f"{outcome.calls} more calls")
-        said = f"succeeds, {calls}" + (f", {outcome.again:,} bytes in vain" if outcome.again else "")
+        said = f"succeeds, {calls}" + (f", {outcome.again:,} bytes wasted" if outcome.again else "")
     left = outcome.uploads_left
     return said + (f"; {left} upload ID{'s' * (left > 1)} left" if left else "")
 

@@ -36,7 +36,7 @@ AnyTarget = TypeVar("AnyTarget", bound=Location)
 
 
 class Backup(Protocol):
-    """Where objects are copied to before they are deleted."""
+    """Copies objects before they are deleted."""
 
     def save(self, victims: Sequence[Victim], crew: Crew) -> None:
         """Copy the files that have not changed since the plan.
