@@ -20,8 +20,9 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.checkpoint import UploadCheckpoint
 from airflow_provider_ossresume.model.checkpoint_keys import checkpoint_keys
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key, check_new_key
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import ObjectRef, Receipt, check_bucket, check_key, check_new_key
+from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import determine_part_size
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials

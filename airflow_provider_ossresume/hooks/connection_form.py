@@ -1,6 +1,6 @@
-"""The connection form of Airflow 2.11, 3.0 and 3.1, which ask the hook for it, made of the provider's metadata.
+"""The connection form of Airflow 2.11, 3.0 and 3.1, built from the provider's metadata.
 
-Airflow 3.2 and later read the metadata itself.
+These versions get the form from the hook. Airflow 3.2 and later read the metadata.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from airflow_provider_ossresume.get_provider_info import CONN_FIELDS, UI_FIELD_B
 
 
 def field_behaviour() -> dict[str, Any]:
-    """Return how the form shows the standard fields."""
+    """Return the labels and placeholders of the standard fields."""
     return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
 
 def connection_form_widgets() -> dict[str, Any]:
-    """Return the form's own fields by name, as fields of wtforms.
+    """Return the form's own fields, by name, as wtforms fields.
 
-    Only kinds that Airflow 3.0 and 3.1 know how to show are used: these put fields of their own in the place of those
-    of wtforms, and make a choice of ``any_of``. To 2.11 that is a text which is checked.
+    Airflow 3.0 and 3.1 replace wtforms fields with their own, so only kinds that they support are used. They show
+    ``any_of`` as a choice. 2.11 shows a text field, and checks its value.
     """
     return {name: _field(declared) for name, declared in CONN_FIELDS.items()}
 
@@ -44,15 +44,15 @@ def _field(declared: Mapping[str, Any]) -> Any:
 
 
 def _secret_widget() -> Any:
-    """Return a password widget that keeps a stored secret when the form is saved as it is opened.
+    """Return a password widget that keeps a stored secret if the form is saved without changing it.
 
-    2.11 takes an empty field for a secret that is to be deleted, and the widget of Flask-AppBuilder is always empty.
+    On 2.11 an empty field deletes the secret, and the password widget of Flask-AppBuilder is always empty.
     """
     from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget
 
     class SecretWidget(BS3PasswordFieldWidget):  # type: ignore[misc]  # untyped
         def __init__(self) -> None:
-            self.hide_value = False  # what is shown is no secret
+            self.hide_value = False  # it shows a placeholder, not the secret
 
         def __call__(self, field: Any, **attributes: Any) -> Any:
             is_stored = field.data and field.raw_data in (None, [], [UNCHANGED_SECRET])

@@ -101,8 +101,8 @@ class TransferMetrics:
             grown = getattr(snapshot, field) - getattr(self._last, field, 0)
             if grown > 0:
                 Stats.incr(f"ossresume.{name}", grown, tags=tags)
-        if snapshot.beginning not in ("new", getattr(self._last, "beginning", "new")):
-            Stats.incr(f"ossresume.transfers.{snapshot.beginning}", tags=tags)
+        if snapshot.started_as not in ("new", getattr(self._last, "started_as", "new")):
+            Stats.incr(f"ossresume.transfers.{snapshot.started_as}", tags=tags)
         if snapshot.state != "running":
             Stats.incr(f"ossresume.transfers.{snapshot.state}", tags=tags)
             Stats.timing("ossresume.duration", timedelta(seconds=snapshot.seconds), tags=tags)

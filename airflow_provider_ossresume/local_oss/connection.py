@@ -23,6 +23,7 @@ class Connection:
     """A connection. Whatever finds it gone raises ConnectionLost; ``end`` may be called from any thread."""
 
     def __init__(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
+        self.scheme = "https" if tls else "http"
         self._sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) if tls else sock
         with contextlib.suppress(OSError):  # macOS refuses when the client is gone already
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

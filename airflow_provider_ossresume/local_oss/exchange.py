@@ -66,7 +66,7 @@ def _serve_one(connection: Connection, backend: Backend) -> bool:
         head = connection.stream.head()
         if head is None:
             return False
-        request = parse_head(head, body_of=lambda headers: _body(connection, headers))
+        request = parse_head(head, body_of=lambda headers: _body(connection, headers), scheme=connection.scheme)
     except Refusal as refusal:
         _refuse_unreadable(connection, backend, refusal)
         return False

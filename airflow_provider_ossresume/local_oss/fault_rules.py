@@ -60,7 +60,7 @@ class Rules:
         return tuple(fault for fault in hits if fault)
 
 
-class WithFaults:
+class FaultControls:
     """What a test says of what goes wrong. ``key``, ``prefix`` and ``part_number`` narrow the calls down."""
 
     def __init__(self, rules: Rules) -> None:

@@ -193,6 +193,7 @@ class IncomingRequest:
     headers: Mapping[str, str]
     body: Body
     keep_alive: bool
+    scheme: str = "http"
 
     @property
     def host(self) -> str:
@@ -200,12 +201,18 @@ class IncomingRequest:
         return self.headers.get("host", "")
 
     @property
+    def bucket_url(self) -> str:
+        """The URL of the bucket as the client addressed it: with the bucket in the host, or in the path."""
+        path = f"/{self.bucket}" if _bucket_of(self.host) is None else ""
+        return f"{self.scheme}://{self.host}{path}"
+
+    @property
     def target(self) -> tuple[str, str]:
         """Bucket and key of a request that is routed to an object's operation."""
         return self.bucket or "", self.key or ""
 
 
-def parse_head(head: bytes, *, body_of: Callable[[Mapping[str, str]], Body]) -> IncomingRequest:
+def parse_head(head: bytes, *, body_of: Callable[[Mapping[str, str]], Body], scheme: str = "http") -> IncomingRequest:
     """Return the request that a head describes. Raises Refusal for anything that is not HTTP/1.x."""
     first, *lines = _text(head).split("\r\n")
     method, target, version = _request_line(first)
@@ -220,6 +227,7 @@ def parse_head(head: bytes, *, body_of: Callable[[Mapping[str, str]], Body]) -> 
         headers=headers,
         body=body_of(headers),
         keep_alive=_keep_alive(version, headers.get("connection", "").lower()),
+        scheme=scheme,
     )
 
 

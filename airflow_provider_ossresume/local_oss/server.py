@@ -20,7 +20,7 @@ from airflow_provider_ossresume.local_oss.answers import FileRange, Refusal
 from airflow_provider_ossresume.local_oss.authentication import Account
 from airflow_provider_ossresume.local_oss.connection import Connection
 from airflow_provider_ossresume.local_oss.exchange import Backend, Hook, serve
-from airflow_provider_ossresume.local_oss.fault_rules import WithFaults
+from airflow_provider_ossresume.local_oss.fault_rules import FaultControls
 from airflow_provider_ossresume.local_oss.incoming import STEP, is_address
 from airflow_provider_ossresume.local_oss.journal import Journal, Request
 from airflow_provider_ossresume.local_oss.listener import Listener
@@ -35,7 +35,7 @@ ACCESS_KEY_ID = "local-oss-key-id"
 ACCESS_KEY_SECRET = "local-oss-key-secret"  # noqa: S105  it opens nothing but this server
 
 
-class LocalOSS(WithFaults):
+class LocalOSS(FaultControls):
     """An OSS server on this machine. Use it as a context manager, or call ``start`` and ``close``.
 
     :param root: the folder that holds buckets and objects; a temporary one that ``close`` removes when left out

@@ -112,7 +112,7 @@ def complete_multipart_upload(service: Service, request: IncomingRequest) -> Ans
         stored = service.storage.complete(bucket, upload, stored, forbid_overwrite=forbidden)
     facts = [
         *encoding_element(request.query),
-        ("Location", f"http://{request.host}/{bucket}/{encode(key)}"),
+        ("Location", f"{request.bucket_url}/{encode(key)}"),
         ("Bucket", bucket),
         ("Key", encode(key)),
         ("ETag", f'"{stored.etag}"'),

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.arguments import parse_whole_number
-from airflow_provider_ossresume.model.objects import ListedObject, ObjectRef, check_text
+from airflow_provider_ossresume.model.arguments import check_text, parse_whole_number
+from airflow_provider_ossresume.model.objects import ListedObject, ObjectRef
 from airflow_provider_ossresume.model.record import Record
 
 MOST_IN_A_PAGE = 1_000  # OSS: ListObjectsV2

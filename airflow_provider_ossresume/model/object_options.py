@@ -13,8 +13,8 @@ from typing import Literal, TypedDict, get_args
 from urllib.parse import quote
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import check_choice
 from airflow_provider_ossresume.model.headers import check_given, check_header, check_line
-from airflow_provider_ossresume.model.objects import check_choice
 
 StorageClass = Literal["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"]
 Acl = Literal["default", "private", "public-read", "public-read-write"]

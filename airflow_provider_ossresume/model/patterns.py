@@ -8,8 +8,9 @@ from fnmatch import translate
 from typing import Literal, get_args
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import check_choice
 from airflow_provider_ossresume.model.lazy_property import lazy_property
-from airflow_provider_ossresume.model.objects import check_bucket, check_choice, check_key
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
 
 PatternKind = Literal["key", "wildcard", "regex"]
 

@@ -12,7 +12,7 @@ import unicodedata
 from typing import Generic, TypeVar
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import MAX_KEY_BYTES, check_new_key
+from airflow_provider_ossresume.model.object_names import MAX_KEY_BYTES, check_new_key
 
 OWN_FOLDER = ".ossresume"  # the default work folder is called so; wherever it lies, it is no part of a set
 MAX_FILE_NAME_BYTES = 255  # Linux, macOS: NAME_MAX of all common file systems

@@ -11,6 +11,8 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import (
     Duration,
     Flag,
+    check_choice,
+    check_text,
     parse_duration,
     parse_flag,
     parse_texts,
@@ -19,8 +21,8 @@ from airflow_provider_ossresume.model.arguments import (
 )
 from airflow_provider_ossresume.model.globs import Globs
 from airflow_provider_ossresume.model.manifest import Compare, Mode
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key, parse_oss_url
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import check_bucket, check_choice, check_key, check_text, parse_oss_url
 from airflow_provider_ossresume.model.parts import GIB, MIB, parse_number, parse_size
 from airflow_provider_ossresume.model.set_names import folder_prefix
 

@@ -28,8 +28,10 @@ LONGEST_WAIT = 5 * 365 * 86_400.0  # seconds; a timeout may be infinite, but MyS
 class DeferrableSensor(ConsistentOutcome, BaseSensorOperator):
     """Checks in the worker as Airflow's own loop does, and waits for the next check in the triggerer."""
 
-    oss_conn_id: str | None
-    region: str | None
+    def __init__(self, *, region: str | None = None, oss_conn_id: str | None = "oss_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.region = region
+        self.oss_conn_id = oss_conn_id
 
     def _wanted(self) -> Wanted:
         """Return what the sensor waits for; each sensor has its own."""

@@ -16,9 +16,8 @@ from airflow_provider_ossresume._airflow import (
     discard_failed_deferral,
 )
 from airflow_provider_ossresume.errors import ArgumentError, OSSResumeError
-from airflow_provider_ossresume.model.arguments import parse_flag
+from airflow_provider_ossresume.model.arguments import check_choice, parse_flag
 from airflow_provider_ossresume.model.lazy_property import lazy_property
-from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.template_guard import TemplateGuard
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, Wanted, parse_max_matches
 from airflow_provider_ossresume.sensors._deferral import DeferrableSensor, try_number_of
@@ -87,8 +86,6 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
         *,
         bucket_key: str | Sequence[str],
         bucket_name: str | None = None,
-        region: str | None = None,
-        oss_conn_id: str | None = "oss_default",
         wildcard_match: bool | str = False,
         use_regex: bool | str = False,
         require: Literal["all", "any"] = "all",
@@ -106,8 +103,6 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
         super().__init__(**kwargs)
         self.bucket_key = bucket_key
         self.bucket_name = bucket_name
-        self.region = region
-        self.oss_conn_id = oss_conn_id
         self.wildcard_match = wildcard_match
         self.use_regex = use_regex
         self.require = require

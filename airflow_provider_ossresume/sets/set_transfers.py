@@ -1,4 +1,4 @@
-"""Many files from one end to the other: by the URIs of a plan and its batches, or all in one call."""
+"""Moves many files: step by step, by the URIs of a plan and its batches, or in one call."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
 from airflow_provider_ossresume.model.checkpoint import Owner
 from airflow_provider_ossresume.model.manifest import PlanHeader, Recheck
+from airflow_provider_ossresume.model.object_names import parse_oss_url
 from airflow_provider_ossresume.model.object_options import object_headers
-from airflow_provider_ossresume.model.objects import PrefixRef, parse_oss_url
+from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.plan_layout import split_batch_uri, split_plan_uri
 from airflow_provider_ossresume.model.set_options import SetOptions
@@ -39,18 +40,18 @@ from airflow_provider_ossresume.transfer.paths import path_of_uri
 
 log = logging.getLogger(__name__)
 
-WORK_NAME = ".ossresume/"  # of the work folder that nobody has named, in the target's bucket or folder
+DEFAULT_WORK_FOLDER = ".ossresume/"  # in the target's bucket or folder
 
-Where = LocalFolder | PrefixRef
+LocationRef = LocalFolder | PrefixRef
 
 
 @dataclass(frozen=True)
 class SetTransfers:
-    """Moves many files by one client.
+    """Moves many files with one client.
 
     :param config: how each file is moved
     :param owner: this try; its number is 0 outside Airflow
-    :param watch: called at least four times a second by the thread that calls a method; what it raises ends the work
+    :param watch: called at least four times a second in the calling thread; an exception from it ends the work
     """
 
     client: OssClient
@@ -60,8 +61,8 @@ class SetTransfers:
 
     def plan(
         self,
-        source: Where,
-        target: Where,
+        source: LocationRef,
+        target: LocationRef,
         *,
         options: SetOptions,
         work_folder: str | None = None,
@@ -81,37 +82,37 @@ class SetTransfers:
         """Move one batch of a plan.
 
         :param batch_uri: as :attr:`~airflow_provider_ossresume.sets.work_folder.sealed_plan.Plan.batch_uris` has it
-        :param on_label: called with a name of the batch for people, before anything moves
-        :raises NotProven: when files failed; the others have been moved
+        :param on_label: called with a label of the batch, for the UI, before anything moves
+        :raises NotProven: if files failed; all others have been moved
         """
         work_uri, plan_id, _ = split_batch_uri(batch_uri)
         work = self._work(work_uri)
         plan = read_plan(work, plan_id)
         batch = plan.batch(batch_uri)
         on_label(f"{batch.number}: {batch.files:,} file{'s' * (batch.files != 1)}, {format_size(batch.size)}")
-        return self._run_batch(self._mover_of(plan.header, work), work, plan, batch_uri)
+        return self._run_batch(self._mover_of_plan(plan.header, work), work, plan, batch_uri)
 
     def finish(self, plan_uri: str, *, allow_skipped: Collection[str] = (), recheck: Recheck | None = None) -> Verdict:
         """Return the verdict on a plan; see :func:`~airflow_provider_ossresume.sets.finish.finish_plan.finish_plan`."""
         work_uri, plan_id = split_plan_uri(plan_uri)
         work = self._work(work_uri)
         plan = read_plan(work, plan_id)
-        mover = self._mover_of(plan.header, work)
+        mover = self._mover_of_plan(plan.header, work)
         return finish_plan(mover, work, plan, allow_skipped=allow_skipped, recheck=recheck, watch=self.watch)
 
     def transfer(
         self,
-        source: Where,
-        target: Where,
+        source: LocationRef,
+        target: LocationRef,
         *,
         options: SetOptions,
         work_folder: str | None = None,
         is_dry_run: bool = False,
         allow_skipped: Collection[str] = (),
     ) -> Verdict:
-        """Plan, move each batch and finish; what a batch could not move stops no other one.
+        """Plan, move every batch, and finish. A batch that fails does not stop the others.
 
-        :raises NotProven: when not every file is proven
+        :raises NotProven: if not every file is proven
         """
         work = self._work(work_folder or default_work_folder(target))
         mover = self._mover(source, target, options, work)
@@ -137,20 +138,22 @@ class SetTransfers:
             Ledger(work, plan.header.plan_id, batch.number, self.owner.try_number),
             config=self.config,
             watch=self.watch,
-            looks_first=True if self.owner.try_number > 1 else None,
+            check_first=True if self.owner.try_number > 1 else None,
         )
         report.raise_for_failures()
         return report
 
-    # --- what they are made of ----------------------------------------------------------------------------------------
+    # --- building a mover ---------------------------------------------------------------------------------------------
 
     def _work(self, where: str) -> WorkFolder:
         return open_work_folder(where, self.client)
 
-    def _mover_of(self, header: PlanHeader, work: WorkFolder) -> Mover:
-        return self._mover(where_of(header.source), where_of(header.target), SetOptions.of_json(header.options), work)
+    def _mover_of_plan(self, header: PlanHeader, work: WorkFolder) -> Mover:
+        return self._mover(
+            parse_location(header.source), parse_location(header.target), SetOptions.of_json(header.options), work
+        )
 
-    def _mover(self, source: Where, target: Where, options: SetOptions, work: WorkFolder) -> Mover:
+    def _mover(self, source: LocationRef, target: LocationRef, options: SetOptions, work: WorkFolder) -> Mover:
         with_requests, _ = split_headers(object_headers("name", options.object_options))
         client = self.client.with_headers(with_requests)
         settings = MoverSettings(
@@ -169,19 +172,21 @@ class SetTransfers:
             return PrefixDownload(client, OssPrefix(client, source), target, settings=settings)
         if isinstance(source, PrefixRef) and isinstance(target, PrefixRef):
             return PrefixCopy(client, OssPrefix(client, source), OssPrefix(client, target), settings=settings)
-        raise ArgumentError("target", str(target), "source and target are both folders; one of them is to be on OSS")
+        raise ArgumentError(
+            "target", str(target), "source and target are both local folders; give an oss:// URL for one of them"
+        )
 
 
-def where_of(uri: str) -> Where:
-    """Return the end that a plan names."""
+def parse_location(uri: str) -> LocationRef:
+    """Return the folder or prefix that a plan's URI names."""
     if uri.startswith("oss://"):
         bucket, prefix = parse_oss_url(uri)
         return PrefixRef(bucket, prefix)
     return LocalFolder(path_of_uri(uri))
 
 
-def default_work_folder(target: Where) -> str:
-    """Return where a plan lies when nobody says."""
+def default_work_folder(target: LocationRef) -> str:
+    """Return the work folder that is used if none is given."""
     if isinstance(target, PrefixRef):
-        return f"oss://{target.bucket}/{WORK_NAME}"
-    return f"{target.uri}{WORK_NAME}"
+        return f"oss://{target.bucket}/{DEFAULT_WORK_FOLDER}"
+    return f"{target.uri}{DEFAULT_WORK_FOLDER}"

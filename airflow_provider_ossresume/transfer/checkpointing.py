@@ -74,6 +74,17 @@ class Checkpointer:
         """True when the store has said that it keeps this try's checkpoint, or there is none."""
         return self._is_saved or self._current is None
 
+    @property
+    def outlook(self) -> str:
+        """A sentence for the log: if the next try can resume with the checkpoint. Empty if there is none."""
+        if self._current is None:
+            return ""
+        if not self._is_saved:
+            return "The checkpoint may not be saved, so the next try may start from the beginning."
+        if getattr(self._store, "ends_with_process", False):
+            return "The next try resumes from here, but only in the same process: the checkpoint is in memory."
+        return "The next try resumes from here."
+
     def load(self, *, watch: Callable[[], None] = lambda: None) -> Checkpoint | None:
         """Return the checkpoint that an earlier try left, or None; one that cannot be used is logged and left.
 

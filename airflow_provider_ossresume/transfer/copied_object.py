@@ -119,9 +119,11 @@ class PinnedUpload(MultipartUpload):
         """Return the listed parts that have the right sizes."""
         return self.trusted(listed)
 
-    def _check_parts(self, crew: Crew, parts: list[Receipt]) -> None:
-        """:raises IntegrityError: when they are not the source; then the upload is dropped, as nobody knows which of
-        them is wrong"""
+    def _check_parts(self, crew: Crew, parts: list[Receipt], lease: Lease) -> None:
+        """Compare the CRC-64 of all parts with the source's.
+
+        :raises IntegrityError: if they differ. The upload is then aborted, because nothing tells which part is wrong
+        """
         if not self._verify or self._crc64 is None:
             return
         if any(part.crc64 is None for part in parts):  # UploadPartCopy answers without one, ListParts has it
@@ -130,9 +132,10 @@ class PinnedUpload(MultipartUpload):
             parts = [replace(part, crc64=crcs.get((part.number, part.etag))) for part in parts]
         crc = whole_crc64(parts)
         if crc is not None and crc != self._crc64:
+            lease.check_owner()
             self.drop(crew)
             raise IntegrityError(
-                f"the parts of {self._target} have the CRC-64 {crc}, the source {self._crc64}; they were thrown away"
+                f"the parts of {self._target} have the CRC-64 {crc}, the source has {self._crc64}; they were discarded"
             )
 
 

@@ -288,7 +288,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
             start=self._start,
         )
         if isinstance(decision, Resume):
-            self._progress.beginning = "resumed"
+            self._progress.started_as = "resumed"
             log.info(
                 "Resuming the download of %s: the checkpoint of try %s proves what is in %s (%s)",
                 self._target, decision.checkpoint.owner.try_number, file.path, self._checkpointer,
@@ -296,7 +296,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
             # Compared with what OSS says now: the CRC-64 of an earlier answer may have been wrong or absent.
             return replace(decision.checkpoint, crc64=meta.crc64)
         if isinstance(decision, Restart):
-            self._progress.beginning = "restarted"
+            self._progress.started_as = "restarted"
             log.warning("Restarting the download of %s: %s", self._target, decision.reason)
         else:
             log.info("A new download of %s: %s (%s)", self._target, decision.reason, self._checkpointer)

@@ -62,6 +62,10 @@ class LegacyKeyStore:
     def _path(self) -> Path:
         return Path(self._file)
 
+    @property
+    def ends_with_process(self) -> bool:
+        return bool(getattr(self._store, "ends_with_process", False))
+
     def load(self, key: str) -> str | None:
         if not self._may_lie_there:
             return self._store.load(key)

@@ -131,7 +131,7 @@ class MultipartUpload:
         source.check_unchanged(crew, self._plan, receipts)
         parts = [receipts[part.number] for part in self._plan]
         crc, size = whole_crc64(parts) if self._crc64 is None else self._crc64, self._plan.object_size
-        self._check_parts(crew, parts)
+        self._check_parts(crew, parts, lease)
         lease.check_owner()
         try:
             meta = crew.call(lambda: self._complete(parts))
@@ -139,7 +139,8 @@ class MultipartUpload:
             meta = self._equal_or_raise(crew, error, crc)
         except AlreadyExists as error:
             meta = self._equal_or_raise(crew, error, crc)
-            self.drop(crew)  # another try made the object, of an upload of its own
+            lease.check_owner()
+            self.drop(crew)  # another try made the object from an upload of its own
         if self._verify and meta.crc64 is None:
             log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
         elif self._verify and crc is not None and crc != meta.crc64:
@@ -149,8 +150,8 @@ class MultipartUpload:
             )
         return meta, crc
 
-    def _check_parts(self, crew: Crew, parts: list[Receipt]) -> None:
-        """Compare the parts before they become the object, where that tells anything."""
+    def _check_parts(self, crew: Crew, parts: list[Receipt], lease: Lease) -> None:
+        """Compare the parts with the source before they become the object. Nothing to do if each was compared alone."""
 
     def _equal_or_raise(self, crew: Crew, error: ServiceError, crc: int | None) -> ObjectMeta:
         size = self._plan.object_size

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.arguments import parse_flag, parse_mode
+from airflow_provider_ossresume.model.arguments import check_choice, parse_flag, parse_mode
 from airflow_provider_ossresume.model.checkpoint import options_digest
 from airflow_provider_ossresume.model.copy_options import Properties
 from airflow_provider_ossresume.model.copying import DEFAULT_COPY_THRESHOLD, CopyMode
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
-from airflow_provider_ossresume.model.objects import check_choice
 from airflow_provider_ossresume.model.parts import parse_byte_range
 
 IfExists = Literal["overwrite", "skip", "skip_if_same", "fail"]

@@ -66,7 +66,7 @@ class PartSink:
 
     def resume(self) -> None:
         """Another attempt brings what is behind the bytes that are here."""
-        self._meter.go_on()
+        self._meter.resume()
         self._limiter = RateLimiter(self._rate, self._stop)
 
     def write(self, data: bytes | memoryview) -> None:

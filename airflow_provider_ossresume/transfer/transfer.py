@@ -17,11 +17,14 @@ from typing import ClassVar, Generic, TypeVar
 
 from airflow_provider_ossresume.errors import (
     CredentialsError,
+    IntegrityError,
     InvalidPart,
     LocalFileError,
     NoSuchUpload,
+    ObjectChanged,
     OSSResumeError,
     RequestError,
+    SourceChanged,
     StoreUnavailable,
     TrySuperseded,
 )
@@ -33,12 +36,15 @@ from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew, Deadline
 from airflow_provider_ossresume.transfer.ports import Job, Published, Sink, Source, StoppableClient, TransferPlan
 from airflow_provider_ossresume.transfer.progress import Direction, Observer, Progress, ProgressCallback
+from airflow_provider_ossresume.transfer.publishing import FlushFailed
 from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, TransferResult
 
 log = logging.getLogger(__name__)
 
 DROP_TIME = 3.0  # seconds; Airflow 3 kills a task that it stops after five
 LEAST_TIME = 0.5  # seconds that OSS has of it, however slow the store is
+# After these errors the next try may find that some or all of the parts are of no use.
+PARTS_LOST = (SourceChanged, ObjectChanged, IntegrityError, NoSuchUpload, FlushFailed)
 
 Client = TypeVar("Client", bound=StoppableClient)
 Options = TypeVar("Options")
@@ -133,6 +139,11 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         :raises RequestError, CredentialsError, LocalFileError: when that is not possible now
         """
 
+    @property
+    def _keeps_parts(self) -> bool:
+        """True if a later try uses the parts that are finished."""
+        return True
+
     def _give_way(self) -> None:
         """This try is superseded: remove what only it knows of."""
 
@@ -156,9 +167,9 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
             if isinstance(error, (NoSuchUpload, InvalidPart)):
                 error.retryable = True  # in vain within this try, but the next one begins with what OSS has then
-            if not (self._drop_when(error) and self._drop()):
-                self._keep()
-            self._progress.fail()
+            is_dropped = self._drop_when(error) and self._drop()
+            is_kept = not is_dropped and self._keep()
+            self._progress.fail(outlook=self._outlook(error) if is_kept else "")
             raise
         self._checkpointer.delete()  # the bytes are where they belong
         self._progress.finish(meta.size)
@@ -243,14 +254,23 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
 
     # --- its end ------------------------------------------------------------------------------------------------------
 
-    def _keep(self) -> None:
-        """Save what a later try needs to go on."""
+    def _keep(self) -> bool:
+        """Save what a later try needs to resume; False if a newer try has taken over."""
         if self._sink:
             self._sink.record_rest()
-        if self._checkpointer.save_at_end():
+        is_ours = self._checkpointer.save_at_end()
+        if is_ours:
             self._has_kept()
         else:
             self._give_way()
+        return is_ours
+
+    def _outlook(self, error: BaseException) -> str:
+        """Return a sentence for the log: what the next try can do. Empty if this try cannot tell."""
+        is_resumable = bool(self._progress.parts_done) and not isinstance(error, PARTS_LOST)
+        if not is_resumable or not self._keeps_parts:
+            return ""
+        return self._checkpointer.outlook
 
     def _drop(self) -> bool:
         """Discard what was put, and then forget the checkpoint; False when all is kept."""

@@ -182,15 +182,16 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
             return None
         checkpoint = decision.checkpoint
         if isinstance(decision, Restart):
-            self._progress.beginning = "restarted"
+            self._progress.started_as = "restarted"
             log.warning("Restarting the %s to %s: %s", self.direction, self._target, decision.reason)
+            self._checkpointer.check_owner()  # a newer try may have resumed this upload meanwhile
             self._upload_of(checkpoint).drop(crew)
             return None
         try:
             listed = crew.call(lambda: self._oss.list_parts(self._target, checkpoint.upload_id))
         except NoSuchUpload:
             return self._finished_object(crew, source, checkpoint)
-        self._progress.beginning = "resumed"
+        self._progress.started_as = "resumed"
         log.info(
             "Resuming the %s to %s: the checkpoint of try %s names upload ID %s (%s)",
             self.direction, self._target, checkpoint.owner.try_number, checkpoint.upload_id, self._checkpointer,
@@ -202,7 +203,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         if meta and self._crc64_if_same(crew, source, meta) is not None:
             log.info("%s holds these bytes already: the last try had finished it", self._target)
             return meta
-        self._progress.beginning = "restarted"
+        self._progress.started_as = "restarted"
         log.warning(
             "Restarting the %s to %s: its upload ID %s is gone (aborted, or removed by a lifecycle rule)",
             self.direction, self._target, checkpoint.upload_id,
@@ -244,6 +245,10 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
                 "The finished parts of the %s to %s are removed: upload ID %s is aborted",
                 self.direction, self._target, checkpoint.upload_id,
             )  # fmt: skip
+
+    @property
+    def _keeps_parts(self) -> bool:
+        return self._config.verify  # otherwise nothing proves the parts, and all are sent again
 
     def _has_kept(self) -> None:
         ours = self._checkpointer.current

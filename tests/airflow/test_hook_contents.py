@@ -241,7 +241,7 @@ def test_an_append_at_a_wrong_position_is_refused(hook: OSSResumeHook, connected
     hook.append_string("one\n", "log.txt", BUCKET)
     connected.put(BUCKET, "plain.txt", b"plain")
 
-    with pytest.raises(ServiceError, match=r"PositionNotEqualToLength.*ask for that with head_object"):
+    with pytest.raises(ServiceError, match=r"PositionNotEqualToLength.*get that with head_object"):
         hook.append_string("two\n", "log.txt", BUCKET, pos=0)
     with pytest.raises(ServiceError, match="PositionNotEqualToLength"):
         hook.append_string("two\n", "log.txt", BUCKET, pos=3)

@@ -31,7 +31,7 @@ SIZE = 5 * PART + 17  # six parts
 DIRECTIONS = ("upload", "download", "copy")
 OF_A_PART = {"upload": "UploadPart", "download": "GetObject", "copy": "UploadPart"}
 RUNNING = Snapshot(
-    direction="upload", target=ObjectRef("b", "k"), state="running", beginning="new", total=10, done=1, parts=10,
+    direction="upload", target=ObjectRef("b", "k"), state="running", started_as="new", total=10, done=1, parts=10,
     parts_done=1, parts_kept=0, parts_sent=1, bytes_moved=1, retries=0, checkpoint_saves=1, rate=1.0, seconds=1.0,
 )  # fmt: skip
 

@@ -42,7 +42,7 @@ from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.set_transfers import SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.progress import Beginning, Direction, Progress, State
+from airflow_provider_ossresume.transfer.progress import Direction, Progress, StartedAs, State
 from airflow_provider_ossresume.transfer.result import TransferResult
 from tests.docs.pages import DOCS, PAGES, blocks_of, codes, table_under
 from tests.world import BUCKET, a_client
@@ -101,8 +101,8 @@ def shown_default(default: Any) -> str:
         ("operators.objects", "OSSListOperator", "list-and-delete.md", "List"),
         ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
         ("operators.objects", "OSSDeleteObjectOperator", "list-and-delete.md", "Delete one object"),
-        ("operators.buckets", "OSSCreateBucketOperator", "buckets.md", "Make"),
-        ("operators.buckets", "OSSDeleteBucketOperator", "buckets.md", "Delete"),
+        ("operators.buckets", "OSSCreateBucketOperator", "buckets.md", "Create a bucket"),
+        ("operators.buckets", "OSSDeleteBucketOperator", "buckets.md", "Delete a bucket"),
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
         ("operators.janitor", "OSSCheckpointCleanupOperator", "janitor.md", "Delete left-over checkpoints"),
         ("operators.janitor", "OSSPartFileCleanupOperator", "janitor.md", "Remove left-over part files"),
@@ -164,7 +164,7 @@ def test_every_key_of_the_reports_on_many_files_is_listed(oss: LocalOSS, tmp_pat
 
 def test_every_key_of_the_report_is_listed() -> None:
     result = TransferResult(ObjectRef("b", "k"), "upload", "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
-    listed = first_codes("operators.md", "What a task tells")
+    listed = first_codes("operators.md", "What a task reports")
     assert [name for name in listed if name != "source"] == [*result.report(), "tries"]
     copied = dataclasses.replace(result, direction="copy")
     assert [name for name in listed if name != "file"] == [*copied.report(), "tries"]
@@ -208,7 +208,7 @@ def test_every_metric_is_listed() -> None:
     named = {f"ossresume.{name}" for name in progress.COUNTERS} | set(re.findall(r'"(ossresume\.\w+)"', source))
     ends = {
         f"ossresume.transfers.{end}"
-        for end in (*get_args(State), *get_args(Beginning))
+        for end in (*get_args(State), *get_args(StartedAs))
         if end not in ("running", "new")
     }
     assert set(first_codes("observing.md", "Metrics")) == named | ends

@@ -11,7 +11,8 @@ from pathlib import Path
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.manifest import Row
-from airflow_provider_ossresume.model.objects import ObjectRef, parse_oss_url
+from airflow_provider_ossresume.model.object_names import parse_oss_url
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.packed_rows import unpack_rows
 from airflow_provider_ossresume.model.parts import plan_parts
 from tests.world import a_client

@@ -92,14 +92,15 @@ MUTANTS = [
         "is not what was seen",
     ),
     Mutant(
-        "does not look once more before it deletes", finish_plan, "lost_since", lambda *_, **__: iter(()), "upload",
+        "does not look once more before it deletes", finish_plan, "find_lost", lambda *_, **__: iter(()), "upload",
         "counts as proven", others_write_before_the_finish,
     ),
     Mutant(
         "forgets what its ledger holds", Ledger, "rows", lambda self: {}, "upload", "are moved once more",
     ),
     Mutant(
-        "believes facts whatever has changed since", survey, "holds", lambda *_: True, "copy", "taken for the same",
+        "believes facts whatever has changed since", survey, "still_holds", lambda *_: True, "copy",
+        "taken for the same",
     ),
     Mutant(
         "takes a listing that broke off for a whole one", OssClient, "list_objects", listed_up_to_an_error, "download",

@@ -177,7 +177,7 @@ class SetTries:
             self._tried(
                 lambda: run_batch(
                     self._mover(SetOptions.of_json(header.options), tries), header, header.batches[number], rows,
-                    ledger, config=CONFIG, watch=watch, looks_first=True if tries > 1 else None, small_size=PART,
+                    ledger, config=CONFIG, watch=watch, check_first=True if tries > 1 else None, small_size=PART,
                 )
             )  # fmt: skip
         again = self._moved(since) & settled - meanwhile.target - set(meanwhile.source)

@@ -38,7 +38,7 @@ def dealt(sizes: list[int], batches: int) -> list[list[Row]]:
     with Spool() as spool:
         for number, size in enumerate(sizes):
             spool.add_row(name=f"{number:06}", size=size, identity=f"o:{number}", was=None)
-        spool.deal(batches)
+        spool.assign_batches(batches)
         return [list(spool.rows_of(batch)) for batch in range(batches)]
 
 

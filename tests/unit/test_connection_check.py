@@ -65,7 +65,7 @@ def test_without_a_bucket_it_tells_whose_the_key_is(oss: LocalOSS) -> None:
     works, says = check_connection(settings_for(oss, bucket=None))
 
     assert works
-    assert f"the key is good and belongs to account {ACCOUNT}; this machine's clock" in says
+    assert f"the Access Key is valid and belongs to account {ACCOUNT}; this machine's clock" in says
     assert operations(oss) == ["ListBuckets"]
 
 
@@ -75,14 +75,16 @@ def test_a_key_that_may_not_list_buckets_is_a_good_key(oss: LocalOSS) -> None:
     works, says = check_connection(settings_for(oss, bucket=None))
 
     assert works
-    assert "the key is good; it may not list buckets, which no transfer needs; this machine's clock" in says
+    assert (
+        "the Access Key is valid; it cannot list buckets, but transfers do not need that; this machine's clock" in says
+    )
 
 
 def test_with_v1_signatures_no_region_is_needed(oss: LocalOSS) -> None:
     works, says = check_connection(settings_for(oss, region=None, signature_version="v1"))
 
     assert works
-    assert f"; region not told; bucket {BUCKET} in cn-hangzhou" in says
+    assert f"; region not set; bucket {BUCKET} in cn-hangzhou" in says
 
 
 def test_another_region_takes_the_place_of_the_connections(oss: LocalOSS) -> None:
@@ -97,7 +99,7 @@ def test_an_anonymous_connection_asks_for_what_anybody_may_read(oss: LocalOSS, c
     answer = check_connection(settings_for(oss, auth_type="Anonymous"))
 
     assert answer[0] is works
-    assert (f"anybody may read bucket {BUCKET}" in answer[1]) is works
+    assert (f"bucket {BUCKET} can be read anonymously" in answer[1]) is works
     assert "Key and signature" not in answer[1]
     assert [(request.operation, request.key) for request in oss.requests] == [("HeadObject", UNLIKELY_KEY)]
     assert "Authorization" not in oss.requests[0].headers
@@ -107,7 +109,7 @@ def test_an_anonymous_connection_without_a_bucket_finds_the_endpoint_at_least(os
     works, says = check_connection(settings_for(oss, auth_type="anonymous", bucket=None))
 
     assert works
-    assert "nothing is signed, and no Bucket is filled in; this machine's clock" in says
+    assert "requests are not signed; fill in Bucket to check that it is public; this machine's clock" in says
 
 
 @pytest.mark.parametrize(
@@ -143,13 +145,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "a wrong key": ({"access_key_id": "wrong"}, "check the Access Key ID; it is unknown to OSS or disabled, or"),
     "a wrong secret": ({"access_key_secret": "wrong"}, "check the Access Key Secret and the region"),
     "a wrong token": ({"security_token": "wrong"}, "the STS token does not belong to the Access Key ID"),
-    "a wrong region": ({"region": "cn-beijing"}, "check the region; it is not the endpoint's"),
+    "a wrong region": ({"region": "cn-beijing"}, "check the region; it differs from the endpoint's"),
     "no region": ({"region": None}, "V4 signatures need it"),
     "no such bucket": (
         {"bucket": "nobody-made-this"},
         "check the bucket's name, and that the endpoint is in its region",
     ),
-    "no bucket at all": ({"bucket": "No_Bucket"}, "OSS bucket names have 3 to 63"),
+    "no bucket at all": ({"bucket": "No_Bucket"}, "correct the bucket's name: it has 3 to 63"),
     "a bucket's own domain": ({"bucket": None, "addressing": "cname"}, "answers for buckets only"),
     "acceleration": ({"bucket": None, "endpoint": None, "endpoint_kind": "accelerate"}, "answers for buckets only"),
     "no endpoint": ({"endpoint": "ftp://oss.example.com"}, "begin it with https://"),
@@ -182,7 +184,7 @@ def test_a_missing_permission_is_named_and_said_to_be_of_no_use_to_transfers(oss
 
     assert not works
     assert "grant oss:GetBucketInfo" in says
-    assert says.endswith("Key and signature are good, and transfers do not need this permission")
+    assert says.endswith("The Access Key is valid, and transfers do not need this permission")
 
 
 @pytest.mark.parametrize("code", ["UserDisable", "InvalidAccessKeyId"])
@@ -218,11 +220,11 @@ def elsewhere(endpoint: str, **changes: Any) -> ConnectionSettings:
 WAYS: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "refused": (
         lambda: {"endpoint": f"http://127.0.0.1:{closed_port()}"},
-        "nothing listens there; check host and port",
+        "nothing listens there; check the host and the port",
     ),
     "no such host": (
         lambda: {"endpoint": "http://oss.invalid"},
-        "no name server knows this host; set addressing to cname if oss.invalid is the",
+        "the host name could not be resolved; set addressing to cname if oss.invalid is the",
     ),
     "no proxy": (
         lambda: {"endpoint": "http://oss.invalid", "proxy": f"http://u:hunter2@127.0.0.1:{closed_port()}"},
@@ -268,7 +270,7 @@ def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path, no_enviro
         works, says = check_connection(elsewhere(server.url))
 
     assert not works
-    assert "set the connection's CA bundle if your own authority has issued the certificate" in says
+    assert "set the connection's CA bundle if your own certificate authority has issued the certificate" in says
 
 
 def test_an_endpoint_without_tls_is_told(no_environment: pytest.MonkeyPatch) -> None:
@@ -277,7 +279,7 @@ def test_an_endpoint_without_tls_is_told(no_environment: pytest.MonkeyPatch) -> 
         works, says = check_connection(elsewhere(f"https://127.0.0.1:{listener.getsockname()[1]}"))
 
     assert not works
-    assert "does not speak TLS: begin the endpoint with http://, or correct its port" in says
+    assert "does not use TLS: begin the endpoint with http://, or correct its port" in says
 
 
 def answer_without_tls(listener: socket.socket) -> None:
@@ -294,7 +296,7 @@ def test_an_endpoint_that_waits_for_something_else_than_tls_is_told(
 ) -> None:
     client = a_scripted_client(oss.endpoint.replace("http:", "https:"), connect_timeout=0.2, read_timeout=0.2)
 
-    with pytest.raises(ConnectionFailed, match="does not speak TLS"):
+    with pytest.raises(ConnectionFailed, match="does not use TLS"):
         client.get_bucket_info(BUCKET)
 
 
@@ -313,7 +315,7 @@ def test_it_waits_no_longer_than_it_says(oss: LocalOSS) -> None:
     works, says = check_connection(settings_for(oss), seconds=0.3)
 
     assert not works
-    assert f"no answer from {oss.endpoint} within 0.3 s; a name server, a firewall" in says
+    assert f"no answer from {oss.endpoint} within 0.3 s; check DNS, firewalls" in says
     assert says.endswith(f"[asked {oss.endpoint}, endpoint set by endpoint, addressing path by auto]")
 
 

@@ -275,7 +275,7 @@ def test_a_new_token_in_the_file_counts_at_the_next_request(sts: Sts, token_file
     source.fetch()
     sts.oidc_tokens = {"the-next-token"}
     error = failure(source)
-    assert f"the token in {token_file} is over; see who renews the file" in str(error)
+    assert f"the token in {token_file} expired; check what renews it" in str(error)
     assert error.retryable
 
     token_file.with_name("next").write_text("the-next-token")
@@ -348,9 +348,9 @@ def test_another_role_than_the_instances_says_so(metadata: Metadata) -> None:
 @pytest.mark.parametrize(
     ("told", "says", "retryable"),
     [
-        (Told(403, ""), "see that this worker runs on an ECS instance", False),
-        (Told(200, ""), "see that this worker runs on an ECS instance", False),
-        (Told(302, "", {"Location": "http://127.0.0.1:1/"}), "see that this worker runs on an ECS instance", False),
+        (Told(403, ""), "check that this worker runs on an ECS instance", False),
+        (Told(200, ""), "check that this worker runs on an ECS instance", False),
+        (Told(302, "", {"Location": "http://127.0.0.1:1/"}), "check that this worker runs on an ECS instance", False),
         (Told(500, ""), "answered 500", True),
     ],
 )
@@ -375,7 +375,7 @@ def test_a_role_that_the_service_cannot_assume_may_be_mended(metadata: Metadata)
 
     error = failure(source)
 
-    assert "answered 200 Failed; see that the role exists and trusts ecs.aliyuncs.com" in str(error)
+    assert "answered 200 Failed; check that the role exists and trusts ecs.aliyuncs.com" in str(error)
     assert error.retryable
 
 
@@ -424,7 +424,7 @@ def test_a_service_that_is_down_may_come_back(token_file: Path, number: int) -> 
 
     assert f"at {url}: " in str(error)
     assert "refused" in str(error)
-    assert "is the service up, and does this worker reach it?" in str(error)
+    assert "check that the service is up and that this worker can reach it" in str(error)
     assert error.retryable
 
 

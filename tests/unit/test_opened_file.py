@@ -93,5 +93,5 @@ def test_coarse_time_stamps_tell_of_a_change_after_some_seconds(mtime: int, ctim
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LocalFileError, match="no regular file"):
+    with pytest.raises(LocalFileError, match="not a regular file"):
         opened(tmp_path)

@@ -148,7 +148,9 @@ def test_a_failed_early_refresh_harms_nothing_and_is_tried_again(
         assert [world.settled() for _ in range(3)] == [numbered(1)] * 3
     assert world.source.asked == 2
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warnings == [f"No new credentials yet, the present ones are valid for another 900 s: {failure}"]
+    assert warnings == [
+        f"The credentials could not be refreshed; the present ones are valid for another 900 s: {failure}"
+    ]
 
     world.source.fails = None
     world.now += PAUSE
@@ -394,7 +396,7 @@ def test_an_early_refresh_that_breaks_is_tried_again_later(caplog: pytest.LogCap
     world.now += HOUR - EARLY
 
     assert [world.settled() for _ in range(3)] == [numbered(1)] * 3
-    assert "No new credentials yet: IndexError" in caplog.text
+    assert "The credentials could not be refreshed: IndexError" in caplog.text
     assert world.source.asked == 2
 
     world.source.before = lambda: None

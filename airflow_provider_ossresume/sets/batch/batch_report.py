@@ -1,4 +1,4 @@
-"""What became of a batch in one try."""
+"""The report of one try of a batch."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from airflow_provider_ossresume.model.manifest import LedgerRow
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.record import Record
 
-MOST_NAMES = 100  # of files in a report
+MAX_NAMES = 100  # of files in a report
 
 
 @dataclass(frozen=True)
 class BatchReport(Record):
-    """What a try of a batch did; a task may return it.
+    """What one try of a batch did. A task may return it.
 
-    :ivar batch: its number
-    :ivar files: of the batch
-    :ivar size: of them, in bytes
-    :ivar proven_before: files that earlier tries had moved and proven
-    :ivar done: files that this try has moved and proven
-    :ivar same: files that this try has found in their place, as an earlier try had moved them
-    :ivar skipped: how many files were left, by reason: ``vanished``, ``source_changed``
-    :ivar failed: how many files could not be moved
-    :ivar bytes_moved: over the wire in this try
-    :ivar seconds: that it took
-    :ivar failures: names of files that failed, and why; the first hundred
-    :ivar left: names of files that were skipped, and why; the first hundred
-    :ivar is_retryable: a later try may move one of those that failed, without anybody changing anything
-    :ivar gave_up: ``max_failures`` files failed, so the rest was not tried
+    :ivar batch: the batch's number
+    :ivar files: number of files in the batch
+    :ivar size: of all its files, in bytes
+    :ivar proven_before: files that earlier tries moved and proved
+    :ivar done: files that this try moved and proved
+    :ivar same: files that this try found in place, because an earlier try had moved them
+    :ivar skipped: number of skipped files, by reason: ``vanished``, ``source_changed``
+    :ivar failed: files that could not be moved
+    :ivar bytes_moved: bytes sent or received by this try
+    :ivar seconds: duration of this try
+    :ivar failures: names of failed files with the reason; the first hundred
+    :ivar left: names of skipped files with the reason; the first hundred
+    :ivar is_retryable: True if another try may succeed for a failed file without any change
+    :ivar gave_up: True if ``max_failures`` stopped the try before all files were tried
     """
 
     batch: int
@@ -52,11 +52,11 @@ class BatchReport(Record):
 
     @property
     def proven(self) -> int:
-        """Files that are in their place, whoever has moved them."""
+        """Files that are proven to be in place, by this try or an earlier one."""
         return self.proven_before + self.done + self.same
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
+        """Return the report as values that JSON can hold."""
         return {
             "batch": self.batch, "files": self.files, "size": self.size, "proven_before": self.proven_before,
             "done": self.done, "same": self.same, "skipped": dict(self.skipped), "failed": self.failed,
@@ -73,11 +73,11 @@ class BatchReport(Record):
         )
 
     def raise_for_failures(self) -> None:
-        """:raises NotProven: when files failed; files that were skipped are for the verdict to judge"""
+        """:raises NotProven: if files failed. The verdict decides about skipped files"""
         if self.failed:
-            gave_up = f" when it gave up, as max_failures says, with {self.files - self.proven} to go" * self.gave_up
+            stopped = f"; max_failures stopped the batch with {self.files - self.proven} files not moved" * self.gave_up
             raise NotProven(
-                f"batch {self.batch}: {self.failed} of {self.files} files had failed{gave_up}",
+                f"batch {self.batch}: {self.failed} of {self.files} files failed{stopped}",
                 self.failures,
                 report=self,
                 retryable=self.is_retryable,
@@ -85,7 +85,7 @@ class BatchReport(Record):
 
 
 class Counts:
-    """Counts the outcomes of a batch, for its report."""
+    """Counts the results of a batch for its report."""
 
     def __init__(self) -> None:
         self.results: Counter[str] = Counter()
@@ -97,15 +97,15 @@ class Counts:
         self.is_retryable = False
 
     def add(self, name: str, row: LedgerRow) -> None:
-        """Count what became of one file."""
+        """Count the result of one file."""
         self.results[row.result] += 1
         self.bytes_moved += row.moved
         self.size_done += row.size
         if row.result == "failed":
             self.is_retryable |= row.is_retryable
-            if len(self.failures) < MOST_NAMES:
+            if len(self.failures) < MAX_NAMES:
                 self.failures[name] = row.detail
         elif row.result == "skipped":
             self.skipped[row.reason] += 1
-            if len(self.left) < MOST_NAMES:
+            if len(self.left) < MAX_NAMES:
                 self.left[name] = row.detail

@@ -1,7 +1,7 @@
-"""Runs one batch of a plan: large files first, part by part, then the small ones, many at once.
+"""Runs one batch of a plan: first the large files, part by part, then the small ones, many at once.
 
-A file that fails stops no other one. What was moved is in the ledger at most 30 seconds later. Whatever ends a try, the
-ledger gets what its workers had finished, and nothing is moved any more.
+A file that fails does not stop the others. Moved files are in the ledger at most 30 seconds later. However a try ends,
+the ledger gets the files that its workers have finished, and nothing more is moved.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.manifest import BatchHeader, LedgerRow, PlanHeader, Row
 from airflow_provider_ossresume.model.parts import MIB, format_size
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.batch.batch_failures import Refusals, is_set_wide, reason_of
+from airflow_provider_ossresume.sets.batch.batch_failures import DeniedFiles, is_set_wide, reason_of
 from airflow_provider_ossresume.sets.batch.batch_report import BatchReport, Counts
-from airflow_provider_ossresume.sets.batch.ledger_writer import Recorder
+from airflow_provider_ossresume.sets.batch.ledger_writer import LedgerWriter
 from airflow_provider_ossresume.sets.ports import FileJob, Ledger, Mover, Watch
 from airflow_provider_ossresume.transfer.concurrency import SAMPLE
 from airflow_provider_ossresume.transfer.config import TransferConfig
@@ -28,10 +28,10 @@ from airflow_provider_ossresume.transfer.progress import Meter
 
 log = logging.getLogger(__name__)
 
-SMALL_SIZE = 64 * MIB  # below it a file goes in one request, in one worker's hands
+SMALL_SIZE = 64 * MIB  # one worker moves a smaller file in one request
 LARGE_AT_ONCE = 4
-FIRST_WORKERS = 8  # for small files; more where that brings throughput
-LETTING_GO = 1.0  # seconds that large files have to save their checkpoints when a try ends early
+FIRST_WORKERS = 8  # for small files; more are added while that increases throughput
+CHECKPOINT_GRACE = 1.0  # seconds for large files to save their checkpoints when a try stops early
 
 
 def run_batch(
@@ -43,26 +43,26 @@ def run_batch(
     *,
     config: TransferConfig | None = None,
     watch: Watch = lambda: None,
-    looks_first: bool | None = None,
+    check_first: bool | None = None,
     small_size: int = SMALL_SIZE,
 ) -> BatchReport:
-    """Move what of a batch is not proven yet, and return what became of it.
+    """Move the files of a batch that are not proven yet, and return a report.
 
-    :param rows: those of the batch
-    :param watch: called by this thread at least four times a second; what it raises ends the try within seconds
-    :param looks_first: compare each target before its file is moved, as an earlier try may have moved it without saying
-        so; by default when the ledger has rows of earlier tries
-    :param small_size: bytes from which on a file is moved part by part
-    :raises OSSResumeError: one that each further file would meet: no such bucket, no access to any file, no usable
+    :param rows: of the batch
+    :param watch: called at least four times a second in this thread; an exception from it ends the try within seconds
+    :param check_first: compare each target before its file is moved, because an earlier try may have moved it without
+        writing its ledger; by default, if the ledger has rows of earlier tries
+    :param small_size: bytes; files of this size or more are moved part by part
+    :raises OSSResumeError: if every other file would fail too: no such bucket, no access to any file, no usable
         credentials, a full disk. Errors of single files are in the report
     """
     return _Batch(mover, header, batch, ledger, config=config or TransferConfig(), watch=watch).run(
-        rows, looks_first=looks_first, small_size=small_size
+        rows, check_first=check_first, small_size=small_size
     )
 
 
 class _Batch:
-    """One try of a batch. The thread that runs it owns its state; workers only add to the deques."""
+    """One try of a batch. The calling thread owns the state; workers only append to the deques."""
 
     def __init__(
         self,
@@ -82,18 +82,18 @@ class _Batch:
         self._watch = watch
         self._most_failures = int(SetOptions.of_json(header.options).max_failures)
         self._counts = Counts()
-        self._refusals = Refusals()
-        self._recorder = Recorder(mover, ledger, watch=self._tick)
+        self._denied = DeniedFiles()
+        self._ledger_writer = LedgerWriter(mover, ledger, watch=self._tick)
         self._finished: deque[tuple[Row, LedgerRow, OSSResumeError | None]] = deque()  # its methods are atomic
         self._moved: deque[int] = deque()  # the same; see Meter
         self._bytes = self._retries = 0
         self._proven_before = 0
-        self._began = self._logged = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def __str__(self) -> str:
         return f"Batch {self._batch.number} of {len(self._header.batches)}"
 
-    def run(self, rows: Iterable[Row], *, looks_first: bool | None, small_size: int) -> BatchReport:
+    def run(self, rows: Iterable[Row], *, check_first: bool | None, small_size: int) -> BatchReport:
         with Crew(workers=1, tick=self._watch) as crew:
             proven = crew.call(self._ledger.rows)
         missing = []
@@ -102,26 +102,28 @@ class _Batch:
                 self._proven_before += 1
             else:
                 missing.append(row)
-        if looks_first is None:
-            looks_first = bool(proven)
+        if check_first is None:
+            check_first = bool(proven)
         log.info(
-            "%s, %s to %s: %s of %s files (%s) to move, %s are proven already",
+            "%s, from %s to %s: %s of %s files still to move (%s), %s already proven",
             self, self._header.source, self._header.target, len(missing), self._batch.files,
             format_size(sum(row.size for row in missing)), self._proven_before,
         )  # fmt: skip
         gave_up = False
         try:
             try:
-                self._move_large([row for row in missing if row.size >= small_size], looks_first=looks_first)
-                self._move_small([row for row in missing if row.size < small_size], looks_first=looks_first)
-            except _GivenUp:
+                self._move_large([row for row in missing if row.size >= small_size], check_first=check_first)
+                self._move_small([row for row in missing if row.size < small_size], check_first=check_first)
+            except _TooManyFailures:
                 gave_up = True
-            self._take_in()
-            self._recorder.finish()
-        except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too
-            self._take_in()
-            self._recorder.finish_soon()
-            log.warning("%s ends early, the next try goes on from here: %s (%s)", self, str(self._report()), error)
+            self._collect_finished()
+            self._ledger_writer.finish()
+        except BaseException as error:  # anything that ends the try, including a timeout and SIGTERM
+            self._collect_finished()
+            self._ledger_writer.finish_quickly()
+            log.warning(
+                "%s stopped early, and the next try resumes from here: %s. Reason: %s", self, str(self._report()), error
+            )
             raise
         report = self._report(gave_up=gave_up)
         log.info("%s: %s", self, str(report))
@@ -129,7 +131,7 @@ class _Batch:
 
     # --- moving -------------------------------------------------------------------------------------------------------
 
-    def _move_large(self, rows: Sequence[Row], *, looks_first: bool) -> None:
+    def _move_large(self, rows: Sequence[Row], *, check_first: bool) -> None:
         if not rows:
             return
         at_once = min(LARGE_AT_ONCE, len(rows), self._config.most_workers)
@@ -143,7 +145,7 @@ class _Batch:
             try:
                 self._move(
                     row,
-                    lambda: self._mover.move_large(row, workers=workers, looks_first=looks_first, watch=crew.check),
+                    lambda: self._mover.move_large(row, workers=workers, check_first=check_first, watch=crew.check),
                 )
             finally:
                 has_ended.set()
@@ -153,12 +155,12 @@ class _Batch:
                 for _ in crew.run(move, rows):
                     self._record()
         except BaseException:
-            ends = time.monotonic() + LETTING_GO
-            for has_ended in under_way:  # each saves its checkpoint by then
+            ends = time.monotonic() + CHECKPOINT_GRACE
+            for has_ended in under_way:  # each one saves its checkpoint first
                 has_ended.wait(max(0.0, ends - time.monotonic()))
             raise
 
-    def _move_small(self, rows: Sequence[Row], *, looks_first: bool) -> None:
+    def _move_small(self, rows: Sequence[Row], *, check_first: bool) -> None:
         if not rows:
             return
         config = self._config
@@ -169,15 +171,15 @@ class _Batch:
             tick=self._tick,
             traffic=self._traffic,
         )
-        job = FileJob(crew, lambda: Meter(self._moved), rate=config.rate_per_worker(len(rows)), looks_first=looks_first)
+        job = FileJob(crew, lambda: Meter(self._moved), rate=config.rate_per_worker(len(rows)), check_first=check_first)
         with crew:
             for _ in crew.run(lambda row: self._move(row, lambda: self._mover.move_small(row, job)), rows):
                 self._record()
 
     def _move(self, row: Row, move: Callable[[], LedgerRow]) -> None:
-        """Move one file; called by workers.
+        """Move one file, in a worker.
 
-        :raises OSSResumeError: when no other file would fare better
+        :raises OSSResumeError: if every other file would fail the same way
         """
         failure: OSSResumeError | None = None
         try:
@@ -192,37 +194,39 @@ class _Batch:
         self._finished.append((row, outcome, failure))
 
     def _traffic(self) -> tuple[int, int]:
-        """Return what the workers have moved, and how many attempts failed. A small file counts as much as a sample of
-        the concurrency: its request takes the time, not its bytes."""
+        """Return the bytes moved and the number of failed attempts, for the choice of how many workers run.
+
+        Each small file also counts as one ``SAMPLE`` of bytes, because its request takes longer than its bytes.
+        """
         self._count_bytes()
         return self._bytes + SAMPLE * (self._counts.results["done"] + len(self._finished)), self._retries
 
-    # --- what was moved -----------------------------------------------------------------------------------------------
+    # --- results ------------------------------------------------------------------------------------------------------
 
     def _record(self) -> None:
-        """Count what workers have finished, and have the ledger keep it when that is due.
+        """Count the files that workers have finished, and write the ledger when that is due.
 
-        :raises _GivenUp: when too many files have failed
-        :raises AccessDenied: when it is that of all files
+        :raises _TooManyFailures: if too many files have failed
+        :raises AccessDenied: if OSS denies access to all files
         """
-        self._take_in()
-        self._refusals.check()
+        self._collect_finished()
+        self._denied.check()
         if self._counts.results["failed"] > self._most_failures:
-            raise _GivenUp
-        self._recorder.flush_if_due()
+            raise _TooManyFailures
+        self._ledger_writer.flush_if_due()
 
-    def _take_in(self) -> None:
+    def _collect_finished(self) -> None:
         while self._finished:
             row, outcome, failure = self._finished.popleft()
-            self._recorder.add(outcome)
+            self._ledger_writer.add(outcome)
             self._counts.add(row.name, outcome)
             if outcome.is_proven:
-                self._refusals.passed()
+                self._denied.count_success()
             if failure is not None:
-                log.warning("%s was not moved: %s", printable(row.name), failure)
-                self._refusals.failed(failure)
+                log.warning("%s could not be moved: %s", printable(row.name), failure)
+                self._denied.count_failure(failure)
 
-    # --- telling ------------------------------------------------------------------------------------------------------
+    # --- progress -----------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         self._watch()
@@ -250,7 +254,7 @@ class _Batch:
             skipped=dict(counts.skipped),
             failed=counts.results["failed"],
             bytes_moved=counts.bytes_moved,
-            seconds=time.monotonic() - self._began,
+            seconds=time.monotonic() - self._started,
             failures=counts.failures,
             left=counts.left,
             is_retryable=counts.is_retryable,
@@ -258,5 +262,5 @@ class _Batch:
         )
 
 
-class _GivenUp(Exception):
-    """As many files have failed as ``max_failures`` bears."""
+class _TooManyFailures(Exception):
+    """More files have failed than ``max_failures`` allows."""

@@ -1,4 +1,4 @@
-"""Looks again at a target when all of it is moved: what others have deleted or overwritten since is not proven."""
+"""Checks the target again after all files are moved: finds files that others have deleted or overwritten since."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from airflow_provider_ossresume.model.manifest import Named
 from airflow_provider_ossresume.model.plan_decisions import is_unchanged
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.ports import End, Found, Watch
+from airflow_provider_ossresume.sets.ports import Location, ScanItem, Watch
 from airflow_provider_ossresume.sets.spool import ExpectedFile
 from airflow_provider_ossresume.transfer.crew import Crew
 
 PAGE = 1_000  # names that are looked up at once
 
-GONE = "it was deleted after its batch had moved it; make a new plan"
-CHANGED = "it was overwritten after its batch had moved it; make a new plan"
+GONE = "it was deleted after its batch moved it; make a new plan"
+CHANGED = "it was overwritten after its batch moved it; make a new plan"
 
 
-def lost_since(
-    target: End,
+def find_lost(
+    target: Location,
     expected: Iterable[ExpectedFile],
     options: SetOptions,
     crew: Crew,
@@ -29,17 +29,17 @@ def lost_since(
     work_uri: str,
     watch: Watch,
 ) -> Iterator[tuple[ExpectedFile, Named]]:
-    """Yield what is not in the target any more, with the reason ``target_gone`` or ``target_changed``.
+    """Yield files that are no longer in the target as they were, with the reason ``target_gone`` or ``target_changed``.
 
-    The target is listed once. What the listing does not show as it was left is looked up by its name before anything is
-    said of it: a listing may show the moment before a change, or the name in another case. What a list of names has
-    moved is only looked up.
+    The target is listed once. A file that the listing shows differently, or not at all, is looked up by its name first,
+    because a listing may be out of date, or show the name in another case. With ``files_from`` nothing is listed; each
+    file is looked up.
 
     :param expected: in the order of the names' bytes
-    :param crew: nothing else of it is under way meanwhile
-    :raises OSSResumeError: when the target cannot be listed
+    :param crew: must not be used for anything else meanwhile
+    :raises OSSResumeError: if the target cannot be listed
     """
-    listing: Iterator[Found] = iter(())
+    listing: Iterator[ScanItem] = iter(())
     if options.files_from is None:
         listing = target.scan(options, is_source=False, watch=watch, work_uri=work_uri)
     suspects = _suspects(listing, expected)
@@ -50,24 +50,24 @@ def lost_since(
             found = there.get(each.name)
             if found is None:
                 yield each, Named(each.name, "target_gone", GONE)
-            elif not _is_as_left(each, found):
+            elif not _is_unchanged(each, found):
                 yield each, Named(each.name, "target_changed", CHANGED)
 
 
-def _suspects(listing: Iterator[Found], expected: Iterable[ExpectedFile]) -> Iterator[ExpectedFile]:
+def _suspects(listing: Iterator[ScanItem], expected: Iterable[ExpectedFile]) -> Iterator[ExpectedFile]:
     found = next(listing, None)
     for each in expected:
         place = each.name.encode()
         while found is not None and found.place < place:
             found = next(listing, None)
-        if found is None or found.place != place or not _is_as_left(each, found):
+        if found is None or found.place != place or not _is_unchanged(each, found):
             yield each
 
 
-def _is_as_left(expected: ExpectedFile, found: Found) -> bool:
+def _is_unchanged(expected: ExpectedFile, found: ScanItem) -> bool:
     if not isinstance(found, Entry):  # a link, and the like
         return False
-    if is_folder_marker(expected.name):  # a folder in which there are files by now has another mtime
+    if is_folder_marker(expected.name):  # files that were added to the folder have changed its mtime
         return True
     if not expected.target:
         return expected.size == found.size

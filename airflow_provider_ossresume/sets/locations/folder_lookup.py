@@ -1,4 +1,4 @@
-"""Looks at single names below a folder, and sees what a walk would see there."""
+"""Looks up single names below a folder, with the same results as a walk."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from airflow_provider_ossresume.model.entries import LeftOut
 from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.folder_walk import FOLDER_KIND, file_entry
-from airflow_provider_ossresume.sets.locations.open_below import NOT_A_FOLDER, names_behind, open_folder, opened_below
-from airflow_provider_ossresume.sets.ports import Found
+from airflow_provider_ossresume.sets.locations.open_below import NOT_A_FOLDER, open_folder, opened_below, resolve_links
+from airflow_provider_ossresume.sets.ports import ScanItem
 
 
-class FolderLook:
-    """Any number of threads may look.
+class FolderLookup:
+    """Looks up names; any number of threads may use it.
 
-    :param root: the folder's descriptor, which stays the caller's
-    :param path: the folder's path, by which links are resolved
-    :param is_source: what is no file comes as left out; of a target only links do
+    :param root: the folder's descriptor, which the caller closes
+    :param path: the folder's path, to resolve links
+    :param is_source: in a source, everything that is not a file comes as left out; in a target, only links do
     """
 
     def __init__(self, root: int, path: bytes, options: SetOptions, *, is_source: bool) -> None:
         self._root = root
         self._path = path
         self._is_source = is_source
-        self._follows = is_source and options.symlinks == "follow"
-        self._has_folders = is_source or options.empty_folders == "marker"
+        self._follows_links = is_source and options.symlinks == "follow"
+        self._takes_empty_folders = is_source or options.empty_folders == "marker"
 
-    def at(self, name: str) -> Found | None:
-        """Return what there is; None for nothing.
+    def look_up(self, name: str) -> ScanItem | None:
+        """Return the item at a name; None if there is none.
 
-        :param name: one that a path below a folder can have
-        :raises OSError: when it cannot be looked at
+        :param name: must be a valid path below a folder
+        :raises OSError: if it cannot be looked up
         """
         names = [each.encode() for each in name.removesuffix("/").split("/")]
         try:
-            found = self._stat(names)
+            found = self._lstat(names)
             if not stat.S_ISLNK(found.st_mode):
-                return self._seen(name, names, found)
+                return self._item(name, names, found)
         except FileNotFoundError:
             return None
         except OSError as error:
             if error.errno not in NOT_A_FOLDER:
                 raise
-            if not self._is_behind_link(names):  # a file is where the name has a folder
+            if not self._is_behind_link(names):  # a folder in the name is a file
                 return None
-        return self._behind_link(name)
+        return self._linked_item(name)
 
-    def _stat(self, names: list[bytes]) -> os.stat_result:
+    def _lstat(self, names: list[bytes]) -> os.stat_result:
         *folders, last = names
         with opened_below(self._root, folders) as folder:
             return os.stat(last, dir_fd=folder, follow_symlinks=False)
@@ -57,34 +57,34 @@ class FolderLook:
         folder = os.path.join(os.path.realpath(self._path), *names[:-1])
         return os.path.realpath(folder) != folder
 
-    def _behind_link(self, name: str) -> Found | None:
-        if not self._follows:
-            return LeftOut.of(name, "symlink", "it is a symbolic link, or lies behind one")
-        names = names_behind(self._path, name)
+    def _linked_item(self, name: str) -> ScanItem | None:
+        if not self._follows_links:
+            return LeftOut.of(name, "symlink", "it is a symbolic link, or below one")
+        names = resolve_links(self._path, name)
         if not names:
-            return LeftOut.of(name, "symlink", "a symbolic link on the way leads out of the folder, or nowhere")
+            return LeftOut.of(name, "symlink", "a symbolic link in its path leads out of the folder, or to nothing")
         try:
-            return self._seen(name, names, self._stat(names))
+            return self._item(name, names, self._lstat(names))
         except FileNotFoundError:
             return None
 
-    def _seen(self, name: str, names: list[bytes], found: os.stat_result) -> Found | None:
+    def _item(self, name: str, names: list[bytes], found: os.stat_result) -> ScanItem | None:
         if stat.S_ISDIR(found.st_mode):
-            return self._folder(name, names, found)
+            return self._folder_item(name, names, found)
         if is_folder_marker(name):
             return None
         if stat.S_ISREG(found.st_mode):
             return file_entry(name, found)
-        detail = "it is neither a file nor a folder, but a pipe, a socket or a device"
+        detail = "it is a pipe, a socket or a device, not a file"
         return LeftOut.of(name, "special", detail) if self._is_source else None
 
-    def _folder(self, name: str, names: list[bytes], found: os.stat_result) -> Found | None:
+    def _folder_item(self, name: str, names: list[bytes], found: os.stat_result) -> ScanItem | None:
         if not is_folder_marker(name):
-            detail = "it is a folder; a list has the names of the files in it"
+            detail = "it is a folder; list the files in it instead"
             return LeftOut.of(name, "bad_name", detail) if self._is_source else None
         if self._is_source and not self._is_empty(names):
-            return LeftOut.of(name, "vanished", "it is no empty folder any more")
-        return file_entry(name, found, size=0, kind=FOLDER_KIND) if self._has_folders else None
+            return LeftOut.of(name, "vanished", "it is no longer an empty folder")
+        return file_entry(name, found, size=0, kind=FOLDER_KIND) if self._takes_empty_folders else None
 
     def _is_empty(self, names: list[bytes]) -> bool:
         *folders, last = names

@@ -1,4 +1,4 @@
-"""Which names can come to a prefix and to a folder, for one scan of what is to come."""
+"""Rules for the names that a prefix or a folder can have, for one scan of the source."""
 
 from __future__ import annotations
 
@@ -23,64 +23,64 @@ log = logging.getLogger(__name__)
 _OF_FORM = "SELECT name FROM names WHERE form = ?"
 
 
-class KeyNames:
-    """Names of objects below a prefix."""
+class KeyNameRules:
+    """The rules for objects below a prefix."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._forms = _Forms()
+        self._twins = _UnicodeTwins()
 
-    def why_not(self, entry: Entry) -> str:
+    def why_refused(self, entry: Entry) -> str:
         """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`."""
         if why := why_no_key(self._prefix, entry.name):
             return why
-        self._forms.look(entry.name)
+        self._twins.warn_of_twin(entry.name)
         return ""
 
-    def has_taken(self, name: str) -> bool:
-        """See the same: OSS tells all keys apart."""
+    def is_taken(self, name: str) -> bool:
+        """Return False: OSS never treats two keys as one."""
         return False
 
 
-class PathNames:
-    """Names of files below a folder: none leads out of it, and no two are one file's.
+class PathNameRules:
+    """The rules for files below a folder: no name leads out of it, and no two names are the same file.
 
-    :param folds: the folder's file system takes names for one that differ in upper and lower case only
+    :param folds: the folder's file system treats names that differ only in case as one
     """
 
     def __init__(self, *, folds: bool) -> None:
         self._folds = folds
         self._files: Above[str] = Above()
-        self._forms = _Forms()
-        self._folded = _SeenNames()
+        self._twins = _UnicodeTwins()
+        self._folded = _FirstNames()
         self._folder = ""
 
-    def why_not(self, entry: Entry) -> str:
-        """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`; of two names that collide, the first is good.
+    def why_refused(self, entry: Entry) -> str:
+        """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`. The first of two colliding names is accepted.
 
-        :raises LocalFileError: when the disk for temporary files does not take them
+        :raises LocalFileError: if the disk for temporary files is full or fails
         """
         name = entry.name
         if why := why_no_path(name):
             return why
         if (file := self._files.of(entry.place)) is not None:
-            return f"{printable(file)} is a file, so it cannot be a folder as well"
+            return f"{printable(file)} is a file, so it cannot also be a folder"
         if self._folds and (other := self._collides(name)):
-            return f"the folder takes it and {printable(other)} for one name"
+            return f"the folder's file system treats it and {printable(other)} as one name"
         if not is_folder_marker(name):
             self._files.add(entry.place, name)
         if not self._folds:
-            self._forms.look(name)
+            self._twins.warn_of_twin(name)
         return ""
 
-    def has_taken(self, name: str) -> bool:
+    def is_taken(self, name: str) -> bool:
         """See :class:`~airflow_provider_ossresume.sets.ports.NameRules`."""
         return self._folds and self._folded.has(folded(name))
 
     def _collides(self, name: str) -> str:
-        """Return the name that the same file, or one of the folders above it, already has; nothing for a new one."""
+        """Return an earlier name for the same file, or for a folder above it; empty if there is none."""
         folder = name.rpartition("/")[0]
-        if folder != self._folder:  # nearly all files are in the folder of the one before
+        if folder != self._folder:  # most files are in the same folder as the file before
             for each in _folders(folder):
                 if (other := self._folded.first(folded(each), each)) != each:
                     return other
@@ -92,43 +92,43 @@ class PathNames:
 
 
 def _folders(folder: str) -> list[str]:
-    """Return a folder and all above it, the top one first."""
+    """Return a folder and all folders above it, from the top down."""
     names = folder.split("/") if folder else []
     return ["/".join(names[: count + 1]) for count in range(len(names))]
 
 
-class _Forms:
-    """Warns, once, of two names that people and some systems take for one: é is one character, or e and an accent."""
+class _UnicodeTwins:
+    """Warns once about two names that look the same: é as one character, or as e and an accent."""
 
     def __init__(self) -> None:
-        self._seen = _SeenNames()
+        self._seen = _FirstNames()
         self._has_warned = False
 
-    def look(self, name: str) -> None:
+    def warn_of_twin(self, name: str) -> None:
         if self._has_warned or (form := composed(name)) is None:
             return
         if (other := self._seen.first(form, name)) != name:
             self._has_warned = True
             log.warning(
-                "%s and %s differ only in how Unicode writes their letters; both are transferred, and some systems "
-                "take them for one", _escaped(other), _escaped(name)
+                "%s and %s differ only in their Unicode form (NFC or NFD); both are transferred, but some systems "
+                "treat them as one name", _escaped(other), _escaped(name)
             )  # fmt: skip
 
 
 def _escaped(name: str) -> str:
-    """Return a name in ASCII: in any other way both would look the same."""
+    """Return a name in ASCII, because the two names would look the same otherwise."""
     return printable(name).encode("ascii", "backslashreplace").decode()
 
 
-class _SeenNames:
-    """The first name of each form, in a temporary file, as there may be millions."""
+class _FirstNames:
+    """The first name of each form. They are in a temporary file, because there may be millions."""
 
     def __init__(self) -> None:
         self._database: sqlite3.Connection | None = None
 
     def first(self, form: str, name: str) -> str:
-        """Return the name that was the first one of the form; this one, when there was none."""
-        with _explained():
+        """Return the first name of this form; the given name if it is the first."""
+        with _sqlite_errors():
             if self._database is None:
                 self._database = _temporary_database()
             added = self._database.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (form, name)).rowcount
@@ -138,21 +138,23 @@ class _SeenNames:
             return str(first)
 
     def has(self, form: str) -> bool:
-        """True when there was a name of the form."""
-        with _explained():
+        """Return True if a name of this form was added."""
+        with _sqlite_errors():
             return self._database is not None and self._database.execute(_OF_FORM, (form,)).fetchone() is not None
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _sqlite_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise LocalFileError(f"names cannot be kept in a temporary file: {error}") from error
+        raise LocalFileError(
+            f"the temporary file for names cannot be used: {error}; check that TMPDIR has space"
+        ) from error
 
 
 def _temporary_database() -> sqlite3.Connection:
-    database = sqlite3.connect("", isolation_level=None)  # SQLite: an empty name is a file of its own, deleted at once
+    database = sqlite3.connect("", isolation_level=None)  # SQLite: an empty name means a private temporary file
     database.execute("PRAGMA journal_mode = OFF")
     database.execute("PRAGMA synchronous = OFF")
     database.execute("CREATE TABLE names (form TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID")

@@ -1,4 +1,4 @@
-"""The objects of a prefix, as one end of a transfer of many files."""
+"""The objects below a prefix, as the source or the target of a transfer of many files."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, object_identity, printable
 from airflow_provider_ossresume.model.etags import opaque
-from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef, check_key
+from airflow_provider_ossresume.model.object_names import check_key
+from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.parts import format_size
 from airflow_provider_ossresume.model.set_names import folder_prefix, is_folder_marker, is_own
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.sets.locations.name_lookup import absent, each_looked_up, not_looked_at
-from airflow_provider_ossresume.sets.locations.name_rules import KeyNames
-from airflow_provider_ossresume.sets.locations.source_filter import Sieve, is_part_file, refusing
-from airflow_provider_ossresume.sets.ports import Found, NameRules, Watch
+from airflow_provider_ossresume.sets.locations.name_lookup import left_out_by_name, look_up_each, vanished_item
+from airflow_provider_ossresume.sets.locations.name_rules import KeyNameRules
+from airflow_provider_ossresume.sets.locations.source_filter import SourceFilter, is_part_file, refuse_unallowed
+from airflow_provider_ossresume.sets.ports import NameRules, ScanItem, Watch
 from airflow_provider_ossresume.transfer.crew import Crew
 
 PAGE = 1_000  # objects that OSS lists in one answer
 SYMLINK = "Symlink"
-OFTEN = 64  # names between two calls of a watch
+NAMES_PER_WATCH = 64  # names between two calls of a watch
 
 
 class OssPrefix:
-    """All objects of a bucket whose keys begin with a prefix, which ends with a slash: it gets one if it has none.
+    """All objects of a bucket whose keys begin with a prefix. A slash is added to a prefix that does not end with one.
 
     :ivar where: bucket and prefix
     """
@@ -48,12 +49,12 @@ class OssPrefix:
         return str(self.where)
 
     def ref(self, name: str) -> ObjectRef:
-        """Return the object that has a name below the prefix."""
+        """Return the object of a name below the prefix."""
         return ObjectRef(self.where.bucket, self.where.prefix + name)
 
     def name_rules(self) -> NameRules:
-        """See :class:`~airflow_provider_ossresume.sets.ports.End`."""
-        return KeyNames(self.where.prefix)
+        """See :class:`~airflow_provider_ossresume.sets.ports.Location`."""
+        return KeyNameRules(self.where.prefix)
 
     def scan(
         self,
@@ -63,17 +64,17 @@ class OssPrefix:
         watch: Watch,
         names: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
-        """See :class:`~airflow_provider_ossresume.sets.ports.End`.
+    ) -> Iterator[ScanItem]:
+        """See :class:`~airflow_provider_ossresume.sets.ports.Location`.
 
-        An empty object of the prefix's own name is no part of it. Other empty objects whose keys end with a slash stand
-        for folders, and count as ``empty_folders`` says.
+        An empty object whose key is the prefix itself is ignored. Other empty objects whose keys end with a slash
+        represent folders; ``empty_folders`` says what to do with them.
 
-        :raises BadAnswer: when OSS lists keys that are not in order, or not below the prefix
+        :raises BadAnswer: if OSS lists keys out of order, or keys that are not below the prefix
         """
         work = folder_prefix(work_uri.removeprefix(self.uri)) if work_uri.startswith(self.uri) else ""
-        found = self._found(options, is_source=is_source, watch=watch, names=names, work=work)
-        return refusing(found, options, where=self.uri) if is_source else found
+        found = self._items(options, is_source=is_source, watch=watch, names=names, work=work)
+        return refuse_unallowed(found, options, where=self.uri) if is_source else found
 
     def look_up(
         self,
@@ -84,14 +85,14 @@ class OssPrefix:
         crew: Crew,
         rules: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
-        """See :class:`~airflow_provider_ossresume.sets.ports.End`: one HEAD for each name.
+    ) -> Iterator[ScanItem]:
+        """See :class:`~airflow_provider_ossresume.sets.ports.Location`: one HEAD for each name.
 
-        A symbolic link has the size and the ETag of what it leads to.
+        A symbolic link has the size and the ETag of its target.
         """
         work = folder_prefix(work_uri.removeprefix(self.uri)) if work_uri.startswith(self.uri) else ""
-        client, sieve = self.client.with_stop(crew), Sieve(options, rules)
-        source = _Source(self, options, rules, client, crew)
+        client, source_filter = self.client.with_stop(crew), SourceFilter(options, rules)
+        source = _SourceObjects(self, options, rules, client, crew)
 
         def look(name: str) -> ListedObject | None:
             try:
@@ -100,14 +101,14 @@ class OssPrefix:
                 return None
 
         def known(name: str) -> LeftOut | None:
-            return not_looked_at(name, sieve, self._why_no_key, work=work) if is_source else None
+            return left_out_by_name(name, source_filter, self._why_no_key, work=work) if is_source else None
 
-        for name, seen in each_looked_up(names, look, crew, known=known):
+        for name, seen in look_up_each(names, look, crew, known=known):
             if isinstance(seen, LeftOut):
                 yield seen
             elif is_source:
-                yield (source.found(name, seen) if seen else None) or absent(name)
-            elif seen and (in_target := _in_target(name, seen, options)):
+                yield (source.found(name, seen) if seen else None) or vanished_item(name)
+            elif seen and (in_target := _target_item(name, seen, options)):
                 yield in_target
 
     def _why_no_key(self, name: str) -> str:
@@ -117,23 +118,23 @@ class OssPrefix:
             return error.reason
         return ""
 
-    def _found(
+    def _items(
         self, options: SetOptions, *, is_source: bool, watch: Watch, names: NameRules | None, work: str
-    ) -> Iterator[Found]:
+    ) -> Iterator[ScanItem]:
         with Crew(workers=1, tick=watch) as crew:
-            source = _Source(self, options, names, self.client.with_stop(crew), crew)
+            source = _SourceObjects(self, options, names, self.client.with_stop(crew), crew)
             for number, listed in enumerate(self._listed(crew)):
-                if not number % OFTEN:
+                if not number % NAMES_PER_WATCH:
                     watch()
                 name = listed.key[len(self.where.prefix) :]
                 if is_own(name) or (work and name.startswith(work)):
                     continue
-                found = source.found(name, listed) if is_source else _in_target(name, listed, options)
+                found = source.found(name, listed) if is_source else _target_item(name, listed, options)
                 if found is not None:
                     yield found
 
     def _listed(self, crew: Crew) -> Iterator[ListedObject]:
-        """Yield the objects. Pages are fetched by a worker, so that the watch is called meanwhile."""
+        """Yield the objects. A worker fetches the pages, so that the watch can be called meanwhile."""
         objects = self.client.with_stop(crew).list_objects(self.where.bucket, prefix=self.where.prefix)
         last = b""
         page: list[ListedObject] | None = None
@@ -141,52 +142,54 @@ class OssPrefix:
             page = crew.call(lambda: list(islice(objects, PAGE)))
             for listed in page:
                 key = listed.key.encode()
-                if not self.where.matches(listed.key) or key <= last:
+                is_below = self.where.matches(listed.key)
+                if not is_below or key <= last:
+                    what = f"after {printable(last)}, which is out of order" if is_below else "which is not below it"
                     raise BadAnswer(
-                        f"ListObjectsV2 {self.uri} named {printable(key)} behind {printable(last)}: that is not in "
-                        "order, so nobody can tell what it has left out",
-                        operation="ListObjectsV2", target=self.uri,
-                    )  # fmt: skip
+                        f"ListObjectsV2 {self.uri} listed {printable(key)}, {what}; the listing may be incomplete",
+                        operation="ListObjectsV2",
+                        target=self.uri,
+                    )
                 last = key
                 yield listed
 
 
-class _Source:
-    """Tells what a listed object is to a transfer that reads it."""
+class _SourceObjects:
+    """Turns listed objects into items of a source."""
 
     def __init__(
         self, prefix: OssPrefix, options: SetOptions, names: NameRules | None, client: OssClient, crew: Crew
     ) -> None:
         self._prefix = prefix
         self._options = options
-        self._sieve = Sieve(options, names)
+        self._source_filter = SourceFilter(options, names)
         self._client = client
         self._crew = crew
-        self._can_read_archive: bool | None = None  # without a restore, as a bucket may allow; not asked yet
+        self._archive_is_readable: bool | None = None  # without a restore, if the bucket allows it; None: not known yet
 
-    def found(self, name: str, listed: ListedObject) -> Found | None:
+    def found(self, name: str, listed: ListedObject) -> ScanItem | None:
         if not name:
-            return _of_prefix(listed)
+            return _prefix_object(listed)
         if is_part_file(name):
-            return self._sieve.seen(LeftOut.of(name, "part_file"))
+            return self._source_filter.prefer_filter(LeftOut.of(name, "part_file"))
         entry = _entry(name, listed)
         if listed.kind == SYMLINK:
-            link = self._sieve.seen(LeftOut.of(name, "symlink", "it is a symbolic link"))
+            link = self._source_filter.prefer_filter(LeftOut.of(name, "symlink", "it is a symbolic link"))
             if link.reason != "symlink" or self._options.symlinks != "follow":
                 return link
-            entry_behind = self._behind(entry)
+            entry_behind = self._with_link_target(entry)
             if entry_behind is None:
                 return LeftOut.of(name, "symlink", "it is a symbolic link to an object that does not exist")
             entry = entry_behind
-        if filtered := self._sieve.filtered(entry):
+        if filtered := self._source_filter.check_filters(entry):
             return filtered
-        if listed.is_archived and not self._can_read(entry, listed):
-            state = "is being restored" if listed.restore_info else "has to be restored"
-            return LeftOut.of(name, "archived", f"its storage class is {listed.storage_class}; it {state} first")
-        return self._sieve.judged(entry)
+        if listed.is_archived and not self._is_readable(entry, listed):
+            state = "its restore has not finished" if listed.restore_info else "restore it first"
+            return LeftOut.of(name, "archived", f"its storage class is {listed.storage_class}; {state}")
+        return self._source_filter.accept(entry)
 
-    def _behind(self, link: Entry) -> Entry | None:
-        """Return the entry with size and identity of the object that a link leads to; None when there is none."""
+    def _with_link_target(self, link: Entry) -> Entry | None:
+        """Return the entry with the size and identity of the link's target; None if the target does not exist."""
         try:
             meta = self._crew.call(lambda: self._client.head_object(self._prefix.ref(link.name)))
         except ServiceError as error:
@@ -195,24 +198,24 @@ class _Source:
             return None
         return replace(link, size=meta.size, identity=object_identity(opaque(meta.etag)))
 
-    def _can_read(self, entry: Entry, listed: ListedObject) -> bool:
-        """True when the bucket lets objects of the class Archive be read without a restore; no listing tells that."""
+    def _is_readable(self, entry: Entry, listed: ListedObject) -> bool:
+        """Return True if the bucket allows reading Archive objects without a restore. A listing does not show that."""
         if listed.storage_class != "Archive" or listed.restore_info:
             return False
-        if self._can_read_archive is None and entry.size:
+        if self._archive_is_readable is None and entry.size:
             ref = self._prefix.ref(entry.name)
             try:
                 self._crew.call(lambda: self._client.check_readable(ref, if_match=listed.etag))
-                self._can_read_archive = True
+                self._archive_is_readable = True
             except ObjectArchived:
-                self._can_read_archive = False
-            except (NoSuchKey, PreconditionFailed):  # it was deleted or replaced; the next one tells
+                self._archive_is_readable = False
+            except (NoSuchKey, PreconditionFailed):  # deleted or replaced meanwhile; ask with the next object
                 return False
-        return self._can_read_archive is True
+        return self._archive_is_readable is True
 
 
 def _as_listed(key: str, meta: ObjectMeta) -> ListedObject:
-    """Return what a HEAD says of an object as a listing says it."""
+    """Return the answer of a HEAD in the form of a listed object."""
     return ListedObject(
         key, meta.size, opaque(meta.etag), meta.last_modified,
         storage_class=meta.headers.get("x-oss-storage-class", ""), kind=meta.headers.get("x-oss-object-type", ""),
@@ -220,16 +223,16 @@ def _as_listed(key: str, meta: ObjectMeta) -> ListedObject:
     )  # fmt: skip
 
 
-def _in_target(name: str, listed: ListedObject, options: SetOptions) -> Found | None:
+def _target_item(name: str, listed: ListedObject, options: SetOptions) -> ScanItem | None:
     is_ignored = not listed.size and is_folder_marker(name) and options.empty_folders == "ignore"
     return None if not name or is_ignored or is_part_file(name) else _entry(name, listed)
 
 
-def _of_prefix(listed: ListedObject) -> LeftOut | None:
-    """Return the object of the prefix's own name as left out, if it has bytes; it can have no name below the prefix."""
+def _prefix_object(listed: ListedObject) -> LeftOut | None:
+    """Return an object whose key is the prefix as left out if it has data: it has no name below the prefix."""
     if not listed.size:
         return None
-    detail = f"the object {printable(listed.key)} itself has {format_size(listed.size)}"
+    detail = f"the object {printable(listed.key)} has the prefix as its key, but its size is {format_size(listed.size)}"
     return LeftOut("/", "bad_name", detail, raw=b"")
 
 

@@ -1,4 +1,4 @@
-"""What a row's target on OSS has to be before it is overwritten."""
+"""Guards a row's target on OSS: it must be as the plan saw it before it is overwritten."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from airflow_provider_ossresume.model.manifest import Row
 from airflow_provider_ossresume.model.object_options import FORBID_OVERWRITE
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.set_options import TargetChangedInSet
-from airflow_provider_ossresume.sets.movers.mover_base import identity_by, refuse_target
+from airflow_provider_ossresume.sets.movers.mover_base import identity_of_etag, target_changed_error
 from airflow_provider_ossresume.transfer.options import IfExists
 
 
 @dataclass(frozen=True)
 class ExpectedObject:
-    """The object that a row makes, as the plan saw it.
+    """The target object of a row, as the plan saw it.
 
-    :ivar policy: what to do when it is not that any more
+    :ivar policy: what to do if it has changed since
     """
 
     ref: ObjectRef
@@ -24,22 +24,22 @@ class ExpectedObject:
     policy: TargetChangedInSet
 
     @property
-    def is_asked_for(self) -> bool:
-        """True when it has to be looked at first. Whether it is still absent OSS guards by itself."""
+    def must_be_checked(self) -> bool:
+        """True if the object must be checked first. An object that must not exist is guarded by OSS itself."""
         return self.policy == "fail" and self.row.was is not None
 
     @property
     def guard(self) -> dict[str, str]:
-        """The headers with which OSS overwrites nothing that the plan has not seen."""
+        """Headers that stop OSS from overwriting an object that the plan has not seen."""
         return {FORBID_OVERWRITE: "true"} if self.if_exists == "fail" else {}
 
     @property
     def if_exists(self) -> IfExists:
-        """The same for a transfer part by part."""
+        """The same guard, as an option of a transfer part by part."""
         return "fail" if self.policy == "fail" and self.row.was is None else "overwrite"
 
     def check(self, meta: ObjectMeta | None) -> None:
-        """:raises OSSResumeError: when it is another one now, and must not be overwritten"""
-        now = None if meta is None else identity_by(meta.etag)
-        if self.is_asked_for and now != self.row.was:
-            raise refuse_target(self.ref)
+        """:raises OSSResumeError: if the object has changed and must not be overwritten"""
+        now = None if meta is None else identity_of_etag(meta.etag)
+        if self.must_be_checked and now != self.row.was:
+            raise target_changed_error(self.ref)

@@ -1,4 +1,4 @@
-"""Paths that lead where a descriptor leads, whatever becomes of the names on the way."""
+"""A target file by its name in an open folder, so that nobody can redirect its path meanwhile."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from airflow_provider_ossresume.sets.movers.opened_file import OpenedFile
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 
-class Anchor:
-    """A file's place: its name in a folder that is open, so that it is reached by the folder's descriptor.
+class FileInFolder:
+    """A file name in an open folder. The file is reached through the folder's descriptor.
 
-    :param folder: the folder's descriptor, which stays open as long as this is used
-    :param name: the file's own
-    :param path: of the file, where the system has no /proc
+    :param folder: the folder's descriptor, which must stay open while this is used
+    :param name: the file's own name
+    :param path: of the file, for messages, and for systems without /proc
     """
 
     def __init__(self, folder: int, name: bytes, path: str) -> None:
         self.folder = folder
         self.name = os.fsdecode(name)
         self._path = path
-        self._base = path_of(folder) or os.path.dirname(path)
+        self._base = descriptor_path(folder) or os.path.dirname(path)
         self.path = Path(self._base, self.name)
 
     def __str__(self) -> str:
@@ -39,27 +39,27 @@ class Anchor:
         """Return the path of another file in the folder."""
         return Path(self._base, name)
 
-    def look(self) -> os.stat_result | None:
-        """Return what stands there; None for nothing.
+    def stat(self) -> os.stat_result | None:
+        """Return the file's status; None if it does not exist.
 
-        :raises LocalFileError: when it is no regular file, and so nothing that may be replaced, or nobody can tell
+        :raises LocalFileError: if it is not a regular file, and so must not be replaced, or cannot be checked
         """
         try:
             found = os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise LocalFileError(f"{self} cannot be looked at: {reason(error)}") from error
+            raise LocalFileError(f"{self} cannot be checked: {reason(error)}") from error
         if not stat.S_ISREG(found.st_mode):
             kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link"}
-            kind = kinds.get(stat.S_IFMT(found.st_mode), "no regular file")
-            refused = LocalFileError(f"{self} is {kind}, and a file is to take its place; remove it")
+            kind = kinds.get(stat.S_IFMT(found.st_mode), "not a regular file")
+            refused = LocalFileError(f"{self} is {kind}, and the transfer needs to write a file there; move it away")
             refused.retryable = False
             raise refused
         return found
 
     def open(self) -> OpenedFile:
-        """Open the file for reading, not through a link; errors are LocalFileErrors."""
+        """Open the file for reading, without following a link; errors are LocalFileErrors."""
         try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             number = os.open(self.name, flags, dir_fd=self.folder)
@@ -68,8 +68,8 @@ class Anchor:
         return OpenedFile(number, str(self))
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Have errors name the folder, not its descriptor."""
+    def naming_its_path(self) -> Iterator[None]:
+        """Let errors name the folder's path instead of its descriptor."""
         try:
             yield
         except OSSResumeError as error:
@@ -77,8 +77,8 @@ class Anchor:
             raise
 
 
-def path_of(number: int) -> str | None:
-    """Return a path that leads to what is open under a number, as long as it is; None where there is none."""
+def descriptor_path(number: int) -> str | None:
+    """Return a path in /proc to an open descriptor, valid while it is open; None on systems without /proc."""
     return f"/proc/self/fd/{number}" if _has_proc() else None
 
 
@@ -99,6 +99,6 @@ def identity_of(found: os.stat_result) -> str:
 
 
 def lasting_identity_of(found: os.stat_result) -> str:
-    """Return the same where it proves later that the file has not changed since now; else nothing."""
+    """Return the identity if it can prove later that the file has not changed since now; else an empty text."""
     lasts = is_lasting(mtime_ns=found.st_mtime_ns, ctime_ns=found.st_ctime_ns, now_ns=time.time_ns())
     return identity_of(found) if lasts else ""

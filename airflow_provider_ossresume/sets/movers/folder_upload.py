@@ -1,4 +1,4 @@
-"""Moves files of a folder to a prefix: small ones by one request each, large ones part by part."""
+"""Uploads the files of a folder to a prefix: small ones in one request each, large ones part by part."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers.expected_object import ExpectedObject
-from airflow_provider_ossresume.sets.movers.file_in_folder import path_of
+from airflow_provider_ossresume.sets.movers.file_in_folder import descriptor_path
 from airflow_provider_ossresume.sets.movers.mover_base import (
     MTIME_HEADER,
     Gone,
     MoverBase,
-    as_options_say,
+    apply_change_policy,
     fact_by_mtime,
-    identity_by,
+    identity_of_etag,
     is_as_planned,
     mtime_of,
-    refuse_changed,
+    source_changed_error,
 )
 from airflow_provider_ossresume.sets.movers.object_deletion import DeleteClient, delete_objects
-from airflow_provider_ossresume.sets.movers.opened_file import Nothing, OpenedFile
+from airflow_provider_ossresume.sets.movers.opened_file import NoBytes, OpenedFile
 from airflow_provider_ossresume.sets.ports import FileJob, Watch
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.options import UploadOptions
@@ -43,17 +43,17 @@ from airflow_provider_ossresume.transfer.upload import UploadClient, Uploader
 
 
 class FolderUploadClient(UploadClient, DeleteClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
 
 class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
-    """A folder and the prefix that its files go to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+    """Uploads the files of a folder to a prefix; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
         if source.size != target.size:
             return None
-        meta = self._oss.by(crew).head_object(self._object(target.name))
+        meta = self._oss.stopped_by(crew).head_object(self._target_object(target.name))
         if self._options.compare == "size_mtime":
             return fact_by_mtime(source, target, {mtime_of(source.identity), mtime_of(meta)})
         if meta.crc64 is None or meta.size != source.size:
@@ -62,18 +62,18 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
             crc = file.proven_crc64(crew.stop) if file.size == meta.size else None
             if crc != meta.crc64:
                 return None
-            return Fact(source.name, meta.size, file.lasting_identity, identity_by(meta.etag), crc)
+            return Fact(source.name, meta.size, file.lasting_identity, identity_of_etag(meta.etag), crc)
 
     def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
         if is_folder_marker(row.name):
-            return self._mark(row, job)
-        oss, expected = self._oss.by(job.crew), self._expected(row)
+            return self._upload_marker(row, job)
+        oss, expected = self._oss.stopped_by(job.crew), self._expected(row)
         target = expected.ref
         with self._open(row.name) as file:
             self._check_source(row, file)
             headers = self._headers(target, file)
             there = TargetObject(oss, target, headers)
-            if same := self._as_expected(row, file, there, expected, job.crew, job.looks_first):
+            if same := self._already_there(row, file, there, expected, job.crew, job.check_first):
                 return same
             body = PartBody(
                 file,
@@ -89,46 +89,46 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
                 row.number,
                 "done",
                 source=file.lasting_identity,
-                target=identity_by(meta.etag),
+                target=identity_of_etag(meta.etag),
                 crc64=body.crc64(),
                 size=file.size,
                 moved=file.size,
             )
 
-    def _mark(self, row: Row, job: FileJob) -> LedgerRow:
-        """Make the empty object that stands for an empty folder."""
-        target = self._object(row.name)
-        meta = self._oss.by(job.crew).put_object(
+    def _upload_marker(self, row: Row, job: FileJob) -> LedgerRow:
+        """Create the empty object that represents an empty folder."""
+        target = self._target_object(row.name)
+        meta = self._oss.stopped_by(job.crew).put_object(
             target,
-            PartBody(Nothing(), Part(1, 0, 0), Job(job.crew.stop, job.meter, None), verify=True),
+            PartBody(NoBytes(), Part(1, 0, 0), Job(job.crew.stop, job.meter, None), verify=True),
             headers=self._settings.headers(target.key),
         )
-        return LedgerRow(row.number, "done", source=row.identity, target=identity_by(meta.etag), crc64=0)
+        return LedgerRow(row.number, "done", source=row.identity, target=identity_of_etag(meta.etag), crc64=0)
 
-    def _as_expected(
+    def _already_there(
         self,
         row: Row,
         file: OpenedFile,
         there: TargetObject,
         expected: ExpectedObject,
         crew: Crew,
-        looks_first: bool,
+        check_first: bool,
     ) -> LedgerRow | None:
-        """Return that nothing has to be moved; None when the object is to be made.
+        """Return the row's result if the target has the file already; None if it has to be uploaded.
 
-        :raises OSSResumeError: when it must not be overwritten
+        :raises OSSResumeError: if the target must not be overwritten
         """
-        if not (looks_first or expected.is_asked_for):
+        if not (check_first or expected.must_be_checked):
             return None
         meta = there.head()
-        if meta is not None and looks_first and (same := self._same(row, file, meta, crew.stop)):
+        if meta is not None and check_first and (same := self._same(row, file, meta, crew.stop)):
             return same
         expected.check(meta)
         return None
 
     def _same(self, row: Row, file: OpenedFile, meta: ObjectMeta, stop: Stop) -> LedgerRow | None:
-        """Return that nothing has to be moved, when the object is new since the plan and holds the file's bytes."""
-        identity = identity_by(meta.etag)
+        """Return the result ``same`` if the object is newer than the plan and has the file's bytes; else None."""
+        identity = identity_of_etag(meta.etag)
         if identity == row.was or meta.crc64 is None or meta.size != file.size:
             return None
         crc = file.proven_crc64(stop)
@@ -136,22 +136,22 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
             return None
         return LedgerRow(row.number, "same", source=file.lasting_identity, target=identity, crc64=crc, size=file.size)
 
-    def move_large(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
+    def move_large(self, row: Row, *, workers: int, check_first: bool, watch: Watch) -> LedgerRow:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return as_options_say(
-            self._options, row, lambda: self._send_parts(row, workers=workers, looks_first=looks_first, watch=watch)
+        return apply_change_policy(
+            self._options, row, lambda: self._send_parts(row, workers=workers, check_first=check_first, watch=watch)
         )
 
-    def _send_parts(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
+    def _send_parts(self, row: Row, *, workers: int, check_first: bool, watch: Watch) -> LedgerRow:
         expected = self._expected(row)
         target = expected.ref
         with self._open(row.name) as file:
             self._check_source(row, file)
             headers = self._headers(target, file)
-            if expected.is_asked_for:
+            if expected.must_be_checked:
                 with Crew(workers=1, tick=watch) as crew:
-                    there = TargetObject(self._oss.by(crew), target, headers)
-                    if same := crew.call(lambda: self._as_expected(row, file, there, expected, crew, looks_first)):
+                    there = TargetObject(self._oss.stopped_by(crew), target, headers)
+                    if same := crew.call(lambda: self._already_there(row, file, there, expected, crew, check_first)):
                         return same
             uploader = Uploader(
                 self._client,
@@ -159,21 +159,21 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
                 self._settings.checkpointer(
                     "upload", row, source=f"{self.source.uri}{row.name}", target=target.uri, headers=headers
                 ),
-                config=self._settings.config_of(workers),
+                config=self._settings.config_for_large_file(workers),
                 options=UploadOptions(
                     headers=headers,
                     if_exists=expected.if_exists,
                     source_changed="restart" if self._options.source_changed == "take" else "fail",
-                    earlier_try=looks_first,
+                    earlier_try=check_first,
                 ),
                 watch=watch,
             )
-            result = uploader.upload(path_of(file.number) or self.source.path / row.name, name=str(file))
+            result = uploader.upload(descriptor_path(file.number) or self.source.path / row.name, name=str(file))
             return LedgerRow(
                 row.number,
                 "done" if result.outcome == "transferred" else "same",
                 source=file.lasting_identity,
-                target=identity_by(result.etag),
+                target=identity_of_etag(result.etag),
                 crc64=result.crc64,
                 size=result.size,
                 moved=result.bytes_moved,
@@ -181,23 +181,23 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return delete_objects(self._oss.by(crew), self.target, victims, crew, backup=self._settings.backup)
+        return delete_objects(self._oss.stopped_by(crew), self.target, victims, crew, backup=self._settings.backup)
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
     def _open(self, name: str) -> OpenedFile:
-        """:raises Gone: when there is no such file any more"""
+        """:raises Gone: if the file no longer exists"""
         number = self.source.open_source(name, follow_links=self._options.symlinks == "follow")
         shown = f"{self.source}/{printable(name)}"
         if number is None:
-            raise Gone(f"{shown} is not there any more")
+            raise Gone(f"{shown} no longer exists")
         return OpenedFile(number, shown)
 
-    def _object(self, name: str) -> ObjectRef:
+    def _target_object(self, name: str) -> ObjectRef:
         return self.target.ref(name)
 
     def _expected(self, row: Row) -> ExpectedObject:
-        return ExpectedObject(self._object(row.name), row, self._options.target_changed)
+        return ExpectedObject(self._target_object(row.name), row, self._options.target_changed)
 
     def _headers(self, target: ObjectRef, file: OpenedFile) -> Mapping[str, str]:
         headers = self._settings.headers(target.key)
@@ -207,4 +207,4 @@ class FolderUpload(MoverBase[FolderUploadClient, LocalFolder, OssPrefix]):
 
     def _check_source(self, row: Row, file: OpenedFile) -> None:
         if self._options.source_changed != "take" and not is_as_planned(row, size=file.size, identity=file.identity):
-            raise refuse_changed(SourceChanged, file)
+            raise source_changed_error(SourceChanged, file)

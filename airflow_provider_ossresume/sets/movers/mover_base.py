@@ -1,4 +1,4 @@
-"""What all movers have in common: how they are set up, and what becomes of a file that is not as the plan saw it."""
+"""What all movers share: their settings, and how they handle a file that has changed since the plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_ossresume.model.etags import opaque
 from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row, Victim
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.ports import End, FileJob
+from airflow_provider_ossresume.sets.ports import FileJob, Location
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import LEAST_RATE, TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -25,42 +25,42 @@ MTIME_HEADER = "x-oss-meta-ossresume-mtime"  # nanoseconds since 1970, as text
 
 
 class SetClient(Protocol):
-    """A client whose requests a crew can end; see ``oss.client.OssClient``."""
+    """A client whose requests a crew can stop; see ``oss.client.OssClient``."""
 
     def with_stop(self: AnyClient, stop: Crew) -> AnyClient: ...
 
 
 AnyClient = TypeVar("AnyClient", bound=SetClient)
-AnySource = TypeVar("AnySource", bound=End)
-AnyTarget = TypeVar("AnyTarget", bound=End)
+AnySource = TypeVar("AnySource", bound=Location)
+AnyTarget = TypeVar("AnyTarget", bound=Location)
 
 
 class Backup(Protocol):
-    """Where objects are copied to before they are deleted."""
+    """Copies objects before they are deleted."""
 
     def save(self, victims: Sequence[Victim], crew: Crew) -> None:
-        """Copy those that still are what the plan saw.
+        """Copy the files that have not changed since the plan.
 
-        :raises OSSResumeError: when one cannot be copied
+        :raises OSSResumeError: if one cannot be copied
         """
 
     def has(self, victim: Victim, meta: ObjectMeta, crew: Crew) -> bool:
-        """True when the copy is proven; workers call it.
+        """Return True if the copy is proven. Workers call it.
 
-        :param meta: what HEAD says of the object now
+        :param meta: of the object, from a HEAD just now
         """
 
 
 @dataclass(frozen=True)
 class MoverSettings:
-    """How files are moved.
+    """How a mover moves files.
 
-    :param options: what the transfer of many files is to do
+    :param options: of the transfer of many files
     :param config: how each file is moved
-    :param checkpoints: makes a store for the checkpoint of one large file
+    :param checkpoints: makes the store for the checkpoint of one large file
     :param owner: this try
-    :param headers: returns those of an object, by its key
-    :param backup: where objects are copied to before a mirror deletes them
+    :param headers: returns the headers of an object, by its key
+    :param backup: where objects are copied before a mirror deletes them
     """
 
     options: SetOptions
@@ -73,13 +73,16 @@ class MoverSettings:
     def checkpointer(
         self, direction: str, row: Row, *, source: str, target: str, headers: Mapping[str, str]
     ) -> Checkpointer:
-        """Return what keeps the checkpoint of one large file, under a key that is the same in each plan of it."""
-        named = [direction, target, source, _content(row.identity), options_digest(headers)]
+        """Return the checkpointer of one large file. Its key is the same in every plan."""
+        named = [direction, target, source, _content_identity(row.identity), options_digest(headers)]
         key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:40]
         return Checkpointer(self.checkpoints(), key, owner=self.owner, interval=self.config.checkpoint_interval)
 
-    def config_of(self, workers: int) -> TransferConfig:
-        """Return how one of several large files is moved, with so many workers."""
+    def config_for_large_file(self, workers: int) -> TransferConfig:
+        """Return the config for one of several large files that are moved at once.
+
+        :param workers: for this file
+        """
         config = replace(self.config, max_concurrency=workers)
         if config.max_bandwidth is None:
             return config
@@ -88,18 +91,18 @@ class MoverSettings:
 
 
 class Gone(OSSResumeError):
-    """The file that is to be moved is not there any more."""
+    """The file to move no longer exists."""
 
 
-class Stopping(Generic[AnyClient]):
-    """A client, as the workers of each crew use it."""
+class StoppableClient(Generic[AnyClient]):
+    """A client whose requests end with the stop of the crew that sends them."""
 
     def __init__(self, client: AnyClient) -> None:
         self._client = client
         self._present: tuple[Crew | None, AnyClient] = (None, client)
 
-    def by(self, stop: Crew) -> AnyClient:
-        """Return the client with the crew for its stop."""
+    def stopped_by(self, stop: Crew) -> AnyClient:
+        """Return the client for the workers of a crew."""
         known, client = self._present
         if known is not stop:
             client = self._client.with_stop(stop)
@@ -107,10 +110,10 @@ class Stopping(Generic[AnyClient]):
         return client
 
 
-def as_options_say(options: SetOptions, row: Row, move: Callable[[], LedgerRow]) -> LedgerRow:
-    """Return what became of a row; one whose source is not as the plan saw it may be left.
+def apply_change_policy(options: SetOptions, row: Row, move: Callable[[], LedgerRow]) -> LedgerRow:
+    """Move a row and return its result. If its source has changed or is gone, the options may skip it.
 
-    :raises SourceChanged, ObjectChanged, Gone: where the options forbid to leave it
+    :raises SourceChanged, ObjectChanged, Gone: if the options do not allow skipping it
     """
     try:
         return move()
@@ -125,69 +128,71 @@ def as_options_say(options: SetOptions, row: Row, move: Callable[[], LedgerRow])
 
 
 class MoverBase(Generic[AnyClient, AnySource, AnyTarget]):
-    """What all movers are made of; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+    """The base of all movers; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
 
     def __init__(self, client: AnyClient, source: AnySource, target: AnyTarget, *, settings: MoverSettings) -> None:
         self.source = source
         self.target = target
         self._client = client
-        self._oss = Stopping(client)
+        self._oss = StoppableClient(client)
         self._settings = settings
         self._options = settings.options
 
     def move_small(self, row: Row, job: FileJob) -> LedgerRow:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return as_options_say(self._options, row, lambda: self._move_small(row, job))
+        return apply_change_policy(self._options, row, lambda: self._move_small(row, job))
 
-    def settle(self, crew: Crew) -> None:
-        """What OSS has answered is there to stay."""
+    def make_durable(self, crew: Crew) -> None:
+        """Do nothing: an object is durable as soon as OSS has answered."""
 
     def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
-        """The same as :meth:`move_small`, and what is not as the plan saw it is an error; each mover has its own."""
+        """Move one file as :meth:`move_small` does; raise an error if it has changed. Each mover implements it."""
         raise NotImplementedError
 
 
 class HeadClient(Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
 
 
-def look_at_source(oss: HeadClient, source: ObjectRef, row: Row, options: SetOptions) -> ObjectMeta:
-    """Return what an object is that is to be moved; workers call it.
+def head_source(oss: HeadClient, source: ObjectRef, row: Row, options: SetOptions) -> ObjectMeta:
+    """Return the metadata of a source object, by a HEAD. Workers call it.
 
-    :raises Gone: when there is none any more
-    :raises ObjectChanged: when it is not what the plan saw, and may not be taken as it is
+    :raises Gone: if it no longer exists
+    :raises ObjectChanged: if it has changed since the plan, unless ``source_changed`` is ``take``
     """
     try:
         meta = oss.head_object(source)
     except NoSuchKey as error:
-        raise Gone(f"{source} is not there any more") from error
-    is_planned = (meta.size, identity_by(meta.etag)) == (row.size, row.identity)
+        raise Gone(f"{source} no longer exists") from error
+    is_planned = (meta.size, identity_of_etag(meta.etag)) == (row.size, row.identity)
     if not is_planned and options.source_changed != "take":
-        raise refuse_changed(ObjectChanged, source)
+        raise source_changed_error(ObjectChanged, source)
     return meta
 
 
 def is_as_planned(row: Row, *, size: int, identity: str) -> bool:
-    """True when a source is what the plan saw; a file with another mode or hard link is."""
+    """Return True if a source has not changed since the plan. A new mode or hard link is no change."""
     return row.size == size and (row.identity == identity or is_touched_only(row.identity, identity))
 
 
-def refuse_changed(kind: type[SourceChanged] | type[ObjectChanged], what: object) -> OSSResumeError:
-    """Return the error of what is not what the plan saw; only another plan mends it."""
-    error = kind(f"{what} is not what the plan saw; run the plan again")
+def source_changed_error(kind: type[SourceChanged] | type[ObjectChanged], what: object) -> OSSResumeError:
+    """Return the error for a source that has changed since the plan. Only a new plan helps."""
+    error = kind(f"{what} changed after the plan was made; make a new plan")
     error.retryable = False
     return error
 
 
-def refuse_target(what: object) -> OSSResumeError:
-    """Return the error of a target that is not what the plan saw, where the options forbid to overwrite it."""
-    return OSSResumeError(f"{what} is not what the plan saw, and target_changed='fail' forbids to overwrite it")
+def target_changed_error(what: object) -> OSSResumeError:
+    """Return the error for a target that has changed since the plan and must not be overwritten."""
+    return OSSResumeError(
+        f"{what} changed after the plan was made, and target_changed='fail' does not allow overwriting it"
+    )
 
 
 def fact_by_mtime(source: Entry, target: Entry, mtimes: Collection[str]) -> Fact | None:
-    """Return what counts as proof where mtimes are compared: one and the same is known of both sides."""
+    """Return the fact for ``compare="size_mtime"`` if all mtimes are known and equal; else None."""
     [mtime, *others] = set(mtimes)
     if others or not mtime:
         return None
@@ -195,24 +200,24 @@ def fact_by_mtime(source: Entry, target: Entry, mtimes: Collection[str]) -> Fact
 
 
 def mtime_of(known: ObjectMeta | str) -> str:
-    """Return the mtime that an upload has left with an object, or that a file's identity has; empty for none."""
+    """Return the mtime that an upload stored with an object, or that is in a file's identity; empty if none."""
     if isinstance(known, ObjectMeta):
         return known.headers.get(MTIME_HEADER, "")
     return known.split(":")[1] if known.startswith(f"{FILE_IDENTITY}:") else ""
 
 
 def etag_of(identity: str) -> str:
-    """Return the ETag that an object's identity has."""
+    """Return the ETag in an object's identity."""
     return identity.split(":")[1]
 
 
-def identity_by(etag: str) -> str:
-    """Return an object's identity as a listing gives it, by the ETag that an answer has."""
+def identity_of_etag(etag: str) -> str:
+    """Return an object's identity, as a listing would give it, from the ETag of an answer."""
     return object_identity(opaque(etag))
 
 
-def _content(identity: str) -> str:
-    """Return what of an identity tells of the bytes: a new mode or hard link is no reason to begin anew."""
+def _content_identity(identity: str) -> str:
+    """Return the part of an identity that depends on the bytes, so that a new mode or hard link does not restart."""
     if identity.startswith(f"{FILE_IDENTITY}:"):
         kind, mtime_ns, _, inode = identity.split(":")
         return f"{kind}:{mtime_ns}:{inode}"

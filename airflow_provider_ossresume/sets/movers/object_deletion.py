@@ -1,4 +1,4 @@
-"""Deletes objects of a prefix that still are what a plan has seen."""
+"""Deletes objects of a prefix that have not changed since the plan."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airflow_provider_ossresume.errors import BadAnswer, NoSuchKey
 from airflow_provider_ossresume.model.manifest import Victim
 from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ObjectMeta, ObjectRef
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.movers.mover_base import Backup, identity_by
+from airflow_provider_ossresume.sets.movers.mover_base import Backup, identity_of_etag
 from airflow_provider_ossresume.transfer.crew import Crew
 
 
 class DeleteClient(Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
     def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[str]: ...
@@ -24,12 +24,12 @@ class DeleteClient(Protocol):
 def delete_objects(
     oss: DeleteClient, prefix: OssPrefix, victims: Iterable[Victim], crew: Crew, *, backup: Backup | None = None
 ) -> Iterator[tuple[Victim, str]]:
-    """Delete the objects that still are what the plan saw; yield each with what became of it.
+    """Delete the objects that have not changed since the plan; yield each with its result.
 
-    Whoever writes to one between the look and the deletion loses what was written: OSS deletes under no condition.
+    OSS has no conditional delete. If somebody writes to an object between the check and the delete, that is lost.
 
-    :param backup: they are copied there before; one whose copy cannot be proven comes as ``unproven``, and is kept
-    :raises BadAnswer: when OSS does not say of an object that it is gone; nothing more is deleted then
+    :param backup: objects are copied there first; one whose copy cannot be proven comes as ``unproven`` and is kept
+    :raises BadAnswer: if OSS does not confirm a deletion; nothing more is deleted
     """
 
     def look(victim: Victim) -> tuple[Victim, str]:
@@ -37,7 +37,7 @@ def delete_objects(
             meta = oss.head_object(prefix.ref(victim.name))
         except NoSuchKey:
             return victim, "gone"
-        is_the_same = (meta.size, identity_by(meta.etag)) == (victim.size, victim.identity)
+        is_the_same = (meta.size, identity_of_etag(meta.etag)) == (victim.size, victim.identity)
         if not is_the_same:
             return victim, "changed"
         return victim, "deleted" if backup is None or backup.has(victim, meta, crew) else "unproven"
@@ -46,7 +46,7 @@ def delete_objects(
         left = set(keys).difference(oss.delete_objects(prefix.where.bucket, keys))
         if left:
             raise BadAnswer(
-                f"OSS did not say that {len(left)} objects are deleted, {min(left)} among them",
+                f"OSS did not confirm that it deleted {len(left)} objects, such as {min(left)}",
                 operation="DeleteMultipleObjects", target=prefix.uri,
             )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A file that is open for reading, of whatever name: what is sent of it is of one content, or it is refused."""
+"""A source file by its open descriptor: the bytes read are of one content, or the file is refused."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from airflow_provider_ossresume.transfer.stop import Stop
 
 
 class OpenedFile:
-    """A regular file by its descriptor, which it closes at the end of its ``with`` block.
+    """A regular file by its descriptor, which is closed at the end of the ``with`` block.
 
-    Nothing is asked of its name any more, so nobody can put another file in its place while it is read.
+    Its name is not used any more, so nobody can replace the file while it is read.
 
     :param name: for messages
-    :ivar size: in bytes, as it was opened
-    :raises LocalFileError: when it is no regular file, or says that it is empty and has bytes, as files in /proc do
+    :ivar size: in bytes, when it was opened
+    :raises LocalFileError: if it is not a regular file, or has bytes although its size is 0, as files in /proc do
     """
 
     def __init__(self, number: int, name: str) -> None:
@@ -35,9 +35,9 @@ class OpenedFile:
         try:
             found = os.fstat(number)
             if not stat.S_ISREG(found.st_mode):
-                raise _refused(name, "it is no regular file")
+                raise _permanent_error(name, "it is not a regular file")
             if not found.st_size and os.pread(number, 1, 0):
-                raise _refused(name, "its reported size is 0, but it has bytes; copy it to a local disk")
+                raise _permanent_error(name, "its reported size is 0, but it has bytes; copy it to a local disk")
         except OSError as error:
             os.close(number)
             raise LocalFileError(f"{name} cannot be read: {reason(error)}") from error
@@ -63,29 +63,32 @@ class OpenedFile:
 
     @property
     def number(self) -> int:
-        """The descriptor, which is good within the ``with`` block."""
+        """The descriptor, which is valid within the ``with`` block."""
         return self._file.files[0].fileno()
 
     @property
     def identity(self) -> str:
-        """As it was when its bytes were last known to be of one content."""
+        """The file's identity when its bytes were last known to be of one content."""
         now = self._stat
         return file_identity(inode=now.inode, mtime_ns=now.mtime_ns, ctime_ns=now.ctime_ns)
 
     @property
     def lasting_identity(self) -> str:
-        """The same where it proves later that the file has not changed; else empty."""
+        """The identity if it can prove later that the file has not changed; else empty."""
         return self.identity if self._lasts else ""
 
     @property
     def fingerprint(self) -> str:
-        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`; what goes in one request is never resumed."""
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`.
+
+        It is empty, because a file that is sent in one request is never resumed.
+        """
         return ""
 
     def read(self, part: Part, stop: Stop, *, most: int = READ_SIZE) -> Iterator[memoryview]:
         """See :class:`~airflow_provider_ossresume.transfer.ports.Source`.
 
-        :raises LocalFileError: when the disk fails
+        :raises LocalFileError: if the disk fails
         """
         buffer = memoryview(bytearray(min(most, part.size)))
         offset = part.start
@@ -102,16 +105,16 @@ class OpenedFile:
             offset += size
 
     def crc64(self, part: Part, stop: Stop) -> int:
-        """Return the CRC-64 of the part's bytes; errors as in :meth:`read`."""
+        """Return the CRC-64 of the part's bytes; errors as for :meth:`read`."""
         crc = 0
         for piece in self.read(part, stop):
             crc = crc64(piece, crc)
         return crc
 
     def proven_crc64(self, stop: Stop) -> int:
-        """Return the CRC-64 of all of its bytes, which are of one content.
+        """Return the CRC-64 of the whole file, whose bytes are of one content.
 
-        :raises SourceChanged: when they may not be
+        :raises SourceChanged: if they may not be
         """
         whole = Part(1, 0, self.size)
         crc = self.crc64(whole, stop)
@@ -121,20 +124,20 @@ class OpenedFile:
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
         """See :class:`~airflow_provider_ossresume.transfer.ports.Source`.
 
-        A rewrite whose mtime was set back changes the ctime, and so does a new hard link: then the bytes decide.
+        Both a rewrite with its mtime set back and a new hard link change the ctime. The bytes tell them apart.
         """
-        if (now := self._look()) != self._stat:
-            if crc64 is None or self.crc64(part, stop) != crc64 or self._look() != now:
-                raise SourceChanged(f"{self} was written while it was read")
+        if (now := self._check_identity()) != self._stat:
+            if crc64 is None or self.crc64(part, stop) != crc64 or self._check_identity() != now:
+                raise SourceChanged(f"{self} was written to while it was read")
             self._stat = now
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
-        """It was asked before the last byte was sent."""
+        """Do nothing: :meth:`check_sent` has checked it."""
 
-    def _look(self) -> FileIdentity:
-        """Return what tells the file now, of which only the ctime may be another one.
+    def _check_identity(self) -> FileIdentity:
+        """Return the file's identity now. Only its ctime may differ from before.
 
-        :raises SourceChanged: when it has been written to
+        :raises SourceChanged: if it was written to
         """
         with self._file.use() as number:
             now = FileIdentity.of(os.fstat(number))
@@ -143,14 +146,14 @@ class OpenedFile:
         return now
 
 
-def _refused(name: str, why: str) -> LocalFileError:
+def _permanent_error(name: str, why: str) -> LocalFileError:
     error = LocalFileError(f"{name} cannot be moved: {why}")
     error.retryable = False
     return error
 
 
-class Nothing:
-    """No bytes, as a source: what the marker of an empty folder has."""
+class NoBytes:
+    """A source without bytes, for the marker of an empty folder."""
 
     size = 0
     fingerprint = ""
@@ -160,11 +163,11 @@ class Nothing:
         return iter(())
 
     def crc64(self, part: Part, stop: Stop) -> int:
-        """See the same."""
+        """Return 0, the CRC-64 of no bytes."""
         return 0
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
-        """Nothing can change."""
+        """Do nothing: there is nothing that can change."""
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
-        """The same."""
+        """Do nothing, for the same reason."""

@@ -1,6 +1,6 @@
-"""Has OSS copy the objects of a prefix to another one: small ones by one request each, large ones part by part.
+"""Lets OSS copy the objects of a prefix to another one: small ones in one request each, large ones part by part.
 
-No byte of them passes the worker. The source's ETag goes with each request, and the CRC-64s of both have to be equal.
+No bytes pass through the worker. Each request names the source's ETag, and both CRC-64s must be equal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
 from airflow_provider_ossresume.sets.movers.expected_object import ExpectedObject
 from airflow_provider_ossresume.sets.movers.mover_base import (
     MoverBase,
-    as_options_say,
+    apply_change_policy,
     fact_by_mtime,
-    identity_by,
-    look_at_source,
+    head_source,
+    identity_of_etag,
     mtime_of,
 )
 from airflow_provider_ossresume.sets.movers.object_deletion import DeleteClient, delete_objects
@@ -36,17 +36,17 @@ from airflow_provider_ossresume.transfer.target_object import TargetObject
 
 
 class PrefixCopyClient(CopyClient, DeleteClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
 
 class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
-    """A prefix and the one that it is copied to; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
+    """Copies the objects of a prefix to another one; see :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
         if source.size != target.size:
             return None
-        oss = self._oss.by(crew)
+        oss = self._oss.stopped_by(crew)
         there = oss.head_object(self.target.ref(target.name))
         if self._options.compare == "size_mtime":
             return fact_by_mtime(
@@ -57,16 +57,16 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         meta = oss.head_object(self.source.ref(source.name))
         if (meta.size, meta.crc64) != (there.size, there.crc64):
             return None
-        return Fact(source.name, meta.size, identity_by(meta.etag), identity_by(there.etag), meta.crc64)
+        return Fact(source.name, meta.size, identity_of_etag(meta.etag), identity_of_etag(there.etag), meta.crc64)
 
     def _move_small(self, row: Row, job: FileJob) -> LedgerRow:
-        oss, source, expected = self._oss.by(job.crew), self.source.ref(row.name), self._expected(row)
+        oss, source, expected = self._oss.stopped_by(job.crew), self.source.ref(row.name), self._expected(row)
         target = expected.ref
-        meta = look_at_source(oss, source, row, self._options)
+        meta = head_source(oss, source, row, self._options)
         there = TargetObject(oss, target, {})
-        if job.looks_first or expected.is_asked_for:
+        if job.check_first or expected.must_be_checked:
             now = there.head()
-            if job.looks_first and now is not None and (same := self._same(row, meta, now)):
+            if job.check_first and now is not None and (same := self._same(row, meta, now)):
                 return same
             expected.check(now)
         plan = plan_copy(source, meta, target, replaced_properties(target.key, self._options.object_options))
@@ -84,33 +84,37 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
         if self._settings.config.verify:
             is_proven(meta, target=target, size=made.size, crc64=made.crc64)
         return LedgerRow(
-            row.number, "done", source=identity_by(meta.etag), target=identity_by(made.etag), crc64=made.crc64,
+            row.number,
+            "done",
+            source=identity_of_etag(meta.etag),
+            target=identity_of_etag(made.etag),
+            crc64=made.crc64,
             size=meta.size,
-        )  # fmt: skip
+        )
 
     def _same(self, row: Row, meta: ObjectMeta, there: ObjectMeta) -> LedgerRow | None:
-        """Return that nothing has to be copied, when the target is new since the plan and holds the source's bytes."""
-        identity = identity_by(there.etag)
+        """Return the result ``same`` if the target is newer than the plan and has the source's bytes; else None."""
+        identity = identity_of_etag(there.etag)
         if identity == row.was or meta.crc64 is None or (meta.size, meta.crc64) != (there.size, there.crc64):
             return None
         return LedgerRow(
-            row.number, "same", source=identity_by(meta.etag), target=identity, crc64=meta.crc64, size=meta.size
+            row.number, "same", source=identity_of_etag(meta.etag), target=identity, crc64=meta.crc64, size=meta.size
         )
 
-    def move_large(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
+    def move_large(self, row: Row, *, workers: int, check_first: bool, watch: Watch) -> LedgerRow:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return as_options_say(
-            self._options, row, lambda: self._copy_parts(row, workers=workers, looks_first=looks_first, watch=watch)
+        return apply_change_policy(
+            self._options, row, lambda: self._copy_parts(row, workers=workers, check_first=check_first, watch=watch)
         )
 
-    def _copy_parts(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
+    def _copy_parts(self, row: Row, *, workers: int, check_first: bool, watch: Watch) -> LedgerRow:
         source, expected = self.source.ref(row.name), self._expected(row)
         target = expected.ref
         with Crew(workers=1, tick=watch) as crew:
-            meta = crew.call(lambda: look_at_source(self._oss.by(crew), source, row, self._options))
-            if expected.is_asked_for:
-                there = crew.call(TargetObject(self._oss.by(crew), target, {}).head)
-                if there is not None and looks_first and (same := self._same(row, meta, there)):
+            meta = crew.call(lambda: head_source(self._oss.stopped_by(crew), source, row, self._options))
+            if expected.must_be_checked:
+                there = crew.call(TargetObject(self._oss.stopped_by(crew), target, {}).head)
+                if there is not None and check_first and (same := self._same(row, meta, there)):
                     return same
                 expected.check(there)
         copier = Copier(
@@ -119,22 +123,25 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
             self._settings.checkpointer(
                 "copy", row, source=source.uri, target=target.uri, headers=self._settings.headers(target.key)
             ),
-            config=self._settings.config_of(workers),
+            config=self._settings.config_for_large_file(workers),
             options=CopyTransferOptions(
                 properties=replaced_properties(target.key, self._options.object_options),
                 if_exists=expected.if_exists,
                 object_changed="restart" if self._options.source_changed == "take" else "fail",
-                earlier_try=looks_first,
+                earlier_try=check_first,
             ),
             watch=watch,
         )
         result = copier.copy(source)
-        if (result.size, result.crc64) != (meta.size, meta.crc64):  # another content has been copied, if that may be
+        if (result.size, result.crc64) != (
+            meta.size,
+            meta.crc64,
+        ):  # the source changed meanwhile, and ``take`` allows that
             with Crew(workers=1, tick=watch) as crew:
-                meta = crew.call(lambda: look_at_source(self._oss.by(crew), source, row, self._options))
+                meta = crew.call(lambda: head_source(self._oss.stopped_by(crew), source, row, self._options))
         return LedgerRow(
-            row.number, "done" if result.outcome == "transferred" else "same", source=identity_by(meta.etag),
-            target=identity_by(result.etag), crc64=result.crc64, size=result.size,
+            row.number, "done" if result.outcome == "transferred" else "same", source=identity_of_etag(meta.etag),
+            target=identity_of_etag(result.etag), crc64=result.crc64, size=result.size,
         )  # fmt: skip
 
     def _expected(self, row: Row) -> ExpectedObject:
@@ -142,4 +149,4 @@ class PrefixCopy(MoverBase[PrefixCopyClient, OssPrefix, OssPrefix]):
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Mover`."""
-        return delete_objects(self._oss.by(crew), self.target, victims, crew, backup=self._settings.backup)
+        return delete_objects(self._oss.stopped_by(crew), self.target, victims, crew, backup=self._settings.backup)

@@ -1,4 +1,4 @@
-"""Brings the bytes of a small object into a part file, and proves them."""
+"""Downloads a small object into a part file in one request, and compares its CRC-64."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from airflow_provider_ossresume.errors import IntegrityError, NoSuchKey, ObjectC
 from airflow_provider_ossresume.model.manifest import Row
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import Part
-from airflow_provider_ossresume.sets.movers.file_in_folder import Anchor
+from airflow_provider_ossresume.sets.movers.file_in_folder import FileInFolder
 from airflow_provider_ossresume.sets.movers.mover_base import (
     Gone,
     MoverSettings,
     etag_of,
-    look_at_source,
-    refuse_changed,
+    head_source,
+    source_changed_error,
 )
 from airflow_provider_ossresume.sets.ports import FileJob
 from airflow_provider_ossresume.transfer.oss_object import ReadClient
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class FetchClient(ReadClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that are needed; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
     def get_symlink(self, target: ObjectRef) -> ObjectRef: ...
@@ -38,32 +38,32 @@ class FetchClient(ReadClient, Protocol):
 def fetch(
     oss: FetchClient, source: ObjectRef, row: Row, file: PartFile, *, job: FileJob, settings: MoverSettings
 ) -> tuple[ObjectMeta, int]:
-    """Write an object's bytes to a file, and return what the object is and their CRC-64, when OSS says the same.
+    """Write an object's bytes to a file, and return the object's metadata and the CRC-64.
 
-    :raises Gone: when there is none any more
-    :raises ObjectChanged: when it is not what the plan saw, and may not be taken as it is
-    :raises IntegrityError: when other bytes came than OSS has, twice
+    :raises Gone: if the object no longer exists
+    :raises ObjectChanged: if it has changed since the plan, unless ``source_changed`` is ``take``
+    :raises IntegrityError: if the received bytes did not match the CRC-64 on OSS, twice
     """
     etag, size = etag_of(row.identity), row.size
     for is_last in (False, True):
         try:
-            meta, crc = _fetched(oss, source, file, etag=etag, size=size, job=job)
+            meta, crc = _fetch_once(oss, source, file, etag=etag, size=size, job=job)
         except NoSuchKey as error:
-            raise Gone(f"{source} is not there any more") from error
+            raise Gone(f"{source} no longer exists") from error
         except PreconditionFailed as error:
-            now = look_at_source(oss, source, row, settings.options)
+            now = head_source(oss, source, row, settings.options)
             if is_last or (now.etag, now.size) == (etag, size):
-                raise refuse_changed(ObjectChanged, source) from error
+                raise source_changed_error(ObjectChanged, source) from error
             etag, size = now.etag, now.size
             continue
-        expected = _crc64_of(oss, source, meta) if settings.config.verify else None
+        expected = _crc64_on_oss(oss, source, meta) if settings.config.verify else None
         if expected is None or expected == crc:
             return meta, crc
-        log.warning("What came of %s has the CRC-64 %s, OSS says %s", source, crc, expected)
-    raise IntegrityError(f"what came of {source} has not the CRC-64 that OSS says; it was thrown away")
+        log.warning("The bytes received for %s have the CRC-64 %s, but OSS has %s", source, crc, expected)
+    raise IntegrityError(f"the bytes received for {source} do not match its CRC-64 on OSS, twice; they were discarded")
 
 
-def _fetched(
+def _fetch_once(
     oss: FetchClient, source: ObjectRef, file: PartFile, *, etag: str, size: int, job: FileJob
 ) -> tuple[ObjectMeta, int]:
     sink = PartSink(file, Part(1, 0, size), Job(job.crew.stop, job.meter, job.rate))
@@ -71,8 +71,8 @@ def _fetched(
     return meta, sink.crc64
 
 
-def _crc64_of(oss: FetchClient, source: ObjectRef, meta: ObjectMeta) -> int | None:
-    """Return the CRC-64 that OSS has of the bytes; that of a symbolic link's are those of what it leads to."""
+def _crc64_on_oss(oss: FetchClient, source: ObjectRef, meta: ObjectMeta) -> int | None:
+    """Return the CRC-64 that OSS has for the bytes; for a symbolic link, that of its target."""
     if not meta.is_link:
         return meta.crc64
     try:
@@ -83,8 +83,8 @@ def _crc64_of(oss: FetchClient, source: ObjectRef, meta: ObjectMeta) -> int | No
         return None
 
 
-def own_part_file(place: Anchor, *, key: str) -> PartFile:
-    """Return a part file with its lock: the one that a killed try has left, but none that another try writes to."""
+def lock_part_file(place: FileInFolder, *, key: str) -> PartFile:
+    """Return a locked part file: the one that a killed try has left, or a new one if another try uses that."""
     file = PartFile(part_file_path(place.path, key))
     try:
         if file.lock():

@@ -1,4 +1,4 @@
-"""Asks of many files at once whether both sides hold the same bytes, in memory that does not grow with their number."""
+"""Compares many files at once. Memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
 
-COMPARERS = 32  # at once
-ASKED_AT_ONCE = 1_024
-HELD_AT_ONCE = 16_384  # files that wait, as those before them are asked about
-HOPELESS = 10  # comparisons that fail before any has worked
+COMPARE_WORKERS = 32  # at once
+COMPARED_AT_ONCE = 1_024
+MAX_WAITING = 16_384  # files that wait for the comparison of files before them
+MAX_FIRST_FAILURES = 10  # failed comparisons, before one has worked, that fail the plan
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What both sides have under a name, and what is to be done about it."""
+class ComparedPair:
+    """Source and target of a name, with the decision."""
 
     source: Entry | None
     target: Entry | None
@@ -41,12 +41,12 @@ class Pair:
 
 
 class Comparer:
-    """Compares by the workers of a crew.
+    """Compares files with the workers of a crew.
 
-    A file that cannot be compared is to be moved, and its batch says what is wrong with it. But when the first ten
-    fail, and none has worked, then all will: such as have gone or changed since the scan do not count.
+    A file that cannot be compared will be moved, and its batch reports what is wrong with it. But if the first ten
+    comparisons fail, all of them would, so the plan fails. Files that were deleted or changed meanwhile do not count.
 
-    :ivar proven: how many files were found the same
+    :ivar proven: number of files that were found the same
     """
 
     def __init__(self, mover: Mover, crew: Crew) -> None:
@@ -55,30 +55,30 @@ class Comparer:
         self._failed = self._worked = 0
         self.proven = 0
 
-    def settled(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """Yield the pairs in their order, with ``same`` or ``put`` in the place of ``compare``."""
-        held: list[Pair] = []
+    def decided(self, pairs: Iterable[ComparedPair]) -> Iterator[ComparedPair]:
+        """Yield the pairs in order, with ``compare`` replaced by ``same`` or ``put``."""
+        waiting: list[ComparedPair] = []
         asked = 0
         for pair in pairs:
-            if pair.decision != "compare" and not held:
+            if pair.decision != "compare" and not waiting:
                 yield pair
                 continue
-            held.append(pair)
+            waiting.append(pair)
             asked += pair.decision == "compare"
-            if asked == ASKED_AT_ONCE or len(held) == HELD_AT_ONCE:
-                yield from self._settle(held)
-                held, asked = [], 0
-        yield from self._settle(held)
+            if asked == COMPARED_AT_ONCE or len(waiting) == MAX_WAITING:
+                yield from self._decide(waiting)
+                waiting, asked = [], 0
+        yield from self._decide(waiting)
 
-    def _settle(self, held: list[Pair]) -> list[Pair]:
-        places = [place for place, pair in enumerate(held) if pair.decision == "compare"]
-        for place, answer in self._crew.run(lambda place: (place, self._ask(held[place])), places):
-            fact = self._fact(held[place], answer)
+    def _decide(self, waiting: list[ComparedPair]) -> list[ComparedPair]:
+        places = [place for place, pair in enumerate(waiting) if pair.decision == "compare"]
+        for place, outcome in self._crew.run(lambda place: (place, self._compare(waiting[place])), places):
+            fact = self._fact(waiting[place], outcome)
             self.proven += fact is not None
-            held[place] = replace(held[place], decision="put" if fact is None else "same", fact=fact)
-        return held
+            waiting[place] = replace(waiting[place], decision="put" if fact is None else "same", fact=fact)
+        return waiting
 
-    def _ask(self, pair: Pair) -> Fact | OSSResumeError | None:
+    def _compare(self, pair: ComparedPair) -> Fact | OSSResumeError | None:
         if pair.source is None or pair.target is None:
             return None
         try:
@@ -88,20 +88,20 @@ class Comparer:
         except OSSResumeError as error:
             return error
 
-    def _fact(self, pair: Pair, answer: Fact | OSSResumeError | None) -> Fact | None:
-        if not isinstance(answer, OSSResumeError):
+    def _fact(self, pair: ComparedPair, outcome: Fact | OSSResumeError | None) -> Fact | None:
+        if not isinstance(outcome, OSSResumeError):
             self._worked += 1
-            return answer
-        self._failed += not _is_own(answer)
-        if not self._worked and self._failed >= HOPELESS:
-            raise answer
+            return outcome
+        self._failed += not _is_about_one_file(outcome)
+        if not self._worked and self._failed >= MAX_FIRST_FAILURES:
+            raise outcome
         name = printable(pair.source.name) if pair.source else ""
-        log.warning("%s cannot be compared, so it is to be moved: %s", name, answer)
+        log.warning("%s could not be compared, so it will be moved: %s", name, outcome)
         return None
 
 
-def _is_own(error: OSSResumeError) -> bool:
-    """True for what tells of one file only: that it is gone, or has just been written to."""
+def _is_about_one_file(error: OSSResumeError) -> bool:
+    """Return True if the error concerns one file only: it was deleted, or written to."""
     if isinstance(error, ServiceError):
         return error.status in (404, 412) and not isinstance(error, NoSuchBucket)
     return isinstance(error, (Gone, SourceChanged, ObjectChanged))

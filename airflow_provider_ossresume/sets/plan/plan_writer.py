@@ -1,4 +1,4 @@
-"""Writes a plan into its work folder: first its parts, and then the header that makes it a plan."""
+"""Writes a plan into its work folder: first its other files, last the header that seals it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from airflow_provider_ossresume.model.packed_rows import RowPacker, pack_rows
 from airflow_provider_ossresume.sets.plan.survey import Survey
 from airflow_provider_ossresume.sets.ports import Watch
 from airflow_provider_ossresume.sets.spool import Spool
-from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched, watched
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import WatchedWorkFolder, with_watch
 
 
-class Sealer:
-    """Seals one plan.
+class PlanWriter:
+    """Writes and seals one plan.
 
-    :param survey: what was found
-    :param spool: what is to be done
+    :param survey: the findings
+    :param spool: the rows, deletions and facts
     """
 
     def __init__(
         self,
-        work: Watched,
+        work: WatchedWorkFolder,
         survey: Survey,
         spool: Spool,
         plan_id: str,
@@ -45,7 +45,7 @@ class Sealer:
     def seal(self) -> PlanHeader:
         if self._spool.named:
             self._work.write(
-                plan_layout.left_out_name(self._plan_id), pack_rows(watched(self._spool.all_named(), self._watch))
+                plan_layout.left_out_name(self._plan_id), pack_rows(with_watch(self._spool.all_named(), self._watch))
             )
         header = self._header(deletes=self._write_deletes(), batches=self._write_batches())
         self._work.create(plan_layout.header_name(self._plan_id), header.text().encode())
@@ -54,7 +54,7 @@ class Sealer:
     def _write_deletes(self) -> str:
         if not self._spool.victims:
             return ""
-        data = pack_rows(watched(self._spool.all_victims(), self._watch))
+        data = pack_rows(with_watch(self._spool.all_victims(), self._watch))
         name = plan_layout.deletes_name(data)
         self._work.write(self._folder + name, data)
         return name
@@ -65,14 +65,14 @@ class Sealer:
             files=self._spool.rows, size=self._spool.size, batch_files=int(options.batch_files),
             batch_bytes=int(options.batch_bytes), max_batches=int(options.max_batches),
         )  # fmt: skip
-        self._spool.deal(count)
+        self._spool.assign_batches(count)
         headers: list[BatchHeader] = []
         self._work.write_many(self._batch(number, headers) for number in range(count))
         return tuple(headers)
 
     def _batch(self, number: int, headers: list[BatchHeader]) -> tuple[str, bytes]:
         packer, size = RowPacker(), 0
-        for row in watched(self._spool.rows_of(number), self._watch):
+        for row in with_watch(self._spool.rows_of(number), self._watch):
             packer.add(row)
             size += row.size
         data = packer.bytes()

@@ -1,4 +1,4 @@
-"""Removes from a work folder what is too old to be of use: plans with all that became of them, and facts."""
+"""Removes old plans from a work folder, with their ledgers and verdicts, and old facts."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from airflow_provider_ossresume.model.plan_layout import (
 )
 from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
 from airflow_provider_ossresume.sets.work_folder.last_plan import last_plan_id
-from airflow_provider_ossresume.sets.work_folder.watched_work_folder import Watched
+from airflow_provider_ossresume.sets.work_folder.watched_work_folder import WatchedWorkFolder
 from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 1_000  # names that are deleted by one call
+AT_ONCE = 1_000  # names deleted by one call
 
 
 def clean_work_folder(
@@ -37,23 +37,23 @@ def clean_work_folder(
     watch: Watch = lambda: None,
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> WorkFolderReport:
-    """Remove plans that were made longer ago, and the facts of a source and a target whose last plan is so old.
+    """Remove plans that are older, and the facts about a source and a target if their last plan is older.
 
-    What has not the name that a plan of this provider gives it is left alone. Ages are told by the plans' IDs.
+    Anything else in the work folder is left alone. The age of a plan comes from its ID.
 
-    :param is_dry_run: remove nothing, and report what would be
-    :param watch: called at least four times a second; what it raises ends the work
-    :raises OSSResumeError: when the work folder cannot be listed or written to; what went before is removed
+    :param is_dry_run: remove nothing, and report what would be removed
+    :param watch: called at least four times a second; an exception from it ends the work
+    :raises OSSResumeError: if the work folder cannot be listed or written to; earlier removals stay
     """
     oldest = now() - older_than
     report = WorkFolderReport(work.uri, is_dry_run)
     with Crew(workers=1, tick=watch) as crew:
-        watched = Watched(work, crew)
-        # First: a plan that is gone is no last one.
-        for pair in list(_pairs(watched)):
-            _clean_pair(watched, pair, oldest, report)
-        for folder, names in groupby(watched.names(PLANS), key=_plan_folder):
-            _clean_plan(watched, folder, names, oldest, report)
+        watched_folder = WatchedWorkFolder(work, crew)
+        # Before the plans are removed, because the last plan's ID tells the age of the facts.
+        for pair in list(_pairs(watched_folder)):
+            _clean_pair(watched_folder, pair, oldest, report)
+        for folder, names in groupby(watched_folder.names(PLANS), key=_plan_folder):
+            _clean_plan(watched_folder, folder, names, oldest, report)
     report.seal()
     log.info("Looked through %s", str(report))
     return report
@@ -65,12 +65,12 @@ def _clean_plan(
     made = planned_at(folder)
     if made is None:
         report.foreign += 1
-        log.info("%s%s is kept: its name is none of a plan", work.uri, folder)
+        log.info("%s%s is kept because its name is not that of a plan", work.uri, folder)
     elif made >= oldest:
         report.kept_young += 1
     else:
         if not report.dry_run:
-            work.delete([header_name(folder.split("/")[1])])  # first: half a plan is none
+            work.delete([header_name(folder.split("/")[1])])  # first, so that nobody reads half a plan
         _remove(work, names, report)
         report.plans += 1
         report.name(folder)
@@ -101,7 +101,7 @@ def _remove(work: WorkFolder, names: Iterable[str], report: WorkFolderReport) ->
 
 
 def _pairs(work: WorkFolder) -> Iterator[str]:
-    """Yield each source and target that has a last plan."""
+    """Yield the key of each source and target that has a last plan."""
     for name in work.names(LAST):
         if pair := pair_of(name):
             yield pair

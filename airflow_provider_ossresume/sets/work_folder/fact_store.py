@@ -1,6 +1,6 @@
-"""What has been proven of a source and a target: a later plan asks about neither side what has not changed since.
+"""Facts: files that are proven equal in a source and a target. A later plan skips those that have not changed since.
 
-Facts save requests and reads, and nothing else depends on them. What cannot be read of them is compared again.
+Facts only save requests and reads. If they cannot be read, the files are compared again.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from airflow_provider_ossresume.sets.ports import WorkFolder
 
 log = logging.getLogger(__name__)
 
-IN_A_FILE = 20_000  # facts; some 1 MB
+FACTS_PER_FILE = 20_000  # facts; some 1 MB
 
 
 class FactStore:
-    """The facts of one source and one target, in a work folder.
+    """The facts about one source and one target, in a work folder.
 
     :param pair: see :func:`~airflow_provider_ossresume.model.plan_layout.pair_key`
     """
@@ -33,21 +33,23 @@ class FactStore:
         self._pair = pair
 
     def read(self) -> Iterator[Fact]:
-        """Yield them in the order of the names' bytes. What cannot be read is warned about and left out."""
+        """Yield the facts in the order of the names' bytes. Warn about a file that cannot be read, and skip it."""
         for name in self._files():
             try:
                 yield from self._read(name)
             except ManifestUnreadable as error:
-                log.warning("What was proven before is partly lost, so those files are compared again: %s", error)
+                log.warning(
+                    "Some facts about earlier transfers cannot be read, so those files are compared again: %s", error
+                )
 
     def replace(self, facts: Iterable[Fact], *, plan_id: str) -> None:
-        """Write facts, in the order of the names' bytes, in place of those that there are.
+        """Replace all facts. The new ones come in the order of the names' bytes.
 
-        Who is reading the former ones may find that they are gone.
+        A plan that is reading the old ones at the same time may find them gone.
         """
         former, files = self._files(), list[str]()
         facts = iter(facts)
-        while part := list(islice(facts, IN_A_FILE)):
+        while part := list(islice(facts, FACTS_PER_FILE)):
             data = pack_rows(part)
             files.append(f"{facts_folder(self._pair)}{plan_id}-{len(files):05}-{digest(data)}.jsonl.gz")
             self._work.write(files[-1], data)
@@ -66,14 +68,16 @@ class FactStore:
         except ValueError:
             pass
         log.warning(
-            "%s%s is not of this version, so all files are compared again", self._work.uri, facts_name(self._pair)
+            "%s%s is from another version of this provider, so all files are compared again",
+            self._work.uri,
+            facts_name(self._pair),
         )
         return []
 
     def _read(self, name: str) -> Iterator[Fact]:
         data = self._work.read(name)
         if data is None:
-            raise ManifestUnreadable(f"{self._work.uri}{name} is gone")
+            raise ManifestUnreadable(f"{self._work.uri}{name} no longer exists")
         try:
             yield from map(Fact.of, unpack_rows(data))
         except ManifestUnreadable as error:
@@ -81,9 +85,9 @@ class FactStore:
 
 
 class FactsByName:
-    """Facts as a plan asks for them: of one name after another, in the order of the names' bytes.
+    """Facts by name, for a plan that asks for them in the order of the names' bytes.
 
-    :ivar count: how many have been looked at
+    :ivar count: number of facts read so far
     """
 
     def __init__(self, facts: Iterator[Fact]) -> None:
@@ -91,15 +95,15 @@ class FactsByName:
         self.count = 0
         self._head = self._next()
 
-    def of(self, name: str) -> Fact | None:
-        """Return what was proven of a name; it comes behind those that were asked for before."""
+    def get(self, name: str) -> Fact | None:
+        """Return the fact about a name, or None. Ask for names in ascending order."""
         place = name.encode()
         while self._head is not None and self._head.name.encode() < place:
             self._head = self._next()
         return self._head if self._head is not None and self._head.name == name else None
 
-    def pass_rest(self) -> None:
-        """Count those that nobody has asked for."""
+    def skip_rest(self) -> None:
+        """Read and count the remaining facts."""
         while self._head is not None:
             self._head = self._next()
 
@@ -109,8 +113,8 @@ class FactsByName:
         return fact
 
 
-def merged(older: Iterator[Fact], newer: Iterator[Fact]) -> Iterator[Fact]:
-    """Yield the facts of both, in the order of the names' bytes; of two with one name, the newer one."""
+def merge_facts(older: Iterator[Fact], newer: Iterator[Fact]) -> Iterator[Fact]:
+    """Yield the facts of both in the order of the names' bytes. The newer one counts if both have a name."""
     old, new = next(older, None), next(newer, None)
     while old is not None or new is not None:
         if new is None or (old is not None and old.name.encode() < new.name.encode()):

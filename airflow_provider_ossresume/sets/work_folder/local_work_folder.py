@@ -1,4 +1,4 @@
-"""A work folder on a disk, or on a share that all workers have mounted."""
+"""A work folder on a local disk, or on a share that all workers mount."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from airflow_provider_ossresume.transfer.paths import local_path
 from airflow_provider_ossresume.transfer.publishing import move_to_free_name, sync_folder
 from airflow_provider_ossresume.transfer.target_file import TargetChanged
 
-UNFINISHED = ".unfinished"  # ends the names of files that are being written; no file of a work folder ends so
+UNFINISHED = ".unfinished"  # suffix of files that are being written; no other file of a work folder has it
 
 
 class LocalWorkFolder:
-    """The files of a folder, made when the first one is written.
+    """The files of a folder, which is created when the first file is written.
 
-    Each is written beside its place, put on the disk and given its name then, so that it is there whole or not at all.
+    A file is written under a temporary name, flushed to the disk and then renamed, so it appears whole or not at all.
 
-    :raises ArgumentError: when no folder can have that name
+    :raises ArgumentError: if the name is not valid
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -34,7 +34,7 @@ class LocalWorkFolder:
 
     def read(self, name: str) -> bytes | None:
         path = self._folder / name
-        with _told(path):
+        with _local_errors(path):
             try:
                 return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
@@ -42,13 +42,13 @@ class LocalWorkFolder:
 
     def write(self, name: str, data: bytes) -> None:
         path = self._folder / name
-        with _told(path), _written_beside(path, data) as unfinished:
+        with _local_errors(path), _temporary_file(path, data) as unfinished:
             os.replace(unfinished, path)
 
     def create(self, name: str, data: bytes) -> None:
-        """:raises AlreadyExists: when it exists with other bytes"""
+        """:raises AlreadyExists: if it exists with other bytes"""
         path = self._folder / name
-        with _told(path), _written_beside(path, data) as unfinished:
+        with _local_errors(path), _temporary_file(path, data) as unfinished:
             try:
                 move_to_free_name(unfinished, path)
             except TargetChanged as error:
@@ -64,18 +64,20 @@ class LocalWorkFolder:
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
             path = self._folder / name
-            with _told(path), suppress(FileNotFoundError, NotADirectoryError):
+            with _local_errors(path), suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
-            with suppress(OSError):  # it has other files
+            with suppress(OSError):  # it is not empty
                 while (path := path.parent) != self._folder:
                     path.rmdir()
 
     def _walk(self, below: str) -> Iterator[str]:
         path = self._folder / below
         found: list[str] = []
-        with _told(path), suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
+        with _local_errors(path), suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
             found = [entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries]
-        for name in sorted(found, key=os.fsencode):  # a folder's with its slash: so they come in the whole names' order
+        for name in sorted(
+            found, key=os.fsencode
+        ):  # folders sort with their slash, which is the order of the full names
             if name.endswith("/"):
                 yield from self._walk(below + name)
             elif not name.endswith(UNFINISHED):
@@ -83,19 +85,19 @@ class LocalWorkFolder:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """:raises LocalFileError: for an OSError"""
+def _local_errors(path: Path) -> Iterator[None]:
+    """:raises LocalFileError: in place of an OSError"""
     try:
         yield
     except OSError as error:
-        raise LocalFileError(f"{path} of the work folder cannot be used: {reason(error)}") from error
+        raise LocalFileError(f"{path} in the work folder cannot be used: {reason(error)}") from error
 
 
 @contextmanager
-def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
-    """Give a new file with these bytes, on the disk, to be renamed; else it is removed."""
+def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
+    """Give the block a new file with these bytes, flushed to the disk. The block renames it; else it is removed."""
     unfinished = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}{UNFINISHED}")
-    number = _made(unfinished)
+    number = _create_file(unfinished)
     try:
         try:
             rest = memoryview(data)
@@ -106,24 +108,24 @@ def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
             os.close(number)
         yield unfinished
     finally:
-        with suppress(OSError):  # it has its name, as a rule
+        with suppress(OSError):  # usually it was renamed
             os.unlink(unfinished)
     sync_folder(path.parent)
 
 
-def _made(path: Path, *, attempts: int = 3) -> int:
+def _create_file(path: Path, *, attempts: int = 3) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileNotFoundError:  # another process has removed the folder, as it was empty
+    except FileNotFoundError:  # another process has removed the empty folder
         if attempts == 1:
             raise
-        return _made(path, attempts=attempts - 1)
+        return _create_file(path, attempts=attempts - 1)
 
 
 def _flush(number: int) -> None:
     try:
         os.fsync(number)
     except OSError as error:
-        if error.errno not in REFUSED:  # a share that flushes no file keeps plans all the same
+        if error.errno not in REFUSED:  # some shares cannot flush; they can hold plans all the same
             raise

@@ -11,11 +11,11 @@ from airflow_provider_ossresume.oss.call import Body
 from airflow_provider_ossresume.oss.in_memory import BytesBody, read_object
 from airflow_provider_ossresume.oss.resumable_get import Sink
 
-FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}  # of no effect in a bucket that has versions
+FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}  # OSS ignores it in a bucket with versions
 
 
 class WorkClient(Protocol):
-    """What a work folder needs of OSS; see ``oss.client.OssClient``."""
+    """The client methods that a work folder needs; see ``oss.client.OssClient``."""
 
     def get_object(self, target: ObjectRef, sink: Sink) -> ObjectMeta: ...
 
@@ -27,7 +27,7 @@ class WorkClient(Protocol):
 
 
 class OssWorkFolder:
-    """The objects below a prefix. Each is written by one request, so that it is there whole or not at all."""
+    """The objects below a prefix. Each is written by one request, so it appears whole or not at all."""
 
     def __init__(self, client: WorkClient, where: PrefixRef) -> None:
         self._client = client
@@ -39,7 +39,7 @@ class OssWorkFolder:
         return f"oss://{self._bucket}/{self._prefix}"
 
     def read(self, name: str) -> bytes | None:
-        """:raises IntegrityError: when other bytes came than OSS has"""
+        """:raises IntegrityError: if the received bytes do not match the CRC-64"""
         try:
             return read_object(self._client, self._ref(name))
         except NoSuchKey:
@@ -49,14 +49,14 @@ class OssWorkFolder:
         self._client.put_object(self._ref(name), BytesBody(data))
 
     def create(self, name: str, data: bytes) -> None:
-        """In a bucket with versions OSS overwrites all the same: so names must be unique by themselves.
+        """Write a new file. Choose a unique name, because OSS overwrites an existing one in a bucket with versions.
 
-        :raises AlreadyExists: when it exists with other bytes
+        :raises AlreadyExists: if it exists with other bytes
         """
         try:
             self._client.put_object(self._ref(name), BytesBody(data), headers=FORBID_OVERWRITE)
         except AlreadyExists:
-            if self.read(name) != data:  # else it is ours: the answer to a first attempt was lost
+            if self.read(name) != data:  # the same bytes: the first attempt worked and its answer was lost
                 raise
 
     def names(self, prefix: str) -> Iterator[str]:

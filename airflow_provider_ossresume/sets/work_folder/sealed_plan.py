@@ -1,4 +1,4 @@
-"""A sealed plan, as it is read from its work folder. Nothing in it is ever written again."""
+"""Reads a sealed plan from its work folder. A sealed plan never changes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from airflow_provider_ossresume.sets.ports import WorkFolder
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done, and where the rest of it lies.
+    """A plan: its header, and where its other files are.
 
     :ivar uri: of its folder within the work folder
-    :ivar samples: the first hundred names that are to be moved (``put``) and deleted (``delete``); only what
-        :func:`~airflow_provider_ossresume.sets.plan.make_plan.make_plan` has made has them
+    :ivar samples: the first hundred names to move (``put``) and to delete (``delete``); only a plan that was just made
+        by :func:`~airflow_provider_ossresume.sets.plan.make_plan.make_plan` has them
     """
 
     uri: str
@@ -37,14 +37,14 @@ class Plan:
 
     @property
     def batch_uris(self) -> list[str]:
-        """What each mapped task gets; nothing for a dry run."""
+        """One URI for each mapped task; empty for a dry run."""
         if self.header.is_dry_run:
             return []
         work = self.uri.removesuffix(plan_folder(self.header.plan_id))
         return [batch_uri(work, self.header.plan_id, batch.name) for batch in self.header.batches]
 
     def report(self) -> dict[str, Any]:
-        """Return what was found and what is to be done, as JSON takes it."""
+        """Return what was found and what will be done, as values that JSON can hold."""
         header = self.header
         return {
             "plan_id": header.plan_id,
@@ -61,30 +61,34 @@ class Plan:
         }
 
     def first_names(self) -> dict[str, list[str]]:
-        """Return the samples for people."""
+        """Return the samples as printable names."""
         return {action: [printable(name) for name in names] for action, names in self.samples.items()}
 
     def batch(self, uri: str) -> BatchHeader:
-        """Return the batch that a task got.
+        """Return the batch of a URI.
 
-        :raises ArgumentError: when it is none of this plan's
+        :raises ArgumentError: if it is not a batch of this plan
         """
         _, plan_id, name = split_batch_uri(uri)
         for batch in self.header.batches:
             if (plan_id, name) == (self.header.plan_id, batch.name):
                 return batch
-        raise ArgumentError("batch", uri, f"the plan {self.header.plan_id} has no such batch")
+        raise ArgumentError(
+            "batch", uri, f"plan {self.header.plan_id} has no such batch; pass a URI that the plan returned"
+        )
 
 
 def read_plan(work: WorkFolder, plan_id: str) -> Plan:
     """Return a sealed plan.
 
-    :raises ManifestUnreadable: when there is none, or it was not sealed, or this version cannot read it
+    :raises ManifestUnreadable: if it does not exist, was not sealed, or this version cannot read it
     """
     name = header_name(plan_id)
     data = work.read(name)
     if data is None:
-        raise ManifestUnreadable(f"there is no {work.uri}{name}: the plan was never finished, or it has been removed")
+        raise ManifestUnreadable(
+            f"{work.uri}{name} does not exist: the plan was not sealed, or it was removed; make a new plan"
+        )
     try:
         header = PlanHeader.of(data.decode())
     except (ManifestUnreadable, UnicodeDecodeError) as error:
@@ -95,29 +99,29 @@ def read_plan(work: WorkFolder, plan_id: str) -> Plan:
 def read_batch(work: WorkFolder, uri: str) -> list[Row]:
     """Return the rows of a batch.
 
-    :param uri: as :attr:`Plan.batch_uris` has it
-    :raises ManifestUnreadable: when its file is gone, or is not the one that the plan was sealed with
+    :param uri: one of :attr:`Plan.batch_uris`
+    :raises ManifestUnreadable: if its file is gone, or differs from the one that was sealed
     """
     _, plan_id, name = split_batch_uri(uri)
     return rows_of(work, plan_id, name)
 
 
 def rows_of(work: WorkFolder, plan_id: str, name: str) -> list[Row]:
-    """The same, by the plan and the name of the batch's file."""
+    """Return the rows of a batch, by its plan and the name of its file."""
     return [Row.of(line) for line in _lines(work, f"{plan_folder(plan_id)}batches/{name}")]
 
 
 def victims_of(work: WorkFolder, header: PlanHeader) -> Iterator[Victim]:
-    """Yield what a mirror deletes; errors as in :func:`read_batch`, all of them before the first one is yielded."""
+    """Yield the files that a mirror deletes. All errors, as for :func:`read_batch`, come before the first file."""
     if not header.deletes:
         return iter(())
     return map(Victim.of, _lines(work, f"{plan_folder(header.plan_id)}{header.deletes}"))
 
 
 def read_verdict(work: WorkFolder, plan_id: str) -> Verdict | None:
-    """Return what the last finish has said of a plan; None when there was none.
+    """Return the verdict of the last finish of a plan; None if there is none.
 
-    :raises ManifestUnreadable: when this version cannot read it
+    :raises ManifestUnreadable: if this version cannot read it
     """
     name = verdict_name(plan_id)
     data = work.read(name)
@@ -132,7 +136,7 @@ def read_verdict(work: WorkFolder, plan_id: str) -> Verdict | None:
 def _lines(work: WorkFolder, name: str) -> Iterator[str]:
     data = work.read(name)
     if data is None:
-        raise ManifestUnreadable(f"{work.uri}{name} is gone; make a new plan")
+        raise ManifestUnreadable(f"{work.uri}{name} no longer exists; make a new plan")
     try:
         check_digest(name, data)
     except ManifestUnreadable as error:

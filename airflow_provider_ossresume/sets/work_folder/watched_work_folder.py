@@ -1,4 +1,4 @@
-"""Keeps watch while a work folder is used, or many rows are gone through."""
+"""Keeps the watch running while a work folder is used, or many rows are processed."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from airflow_provider_ossresume.sets.ports import Watch, WorkFolder
 from airflow_provider_ossresume.transfer.crew import Crew
 
 WRITTEN_AT_ONCE = 16
-AT_A_LOOK = 1_000  # rows, which take some milliseconds
-PAGE = 1_000  # names that are asked for at once
+ROWS_PER_WATCH = 1_000  # rows; they take a few milliseconds
+PAGE = 1_000  # names that are listed at once
 
 
 T = TypeVar("T")
 
 
-def watched(rows: Iterable[T], watch: Watch) -> Iterator[T]:
-    """Yield the rows, and keep watch."""
+def with_watch(rows: Iterable[T], watch: Watch) -> Iterator[T]:
+    """Yield the rows, and call the watch between them."""
     for number, row in enumerate(rows):
-        if not number % AT_A_LOOK:
+        if not number % ROWS_PER_WATCH:
             watch()
         yield row
 
 
-class Watched:
-    """The same as the work folder, used by a worker while the caller's own thread keeps watch.
+class WatchedWorkFolder:
+    """A work folder that a worker reads and writes while the calling thread keeps its watch.
 
-    A share that hangs, or OSS that does not answer, holds up no stop.
+    So a share that hangs, or OSS that does not answer, cannot delay a stop.
 
-    :param crew: nothing else of it is under way meanwhile
+    :param crew: must not be used for anything else meanwhile
     """
 
     def __init__(self, work: WorkFolder, crew: Crew) -> None:
@@ -48,7 +48,7 @@ class Watched:
         self._crew.call(lambda: self._work.write(name, data))
 
     def write_many(self, files: Iterable[tuple[str, bytes]]) -> None:
-        """Write files, several at once; memory does not grow with their number."""
+        """Write files, several at once. Memory does not grow with their number."""
         files = iter(files)
         while some := list(islice(files, WRITTEN_AT_ONCE)):
             for _ in self._crew.run(lambda file: self._work.write(*file), some):

@@ -1,4 +1,4 @@
-"""Keeps the checkpoints of large files in a work folder, so that each worker finds them."""
+"""Keeps the checkpoints of large files in a work folder, where every worker finds them."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ class WorkFolderCheckpoints:
         return f"the work folder {self._work.uri}"
 
     def place(self, key: str) -> str:
-        """Return where a person finds a checkpoint."""
+        """Return the URI of a checkpoint, for messages."""
         return self._work.uri + checkpoint_name(key)
 
     def keys(self) -> list[str]:
-        """Return the keys of all checkpoints that there are.
+        """Return the keys of all checkpoints.
 
-        :raises StoreUnavailable: when they cannot be listed
+        :raises StoreUnavailable: if they cannot be listed
         """
-        with self._told(""):
+        with self._store_errors(""):
             return [key for name in self._work.names(CHECKPOINTS) if (key := checkpoint_of(name))]
 
     def load(self, key: str) -> str | None:
-        with self._told(key):
+        with self._store_errors(key):
             data = self._work.read(checkpoint_name(key))
         return None if data is None else data.decode("utf-8", "replace")
 
     def save(self, key: str, text: str) -> None:
-        with self._told(key):
+        with self._store_errors(key):
             self._work.write(checkpoint_name(key), text.encode())
 
     def delete(self, key: str) -> None:
-        with self._told(key):
+        with self._store_errors(key):
             self._work.delete([checkpoint_name(key)])
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
+    def _store_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except (RequestError, LocalFileError, IntegrityError) as error:
