@@ -217,7 +217,7 @@ BELIEVING = [
     Mutant(
         "the total of an answer is not compared", results, "received_range", without_its_total,
         test_believing.test_an_answer_about_another_object_is_the_object_having_changed,
-        {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes, has 101"},
+        {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes and now has 101"},
     ),
     Mutant(
         "an answer needs no ETag", results, "read_etag", with_none_instead,

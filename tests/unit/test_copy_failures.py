@@ -243,7 +243,7 @@ def test_a_restart_names_the_source_not_a_file(transfers: Transfers, log: pytest
 
     transfers.copy("source", **by_parts())
 
-    assert f"the source's size was {len(CONTENT)} bytes, is {len(CONTENT) - 1}" in log.text
+    assert f"the source's size was {len(CONTENT)} bytes and is now {len(CONTENT) - 1}" in log.text
     assert " file" not in log.text
     assert transfers.oss.uploads(BUCKET) == []
 
