@@ -243,7 +243,7 @@ class Checkpointer:
             self.saves += 1
             self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         except StoreUnavailable as error:
-            log.warning("The checkpoint could not be saved in %s, the transfer goes on: %s", self, error)
+            log.warning("The checkpoint could not be saved in %s; the transfer continues: %s", self, error)
             least = max(least, RETRY_INTERVAL)
         now = self._clock()
         self._next_save = now + max(least, SHARE_OF_TIME * (now - began))

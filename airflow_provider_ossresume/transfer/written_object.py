@@ -25,17 +25,17 @@ from airflow_provider_ossresume.transfer.buffered_part import BufferedPart, Byte
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew, Deadline
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, begin_upload
-from airflow_provider_ossresume.transfer.object_comparison import ObjectComparison
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.outcomes import Outcome
 from airflow_provider_ossresume.transfer.ports import Job, Published, StoppableClient
 from airflow_provider_ossresume.transfer.progress import Progress
+from airflow_provider_ossresume.transfer.stream_comparison import StreamComparison
 from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
 from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 log = logging.getLogger(__name__)
 
-ABORT_TIME = 3.0  # seconds; whoever ends a task gives it little more
+ABORT_TIME = 3.0  # seconds; a task that is being stopped has little more
 
 
 class WritingClient(HeadClient, MultipartClient, PutClient, StoppableClient, Protocol):
@@ -99,7 +99,7 @@ class WrittenObject:
         self._number = 1  # of the part that is being filled
         self._done: SimpleQueue[Outcome[Receipt] | None] = SimpleQueue()
         self._receipts: dict[int, Receipt] = {}
-        self._comparison: ObjectComparison | None = None  # set if the object exists; then no parts are sent
+        self._comparison: StreamComparison | None = None  # set if the object exists; then no parts are sent
         self._failure: BaseException | None = None
         self._is_over = False
         self._is_complete = False  # OSS was asked to join the parts, and may have done so
@@ -214,7 +214,7 @@ class WrittenObject:
             begin_upload(self._crew, self._oss, self._target, headers=headers, begun=self._set_upload_id)
         except AlreadyExists as error:
             log.info("%s exists. Reading the stream to compare its CRC-64 with the object's", self._target)
-            self._comparison = ObjectComparison(self._crew, self._existing(self._oss), error)
+            self._comparison = StreamComparison(self._crew, self._existing(self._oss), error)
             return
         log.info(
             "Uploading a stream to %s in parts of %s, %s at once at most",

@@ -278,7 +278,7 @@ def test_task_state_in_a_task(in_a_task: Selecting) -> None:
     if release() >= (3, 3):
         assert in_a_task("task_state") == ("TaskStateCheckpointStore", "task state store")
     else:
-        with pytest.raises(ArgumentError, match=r"checkpoint='task_state'.*comes with Airflow 3\.3; use variable"):
+        with pytest.raises(ArgumentError, match=r"checkpoint='task_state'.*needs Airflow 3\.3; use variable"):
             in_a_task("task_state")
 
 

@@ -269,7 +269,7 @@ def test_a_store_that_is_down_does_not_hurt_and_is_tried_again_when_the_next_sav
         checkpointer.save(STATE)
         checkpointer.tick()
     assert "could not be saved" in caplog.text
-    assert "the transfer goes on: no answer from the store" in caplog.text
+    assert "the transfer continues: no answer from the store" in caplog.text
     assert (store.count("save"), checkpointer.saves) == (1, 0)
 
     store.is_down = False

@@ -111,7 +111,7 @@ def test_the_command_says_what_to_run_and_ends_at_sigterm(tmp_path: Path) -> Non
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([str(tmp_path)])
-    assert "it exists; remove it or name another one" in capsys.readouterr().err
+    assert "the folder exists; remove it or name another one" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
