@@ -1,4 +1,4 @@
-"""A filesystem's options, and the client that is made of them."""
+"""The base of the filesystem: its options, and the client that they make."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
 LISTING_SECONDS = 10.0
-IGNORED_OPTIONS = ("asynchronous", "loop")  # fsspec's, for filesystems that are asynchronous
+IGNORED_OPTIONS = ("asynchronous", "loop")  # fsspec's options for asynchronous filesystems
 
 
 class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """What every method of :class:`~airflow_provider_ossresume.filesystem.oss.OSSFileSystem` stands on; it names the
-    parameters."""
+    """The options and the client of :class:`~airflow_provider_ossresume.filesystem.oss.OSSFileSystem`, where the
+    parameters are explained."""
 
     protocol = paths.PROTOCOL
     root_marker = ""
@@ -40,7 +40,7 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no
         max_paths: int | None = None,
         **options: Any,
     ) -> None:
-        """Take note of the options; nothing is asked of OSS or Airflow yet."""
+        """Check and store the options. Nothing is sent to OSS or Airflow yet."""
         if self._cached:
             return
         super().__init__(
@@ -60,29 +60,29 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no
 
     @lazy_property
     def client(self) -> OssClient:
-        """The client, made at the first call.
+        """The client, which is made at the first call.
 
-        :raises ArgumentError: when the connection, or an option, cannot be used
-        :raises CredentialsError: when there are no credentials
+        :raises ArgumentError: if the connection, or an option, cannot be used
+        :raises CredentialsError: if there are no credentials
         """
         return make_client(self._oss_conn_id, self._options, self.config)
 
     @property
-    def most_workers(self) -> int:
-        """How many requests may be under way for one call or one file."""
-        return self.config.most_workers
+    def max_workers(self) -> int:
+        """The maximum number of requests at once for one call or one file."""
+        return self.config.max_workers
 
     def __repr__(self) -> str:
         place = self._oss_conn_id or self._options.get("endpoint") or self._options.get("region") or "this worker's"
         return f"{type(self).__name__}({place})"
 
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
-        """Return it as JSON takes it, without any secret: who makes one of it gives the secret again."""
+        """Return the filesystem as values that JSON can hold, without secrets. To rebuild it, pass the secret again."""
         described: dict[str, Any] = super().to_dict(include_password=include_password)
         return {name: value for name, value in described.items() if name not in SECRET_OPTIONS}
 
     def to_json(self, *, include_password: bool = True) -> str:
-        """Return it as JSON, without any secret, as :meth:`to_dict`."""
+        """Return the filesystem as JSON, without secrets; see :meth:`to_dict`."""
         text: str = super().to_json(include_password=include_password)
         return text
 

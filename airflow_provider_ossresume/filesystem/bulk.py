@@ -1,4 +1,4 @@
-"""Many files of one call: fsspec works out which go where, and small ones go several at once."""
+"""Moves the many files of one call. fsspec decides which file goes where; several small ones are moved at once."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from airflow_provider_ossresume.filesystem import paths
 from airflow_provider_ossresume.filesystem.file_transfers import Watch, no_watch
 from airflow_provider_ossresume.transfer.crew import Crew
 
-FILES_AT_ONCE = 8  # files; a large one has many connections of its own
+FILES_AT_ONCE = 8  # small files; a large one uses many connections by itself
 
 
 class Pair(NamedTuple):
-    """A file and where it goes."""
+    """A file and its target."""
 
     source: Any
     target: Any
 
 
 def check_paths(path1: Any, path2: Any, *, remote: Sequence[Any]) -> None:
-    """Check what a caller names, before it is worked out which files it means.
+    """Check the paths that a caller gives, before they are expanded to files.
 
-    :param remote: those of the two that are paths of OSS
-    :raises ArgumentError: for two lists that have not one length, and for a path that names no bucket
+    :param remote: those of the two that are paths on OSS
+    :raises ArgumentError: for two lists of different length, and for a path without a bucket
     """
     if isinstance(path1, list) and isinstance(path2, list) and len(path1) != len(path2):
         raise ArgumentError("path2", f"{len(path2)} paths", f"there are {len(path1)} sources; give one target for each")
@@ -43,10 +43,10 @@ def check_pairs(
     target_of: Callable[[Any], Hashable],
     is_directory: Callable[[Pair], bool],
 ) -> None:
-    """Check that no file overwrites another one of the same call, or what is yet to be read.
+    """Check that no file overwrites another target, or a source, of the same call.
 
-    :param source_of: what tells a source from others, and from targets
-    :raises ArgumentError: when one does
+    :param source_of: returns a key that identifies a source among sources and targets
+    :raises ArgumentError: if one does
     """
     sources = {source_of(pair.source): pair for pair in pairs}
     targets: dict[Hashable, Pair] = {}
@@ -64,7 +64,7 @@ def check_pairs(
 
 
 class PairRecorder:
-    """Stands for a filesystem in fsspec's own methods, and takes note of the files that they would move."""
+    """Replaces the filesystem in fsspec's own methods, and records the files that they would move."""
 
     def __init__(self, fs: Any) -> None:
         self._fs = fs
@@ -74,15 +74,15 @@ class PairRecorder:
         return getattr(self._fs, name)
 
     def cp_file(self, path1: Any, path2: Any, **kwargs: Any) -> None:
-        """Take note of a copy."""
+        """Record a copy."""
         self.pairs.append(Pair(path1, path2))
 
     def put_file(self, lpath: Any, rpath: Any, **kwargs: Any) -> None:
-        """Take note of an upload."""
+        """Record an upload."""
         self.pairs.append(Pair(lpath, rpath))
 
     def get_file(self, rpath: Any, lpath: Any, **kwargs: Any) -> None:
-        """Take note of a download."""
+        """Record a download."""
         self.pairs.append(Pair(rpath, lpath))
 
 
@@ -93,11 +93,11 @@ def move_pairs(
     small: Callable[[Pair, Watch], None],
     large: Callable[[Pair], None],
 ) -> Iterator[Pair]:
-    """Move the files and yield each that is done: first the small ones, several at once, then the large ones.
+    """Move the files, and yield each one when it is done: first the small ones, several at once, then the large ones.
 
-    :param small: moves a file in a worker; it calls its second argument at least four times a second, which raises
-        when it is to end
-    :param large: moves one in this thread; a file that is the only one counts as large
+    :param small: moves a file in a worker. It must call its second argument at least four times a second, which raises
+        an exception to end it
+    :param large: moves a file in this thread. A single file always counts as large
     """
     alone = [pair for pair in pairs if is_large(pair)] if len(pairs) > 1 else list(pairs)
     apart = set(alone)

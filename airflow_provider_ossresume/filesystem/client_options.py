@@ -1,4 +1,4 @@
-"""How a filesystem gets its client: of an Airflow connection, or of what its arguments say."""
+"""Makes a filesystem's client, from an Airflow connection or from its options."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
-# As ossfs calls them.
+# The names that ossfs uses.
 ALIASES: Mapping[str, str] = {"key": "access_key_id", "secret": "access_key_secret", "token": "security_token"}
 OPTIONS = frozenset(KNOWN) - {"bucket"}
 SECRET_OPTIONS = SECRETS | {alias for alias, name in ALIASES.items() if name in SECRETS}
 
 
 def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that make a client, by the names of a connection's fields; those that are None are left out.
+    """Return the options of the client, by the names of a connection's fields. Options that are None are left out.
 
-    :raises ArgumentError: for a name that nobody reads, or two that say the same
+    :raises ArgumentError: for an unknown option, or two that mean the same
     """
     found: dict[str, Any] = {}
-    for said, value in options.items():
-        name = ALIASES.get(said, said)
+    for option, value in options.items():
+        name = ALIASES.get(option, option)
         if name not in OPTIONS:
-            raise ArgumentError(said, "…", f"unknown option; the options are {', '.join(sorted(OPTIONS))}")
+            raise ArgumentError(option, "…", f"unknown option; the options are {', '.join(sorted(OPTIONS))}")
         if value is None:
             continue
         if name in found:
-            raise ArgumentError(said, "…", f"{name} means the same and is given too; leave one of the two out")
+            raise ArgumentError(option, "…", f"{name} means the same and is given too; leave one of the two out")
         if name in SECRETS and not isinstance(value, str):
-            raise ArgumentError(said, "…", f"it is of type {type(value).__name__}; give a str")
-        if name == "endpoint" and "@" in str(value):  # it is shown, unlike the secrets
+            raise ArgumentError(option, "…", f"it is of type {type(value).__name__}; give a str")
+        if name == "endpoint" and "@" in str(value):  # an endpoint is shown in logs, unlike the secrets
             raise ArgumentError(
-                said,
+                option,
                 "…",
                 "an endpoint must not contain a user name or password; pass access_key_id and access_key_secret",
             )
@@ -48,10 +48,10 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_client(oss_conn_id: str | None, options: Mapping[str, Any], config: TransferConfig) -> OssClient:
-    """Return a client; Airflow is imported only for a connection.
+    """Return a client. Airflow is imported only if there is a connection.
 
-    :raises ArgumentError: when the connection, or an option, cannot be used
-    :raises CredentialsError: when there are no credentials
+    :raises ArgumentError: if the connection, or an option, cannot be used
+    :raises CredentialsError: if there are no credentials
     """
     if oss_conn_id is None:
         return _settings(options).client(config)
@@ -64,24 +64,25 @@ def make_client(oss_conn_id: str | None, options: Mapping[str, Any], config: Tra
 
 
 def _settings(options: Mapping[str, Any]) -> ConnectionSettings:
-    """Return the settings that the options say; what they leave out is the worker's own."""
+    """Return the settings from the options, and the worker's own settings for the rest."""
     worker = ConnectionSettings.from_environment()
     if not options:
         return worker
     has_key = "access_key_id" in options
     extra = {"auth_type": "access_key" if has_key else "default", **options}
     as_connection = SimpleNamespace(conn_id="", extra=json.dumps(extra), extra_dejson=extra)
-    said = replace(ConnectionSettings.from_connection(as_connection), conn_id=None)
-    if said.endpoint or said.region:
-        return said
-    return replace(said, region=worker.region, endpoint=worker.endpoint, endpoint_set_by=worker.endpoint_set_by)
+    given = replace(ConnectionSettings.from_connection(as_connection), conn_id=None)
+    if given.endpoint or given.region:
+        return given
+    return replace(given, region=worker.region, endpoint=worker.endpoint, endpoint_set_by=worker.endpoint_set_by)
 
 
 def make_checkpointer(checkpoint: Any, direction: str, target: Any, other_end: str, *, interval: float) -> Checkpointer:
-    """Return what keeps the checkpoint of one whole file.
+    """Return the checkpointer of one file.
 
-    :param checkpoint: None for none; ``file`` or ``file:FOLDER``; a store; else as an operator takes it, by Airflow
-    :raises ArgumentError: for what is none of them
+    :param checkpoint: None for no checkpoint; ``file`` or ``file:FOLDER``; a store; or a text as for an operator, which
+        needs Airflow
+    :raises ArgumentError: for anything else
     """
     from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
     from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore

@@ -1,4 +1,4 @@
-"""A filesystem's bytes: read and written in memory, and by open files."""
+"""The filesystem's methods that read and write bytes, in memory or through open files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airflow_provider_ossresume.model.arguments import check_choice
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
 from airflow_provider_ossresume.transfer.crew import Crew
 
-FILES_AT_ONCE = 8  # objects that are made of bytes
+FILES_AT_ONCE = 8  # objects written at once by pipe()
 TEXT_OPTIONS = ("encoding", "errors", "newline")
 
 
@@ -31,22 +31,22 @@ class ContentFileSystem(MetadataFileSystem):
     """Reads and writes bytes."""
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
-        """Return the bytes of an object, or a slice of them; negative numbers count from its end.
+        """Return the bytes of an object, or of a slice. Negative numbers count from the end.
 
-        All of it is compared with OSS's CRC-64, and a large object comes by several requests at once, of one ETag.
+        A whole object is compared with its CRC-64. A large one is read by several requests at once, with one ETag.
         """
         target = object_at(path)
         with os_errors():
             if not start and end is None:
-                return fetch_whole(self.client, target, most_workers=self.most_workers)
+                return fetch_whole(self.client, target, max_workers=self.max_workers)
         [data] = self.cat_ranges([path], [start], [end], on_error="raise")
         return cast(bytes, data)
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
-        """Return the bytes of an object; of many, as a list or a pattern names them, a dict by path, read at once.
+        """Return the bytes of an object. For a list or a pattern, return a dict by path; many are read at once.
 
-        :param recursive: those below directories too
-        :param on_error: ``raise`` the first error, ``omit`` what cannot be read, or ``return`` the errors
+        :param recursive: include objects below directories
+        :param on_error: ``raise`` the first error, ``omit`` objects that cannot be read, or ``return`` the errors
         """
         check_choice("on_error", on_error, ("raise", "omit", "return"))
         found: list[str] = self.expand_path(path, recursive=recursive)
@@ -67,13 +67,12 @@ class ContentFileSystem(MetadataFileSystem):
         on_error: str = "return",
         **kwargs: Any,
     ) -> list[Any]:
-        """Return the bytes of many ranges of many objects, by up to 32 requests at once.
+        """Return the bytes of many ranges of many objects, with up to 32 requests at once.
 
-        Ranges of one object are all of one ETag: else each of them is an error.
+        All ranges of one object have one ETag. If it changes meanwhile, each of them is an error.
 
-        :param max_gap: most bytes between two ranges of one object that are read in vain to save a request; 16 KiB by
-            default
-        :param on_error: ``return`` the errors in the place of bytes, or ``raise`` the first
+        :param max_gap: bytes; ranges of an object with a smaller gap between them share a request; 16 KiB by default
+        :param on_error: ``return`` errors in the place of bytes, or ``raise`` the first
         """
         if not isinstance(paths, list):
             raise TypeError("paths must be a list")
@@ -87,7 +86,7 @@ class ContentFileSystem(MetadataFileSystem):
                 self.client,
                 [self._parse_range(*each) for each in zip(paths, first, last, strict=True)],
                 gap=GAP if max_gap is None else max_gap,
-                most_workers=self.most_workers,
+                max_workers=self.max_workers,
                 raise_first_error=on_error == "raise",
             )
         return [each if isinstance(each, bytes) else as_os_error(each) for each in found]
@@ -102,18 +101,18 @@ class ContentFileSystem(MetadataFileSystem):
         return ObjectRange(target, start, end)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
-        """Make an object of bytes; of one part's size by one request.
+        """Write bytes as an object. Up to the size of one part, this is one request.
 
-        :param mode: ``create`` to fail when it exists, which OSS guards
+        :param mode: ``create`` to fail if the object exists, which OSS checks
         :param kwargs: the object's options, such as ``content_type`` and ``metadata``
-        :raises FileIsThere: when it exists
+        :raises FileIsThere: if it exists
         """
         check_choice("mode", mode, ("overwrite", "create"))
         with self.open(path, "xb" if mode == "create" else "wb", **kwargs) as file:
             file.write(value)
 
     def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None:
-        """Make an object of bytes, or many at once of a dict of paths and bytes; see :meth:`pipe_file`."""
+        """Write bytes as an object, or many objects at once from a dict; see :meth:`pipe_file`."""
         if not isinstance(path, dict) or self._intrans:
             super().pipe(path, value, **kwargs)
             return
@@ -122,9 +121,9 @@ class ContentFileSystem(MetadataFileSystem):
                 pass
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
-        """Make an empty object.
+        """Create an empty object.
 
-        :param truncate: False to leave one that exists as it is; its time cannot be changed
+        :param truncate: False to keep an object that exists; its time is not changed, because OSS cannot do that
         """
         if truncate or not self.exists_now(path):
             self.pipe_file(path, b"", **kwargs)
@@ -138,16 +137,14 @@ class ContentFileSystem(MetadataFileSystem):
         compression: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Return an open file: ``rb`` and ``r``, ``wb`` and ``w``, ``xb`` and ``x``.
+        """Open a file in mode ``rb``, ``r``, ``wb``, ``w``, ``xb`` or ``x``.
 
-        An exception that leaves the ``with`` block of one that is written publishes nothing.
+        If an exception leaves the ``with`` block of a written file, nothing is published.
 
-        :param block_size: of a file that is written, the bytes of its first parts; 8 MiB by default, and at most half
-            of ``file_memory``
-        :param compression: such as ``gzip``, or ``infer`` to tell it by the name
-        :param kwargs: ``encoding``, ``errors``, ``newline``; of a file that is written, the object's options
-        :raises NotImplementedError: for ``ab``: an object cannot be added to, or only by a kind that cannot be copied
-            in a bucket with versions
+        :param block_size: for writing: bytes of the first parts; 8 MiB by default, and at most half of ``file_memory``
+        :param compression: such as ``gzip``, or ``infer`` to choose it by the name
+        :param kwargs: ``encoding``, ``errors``, ``newline``; for writing, also the object's options
+        :raises NotImplementedError: for ``ab`` and ``r+b``, because an object cannot be changed in place
         """
         if "a" in mode or "+" in mode:
             raise NotImplementedError(

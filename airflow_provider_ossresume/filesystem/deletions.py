@@ -1,4 +1,4 @@
-"""Deletes objects and directories, and only what is named."""
+"""Deletes objects and directories, and only those that the caller names."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Deletions:
     def file(self, path: str) -> None:
         """Delete one object.
 
-        :raises FileMissing: when there is none
-        :raises FileIsDirectory: when there is a directory
+        :raises FileMissing: if it does not exist
+        :raises FileIsDirectory: if it is a directory
         """
         bucket, key = split(path)
         if not key:
@@ -38,17 +38,17 @@ class Deletions:
         """Delete objects that are known to exist."""
         by_bucket: dict[str, list[str]] = {}
         for path in paths:
-            bucket, _, key = path.partition("/")  # as it was listed: a key may end with a slash
+            bucket, _, key = path.partition("/")  # as listed, because a key may end with a slash
             by_bucket.setdefault(bucket, []).append(key)
         for bucket, keys in by_bucket.items():
             self._delete(bucket, keys)
 
     def check(self, path: str, *, recursive: bool, whole_bucket: bool) -> None:
-        """Check that what is to be deleted is not all of a bucket, or of an account.
+        """Check that a deletion does not take a whole bucket, or all buckets.
 
         :param path: may be a pattern
-        :param whole_bucket: allow a bucket, but never the account
-        :raises ArgumentError: when it is
+        :param whole_bucket: allow a whole bucket, but never all buckets
+        :raises ArgumentError: if it does
         """
         named, _, pattern = path.partition("/")
         if not named:
@@ -63,11 +63,11 @@ class Deletions:
             )  # fmt: skip
 
     def tree(self, path: str, *, whole_bucket: bool) -> None:
-        """Delete an object, and a directory of its name with all that lies in it, page by page as it is listed.
+        """Delete an object, and everything in a directory of the same name, page by page.
 
-        :param whole_bucket: as of :meth:`check`
-        :raises FileMissing: when there is nothing
-        :raises FileSystemError: when OSS does not say of each key that it is gone
+        :param whole_bucket: see :meth:`check`
+        :raises FileMissing: if neither exists
+        :raises FileSystemError: if OSS does not confirm the deletion of every key
         """
         bucket, key = split(path)
         self.check(joined(bucket, key), recursive=True, whole_bucket=whole_bucket)
@@ -85,8 +85,8 @@ class Deletions:
     def directory(self, path: str) -> None:
         """Delete the marker of an empty directory.
 
-        :raises FileMissing: when there is no such directory
-        :raises OSError: when it is not empty
+        :raises FileMissing: if the directory does not exist
+        :raises OSError: if it is not empty
         """
         bucket, key = split(path)
         if not key:

@@ -1,4 +1,4 @@
-"""The filesystem, as fsspec has them: the last of its rows, with what moves and deletes files."""
+"""The fsspec filesystem: the last of its classes, which adds deletions and moves."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ from airflow_provider_ossresume.oss.in_memory import BytesBody
 
 
 class OSSFileSystem(TransferFileSystem):
-    """``oss://`` for fsspec; a path reads ``bucket/key``, with or without ``oss://`` before it.
+    """``oss://`` for fsspec. A path is ``bucket/key``, with or without ``oss://`` before it.
 
-    Nothing is asked of OSS or Airflow before the first call. One filesystem may be used from many threads, pickled,
-    and used in a child that was forked. Its errors are OSErrors, such as FileNotFoundError, and
-    :class:`~airflow_provider_ossresume.errors.FileSystemError` too.
+    Nothing is sent to OSS or Airflow before the first call. A filesystem can be used from many threads, pickled, and
+    used in a forked process. Its errors are OSErrors, such as FileNotFoundError, and also
+    :class:`~airflow_provider_ossresume.errors.FileSystemError`.
 
-    :param oss_conn_id: the Airflow connection; without one the options count, and what they leave out is the
-        worker's own: its credentials, ``OSS_REGION`` and ``OSS_ENDPOINT``
+    :param oss_conn_id: the Airflow connection. Without one, the options are used, and for the rest the worker's own
+        settings: its credentials, ``OSS_REGION`` and ``OSS_ENDPOINT``
     :param transfer_config: a dict of the fields of :class:`~airflow_provider_ossresume.transfer.config.TransferConfig`
     :param checkpoint: where ``put`` and ``get`` keep the checkpoints of large files: ``file`` or ``file:FOLDER``, a
-        store, or within Airflow what the operators take; None for nowhere: a transfer that fails leaves nothing behind
-    :param file_memory: bytes that each open file may hold, read ahead or to be sent, as an int or a text such as
-        ``"128MiB"``
-    :param directory_markers: let ``mkdir`` and ``makedirs`` write an empty object ``dir/``; by default they do nothing,
-        as OSS has no directories
+        store, or within Airflow the same values as for the operators. None means no checkpoints: a failed transfer
+        leaves nothing behind
+    :param file_memory: memory limit of each open file, for bytes read ahead or waiting to be sent; an int or a text
+        such as ``"128MiB"``
+    :param directory_markers: let ``mkdir`` and ``makedirs`` create an empty object ``dir/``. By default they do
+        nothing, because OSS has no directories
     :param use_listings_cache: keep listings for ``listings_expiry_time`` seconds, 10 by default
     :param options: ``endpoint``, ``region``, ``access_key_id``, ``access_key_secret``, ``security_token``,
-        ``auth_type`` and the other fields of a connection; ossfs's ``key``, ``secret`` and ``token`` count too
-    :raises ArgumentError: for an option that nobody reads, or a value that cannot be used
+        ``auth_type`` and the other fields of a connection; ossfs's ``key``, ``secret`` and ``token`` work too
+    :raises ArgumentError: for an unknown option, or a value that cannot be used
     """
 
     @lazy_property
@@ -50,10 +51,9 @@ class OSSFileSystem(TransferFileSystem):
     # --- directories and deletions ------------------------------------------------------------------------------------
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
-        """Do nothing, as OSS has no directories; with ``directory_markers`` write an empty object ``dir/``.
+        """Do nothing, because OSS has no directories. With ``directory_markers``, create an empty object ``dir/``.
 
-        :raises FileIsThere: when an object of that name exists, and a marker is to be written
-        :raises FileMissing: when the bucket does not exist: it is never made here
+        :raises FileMissing: if the bucket does not exist; this method never creates one
         """
         bucket, key = paths.split(path)
         if bucket and not key:
@@ -66,14 +66,14 @@ class OSSFileSystem(TransferFileSystem):
             self.invalidate_cache(path)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Do what :meth:`mkdir` does."""
+        """Do the same as :meth:`mkdir`."""
         self.mkdir(path)
 
     def rmdir(self, path: str) -> None:
         """Delete the marker of an empty directory.
 
-        :raises FileMissing: when there is no such directory
-        :raises FileSystemError: when it is not empty
+        :raises FileMissing: if the directory does not exist
+        :raises FileSystemError: if it is not empty
         """
         try:
             self._deletions.directory(path)
@@ -83,8 +83,8 @@ class OSSFileSystem(TransferFileSystem):
     def rm_file(self, path: str) -> None:
         """Delete one object.
 
-        :raises FileMissing: when there is none
-        :raises FileIsDirectory: when there is a directory
+        :raises FileMissing: if it does not exist
+        :raises FileIsDirectory: if it is a directory
         """
         try:
             self._deletions.file(path)
@@ -94,12 +94,12 @@ class OSSFileSystem(TransferFileSystem):
     def rm(
         self, path: Any, recursive: bool = False, maxdepth: int | None = None, *, whole_bucket: bool = False
     ) -> None:
-        """Delete objects, a thousand by each request; what a pattern matches, and with ``recursive`` directories.
+        """Delete objects, all matches of a pattern, and with ``recursive`` directories; 1,000 objects a request.
 
-        :param maxdepth: how deep
-        :param whole_bucket: allow that a path is a bucket, or a pattern all that it has
-        :raises ArgumentError: for an empty path, and for all of a bucket without ``whole_bucket``
-        :raises FileMissing: when there is nothing at a path
+        :param maxdepth: maximum depth
+        :param whole_bucket: allow a path or a pattern that means a whole bucket
+        :raises ArgumentError: for an empty path, and for a whole bucket without ``whole_bucket``
+        :raises FileMissing: if nothing exists at a path
         """
         for each in path if isinstance(path, (list, tuple)) else [path]:
             stripped = paths.strip(each)
@@ -109,7 +109,7 @@ class OSSFileSystem(TransferFileSystem):
                 self.invalidate_cache(stripped)
 
     def _delete_path(self, path: str, *, recursive: bool, maxdepth: int | None, whole_bucket: bool) -> None:
-        paths.split(path)  # its bucket is one
+        paths.split(path)  # checks the bucket's name
         self._deletions.check(path, recursive=recursive, whole_bucket=whole_bucket)
         if is_pattern(path) and not self.exists_now(path):
             expanded = self._expand_pattern(path)
@@ -140,13 +140,13 @@ class OSSFileSystem(TransferFileSystem):
         whole_bucket: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Copy, and delete what has been copied and is the same still; OSS cannot rename.
+        """Copy each object, and delete the original if it has not changed meanwhile. OSS cannot rename.
 
-        :param whole_bucket: allow that ``path1`` is a bucket, or a pattern all that it has
-        :raises ArgumentError: for an empty path, for all of a bucket without ``whole_bucket``, and when one file would
-            overwrite another one that is moved, too
-        :raises FileSystemError: when an object changed meanwhile: it and its copy are kept
-        :raises FileMissing: when there is nothing
+        :param whole_bucket: allow a ``path1`` that means a whole bucket
+        :raises ArgumentError: for an empty path, for a whole bucket without ``whole_bucket``, and if one file would
+            overwrite another one of this move
+        :raises FileSystemError: if an object changed meanwhile; it and its copy are kept
+        :raises FileMissing: if nothing exists at a path
         """
         if path1 == path2:
             return
@@ -157,9 +157,9 @@ class OSSFileSystem(TransferFileSystem):
             raise FileIsDirectory(errno.EISDIR, f"oss://{path1} is a directory; pass recursive=True to move it")
 
         def move(pair: Pair, watch: Watch) -> None:
-            before = self.info(pair.source, refresh=True)  # a listing may be older than what is copied
+            before = self.info(pair.source, refresh=True)  # a cached listing may be older than the copy
             self.cp_file(*pair, watch=watch, **kwargs)
-            if before["type"] == "directory":  # of nothing but its marker
+            if before["type"] == "directory":  # with nothing but its marker
                 self._deletions.directory(pair.source)
                 return
             if self.object_info(pair.source)["ETag"] != before["ETag"]:
@@ -173,9 +173,9 @@ class OSSFileSystem(TransferFileSystem):
             for _ in move_pairs(files, is_large=lambda _: False, small=move, large=lambda pair: move(pair, no_watch)):
                 pass
             for pair in reversed(directories):
-                if not paths.split(pair.source)[1]:  # a bucket stays
+                if not paths.split(pair.source)[1]:  # buckets are kept
                     continue
-                with suppress(FileSystemError):  # it had no marker, or has something else by now
+                with suppress(FileSystemError):  # it has no marker, or is no longer empty
                     self._deletions.directory(pair.source)
         finally:
             for pair in (*files, *directories):

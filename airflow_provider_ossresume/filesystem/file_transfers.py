@@ -1,4 +1,4 @@
-"""Whole files: into OSS, out of it and within it, by the engine of the package."""
+"""Uploads, downloads and copies one file at a time, with the package's engine."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from airflow_provider_ossresume.transfer.paths import local_path
 from airflow_provider_ossresume.transfer.upload import Uploader
 
 Progress = Callable[[int, int], None]
-Watch = Callable[[], None]  # called at least four times a second; what it raises ends the transfer
-STREAMED_REASONS = ("region", "account", "appendable", "link")  # reasons for which OSS does not copy, and a worker can
+Watch = Callable[[], None]  # called at least four times a second; an exception from it ends the transfer
+STREAMED_REASONS = ("region", "account", "appendable", "link")  # reasons for which OSS cannot copy, but a worker can
 
 
 class FileTransfers:
-    """Transfers of whole files for one filesystem.
+    """The transfers of one filesystem.
 
-    :param checkpoint: where checkpoints of large files are kept; None for nowhere: then a transfer that fails leaves
-        nothing behind, and one that is killed begins anew
+    :param checkpoint: where checkpoints of large files are kept. None means no checkpoints: a failed transfer leaves
+        nothing behind, and a killed one starts from the beginning
     """
 
     def __init__(self, client: OssClient, config: TransferConfig, checkpoint: Any) -> None:
@@ -46,7 +46,7 @@ class FileTransfers:
         self._watch: Watch = no_watch
 
     def watched(self, watch: Watch) -> FileTransfers:
-        """Return these transfers with what may end each of them."""
+        """Return these transfers with a watch, which can end them."""
         transfers = copy.copy(self)
         transfers._watch = watch
         return transfers
@@ -71,7 +71,7 @@ class FileTransfers:
         """Download an object and return its size; see
         :meth:`~airflow_provider_ossresume.transfer.download.Downloader.download`.
 
-        :param size: of the object, where it is known: small ones need no checkpoint
+        :param size: of the object, if known; a small one needs no checkpoint
         """
         path = local_path(file, argument="lpath")
         result = Downloader(
@@ -84,9 +84,9 @@ class FileTransfers:
         return result.size
 
     def copy(self, source: ObjectRef, target: ObjectRef, *, if_exists: IfExists, copy_options: CopyOptions) -> None:
-        """Let OSS copy an object of any size; where it does not, as between regions, the bytes pass through here.
+        """Let OSS copy an object of any size. If it cannot, such as between regions, copy through this process.
 
-        Of a link they are its target's.
+        A symbolic link is copied as the bytes of its target.
 
         See :meth:`~airflow_provider_ossresume.transfer.copy.Copier.copy`.
         """
@@ -124,7 +124,7 @@ class FileTransfers:
 
 
 def no_watch() -> None:
-    """What is to be done meanwhile."""
+    """Do nothing, for a transfer that nothing watches."""
 
 
 def _never(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Directories, as OSS has none: what lies below a prefix, and a cache of it that no own write outlives."""
+"""Lists prefixes as directories, which OSS does not have, and caches the listings until this process writes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from airflow_provider_ossresume.model.objects import ListedObject, ObjectMeta, O
 from airflow_provider_ossresume.oss.client import OssClient
 
 Info = dict[str, Any]
-MAX_CACHED = 10_000  # entries of one search
+MAX_CACHED = 10_000  # entries cached from one search
 
 
 def file_info(path: str, found: ListedObject | ObjectMeta) -> Info:
-    """Return what fsspec's ``info`` says of an object.
+    """Return an object as fsspec's ``info`` does.
 
-    ``LastModified`` is a time with its zone, ``mtime`` the same in seconds since 1970; both are None where OSS did not
-    tell.
+    ``LastModified`` is a datetime with a time zone, and ``mtime`` the same in seconds since 1970. Both are None if OSS
+    did not send it.
     """
     headers = found.headers if isinstance(found, ObjectMeta) else {}
     modified = found.last_modified
@@ -37,17 +37,17 @@ def file_info(path: str, found: ListedObject | ObjectMeta) -> Info:
 
 
 def directory_info(path: str) -> Info:
-    """Return what it says of a directory."""
+    """Return a directory as fsspec's ``info`` does."""
     return {"name": path, "size": 0, "type": "directory"}
 
 
 class Listings:
-    """What the buckets hold, for one filesystem.
+    """Lists buckets for one filesystem, with a cache.
 
-    A listing is cached only when nothing was written meanwhile, by any filesystem of this process; and what is not in
-    it is asked for.
+    A listing is cached only if no filesystem in this process wrote meanwhile. OSS is asked about every path that is not
+    in a cached listing.
 
-    :param cache: fsspec's, by path of the directory
+    :param cache: fsspec's ``dircache``, by path of the directory
     """
 
     def __init__(self, client: Any, cache: Any) -> None:
@@ -62,10 +62,10 @@ class Listings:
         return client
 
     def info(self, bucket: str, key: str, *, fresh: bool = False) -> Info:
-        """Return what is at a path: an object, else a directory.
+        """Return the info of an object, else of a directory.
 
-        :param fresh: ask OSS in any case
-        :raises FileMissing: when there is neither
+        :param fresh: ask OSS, even if the info is cached
+        :raises FileMissing: if there is neither
         """
         path = joined(bucket, key)
         if not fresh and (found := self._cached_info(path)):
@@ -83,15 +83,15 @@ class Listings:
         raise missing(path)
 
     def has_any(self, bucket: str, key: str) -> bool:
-        """Return whether anything lies in a directory, or stands for it; of a bucket, whether it exists."""
+        """Return whether a directory has contents or a marker; for a bucket, True if it exists."""
         page = next(self.client.list_pages(bucket, prefix=below(key), page_size=1))
         return not key or bool(page.objects)
 
     def entries(self, bucket: str, key: str, *, refresh: bool = False) -> list[Info]:
-        """Return what lies in a directory, by name; of an object's path, the object.
+        """Return the contents of a directory, sorted by name; for the path of an object, the object.
 
-        :param refresh: ask OSS in any case
-        :raises FileMissing: when there is neither
+        :param refresh: ask OSS, even if the listing is cached
+        :raises FileMissing: if there is neither
         """
         path = joined(bucket, key)
         if not refresh and (cached := self._cached_listing(path)) is not None:
@@ -99,7 +99,7 @@ class Listings:
         generation = self._generation
         found = self.buckets() if not bucket else list(self._entries(bucket, key))
         if key and not found:
-            at_path = self.info(bucket, key, fresh=True)  # an object, or a directory of nothing but its marker
+            at_path = self.info(bucket, key, fresh=True)  # an object, or a directory with nothing but its marker
             return [at_path] if at_path["type"] == "file" else []
         self._cache_listing(path, found, generation)
         return found
@@ -126,21 +126,21 @@ class Listings:
                 for common in page.prefixes:
                     path = joined(bucket, common.removesuffix("/"))
                     directories[path] = directory_info(path)
-        # An object of a directory's name is what the name means.
+        # If an object and a directory have one name, the name means the object.
         yield from sorted((directories | files).values(), key=_name)
 
     def objects(self, bucket: str, key: str, *, name_prefix: str = "") -> Iterator[ListedObject]:
-        """Yield all objects below a directory, markers among them, by flat pages.
+        """Yield all objects below a directory at any depth, including markers.
 
-        :param name_prefix: what their names below the directory begin with
+        :param name_prefix: yield only names that begin with it, relative to the directory
         """
         with os_errors():
             yield from self.client.list_objects(bucket, prefix=below(key) + name_prefix)
 
     def tree(self, bucket: str, key: str, *, name_prefix: str = "", directories: bool = False) -> dict[str, Info]:
-        """Return all that lies below a directory, at any depth, by path.
+        """Return everything below a directory, at any depth, by path.
 
-        :param directories: those too
+        :param directories: include directories
         """
         generation = self._generation
         root = joined(bucket, key)
@@ -163,7 +163,7 @@ class Listings:
     def levels(
         self, bucket: str, key: str, depth: int, *, name_prefix: str = "", directories: bool = False
     ) -> dict[str, Info]:
-        """Return what lies below a directory down to a depth; 1 is the directory itself."""
+        """Return everything below a directory down to a depth; depth 1 is its direct contents."""
         found: dict[str, Info] = {}
         for info in self._list_level(bucket, key, name_prefix):
             is_directory = info["type"] == "directory"
@@ -183,7 +183,7 @@ class Listings:
     # --- the cache ----------------------------------------------------------------------------------------------------
 
     def forget(self, path: str | None) -> None:
-        """Forget what is known of a path, of all that it lies in, and of all below it; None is everything."""
+        """Drop the cached listings of a path, of its parents and of everything below it; None drops all."""
         self._generation += 1
         if path is None:
             self._cache.clear()
@@ -194,11 +194,13 @@ class Listings:
                 _drop(self._cache, cached)
 
     def _cached_info(self, path: str) -> Info | None:
-        """Return what a listing says of a path; None where there is none, or where it does not name it."""
+        """Return the info of a path from a cached listing; None if none has it."""
         if not path:
             return None
         of_parent = self._cached_listing(path.rpartition("/")[0]) or []
-        at = bisect_left(of_parent, path, key=_name)  # each object of a directory may be asked for
+        at = bisect_left(
+            of_parent, path, key=_name
+        )  # binary search, because callers may ask for every object of a large directory
         return of_parent[at] if at < len(of_parent) and of_parent[at]["name"] == path else None
 
     def _cached_listing(self, path: str) -> list[Info] | None:
@@ -223,19 +225,19 @@ class Listings:
 
 
 def forget_everywhere(path: str | None) -> None:
-    """Let each filesystem of this process forget what it knows of a path."""
+    """Drop the cached listings of a path in every filesystem of this process."""
     for reference in _all.valuerefs():
         if listings := reference():
             listings.forget(path)
 
 
 def is_marker(listed: ListedObject) -> bool:
-    """Return whether an object stands for a directory: an empty one whose key ends with a slash."""
+    """Return whether an object is a directory marker: empty, with a key that ends with a slash."""
     return not listed.size and listed.key.endswith("/")
 
 
 def is_marker_for(listed: ListedObject, prefix: str) -> bool:
-    """Return whether it stands for just that directory."""
+    """Return whether an object is the marker of this directory."""
     return is_marker(listed) and listed.key == prefix
 
 
@@ -247,7 +249,7 @@ def _name(info: Info) -> str:
 def _drop(cache: Any, path: str) -> None:
     try:
         del cache[path]
-    except KeyError:  # another thread was faster
+    except KeyError:  # another thread has dropped it
         return
 
 

@@ -1,4 +1,4 @@
-"""What a filesystem tells of objects and directories."""
+"""The filesystem's methods that look up, list and search."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ MAX_DEPTH = 1_024  # OSS: a key has no more bytes
 
 
 class MetadataFileSystem(BaseFileSystem):
-    """Looks, lists and searches; it changes nothing."""
+    """Looks up, lists and searches; changes nothing."""
 
     def info(self, path: str, *, refresh: bool = False, **kwargs: Any) -> Info:
-        """Return what is at a path: name, size, type, ``ETag``, ``LastModified``, ``mtime`` and ``StorageClass``.
+        """Return the info of a path: name, size, type, ``ETag``, ``LastModified``, ``mtime`` and ``StorageClass``.
 
-        :param refresh: ask OSS, also when a listing of the last seconds names it
-        :raises FileMissing: when there is nothing
+        :param refresh: ask OSS, even if a cached listing has it
+        :raises FileMissing: if nothing exists there
         """
         return self._listings.info(*paths.split(path), fresh=refresh)
 
     def object_info(self, path: str) -> Info:
-        """Return what an object has now.
+        """Return the info of an object from OSS, not from the cache.
 
-        :raises FileMissing: when there is none
-        :raises FileIsDirectory: when there is a directory
+        :raises FileMissing: if nothing exists there
+        :raises FileIsDirectory: if it is a directory
         """
         found = self.info(path, refresh=True)
         if found["type"] == "directory":
@@ -41,9 +41,9 @@ class MetadataFileSystem(BaseFileSystem):
         return found
 
     def exists(self, path: str, **kwargs: Any) -> bool:
-        """Return whether there is something at a path; only that nothing is there is False, every other answer raises.
+        """Return whether an object or a directory exists. Any error other than "not found" is raised.
 
-        That nothing is there is asked of OSS each time, never answered by the cache.
+        The cache never answers that something does not exist; OSS is asked each time.
         """
         try:
             self.info(path, **kwargs)
@@ -52,15 +52,15 @@ class MetadataFileSystem(BaseFileSystem):
         return True
 
     def exists_now(self, path: str) -> bool:
-        """Return whether OSS has an object, or a directory, there now."""
+        """Return whether an object or a directory exists now, without using the cache."""
         return self.exists(path, refresh=True)
 
     def isfile(self, path: str) -> bool:
-        """Return whether an object is there; raises as :meth:`exists` does."""
+        """Return whether the path is an object; errors as for :meth:`exists`."""
         return self._type_of(path) == "file"
 
     def isdir(self, path: str) -> bool:
-        """Return whether a directory is there, and no object of its name; raises as :meth:`exists` does."""
+        """Return whether the path is a directory and not an object; errors as for :meth:`exists`."""
         return self._type_of(path) == "directory"
 
     def _type_of(self, path: str) -> str | None:
@@ -71,10 +71,10 @@ class MetadataFileSystem(BaseFileSystem):
         return kind
 
     def ls(self, path: str, detail: bool = True, *, refresh: bool = False, **kwargs: Any) -> Any:
-        """Return what lies in a directory, or the buckets for ``""``; of an object, itself.
+        """Return the contents of a directory, the buckets for ``""``, or an object itself.
 
-        :param refresh: ask OSS in any case
-        :raises FileMissing: when there is nothing
+        :param refresh: ask OSS, even if the listing is cached
+        :raises FileMissing: if nothing exists there
         """
         found = self._listings.entries(*paths.split(path), refresh=refresh)
         return found if detail else [info["name"] for info in found]
@@ -89,10 +89,10 @@ class MetadataFileSystem(BaseFileSystem):
         prefix: str = "",
         **kwargs: Any,
     ) -> Any:
-        """Return all objects below a directory, of an object itself; a thousand by each request.
+        """Return all objects below a directory, or an object itself; 1,000 a request.
 
-        :param prefix: what their names begin with, in the directory itself
-        :raises FileSystemError: when the listing fails
+        :param prefix: return only names in the directory that begin with it
+        :raises FileSystemError: if the listing fails
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
@@ -117,7 +117,7 @@ class MetadataFileSystem(BaseFileSystem):
         return found if detail else list(found)
 
     def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
-        """Return what matches a pattern, as fsspec has them; only keys that begin as the pattern does are listed."""
+        """Return the matches of an fsspec pattern. Only keys that begin like the pattern are listed."""
         stripped = paths.strip(path)
         first = min((at for at in map(stripped.find, "*?[") if at >= 0), default=-1)
         if first > 0 and "/" in stripped[:first]:
@@ -132,10 +132,10 @@ class MetadataFileSystem(BaseFileSystem):
         assume_literal: bool = False,
         **kwargs: Any,
     ) -> list[str]:
-        """Return what paths and patterns mean. A path that exists is no pattern, whatever is in its name.
+        """Return the paths that match paths and patterns. A path that exists is never treated as a pattern.
 
-        :raises FileMissing: when there is nothing
-        :raises ArgumentError: when there is an object that no path names
+        :raises FileMissing: if nothing matches
+        :raises ArgumentError: if an object matches that no path can name
         """
         named = [paths.strip(each) for each in ([path] if isinstance(path, (str, os.PathLike)) else path)]
         patterns = named if assume_literal else [self._pattern_of(each) for each in named]
@@ -159,32 +159,32 @@ class MetadataFileSystem(BaseFileSystem):
     def du(
         self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, **kwargs: Any
     ) -> Any:
-        """Return the bytes of all objects below a path, or of each."""
+        """Return the total size of all objects below a path, or the size of each."""
         found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
         sizes = {name: info["size"] for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
     def ukey(self, path: str) -> str:
-        """Return the object's ETag: another content has another one."""
+        """Return the object's ETag, which changes with its content."""
         return str(self.object_info(path)["ETag"])
 
     def checksum(self, path: str) -> str:
-        """Return the object's ETag, too."""
+        """Return the object's ETag, as :meth:`ukey` does."""
         return self.ukey(path)
 
     def created(self, path: str) -> datetime:
-        """Return when the object was written; OSS knows no other time."""
+        """Return when the object was last written; OSS stores no other time."""
         return self.modified(path)
 
     def modified(self, path: str) -> datetime:
-        """Return when the object was written.
+        """Return when the object was last written.
 
-        :raises FileMissing: when there is no object
+        :raises FileMissing: if it does not exist
         """
         return cast(datetime, self.object_info(path)["LastModified"])
 
     def sign(self, path: str, expiration: Duration = 100, **kwargs: Any) -> str:
-        """Return a URL with which whoever has it may read the object. It is a secret: do not log it.
+        """Return a URL that lets anyone who has it read the object. Treat it as a secret: do not log it.
 
         :param expiration: seconds, a timedelta or a text such as ``"1h"``; at most seven days with V4 signatures
         :param kwargs: ``method``: GET, HEAD, PUT or DELETE
@@ -193,9 +193,9 @@ class MetadataFileSystem(BaseFileSystem):
         return self.client.presigned_url(kwargs.get("method", "GET"), paths.object_at(path), expires=seconds)
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Forget the listings of a path, of what it lies in and of what lies below it; without one, all.
+        """Drop the cached listings of a path, of its parents and of everything below it; without a path, all.
 
-        Each filesystem of this process forgets them.
+        All filesystems in this process drop them.
         """
         super().invalidate_cache(path)
         forget_everywhere(None if path is None else paths.strip(path))
@@ -203,10 +203,10 @@ class MetadataFileSystem(BaseFileSystem):
     def walk(
         self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = None, **kwargs: Any
     ) -> Iterator[Any]:
-        """Yield directories, with their directories and files, one request each.
+        """Yield each directory with its directories and files, in one request each.
 
-        :param on_error: ``omit`` what cannot be listed, ``raise``, or a function that is called with the error; by
-            default a directory that is not there is empty, and any other error is raised
+        :param on_error: ``omit`` directories that cannot be listed, ``raise``, or a function that gets the error. By
+            default a missing directory counts as empty, and any other error is raised
         """
         walked: Iterator[Any] = super().walk(
             path, maxdepth=maxdepth, topdown=topdown, on_error=on_error or _raise_unless_missing, **kwargs
@@ -215,7 +215,7 @@ class MetadataFileSystem(BaseFileSystem):
 
 
 def is_pattern(path: str) -> bool:
-    """Return whether a path has a character of patterns."""
+    """Return whether a path has a character that patterns use."""
     return any(character in path for character in "*?[")
 
 

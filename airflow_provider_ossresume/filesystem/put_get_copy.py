@@ -1,4 +1,4 @@
-"""Whole files and folders: put into OSS, got out of it, and copied within it."""
+"""The filesystem's methods that transfer whole files and folders: put, get and copy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_ossresume.model.parts import MIB
 
 
 class TransferFileSystem(ContentFileSystem):
-    """Moves whole files by the engine of the package."""
+    """Transfers whole files with the package's engine."""
 
     @lazy_property
     def _transfers(self) -> FileTransfers:
@@ -42,19 +42,19 @@ class TransferFileSystem(ContentFileSystem):
         watch: Watch = no_watch,
         **kwargs: Any,
     ) -> None:
-        """Upload a file, part by part when it is large; with ``checkpoint`` the next call goes on where one broke off.
+        """Upload a file, a large one part by part. With ``checkpoint``, the next call resumes an interrupted upload.
 
-        :param callback: gets the bytes in total and those done
-        :param mode: ``create`` to fail when the object exists, which OSS guards
+        :param callback: gets the total bytes and the bytes done
+        :param mode: ``create`` to fail if the object exists, which OSS checks
         :param kwargs: the object's options
-        :raises FileIsThere: when it exists
-        :raises FileSystemError: when it cannot be stored
+        :raises FileIsThere: if it exists
+        :raises FileSystemError: if it cannot be stored
         """
         check_choice("mode", mode, ("overwrite", "create"))
         if os.path.isdir(lpath):
             self.makedirs(rpath, exist_ok=True)
             return
-        if self._intrans:  # what a transaction discards must not be there
+        if self._intrans:  # a transaction that is discarded must leave no object
             super().put_file(lpath, rpath, callback=callback, mode=mode, **kwargs)
             return
         target = paths.object_at(rpath)
@@ -81,11 +81,11 @@ class TransferFileSystem(ContentFileSystem):
         watch: Watch = no_watch,
         **kwargs: Any,
     ) -> None:
-        """Download an object, part by part when it is large; the file appears at once and whole.
+        """Download an object, a large one part by part. The file appears whole, in one step.
 
-        :param outfile: an open file in the place of ``lpath``
-        :param callback: gets the bytes in total and those done
-        :raises FileMissing: when there is no such object
+        :param outfile: an open file to use instead of ``lpath``
+        :param callback: gets the total bytes and the bytes done
+        :raises FileMissing: if the object does not exist
         """
         if outfile is not None or isfilelike(lpath):
             self._stream(rpath, lpath if outfile is None else outfile, callback)
@@ -108,10 +108,10 @@ class TransferFileSystem(ContentFileSystem):
                 callback.relative_update(len(data))
 
     def cp_file(self, path1: str, path2: str, *, watch: Watch = no_watch, **kwargs: Any) -> None:
-        """Let OSS copy an object of any size within its region; from another one the bytes pass through here.
+        """Let OSS copy an object of any size within a region. Between regions, copy through this process.
 
-        :param kwargs: ``if_exists="fail"``; what the copy is to have, as the copy operator takes it
-        :raises FileMissing: when there is no such object
+        :param kwargs: ``if_exists="fail"``, and the options of the copy as for the copy operator
+        :raises FileMissing: if the object does not exist
         """
         if_exists = kwargs.pop("if_exists", "overwrite")
         bucket, key = paths.split(path1)
@@ -148,10 +148,10 @@ class TransferFileSystem(ContentFileSystem):
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Upload files or folders, as fsspec says which go where; small ones several at once.
+        """Upload files or folders, to the targets that fsspec's rules give; several small ones at once.
 
-        :param callback: gets the number of files; a branch of it the bytes of each large one
-        :param kwargs: as of :meth:`put_file`
+        :param callback: gets the number of files; its branches get the bytes of each large file
+        :param kwargs: as for :meth:`put_file`
         """
         if self._intrans:
             super().put(lpath, rpath, recursive=recursive, callback=callback, maxdepth=maxdepth, **kwargs)
@@ -180,7 +180,7 @@ class TransferFileSystem(ContentFileSystem):
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Download objects or directories, as :meth:`put` uploads them."""
+        """Download objects or directories, in the same way as :meth:`put` uploads them."""
         check_paths(rpath, lpath, remote=[rpath])
         rpath, lpath = self._as_literal(rpath, lpath, is_directory=os.path.isdir)
         recorder = PairRecorder(self)
@@ -206,9 +206,9 @@ class TransferFileSystem(ContentFileSystem):
         on_error: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Let OSS copy objects or directories, as fsspec says which go where; several at once.
+        """Let OSS copy objects or directories, to the targets that fsspec's rules give; several at once.
 
-        :param on_error: ``ignore`` those that are gone by now, as is the default with ``recursive``; or ``raise``
+        :param on_error: ``ignore`` objects that no longer exist, which is the default with ``recursive``; or ``raise``
         """
         ignores = (on_error or ("ignore" if recursive else "raise")) == "ignore"
 
@@ -223,7 +223,7 @@ class TransferFileSystem(ContentFileSystem):
         self._move_pairs(move, files, DEFAULT_CALLBACK, size_of=lambda _: 0)
 
     def _copies(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> tuple[list[Pair], list[Pair]]:
-        """Return which copies are made of which files, and of which directories, for those that want markers."""
+        """Return the pairs of files to copy, and of directories, which may need markers."""
         check_paths(path1, path2, remote=[path1, path2])
         path1, path2 = self._as_literal(path1, path2, is_directory=self.isdir)
         recorder = PairRecorder(self)
@@ -242,7 +242,7 @@ class TransferFileSystem(ContentFileSystem):
         return [pair for pair in recorder.pairs if pair not in apart], directories
 
     def _as_literal(self, source: Any, target: Any, *, is_directory: Callable[[str], bool]) -> tuple[Any, Any]:
-        """Return what fsspec takes as it stands, where it would take an object's name for a pattern."""
+        """Return the paths as lists, which fsspec does not expand, if an existing source looks like a pattern."""
         if not isinstance(source, str) or not isinstance(target, str) or not is_pattern(source):
             return source, target
         is_file = not target.endswith("/") and not is_directory(target) and self.isfile(source)
@@ -257,7 +257,7 @@ class TransferFileSystem(ContentFileSystem):
         size_of: Callable[[Pair], int],
     ) -> None:
         def move_small(pair: Pair, watch: Watch) -> None:
-            move(pair, watch, DEFAULT_CALLBACK)  # no callback may be called in a worker
+            move(pair, watch, DEFAULT_CALLBACK)  # a callback must not be called in a worker
 
         def move_large(pair: Pair) -> None:
             with callback.branched(*pair) as child:

@@ -1,4 +1,4 @@
-"""The bytes of an object in memory: a range of it, all of it, or many ranges of many objects at once."""
+"""Reads objects into memory: a range, a whole object, or many ranges of many objects at once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from airflow_provider_ossresume.oss.in_memory import MemorySink
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.read_ahead import PIECE
 
-PAST_ANY_OBJECT = MAX_OBJECT_SIZE  # behind the last byte of any object
-GAP = 16 * 1024  # a request takes longer than so many bytes
+PAST_ANY_OBJECT = MAX_OBJECT_SIZE  # past the last byte of any object
+GAP = 16 * 1024  # bytes; reading them takes less time than another request
 MAX_MERGED = 8 * MIB
 
 
 class BufferSink:
-    """A sink for just as many bytes as a buffer has room for."""
+    """A sink that fills a buffer of exactly the right size."""
 
     def __init__(self, buffer: bytearray) -> None:
         self.piece_size = min(max(len(buffer), 1), MIB)
@@ -32,27 +32,27 @@ class BufferSink:
         self._filled = 0
 
     def open(self) -> None:
-        """The bytes come from the first on."""
+        """Start from the first byte."""
         self._filled = 0
 
     def resume(self) -> None:
-        """They come from where they broke off."""
+        """Continue from where the last attempt stopped."""
 
     def write(self, data: memoryview) -> None:
-        """Take them."""
+        """Append bytes."""
         end = self._filled + len(data)
         self._buffer[self._filled : end] = data
         self._filled = end
 
     def release(self) -> None:
-        """Hold the buffer no longer; see :meth:`~airflow_provider_ossresume.oss.in_memory.MemorySink.take`."""
+        """Release the buffer; see :meth:`~airflow_provider_ossresume.oss.in_memory.MemorySink.take`."""
         self._buffer = memoryview(b"")
 
 
 def fill(client: OssClient, target: ObjectRef, start: int, buffer: bytearray, *, etag: str, total: int) -> None:
     """Fill a buffer with the object's bytes from ``start`` on.
 
-    :raises PreconditionFailed: when it has another ETag, or another size
+    :raises PreconditionFailed: if the object has another ETag or another size
     """
     if buffer:
         stop = start + len(buffer)
@@ -64,32 +64,32 @@ def fill(client: OssClient, target: ObjectRef, start: int, buffer: bytearray, *,
 
 
 def fetch(client: OssClient, target: ObjectRef, start: int, stop: int) -> tuple[bytearray, ObjectMeta]:
-    """Return those of the bytes ``[start, stop)`` that the object has, and what OSS says of it.
+    """Return the bytes ``[start, stop)``, as far as the object has them, and its metadata.
 
-    :raises InvalidRange: when it has none of them
+    :raises InvalidRange: if the object has none of them
     """
     sink = MemorySink(MIB)
     meta = client.get_object(target, sink, start=start, stop=stop, may_end_before=True)
     return sink.take(), meta
 
 
-def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> bytes:
-    """Return all bytes of an object, which are compared with its CRC-64.
+def fetch_whole(client: OssClient, target: ObjectRef, *, max_workers: int) -> bytes:
+    """Return the whole object, compared with its CRC-64.
 
-    A large one comes by several requests at once, all of one ETag.
+    A large object is read by several requests at once, all with one ETag.
 
-    :raises IntegrityError: when they are others
+    :raises IntegrityError: if the bytes do not match
     """
     try:
         first, meta = fetch(client, target, 0, PIECE)
-    except InvalidRange:  # no byte can be asked for of an empty object
+    except InvalidRange:  # an empty object has no byte range
         sink = MemorySink(MIB)
         meta = client.get_object(target, sink)
         first = sink.take()
-    # Made by this thread: what each of many threads allocates stays with it for longer than it is used.
+    # Allocated in this thread, because memory that worker threads allocate is returned late.
     rest = [bytearray(min(PIECE, meta.size - start)) for start in range(len(first), meta.size, PIECE)]
     if rest:
-        with Crew(workers=min(most_workers, len(rest)), tick=no_watch) as crew:
+        with Crew(workers=min(max_workers, len(rest)), tick=no_watch) as crew:
             bound = client.with_stop(crew)
 
             def get(number: int) -> None:
@@ -106,7 +106,7 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
 
 @dataclass(frozen=True)
 class ObjectRange:
-    """A range that is wanted of an object; ``stop`` may lie behind its end."""
+    """A range of an object to read; ``stop`` may be past its end."""
 
     target: ObjectRef
     start: int
@@ -114,14 +114,14 @@ class ObjectRange:
 
 
 def fetch_ranges(
-    client: OssClient, ranges: Sequence[ObjectRange], *, gap: int, most_workers: int, raise_first_error: bool
+    client: OssClient, ranges: Sequence[ObjectRange], *, gap: int, max_workers: int, raise_first_error: bool
 ) -> list[bytes | OSSResumeError]:
-    """Return the bytes of each range, in their order; near ones come by one request, and many requests go at once.
+    """Return the bytes of each range, in order. Ranges close together share a request; many requests run at once.
 
-    What is said of one object is of one ETag: otherwise its ranges are errors.
+    All ranges of one object have one ETag. If it changes meanwhile, its ranges are errors.
 
-    :param gap: most bytes between two ranges that are read in vain
-    :param raise_first_error: raise the first error; by default it stands in the place of the bytes
+    :param gap: bytes; ranges with a smaller gap between them share a request
+    :param raise_first_error: raise the first error, instead of returning it in the place of the bytes
     """
     by_target: dict[ObjectRef, list[WantedRange]] = {}
     results: list[bytes | OSSResumeError] = [b""] * len(ranges)
@@ -137,7 +137,7 @@ def fetch_ranges(
         return results
     etags: dict[ObjectRef, str] = {}
     changed: set[ObjectRef] = set()
-    with Crew(workers=min(most_workers, len(requests)), tick=no_watch) as crew:
+    with Crew(workers=min(max_workers, len(requests)), tick=no_watch) as crew:
         get = partial(_fetch_one, client.with_stop(crew), raise_first_error)
         for (target, merged), outcome in crew.run(get, requests):
             if isinstance(outcome, OSSResumeError):
@@ -168,7 +168,7 @@ def _fetch_one(
     target, merged = request
     try:
         data, meta = fetch(client, target, merged.start, merged.stop)
-    except InvalidRange:  # nothing of it lies there
+    except InvalidRange:  # the range is past the end
         return request, (bytearray(), "")
     except OSSResumeError as error:
         if raise_first_error:

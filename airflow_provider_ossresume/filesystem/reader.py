@@ -1,4 +1,4 @@
-"""An object that is open for reading."""
+"""A file object that reads an object."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.filesystem.metadata import MetadataFileSystem
 
 DEFAULT_CACHE = "oss"
-LINE_BLOCK = 64 * 1024  # of what is fetched for lines
+LINE_BLOCK = 64 * 1024  # bytes read at once for lines
 
 
 class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
-    """The bytes that the object had when it was opened: once it has changed, a read fails and mixes nothing.
+    """Reads the object as it was when it was opened. If the object changes, a read fails; versions are never mixed.
 
-    :param cache_type: one of fsspec's caches; by default one that fetches ahead, by requests at once, for who reads on,
-        and just what is asked for else
-    :param etag: the one that it must have, when that is known
+    :param cache_type: one of fsspec's caches. The default reads ahead with several requests while you read
+        sequentially, and else only what you ask for
+    :param etag: that the object must have, if known
     """
 
     loc: int
@@ -43,7 +43,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Open it: OSS is asked for its size and its ETag."""
+        """Open the object; a HEAD gets its size and ETag."""
         self._target = object_at(path)
         self._client = fs.client
         if etag is None or size is None:
@@ -60,15 +60,15 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             size=size,
             **kwargs,
         )
-        self.kwargs = {**kwargs, "etag": etag}  # for a copy in another process, which reads the same bytes
-        self._block, self._block_start = b"", 0  # of who reads by lines
+        self.kwargs = {**kwargs, "etag": etag}  # so that a copy in another process reads the same bytes
+        self._block, self._block_start = b"", 0  # for readline()
         if cache_type == DEFAULT_CACHE:
             self.cache = _ReadAheadCache(self)
 
     def read(self, length: int | None = -1) -> bytes:
         """Return the next bytes.
 
-        :raises FileSystemError: when the object has changed since it was opened, or cannot be read
+        :raises FileSystemError: if the object has changed since it was opened, or cannot be read
         """
         self._check_open()
         wanted = self.size - self.loc if length is None or length < 0 else length
@@ -78,7 +78,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         return held + data if held else data
 
     def readline(self, size: int | None = -1) -> bytes:
-        """Return the next line, with its end; what is fetched for it serves the lines that follow."""
+        """Return the next line with its line end. Bytes are fetched in blocks, for the following lines too."""
         self._check_open()
         most = self.size - self.loc if size is None or size < 0 else size
         line = b""
@@ -97,7 +97,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         return line
 
     def close(self) -> None:
-        """Hold nothing any more."""
+        """Close the file and free its memory."""
         super().close()
         self._block = b""
 
@@ -106,7 +106,7 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             raise ValueError("I/O operation on closed file.")
 
     def _take_buffered(self, most: int) -> bytes:
-        """Return what is held of the next bytes, and go on behind them."""
+        """Return the next bytes that are buffered, and move the position past them."""
         at = self.loc - self._block_start
         if not 0 <= at < len(self._block):
             return b""
@@ -132,19 +132,19 @@ def _reopened(
 
 
 class _ReadAheadCache(BaseCache):  # type: ignore[misc]  # fsspec has no types
-    """What fsspec calls a cache: it fetches ahead."""
+    """Reads ahead, as an fsspec cache."""
 
     name = DEFAULT_CACHE
 
     def __init__(self, file: OssReader) -> None:
         super().__init__(file.blocksize, file._fetch_range, file.size)
         self._target, self._etag, self._client = file._target, file._etag, file._client
-        self._memory, self._most_workers = file.fs.file_memory, file.fs.most_workers
+        self._memory, self._max_workers = file.fs.file_memory, file.fs.max_workers
         self._start()
 
     def _start(self) -> None:
         self._process = os.getpid()
-        self._read_ahead = ReadAhead(self._fill, self.size, memory=self._memory, most_workers=self._most_workers)
+        self._read_ahead = ReadAhead(self._fill, self.size, memory=self._memory, max_workers=self._max_workers)
 
     def _fill(self, start: int, buffer: bytearray, order: Stop) -> None:
         client = self._client.with_stop(order)
@@ -152,11 +152,11 @@ class _ReadAheadCache(BaseCache):  # type: ignore[misc]  # fsspec has no types
         self.total_requested_bytes += len(buffer)
 
     def _fetch(self, start: int | None, stop: int | None) -> bytes:
-        if self._process != os.getpid():  # a fork's child has none of the threads
+        if self._process != os.getpid():  # a forked child has none of the threads
             self._start()
         self.miss_count += 1
         return self._read_ahead.read(start or 0, self.size if stop is None else stop)
 
     def close(self) -> None:
-        """End what is under way."""
+        """Stop all requests."""
         self._read_ahead.close()

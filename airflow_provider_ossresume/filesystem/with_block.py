@@ -1,11 +1,12 @@
-"""Whether a ``with`` block is being left by an exception, for a file that is closed by a layer that does not say why.
+"""Detects that an exception is leaving a ``with`` block, for a file that another layer closes without passing it.
 
-``fsspec.open``, pandas and Python's own text and buffer layers close their files the same way at a block's end and
-after an exception. ``sys.exc_info`` tells that there is an exception, but not whether it leaves a block, or is handled
-where the file is closed: there, to close it means to publish it. Only the frames above tell the two apart.
+``fsspec.open``, pandas and Python's text and buffer layers close a file in the same way at the end of a block and after
+an exception. ``sys.exc_info`` shows that there is an exception, but not whether it leaves the block or is being handled
+by the code that closes the file. In the second case, closing must publish the file. Only the stack frames show which
+case it is.
 
-What it needs of them is documented, by ``inspect`` and ``dis``. An interpreter that has no frames, or other byte code,
-publishes what is closed, as it would without this module.
+This uses only documented features of ``inspect`` and ``dis``. On an interpreter without frames, or with other byte
+code, a closed file is published, as it would be without this module.
 """
 
 from __future__ import annotations
@@ -15,17 +16,16 @@ import inspect
 import sys
 from types import FrameType
 
-_WITH_EXCEPT_START = dis.opmap.get("WITH_EXCEPT_START", -1)  # calls a block's __exit__ with an exception
+_WITH_EXCEPT_START = dis.opmap.get("WITH_EXCEPT_START", -1)  # calls the __exit__ of a block with an exception
 _EXIT_METHODS = ("__exit__", "__aexit__")
 
 
 def exception_leaving_with_block(*, handled: BaseException | None) -> BaseException | None:
-    """Return the exception that leaves a block of this thread just now, or None.
+    """Return the exception that is leaving a ``with`` block of this thread right now; None if there is none.
 
-    What is called in an ``except`` or a ``finally`` of its own is not taken for one: there, to close a file means to
-    publish it.
+    A call from within an ``except`` or ``finally`` block does not count, because closing a file there publishes it.
 
-    :param handled: an exception that was being handled when the file was opened, and so says nothing of it
+    :param handled: an exception that was being handled already when the file was opened; it does not count
     """
     error = sys.exc_info()[1]
     if error is None or error is handled:
@@ -43,9 +43,9 @@ def _leaves(frame: FrameType) -> bool:
 
 
 def _received(frame: FrameType, error: BaseException) -> bool:
-    """Return whether it is an ``__exit__`` that got the exception, or one that it was raised from or after.
+    """Return whether the frame is an ``__exit__`` method that received the exception, or one in its context.
 
-    The caller's instruction is another one where ``__exit__`` is called by name, or awaited.
+    The caller's instruction does not show that if ``__exit__`` is called by name, or awaited.
     """
     if frame.f_code.co_name not in _EXIT_METHODS:
         return False

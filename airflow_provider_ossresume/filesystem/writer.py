@@ -1,4 +1,4 @@
-"""An object that is open for writing, as bytes, as text or compressed: it appears when it is closed, or not at all."""
+"""File objects that write bytes, text or compressed data to an object. It appears on close, or not at all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PART_SIZE = 8 * 1024 * 1024
 
 
 class PublishOnClose:
-    """Of a file that is written: what ends its ``with`` block normally publishes it, and an exception discards it."""
+    """Publishes a written file at the normal end of its ``with`` block, and discards it after an exception."""
 
     if TYPE_CHECKING:
 
@@ -48,13 +48,13 @@ class PublishOnClose:
 
 
 class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
-    """Takes bytes, and makes the object when it is closed.
+    """Sends bytes as they are written, and publishes the object when it is closed.
 
-    An exception that leaves its ``with`` block publishes nothing, and what stood there before stays. So it is when the
-    block is that of ``fsspec.open``, which closes it without telling why, and when nobody closes it.
+    If an exception leaves the ``with`` block, nothing is published and an existing object stays. The same holds for the
+    block of ``fsspec.open``, which closes the file without passing the exception, and for a file that nobody closes.
 
-    :param is_exclusive: fail when the object exists; OSS guards it
-    :param autocommit: publish when it is closed; else :meth:`commit` does, at the end of a transaction
+    :param is_exclusive: fail if the object exists, which OSS checks
+    :param autocommit: publish on close; False to publish by :meth:`commit`, at the end of a transaction
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         autocommit: bool,
         headers: Mapping[str, str],
     ) -> None:
-        """Open it; nothing is sent yet."""
-        self._closed = True  # until it is open: whoever collects half of one closes nothing
+        """Open the file; nothing is sent yet."""
+        self._closed = True  # until __init__ has finished, so that __del__ does nothing
         target = object_at(path)
         check_new_key(target.key, argument="path")
         if is_exclusive and fs.exists_now(path):
@@ -76,7 +76,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         wanted = block_size if isinstance(block_size, int) and block_size >= MIN_PART_SIZE else PART_SIZE
         size = max(MIN_PART_SIZE, min(wanted, fs.file_memory // 2))  # one part is sent while the next one fills
         super().__init__(fs, path, "wb", block_size=size, autocommit=autocommit)
-        self.buffer = None  # fsspec's own; the parts are kept below
+        self.buffer = None  # fsspec's own buffer is not used
         self._is_discarded = False
         self._stream = WrittenObject(
             fs.client,
@@ -85,15 +85,15 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
             config=fs.config,
             part_size=size,
             whole=size + 1,
-            most_workers=fs.most_workers,
+            max_workers=fs.max_workers,
             memory=fs.file_memory,
         )
-        self._handled = sys.exc_info()[1]  # what is handled already is no reason to publish nothing
+        self._handled = sys.exc_info()[1]  # an exception that is handled already does not discard the file
 
     def write(self, data: Any) -> int:
-        """Take bytes, or what has the buffer of some.
+        """Write bytes, or any object with a buffer.
 
-        :raises FileSystemError: when a part cannot be sent; nothing is published any more
+        :raises FileSystemError: if a part cannot be sent; the object is not published then
         """
         if self.closed:
             raise ValueError("I/O operation on closed file.")
@@ -103,15 +103,15 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         return written
 
     def flush(self, force: bool = False) -> None:
-        """Do nothing: parts are sent when they are full, and the object appears when the file is closed."""
+        """Do nothing: parts are sent when they are full, and the object appears on close."""
         if self.closed:
             raise ValueError("Flush on closed file")
 
     def close(self) -> None:
-        """Let the object appear.
+        """Publish the object.
 
-        :raises FileIsThere: when the mode is ``xb`` and the object exists by now
-        :raises FileSystemError: when it cannot be stored; then nothing of it is published
+        :raises FileIsThere: if the mode is ``xb`` and the object exists by now
+        :raises FileSystemError: if it cannot be stored; nothing is published then
         """
         if self.closed:
             return
@@ -124,7 +124,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
             self.commit()
 
     def commit(self) -> None:
-        """Let the object appear: at the end of a transaction, when the file was closed in it."""
+        """Publish the object at the end of a transaction, if the file was closed in it."""
         if not self._closed:
             self.discard()
             log.warning("%s was not closed before the transaction ended, so it is not published", self.full_name)
@@ -137,7 +137,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
             self.fs.invalidate_cache(self.path)
 
     def discard(self) -> None:
-        """Publish nothing, and remove what was sent."""
+        """Publish nothing, and remove the parts that were sent."""
         self._closed = self._is_discarded = True
         self._stream.discard()
 
@@ -146,7 +146,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
             self._abandon()
 
     def _dealloc_warn(self, source: object) -> None:
-        """Called by Python's own text and buffer layers, when they close this because nobody uses them any more."""
+        """Called by Python's text and buffer layers when they are garbage collected without being closed."""
         if not self._closed:
             self._abandon()
 
@@ -161,7 +161,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
 
 
 class TextWriter(PublishOnClose, io.TextIOWrapper):
-    """Text that is written to an object: what an exception leaves is not published."""
+    """Writes text to an object. After an exception nothing is published."""
 
     def __init__(self, file: Any, **options: Any) -> None:
         self._file = file
@@ -170,12 +170,12 @@ class TextWriter(PublishOnClose, io.TextIOWrapper):
     def discard(self) -> None:
         """Publish nothing."""
         self._file.discard()
-        with suppress(ValueError):  # what it still holds has nowhere to go
+        with suppress(ValueError):  # buffered text is dropped
             self.close()
 
 
 class CompressedWriter(PublishOnClose):
-    """A compressor, and the object that it writes: both are closed, or neither's bytes are published."""
+    """A compressor and the object that it writes. The object is published only if both are closed."""
 
     def __init__(self, compressor: Any, file: OssWriter) -> None:
         self._compressor = compressor
@@ -185,7 +185,7 @@ class CompressedWriter(PublishOnClose):
         return getattr(self._compressor, name)
 
     def close(self) -> None:
-        """Write the end of what is compressed, and let the object appear."""
+        """Finish the compressed data, and publish the object."""
         if self._file.closed:
             return
         try:
@@ -198,14 +198,14 @@ class CompressedWriter(PublishOnClose):
     def discard(self) -> None:
         """Publish nothing."""
         self._file.discard()
-        with suppress(ValueError, OSError):  # its end has nowhere to go
+        with suppress(ValueError, OSError):  # the rest of the data is dropped
             self._compressor.close()
 
     def __enter__(self) -> CompressedWriter:
         return self
 
     def _dealloc_warn(self, source: object) -> None:
-        """Called by Python's own text layer; see :meth:`OssWriter._dealloc_warn`."""
+        """Called by Python's text layer; see :meth:`OssWriter._dealloc_warn`."""
         self._file._dealloc_warn(source)
 
     def __del__(self) -> None:

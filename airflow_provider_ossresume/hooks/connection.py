@@ -123,12 +123,12 @@ class ConnectionSettings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ConnectionSettings:
         """Return the settings to use without a connection: the worker's own credentials, region and endpoint."""
-        from airflow_provider_ossresume.oss.endpoint import parse_place
+        from airflow_provider_ossresume.oss.endpoint import parse_host
 
         regions = [environment.get(name, "").strip() for name in REGION_VARIABLES]
         endpoint = environment.get(ENDPOINT_VARIABLE, "").strip() or None
         if endpoint:
-            parse_place(endpoint, argument=ENDPOINT_VARIABLE)
+            parse_host(endpoint, argument=ENDPOINT_VARIABLE)
         return cls(
             conn_id=None,
             auth_type="default",
@@ -174,7 +174,7 @@ class ConnectionSettings:
             signature_version=(self.signature_version or "v4").lower(),  # type: ignore[arg-type]  # checked there
             retry=RetryPolicy(attempts=config.part_retries + 1, total=config.retry_max_time),
             **self._timeouts(config),
-            max_connections=config.most_workers,
+            max_connections=config.max_workers,
             proxies=proxies_for(self.proxy),
             verify_tls=self.verify,
         )
@@ -290,7 +290,7 @@ def _endpoint_from(host: str | None, port: str | None, endpoint: str | None) -> 
 
     :raises ArgumentError: if the fields differ
     """
-    from airflow_provider_ossresume.oss.endpoint import parse_place
+    from airflow_provider_ossresume.oss.endpoint import parse_host
 
     number = parse_whole_number("port", port, most=65_535) if port is not None else None
     set_by, text = ("endpoint", endpoint) if host is None else ("host", host)
@@ -301,13 +301,13 @@ def _endpoint_from(host: str | None, port: str | None, endpoint: str | None) -> 
             advice = "fill in Host or Endpoint too, or remove the port: a region's own endpoint has no other port"
             raise ArgumentError("port", number, advice)
         return None, set_by
-    place = parse_place(text, argument=set_by)
+    place = parse_host(text, argument=set_by)
     if number is not None:
         if place.port not in (None, number):
             raise ArgumentError("port", number, f"the {set_by} {text!r} has another port; remove one of the two")
         place = replace(place, port=number)
     if host is not None and endpoint is not None:
-        other = parse_place(endpoint)
+        other = parse_host(endpoint)
         pairs = ((place.scheme, other.scheme), (place.hostname, other.hostname), (place.port, other.port))
         if any(one is not None and another is not None and one != another for one, another in pairs):
             both = f"host is {place.host!r}" if place.scheme is None else f"host is {place!s}"

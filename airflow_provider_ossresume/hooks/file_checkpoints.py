@@ -1,4 +1,4 @@
-"""The checkpoint of a file that the filesystem transfers within a task."""
+"""The checkpoint of a file that the filesystem transfers in a task."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from airflow_provider_ossresume.transfer.paths import printable_path
 def task_checkpointer(
     checkpoint: str, direction: str, target: ObjectRef, other_end: str, *, interval: float
 ) -> Checkpointer:
-    """Return what keeps the checkpoint where the running task keeps its own; without a task as ``select_store`` says.
+    """Return the checkpointer for a file. Inside a task, it uses the store that the task's own transfers would use.
 
     :param checkpoint: see :func:`~airflow_provider_ossresume.checkpoints.select.select_store`
     :param other_end: the local file's path, or the source's URI
-    :param interval: least seconds between two saves
+    :param interval: the minimum number of seconds between two saves
     """
     this_try = CurrentTry(current_context())
     path = other_end if direction == "copy" else os.path.abspath(other_end)

@@ -34,11 +34,11 @@ def report_to_airflow(what: str, call: Callable[[], object], *, is_quiet: bool =
 
 
 def task_instance(context: Mapping[str, Any] | None) -> Any:
-    """Return the task instance of a context; None outside a task, as in a unit test that calls ``execute({})``."""
+    """Return the task instance of a context, or None outside a task, such as in a unit test with ``execute({})``."""
     return context.get("ti") if context else None
 
 
 def may_push(context: Mapping[str, Any] | None) -> bool:
-    """True when the task may push XComs of ours: it runs, and is not set to ``do_xcom_push=False``."""
+    """True if a task is running, without ``do_xcom_push=False``."""
     ti = task_instance(context)
     return ti is not None and bool(getattr(getattr(ti, "task", None), "do_xcom_push", True))

@@ -1,4 +1,4 @@
-"""What the hook does with many files: a folder or a prefix in one call, or a plan, its batches and its finish."""
+"""The hook's methods for many files: a folder or a prefix in one call, or a plan, its batches and its finish."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ Watch = Callable[[], None]
 class SetMethods(ConnectedHook):
     """The methods of the hook that move many files.
 
-    ``options`` are the fields of :class:`~airflow_provider_ossresume.model.set_options.SetOptions`, and what each
-    object gets: those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`. ``watch`` is called
-    at least four times a second by the thread that calls; what it raises ends the work.
+    ``options`` are the fields of :class:`~airflow_provider_ossresume.model.set_options.SetOptions`, and the options of
+    each object: those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`. The calling thread
+    calls ``watch`` at least four times a second. An exception that ``watch`` raises ends the work.
     """
 
     def upload_folder(
@@ -59,12 +59,12 @@ class SetMethods(ConnectedHook):
         """Upload all files of a folder that the prefix does not have yet.
 
         :param folder: an absolute path
-        :param prefix: what the keys begin with, or an ``oss://bucket/prefix/`` URL; a ``/`` is put behind it
+        :param prefix: the start of the keys, or an ``oss://bucket/prefix/`` URL; a ``/`` is appended if it is missing
         :param work_folder: see :meth:`plan_transfer`
-        :param is_dry_run: move nothing; the log and the verdict say what would be done, with the first hundred names
-        :param allow_skipped: reasons for which files may be left: ``vanished``, ``source_changed``
-        :raises NotProven: when not every file is proven; those that are stay
-        :raises PlanRefused: before any byte moves
+        :param is_dry_run: move nothing. The log and the verdict show what would be done, with the first 100 names
+        :param allow_skipped: accept files that were skipped for these reasons: ``vanished``, ``source_changed``
+        :raises NotProven: if a file is not proven; the proven ones stay
+        :raises PlanRefused: if a limit is exceeded, before anything is moved
         """
         return self._transfer(
             _folder("folder", folder),
@@ -114,7 +114,7 @@ class SetMethods(ConnectedHook):
         watch: Watch = lambda: None,
         **options: Any,
     ) -> Verdict:
-        """Let OSS copy all objects of a prefix that another one does not have yet; see :meth:`upload_folder`."""
+        """Let OSS copy all objects of a prefix that the target does not have yet; see :meth:`upload_folder`."""
         return self._transfer(
             self._prefix("source", source),
             self._prefix("target", target),
@@ -138,21 +138,21 @@ class SetMethods(ConnectedHook):
         watch: Watch = lambda: None,
         **options: Any,
     ) -> Plan:
-        """Look at both sides and seal what is to be done, in batches for :meth:`run_transfer_batch`.
+        """Compare source and target, and write a plan with batches for :meth:`run_transfer_batch`.
 
         :param source: an ``oss://bucket/prefix/`` URL, or an absolute path that all workers share
-        :param target: the same
-        :param work_folder: where plans, ledgers and checkpoints lie: an ``oss://bucket/prefix/`` URL, or a folder that
-            all workers share; by default ``.ossresume/`` in the target's bucket or folder
-        :param most_batches: fewer than ``max_batches`` where Airflow allows fewer mapped tasks
-        :raises PlanRefused: when the plan would delete or leave out what is not allowed; nothing has been written
+        :param target: an ``oss://bucket/prefix/`` URL, or an absolute path that all workers share
+        :param work_folder: where plans, ledgers and checkpoints are kept: an ``oss://bucket/prefix/`` URL, or a folder
+            that all workers share. Default: ``.ossresume/`` in the target's bucket or folder
+        :param most_batches: another upper limit for the number of batches, such as Airflow's limit for mapped tasks
+        :raises PlanRefused: if the plan would delete more than is allowed, or leave out files; nothing is written then
         """
         chosen = _set_options(options)
         if most_batches is not None and int(chosen.max_batches) > most_batches:
             chosen = _set_options({**options, "max_batches": most_batches})
         return self._set_transfers(_current_try(context), watch).plan(
-            self._end("source", source),
-            self._end("target", target),
+            self._source_or_target("source", source),
+            self._source_or_target("target", target),
             options=chosen,
             work_folder=_work_folder(work_folder),
             is_dry_run=parse_flag("is_dry_run", is_dry_run),
@@ -168,9 +168,9 @@ class SetMethods(ConnectedHook):
     ) -> BatchReport:
         """Move one batch of a plan.
 
-        :param batch: its URI, as the plan's ``batch_uris`` has it
-        :param on_label: called with a name of the batch for people
-        :raises NotProven: when files failed; the others have been moved
+        :param batch: its URI, one of the plan's ``batch_uris``
+        :param on_label: called with a label of the batch, for people
+        :raises NotProven: if files failed; the others have been moved
         """
         _check_uri("batch", batch)
         return self._set_transfers(_current_try(context), watch).run_batch(batch, on_label=on_label)
@@ -184,15 +184,15 @@ class SetMethods(ConnectedHook):
         context: Mapping[str, Any] | None = None,
         watch: Watch = lambda: None,
     ) -> Verdict:
-        """Prove that all of a plan is done, and delete what a mirror has to delete.
+        """Check that every file of a plan has been moved, and delete what a mirror has to delete.
 
         :param plan: its URI
-        :param allow_skipped: reasons for which files may be left: ``vanished``, ``source_changed``; then nothing is
-            deleted
-        :param recheck: ``ledger``: what the batches have said is believed; ``list``: the target is listed once, and
-            what others have deleted or overwritten since is not proven. By default the second before a mirror deletes
-            anything, else the first
-        :raises NotProven: when not every file is proven
+        :param allow_skipped: accept files that were skipped for these reasons: ``vanished``, ``source_changed``. If any
+            file was skipped, nothing is deleted
+        :param recheck: ``ledger`` relies on what the batches reported. ``list`` also lists the target, and does not
+            accept files that someone else has deleted or overwritten since. Default: ``list`` for a mirror that
+            deletes, else ``ledger``
+        :raises NotProven: if a file is not proven
         """
         _check_uri("plan", plan)
         if recheck is not None:
@@ -231,13 +231,13 @@ class SetMethods(ConnectedHook):
         report_set_lineage(self, this_try.context, verdict)
         return verdict
 
-    def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> LocationRef:
+    def _source_or_target(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> LocationRef:
         if isinstance(where, PrefixRef) or (isinstance(where, str) and where.startswith("oss://")):
             return self._prefix(argument, where)
         return _folder(argument, where)
 
     def _prefix(self, argument: str, prefix: str | PrefixRef, bucket_name: str | None = None) -> PrefixRef:
-        """:raises ArgumentError: also for None, as only a name can mean the whole bucket"""
+        """:raises ArgumentError: also for None, because here you must name the whole bucket"""
         if not isinstance(prefix, PrefixRef):
             check_text(argument, prefix)
         try:
@@ -258,7 +258,7 @@ def _folder(argument: str, folder: str | os.PathLike[str]) -> LocalFolder:
         refuse_empty(argument, folder)
     found = LocalFolder(os.fspath(folder), argument=argument)
     if os.path.realpath(found.path) == "/":
-        raise ArgumentError(argument, str(folder), "this is the whole disk; name a folder")
+        raise ArgumentError(argument, str(folder), "this is the root of the file system; give a folder in it")
     return found
 
 
@@ -282,7 +282,7 @@ def _check_uri(argument: str, uri: object) -> None:
 
 
 def _set_options(given: Mapping[str, Any]) -> SetOptions:
-    """Return the options that were given one by one, those of the objects among them."""
+    """Return the options that were passed as arguments."""
     if unknown := sorted(given.keys() - _SET_OPTIONS - ObjectOptions.__annotations__.keys()):
         known = ", ".join(sorted(_SET_OPTIONS | ObjectOptions.__annotations__.keys()))
         raise ArgumentError(unknown[0], given[unknown[0]], f"no such option; there are {known}")

@@ -13,14 +13,16 @@ from typing import Any
 from airflow_provider_ossresume.model.record import Record, crc64_text
 
 MAX_KEYS_TO_DELETE = 1_000  # OSS: one DeleteMultipleObjects
-ARCHIVED_CLASSES = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})  # OSS: to be restored before they are read
+ARCHIVED_CLASSES = frozenset(
+    {"Archive", "ColdArchive", "DeepColdArchive"}
+)  # OSS: must be restored before they are read
 
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """One object: a bucket and a key, and on download perhaps a version. Shown as ``oss://bucket/key``.
+    """One object: a bucket, a key, and perhaps a version. Shown as ``oss://bucket/key``.
 
-    It is what a name has been resolved to, and is never read as a name again: the key may begin with ``oss://``.
+    The key is used as it is and never parsed again, so it may begin with ``oss://``.
     """
 
     bucket: str
@@ -33,7 +35,7 @@ class ObjectRef:
 
     @property
     def versioned_uri(self) -> str:
-        """The URI, with the version where there is one."""
+        """The URI, with the version if there is one."""
         return self.uri if self.version_id is None else f"{self.uri}?versionId={self.version_id}"
 
     def __str__(self) -> str:
@@ -44,7 +46,7 @@ class ObjectRef:
 class PrefixRef:
     """All objects of a bucket whose keys begin with a prefix; with an empty one, the whole bucket.
 
-    Like :class:`ObjectRef` it is what a name has been resolved to, and is never read as a name again.
+    As in :class:`ObjectRef`, the prefix is used as it is and never parsed again.
     """
 
     bucket: str
@@ -63,13 +65,13 @@ class PrefixRef:
 
 @dataclass(frozen=True)
 class ObjectMeta(Record):
-    """What OSS says of an object; a task may return it.
+    """What OSS says about an object. A task may return it.
 
     :ivar etag: without its quotes; an MD5 only for objects written by PutObject
-    :ivar crc64: of all bytes, or None for objects that OSS has none for
+    :ivar crc64: of all bytes; None if OSS has none
     :ivar metadata: the ``x-oss-meta-*`` headers, without that prefix
-    :ivar headers: every header of the answer, names in lower case
-    :ivar answered_at: OSS's clock as it said so
+    :ivar headers: every header of the response, names in lower case
+    :ivar answered_at: the response's Date, by OSS's clock
     """
 
     size: int
@@ -84,11 +86,11 @@ class ObjectMeta(Record):
 
     @property
     def is_link(self) -> bool:
-        """True for a symbolic link: size and ETag are its target's, the CRC-64 is left out, as it may be the link's."""
+        """True for a symbolic link. Size and ETag are its target's. The CRC-64 is left out: it may be the link's."""
         return self.headers.get("x-oss-object-type") == "Symlink"
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON takes it: times in ISO 8601, the CRC-64 as text."""
+        """Return it as JSON values: times in ISO 8601, the CRC-64 as text."""
         return {
             "size": self.size,
             "etag": self.etag,
@@ -106,8 +108,8 @@ class ObjectMeta(Record):
 class Receipt:
     """The proof that one part is in its place: on OSS, or in a part file.
 
-    :ivar etag: OSS's of the part; empty for one in a part file
-    :ivar crc64: None when nothing tells it
+    :ivar etag: the part's ETag on OSS; empty for a part in a part file
+    :ivar crc64: None if it is not known
     """
 
     number: int
@@ -118,9 +120,9 @@ class Receipt:
 
 @dataclass(frozen=True)
 class CopiedObject:
-    """What OSS says of an object that it has made by a copy.
+    """What OSS says about an object that it has copied.
 
-    :ivar crc64: of all bytes, or None where OSS leaves it out
+    :ivar crc64: of all bytes; None if OSS leaves it out
     :ivar source_version_id: the version that was copied, in a bucket with versions
     """
 
@@ -132,10 +134,10 @@ class CopiedObject:
 
 @dataclass(frozen=True)
 class ListedObject:
-    """An object as a listing of the bucket shows it.
+    """An object in a listing.
 
     :ivar kind: OSS's type: ``Normal``, ``Multipart``, ``Appendable`` or ``Symlink``
-    :ivar restore_info: of an archived object that is being restored, or was: ``ongoing-request="true"``, or ``"false"``
+    :ivar restore_info: for an archived object that is or was being restored: ``ongoing-request="true"``, or ``"false"``
         and an expiry date
     """
 
@@ -149,13 +151,13 @@ class ListedObject:
 
     @property
     def is_archived(self) -> bool:
-        """True for an object of an archive class that is not restored."""
+        """True for an object of an archive class that has not been restored."""
         return self.storage_class in ARCHIVED_CLASSES and 'ongoing-request="false"' not in self.restore_info
 
 
 @dataclass(frozen=True)
 class ListedBucket:
-    """A bucket as a listing of the account shows it; ``region`` is without the ``oss-`` that OSS puts before it."""
+    """A bucket in a listing of the account. ``region`` is without OSS's prefix ``oss-``."""
 
     name: str
     region: str = ""
@@ -164,10 +166,10 @@ class ListedBucket:
 
 @dataclass(frozen=True)
 class ListedUpload(Record):
-    """An unfinished multipart upload of the bucket; a task may return it.
+    """An unfinished multipart upload. A task may return it.
 
-    :ivar bucket: empty in what a listing's page says, which names it once
-    :ivar answered_at: OSS's clock as it told with the listing
+    :ivar bucket: empty until the listing fills it in
+    :ivar answered_at: the Date of the listing's response, by OSS's clock
     """
 
     key: str
@@ -182,11 +184,11 @@ class ListedUpload(Record):
 
     @property
     def age(self) -> timedelta | None:
-        """How long ago it was begun, by OSS's clock alone; None when OSS did not tell."""
+        """How long ago it was initiated, by OSS's clock only; None if OSS did not say."""
         return self.answered_at - self.initiated if self.answered_at and self.initiated else None
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON takes it, with the age in seconds."""
+        """Return it as JSON values, with the age in seconds."""
         return {
             "key": self.key,
             "upload_id": self.upload_id,

@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 KeepOrAbort = Literal["keep", "abort"]
 SkipAs = Literal["success", "skipped"]
 
+# The template fields of every transfer.
+TRANSFER_FIELDS = (
+    "bucket_name",
+    "region",
+    "oss_conn_id",
+    "show_progress",
+    "checkpoint",
+    "transfer_config",
+    "if_exists",
+    "skip_as",
+    "event_if_skipped",
+    "on_kill_action",
+    "on_final_failure",
+    "xcom_holder_task_id",
+)
 _CHOICES: Mapping[str, Any] = {"on_kill_action": KeepOrAbort, "on_final_failure": KeepOrAbort, "skip_as": SkipAs}
 
 
@@ -102,6 +117,18 @@ class TransferOperator(TransferLineage, OSSOperator):
         if self.on_kill_action == "abort":
             return "on_kill_action='abort': the finished parts and the checkpoint are deleted"
         return "its checkpoint and finished parts are kept for the next try"
+
+    def _transfer_arguments(self, context: Any) -> dict[str, Any]:
+        """Return the arguments that the hook's methods for transfers share."""
+        return {
+            "checkpoint": self.checkpoint,
+            "if_exists": self.if_exists,
+            "xcom_holder_task_id": self.xcom_holder_task_id,
+            "show_progress": self.show_progress,
+            "context": context,
+            "watch": self._watch,
+            "drop_when": self._drop_when,
+        }
 
     def _drop_when(self, error: BaseException) -> bool:
         """True if the parts of this try and of earlier ones should be deleted."""

@@ -9,7 +9,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import refuse_empty
 from airflow_provider_ossresume.model.copy_options import CopyOptions
 from airflow_provider_ossresume.model.object_names import resolve_target
-from airflow_provider_ossresume.operators._transfer import ObjectWritingOperator
+from airflow_provider_ossresume.operators._transfer import TRANSFER_FIELDS, ObjectWritingOperator
 from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of
 
 if TYPE_CHECKING:
@@ -81,23 +81,12 @@ class OSSCopyObjectOperator(ObjectWritingOperator):
         "source",
         "target",
         "source_bucket_name",
-        "bucket_name",
         "source_version_id",
         "copy_mode",
         "source_conn_id",
-        "region",
-        "oss_conn_id",
-        "show_progress",
-        "checkpoint",
-        "transfer_config",
-        "if_exists",
-        "skip_as",
-        "event_if_skipped",
-        "on_kill_action",
-        "on_final_failure",
+        *TRANSFER_FIELDS,
         "object_changed",
         *_COPY_OPTIONS,
-        "xcom_holder_task_id",
     )
     ui_color = "#e9dcf7"
 
@@ -135,14 +124,8 @@ class OSSCopyObjectOperator(ObjectWritingOperator):
             source_version_id=self.source_version_id,
             source_hook=self._source_hook(),
             copy_mode=self.copy_mode,
-            checkpoint=self.checkpoint,
-            if_exists=self.if_exists,
             object_changed=self.object_changed,
-            xcom_holder_task_id=self.xcom_holder_task_id,
-            show_progress=self.show_progress,
-            context=context,
-            watch=self._watch,
-            drop_when=self._drop_when,
+            **self._transfer_arguments(context),
             **{name: getattr(self, name) for name in _COPY_OPTIONS},
         )
 

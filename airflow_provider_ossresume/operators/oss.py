@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.model.arguments import Flag, parse_mode
 from airflow_provider_ossresume.operators._object_options import OBJECT_OPTIONS
-from airflow_provider_ossresume.operators._transfer import ObjectWritingOperator, TransferOperator
+from airflow_provider_ossresume.operators._transfer import TRANSFER_FIELDS, ObjectWritingOperator, TransferOperator
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 if TYPE_CHECKING:
@@ -73,21 +73,10 @@ class OSSResumableUploadOperator(ObjectWritingOperator):
     template_fields: Sequence[str] = (
         "file",
         "key",
-        "bucket_name",
-        "region",
-        "oss_conn_id",
-        "show_progress",
-        "checkpoint",
-        "transfer_config",
-        "if_exists",
-        "skip_as",
-        "event_if_skipped",
-        "on_kill_action",
-        "on_final_failure",
+        *TRANSFER_FIELDS,
         "source_changed",
         "fingerprint",
         *OBJECT_OPTIONS,
-        "xcom_holder_task_id",
     )
     ui_color = "#ffe2c8"
 
@@ -111,15 +100,9 @@ class OSSResumableUploadOperator(ObjectWritingOperator):
             self.file,
             self.key,
             self.bucket_name,
-            checkpoint=self.checkpoint,
-            if_exists=self.if_exists,
             source_changed=self.source_changed,
             fingerprint=self.fingerprint,
-            xcom_holder_task_id=self.xcom_holder_task_id,
-            show_progress=self.show_progress,
-            context=context,
-            watch=self._watch,
-            drop_when=self._drop_when,
+            **self._transfer_arguments(context),
             **{name: getattr(self, name) for name in OBJECT_OPTIONS},
         )
 
@@ -165,17 +148,7 @@ class OSSResumableDownloadOperator(TransferOperator):
     template_fields: Sequence[str] = (
         "key",
         "file",
-        "bucket_name",
-        "region",
-        "oss_conn_id",
-        "show_progress",
-        "checkpoint",
-        "transfer_config",
-        "if_exists",
-        "skip_as",
-        "event_if_skipped",
-        "on_kill_action",
-        "on_final_failure",
+        *TRANSFER_FIELDS,
         "object_changed",
         "version_id",
         "create_parents",
@@ -184,7 +157,6 @@ class OSSResumableDownloadOperator(TransferOperator):
         "byte_range",
         "request_payer",
         "traffic_limit",
-        "xcom_holder_task_id",
     )
     ui_color = "#cde8ff"
     writes_object = False
@@ -218,8 +190,6 @@ class OSSResumableDownloadOperator(TransferOperator):
             self.key,
             self.file,
             self.bucket_name,
-            checkpoint=self.checkpoint,
-            if_exists=self.if_exists,
             object_changed=self.object_changed,
             version_id=self.version_id,
             create_parents=self.create_parents,
@@ -228,11 +198,7 @@ class OSSResumableDownloadOperator(TransferOperator):
             byte_range=self.byte_range,
             request_payer=self.request_payer,
             traffic_limit=self.traffic_limit,
-            xcom_holder_task_id=self.xcom_holder_task_id,
-            show_progress=self.show_progress,
-            context=context,
-            watch=self._watch,
-            drop_when=self._drop_when,
+            **self._transfer_arguments(context),
         )
 
     def _mode(self) -> int | None:

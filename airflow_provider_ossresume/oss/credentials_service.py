@@ -1,7 +1,7 @@
-"""One bounded request to a service that issues credentials, and what its response says.
+"""A service that issues credentials: one bounded request, and its response.
 
-Nothing that such a response holds is shown, but for the code and the message of an error, with every secret that was
-sent taken out. No redirect is followed and no ~/.netrc read, and no response takes longer than ``LONGEST``.
+Of a response, only the code and the message of an error are ever shown, without the secrets that were sent. Redirects
+are not followed, ~/.netrc is not read, and no response may take longer than ``LONGEST``.
 """
 
 from __future__ import annotations
@@ -23,23 +23,22 @@ from airflow_provider_ossresume.oss.connection_errors import reason
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
-from airflow_provider_ossresume.oss.header_values import shown
-from airflow_provider_ossresume.oss.messages import read_http_date
+from airflow_provider_ossresume.oss.header_values import one_line, read_http_date
 from airflow_provider_ossresume.oss.proxies import NO_PROXY
 from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
-CONNECT_TIMEOUT = 5.0  # seconds; as alibabacloud-credentials
-LOOK_TIMEOUT = 2.0  # seconds, for whether a service is there at all
-READ_TIMEOUT = 10.0  # seconds of silence; as alibabacloud-credentials
-LONGEST = 20.0  # seconds for the head, and for the body, of a response to come in, however they trickle
-MAX_ANSWER = 64 * 1024  # bytes; a response of STS has about two thousand, most of them the token
+CONNECT_TIMEOUT = 5.0  # seconds; the same as alibabacloud-credentials
+LOOK_TIMEOUT = 2.0  # seconds to find out whether a service exists
+READ_TIMEOUT = 10.0  # seconds without a byte; the same as alibabacloud-credentials
+LONGEST = 20.0  # seconds for the head of a response, and again for its body
+MAX_RESPONSE = 64 * 1024  # bytes; a response of STS has about 2,000, most of them the token
 
 
 @dataclass(frozen=True)
 class ServiceResponse:
-    """What a service answered.
+    """The response of a service.
 
-    :ivar date: its clock, as seconds since 1970, or None when it did not tell
+    :ivar date: its Date in seconds since 1970, or None
     """
 
     status: int
@@ -51,7 +50,7 @@ class ServiceResponse:
         return self.body.decode(errors="replace").strip()
 
     def fields(self) -> Mapping[str, Any]:
-        """Return the JSON object that the body is; an empty one when it is none."""
+        """Return the body as a JSON object; empty if it is not one."""
         try:
             read = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -60,13 +59,13 @@ class ServiceResponse:
 
 
 class CredentialsService:
-    """A service that issues credentials, as far as HTTP goes.
+    """A service that issues credentials, at the level of HTTP.
 
     :param origin: scheme, host and port, checked by :func:`check_origin`
-    :param direct: past every proxy: the service is on this machine, or on the link
-    :param proxies: as in requests; None takes those of the environment
+    :param direct: use no proxy: the service is on this machine or in its local network
+    :param proxies: as in requests; None uses those of the environment
     :param verify_tls: False, or the path of a CA bundle
-    :param longest: seconds for the head, and for the body, of a response to come in, however they trickle
+    :param longest: seconds for the head of a response, and again for its body
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class CredentialsService:
         self._settings = environment_settings(origin, proxies=NO_PROXY if direct else proxies, verify_tls=verify_tls)
 
     def is_there(self) -> bool:
-        """Return whether something listens at the origin, within a second or two."""
+        """Return whether something listens at the origin. Takes at most two seconds for each address."""
         parts = urlsplit(self.origin)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -107,8 +106,8 @@ class CredentialsService:
     ) -> ServiceResponse:
         """Send one request and return the response, whatever its status.
 
-        :param what: how an error names it
-        :raises CredentialsUnavailable: when no whole response comes
+        :param what: the request's name in errors
+        :raises CredentialsUnavailable: if no complete response comes
         """
         sent = {"user-agent": f"airflow-provider-ossresume/{__version__}", "accept-encoding": "identity"}
         if method in ("PUT", "POST"):
@@ -116,7 +115,7 @@ class CredentialsService:
         sent |= headers or {}
         try:
             with (
-                # Hours lie between two requests: no connection is kept.
+                # There are hours between two requests, so no connection is kept.
                 closing(Connections(self._settings, max_connections=1, **self._timeouts)) as way,
                 way.exchange(method, self.origin, path, sent, body) as response,
             ):
@@ -127,10 +126,12 @@ class CredentialsService:
 
     def _read(self, what: str, response: http_response.Response) -> bytes:
         body = bytearray()
-        for piece in response.pieces(MAX_ANSWER, Limit("the response did not come", total=self._longest)):
+        for piece in response.pieces(MAX_RESPONSE, Limit("the response did not come", total=self._longest)):
             body += piece
-            if len(body) > MAX_ANSWER:
-                raise CredentialsUnavailable(f"{what} at {self.origin}: the response is over {MAX_ANSWER} bytes long")
+            if len(body) > MAX_RESPONSE:
+                raise CredentialsUnavailable(
+                    f"{what} at {self.origin}: the response is longer than {MAX_RESPONSE} bytes"
+                )
         return bytes(body)
 
     def _unreachable(self, what: str, error: ExchangeFailed) -> CredentialsError:
@@ -138,7 +139,7 @@ class CredentialsService:
         said = f"{what} at {self.origin}{f' ({proxy})' if proxy else ''}: {reason(error)}"
         if error.is_lasting:
             return CredentialsError(said)
-        return CredentialsUnavailable(f"{said}; is the service up, and does this worker reach it?")
+        return CredentialsUnavailable(f"{said}; check that the service is up and that this worker can reach it")
 
     def refused(
         self,
@@ -149,27 +150,27 @@ class CredentialsService:
         secrets: Iterable[str | None] = (),
         retryable: bool = False,
     ) -> CredentialsError:
-        """Return the error for a response that brings no credentials.
+        """Return the error for a response without credentials.
 
-        :param secrets: what was sent and may come back in a message
+        :param secrets: values that were sent, and that a message may repeat
         """
         fields = response.fields()
-        said = " ".join(text for text in (str(response.status), shown(str(fields.get("Code") or ""))) if text)
+        said = " ".join(text for text in (str(response.status), one_line(str(fields.get("Code") or ""))) if text)
         text = f"{what} at {self.origin} answered {said}"
         message = without(secrets, str(fields.get("Message") or ""))
-        if message and "Signature" not in said:  # such a one repeats all that was signed
-            text += f": {shown(message).rstrip('.')}"
+        if message and "Signature" not in said:  # such a message repeats everything that was signed
+            text += f": {one_line(message).rstrip('.')}"
         if hint or 300 <= response.status < 400:
             text += f"; {hint or 'a redirect is not followed'}"
         if request_id := fields.get("RequestId"):
-            text += f" [request id {shown(str(request_id))}]"
+            text += f" [request id {one_line(str(request_id))}]"
         may_pass = retryable or response.status in (408, 429) or response.status >= 500
         return CredentialsUnavailable(text) if may_pass else CredentialsError(text)
 
     def issued(self, what: str, response: ServiceResponse, fields: object) -> TemporaryCredentials:
-        """Return what the fields of a response say, as all these services name them.
+        """Return the credentials in a response. All these services use the same names of fields.
 
-        :raises CredentialsUnavailable: when one is missing or is not what it should be
+        :raises CredentialsUnavailable: if a field is missing or invalid
         """
         given = fields if isinstance(fields, dict) else {}
         texts = {name: given.get(name) for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")}
@@ -181,33 +182,33 @@ class CredentialsService:
         key_id, secret, token, expiration = (str(text) for text in texts.values())
         ends = _seconds(expiration)
         if ends is None:
-            raise CredentialsUnavailable(f"{what} at {self.origin}: Expiration {shown(expiration)!r} is no time")
+            raise CredentialsUnavailable(f"{what} at {self.origin}: Expiration {one_line(expiration)!r} is not a time")
         try:
             credentials = Credentials(key_id, secret, token)
         except CredentialsError as error:
             raise CredentialsUnavailable(f"{what} at {self.origin}: {error}") from None
-        # Both by the service's clock, as this worker's may be wrong.
+        # Both by the service's clock, because this worker's may be wrong.
         return TemporaryCredentials(credentials, lifetime=ends - (response.date or time.time()))
 
 
 def check_origin(argument: str, url: str, *, example: str) -> str:
     """Return the URL without a slash at its end.
 
-    :raises ArgumentError: when it is more or less than http(s)://, a host and perhaps a port
+    :raises ArgumentError: if it is not http(s)://, a host and perhaps a port, and nothing else
     """
     origin = url.strip().rstrip("/")
     parts = split_url(origin)
     if parts is None or parts[1]:
         value = "…" if "@" in url else url
-        raise ArgumentError(argument, value, f"give http:// or https:// and a host, as in {example}")
+        raise ArgumentError(argument, value, f"give http:// or https:// and a host, such as {example}")
     return parts[0]
 
 
 def split_url(url: str) -> tuple[str, str] | None:
-    """Return an http(s) URL's origin and the rest of it, which is a path or nothing; None when it cannot be used."""
+    """Return an http(s) URL's origin, and its path and query, if any; None if it cannot be used."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises for a port that is no number
+        _ = parts.port  # raises if the port is not a number
     except ValueError:
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.fragment:
@@ -220,7 +221,7 @@ def split_url(url: str) -> tuple[str, str] | None:
 
 
 def without(secrets: Iterable[str | None], text: str) -> str:
-    """Return the text with the secrets taken out of it, in the forms in which they are sent."""
+    """Return the text with secrets replaced, in every form in which they are sent."""
     for secret in secrets:
         if secret:
             for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}:
@@ -229,7 +230,7 @@ def without(secrets: Iterable[str | None], text: str) -> str:
 
 
 def _seconds(text: str) -> float | None:
-    """Return a time such as ``2026-01-31T08:00:00Z`` as seconds since 1970."""
+    """Return a time such as ``2026-01-31T08:00:00Z`` in seconds since 1970; None if it is not a time."""
     try:
         time_ = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
         return (time_ if time_.tzinfo else time_.replace(tzinfo=timezone.utc)).timestamp()

@@ -1,4 +1,4 @@
-"""Bodies and objects that are small enough to be in memory."""
+"""Bodies and objects that fit into memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BytesBody:
 class MemorySink:
     """Takes the bytes of an object.
 
-    :param piece_size: of what is read from the socket at once
+    :param piece_size: how many bytes are read from the socket at once
     """
 
     def __init__(self, piece_size: int = PIECE) -> None:
@@ -42,7 +42,7 @@ class MemorySink:
         self._data = bytearray()
 
     def take(self) -> bytearray:
-        """Return the bytes, and hold them no longer: who holds the sink may live on until Python looks for cycles."""
+        """Return the bytes and release them: a reference cycle may keep the sink alive for long."""
         data, self._data = self._data, bytearray()
         return data
 
@@ -50,27 +50,48 @@ class MemorySink:
         self._data.clear()
 
     def resume(self) -> None:
-        """What follows is appended anyway."""
+        """Nothing to do: further bytes are appended."""
 
     def write(self, data: memoryview) -> None:
         self._data += data
 
 
+class DiscardingSink:
+    """Takes bytes and drops them.
+
+    :param piece_size: how many bytes are read from the socket at once
+    """
+
+    def __init__(self, piece_size: int = 1) -> None:
+        self.piece_size = piece_size
+
+    def open(self) -> None:
+        """There is nothing to drop."""
+
+    def resume(self) -> None:
+        """There is nothing to keep."""
+
+    def write(self, data: memoryview) -> None:
+        """Drop the bytes."""
+
+
 class ReadingClient(Protocol):
-    """What is needed of OSS to read an object; see ``oss.client.OssClient``."""
+    """The part of ``oss.client.OssClient`` that reads an object."""
 
     def get_object(self, target: ObjectRef, sink: Sink) -> ObjectMeta: ...
 
 
 def read_object(client: ReadingClient, target: ObjectRef) -> bytes:
-    """Return all bytes of an object, which are compared with its CRC-64.
+    """Return all bytes of an object, after comparing them with its CRC-64.
 
-    :raises NoSuchKey: when it does not exist
-    :raises IntegrityError: when other bytes came than OSS has
+    :raises NoSuchKey: if the object does not exist
+    :raises IntegrityError: if other bytes arrived than OSS has
     """
     sink = MemorySink()
     meta = client.get_object(target, sink)
     data = bytes(sink.take())
     if meta.crc64 is not None and meta.crc64 != crc64(data):
-        raise IntegrityError(f"{target} was damaged on its way: its CRC-64 is not the one that OSS has")
+        raise IntegrityError(
+            f"{target} was damaged in transit: its CRC-64 differs from the one that OSS has; read it again"
+        )
     return data

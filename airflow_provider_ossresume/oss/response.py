@@ -1,4 +1,4 @@
-"""A response of a peer: its head, as http.client reads it, and its body."""
+"""An HTTP response: its status and headers (the head), and its body."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import cast
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.wire import Wire
 
-MAX_INFORMATIONAL = 10_000  # answers in advance; one every second while OSS works takes three hours to get there
-MAX_LINES = 90  # of a head at once; http.client refuses more than 100, and OSS's 8 KiB of metadata may be more
+MAX_INFORMATIONAL = 10_000  # 1xx responses; one a second while OSS works reaches this after three hours
+MAX_LINES = 90  # parsed at once; http.client refuses more than 100, and OSS's 8 KiB of metadata may take more
 
-_LINE_END = re.compile(rb"\r?\n(?![ \t])")  # of a field with its continuation lines
+_LINE_END = re.compile(rb"\r?\n(?![ \t])")  # the end of a field with its continuation lines
 _NO_TEXT = re.compile(rb"\r(?!\n)|\0")
-# A status that has a body, and fields whose values begin and end with a sign that is no blank.
+# A status with a body, and fields whose values neither begin nor end with a blank.
 _PLAIN = re.compile(
     rb"HTTP/1\.1 (20[06]|[45][0-9]{2}) ([ -~]*)\r\n((?:[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?\r\n)*"
     rb"[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?)\r\n\r\n"
@@ -29,10 +29,10 @@ _FRAMING = (b"content-length", b"transfer-encoding", b"connection")
 
 
 class Response:
-    """A response whose body is still to be read. Leaving its context frees the connection.
+    """A response whose body has not been read yet. Leaving its context frees the connection.
 
-    :ivar fields: its headers, by their lower-case names; several of one name are joined by commas
-    :ivar length: how many bytes of the body are to come; None when only its end tells
+    :ivar fields: headers by lower-case name; several of one name are joined by commas
+    :ivar length: how many bytes of the body are still to come; None if only the end of the connection shows it
     """
 
     def __init__(self, head: ResponseHead, wire: Wire, finish: Callable[..., None]) -> None:
@@ -53,26 +53,26 @@ class Response:
         self.close()
 
     def close(self) -> None:
-        """Free the connection: for the next exchange when the body was read to its end, else it is closed."""
+        """Free the connection. It is kept if the body was read to its end, else closed."""
         self._finish(is_clean=self.is_read and not self._is_last, is_broken=False)
 
     @property
     def is_read(self) -> bool:
         return self.length == 0 or self._is_at_end
 
-    def is_last(self) -> None:
-        """The connection is not to be used again."""
+    def set_last(self) -> None:
+        """Close the connection after this response."""
         self._is_last = True
 
     def read_into(self, buffer: memoryview, limit: Limit) -> int:
-        """Read of the body what one call to the socket gives, into the buffer; return its size, 0 at the end.
+        """Read from the body into the buffer, with one call to the socket. Return the number of bytes, 0 at the end.
 
-        :raises ExchangeFailed: when the connection breaks, or ends before the body does
+        :raises ExchangeFailed: if the connection breaks, or ends before the body does
         """
         if self.is_read:
             return 0
         if self._is_broken:
-            raise ExchangeFailed("the response broke off before")
+            raise ExchangeFailed("the response has already broken off")
         try:
             size = self._read(buffer, limit)
         except BaseException:
@@ -90,7 +90,7 @@ class Response:
             return self._wire.read_into(buffer, limit)
         size = self._wire.read_into(buffer[: self.length], limit)
         if not size:
-            raise ExchangeFailed(f"the connection ended {self.length} bytes before the body's end")
+            raise ExchangeFailed(f"the connection ended {self.length} bytes before the end of the body")
         self.length -= size
         return size
 
@@ -107,7 +107,7 @@ class Response:
         return len(data)
 
     def pieces(self, size: int, limit: Limit) -> Iterator[bytes]:
-        """Yield the body as it comes in, at most so many bytes at once; errors as in :meth:`read_into`."""
+        """Yield the body as it arrives, at most ``size`` bytes at once. Raises as :meth:`read_into` does."""
         if self.is_read:
             return
         buffer = memoryview(bytearray(size))
@@ -116,9 +116,9 @@ class Response:
 
 
 class _Chunks:
-    """As much of a file as http.client needs to read chunks.
+    """The part of a file that http.client needs to read chunks.
 
-    :ivar limit: of what it reads next
+    :ivar limit: for the next read
     """
 
     def __init__(self, wire: Wire) -> None:
@@ -140,19 +140,19 @@ class _Chunks:
         return self._wire.read(size, self.limit)
 
     def close(self) -> None:
-        """It is the connection's."""
+        """Do nothing: the connection decides when the socket is closed."""
 
 
 class ResponseHead:
-    """The head of a response.
+    """The head of a response: status and headers.
 
-    Most have nothing in them that two readers could take in two ways, and are read here; all others by http.client,
-    which takes seven times as long: 0.13 of the 0.9 ms of processor time that a file of 100 KiB costs in a folder.
+    A plain head, which cannot be read in two ways, is parsed here. http.client parses all others. It takes seven times
+    as long: 0.13 of the 0.9 ms of CPU time that a file of 100 KiB takes in a transfer of a folder.
 
-    :ivar length: how many bytes of the body are to come; None when only its end tells
-    :ivar chunked: what http.client goes on with, where the body comes in chunks
-    :ivar is_last: the connection is not to be used again
-    :raises ExchangeFailed: when it is none, or when one of its lines is
+    :ivar length: how many bytes the body has; None if only the end of the connection shows it
+    :ivar chunked: http.client's response, which reads the body if it comes in chunks
+    :ivar is_last: the connection must not be used again
+    :raises ExchangeFailed: if it is not a valid head
     """
 
     status: int
@@ -167,7 +167,7 @@ class ResponseHead:
             self._read(head, method)
 
     def _read_plain(self, head: bytes, method: str) -> bool:
-        """Read one that tells its length, and each field once, in printable ASCII; False for any other."""
+        """Parse a head in printable ASCII that has Content-Length and no field twice. Return False for any other."""
         if len(head) > MAX_PLAIN or not (found := _PLAIN.fullmatch(head)):
             return False
         lines = found[3].decode("ascii").split("\r\n")
@@ -183,33 +183,35 @@ class ResponseHead:
     def _read(self, head: bytes, method: str) -> None:
         first, *fields = _LINE_END.split(head.rstrip(b"\r\n"))
         if _NO_TEXT.search(head) or b"\n" in first:
-            raise ExchangeFailed("the response's head has a sign in it that no head may have")
+            raise ExchangeFailed("the response headers contain a character that is not allowed")
         rest: list[bytes] = []
         if head.count(b"\n") > MAX_LINES:
-            fields.sort(key=lambda field: field.partition(b":")[0].lower() not in _FRAMING)  # the others stay in order
+            fields.sort(
+                key=lambda field: field.partition(b":")[0].lower() not in _FRAMING
+            )  # the others keep their order
             fields, rest = fields[:MAX_LINES], fields[MAX_LINES:]
         try:
-            response = HTTPResponse(cast("socket.socket", _Given(_lines(first, *fields))), method=method)
+            response = HTTPResponse(cast("socket.socket", _SocketOfBytes(_lines(first, *fields))), method=method)
             response.begin()
             items = list(response.headers.items())
             for start in range(0, len(rest), MAX_LINES):
                 items += parse_headers(io.BytesIO(_lines(*rest[start : start + MAX_LINES]))).items()
         except (HTTPException, ValueError) as error:
-            raise ExchangeFailed(f"the response's head cannot be read: {error!r}") from error
-        # At a line that is none http.client stops to read.
+            raise ExchangeFailed(f"the response headers cannot be parsed: {error!r}") from error
+        # http.client stops reading at a broken line.
         if len(items) != len(fields) + len(rest):
-            raise ExchangeFailed("the response's head has a broken line")
+            raise ExchangeFailed("the response headers contain a broken line")
         self.status, self.reason = response.status, response.reason
         self.fields = _joined(items)
         self.length, self.is_last = response.length, bool(response.will_close)
         self.chunked = response if response.chunked else None
         lengths = {value.strip() for name, value in items if name.lower() == "content-length"}
         if len(lengths) + ("transfer-encoding" in self.fields) > 1:
-            raise ExchangeFailed("the response's head tells its length in two ways")
+            raise ExchangeFailed("the response headers give the length in two ways")
 
 
-class _Given:
-    """What http.client takes for a socket that brings these bytes."""
+class _SocketOfBytes:
+    """Looks to http.client like a socket that brings these bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -235,18 +237,18 @@ _INFORMATIONAL = re.compile(rb"HTTP/1\.[0-9] 1[0-9][0-9][ \r\n]")
 
 
 def read_head(wire: Wire, method: str, *, first: Limit, whole: Callable[[], Limit]) -> ResponseHead:
-    """Return the head of the response; those that come in advance of it, 1xx, are passed over.
+    """Return the head of the response. Informational responses (1xx) that come before it are skipped.
 
-    :param first: for each head's first byte
+    :param first: the limit for each head's first byte
     :param whole: makes the limit for the rest of a head
-    :raises ExchangeFailed: when there is none, or not a whole one
+    :raises ExchangeFailed: if none comes, or not all of it
     """
     for _ in range(MAX_INFORMATIONAL):
-        first.left()  # also where a head has come with the one before
+        first.left()  # also if a head has arrived together with the one before
         head = wire.head(first, whole)
         if not _INFORMATIONAL.match(head):
             response = ResponseHead(head, method)
             if response.status < 200:
-                raise ExchangeFailed("the response's first line cannot be read")
+                raise ExchangeFailed("the status line of the response cannot be parsed")
             return response
-    raise ExchangeFailed(f"{MAX_INFORMATIONAL} answers in advance came, and none that is one")
+    raise ExchangeFailed(f"{MAX_INFORMATIONAL} informational responses (1xx) came, and no final one")

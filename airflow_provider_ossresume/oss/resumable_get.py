@@ -1,4 +1,4 @@
-"""One GetObject over all its attempts: what broke goes on behind the last byte that came."""
+"""One GetObject with all its attempts: after a break, the next attempt asks for the missing bytes only."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from airflow_provider_ossresume.oss import results
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.deadlines import LONGEST_END, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.response import Response
-from airflow_provider_ossresume.oss.results import Delivery
+from airflow_provider_ossresume.oss.results import ReceivedRange
 from airflow_provider_ossresume.oss.retry import Attempts
 
 
 class Sink(Protocol):
-    """Where a download's bytes go."""
+    """Takes the bytes of a download."""
 
     @property
     def piece_size(self) -> int:
-        """How many bytes each write is to bring; fewer come before a break, and at the end."""
+        """How many bytes each write gets. It may get fewer before a break, and at the end."""
 
     def open(self) -> None:
-        """The bytes come from the first on; what was written before is to be forgotten."""
+        """Start from the first byte. Drop what was written before."""
 
     def resume(self) -> None:
-        """The bytes come that follow those which were written until the break."""
+        """Continue after a break: the next bytes follow those that were written."""
 
     def write(self, data: memoryview) -> None:
-        """Take the bytes that follow; they are overwritten after the call."""
+        """Write the next bytes. The buffer is reused after the call, so copy what you keep."""
 
 
 class ResumableGet:
@@ -60,23 +60,23 @@ class ResumableGet:
         self._may_end_before = may_end_before
         self._if_match = if_match
         self._total = total
-        self._found: Delivery | None = None  # whose first bytes are in the sink
+        self._found: ReceivedRange | None = None  # the response whose first bytes the sink has
         self._received = 0
         self._furthest = 0
-        self._may_begin_anew = if_match is None
+        self._may_restart = if_match is None
 
     @property
-    def _goes_on(self) -> bool:
+    def _resumes(self) -> bool:
         return self._found is not None and self._received > 0
 
     def call(self) -> Call:
         """Return the next request."""
         start, stop, etag = self._start, self._stop, self._if_match
-        if self._found is not None and self._goes_on:
+        if self._found is not None and self._resumes:
             start, stop, etag = self._start + self._received, self._start + self._found.size, self._found.meta.etag
         headers: dict[str, str] = {}
         if stop is not None:
-            # Without "standard" OSS answers a range that ends behind the object with the whole object.
+            # Without "standard" OSS sends the whole object if the range ends beyond it.
             headers |= {"Range": f"bytes={start}-{stop - 1}", "x-oss-range-behavior": "standard"}
         if etag is not None and (condition := etags.if_match(etag)):
             headers["If-Match"] = condition
@@ -85,16 +85,16 @@ class ResumableGet:
         return Call("GetObject", "GET", self._target.bucket, self._target.key, query, headers, success=success)
 
     def restart(self) -> bool:
-        """The object is another one now. Return whether it is begun again from its start."""
-        may = self._may_begin_anew and self._goes_on
+        """The object has changed. Return whether the read starts again from its first byte."""
+        may = self._may_restart and self._resumes
         if may:
-            self._may_begin_anew = False
+            self._may_restart = False
             self._found, self._received = None, 0
         return may
 
     def read(self, call: Call, response: Response, pieces: Iterator[memoryview], attempts: Attempts) -> ObjectMeta:
-        """Write what a response brings."""
-        found = self._delivered(call, response)
+        """Write the bytes of a response to the sink."""
+        found = self._checked(call, response)
         comes_whole = response.status == 200
         try:
             for data in found.wanted(pieces) if comes_whole else pieces:
@@ -102,31 +102,33 @@ class ResumableGet:
                     raise _more_came(call, found.size)
                 self._sink.write(data)
                 self._received += len(data)
-                if self._received == found.size:  # whether its end comes too is of no importance any more
+                if self._received == found.size:  # complete; the end of the response does not matter
                     break
         finally:
             if self._received >= self._furthest + STALL_SIZE:
                 attempts.progressed()
             self._furthest = max(self._furthest, self._received)
         if self._received < found.size:
-            raise call.failed(f"asked for {found.size} bytes, {self._received} came")
+            raise call.failed(f"asked for {found.size} bytes, got only {self._received}")
         if not comes_whole:
             with suppress(ExchangeFailed):
                 if any(response.pieces(1, Limit("the response did not end", total=LONGEST_END))):
                     raise _more_came(call, found.size)
         return found.meta
 
-    def _delivered(self, call: Call, response: Response) -> Delivery:
+    def _checked(self, call: Call, response: Response) -> ReceivedRange:
         etag, total = self._if_match, self._total
-        if self._found is not None and self._goes_on:
+        if self._found is not None and self._resumes:
             etag, total = self._found.meta.etag, self._found.meta.size
             if response.status == 206:
                 start, stop = self._start + self._received, self._start + self._found.size
-                _check_length(call, response, results.delivery(call, response, start, stop, etag=etag, total=total))
+                _check_length(
+                    call, response, results.received_range(call, response, start, stop, etag=etag, total=total)
+                )
                 self._sink.resume()
                 return self._found
-        # From the first byte, also where a peer that ignores ranges sends the object whole.
-        found = results.delivery(
+        # From the first byte; also if a proxy ignores ranges and sends the whole object.
+        found = results.received_range(
             call, response, self._start, self._stop, may_end_before=self._may_end_before, etag=etag, total=total
         )
         _check_length(call, response, found)
@@ -135,15 +137,15 @@ class ResumableGet:
         return found
 
 
-def _check_length(call: Call, response: Response, found: Delivery) -> None:
-    """:raises RequestError: when the body is not what its Content-Range says"""
+def _check_length(call: Call, response: Response, found: ReceivedRange) -> None:
+    """:raises RequestError: if the body's length does not fit its Content-Range"""
     if response.status == 206 and response.length is not None and response.length != found.size:
         if response.length > found.size:
             raise _more_came(call, found.size)
-        raise call.failed(f"asked for {found.size} bytes, {response.length} are to come")
+        raise call.failed(f"asked for {found.size} bytes, the response has {response.length}")
 
 
 def _more_came(call: Call, size: int) -> BadAnswer:
-    error = call.bad_answer(f"asked for {size} bytes, more came")
-    error.retryable = False  # it is about other bytes than it says
+    error = call.bad_answer(f"asked for {size} bytes, got more")
+    error.retryable = False  # the bytes are not the ones that Content-Range names
     return error

@@ -1,4 +1,4 @@
-"""Signs requests, in their headers or in their URL, for one moment."""
+"""Signs a request, in its headers or in its URL."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from airflow_provider_ossresume.oss.signing import Signable
 
 SignatureVersion = Literal["v4", "v1"]
 
-MAX_V4_EXPIRY = 7 * 24 * 3600  # seconds; OSS: a V4 URL is good for at most seven days
-MAX_V1_EXPIRY = 10 * 365 * 24 * 3600  # seconds; OSS knows no limit, and nobody means more
+MAX_V4_EXPIRY = 7 * 24 * 3600  # seconds; OSS: a V4 URL is valid for at most seven days
+MAX_V1_EXPIRY = 10 * 365 * 24 * 3600  # seconds; OSS has no limit, and a longer time is probably a mistake
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs with one set of credentials at one moment.
+    """Signs with one set of credentials, at one time.
 
     :ivar now: seconds since 1970 by OSS's clock
     """
@@ -32,7 +32,7 @@ class Signer:
     now: float
 
     def headers(self, request: Signable) -> dict[str, str]:
-        """Return the headers to add, their names in lower case: date, token and authorization."""
+        """Return the headers to add, in lower case: date, token and authorization."""
         added = {"date": _moment(int(self.now))[0]}
         if self.credentials.security_token:
             added["x-oss-security-token"] = self.credentials.security_token
@@ -49,7 +49,7 @@ class Signer:
         return added
 
     def query(self, request: Signable, *, expires: int) -> dict[str, str]:
-        """Return the whole query of a URL that is good for ``expires`` seconds."""
+        """Return the complete query of a URL that is valid for ``expires`` seconds."""
         if self.version == "v4":
             return self._v4_query(request, expires)
         until = str(int(self.now) + expires)
@@ -90,17 +90,17 @@ class Signer:
         return signing.v4_scope(self._timestamp[:8], region=self.region)
 
 
-@lru_cache(maxsize=8)  # a second has many requests
+@lru_cache(maxsize=8)  # many requests are signed within one second
 def _moment(now: int) -> tuple[str, str]:
-    """Return a moment as the header Date has it, and as x-oss-date."""
+    """Return a time in the formats of Date and of x-oss-date."""
     moment = datetime.fromtimestamp(now, timezone.utc)
     return format_datetime(moment, usegmt=True), f"{moment:%Y%m%dT%H%M%SZ}"
 
 
 def check_expiry(expires: Duration, version: SignatureVersion) -> int:
-    """Return for how many seconds a URL is to be good.
+    """Return for how many seconds a URL is to be valid.
 
-    :raises ArgumentError: when OSS would refuse such a URL
+    :raises ArgumentError: if OSS would refuse such a URL
     """
     most = MAX_V4_EXPIRY if version == "v4" else MAX_V1_EXPIRY
     return int(parse_duration("expires", expires, least=1, most=most).total_seconds())

@@ -1,6 +1,6 @@
-"""Calls that hear of no stop. Each is made by a thread of its own, and shared by all that ask for the same meanwhile.
+"""Single flight: callers that ask for the same thing at the same time share one call, made by a thread of its own.
 
-A stop, or a time that is over, ends the wait of one caller. The call goes on: others may wait for it.
+For calls that cannot be stopped. A stop or a timeout ends one caller's wait; the call continues for the others.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """One kind of call, by keys: at most one is under way for each key, and at most ``most`` in all.
+    """Calls of one kind, by key: at most one at a time for each key, and at most ``most`` in total.
 
-    Those for which no thread is left wait for their turn. Only the threads that make the calls do the bookkeeping, so
-    a signal whose handler raises leaves nothing taken.
+    Further calls wait until a thread is free. Only the threads that make the calls do the bookkeeping, so a signal
+    handler that raises in a caller cannot leave a slot occupied.
 
-    :param name: of the threads, which are daemons: a process that ends waits for none
+    :param name: the threads' name; they are daemons, so the end of the process does not wait for them
     """
 
     def __init__(self, name: str, *, most: int) -> None:
@@ -37,22 +37,22 @@ class SingleFlight(Generic[T]):
         _all.add(self)
 
     def begin_anew(self) -> None:
-        """Forget what is under way, in a forked child: its parent's threads are not there."""
+        """Forget all calls. For a forked child, which does not have its parent's threads."""
         self._calls: dict[Hashable, _Call[T]] = {}  # the methods of both are atomic
         self._turns: deque[None] = deque((None,) * self._most)
 
     def begin(self, key: Hashable, function: Callable[[], T]) -> None:
-        """Have the call made, and do not wait for it.
+        """Start the call and do not wait for it.
 
-        :raises RuntimeError: when the system gives no more threads
+        :raises RuntimeError: if the system allows no more threads
         """
         self._begin(key, function)
 
     def ask(self, key: Hashable, function: Callable[[], T], stop: Stop, *, within: float | None = None) -> T:
-        """Return what the function returns, or raise what it raises: this one, or that of the call under way.
+        """Return what the function returns, or raise what it raises. If a call for this key is running, share it.
 
-        :param within: seconds to wait for it; who asks after that does not join this call, but has one of its own
-        :raises TimeoutError: when they are over
+        :param within: seconds to wait; after that, new callers get a call of their own
+        :raises TimeoutError: after that time
         """
         stop.check()
         try:
@@ -68,7 +68,7 @@ class SingleFlight(Generic[T]):
     def _begin(self, key: Hashable, function: Callable[[], T]) -> _Call[T]:
         call = self._calls.setdefault(key, _Call(function))
         if not call.has_begun and self._turns:
-            # Two callers may each start one: the second thread finds nothing to do and ends.
+            # Two callers may both start a thread; the second thread finds nothing to do and ends.
             threading.Thread(target=self._serve, name=self._name, daemon=True).start()
         return call
 
@@ -76,11 +76,11 @@ class SingleFlight(Generic[T]):
         while waiting := [(key, call) for key, call in self._calls.copy().items() if not call.has_begun]:
             try:
                 self._turns.pop()
-            except IndexError:  # the threads that have them look again
+            except IndexError:  # all slots are taken; their threads look again
                 return
             for key, call in waiting:
                 call.make(partial(self._forget, key, call))
-            self._turns.append(None)  # before the next look: of a call that is put between, one of us knows
+            self._turns.append(None)  # before the next look, so that either this thread or its caller sees a new call
 
     def _forget(self, key: Hashable, call: _Call[T]) -> None:
         if self._calls.get(key) is call:
@@ -88,11 +88,11 @@ class SingleFlight(Generic[T]):
 
 
 class _Call(Generic[T]):
-    """One call, and who waits for its outcome."""
+    """One call and the callers that wait for its outcome."""
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._function = function
-        self._token: deque[None] = deque((None,))  # who takes it makes the call
+        self._token: deque[None] = deque((None,))  # the thread that takes it makes the call
         self._waiting: list[SimpleQueue[None]] = []
         self._outcome: Callable[[], T] | None = None
 
@@ -101,14 +101,14 @@ class _Call(Generic[T]):
         return not self._token
 
     def make(self, at_its_end: Callable[[], None]) -> None:
-        """Make it, unless another thread does; ``at_its_end`` is called before those that wait go on."""
+        """Make the call, unless another thread does. ``at_its_end`` runs before the waiting callers continue."""
         try:
             self._token.pop()
         except IndexError:
             return
         try:
             result = self._function()
-        except BaseException as error:  # whatever it is, those that wait raise it
+        except BaseException as error:  # the waiting callers raise it, whatever it is
             self._outcome = partial(_raise, error)
         else:
             self._outcome = lambda: result
@@ -117,9 +117,9 @@ class _Call(Generic[T]):
             each.put(None)
 
     def wait(self, stop: Stop, within: float | None) -> Callable[[], T] | None:
-        """Return what returns the result or raises the error; None when the time is over."""
+        """Return a function that returns the result or raises the error; None after the time is over."""
         woken: SimpleQueue[None] = SimpleQueue()
-        self._waiting.append(woken)  # before the look: of an end that comes between the two, one of us knows
+        self._waiting.append(woken)  # before the look, so that an end in between is not missed
         try:
             if self._outcome is None:
                 with stop.guard(partial(woken.put, None)), suppress(Empty):
@@ -133,9 +133,9 @@ class _Call(Generic[T]):
 
 
 def _raise(error: BaseException) -> NoReturn:
-    """Raise a copy, as each thread that raises an error adds its own traceback and context to it."""
+    """Raise a copy, because each thread that raises an error adds its own traceback and context."""
     own = error
-    with suppress(Exception):  # not each class makes another one of what it holds
+    with suppress(Exception):  # not every class can be copied
         own = copy.copy(error)
     if type(own) is not type(error):
         own = error

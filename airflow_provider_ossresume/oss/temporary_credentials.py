@@ -1,8 +1,8 @@
-"""Temporary credentials, which their source issues anew before they end.
+"""Temporary credentials, refreshed before they expire.
 
-Many threads sign with one set of them. One thread at a time, which does nothing else, asks the source for all (single
-flight), and what comes of it, credentials or an error, is shared by all that waited for it. A stop ends the wait of
-those whose stop it is; the others get what they wait for. Ahead of the end nobody waits.
+Many threads sign with one set of credentials. One thread at a time asks the source for new ones, and all callers that
+wait share the result, credentials or an error (single flight). A stop ends only the waits of its own callers. As long
+as the present credentials are valid, nobody waits.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 
 log = logging.getLogger(__name__)
 
-# Seconds before the end from which new ones are asked for, or a quarter of the lifetime where that is less. Alibaba's
-# library alibabacloud-credentials takes 15 minutes too, so each of these services has others by then.
+# New credentials are requested so many seconds before the present ones expire, or after three quarters of the lifetime
+# if that is later. Alibaba Cloud's alibabacloud-credentials uses 15 minutes too, so every service has new ones by then.
 EARLY = 15 * 60
-PAUSE = 60.0  # seconds between two early refreshes, whatever the source answers
-LEAST_LIFETIME = 10.0  # seconds for which credentials are tried that are over by their own account; OSS is the judge
+PAUSE = 60.0  # seconds between two early refreshes, whatever their result
+LEAST_LIFETIME = 10.0  # seconds for which credentials are used even if they claim to have expired; OSS decides
 
 
 @dataclass(frozen=True)
 class TemporaryCredentials:
-    """Credentials that end.
+    """Credentials that expire.
 
-    :ivar lifetime: seconds for which they are good from the moment on in which they were asked for
+    :ivar lifetime: seconds for which they are valid, from the moment of the request for them
     """
 
     credentials: Credentials
@@ -41,19 +41,19 @@ class TemporaryCredentials:
 
 
 class CredentialsSource(Protocol):
-    """Issues temporary credentials; its ``str`` names it for the log."""
+    """Issues temporary credentials. Its ``str`` is its name in the log."""
 
     def fetch(self) -> TemporaryCredentials:
-        """Ask for new ones, once.
+        """Request new credentials, once.
 
-        :raises CredentialsUnavailable: when asking again later may help
-        :raises CredentialsError: when it will not
+        :raises CredentialsUnavailable: if a later request may succeed
+        :raises CredentialsError: if it will not
         """
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """What the last flight left. It is replaced as a whole, so that a reader needs no lock; each has one flight."""
+    """The result of the last request. It is replaced as a whole, so that readers need no lock."""
 
     credentials: Credentials | None = None
     refresh_at: float = 0.0
@@ -62,81 +62,85 @@ class _State:
 
 
 class RefreshingCredentials:
-    """Credentials of a source, refreshed before they end and when OSS says that they have ended.
+    """Credentials of a source, refreshed before they expire and when OSS says that they have expired.
 
-    While the present ones hold nobody waits, and when the source fails they go on being used. Once they have ended,
-    everybody waits for the one response.
+    While the present credentials are valid, nobody waits, and they are used even if the source fails. Once they have
+    expired, all callers wait for one request.
 
-    :param clock: seconds that never go back; a wrong clock of the worker does no harm
+    :param clock: returns seconds and never goes back; a wrong clock of the worker does no harm
     """
 
     def __init__(self, source: CredentialsSource, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._clock = clock
         self._state = _State()
-        self._flights: SingleFlight[_State] = SingleFlight("credentials", most=1)
+        self._single_flight: SingleFlight[_State] = SingleFlight("credentials", most=1)
 
     def __repr__(self) -> str:
         return f"RefreshingCredentials({self._source})"
 
     def with_stop(self, stop: Stop) -> StoppableCredentials:
-        """Return these credentials for one who does not wait for them once the stop is given."""
+        """Return a provider of the same credentials whose waits end when the stop is set."""
         return StoppableCredentials(self, stop)
 
     def get(self, stop: Stop | None = None) -> Credentials:
         """Return the credentials to sign with now.
 
         :param stop: ends the wait for them
-        :raises CredentialsError: when there are none that hold
+        :raises CredentialsError: if there are no valid ones
         """
         state, now = self._state, self._clock()
         if state.credentials is None or now >= state.ends:
-            return self._after_a_flight(state, stop)
+            return self._fetched(state, stop)
         if now >= state.refresh_at:
             try:
-                self._flights.begin(state, partial(self._fly_once, state))
+                self._single_flight.begin(state, partial(self._fetch_once, state))
             except RuntimeError as error:  # no more threads, or the process is about to end
-                log.debug("No thread for new credentials: %s", error)
+                log.debug("No thread could be started to refresh the credentials: %s", error)
         return state.credentials
 
     def renew(self, expired: Credentials, stop: Stop | None = None) -> Credentials:
-        """Return others than those that OSS calls expired, or the same when the source has no others.
+        """Return new credentials in place of those that OSS calls expired, or the same if there are no others.
 
         :param stop: ends the wait for them
-        :raises CredentialsError: when the source fails
+        :raises CredentialsError: if the source fails
         """
         state = self._state
         if state.credentials is not None and state.credentials != expired:
             return state.credentials  # another thread was quicker
-        return self._after_a_flight(state, stop)
+        return self._fetched(state, stop)
 
-    def _after_a_flight(self, seen: _State, stop: Stop | None) -> Credentials:
-        """Return what the flight brings that is under way; where there is none, begin one."""
-        state = self._flights.ask(seen, partial(self._fly_once, seen), stop or NeverStopped())
+    def _fetched(self, seen: _State, stop: Stop | None) -> Credentials:
+        """Return the result of the running request; start one if none is running."""
+        state = self._single_flight.ask(seen, partial(self._fetch_once, seen), stop or NeverStopped())
         if state.failure is not None:
-            raise copy.copy(state.failure)  # as each thread adds its own traceback
-        return cast("Credentials", state.credentials)  # a flight brings one of the two
+            raise copy.copy(state.failure)  # because each thread adds its own traceback
+        return cast("Credentials", state.credentials)  # the state has one of the two
 
-    def _fly_once(self, seen: _State) -> _State:
-        """Ask the source, unless that has been done since the state was seen; return what is known now."""
+    def _fetch_once(self, seen: _State) -> _State:
+        """Ask the source, unless another thread has done so since the state was seen. Return the new state."""
         if self._state is seen:
             try:
-                self._state = self._fly(seen)
-            except Exception as error:  # a defect of the source: it is told once the credentials have ended
-                log.warning("No new credentials yet: %s", type(error).__name__)
-                if (now := self._clock()) < seen.ends:  # else nobody could go on with what is known
+                self._state = self._fetch(seen)
+            except Exception as error:  # a defect of the source; callers see it once the credentials have expired
+                log.warning("The credentials could not be refreshed: %s", type(error).__name__)
+                if (now := self._clock()) < seen.ends:  # else there is nothing to continue with
                     self._state = replace(seen, refresh_at=now + PAUSE)
                 raise
         return self._state
 
-    def _fly(self, state: _State) -> _State:
-        """Ask the source once; return what is known now."""
+    def _fetch(self, state: _State) -> _State:
+        """Ask the source once. Return the new state."""
         now = self._clock()
         try:
             issued = self._source.fetch()
         except CredentialsError as failure:
             if (left := state.ends - self._clock()) > 0:
-                log.warning("No new credentials yet, the present ones are valid for another %.0f s: %s", left, failure)
+                log.warning(
+                    "The credentials could not be refreshed; the present ones are valid for another %.0f s: %s",
+                    left,
+                    failure,
+                )
             return replace(state, failure=failure, refresh_at=now + PAUSE)
         log.info("New credentials from %s, valid for %.0f s", self._source, issued.lifetime)
         ends = now + max(issued.lifetime, LEAST_LIFETIME)
@@ -145,9 +149,9 @@ class RefreshingCredentials:
 
 
 class StoppableCredentials:
-    """Credentials of a provider that many share, for one of its users.
+    """Shared credentials, for one of their users.
 
-    :param stop: ends this user's waits, and nobody else's
+    :param stop: ends the waits of this user only
     """
 
     def __init__(self, provider: RefreshingCredentials, stop: Stop) -> None:

@@ -1,4 +1,4 @@
-"""Credentials that a service on this machine or beside it issues without being told a secret."""
+"""Credentials that a worker has without an Access Key: from ECS's metadata service, or from a credentials URI."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _TOKEN_SECONDS = 300  # ECS: 1 to 21,600; three requests take less than a minute
 
 
 class EcsRamRole:
-    """Credentials of the RAM role of the ECS instance that this worker runs on, by its metadata service.
+    """Credentials of the RAM role of the ECS instance that this worker runs on, from the metadata service.
 
-    Each request carries a token that is asked for first ("security hardening mode", IMDSv2), so it works on instances
-    that allow nothing else, and there is no way back to the mode without.
+    A token is requested first and sent with each request ("security hardening mode", IMDSv2). So this works on
+    instances that allow nothing else. There is no fallback to requests without a token.
 
-    :param role_name: None takes the role that the instance has
+    :param role_name: None uses the role that is attached to the instance
     :param issuer: the metadata service
     """
 
     def __init__(self, issuer: CredentialsService, *, role_name: str | None = None) -> None:
         if role_name is not None and not _ROLE_NAME.fullmatch(role_name):
-            raise ArgumentError("role_name", role_name, "give the role's name, as in the RAM console, not its ARN")
+            raise ArgumentError("role_name", role_name, "give the role's name as in the RAM console, not its ARN")
         self._issuer = issuer
         self._role_name = role_name
         self.is_there = issuer.is_there
@@ -40,14 +40,14 @@ class EcsRamRole:
         token = self._token()
         role = self._role_name or self._attached_role(token)
         what = f"the credentials of the ECS instance's RAM role {role}"
-        response = self._issuer.ask(what, "GET", _ROLES + quote(role, safe=""), headers=_with(token))
+        response = self._issuer.ask(what, "GET", _ROLES + quote(role, safe=""), headers=_token_header(token))
         if response.status == 404:
             hint = "attach that role to the instance, or correct role_name"
             raise self._issuer.refused(what, response, hint=hint)
         fields = response.fields()
         if response.status != 200 or fields.get("Code", "Success") != "Success":
             # The service cannot assume the role: its trust policy does not name ecs.aliyuncs.com, or it was deleted.
-            hint = "see that the role exists and trusts ecs.aliyuncs.com"
+            hint = "check that the role exists and trusts ecs.aliyuncs.com"
             raise self._issuer.refused(what, response, hint=hint, secrets=(token,), retryable=response.status == 200)
         return self._issuer.issued(what, response, fields)
 
@@ -57,13 +57,13 @@ class EcsRamRole:
         response = self._issuer.ask(what, "PUT", "/latest/api/token", headers=headers)
         token = response.text
         if response.status != 200 or not token or not token.isascii() or not token.isprintable():
-            hint = "see that this worker runs on an ECS instance and that its metadata access is on"
+            hint = "check that this worker runs on an ECS instance, and that access to its metadata is enabled"
             raise self._issuer.refused(what, response, hint=hint)
         return token
 
     def _attached_role(self, token: str) -> str:
         what = "the name of the ECS instance's RAM role"
-        response = self._issuer.ask(what, "GET", _ROLES, headers=_with(token))
+        response = self._issuer.ask(what, "GET", _ROLES, headers=_token_header(token))
         lines = response.text.split()
         if response.status == 404 or (response.status == 200 and not lines):
             raise self._issuer.refused(what, response, hint="attach a RAM role to the instance")
@@ -75,7 +75,7 @@ class EcsRamRole:
 class CredentialsUri:
     """Credentials that a GET of a URI returns as JSON: AccessKeyId, AccessKeySecret, SecurityToken and Expiration.
 
-    :param path: the URI's path and query; it may hold a secret, and is never shown
+    :param path: the URI's path and query; they may contain a secret, and are never shown
     """
 
     def __init__(self, issuer: CredentialsService, path: str) -> None:
@@ -91,8 +91,8 @@ class CredentialsUri:
         response = self._issuer.ask(what, "GET", self._path or "/", headers={"Accept": "application/json"})
         fields = response.fields()
         if response.status != 200 or fields.get("Code", "Success") != "Success":
-            is_ours = response.status == 200  # it is the right place, which has nothing to give for now
-            hint = "see what the service behind it says" if is_ours else "check credentials_uri"
+            is_ours = response.status == 200  # the right service, which has no credentials at the moment
+            hint = "check the log of the service behind it" if is_ours else "check credentials_uri"
             raise self._issuer.refused(what, response, hint=hint, secrets=(self._path,), retryable=is_ours)
         return self._issuer.issued(what, response, fields)
 
@@ -100,31 +100,32 @@ class CredentialsUri:
 class WorkerCredentials:
     """Credentials that the worker has without an Access Key: of its ECS instance's role, else of a credentials URI.
 
-    The first source that issues some is asked from then on, and no other: a transfer keeps its caller.
+    The first source that issues credentials is used from then on, and no other, so that a transfer keeps its identity.
 
-    :param ecs: None when the environment forbids it
-    :param uri: None when the environment names none
+    :param ecs: None if the environment disables it
+    :param uri: None if the environment does not set one
     """
 
     def __init__(self, ecs: EcsRamRole | None, uri: CredentialsUri | None) -> None:
         self._sources = [source for source in (ecs, uri) if source is not None]
-        self._taken: EcsRamRole | CredentialsUri | None = None
+        self._chosen: EcsRamRole | CredentialsUri | None = None
 
     def __str__(self) -> str:
-        return str(self._taken or "this worker's own credentials")
+        return str(self._chosen or "this worker's own credentials")
 
     def fetch(self) -> TemporaryCredentials:
-        """Ask for new ones.
+        """Request new credentials.
 
-        :raises CredentialsUnavailable: when a source that is there cannot answer now: another one is another caller
-        :raises CredentialsError: when the worker has none
+        :raises CredentialsUnavailable: if a source exists but cannot respond now; another source would be another
+            identity
+        :raises CredentialsError: if the worker has no credentials
         """
-        if self._taken is not None:
-            return self._taken.fetch()
+        if self._chosen is not None:
+            return self._chosen.fetch()
         reasons: list[str] = []
         for source in self._sources:
             if not source.is_there():
-                reasons.append(f"{source}: nothing answers")
+                reasons.append(f"{source}: no response")
                 continue
             try:
                 issued = source.fetch()
@@ -133,27 +134,25 @@ class WorkerCredentials:
             except CredentialsError as error:
                 reasons.append(str(error))
             else:
-                self._taken = source
+                self._chosen = source
                 return issued
         raise CredentialsError(
             "this worker has no credentials of its own: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET in its "
-            "environment, give its pod an OIDC token (RRSA) or its ECS instance a RAM role, or name a connection "
+            "environment, give its pod an OIDC token (RRSA) or its ECS instance a RAM role, or use a connection "
             f"[{'; '.join(reasons) or 'ALIBABA_CLOUD_ECS_METADATA_DISABLED is true'}]"
         )
 
 
 def split_credentials_uri(uri: str) -> tuple[str, str]:
-    """Return the origin and the rest of a credentials URI.
+    """Return the origin of a credentials URI, and its path and query.
 
-    :raises ArgumentError: when it is none; nothing of it is shown
+    :raises ArgumentError: if it is not a URL; it is not shown
     """
     parts = split_url(uri.strip())
     if parts is None:
-        raise ArgumentError(
-            "credentials_uri", "…", "give a complete http:// or https:// URL, without a user name in it"
-        )
+        raise ArgumentError("credentials_uri", "…", "give a complete http:// or https:// URL without a user name")
     return parts
 
 
-def _with(token: str) -> Mapping[str, str]:
+def _token_header(token: str) -> Mapping[str, str]:
     return {"X-aliyun-ecs-metadata-token": token}

@@ -153,7 +153,7 @@ class Spool:
         self._put("fact", (fact.name, fact.size, fact.source, fact.target, crc64))
 
     def all_facts(self) -> Iterator[Fact]:
-        """Yield them in the order of the names' bytes."""
+        """Yield the files in the order of the names' bytes."""
         for name, size, source, target, crc64 in self._select("SELECT * FROM fact ORDER BY name"):
             yield Fact(name, size, source, target, None if crc64 is None else int(crc64))
 
@@ -162,7 +162,7 @@ class Spool:
         self._put("expected", (expected.name, expected.size, expected.target, expected.result))
 
     def all_expected(self) -> Iterator[ExpectedFile]:
-        """Yield them in the order of the names' bytes."""
+        """Yield the files in the order of the names' bytes."""
         return (ExpectedFile(*values) for values in self._select("SELECT * FROM expected ORDER BY name"))
 
     def add_listed(self, name: bytes) -> None:
@@ -170,7 +170,7 @@ class Spool:
         self._put("listed", (name,))
 
     def all_listed(self) -> Iterator[bytes]:
-        """Yield them in the order of their bytes, each once."""
+        """Yield the names in the order of their bytes, each once."""
         return (name for (name,) in self._select("SELECT name FROM listed ORDER BY name"))
 
     # --- the database -------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class Spool:
 
 @contextmanager
 def _sqlite_errors() -> Iterator[None]:
-    """:raises LocalFileError: for an error of SQLite's"""
+    """:raises LocalFileError: in place of an error of SQLite"""
     try:
         yield
     except sqlite3.Error as error:

@@ -454,7 +454,9 @@ def test_a_part_of_an_oidc_role_is_an_error_and_leads_to_nobody_else(
     monkeypatch.delenv(f"ALIBABA_CLOUD_{missing}")
     hook = of_the_worker(mode, connections, metadata_endpoint=node.fields["extra"]["metadata_endpoint"])
 
-    with pytest.raises(CredentialsError, match=f"a part of an OIDC role, and not ALIBABA_CLOUD_{missing}; set all of"):
+    with pytest.raises(
+        CredentialsError, match=f"only a part of an OIDC role; ALIBABA_CLOUD_{missing} is missing. Set all of"
+    ):
         hook.object_exists("key")
     assert node.service.asked == []
 
@@ -547,7 +549,7 @@ def test_a_worker_without_any_is_told_at_once_what_to_give_it(
     with pytest.raises(CredentialsError, match="this worker has no credentials of its own: set OSS_ACC") as error:
         of_the_worker(mode, connections, metadata_endpoint=metadata_endpoint).object_exists("key")
 
-    why = "ALIBABA_CLOUD_ECS_METADATA_DISABLED is true" if is_disabled else "nothing answers"
+    why = "ALIBABA_CLOUD_ECS_METADATA_DISABLED is true" if is_disabled else "no response"
     assert why in str(error.value)
     assert not error.value.retryable
     assert mode.service.asked == mode.oss.requests == []
@@ -583,7 +585,7 @@ def test_what_a_mode_lacks_is_named(
         ({"role_policy": "allow all"}, "role_policy='allow all': give a JSON object"),
         ({"role_policy": {"Statement": "x" * 2100}}, "it has 2116 characters, and STS allows 2048"),
         ({"sts_endpoint": "sts.aliyuncs.com/x"}, "sts_endpoint='https://sts.aliyuncs.com/x': give http:// or https://"),
-        ({"role_arn": "transfers"}, "role_arn='transfers': a role's ARN has the form acs:ram::"),
+        ({"role_arn": "transfers"}, "role_arn='transfers': give the role's ARN, such as acs:ram::"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(connections: Connections, extra: dict[str, Any], says: str) -> None:

@@ -232,7 +232,7 @@ def test_the_bucket_stands_in_the_schema_in_an_extra_or_in_the_endpoint(
         ),
         (
             {"host": "http://oss.example.com", "extra": {"endpoint": "https://oss.example.com"}},
-            "endpoint='https://oss.example.com': the host is http://oss.example.com; leave one",
+            "endpoint='https://oss.example.com': the host is http://oss.example.com; remove one",
         ),
         (
             {"host": "minio", "port": 9000, "extra": {"endpoint": "http://minio:9001"}},
@@ -356,9 +356,9 @@ def test_a_request_goes_to_the_host(oss: LocalOSS, connections: Connections) -> 
     ("host", "says"),
     [
         ("ftp://10.0.0.8", "host='ftp://10.0.0.8': begin it with https://"),
-        ("https://user:a-secret@h", "no user name or password"),
-        ("https://user:p/a-secret@h", "host='…': an endpoint holds no user name or password"),
-        ("http://h/bucket", "host='http://h/bucket': write nothing after host and port"),
+        ("https://user:a-secret@h", "remove the user name and the password"),
+        ("https://user:p/a-secret@h", "host='…': remove the user name and the password; an endpoint has none"),
+        ("http://h/bucket", "host='http://h/bucket': remove what follows host and port"),
     ],
 )
 def test_a_host_that_is_none_is_refused(connections: Connections, host: str, says: str) -> None:
@@ -407,7 +407,7 @@ def test_a_name_that_nobody_reads_is_warned_about_once_with_the_nearest_one(
     assert warning == (
         "Connection 'with_unknown_names': the extra has unknown names: 'regoin' (did you mean 'region'?), "
         "'accessKeySecret' (did you mean 'access_key_secret'?), 'verify' (did you mean 'verify_tls'?), 'qqq'; "
-        "correct or remove it"
+        "correct or remove them"
     )
     assert "a-mistyped-secret" not in caplog.text
 
@@ -631,7 +631,7 @@ def test_a_type_may_be_missing_or_written_as_in_a_uri(connections: Connections, 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"schema": "bkt/sub"}, "schema='bkt/sub': OSS bucket names have 3 to 63"),
+        ({"schema": "bkt/sub"}, "schema='bkt/sub': correct the bucket's name: it has 3 to 63"),
         ({"schema": "My_Bucket"}, "schema='My_Bucket': OSS bucket names have"),
         ({"extra": {"bucket": "b"}}, "bucket='b': OSS bucket names have"),
         ({"schema": "a-secret@host"}, "schema='…': a bucket name cannot contain @; in a connection's URI, write"),
@@ -752,25 +752,25 @@ def test_an_official_connection_works_unchanged(oss: LocalOSS, connections: Conn
         ({"endpoint": "ftp://oss-cn-hangzhou.aliyuncs.com"}, "endpoint", "begin it with https://"),
         ({"endpoint": "https://"}, "endpoint", "begin it with https://"),
         ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com/bucket"}, "endpoint", "name the bucket in its own field"),
-        ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com?x=1"}, "endpoint", "write nothing after host and port"),
-        ({"endpoint": "https://host:port"}, "endpoint", "it is no URL"),
+        ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com?x=1"}, "endpoint", "remove what follows host and port"),
+        ({"endpoint": "https://host:port"}, "endpoint", "it is not a URL"),
         (
             {"endpoint": "https://oss-cn-hangzhou.aliyuncs.com", "region": "cn-beijing"},
-            "region", "is in cn-hangzhou; correct one of the two",
+            "region", "is in cn-hangzhou; correct the region or the endpoint",
         ),
         (
             {"endpoint": "https://oss-cn-hangzhou-internal.aliyuncs.com", "region": "cn-beijing"},
-            "region", "is in cn-hangzhou; correct one of the two",
+            "region", "is in cn-hangzhou; correct the region or the endpoint",
         ),
         ({"endpoint": "https://oss.example.com"}, "region", "V4 signatures need it"),
         ({}, "region", "fill in Region or Endpoint in the connection 'oss_default', or pass region="),
-        ({"region": "Hangzhou!"}, "region", "reads like cn-hangzhou"),
+        ({"region": "Hangzhou!"}, "region", "give a region such as cn-hangzhou"),
         ({"region": "cn-hangzhou", "endpoint_kind": "intern"}, "endpoint_kind", "public, internal, accelerate, dual"),
         ({"region": "cn-hangzhou", "auth_type": "ram"}, "auth_type", "access_key, sts, ram_role_arn, ecs_ram_role"),
         ({"region": "cn-hangzhou", "addressing": "dns"}, "addressing", "auto, virtual, path, cname"),
         ({"region": "cn-hangzhou", "signature_version": "v2"}, "signature_version", "choose one of v4, v1"),
         ({"region": "cn-hangzhou", "verify_tls": "maybe"}, "verify_tls", "give true or false"),
-        ({"region": "cn-hangzhou", "endpoint_kind": "custom"}, "endpoint", "endpoint_kind 'custom' needs it"),
+        ({"region": "cn-hangzhou", "endpoint_kind": "custom"}, "endpoint", "endpoint_kind 'custom' needs an endpoint"),
         ({"region": "cn-hangzhou", "connect_timeout": "soon"}, "connect_timeout", "give a duration from 0.001s to 1d"),
         ({"region": "cn-hangzhou", "stall_timeout": "0"}, "stall_timeout", "give a duration from 0.001s to 1d"),
     ],
@@ -793,7 +793,7 @@ def test_a_field_that_cannot_be_used_is_one_error_with_the_next_step(
 def test_an_endpoint_with_a_password_in_it_is_refused_without_showing_it(connections: Connections) -> None:
     connections.add(**OURS, extra={"endpoint": "https://user:hunter2@oss-cn-hangzhou.aliyuncs.com"})
 
-    with pytest.raises(ArgumentError, match="an endpoint holds no user name") as error:
+    with pytest.raises(ArgumentError, match="remove the user name and the password") as error:
         OSSResumeHook().get_conn()
 
     assert "hunter2" not in str(error.value)
@@ -802,9 +802,9 @@ def test_an_endpoint_with_a_password_in_it_is_refused_without_showing_it(connect
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({}, "the Access Key ID is missing; fill it in in the connection, or set auth_type"),
-        ({"login": "an-id"}, "the Access Key Secret is missing; fill it in"),
-        ({"password": "a-secret"}, "the Access Key ID is missing; fill it in"),
+        ({}, "the Access Key ID is missing; enter it in the connection, or set auth_type"),
+        ({"login": "an-id"}, "the Access Key Secret is missing; enter it"),
+        ({"password": "a-secret"}, "the Access Key ID is missing; enter it"),
         ({**OURS, "extra": {"auth_type": "sts"}}, "auth_type 'sts' needs the field security_token"),
         ({"conn_type": "oss", "extra": {"auth_type": "AK", "access_key_id": "an-id"}}, "Access Key Secret is missing"),
     ],

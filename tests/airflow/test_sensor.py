@@ -35,7 +35,7 @@ from airflow_provider_ossresume.errors import (
     error_from_data,
     error_to_data,
 )
-from airflow_provider_ossresume.hooks.asynchronous import MOST_CALLS
+from airflow_provider_ossresume.hooks.asynchronous import MAX_CALLS
 from airflow_provider_ossresume.hooks.thread_pools import shared_pool
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern
@@ -43,7 +43,7 @@ from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.triggers.oss import ONE_LOOK, OSSObjectTrigger
+from airflow_provider_ossresume.triggers.oss import CLIENT_CONFIG, OSSObjectTrigger
 from tests.properties.test_values import steady
 from tests.world import BUCKET, a_file
 
@@ -721,7 +721,7 @@ def test_a_subclass_sees_what_poke_raises(connected: LocalOSS) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"bucket_key": "a(", "use_regex": True}, "bucket_key='a(': no regular expression"),
+        ({"bucket_key": "a(", "use_regex": True}, "bucket_key='a(': it is not a regular expression"),
         ({"wildcard_match": True, "use_regex": True}, "use_regex=True: wildcard_match is set too"),
         ({"must_not_exist": True, "check_fn": len}, "there is no object to check"),
         (
@@ -1058,7 +1058,7 @@ def test_what_comes_while_a_look_outlasts_the_deadline_is_seen(connected: LocalO
 def test_the_look_at_the_deadline_has_its_time_from_when_its_turn_comes(
     connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 3.0)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_START", 3.0)
     connected.put(BUCKET, "key", b"")
     connected.fail("HeadObject", fault=Fault("latency", seconds=4.0))
 
@@ -1068,8 +1068,8 @@ def test_the_look_at_the_deadline_has_its_time_from_when_its_turn_comes(
 def test_a_look_whose_turn_does_not_come_is_left_to_the_worker_and_delays_no_other_connection(
     connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MOST_CALLS", 1)
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 0.5)
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MAX_CALLS", 1)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_START", 0.5)
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", connected.airflow_connection())
     connected.put(BUCKET, "key", b"")
     go = threading.Event()
@@ -1084,7 +1084,7 @@ def test_a_look_whose_turn_does_not_come_is_left_to_the_worker_and_delays_no_oth
 
 
 def test_a_look_ends_when_its_trigger_is_cancelled(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MOST_CALLS", 1)
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MAX_CALLS", 1)
     for number in range(4_500):
         connected.put(BUCKET, f"in/{number}", b"")
     asked, go = threading.Event(), threading.Event()
@@ -1111,7 +1111,7 @@ def test_a_look_ends_when_its_trigger_is_cancelled(connected: LocalOSS, monkeypa
 def test_a_look_that_takes_too_long_fails_for_now_and_says_what_to_do(
     connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LONGEST_LOOK", -1.0)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.CHECK_TIMEOUT", -1.0)
     connected.put(BUCKET, "in/a", b"")
 
     event = first_event(a_trigger("in/*.done", deadline=time.time()))
@@ -1168,8 +1168,8 @@ def test_sensors_on_a_silent_oss_delay_nobody_and_end_at_once_when_they_are_canc
     connected.fail("HeadObject", fault=Fault("stall"), times=None)
 
     async def beside_them() -> tuple[float, int]:
-        waiting = [asyncio.create_task(drain(a_trigger(f"key{number}"))) for number in range(3 * MOST_CALLS)]
-        while len(connected.requests) < MOST_CALLS:
+        waiting = [asyncio.create_task(drain(a_trigger(f"key{number}"))) for number in range(3 * MAX_CALLS)]
+        while len(connected.requests) < MAX_CALLS:
             await asyncio.sleep(SOON)
         began = time.monotonic()
         await asyncio.get_running_loop().getaddrinfo("localhost", 80)
@@ -1183,8 +1183,8 @@ def test_sensors_on_a_silent_oss_delay_nobody_and_end_at_once_when_they_are_canc
     seconds, requests = asyncio.run(beside_them())
 
     assert seconds < 5  # a silent look takes ten
-    assert time.monotonic() - began < ONE_LOOK["read_timeout"]  # the loop's end waits for no look
-    assert requests == MOST_CALLS  # what had not begun never does
+    assert time.monotonic() - began < CLIENT_CONFIG["read_timeout"]  # the loop's end waits for no look
+    assert requests == MAX_CALLS  # what had not begun never does
 
 
 def test_a_trigger_looks_at_its_connection_when_it_runs(connections: Any) -> None:

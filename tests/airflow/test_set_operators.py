@@ -276,7 +276,7 @@ def test_the_whole_disk_is_refused(dag: Any, connected: LocalOSS, failures: Said
         OSSDownloadPrefixOperator(task_id="fetch", prefix=PREFIX, folder="//")
 
     assert run(dag).instance("fetch") == ("failed", 1)
-    assert "folder='//': this is the whole disk" in failures
+    assert "folder='//': this is the root of the file system" in failures
 
 
 def test_a_file_that_changes_after_the_plan_is_taken_by_the_retry(

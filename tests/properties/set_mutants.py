@@ -99,7 +99,8 @@ MUTANTS = [
         "forgets what its ledger holds", Ledger, "rows", lambda self: {}, "upload", "are moved once more",
     ),
     Mutant(
-        "believes facts whatever has changed since", survey, "holds", lambda *_: True, "copy", "taken for the same",
+        "believes facts whatever has changed since", survey, "still_holds", lambda *_: True, "copy",
+        "taken for the same",
     ),
     Mutant(
         "takes a listing that broke off for a whole one", OssClient, "list_objects", listed_up_to_an_error, "download",

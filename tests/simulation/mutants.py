@@ -26,7 +26,7 @@ from airflow_provider_ossresume.model.checkpoint_keys import CheckpointKeys
 from airflow_provider_ossresume.model.objects import Receipt
 from airflow_provider_ossresume.model.resume import Restart, Resume
 from airflow_provider_ossresume.oss import connections, retry
-from airflow_provider_ossresume.oss.connections import Connections, OriginPool, _NoAnswer
+from airflow_provider_ossresume.oss.connections import Connections, OriginPool, _NoResponse
 from airflow_provider_ossresume.oss.retry import Attempts
 from airflow_provider_ossresume.transfer import (
     checkpointing,
@@ -251,7 +251,7 @@ class BelievesAnyCheckpoint(Uploader):
 
 
 class AbortsWhatItsSuccessorHas(Uploader):
-    def _give_way(self):
+    def _yield_to_successor(self):
         if self._checkpointer.current is not None:
             with transfer_to_oss.Crew(workers=1, tick=lambda: None) as crew:
                 self._oss = self._client.with_stop(crew)
@@ -279,7 +279,7 @@ class LeavesItsCheckpoint(Checkpointer):
 
 
 class SavesNothingAtTheEnd(Checkpointer):
-    def save_at_end(self):
+    def save_on_failure(self):
         return True
 
 
@@ -409,7 +409,7 @@ class CountsDeadConnections(Connections):
     def _exchange(self, *arguments):
         try:
             return super()._exchange(*arguments)
-        except _NoAnswer as error:
+        except _NoResponse as error:
             raise error.failure from error
 
 

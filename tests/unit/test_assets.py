@@ -89,7 +89,7 @@ def test_two_ways_to_write_a_uri_become_one(uri: str, normal: str) -> None:
         ("oss://my-bucket/a#b", "asset_uri writes it for any key"),
         ("s3://my-bucket/key", "oss://bucket/key"),
         ("oss://my-bucket/%FF", "not UTF-8"),
-        ("oss://my-bucket//key", "do not start with '/'"),
+        ("oss://my-bucket//key", "cannot start with '/'"),
         (f"oss://my-bucket/{'k' * 1_024}", "1 to 1023 bytes"),
     ],
 )

@@ -119,7 +119,7 @@ def test_a_copy_that_somebody_spoils_saves_its_object(mirror: Mirror, caplog: py
 
     assert (verdict.deleted, verdict.kept) == (2, 1)
     assert mirror.below("set/") == {**FILES, "old": b"old"}
-    assert "old is not deleted: its copy below backup_prefix is not proven" in caplog.text
+    assert "old was not deleted: its copy below backup_prefix is not proven" in caplog.text
 
 
 def test_what_is_overwritten_since_the_plan_is_neither_copied_nor_deleted(mirror: Mirror) -> None:

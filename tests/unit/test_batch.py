@@ -93,7 +93,7 @@ def test_a_file_that_is_refused_stops_no_other(make: Callable[..., Batches], oss
     assert moved(batches, direction) == files
     assert (report.done, report.failed, list(report.failures)) == (29, 1, ["file-0003"])
     assert batches.results()[4] == ("failed", "AccessDenied")
-    with pytest.raises(NotProven, match=r"1 of 30 files had failed: file-0003: .*AccessDenied") as failed:
+    with pytest.raises(NotProven, match=r"1 of 30 files failed: file-0003: .*AccessDenied") as failed:
         report.raise_for_failures()
     assert not failed.value.retryable
 

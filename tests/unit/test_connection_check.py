@@ -141,17 +141,17 @@ def test_a_clock_that_is_hours_off_does_not_keep_it_from_working() -> None:
 # --- it does not ------------------------------------------------------------------------------------------------------
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "no key": ({"access_key_id": None}, "the Access Key ID is missing; fill it in"),
-    "a wrong key": ({"access_key_id": "wrong"}, "check the Access Key ID; it is unknown to OSS or disabled, or"),
+    "no key": ({"access_key_id": None}, "the Access Key ID is missing; enter it"),
+    "a wrong key": ({"access_key_id": "wrong"}, "check the Access Key ID: it is unknown to OSS or disabled, or"),
     "a wrong secret": ({"access_key_secret": "wrong"}, "check the Access Key Secret and the region"),
     "a wrong token": ({"security_token": "wrong"}, "the STS token does not belong to the Access Key ID"),
-    "a wrong region": ({"region": "cn-beijing"}, "check the region; it is not the endpoint's"),
+    "a wrong region": ({"region": "cn-beijing"}, "check the region; it differs from the endpoint's"),
     "no region": ({"region": None}, "V4 signatures need it"),
     "no such bucket": (
         {"bucket": "nobody-made-this"},
         "check the bucket's name, and that the endpoint is in its region",
     ),
-    "no bucket at all": ({"bucket": "No_Bucket"}, "OSS bucket names have 3 to 63"),
+    "no bucket at all": ({"bucket": "No_Bucket"}, "correct the bucket's name: it has 3 to 63"),
     "a bucket's own domain": ({"bucket": None, "addressing": "cname"}, "answers for buckets only"),
     "acceleration": ({"bucket": None, "endpoint": None, "endpoint_kind": "accelerate"}, "answers for buckets only"),
     "no endpoint": ({"endpoint": "ftp://oss.example.com"}, "begin it with https://"),
@@ -220,11 +220,11 @@ def elsewhere(endpoint: str, **changes: Any) -> ConnectionSettings:
 WAYS: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "refused": (
         lambda: {"endpoint": f"http://127.0.0.1:{closed_port()}"},
-        "nothing listens there; check host and port",
+        "nothing listens there; check the host and the port",
     ),
     "no such host": (
         lambda: {"endpoint": "http://oss.invalid"},
-        "no name server knows this host; set addressing to cname if oss.invalid is the",
+        "the host name could not be resolved; set addressing to cname if oss.invalid is the",
     ),
     "no proxy": (
         lambda: {"endpoint": "http://oss.invalid", "proxy": f"http://u:hunter2@127.0.0.1:{closed_port()}"},
@@ -270,7 +270,7 @@ def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path, no_enviro
         works, says = check_connection(elsewhere(server.url))
 
     assert not works
-    assert "set the connection's CA bundle if your own authority has issued the certificate" in says
+    assert "set the connection's CA bundle if your own certificate authority has issued the certificate" in says
 
 
 def test_an_endpoint_without_tls_is_told(no_environment: pytest.MonkeyPatch) -> None:
@@ -279,7 +279,7 @@ def test_an_endpoint_without_tls_is_told(no_environment: pytest.MonkeyPatch) -> 
         works, says = check_connection(elsewhere(f"https://127.0.0.1:{listener.getsockname()[1]}"))
 
     assert not works
-    assert "does not speak TLS: begin the endpoint with http://, or correct its port" in says
+    assert "does not use TLS: begin the endpoint with http://, or correct its port" in says
 
 
 def answer_without_tls(listener: socket.socket) -> None:
@@ -296,7 +296,7 @@ def test_an_endpoint_that_waits_for_something_else_than_tls_is_told(
 ) -> None:
     client = a_scripted_client(oss.endpoint.replace("http:", "https:"), connect_timeout=0.2, read_timeout=0.2)
 
-    with pytest.raises(ConnectionFailed, match="does not speak TLS"):
+    with pytest.raises(ConnectionFailed, match="does not use TLS"):
         client.get_bucket_info(BUCKET)
 
 

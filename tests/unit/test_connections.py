@@ -218,7 +218,7 @@ def test_a_success_that_is_answered_before_the_body_is_sent_is_none(status: byte
     with listener, connections(origin) as ours:
         headers = {"content-length": str(2**26 + 1)}
         if status.startswith(b"2"):
-            with pytest.raises(ExchangeFailed, match="before the whole request was there"):
+            with pytest.raises(ExchangeFailed, match="before it had received the whole request"):
                 ours.exchange("PUT", origin, "/", headers, pieces)
         else:
             with ours.exchange("PUT", origin, "/", headers, pieces) as answer:

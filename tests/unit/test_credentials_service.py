@@ -177,9 +177,9 @@ def test_a_wrong_clock_of_the_worker_does_no_harm(sts: Sts, token_file: Path, ah
     [
         ({"key": ("another-id", KEY_SECRET)}, "404 InvalidAccessKeyId.NotFound: Specified access key is not found; "),
         ({"key": (KEY_ID, "wrong-secret")}, "400 SignatureDoesNotMatch; check the Access Key Secret [request id R-1]"),
-        ({"key": (KEY_ID, KEY_SECRET, "a-token")}, "the STS token that the role is assumed with is over"),
+        ({"key": (KEY_ID, KEY_SECRET, "a-token")}, "the STS token has expired, or does not belong to this"),
         ({"external_id": "the-external-id"}, f"the action sts:AssumeRole on {ROLE}, and name that user in the role's "),
-        ({"arn": "acs:ram::1:role/none"}, "The role not exists: acs:ram::1:role/none; there is no such role; "),
+        ({"arn": "acs:ram::1:role/none"}, "The role not exists: acs:ram::1:role/none; the role does not exist; "),
         ({"duration": 43_200}, "lower role_session_duration, or raise the role's maximum session duration"),
     ],
 )  # fmt: skip
@@ -275,7 +275,7 @@ def test_a_new_token_in_the_file_counts_at_the_next_request(sts: Sts, token_file
     source.fetch()
     sts.oidc_tokens = {"the-next-token"}
     error = failure(source)
-    assert f"the token in {token_file} is over; see who renews the file" in str(error)
+    assert f"the token in {token_file} expired; check what renews it" in str(error)
     assert error.retryable
 
     token_file.with_name("next").write_text("the-next-token")
@@ -287,9 +287,9 @@ def test_a_new_token_in_the_file_counts_at_the_next_request(sts: Sts, token_file
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        (refusal(400, f"{FAIL}.NoPermission", "There is no permission"), f"allow sts:AssumeRole to {PROVIDER}"),
-        (refusal(400, f"{FAIL}.OIDCToken.AudienceNotMatch", "Invalid audience."), "audience be sts.aliyuncs.com"),
-        (refusal(400, f"{FAIL}.OIDCToken.IssuerNotMatch", "The issuer"), f"is of {PROVIDER}"),
+        (refusal(400, f"{FAIL}.NoPermission", "There is no permission"), f"allow sts:AssumeRole for {PROVIDER}"),
+        (refusal(400, f"{FAIL}.OIDCToken.AudienceNotMatch", "Invalid audience."), "audience to sts.aliyuncs.com"),
+        (refusal(400, f"{FAIL}.OIDCToken.IssuerNotMatch", "The issuer"), f"check that {PROVIDER} issued"),
         (refusal(400, f"{FAIL}.OIDCToken.Invalid", f"not a token: {OIDC_TOKEN}"), "not a token: …;"),
     ],
 )  # fmt: skip
@@ -348,9 +348,9 @@ def test_another_role_than_the_instances_says_so(metadata: Metadata) -> None:
 @pytest.mark.parametrize(
     ("told", "says", "retryable"),
     [
-        (Told(403, ""), "see that this worker runs on an ECS instance", False),
-        (Told(200, ""), "see that this worker runs on an ECS instance", False),
-        (Told(302, "", {"Location": "http://127.0.0.1:1/"}), "see that this worker runs on an ECS instance", False),
+        (Told(403, ""), "check that this worker runs on an ECS instance", False),
+        (Told(200, ""), "check that this worker runs on an ECS instance", False),
+        (Told(302, "", {"Location": "http://127.0.0.1:1/"}), "check that this worker runs on an ECS instance", False),
         (Told(500, ""), "answered 500", True),
     ],
 )
@@ -375,7 +375,7 @@ def test_a_role_that_the_service_cannot_assume_may_be_mended(metadata: Metadata)
 
     error = failure(source)
 
-    assert "answered 200 Failed; see that the role exists and trusts ecs.aliyuncs.com" in str(error)
+    assert "answered 200 Failed; check that the role exists and trusts ecs.aliyuncs.com" in str(error)
     assert error.retryable
 
 
@@ -397,7 +397,7 @@ def test_a_uri_that_has_nothing_for_now_is_asked_again(uri: Uri) -> None:
     uri.instead = [Told(body={"Code": "NotReady", "Message": f"{Uri.PATH} begins"})]
     error = failure(at_uri(uri))
 
-    assert "answered 200 NotReady: … begins; see what the service behind it says" in str(error)
+    assert "answered 200 NotReady: … begins; check the log of the service behind it" in str(error)
     assert error.retryable
 
 
@@ -424,7 +424,7 @@ def test_a_service_that_is_down_may_come_back(token_file: Path, number: int) -> 
 
     assert f"at {url}: " in str(error)
     assert "refused" in str(error)
-    assert "is the service up, and does this worker reach it?" in str(error)
+    assert "check that the service is up and that this worker can reach it" in str(error)
     assert error.retryable
 
 

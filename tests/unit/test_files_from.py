@@ -137,16 +137,16 @@ def test_a_list_that_is_damaged_on_its_way_is_not_believed(world: World) -> None
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("l.txt", b"", "has no name"),
-        ("l.txt", b"\n\r\n\n", "has no name"),
-        ("l.jsonl", b"\n", "has no name"),
-        ("l.jsonl", b'{"name": "a"}\n"b"\n', "line 2 is no object"),
-        ("l.jsonl", b'{"name": ""}', "line 1 is no object"),
-        ("l.jsonl", b'{"name": null}', "line 1 is no object"),
-        ("l.jsonl", b'{"name": "\\ud800"}', "line 1 is no object"),
-        ("l.jsonl", b"a.csv\n", "line 1 is no object"),
-        ("l.txt", b"a" * 70_000, "line 1 has more than 64 KiB"),
-        ("l.txt.gz", b"a.csv\n", "damaged behind line 0"),
+        ("l.txt", b"", "the list is empty"),
+        ("l.txt", b"\n\r\n\n", "the list is empty"),
+        ("l.jsonl", b"\n", "the list is empty"),
+        ("l.jsonl", b'{"name": "a"}\n"b"\n', "line 2 is not a JSON object"),
+        ("l.jsonl", b'{"name": ""}', "line 1 is not a JSON object"),
+        ("l.jsonl", b'{"name": null}', "line 1 is not a JSON object"),
+        ("l.jsonl", b'{"name": "\\ud800"}', "line 1 is not a JSON object"),
+        ("l.jsonl", b"a.csv\n", "line 1 is not a JSON object"),
+        ("l.txt", b"a" * 70_000, "line 1 is longer than 64 KiB"),
+        ("l.txt.gz", b"a.csv\n", "damaged after line 0"),
         ("l.txt.gz", gzip.compress(b"a.csv\n" * 9, mtime=0)[:-9], "is damaged"),
     ],
     ids=[
@@ -172,10 +172,10 @@ def test_what_is_no_list_or_names_nothing_is_refused(world: World, name: str, da
 
 
 def test_a_list_that_is_not_there_is_named(world: World) -> None:
-    with pytest.raises(ArgumentError, match="no such file on this worker") as raised:
+    with pytest.raises(ArgumentError, match="does not exist on this worker") as raised:
         world.plan(str(world.root / "absent.txt"))
     assert raised.value.retryable  # by a worker that has it
-    with pytest.raises(ArgumentError, match="this is no file"):
+    with pytest.raises(ArgumentError, match="this is not a file"):
         world.plan(str(world.root))
     with pytest.raises(NoSuchKey, match=r"lists/absent\.txt"):
         world.plan(f"oss://{BUCKET}/lists/absent.txt")
@@ -240,7 +240,7 @@ def test_what_is_not_there_is_counted_and_named(world: World, caplog: pytest.Log
     assert world.rows(plan) == ["a.csv"]
     assert plan.header.left_out == {"vanished": 2}
     assert world.left_out(plan) == {"absent": "vanished", "other/below a file": "vanished"}
-    assert "2 of the names in" in caplog.text
+    assert "2 names of the list" in caplog.text
 
 
 def test_what_is_not_there_fails_the_plan_where_that_is_asked_for(world: World) -> None:

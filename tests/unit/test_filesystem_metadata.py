@@ -293,7 +293,7 @@ def test_an_object_with_a_patterns_character_is_no_pattern(fs: OSSFileSystem, os
 
 
 def test_a_pattern_that_matches_nothing_is_an_error_of_ours(fs: OSSFileSystem) -> None:
-    with pytest.raises(FileMissing, match=rf"there is nothing at {BUCKET}/nothing\*"):
+    with pytest.raises(FileMissing, match=rf"nothing exists at {BUCKET}/nothing\*"):
         fs.cat(f"{BUCKET}/nothing*")
 
 

@@ -192,7 +192,7 @@ def test_a_break_in_a_body_drops_those_that_wait() -> None:
 
     with RawPeer(serve) as peer, connections() as ours:
         fill(ours, peer.url, 4)
-        with pytest.raises(ExchangeFailed, match="2 bytes before the body's end"):
+        with pytest.raises(ExchangeFailed, match="2 bytes before the end of the body"):
             ask(ours, peer.url, "/broken")
         assert ask(ours, peer.url) == b"hello"
 

@@ -137,6 +137,51 @@ def test_the_contracts_of_lint_imports_are_kept() -> None:
     assert done.returncode == 0, done.stdout
 
 
+# --- circles and sizes ------------------------------------------------------------------------------------------------
+
+MOST_LINES = 350
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports in functions and imports for types only count too: neither may hide a circle."""
+    graph = {name: (own(name) & TREES.keys()) - {name} for name in TREES}
+
+    assert circles(graph) == []
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """The sets of modules of which each can be reached from each other."""
+    reached = {name: reachable(graph, name) for name in graph}
+    found: list[set[str]] = []
+    for name in graph:
+        circle = {other for other in reached[name] if name in reached[other]}
+        if circle and circle not in found:
+            found.append(circle)
+    return found
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for following in graph[waiting.pop()] - found:
+            found.add(following)
+            waiting.append(following)
+    return found
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+
+    assert circles(graph) == [{"b", "c"}]
+
+
+def test_no_module_is_longer_than_350_lines() -> None:
+    lines = {name: len(source.splitlines()) for name, source in SOURCES.items()}
+
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
 # --- what is loaded when ----------------------------------------------------------------------------------------------
 
 

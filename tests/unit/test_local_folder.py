@@ -105,7 +105,7 @@ def test_an_empty_folder_has_nothing(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_there_is_never_an_empty_one(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="no such folder on this worker") as caught:
+    with pytest.raises(ArgumentError, match="does not exist on this worker") as caught:
         scan(tmp_path / "absent")
     assert caught.value.retryable
     with pytest.raises(ArgumentError, match="this is a file") as caught:
@@ -466,7 +466,7 @@ def test_a_file_that_is_gone_is_nothing(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["to-file", "to-folder/x", "out", "out-folder/secret", "nowhere", "d", "d/x/y"])
 def test_no_file_is_read_through_a_link(linked: Path, name: str) -> None:
-    with pytest.raises(SourceChanged, match="taken"):
+    with pytest.raises(SourceChanged, match="replaced by"):
         read(linked, name)
 
 
@@ -514,7 +514,7 @@ def test_the_folders_of_a_file_are_made(tmp_path: Path) -> None:
 def test_nothing_is_written_through_a_link_or_a_file(linked: Path, name: str) -> None:
     before = sorted(linked.parent.rglob("*"))
 
-    with pytest.raises(LocalFileError, match="a folder in its path is a symbolic link") as caught:
+    with pytest.raises(LocalFileError, match="is a symbolic link or a file, not a folder; move it away") as caught:
         write(linked, name)
 
     assert not caught.value.retryable

@@ -22,7 +22,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.local_oss.incoming import Body, parse_head
 from airflow_provider_ossresume.model.objects import Receipt
-from airflow_provider_ossresume.oss.messages import complete_body
+from airflow_provider_ossresume.oss.xml_requests import complete_body
 from tests.unit.test_local_oss import Client
 from tests.unit.test_local_oss_server import started
 

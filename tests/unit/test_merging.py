@@ -75,9 +75,9 @@ def test_what_an_entry_hides_stays_an_entry() -> None:
 
 @pytest.mark.parametrize("names", [("b", "a"), ("a", "a"), ("a/x", "a-b"), ("\U00010000", "\uffff")])
 def test_a_scan_that_is_not_in_order_is_refused(names: tuple[str, str]) -> None:
-    with pytest.raises(SetError, match="the scan of the source is not in order"):
+    with pytest.raises(SetError, match="the scan of the source is out of order"):
         merged(entries(*names), [])
-    with pytest.raises(SetError, match="the scan of the target is not in order"):
+    with pytest.raises(SetError, match="the scan of the target is out of order"):
         merged([], entries(*names))
 
 

@@ -225,5 +225,5 @@ def test_a_body_that_is_longer_than_it_says_is_refused_once(more: bytes) -> None
         client = a_scripted_client(server.url, retry=RETRIED)
         error = failure(BadAnswer, lambda: client.get_object(TARGET, sink, start=0, stop=1000))
 
-    assert "asked for 1000 bytes, more came" in str(error)
+    assert "asked for 1000 bytes, got more" in str(error)
     assert len(asked) == 1

@@ -148,7 +148,9 @@ def test_a_failed_early_refresh_harms_nothing_and_is_tried_again(
         assert [world.settled() for _ in range(3)] == [numbered(1)] * 3
     assert world.source.asked == 2
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warnings == [f"No new credentials yet, the present ones are valid for another 900 s: {failure}"]
+    assert warnings == [
+        f"The credentials could not be refreshed; the present ones are valid for another 900 s: {failure}"
+    ]
 
     world.source.fails = None
     world.now += PAUSE
@@ -348,7 +350,7 @@ def test_who_waited_for_a_request_that_fails_shares_its_failure() -> None:
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(world.provider.get)
         assert asked.wait(30)
-        second = threads.submit(world.provider._after_a_flight, seen, None)  # it saw what the first one saw
+        second = threads.submit(world.provider._fetched, seen, None)  # it saw what the first one saw
         go_on.set()
         failures = [first.exception(), second.exception()]
 
@@ -380,7 +382,7 @@ def test_a_thread_whose_credentials_oss_refuses_waits_for_the_early_refresh_that
     world.provider.get()
     assert asked.wait(30)
     with ThreadPoolExecutor(1) as thread:
-        renewing = thread.submit(world.provider._after_a_flight, world.provider._state, None)
+        renewing = thread.submit(world.provider._fetched, world.provider._state, None)
         go_on.set()
 
     assert renewing.result() == numbered(2) == world.provider.renew(first)
@@ -394,7 +396,7 @@ def test_an_early_refresh_that_breaks_is_tried_again_later(caplog: pytest.LogCap
     world.now += HOUR - EARLY
 
     assert [world.settled() for _ in range(3)] == [numbered(1)] * 3
-    assert "No new credentials yet: IndexError" in caplog.text
+    assert "The credentials could not be refreshed: IndexError" in caplog.text
     assert world.source.asked == 2
 
     world.source.before = lambda: None

@@ -74,9 +74,9 @@ def finish_plan(
         if before is not None and before.outcome == "proven":
             log.info("Plan %s is already proven: %s", header.plan_id, str(before))
             return before
-        became = with_watch(plan_results(work, header, crew), watch)
+        results = with_watch(plan_results(work, header, crew), watch)
         return _Finish(mover, folder, header, crew, spool, recheck=recheck, watch=watch).verdict(
-            became, set(allow_skipped)
+            results, set(allow_skipped)
         )
 
 
@@ -104,10 +104,10 @@ class _Finish:
         self._will_list = self._must_list or (recheck is None and bool(header.deletes))
         self._pair = plan_layout.pair_key(header.source, header.target)
 
-    def verdict(self, became: Iterable[RowResult], allowed: set[str]) -> Verdict:
+    def verdict(self, results: Iterable[RowResult], allowed: set[str]) -> Verdict:
         tally = _Tally(allowed)
-        for row, result in became:
-            self._count(tally, row, result)
+        for row, ledger_row in results:
+            self._count(tally, row, ledger_row)
         planned = sum(batch.files for batch in self._header.batches)
         if tally.files != planned:
             raise ManifestUnreadable(
@@ -124,19 +124,19 @@ class _Finish:
         newer = self._delete(tally, outcome)
         return self._publish(tally.verdict(self._header, "not proven" if newer else outcome), newer, tally)
 
-    def _count(self, tally: _Tally, row: Row, result: LedgerRow | None) -> None:
-        if result is not None and result.is_proven:
-            tally.count_proven(result)
+    def _count(self, tally: _Tally, row: Row, ledger_row: LedgerRow | None) -> None:
+        if ledger_row is not None and ledger_row.is_proven:
+            tally.count_proven(ledger_row)
             if self._will_list:
-                self._spool.add_expected(ExpectedFile(row.name, result.size, result.target, result.result))
-            if result.source and result.target:
-                self._spool.add_fact(fact_of(row, result))
+                self._spool.add_expected(ExpectedFile(row.name, ledger_row.size, ledger_row.target, ledger_row.result))
+            if ledger_row.source and ledger_row.target:
+                self._spool.add_fact(fact_of(row, ledger_row))
             return
         named = Named(row.name, "not_tried", "no batch has reported it")
-        if result is not None:
-            named = Named(row.name, result.reason or result.result, result.detail)
+        if ledger_row is not None:
+            named = Named(row.name, ledger_row.reason or ledger_row.result, ledger_row.detail)
         self._spool.add_named(named)
-        tally.count_unproven(named, result)
+        tally.count_unproven(named, ledger_row)
 
     def _recheck(self, tally: _Tally) -> None:
         lost = find_lost(
@@ -234,23 +234,25 @@ class _Tally:
         self.is_retryable = False
         self.deleted = self.gone = self.kept = 0
 
-    def count_proven(self, result: LedgerRow) -> None:
+    def count_proven(self, ledger_row: LedgerRow) -> None:
         self.files += 1
-        self.results[result.result] += 1
-        self.bytes_moved += result.moved
-        self.size += result.size if result.result == "done" else 0
+        self.results[ledger_row.result] += 1
+        self.bytes_moved += ledger_row.moved
+        self.size += ledger_row.size if ledger_row.result == "done" else 0
 
-    def count_unproven(self, named: Named, result: LedgerRow | None) -> None:
+    def count_unproven(self, named: Named, ledger_row: LedgerRow | None) -> None:
         self.files += 1
-        self.results["not_tried" if result is None else result.result] += 1
+        self.results["not_tried" if ledger_row is None else ledger_row.result] += 1
         self._show(named)
-        if result is not None and result.result == "skipped":
+        if ledger_row is not None and ledger_row.result == "skipped":
             self.skipped[named.reason] += 1
             if named.reason in self._allowed:
                 return
         self.unproven += 1
         # A new plan can handle a changed or vanished file without anybody's help.
-        self.is_retryable = self.is_retryable or result is None or result.is_retryable or result.result == "skipped"
+        self.is_retryable = (
+            self.is_retryable or ledger_row is None or ledger_row.is_retryable or ledger_row.result == "skipped"
+        )
 
     def count_lost(self, expected: ExpectedFile, named: Named) -> None:
         """Count a row that was proven and no longer is."""

@@ -25,7 +25,7 @@ from airflow_provider_ossresume.sets.locations.source_filter import SourceFilter
 from airflow_provider_ossresume.sets.ports import ScanItem, Watch
 
 NAMES_PER_WATCH = 64  # names between two calls of the watch
-FOLDER_KIND = "Folder"  # of the entry that stands for an empty folder
+FOLDER_KIND = "Folder"  # kind of the entry that represents an empty folder
 
 _OWN_FOLDER = f"{OWN_FOLDER}/".encode()
 _PART_FILE_SUFFIX = b".ossresume-part"

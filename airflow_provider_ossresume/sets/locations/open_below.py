@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from airflow_provider_ossresume.errors import LocalFileError, SourceChanged
+from airflow_provider_ossresume.model.entries import printable
 from airflow_provider_ossresume.model.file_errors import reason
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -118,7 +119,8 @@ def _check_regular(found: os.stat_result) -> None:
 def local_error(what: str, error: OSError) -> LocalFileError:
     """Return the LocalFileError for an OSError at a path below a folder."""
     if error.errno in NOT_A_FOLDER:
-        permanent = LocalFileError(f"{what}: a folder in its path is a symbolic link or a file")
+        segment = printable(os.fsencode(error.filename)) if error.filename else "a folder in its path"
+        permanent = LocalFileError(f"{what}: {segment} is a symbolic link or a file, not a folder; move it away")
         permanent.retryable = False
         return permanent
     return LocalFileError(f"{what}: {reason(error)}")

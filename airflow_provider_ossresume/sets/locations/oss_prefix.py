@@ -142,12 +142,14 @@ class OssPrefix:
             page = crew.call(lambda: list(islice(objects, PAGE)))
             for listed in page:
                 key = listed.key.encode()
-                if not self.where.matches(listed.key) or key <= last:
+                is_below = self.where.matches(listed.key)
+                if not is_below or key <= last:
+                    what = f"after {printable(last)}, which is out of order" if is_below else "which is not below it"
                     raise BadAnswer(
-                        f"ListObjectsV2 {self.uri} listed {printable(key)} after {printable(last)}: the listing is out "
-                        "of order, so it may be incomplete",
-                        operation="ListObjectsV2", target=self.uri,
-                    )  # fmt: skip
+                        f"ListObjectsV2 {self.uri} listed {printable(key)}, {what}; the listing may be incomplete",
+                        operation="ListObjectsV2",
+                        target=self.uri,
+                    )
                 last = key
                 yield listed
 

@@ -163,11 +163,11 @@ class NoBytes:
         return iter(())
 
     def crc64(self, part: Part, stop: Stop) -> int:
-        """See the same."""
+        """Return 0, the CRC-64 of no bytes."""
         return 0
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
         """Do nothing: there is nothing that can change."""
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
-        """The same."""
+        """Do nothing, for the same reason."""

@@ -48,7 +48,7 @@ class WatchedWorkFolder:
         self._crew.call(lambda: self._work.write(name, data))
 
     def write_many(self, files: Iterable[tuple[str, bytes]]) -> None:
-        """Write files, several at once; memory does not grow with their number."""
+        """Write files, several at once. Memory does not grow with their number."""
         files = iter(files)
         while some := list(islice(files, WRITTEN_AT_ONCE)):
             for _ in self._crew.run(lambda file: self._work.write(*file), some):

@@ -10,19 +10,20 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from airflow_provider_ossresume.model.objects import ListedObject, ListedUpload, Receipt
-from airflow_provider_ossresume.oss import messages
-from airflow_provider_ossresume.oss.messages import (
+from airflow_provider_ossresume.oss import xml_requests, xml_responses
+from airflow_provider_ossresume.oss.header_values import read_http_date
+from airflow_provider_ossresume.oss.xml_reader import MalformedXML
+from airflow_provider_ossresume.oss.xml_responses import (
     BucketInfo,
-    ErrorAnswer,
-    MalformedXML,
+    ErrorDetails,
     ObjectsPage,
     PartsPage,
     ServiceInfo,
     UploadsPage,
 )
 
-read_completed = partial(messages.read_etag, root="CompleteMultipartUploadResult")
-read_copied = partial(messages.read_etag, root="CopyObjectResult")
+read_completed = partial(xml_responses.read_etag, root="CompleteMultipartUploadResult")
+read_copied = partial(xml_responses.read_etag, root="CopyObjectResult")
 MOMENT = datetime(2026, 11, 23, 8, 30, 15, tzinfo=timezone.utc)
 
 # --- requests ---------------------------------------------------------------------------------------------------------
@@ -31,7 +32,7 @@ MOMENT = datetime(2026, 11, 23, 8, 30, 15, tzinfo=timezone.utc)
 def test_complete_names_the_parts_in_ascending_order_with_quoted_etags() -> None:
     parts = [Receipt(10, "CC", 1, None), Receipt(2, "B<&>B", 1, None), Receipt(1, "AA", 1, None)]
 
-    root = ET.fromstring(messages.complete_body(parts))
+    root = ET.fromstring(xml_requests.complete_body(parts))
 
     assert root.tag == "CompleteMultipartUpload"
     assert [(part.findtext("PartNumber"), part.findtext("ETag")) for part in root] == [
@@ -43,7 +44,7 @@ def test_complete_names_the_parts_in_ascending_order_with_quoted_etags() -> None
 
 @pytest.mark.parametrize("key", ["k", "<&>'\"", "]]>", "<!DOCTYPE x>", "键 😀", "a%20b", " x ", "\u2028"])
 def test_delete_names_the_keys_as_they_are_and_asks_for_an_answer(key: str) -> None:
-    root = ET.fromstring(messages.delete_body([key, "other"]))
+    root = ET.fromstring(xml_requests.delete_body([key, "other"]))
 
     assert root.tag == "Delete"
     assert root.findtext("Quiet") == "false"
@@ -90,22 +91,22 @@ ERROR = """<?xml version="1.0" encoding="UTF-8"?>
 
 # What is read, with what, and what it says.
 ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
-    "initiate": (INITIATED, messages.read_upload_id, "ID"),
+    "initiate": (INITIATED, xml_responses.read_upload_id, "ID"),
     "complete": (COMPLETED, read_completed, "ABC-2"),
     "copy": (COPIED, read_copied, "ABC"),
     "list parts": (
         PARTS,
-        messages.read_parts,
+        xml_responses.read_parts,
         PartsPage([Receipt(1, "A", 102_400, 2**64 - 1), Receipt(5, "B", 1, None)], None),
     ),
     "list uploads": (
         UPLOADS,
-        messages.read_uploads,
+        xml_responses.read_uploads,
         UploadsPage([ListedUpload("a b+c", "ID1", MOMENT), ListedUpload("a/b", "ID2", None)], ("a/b", "ID2")),
     ),
     "list objects": (
         OBJECTS,
-        messages.read_objects,
+        xml_responses.read_objects,
         ObjectsPage(
             [
                 ListedObject("a b+c%", 7, "A", MOMENT, "Archive", "Normal", 'ongoing-request="true"'),
@@ -115,10 +116,10 @@ ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
             "a/b==",
         ),
     ),
-    "delete objects": (DELETED, messages.read_deleted, ["a b", "c"]),
+    "delete objects": (DELETED, xml_responses.read_deleted, ["a b", "c"]),
     "bucket info": (
         BUCKET,
-        messages.read_bucket_info,
+        xml_responses.read_bucket_info,
         BucketInfo(
             "b",
             "cn-hangzhou",
@@ -128,12 +129,12 @@ ANSWERS: dict[str, tuple[str, Callable[[bytes], object], object]] = {
             "42",
         ),
     ),
-    "buckets": (BUCKETS, messages.read_service_info, ServiceInfo("42")),
-    "retention": (RETENTION, messages.read_retention_days, 365),
+    "buckets": (BUCKETS, xml_responses.read_service_info, ServiceInfo("42")),
+    "retention": (RETENTION, xml_responses.read_retention_days, 365),
     "error": (
         ERROR,
-        messages.read_error,
-        ErrorAnswer("AccessDenied", "No & never", "0003-00000001", "65A", "b.oss-cn-hangzhou.aliyuncs.com"),
+        xml_responses.read_error,
+        ErrorDetails("AccessDenied", "No & never", "0003-00000001", "65A", "b.oss-cn-hangzhou.aliyuncs.com"),
     ),
 }
 each_answer = pytest.mark.parametrize(("xml", "read", "value"), ANSWERS.values(), ids=ANSWERS)
@@ -161,7 +162,7 @@ def test_a_namespace_does_not_matter(xml: str, read: Callable[[bytes], object], 
 def test_prefixed_names_do_not_matter_either() -> None:
     xml = b'<o:ListPartsResult xmlns:o="urn:x"><o:IsTruncated>false</o:IsTruncated></o:ListPartsResult>'
 
-    assert messages.read_parts(xml) == PartsPage([], None)
+    assert xml_responses.read_parts(xml) == PartsPage([], None)
 
 
 @each_answer
@@ -185,11 +186,11 @@ def test_a_document_of_another_name_is_malformed(xml: str, read: Callable[[bytes
 @pytest.mark.parametrize(
     ("body", "read", "value"),
     [
-        (b"<ListPartsResult/>", messages.read_parts, PartsPage([], None)),
-        (b"<ListMultipartUploadsResult/>", messages.read_uploads, UploadsPage([], None)),
-        (b"<ListBucketResult/>", messages.read_objects, ObjectsPage([], [], None)),
-        (b"<DeleteResult/>", messages.read_deleted, []),
-        (b"<Error/>", messages.read_error, ErrorAnswer()),
+        (b"<ListPartsResult/>", xml_responses.read_parts, PartsPage([], None)),
+        (b"<ListMultipartUploadsResult/>", xml_responses.read_uploads, UploadsPage([], None)),
+        (b"<ListBucketResult/>", xml_responses.read_objects, ObjectsPage([], [], None)),
+        (b"<DeleteResult/>", xml_responses.read_deleted, []),
+        (b"<Error/>", xml_responses.read_error, ErrorDetails()),
     ],
 )
 def test_an_empty_listing_is_one(body: bytes, read: Callable[[bytes], object], value: object) -> None:
@@ -199,10 +200,10 @@ def test_an_empty_listing_is_one(body: bytes, read: Callable[[bytes], object], v
 @pytest.mark.parametrize(
     ("body", "read", "missing"),
     [
-        (b"<InitiateMultipartUploadResult/>", messages.read_upload_id, "UploadId"),
+        (b"<InitiateMultipartUploadResult/>", xml_responses.read_upload_id, "UploadId"),
         (b"<CompleteMultipartUploadResult/>", read_completed, "ETag"),
         (b"<CopyObjectResult><ETag/></CopyObjectResult>", read_copied, "ETag"),
-        (b"<BucketInfo/>", messages.read_bucket_info, "Bucket"),
+        (b"<BucketInfo/>", xml_responses.read_bucket_info, "Bucket"),
     ],
 )
 def test_an_answer_without_its_one_fact_is_malformed(
@@ -239,8 +240,8 @@ BROKEN = {
 def test_what_is_no_xml_of_ours_is_malformed_and_an_error_without_a_code(
     body: bytes, read: Callable[[bytes], object]
 ) -> None:
-    if read is messages.read_error:
-        assert messages.read_error(body) == ErrorAnswer()
+    if read is xml_responses.read_error:
+        assert xml_responses.read_error(body) == ErrorDetails()
     else:
         with pytest.raises(MalformedXML):
             read(body)
@@ -257,7 +258,7 @@ def test_an_answer_that_breaks_off_anywhere_is_malformed(xml: str, read: Callabl
 def test_deep_nesting_is_read_without_harm() -> None:
     depth = 50_000
 
-    assert messages.read_error(b"<a>" * depth + b"</a>" * depth) == ErrorAnswer()
+    assert xml_responses.read_error(b"<a>" * depth + b"</a>" * depth) == ErrorDetails()
 
 
 @pytest.mark.parametrize("number", ["x", "-1", "1.5", "0x1", "", " ", "9" * 21, "\u0663", "1_0", "+1"])
@@ -265,20 +266,24 @@ def test_a_number_that_is_none_is_malformed(number: str) -> None:
     xml = PARTS.replace("<PartNumber>5</PartNumber>", f"<PartNumber>{number}</PartNumber>")
 
     with pytest.raises(MalformedXML, match="PartNumber"):
-        messages.read_parts(xml.encode())
+        xml_responses.read_parts(xml.encode())
 
 
 @pytest.mark.parametrize(("name", "xml"), [("PartNumber", PARTS), ("Size", PARTS), ("ETag", PARTS)])
 def test_a_part_without_a_fact_is_malformed(name: str, xml: str) -> None:
     with pytest.raises(MalformedXML, match=f"Part has no {name}"):
-        messages.read_parts(xml.replace(name, "Other").encode())
+        xml_responses.read_parts(xml.replace(name, "Other").encode())
 
 
 @pytest.mark.parametrize(
     ("xml", "read", "missing"),
     [
-        (PARTS.replace("<NextPartNumberMarker>5</NextPartNumberMarker>", ""), messages.read_parts, "NextPartNumber"),
-        (OBJECTS.replace("NextContinuationToken", "Other"), messages.read_objects, "NextContinuationToken"),
+        (
+            PARTS.replace("<NextPartNumberMarker>5</NextPartNumberMarker>", ""),
+            xml_responses.read_parts,
+            "NextPartNumber",
+        ),
+        (OBJECTS.replace("NextContinuationToken", "Other"), xml_responses.read_objects, "NextContinuationToken"),
     ],
 )
 def test_a_listing_that_goes_on_without_saying_where_is_malformed(
@@ -291,17 +296,17 @@ def test_a_listing_that_goes_on_without_saying_where_is_malformed(
 def test_a_listing_that_goes_on_says_where() -> None:
     xml = PARTS.replace("<IsTruncated>false", "<IsTruncated>true")
 
-    assert messages.read_parts(xml.encode()).next_marker == 5
+    assert xml_responses.read_parts(xml.encode()).next_marker == 5
 
 
 def test_keys_are_decoded_only_where_the_answer_says_that_they_are_encoded() -> None:
     xml = DELETED.replace("<EncodingType>url</EncodingType>", "")
 
-    assert messages.read_deleted(xml.encode()) == ["a%20b", "c"]
+    assert xml_responses.read_deleted(xml.encode()) == ["a%20b", "c"]
 
 
 def test_numbers_may_stand_between_white_space() -> None:
-    assert messages.read_parts(PARTS.replace(">1</Size>", ">\n 1 \n</Size>").encode()).parts[1].size == 1
+    assert xml_responses.read_parts(PARTS.replace(">1</Size>", ">\n 1 \n</Size>").encode()).parts[1].size == 1
 
 
 # --- dates ------------------------------------------------------------------------------------------------------------
@@ -323,7 +328,7 @@ def test_numbers_may_stand_between_white_space() -> None:
     ],
 )
 def test_an_http_date_is_read_or_is_none(text: str | None, moment: datetime | None) -> None:
-    assert messages.read_http_date(text) == moment
+    assert read_http_date(text) == moment
 
 
 @pytest.mark.parametrize(
@@ -340,7 +345,7 @@ def test_an_http_date_is_read_or_is_none(text: str | None, moment: datetime | No
 def test_the_time_of_an_entry_is_read_or_is_none(text: str, moment: datetime | None) -> None:
     xml = OBJECTS.replace("2026-11-23T08:30:15.000Z", text)
 
-    assert messages.read_objects(xml.encode()).objects[0].last_modified == moment
+    assert xml_responses.read_objects(xml.encode()).objects[0].last_modified == moment
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
@@ -351,4 +356,4 @@ def root_of(xml: str) -> str:
 
 
 def test_a_retention_policy_that_was_never_locked_protects_nothing() -> None:
-    assert messages.read_retention_days(RETENTION.replace("InProgress", "Expired").encode()) == 0
+    assert xml_responses.read_retention_days(RETENTION.replace("InProgress", "Expired").encode()) == 0
