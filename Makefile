@@ -64,9 +64,9 @@ ON_AIRFLOW_3 := $(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST) $(END_TO_END),$(p
 ON_AIRFLOW_2 := tests/airflow tests/installed tests/docs/test_example_dags.py tests/unit
 
 test: set-up  ## run every test, on Airflow 3.3 and on 2.11
-	@.ci/beside \
-	  "Airflow 3.3" "nice .ci/pytest-twice $(AF3)/bin/python '-n 2 $(SPREAD) --cov --cov-report=term' $(ON_AIRFLOW_3)" \
-	  "Airflow 2.11" "nice .ci/pytest-twice $(AF2)/bin/python '-n 1 $(SPREAD)' --once-on-both $(ON_AIRFLOW_2)" \
+	@.ci/in-memory .ci/beside \
+	  "Airflow 3.3" "nice .ci/pytest-twice $(AF3)/bin/python '-n 3 $(SPREAD) --cov --cov-report=term' $(ON_AIRFLOW_3)" \
+	  "Airflow 2.11" "nice .ci/pytest-twice $(AF2)/bin/python '' --once-on-both $(ON_AIRFLOW_2)" \
 	  "End to end on Airflow 3.3" ".ci/pytest-twice $(AF3)/bin/python '' $(END_TO_END)" \
 	  "End to end on Airflow 2.11" ".ci/pytest-twice $(AF2)/bin/python '' $(END_TO_END)"
 
@@ -78,7 +78,7 @@ test-matrix: package  ## install wheel and sdist with each Airflow and Python, a
 	$(AF3)/bin/python -m tests.matrix $(MATRIX)
 
 fast: $(AF3)/ready  ## run the tests that need no Airflow, in a minute
-	$(AF3)/bin/python -m pytest -n auto $(SPREAD) tests/properties tests/unit
+	.ci/in-memory $(AF3)/bin/python -m pytest -n auto $(SPREAD) tests/properties tests/unit
 
 set-up: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## set up what the tests run in: two environments, and a client of npm's
 

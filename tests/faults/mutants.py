@@ -663,7 +663,7 @@ LOCAL_FILES = [
         test_upload.test_a_worker_that_mounts_the_share_under_another_device_number_trusts_the_stat,
     ),
     Mutant(
-        "a file that is said to be empty is", LocalFile, "_read_untold", lambda *_: b"",
+        "a file that is said to be empty is", LocalFile, "_read_unreported", lambda *_: b"",
         test_file_systems.test_a_file_of_proc_is_read_to_its_end,
     ),
 ]  # fmt: skip
