@@ -1710,7 +1710,7 @@ def test_headers_may_go_with_every_request_and_are_signed(oss: LocalOSS, client:
 
 @pytest.mark.parametrize("value", ["a\nb", "a\r\nx-oss-acl: public", "\0", "\x7f", "\t"])
 def test_a_header_cannot_smuggle_another_in(oss: LocalOSS, client: OssClient, value: str) -> None:
-    with pytest.raises(ArgumentError, match=r"^headers\['x-oss-meta-a'\]=.*no control characters"):
+    with pytest.raises(ArgumentError, match=r"^headers\['x-oss-meta-a'\]=.*cannot contain control characters"):
         client.put_object(TARGET, Bytes(DATA), headers={"x-oss-meta-a": value})
 
     assert oss.requests == []
