@@ -258,8 +258,9 @@ class Ledger:
 
     def loaded(self, process: Try, text: str | None, moment: int) -> None:
         process.looked_at = moment
-        if process.has_acted:
+        if process.has_acted or process.has_loaded:  # a later look tells only who owns the transfer
             return
+        process.has_loaded = True
         found = _decoded(text)
         process.predecessor = found.owner if found else None
         process.loaded = None if self._is_tampered else found

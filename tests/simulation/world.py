@@ -163,7 +163,7 @@ class Try(Process):
         self.began_at = 0.0
         self.calls = self.store_calls = self.sent = self.heads = self.saves = 0
         self.last_step = ("", False)
-        self.has_acted = self.has_published = self.save_has_failed = self.delete_failed = False
+        self.has_loaded = self.has_acted = self.has_published = self.save_has_failed = self.delete_failed = False
         self.last_look_failed = False
         self.loaded: Checkpoint | None = None
         self.predecessor: Owner | None = None  # whose checkpoint it found
