@@ -69,7 +69,7 @@ nitpick_ignore_regex = [
     ),
     (r"py:.*", r"Airflow(Fail|Skip|NotFound)Exception|AirflowSensorTimeout|AirflowTaskTimeout"),
     (r"py:.*", r"PreparedRequest|HTTPException|re\.match"),  # of requests and of Python
-    (r"py:class", r"Ask|Check|_queue\.SimpleQueue"),
+    (r"py:class", r"Ask|BeforeRequest|Check|_queue\.SimpleQueue"),
     (r"py:.*", r"(.*\.)?_\w+|airflow_provider_ossresume\.model\.resume\.C"),  # what is not in the reference
     (r"py:class", r"airflow_provider_ossresume\.transfer\.crew\.R"),
 ]

@@ -152,7 +152,7 @@ class ObjectOperations(BaseClient):
         """Let OSS copy an object, or a version of one, within its region.
 
         Within a bucket an object may have any size, elsewhere 5 GiB, or 1 GiB if its storage class or encryption
-        changes. For larger ones, use :meth:`upload_part_copy`.
+        changes. For larger ones, use ``upload_part_copy``.
 
         :param if_match: the ETag that the source must still have
         :raises PreconditionFailed: if it has another
