@@ -11,7 +11,7 @@ BENCH_FS := .venv-bench-fs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME  # tests and demo make Airflow homes of their own
 
-.PHONY: help demo demo-scale test test-matrix fast check format format-check lint types docs package simulate fuzz bench bench-quick pins clean
+.PHONY: help set-up demo demo-scale test test-matrix fast check format format-check lint types docs package simulate fuzz bench bench-quick pins clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -55,21 +55,20 @@ demo: $(AF3)/ready  ## kill a worker in mid-transfer, twice, and watch the trans
 demo-scale: $(AF3)/ready  ## kill one of Celery's workers among 20,000 files and one of 2 GiB, and watch the rest be sent
 	@$(AF3)/bin/python -m tests.end_to_end.demo_scale
 
-# Most tests are held up by the processor: a process for each core of a small machine, and a file's tests in one of them. The
-# end-to-end tests mostly wait for Airflow: both Airflows run beside each other.
-IN_TWO := -n 2 --dist loadfile
+# The end-to-end tests mostly wait for Airflow, so all others run beside them, and give way to them (nice). A file's tests
+# run in one process, and folders with long files come first, so that none of these runs alone in the end.
+SPREAD := --dist loadfile --no-loadscope-reorder
 END_TO_END := tests/end_to_end
+LONGEST_FIRST := tests/simulation tests/docs tests/airflow tests/properties tests/faults tests/conformance
+ON_AIRFLOW_3 := $(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST) $(END_TO_END),$(patsubst %/__init__.py,%,$(wildcard tests/*/__init__.py)))
+ON_AIRFLOW_2 := tests/airflow tests/installed tests/docs/test_example_dags.py tests/unit
 
-test: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## run every test, on Airflow 3.3 and on 2.11
-	.ci/pytest-twice $(AF3)/bin/python "$(IN_TWO) --cov --cov-report=term" --ignore=$(END_TO_END) tests
-	.ci/pytest-twice $(AF2)/bin/python "$(IN_TWO)" tests/unit tests/airflow tests/installed tests/docs/test_example_dags.py
-	@logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; failed=; \
-	  .ci/pytest-twice $(AF2)/bin/python "" $(END_TO_END) > "$$logs/2.11" 2>&1 & beside=$$!; \
-	  echo "The end-to-end tests on Airflow 3.3, and beside them those on 2.11"; \
-	  .ci/pytest-twice $(AF3)/bin/python "" $(END_TO_END) 2>&1 | tee "$$logs/3.3" || failed=3.3; \
-	  wait $$beside || failed="$$failed 2.11"; cat "$$logs/2.11"; \
-	  for airflow in $$failed; do echo "Failed on Airflow $$airflow:"; tail -n 80 "$$logs/$$airflow"; done; \
-	  test -z "$$failed"
+test: set-up  ## run every test, on Airflow 3.3 and on 2.11
+	@.ci/in-memory .ci/beside \
+	  "Airflow 3.3" "nice .ci/pytest-twice $(AF3)/bin/python '-n 3 $(SPREAD) --cov --cov-report=term' $(ON_AIRFLOW_3)" \
+	  "Airflow 2.11" "nice .ci/pytest-twice $(AF2)/bin/python '' --once-on-both $(ON_AIRFLOW_2)" \
+	  "End to end on Airflow 3.3" ".ci/pytest-twice $(AF3)/bin/python '' $(END_TO_END)" \
+	  "End to end on Airflow 2.11" ".ci/pytest-twice $(AF2)/bin/python '' $(END_TO_END)"
 
 MATRIX ?=
 
@@ -79,7 +78,9 @@ test-matrix: package  ## install wheel and sdist with each Airflow and Python, a
 	$(AF3)/bin/python -m tests.matrix $(MATRIX)
 
 fast: $(AF3)/ready  ## run the tests that need no Airflow, in a minute
-	$(AF3)/bin/python -m pytest tests/unit tests/properties
+	.ci/in-memory $(AF3)/bin/python -m pytest -n auto $(SPREAD) tests/properties tests/unit
+
+set-up: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## set up what the tests run in: two environments, and a client of npm's
 
 check: format-check lint types docs package test  ## everything that CI runs
 

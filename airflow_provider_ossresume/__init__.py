@@ -1,22 +1,23 @@
 """Resumable, verified file transfers between Airflow workers and Alibaba Cloud OSS.
 
-The map of the package, from the top row down; imports run one way only:
+The map of the package. A layer imports only from layers below it::
 
-    operators/ sensors/ triggers/ links/   what a DAG author writes
+    operators/ sensors/ triggers/ links/   the classes that a DAG author uses
     filesystem/                            oss:// for fsspec and Airflow's ObjectStoragePath
-    policies/                              when Airflow tries a task again
-    hooks/                                 one connection, wired to the engine
-    transfer/                              moves bytes: threads and local files live here
-    checkpoints/                           one class for each home of a checkpoint
+    policies/                              the retry policy for tasks
+    hooks/                                 one Airflow connection, wired to the engine
+    sets/                                  many files as one transfer: plan, batches, verdict
+    transfer/                              moves one file or object; the only place for threads and local files
+    checkpoints/                           one class for each checkpoint store
     oss/                                   the OSS REST protocol on requests and tenacity
-    assets/                                oss:// assets, as Airflow schedules by them
+    assets/                                oss:// assets for Airflow's scheduling
     model/                                 pure values and decisions: parts, checkpoints, CRC-64
-    errors                                 every exception
+    errors/                                every exception
 
-Beside them: ``resumable`` is the engine's small functional face for use without Airflow, ``local_oss`` an OSS
-server on loopback for tests of your own DAGs, and ``_airflow`` the only module that knows Airflow's versions.
+Besides these: ``resumable`` has the engine as functions, for use without Airflow; ``local_oss`` is an OSS server on
+loopback, for tests of your own DAGs; ``_airflow/`` is the only package that depends on Airflow's version.
 """
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"

@@ -229,7 +229,7 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "The dotted path of a class that keeps checkpoints, for all tasks whose "
                         "`checkpoint` is `auto` or `configured`. The class is made without arguments and has the "
                         "methods load, save and delete. Empty means that no class of your own is used.",
-                        "version_added": "0.1.0",
+                        "version_added": "1.0.0",
                         "type": "string",
                         "example": "my_company.checkpoints.SqliteCheckpointStore",
                         "default": "",
@@ -237,7 +237,7 @@ def get_provider_info() -> dict[str, Any]:
                     "console_url": {
                         "description": "The OSS console that tasks link to; that of international accounts is "
                         "https://oss.console.alibabacloud.com",
-                        "version_added": "0.1.0",
+                        "version_added": "1.0.0",
                         "type": "string",
                         "example": "https://oss.console.alibabacloud.com",
                         "default": "https://oss.console.aliyun.com",

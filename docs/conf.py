@@ -40,6 +40,7 @@ exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_show_copyright = False
 html_copy_source = False
 

@@ -1,8 +1,8 @@
-"""Start when an object is new, and download the very bytes that its event announced.
+"""Start when an object has been written, and download exactly the version that the event announced.
 
-When you want it: work that belongs to the data and not to a time of the day. The event's extra says what the upload
-knew, so there is no sensor to hold a slot and no look at OSS before the download. Should the object have been replaced
-since, its ETag tells. ``example_asset_upload`` is the DAG that writes.
+When to use it: the work depends on new data, not on a time of day. The event has the size, ETag and CRC-64 of the
+object, so you need no sensor and no request to OSS before the download. If the object was replaced since the event, its
+ETag differs. ``example_asset_upload`` is the DAG that writes the object.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ with DAG(
 
     @task(inlets=[orders])
     def newest(inlet_events: Any) -> dict[str, Any]:
-        """Return what the newest event says. No None is in it: Airflow 3.0 cannot push that as an XCom."""
+        """Return the newest event's facts. None of them is None, because Airflow 3.0 cannot push that as an XCom."""
         extra = inlet_events[orders][-1].extra
         return {name: extra[name] for name in ("uri", "size", "etag", "crc64")}
 
     @task
     def check(announced: dict[str, Any], arrived: dict[str, Any]) -> str:
-        """Return the file's path, unless another object has come in between."""
+        """Return the file's path, or fail if the object was replaced since the event."""
         if announced["etag"] != arrived["etag"]:
             raise ValueError(f"{announced['uri']} was replaced since the event; its next event starts this DAG again")
         return str(arrived["file"])

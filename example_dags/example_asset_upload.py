@@ -1,8 +1,8 @@
-"""Upload an object and let every DAG that waits for it start.
+"""Upload an object, and start every DAG that is scheduled on it.
 
-When you want it: one team writes and others read, and nobody should have to know when the others run. The object is
-an asset among the task's outlets, so that Airflow starts whatever is scheduled on it. The event carries what the upload
-knows of the object: its size, ETag and CRC-64. ``example_asset_scheduled`` is the DAG at the other end.
+When to use it: one team writes data, others read it, and the writer need not know who reads. The object is an asset in
+the task's outlets, so Airflow starts all DAGs that are scheduled on it. The event has the object's size, ETag and
+CRC-64. ``example_asset_scheduled`` is such a DAG.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Say where checkpoints are kept: by default, in a Variable, as an XCom of another task, or in files.
+"""Choose where checkpoints are kept: the default, a Variable, an XCom of another task, or files.
 
-When you want it: hardly ever, since the default ``auto`` picks the best one that your Airflow has: the task state
-store on 3.3, else a Variable. Choose ``variable`` to have the same on Airflow 2.11 and 3.x, ``xcom`` where tasks may
-not write Variables, and ``file`` where workers share a folder and Airflow's database should be left alone. What each
-survives stands in the docs, "Checkpoint stores".
+When to use it: rarely, because the default ``auto`` chooses the best store of your Airflow: the task state store on
+3.3, else a Variable. Choose ``variable`` for the same store on Airflow 2.11 and 3.x, ``xcom`` if tasks cannot write
+Variables, and ``file`` if workers share a folder and you want to keep checkpoints out of Airflow's database. The page
+"Choose a checkpoint store" in the docs shows what each store survives.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ with DAG(
 
     @task
     def done() -> None:
-        """Hold the checkpoint of ``by_xcom`` on this task's row, which Airflow clears only when this task starts.
+        """Hold the checkpoint of ``by_xcom`` in an XCom of this task.
 
-        Any other task of the run could hold it, an EmptyOperator too: a task's own XComs are deleted at its retry.
+        Airflow deletes a task's XComs when the task starts, so a task cannot hold its own checkpoint for a retry. Any
+        other task of the run can hold it, even an EmptyOperator.
         """
 
     by_default = upload("by_default")

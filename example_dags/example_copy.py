@@ -1,8 +1,8 @@
-"""Copy an object into another storage class when it is there, and tell how it went.
+"""Wait for an object, copy it into another storage class, and report the result.
 
-When you want it: exports that are read for a week and kept for years, or a release that goes from a staging bucket
-into a public one. OSS moves the bytes, so the worker needs neither disk nor bandwidth, and a retry copies only the
-parts that are missing. Metadata and tags go along; here the copy gets tags of its own.
+When to use it: exports that are read for a week and kept for years, or a release that goes from a staging bucket to a
+public one. OSS copies the bytes, so the worker needs no disk space and no bandwidth. A retry copies only the missing
+parts. Metadata and tags are copied too; this example sets its own tags.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Let pandas, pyarrow, polars and DuckDB read and write tables on OSS.
+"""Read and write tables on OSS with pandas, pyarrow, polars and DuckDB.
 
-When you want it: a task reads a few columns of a large table, or writes one. The libraries use the connection by
-fsspec. A reader fetches the columns that it needs. What is written appears whole when it is closed, or not at all.
+When to use it: a task reads some columns of a large table, or writes a table. The libraries use the connection through
+fsspec. A reader fetches only the columns that it needs. A written file appears when it is closed and complete.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ with DAG(
 
     @task
     def with_pandas(params: dict) -> str:
-        """Write a table of parquet; return its place."""
+        """Write a Parquet file, and return its path."""
         import pandas
 
         from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
@@ -35,7 +35,7 @@ with DAG(
 
     @task
     def with_pyarrow(folder: str) -> int:
-        """Sum up one column of all files of the folder."""
+        """Return the sum of one column over all files in the folder."""
         import pyarrow.compute
         import pyarrow.dataset
 

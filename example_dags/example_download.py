@@ -1,8 +1,7 @@
-"""Download one object, and do nothing when the file is there and holds the same bytes.
+"""Download one object, or do nothing if the file already has the same bytes.
 
-When you want it: a large reference file, such as a model or a dictionary, that many runs need on the same disk. The
-file appears under its name at once and whole, so a reader never sees half of it. On a shared folder a retry goes on
-from the part file on any worker.
+When to use it: many runs need a large reference file, such as a model or a dictionary, on the same disk. The file
+appears under its name only when it is complete. In a shared folder, a retry on any worker resumes from the part file.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ with DAG(
 
     @task
     def use(path: str) -> int:
-        """Stand for whatever needs the file; it gets the path that the download returns."""
+        """Use the file. Its path is the return value of the download."""
         return Path(path).stat().st_size
 
     use(download.output)

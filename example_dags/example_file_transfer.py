@@ -1,7 +1,8 @@
-"""Move a file by Airflow's own ``FileTransferOperator``: to OSS, and on to wherever Airflow has paths.
+"""Move a file with Airflow's own ``FileTransferOperator``, to OSS and on to any other storage.
 
-When you want it: the other end is S3, GCS, Azure or SFTP, whose provider registers its paths. Local files go part by
-part. Between two stores the bytes pass through the worker, in bounded memory, and a retry begins anew.
+When to use it: the other side is S3, GCS, Azure or SFTP, and its provider registers paths. Local files are transferred
+part by part. Between two stores the bytes go through the worker, with limited memory, and a retry starts from the
+beginning.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ with DAG(
     params={"source": "/data/export.csv", "object": "oss://my-bucket/export.csv", "target": "/data/copy.csv"},
     tags=["oss", "example"],
 ) as dag:
-    # Airflow 2.11 reads a connection only there, not in the URL of a text.
+    # Airflow 2.11 takes the connection only from here, not from a URL.
     upload = FileTransferOperator(
         task_id="upload",
         src="file://{{ params.source }}",

@@ -1,7 +1,7 @@
-"""Read and write objects as files, by Airflow's own paths.
+"""Read and write objects as files, with Airflow's own paths.
 
-When you want it: a task makes or reads a file line by line, or a library wants a file. Nothing passes through the
-worker's disk. The object appears when its ``with`` block ends; an exception publishes nothing.
+When to use it: a task writes or reads a file line by line, or a library needs a file. Nothing is written to the
+worker's disk. The object appears when its ``with`` block ends. If the block raises an exception, no object appears.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ with DAG(
 
     @task
     def write_orders(params: dict) -> str:
-        """Write a file, compressed on its way; return its path."""
+        """Write a compressed file, and return its path."""
         path = ObjectStoragePath(params["folder"]) / "today.csv.gz"
         with path.open("wt", compression="gzip") as file:
             file.write("customer,amount\n")
@@ -31,7 +31,7 @@ with DAG(
 
     @task
     def sum_up(orders: str, params: dict) -> dict[str, int]:
-        """Read it line by line; keep the sums beside it, and return them."""
+        """Read the file line by line. Write the sums next to it, and return them."""
         sums: dict[str, int] = {}
         with ObjectStoragePath(orders).open("rt", compression="infer") as file:
             for line in file.readlines()[1:]:

@@ -1,8 +1,8 @@
-"""Publish a folder to OSS and fetch it on another worker, each in one task.
+"""Publish a folder to OSS, and fetch it on another worker, each in one task.
 
-When you want it: a daily export that is a folder of files, not one file. Each task looks at both sides, moves only what
-the other side does not have, and succeeds only when every file is proven to be there. A retry goes on where the last
-try ended, file by file, and within a large file part by part.
+When to use it: a daily export is a folder of files. Each task compares both sides, moves only what is missing, and
+succeeds only if every file is proven to be there. A retry resumes: finished files are skipped, and a large file
+continues part by part.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Use the hook in a Python task: list, upload and share, with decisions between.
+"""Use the hook in a Python task: list, upload and share objects.
 
-When you want it: what is to be transferred is known only at run time, or several small steps belong together. Inside
-a task the hook finds the run by itself, so an upload resumes at a retry just as the operator's does.
+When to use it: you know only at run time what to transfer, or several small steps belong together. Inside a task the
+hook finds the task instance itself, so a retry resumes the upload, as with the operator.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ with DAG(
 
     @task
     def upload_new_reports(params: dict) -> list[str]:
-        """Upload the reports that OSS has not yet; return their keys."""
-        # Imported here: the DAG file is parsed every few seconds and needs no HTTP client for that.
+        """Upload the reports that are not on OSS yet, and return their keys."""
+        # Imported here, because parsing the DAG file needs no HTTP client.
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
         hook = OSSResumeHook(transfer_config={"max_concurrency": 4})
@@ -40,7 +40,7 @@ with DAG(
 
     @task
     def count(keys: list[str], params: dict) -> int:
-        """Ask OSS for the size of each report that is new; return the bytes."""
+        """Return the total size of the new reports, as OSS reports it."""
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
         hook = OSSResumeHook()

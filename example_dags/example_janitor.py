@@ -1,14 +1,14 @@
-"""Remove, once a day, what failed tasks have left in a bucket or on a disk and nobody will go on with.
+"""Once a day, remove what failed tasks have left in a bucket or on a disk.
 
-When you want it: uploads of tasks that failed for good, or whose DAG is gone, keep their parts, and those cost storage
-until somebody aborts them. A lifecycle rule of the bucket does that by itself; this DAG is for buckets whose rules are
-not yours to set, for a report of what is there, for the checkpoints that go with the uploads, and for the hidden part
-files of downloads. It removes nothing before you run it with ``is_dry_run`` switched off.
+When to use it: if a task has failed for good, or its DAG is gone, the parts of its unfinished upload cost storage until
+someone aborts it. A lifecycle rule of the bucket can do that. Use this DAG if you cannot set lifecycle rules, if you
+want a report, or to clean checkpoints and the hidden part files of downloads too. It removes nothing until you run it
+with ``is_dry_run`` switched off.
 
-The third task runs on a worker that has the folder; with several workers give it a ``queue``.
+The third task must run on the worker that has the folder. If you have several workers, set its ``queue``.
 
-On Airflow 3.0 to 3.2 no task can list Variables: give the parameter ``checkpoints`` a ``file:FOLDER`` there, or leave
-the second task out.
+On Airflow 3.0 to 3.2 a task cannot list Variables. There, set the parameter ``checkpoints`` to ``file:FOLDER``, or
+remove the second task.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Mirror a shared folder to OSS with all of Airflow's workers, and go on only when every file is proven.
+"""Mirror a shared folder to OSS with all of Airflow's workers, and continue only if every file is proven.
 
-When you want it: more files or bytes than one worker moves in an hour. ``plan`` looks at both sides and cuts what is
-missing into batches; one mapped task moves each batch, wherever a worker is free; ``finish`` proves the whole, then
-deletes from the target what the source does not have. A batch that fails or is killed goes on at its retry.
+When to use it: there are more files or bytes than one worker can move in an hour. ``plan`` compares both sides and
+splits what is missing into batches. A mapped task moves each batch, on any free worker. ``finish`` checks every file,
+then deletes from the target what the source does not have. A batch that fails or is killed resumes with its retry.
 """
 
 from __future__ import annotations

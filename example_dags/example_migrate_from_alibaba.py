@@ -1,8 +1,8 @@
-"""The sensor and the operators of the official Alibaba provider, and what takes their place.
+"""The sensor and the operators of the official Alibaba provider, and their replacements.
 
-When you want it: DAGs that use ``apache-airflow-providers-alibaba`` and whose transfers should resume. The connection
-stays as it is, and so do the arguments: only the classes get other names. Both providers may be installed, so one task
-can go first. What is different beneath stands in the docs, "Migrating".
+When to use it: your DAGs use ``apache-airflow-providers-alibaba``, and you want their transfers to resume. Connection
+and arguments stay the same; only the names of the classes change. You can install both providers, and migrate task by
+task. The page "Migrating" in the docs lists the differences.
 """
 
 from __future__ import annotations

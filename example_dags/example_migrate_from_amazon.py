@@ -1,8 +1,8 @@
-"""The sensor, the operator and the hook call of the Amazon provider, and what takes their place.
+"""The sensor, the operator and the hook call of the Amazon provider, and their replacements.
 
-When you want it: DAGs that move files to and from S3, or to OSS through its S3 interface, and that shall use OSS
-itself. Above each task stands, as a comment, what it was. One default is another one: Amazon's upload refuses to
-replace an object and ours replaces it, so the policy is said here. The tables stand in the docs, "Migrating".
+When to use it: your DAGs move files to and from S3, or to OSS through its S3 interface, and you want to use OSS itself.
+The comment above each task shows the old code. One default differs: Amazon's upload refuses to replace an object and
+ours replaces it, so the example sets the policy. The page "Migrating" in the docs has the full tables.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ with DAG(
         oss_conn_id="oss_default",
     )
 
-    # There is no operator there that downloads a file:
+    # The Amazon provider has no operator that downloads a file:
     #
     # @task
     # def download() -> str:

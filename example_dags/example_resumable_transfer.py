@@ -1,7 +1,7 @@
 """Upload a file and download it again, part by part.
 
-When you want it: files of gigabytes, where a retry that begins at zero costs an hour. Kill the worker in the middle of
-either task: the retry goes on from the last finished part. ``make demo`` runs this DAG and does just that.
+When to use it: with files of several gigabytes, where a retry from the beginning costs an hour. Kill the worker during
+one of the tasks: the retry resumes from the finished parts. ``make demo`` runs this DAG and does that.
 
 Run it with a configuration such as ``{"source": "/data/in.bin", "bucket": "my-bucket", "key": "demo/in.bin",
 "target": "/data/out.bin"}``.

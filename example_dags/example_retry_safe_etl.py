@@ -1,8 +1,8 @@
-"""Make files, upload each in a mapped task of its own, and publish only when all have arrived.
+"""Write files, upload each in its own mapped task, and publish them only when all are uploaded.
 
-When you want it: an ETL whose every step may be retried, alone, at any time. Each mapped upload has its own checkpoint,
-so one that fails goes on from its own last part and the others are left alone. Readers look for the marker, which
-is written last, so they never see half of a run.
+When to use it: each step of an ETL must be safe to retry, alone and at any time. Each mapped upload has its own
+checkpoint, so a failed one resumes and the others are not touched. Readers wait for the marker, which is written last,
+so they never see an incomplete run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ with DAG(
 
     @task
     def extract(params: dict, run_id: str) -> list[dict[str, str]]:
-        """Write one file for each table; return what each upload needs, as the operator's arguments."""
+        """Write one file for each table, and return the arguments of each upload."""
         folder = Path(params["folder"]) / run_id
         folder.mkdir(parents=True, exist_ok=True)
         uploads = []
@@ -39,12 +39,15 @@ with DAG(
     load = OSSResumableUploadOperator.partial(
         task_id="load",
         bucket_name="{{ params.bucket }}",
-        transfer_config={"part_size": "256KiB", "multipart_threshold": "256KiB"},  # small, as these files are small
+        transfer_config={
+            "part_size": "256KiB",
+            "multipart_threshold": "256KiB",
+        },  # small, because these files are small
     ).expand_kwargs(extract())
 
     @task
     def list_uploads(uris: list[str], params: dict, run_id: str) -> str:
-        """Write the list of what was uploaded; return the file's path."""
+        """Write the list of uploaded objects to a file, and return its path."""
         marker = Path(params["folder"]) / run_id / "_SUCCESS"
         marker.write_text("\n".join(uris))
         return str(marker)

@@ -1,7 +1,6 @@
-"""Make a bucket for one run, write to it without a local file, and remove it with all that it holds.
+"""Create a bucket for one run, write to it without a local file, and delete it with its contents.
 
-When you want it: a pipeline needs a place of its own for a run, and nothing of it may stay. The bucket is removed
-whatever has become of the work.
+When to use it: a pipeline needs temporary storage for one run. The bucket is deleted even if the work fails.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ with DAG(
 
     @task
     def work(bucket: str) -> dict:
-        """Stream rows to an object, tag it, and return its size and those of all others."""
+        """Write rows to an object from a stream, tag it, and return the sizes of all objects."""
         import io
 
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
         hook = OSSResumeHook()
-        rows = io.BytesIO(b"day,orders\n" * 1000)  # in place of a response or a database's export
+        rows = io.BytesIO(b"day,orders\n" * 1000)  # instead of an HTTP response or a database export
         hook.load_file_obj(rows, f"{bucket}/rows.csv", replace=True, content_type="text/csv")
         hook.load_string("done", f"{bucket}/state.txt", replace=True)
         hook.put_object_tagging(f"{bucket}/rows.csv", {"keep": "no"})

@@ -1,8 +1,8 @@
 """Wait until another system has written its objects, then download one of them.
 
-When you want it: a partner delivers a file together with a marker such as ``_SUCCESS``, at some time of the day. The
-sensor is deferrable, so it holds no worker while it waits. A missing permission or bucket fails at the first look; it
-never waits for what cannot come.
+When to use it: a partner delivers a file and a marker such as ``_SUCCESS``, some time during the day. The sensor is
+deferrable, so it occupies no worker while it waits. If a permission or the bucket is missing, it fails at the first
+check instead of waiting.
 """
 
 from __future__ import annotations

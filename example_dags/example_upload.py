@@ -1,8 +1,8 @@
-"""Upload one file; a retry sends only the parts that are missing.
+"""Upload one file. A retry sends only the missing parts.
 
-When you want it: a task that pushes a large local file to OSS, such as a nightly export, and that must not begin at
-zero when its worker is lost. What a first try has sent is kept whatever ended it, and the retry may run on another
-worker that has the same file.
+When to use it: a task uploads a large local file to OSS, such as a nightly export, and must not start again if its
+worker is lost. The parts that a try has sent are kept, whatever ended the try. The retry may run on another worker that
+has the same file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ with DAG(
     OSSResumableUploadOperator(
         task_id="upload",
         file="{{ params.file }}",
-        # One key for each run, so that a backfill overwrites nothing of another run.
+        # One key per run, so that a backfill does not overwrite the object of another run.
         key="exports/{{ run_id }}.csv",
         bucket_name="{{ params.bucket }}",
         metadata={"dag-id": "{{ dag.dag_id }}", "run-id": "{{ run_id }}"},

@@ -14,15 +14,15 @@ from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.manifest import BatchHeader, Fact, LedgerRow, PlanHeader, Row
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.batch import run_batch
-from airflow_provider_ossresume.sets.batch_report import BatchReport
-from airflow_provider_ossresume.sets.copying import PrefixCopy
-from airflow_provider_ossresume.sets.downloading import PrefixDownload
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.moving import MoverSettings
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.ports import End, Mover
-from airflow_provider_ossresume.sets.uploading import FolderUpload
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
+from airflow_provider_ossresume.sets.batch.run_batch import run_batch
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
+from airflow_provider_ossresume.sets.movers.mover_base import MoverSettings
+from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy
+from airflow_provider_ossresume.sets.movers.prefix_download import PrefixDownload
+from airflow_provider_ossresume.sets.ports import Location, Mover
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.lease import CheckpointStore
@@ -77,7 +77,7 @@ class Batches:
             return FolderUpload(self.client, folder, prefix, settings=settings)
         return PrefixDownload(self.client, prefix, folder, settings=settings)
 
-    def entries(self, end: End, *, is_source: bool) -> dict[str, Entry]:
+    def entries(self, end: Location, *, is_source: bool) -> dict[str, Entry]:
         found = end.scan(self.options, is_source=is_source, watch=lambda: None)
         return {each.name: each for each in found if isinstance(each, Entry)}
 

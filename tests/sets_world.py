@@ -13,24 +13,24 @@ from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.manifest import Fact, LedgerRow, Row, Victim
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.finish import finish
-from airflow_provider_ossresume.sets.ledger import Ledger
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.looking_up import absent
-from airflow_provider_ossresume.sets.plan import make_plan
-from airflow_provider_ossresume.sets.ports import FileJob, Found, NameRules, Watch
-from airflow_provider_ossresume.sets.sealed import Plan, read_batch
-from airflow_provider_ossresume.sets.sieve import Sieve, refusing
+from airflow_provider_ossresume.sets.finish.finish_plan import finish_plan
+from airflow_provider_ossresume.sets.locations.name_lookup import vanished_item
+from airflow_provider_ossresume.sets.locations.source_filter import SourceFilter, refuse_unallowed
+from airflow_provider_ossresume.sets.plan.make_plan import make_plan
+from airflow_provider_ossresume.sets.ports import FileJob, NameRules, ScanItem, Watch
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch
 from airflow_provider_ossresume.transfer.crew import Crew
 
 _versions = count(1)
 
 
 class AnyName:
-    def why_not(self, entry: Entry) -> str:
+    def why_refused(self, entry: Entry) -> str:
         return ""
 
-    def has_taken(self, name: str) -> bool:
+    def is_taken(self, name: str) -> bool:
         return False
 
 
@@ -47,7 +47,7 @@ class MemoryEnd:
         self.files: dict[str, bytes] = {}
         self.identities: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
-        self.others: list[Found] = []
+        self.others: list[ScanItem] = []
         self.fails_at: str | None = None
         self.scans = 0
         self.looked_up: list[str] = []
@@ -79,10 +79,10 @@ class MemoryEnd:
         watch: Watch,
         names: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
+    ) -> Iterator[ScanItem]:
         self.scans += 1
-        found = self._found(Sieve(options, names) if is_source else None, watch)
-        return refusing(found, options, where=self.uri) if is_source else found
+        found = self._found(SourceFilter(options, names) if is_source else None, watch)
+        return refuse_unallowed(found, options, where=self.uri) if is_source else found
 
     def look_up(
         self,
@@ -93,26 +93,26 @@ class MemoryEnd:
         crew: Crew,
         rules: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
-        sieve = Sieve(options, rules)
+    ) -> Iterator[ScanItem]:
+        source_filter = SourceFilter(options, rules)
         for name in names:
             self.looked_up.append(name)
             if name in self.files:
                 entry = self.entry(name)
-                yield sieve.filtered(entry) or sieve.judged(entry) if is_source else entry
+                yield source_filter.check_filters(entry) or source_filter.accept(entry) if is_source else entry
             elif is_source:
-                yield sieve.seen(absent(name))
+                yield source_filter.prefer_filter(vanished_item(name))
 
-    def _found(self, sieve: Sieve | None, watch: Watch) -> Iterator[Found]:
-        everything: list[Found] = [*map(self.entry, self.files), *self.others]
+    def _found(self, source_filter: SourceFilter | None, watch: Watch) -> Iterator[ScanItem]:
+        everything: list[ScanItem] = [*map(self.entry, self.files), *self.others]
         for each in sorted(everything, key=lambda found: found.place):
             watch()
             if each.name == self.fails_at:
                 raise broken(f"the listing broke at {each.name}")
-            if sieve is None or not isinstance(each, Entry):
+            if source_filter is None or not isinstance(each, Entry):
                 yield each
             else:
-                yield sieve.filtered(each) or sieve.judged(each)
+                yield source_filter.check_filters(each) or source_filter.accept(each)
 
 
 def broken(message: str, *, retryable: bool = True) -> OSSResumeError:
@@ -157,10 +157,10 @@ class MemoryMover:
             len(data), len(data),
         )  # fmt: skip
 
-    def move_large(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
+    def move_large(self, row: Row, *, workers: int, check_first: bool, watch: Watch) -> LedgerRow:
         return self.moved(row)
 
-    def settle(self, crew: Crew) -> None:
+    def make_durable(self, crew: Crew) -> None:
         pass
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
@@ -208,7 +208,7 @@ class Sets:
             ledger.flush()
 
     def finish(self, plan: Plan, **options: Any) -> Verdict:
-        return finish(self.mover, self.work, plan, **options)
+        return finish_plan(self.mover, self.work, plan, **options)
 
     def move(self, **options: Any) -> Verdict:
         """Plan, run and finish."""

@@ -1,1 +1,1 @@
-"""What Airflow knows objects by: ``oss://`` assets, which Airflow 2 calls datasets."""
+"""``oss://`` assets, which Airflow 2 calls datasets."""

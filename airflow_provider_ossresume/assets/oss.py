@@ -1,8 +1,8 @@
-"""``oss://`` assets: one URI for each object, whatever characters its key holds.
+"""``oss://`` assets: one URI for each object, with any characters in its key.
 
-Airflow gives parts of a URI a meaning of its own: it drops a fragment and trailing slashes and sorts a query, and
-Airflow 2.11 takes only ASCII. So a key stands in an asset's URI percent-encoded. An ``oss://`` URL that an operator or
-the hook takes is something else: there the key stands as it is.
+Airflow changes some URIs: it removes a fragment and slashes at the end, and sorts a query. Airflow 2.11 accepts only
+ASCII. So an asset's URI has the key percent-encoded. In an ``oss://`` URL for an operator or the hook, the key is not
+encoded.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket, check_key
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume._airflow import Asset
 
-# RFC 3986, section 3.3: what a path holds as it is, beside letters, digits and "-._~".
+# RFC 3986, section 3.3: what a path may contain unencoded, beside letters, digits and "-._~".
 PLAIN = "/!$&'()*+,;=:@"
 
 
 def asset_uri(bucket: str, key: str) -> str:
-    """Return the URI by which Airflow knows an object as an asset: ``oss://my-bucket/a%3Fb`` for the key ``a?b``.
+    """Return the asset URI of an object: ``oss://my-bucket/a%3Fb`` for the key ``a?b``.
 
-    Two keys never share a URI. Give it to ``Asset`` where a name or a group is wanted too; else :func:`create_asset`
-    is shorter.
+    Two keys never have the same URI. Pass it to ``Asset`` if you also set a name or a group. Otherwise
+    :func:`create_asset` is shorter.
 
-    :raises ArgumentError: when OSS allows no such bucket or key
+    :raises ArgumentError: if OSS does not allow the bucket or the key
     """
     return f"oss://{check_bucket(bucket)}/{_encoded(check_key(key))}"
 
@@ -34,8 +35,8 @@ def asset_uri(bucket: str, key: str) -> str:
 def create_asset(*, bucket: str, key: str, extra: dict[str, Any] | None = None) -> Asset:
     """Return the asset of an object: an ``Asset`` on Airflow 3, a ``Dataset`` on 2.11.
 
-    :raises ValueError: when OSS allows no such bucket or key (an ArgumentError), or the URI is longer than Airflow
-        takes: 1,500 characters on 3.x and 3,000 on 2.11
+    :raises ValueError: if OSS does not allow the bucket or the key (an ArgumentError), or if the URI is longer than
+        Airflow allows: 1,500 characters on 3.x, 3,000 on 2.11
     """
     from airflow_provider_ossresume._airflow import Asset
 
@@ -43,12 +44,12 @@ def create_asset(*, bucket: str, key: str, extra: dict[str, Any] | None = None) 
 
 
 def create_prefix_asset(*, bucket: str, prefix: str, extra: dict[str, Any] | None = None) -> Asset:
-    """Return the asset of all objects below a prefix: that of ``oss://my-bucket/exports`` for ``exports/``.
+    """Return the asset of all objects below a prefix: ``oss://my-bucket/exports`` for ``exports/``.
 
-    It is what Airflow makes of ``oss://my-bucket/exports/``, as it drops the slash, so an object with the key
-    ``exports`` shares it. An empty prefix is the whole bucket.
+    Airflow removes the slash at the end of a URI, so an object with the key ``exports`` has the same asset. An empty
+    prefix means the whole bucket.
 
-    :raises ValueError: as :func:`create_asset` does
+    :raises ValueError: see :func:`create_asset`
     """
     from airflow_provider_ossresume._airflow import Asset
 
@@ -57,28 +58,26 @@ def create_prefix_asset(*, bucket: str, prefix: str, extra: dict[str, Any] | Non
 
 
 def parse_asset_uri(uri: str) -> tuple[str, str]:
-    """Return the bucket and the key of an asset's URI; the key is empty for the asset of a whole bucket.
+    """Return the bucket and the key of an asset's URI. For the asset of a whole bucket, the key is empty.
 
-    :raises ArgumentError: when it is no URI of an object, or OSS allows no such bucket or key
+    :raises ArgumentError: if it is not the URI of an object, or OSS does not allow the bucket or the key
     """
     target = _object_of(urlsplit(uri))
     return target.bucket, target.key
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Return the one form that Airflow keeps of an asset's URI, as :func:`asset_uri` writes it.
+    """Return an asset's URI in the form of :func:`asset_uri`. Airflow calls this for each ``oss://`` asset.
 
-    Airflow calls this for each ``oss://`` asset.
-
-    :raises ArgumentError: when it is no URI of an object, or OSS allows no such bucket or key; Airflow 3 then refuses
-        the asset, Airflow 2.11 warns
+    :raises ArgumentError: if it is not the URI of an object, or OSS does not allow the bucket or the key. Airflow 3
+        then rejects the asset; Airflow 2.11 logs a warning
     """
     target = _object_of(uri)
     return uri._replace(path=f"/{_encoded(target.key)}")
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Any:
-    """Return the OpenLineage dataset of an asset: the namespace is ``oss://bucket``, the name is the key."""
+    """Return the OpenLineage dataset of an asset: its namespace is ``oss://bucket``, its name is the key."""
     from airflow_provider_ossresume._airflow import openlineage_dataset
 
     bucket, key = parse_asset_uri(str(asset.uri))
@@ -88,17 +87,17 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Any:
 def _object_of(uri: SplitResult) -> ObjectRef:
     if uri.scheme != "oss" or uri.query or uri.fragment:
         raise ArgumentError(
-            "uri", uri.geturl(), "an asset's URI reads oss://bucket/key; assets.oss.asset_uri writes it for any key"
+            "uri", uri.geturl(), "an asset's URI has the form oss://bucket/key; use assets.oss.asset_uri to make it"
         )
     try:
         key = unquote(uri.path.removeprefix("/"), errors="strict")
     except UnicodeDecodeError:
         raise ArgumentError(
-            "uri", uri.geturl(), "what is percent-encoded in it is not UTF-8; let assets.oss.asset_uri write it"
+            "uri", uri.geturl(), "its percent-encoding is not UTF-8; use assets.oss.asset_uri to make it"
         ) from None
     return ObjectRef(check_bucket(uri.netloc, argument="bucket"), check_key(key) if key else "")
 
 
 def _encoded(key: str) -> str:
-    kept = key.rstrip("/")  # Airflow drops slashes at the end, so those of the key are encoded
+    kept = key.rstrip("/")  # Airflow removes slashes at the end, so encode those of the key
     return quote(kept, safe=PLAIN) + "%2F" * (len(key) - len(kept))

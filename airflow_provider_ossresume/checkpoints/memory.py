@@ -1,10 +1,12 @@
-"""Checkpoints that last as long as the process: for tests, and for callers that want none."""
+"""Checkpoints in memory, for tests and for callers that want none to be kept."""
 
 from __future__ import annotations
 
 
 class MemoryCheckpointStore:
-    """Keeps checkpoints in a dict; a killed try leaves nothing behind."""
+    """Keeps checkpoints in a dict. They are lost when the process ends."""
+
+    ends_with_process = True
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}

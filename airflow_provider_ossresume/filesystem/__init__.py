@@ -1,8 +1,14 @@
-"""``oss://`` for fsspec, and by it for Airflow's ``ObjectStoragePath``.
+"""``oss://`` for fsspec, and through it for Airflow's ``ObjectStoragePath``.
 
-``oss`` is what Airflow and users import. The class grows by rows, each with what the next one needs: ``connected``
-(options and client), ``finding`` (what is there), ``opening`` (bytes and open files), ``transferring`` (whole files)
-and ``file_system`` (deletions and moves). Below them ``listing`` knows directories, ``fetching``, ``reading`` and
-``writing`` the bytes, ``moving`` and ``together`` files, and ``deleting`` what may be deleted. None of it needs
-Airflow, but for a connection.
+Airflow and users import ``oss``. The class is built in five steps, each a subclass of the one before:
+
+- ``base``: options and client
+- ``metadata``: info, listings, searches
+- ``contents``: bytes and open files
+- ``put_get_copy``: whole files and folders
+- ``file_system``: deletions and moves
+
+They use ``listings`` (directories and their cache), ``range_reads``, ``reader`` and ``writer`` (bytes),
+``file_transfers`` and ``bulk`` (one file, many files) and ``deletions``. None of it needs Airflow, except to read a
+connection.
 """

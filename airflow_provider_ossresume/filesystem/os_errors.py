@@ -1,4 +1,4 @@
-"""Errors of OSS as a filesystem raises them: each is an OSError of the kind that callers look for."""
+"""Turns errors of OSS into the OSErrors that callers of a filesystem expect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KINDS: tuple[tuple[type[OSSResumeError] | tuple[type[OSSResumeError], ...], typ
 
 
 def as_os_error(error: OSSResumeError) -> OSSResumeError:
-    """Return the OSError that stands for an error; one of a wrong argument stays as it is."""
+    """Return the OSError for an error. An ArgumentError is returned unchanged."""
     if isinstance(error, (FileSystemError, ArgumentError)):
         return error
     kind, number = next(
@@ -48,9 +48,9 @@ def as_os_error(error: OSSResumeError) -> OSSResumeError:
 
 @contextmanager
 def os_errors() -> Iterator[None]:
-    """Raise errors of OSS as OSErrors, with the error itself as their cause.
+    """Raise errors of OSS as OSErrors, with the original error as the cause.
 
-    :raises FileSystemError: in place of it
+    :raises FileSystemError: in place of the original error
     """
     try:
         yield
@@ -62,5 +62,5 @@ def os_errors() -> Iterator[None]:
 
 
 def missing(path: str) -> FileMissing:
-    """Return the error that there is nothing at a path."""
-    return FileMissing(errno.ENOENT, f"there is no oss://{path}")
+    """Return the error for a path that does not exist."""
+    return FileMissing(errno.ENOENT, f"oss://{path} does not exist")

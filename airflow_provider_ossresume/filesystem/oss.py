@@ -1,10 +1,10 @@
 """``oss://`` for Airflow's ``ObjectStoragePath``, and for fsspec.
 
-Airflow finds it by the provider's metadata, and calls :func:`get_fs`. fsspec has to be told once in a process::
+Airflow finds it through the provider's metadata and calls :func:`get_fs`. For fsspec, register it once in a process::
 
     fsspec.register_implementation("oss", OSSFileSystem, clobber=True)
 
-It then opens ``oss://`` for all that use it.
+Then every library that uses fsspec can open ``oss://``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ schemes = ["oss"]
 
 
 def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None) -> OSSFileSystem:
-    """Return the filesystem of an Airflow connection; nothing is looked up yet.
+    """Return the filesystem of an Airflow connection. The connection is not looked up yet.
 
     :param conn_id: None for the worker's own credentials
-    :param storage_options: the arguments of :class:`OSSFileSystem`; within a task, large files have their checkpoints
-        where the operators keep theirs, unless ``checkpoint`` says something else
-    :raises ArgumentError: when ``oss_conn_id`` names another connection
+    :param storage_options: the arguments of :class:`OSSFileSystem`; within a task, checkpoints of large files
+        are kept where the operators keep theirs, unless ``checkpoint`` is given
+    :raises ArgumentError: if ``oss_conn_id`` names another connection
     """
     options = {"checkpoint": "auto", **(storage_options or {})}
     named = options.pop("oss_conn_id", None)

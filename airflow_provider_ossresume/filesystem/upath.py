@@ -1,4 +1,4 @@
-"""``oss://`` for universal-pathlib, which Airflow's ``ObjectStoragePath`` stands on."""
+"""``oss://`` for universal-pathlib, the base of Airflow's ``ObjectStoragePath``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ URL = "oss://"
 
 
 class OssParser:
-    """Reads paths as of S3: the bucket is their anchor, and keys may hold ``//``.
+    """Parses paths like those of S3: the bucket is the anchor, and keys may contain ``//``.
 
-    universal-pathlib has such rules for S3, GCS and Azure only; of OSS it has ossfs's, where a path begins with a slash
-    and has no anchor. These are the methods of its ``upath.types.UPathParser``.
+    universal-pathlib has such rules for S3, GCS and Azure only. For OSS it uses ossfs's rules, where a path begins with
+    a slash and has no anchor. The methods are those of its ``upath.types.UPathParser``.
     """
 
     sep = "/"
@@ -28,7 +28,7 @@ class OssParser:
         return strip(_text(path))
 
     def join(self, path: Any, *more: Any) -> str:
-        """Return a path with names added; an empty bucket is the first of them."""
+        """Return a path with names added. If the path has no bucket, the first name is the bucket."""
         drive, rest = self.splitdrive(path)
         names = [_text(each) for each in more]
         if names and not drive:
@@ -38,17 +38,17 @@ class OssParser:
         return drive + "/".join([rest.removesuffix("/"), *names])
 
     def split(self, path: Any) -> tuple[str, str]:
-        """Return what a path lies in, and its name."""
+        """Return the parent of a path, and its name."""
         head, _, tail = self.strip_protocol(path).rpartition("/")
         return (self.strip_protocol(head), tail) if head else (tail, "")
 
     def splitdrive(self, path: Any) -> tuple[str, str]:
-        """Return the bucket, and what follows it."""
+        """Return the bucket, and the rest of the path."""
         bucket, slash, key = self.strip_protocol(path).partition("/")
         return bucket, slash + key
 
     def splitroot(self, path: Any) -> tuple[str, str, str]:
-        """Return the bucket, the slash behind it, and the key."""
+        """Return the bucket, the slash after it, and the key."""
         bucket, rest = self.splitdrive(path)
         return bucket, "/", rest.removeprefix("/")
 
@@ -59,17 +59,20 @@ class OssParser:
         return (head + slash + stem, dot + suffix) if dot else (head + slash + name, "")
 
     def normcase(self, path: Any) -> str:
-        """Return it as it is: OSS tells upper case from lower."""
+        """Return the path unchanged, because OSS is case sensitive."""
         return _text(path)
 
     def isabs(self, path: Any) -> bool:
-        """Return True: each path names its bucket."""
+        """Return True, because every path has a bucket."""
         return True
 
 
 class OSSPath(CloudPath):
-    """A path of OSS. Airflow gives it the filesystem of a connection; without one, fsspec's ``oss`` counts if there is
-    one, as where ossfs is installed, and else the worker's own credentials."""
+    """A path on OSS. Airflow gives it the filesystem of a connection.
+
+    Without a connection, it uses the filesystem that fsspec knows as ``oss``, such as ossfs, if there is one. Else it
+    uses the worker's own credentials.
+    """
 
     __slots__ = ()
 
@@ -77,7 +80,7 @@ class OSSPath(CloudPath):
 
     @property
     def path(self) -> str:
-        """``bucket/key``, or ``bucket/``; universal-pathlib's own begins with a slash, as ossfs's do."""
+        """``bucket/key``, or ``bucket/``. In universal-pathlib it would begin with a slash, as in ossfs."""
         return _with_its_slash(super().path.lstrip("/"))
 
     def __str__(self) -> str:
@@ -88,7 +91,7 @@ class OSSPath(CloudPath):
 
     @classmethod
     def _fs_factory(cls, urlpath: str, protocol: str, storage_options: Mapping[str, Any]) -> Any:
-        # universal-pathlib says that it may be overridden.
+        # universal-pathlib documents this method for overriding.
         try:
             return super()._fs_factory(urlpath, protocol, storage_options)
         except ImportError:

@@ -1,7 +1,7 @@
-"""HEAD and listings for coroutines: triggers, and asynchronous tasks.
+"""HEAD requests and listings for coroutines, in triggers and in asynchronous tasks.
 
-The client's requests block, so threads make them: a few for each connection, which the process's coroutines share. A
-coroutine that is cancelled ends its request at once.
+The client's requests block, so they run in threads. Each connection has a few threads, which all coroutines of the
+process share. If a coroutine is cancelled, its request ends at once.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_ossresume._airflow import current_context, read_connection
 from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.hooks.threads import DaemonThreads, threads
+from airflow_provider_ossresume.hooks.thread_pools import DaemonThreadPool, shared_pool
 from airflow_provider_ossresume.model.arguments import Flag
 from airflow_provider_ossresume.transfer.stop import Stop
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.hooks.object_lookup import Look
+    from airflow_provider_ossresume.hooks.object_lookup import LookResult
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
     from airflow_provider_ossresume.model.listing import ObjectEntry
     from airflow_provider_ossresume.model.objects import ObjectMeta
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_CALLS = 16  # at once, for each connection; a hundred sensors on a silent OSS are through in a minute or two
-MOST_CONNECTIONS = 4  # looked up at once where that takes a thread; apart, so that no silent OSS delays them
+MAX_CALLS = 16  # in parallel per connection; if OSS does not answer, 100 sensors time out in one to two minutes
+MAX_LOOKUPS = 4  # of connections in parallel, in threads of their own, so that requests to OSS cannot delay them
 
 
 class OSSResumeAsyncHook:
-    """The reading calls of :class:`~airflow_provider_ossresume.hooks.oss.OSSResumeHook`, as coroutines.
+    """The reading methods of :class:`~airflow_provider_ossresume.hooks.oss.OSSResumeHook`, as coroutines.
 
-    They take the same arguments, return the same and raise the same. At most 16 of them are at work at once for one
-    connection; the others wait for their turn. The connection is looked up by the first one.
+    Arguments, results and errors are the same. At most 16 calls run in parallel for one connection; the others wait.
+    The first call looks up the connection.
 
-    :param oss_conn_id: the connection; None takes the worker's own credentials
-    :param region: takes the place of the connection's
+    :param oss_conn_id: the connection. None uses the worker's own credentials
+    :param region: overrides the connection's region
     :param transfer_config: retries and timeouts of the requests
     """
 
@@ -54,18 +54,18 @@ class OSSResumeAsyncHook:
         self.region = region
         self._transfer_config = transfer_config
         self._hook: OSSResumeHook | None = None
-        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._lookup_lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     async def head_object(self, key: str, bucket_name: str | None = None) -> ObjectMeta:
-        """Return what OSS says of an object.
+        """Return an object's headers.
 
-        :raises NoSuchKey: when it does not exist
+        :raises NoSuchKey: if the object does not exist
         """
-        return await self._called(lambda hook: hook.head_object(key, bucket_name))
+        return await self._run(lambda hook: hook.head_object(key, bucket_name))
 
     async def object_exists(self, key: str, bucket_name: str | None = None) -> bool:
-        """Tell whether an object exists; only a missing key is False, every other answer raises."""
-        return await self._called(lambda hook: hook.object_exists(key, bucket_name))
+        """Return whether an object exists. Only a missing key is False; any other error is raised."""
+        return await self._run(lambda hook: hook.object_exists(key, bucket_name))
 
     async def list_keys(
         self,
@@ -80,8 +80,8 @@ class OSSResumeAsyncHook:
         *,
         apply_wildcard: Flag = False,
     ) -> list[str]:
-        """Return the keys that begin with the prefix; see :meth:`~.ListingMethods.list_keys`."""
-        return await self._called(
+        """Return the keys that start with a prefix; see :meth:`~.ListingMethods.list_keys`."""
+        return await self._run(
             lambda hook: hook.list_keys(
                 bucket_name,
                 prefix,
@@ -102,60 +102,60 @@ class OSSResumeAsyncHook:
         page_size: int | None = None,
         max_items: int | None = None,
     ) -> list[ObjectEntry]:
-        """Return the objects that begin with the prefix, with sizes and dates."""
-        return await self._called(lambda hook: hook.get_file_metadata(prefix, bucket_name, page_size, max_items))
+        """Return the objects whose keys start with a prefix, with sizes and dates."""
+        return await self._run(lambda hook: hook.get_file_metadata(prefix, bucket_name, page_size, max_items))
 
-    async def look(self, wanted: Wanted) -> Look:
-        """Look once for what a sensor waits for; see :func:`~airflow_provider_ossresume.hooks.object_lookup.look`."""
-        return await self._called(lambda hook: hook.look(wanted))
+    async def look(self, wanted: Wanted) -> LookResult:
+        """Check once for a sensor; see :func:`~airflow_provider_ossresume.hooks.object_lookup.look`."""
+        return await self._run(lambda hook: hook.look(wanted))
 
-    async def _called(self, function: Callable[[OSSResumeHook], T]) -> T:
-        return await (await self.call(function)).answer()
+    async def _run(self, function: Callable[[OSSResumeHook], T]) -> T:
+        return await (await self.call(function)).result()
 
     async def call(
-        self, function: Callable[[OSSResumeHook], T], *, longest: float = math.inf, too_long: str = ""
+        self, function: Callable[[OSSResumeHook], T], *, timeout: float = math.inf, timeout_message: str = ""
     ) -> Call[T]:
-        """Return a call that waits to be begun: of any reading method, by a thread.
+        """Return a call of any reading method, which a thread will run. It starts when its result is awaited.
 
-        :param longest: seconds after which it makes no further request
-        :param too_long: what it then says; a later call may be quicker
+        :param timeout: seconds after which the call sends no further request
+        :param timeout_message: the message of the error that it then raises. The error is retryable
         """
         async with self._lock():
             if self._hook is None:
-                self._hook = await self._opened()
-        executor = threads(f"calls-{self.oss_conn_id}", most=MOST_CALLS)
-        return Call(self._hook, function, executor=executor, longest=longest, too_long=too_long)
+                self._hook = await self._look_up_hook()
+        executor = shared_pool(f"calls-{self.oss_conn_id}", most=MAX_CALLS)
+        return Call(self._hook, function, executor=executor, timeout=timeout, timeout_message=timeout_message)
 
     def _lock(self) -> asyncio.Lock:
-        """Return what lets one coroutine look the connection up while the others wait; a lock serves one event loop."""
+        """Return the lock for looking up the connection. An asyncio lock works in one event loop only."""
         loop = asyncio.get_running_loop()
-        if self._opening is None or self._opening[0] is not loop:
-            self._opening = loop, asyncio.Lock()
-        return self._opening[1]
+        if self._lookup_lock is None or self._lookup_lock[0] is not loop:
+            self._lookup_lock = loop, asyncio.Lock()
+        return self._lookup_lock[1]
 
-    async def _opened(self) -> OSSResumeHook:
-        executor = threads("connections", most=MOST_CONNECTIONS)
+    async def _look_up_hook(self) -> OSSResumeHook:
+        executor = shared_pool("connections", most=MAX_LOOKUPS)
         if self.oss_conn_id is None:
-            return await asyncio.get_running_loop().run_in_executor(executor, self._made, None)
+            return await asyncio.get_running_loop().run_in_executor(executor, self._new_hook, None)
         if current_context() is None:
-            return await read_connection(self.oss_conn_id, self._made, executor=executor)
-        return self._made(None)  # of Airflow a task may ask only here, in its own thread
+            return await read_connection(self.oss_conn_id, self._new_hook, executor=executor)
+        return self._new_hook(None)  # a task may call Airflow only in its own thread, which is this one
 
-    def _made(self, connection: Any) -> OSSResumeHook:
+    def _new_hook(self, connection: Any) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.connection import ConnectionSettings
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # in a thread: importing requests takes a while
 
         hook = OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self._transfer_config)
         if connection is not None:
-            hook.settings = ConnectionSettings.of(connection)  # so that no call asks Airflow for it
-        hook.get_conn()  # once, and not by the first calls at once
+            hook.settings = ConnectionSettings.from_connection(connection)  # so that no later call asks Airflow for it
+        hook.get_conn()  # now, so that parallel first calls do not each create a client
         return hook
 
 
 class Call(Generic[T]):
-    """One call that a thread makes for a coroutine.
+    """A call that a thread runs for a coroutine.
 
-    :ivar began: when its turn came, in seconds since 1970; None before
+    :ivar started: when the thread started it, in seconds since 1970; None before
     """
 
     def __init__(
@@ -163,54 +163,54 @@ class Call(Generic[T]):
         hook: OSSResumeHook,
         function: Callable[[OSSResumeHook], T],
         *,
-        executor: DaemonThreads,
-        longest: float,
-        too_long: str,
+        executor: DaemonThreadPool,
+        timeout: float,
+        timeout_message: str,
     ) -> None:
-        self.began: float | None = None
+        self.started: float | None = None
         self._hook = hook
         self._function = function
         self._executor = executor
-        self._stop = _TimedStop(longest, too_long)
+        self._stop = _TimedStop(timeout, timeout_message)
 
-    async def answer(self) -> T:
-        """Return the function's answer. When the coroutine is cancelled, the request in flight ends at once."""
+    async def result(self) -> T:
+        """Return the function's result. If the coroutine is cancelled, the request in flight ends at once."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._executor, self._made)
+            return await loop.run_in_executor(self._executor, self._call)
         finally:
-            # Behind the other coroutines that are cancelled now: else the free thread would begin one of their calls.
+            # After the other cancelled coroutines have run: otherwise the free thread would start one of their calls.
             loop.call_soon(self._stop.give)
 
-    def _made(self) -> T:
-        self.began = time.time()
-        self._stop.begin()
+    def _call(self) -> T:
+        self.started = time.time()
+        self._stop.start()
         hook = self._hook.with_stop(self._stop)
         try:
             return self._function(hook)
         finally:
-            hook.get_conn().close()  # until the next call a connection would go stale
+            hook.get_conn().close()  # an open connection would be stale at the next call
 
 
 class _TimedStop(Stop):
-    """A stop that also ends what takes too long, before its next request.
+    """A stop that also ends a call before its next request, once a timeout has passed.
 
-    :param longest: seconds
-    :param says: what the error says
+    :param timeout: seconds
+    :param message: the error's message
     """
 
-    def __init__(self, longest: float, says: str) -> None:
+    def __init__(self, timeout: float, message: str) -> None:
         super().__init__()
-        self._longest = longest
-        self._says = says
-        self._ends = math.inf
+        self._timeout = timeout
+        self._message = message
+        self._deadline = math.inf
 
-    def begin(self) -> None:
-        self._ends = time.monotonic() + self._longest
+    def start(self) -> None:
+        self._deadline = time.monotonic() + self._timeout
 
     def check(self) -> None:
         super().check()
-        if time.monotonic() > self._ends:
-            error = OSSResumeError(self._says or f"it takes longer than {self._longest:g} s")
-            error.retryable = True  # OSS may just be slow
+        if time.monotonic() > self._deadline:
+            error = OSSResumeError(self._message or f"the call took longer than {self._timeout:g} s")
+            error.retryable = True  # OSS may be slow only for now
             raise error

@@ -1,4 +1,4 @@
-"""What the hook does with buckets as a whole."""
+"""The hook's methods for buckets."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Literal, get_args
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchBucket, NoSuchUpload, PartlyFailed
 from airflow_provider_ossresume.hooks.cleaning import delete_objects
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.arguments import Flag, check_choice, check_text, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.object_names import check_bucket
 from airflow_provider_ossresume.model.object_options import StorageClass
-from airflow_provider_ossresume.model.objects import ObjectRef, check_bucket, check_choice, check_text
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import format_size
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.oss.messages import BucketInfo
+    from airflow_provider_ossresume.oss.xml_responses import BucketInfo
 
 log = logging.getLogger(__name__)
 
 BucketAcl = Literal["private", "public-read", "public-read-write"]
 Redundancy = Literal["LRS", "ZRS"]
 
-MOST_COUNTED = 1_000  # objects, and uploads, of a bucket that is not going to be deleted
+MAX_COUNTED = 1_000  # objects, and uploads, if the bucket will not be deleted
 
 
 class BucketMethods(ConnectedHook):
-    """The methods of the hook that make, find and remove buckets."""
+    """The methods of the hook that create, find and delete buckets."""
 
     def create_bucket(
         self,
@@ -38,17 +39,17 @@ class BucketMethods(ConnectedHook):
         storage_class: StorageClass | None = None,
         redundancy: Redundancy | None = None,
     ) -> bool:
-        """Make a bucket in the region of the connection, or of this hook; return False when it is there already.
+        """Create a bucket in the region of this hook or of its connection. Return False if it already exists.
 
-        A bucket that is there stays as it is, with its ACL, class and redundancy.
+        An existing bucket is not changed: it keeps its ACL, storage class and redundancy.
 
-        :param bucket_name: the connection's bucket by default
-        :param acl: ``private`` by default, ``public-read`` or ``public-read-write``
-        :param storage_class: of its objects; ``Standard`` by default
-        :param redundancy: ``LRS`` by default, or ``ZRS``: in one zone of the region, or in several
+        :param bucket_name: the bucket. Default: the connection's bucket
+        :param acl: ``private`` (default), ``public-read`` or ``public-read-write``
+        :param storage_class: the storage class of its objects. Default: ``Standard``
+        :param redundancy: ``LRS`` (default) stores objects in one zone of the region, ``ZRS`` in several
         :raises ArgumentError: for a name that OSS does not allow
-        :raises ServiceError: with the code BucketAlreadyExists when the name is another account's, or
-            taken in another region
+        :raises ServiceError: with the code BucketAlreadyExists, if another account or another region has a bucket of
+            that name
         """
         bucket = self.prefix(None, bucket_name).bucket
         for argument, value, choices in (
@@ -59,7 +60,7 @@ class BucketMethods(ConnectedHook):
             if value is not None:
                 check_choice(argument, value, get_args(choices))
         if self.check_for_bucket(bucket):
-            log.info("The bucket oss://%s already exists and stays as it is", bucket)
+            log.info("The bucket oss://%s already exists; it was not changed", bucket)
             return False
         self.get_conn().put_bucket(
             bucket,
@@ -71,10 +72,10 @@ class BucketMethods(ConnectedHook):
         return True
 
     def check_for_bucket(self, bucket_name: str | None = None) -> bool:
-        """Tell whether a bucket exists; only a missing one is False, every other answer raises.
+        """Return whether a bucket exists. Only a missing bucket is False; any other error is raised.
 
-        :param bucket_name: the connection's bucket by default
-        :raises AccessDenied: when it is another account's, or the permission oss:GetBucketInfo is missing
+        :param bucket_name: the bucket. Default: the connection's bucket
+        :raises AccessDenied: if it belongs to another account, or the permission oss:GetBucketInfo is missing
         """
         try:
             self.get_bucket_info(bucket_name)
@@ -83,58 +84,58 @@ class BucketMethods(ConnectedHook):
         return True
 
     def get_bucket_info(self, bucket_name: str | None = None) -> BucketInfo:
-        """Return where a bucket is, what its endpoints are called and whose it is.
+        """Return a bucket's region, endpoints and owner.
 
-        :param bucket_name: the connection's bucket by default
-        :raises NoSuchBucket: when there is none
+        :param bucket_name: the bucket. Default: the connection's bucket
+        :raises NoSuchBucket: if it does not exist
         """
         return self.get_conn().get_bucket_info(self.prefix(None, bucket_name).bucket)
 
     def delete_bucket(
         self, bucket_name: str | None, force_delete: Flag = False, *, watch: Callable[[], None] = lambda: None
     ) -> None:
-        """Remove a bucket; with ``force_delete`` all of its objects and unfinished uploads before, for good.
+        """Delete a bucket. With ``force_delete``, first delete its objects and unfinished uploads, permanently.
 
-        The log says what is deleted, before it is. A bucket that keeps versions is only deleted when it is empty:
-        the versions would stay, and OSS removes no bucket that has some.
+        What will be deleted is logged first. A bucket with versions must be empty: deleting its objects would keep the
+        versions, and OSS does not delete a bucket that has any.
 
-        :param bucket_name: its plain name. The connection's bucket is never taken, and no URL: nothing is deleted that
-            is not named here
-        :param watch: called before each request; what it raises ends the work
-        :raises ArgumentError: for anything but a bucket's name, and when it is not empty without ``force_delete``, or
-            keeps versions
-        :raises NoSuchBucket: when there is none
-        :raises PartlyFailed: when objects were not deleted, as those that a retention policy protects
+        :param bucket_name: the plain name of the bucket. A URL is an error, and the connection's bucket is never used,
+            so that only a bucket that you name here is deleted
+        :param watch: called before each request; an exception that it raises ends the work
+        :raises ArgumentError: if the name is not valid, if the bucket is not empty and ``force_delete`` is not set, or
+            if it is not empty and keeps versions
+        :raises NoSuchBucket: if it does not exist
+        :raises PartlyFailed: if objects could not be deleted, for example because a retention policy protects them
         """
-        bucket = _named_bucket(bucket_name)
+        bucket = _bucket_to_delete(bucket_name)
         force = parse_flag("force_delete", force_delete)
-        if held := self._held(bucket, watch, most=None if force else MOST_COUNTED):
+        if held := self._contents_of(bucket, watch, most=None if force else MAX_COUNTED):
             if not force:
                 raise ArgumentError(
-                    "force_delete", force_delete, f"the bucket oss://{bucket} holds {held}; delete that first, or set "
-                    "force_delete=True to delete all of it"
+                    "force_delete", force_delete, f"the bucket oss://{bucket} holds {held}; delete them first, or set "
+                    "force_delete=True to delete them too"
                 )  # fmt: skip
             self._refuse_versions(bucket, force_delete)
             log.warning("Deleting the bucket oss://%s and everything in it: %s", bucket, held)
             self._empty(bucket, watch)
         watch()
-        with suppress(NoSuchBucket):  # it was there a moment ago: the answer to an attempt before was lost
+        with suppress(NoSuchBucket):  # it existed a moment ago: the answer to an earlier attempt was lost
             self.get_conn().delete_bucket(bucket)
         log.info("Deleted the bucket oss://%s", bucket)
 
-    def _held(self, bucket: str, watch: Callable[[], None], *, most: int | None) -> str:
-        """Return what a bucket holds, in words; empty for nothing.
+    def _contents_of(self, bucket: str, watch: Callable[[], None], *, most: int | None) -> str:
+        """Return what a bucket holds, as a text; empty if the bucket is empty.
 
-        :param most: count no further than this
+        :param most: stop counting here
         """
         objects = size = uploads = 0
         for objects, listed in enumerate(islice(self.get_conn().list_objects(bucket), most), start=1):
             size += listed.size
-            if objects % MOST_COUNTED == 0:
+            if objects % MAX_COUNTED == 0:
                 watch()
         watch()
         for uploads, _ in enumerate(islice(self.get_conn().list_uploads(bucket), most), start=1):
-            if uploads % MOST_COUNTED == 0:
+            if uploads % MAX_COUNTED == 0:
                 watch()
         counts = [(objects, "object", f" ({format_size(size)})"), (uploads, "unfinished upload", "")]
         return " and ".join(
@@ -144,11 +145,12 @@ class BucketMethods(ConnectedHook):
         )
 
     def _refuse_versions(self, bucket: str, force_delete: Flag) -> None:
-        """:raises ArgumentError: for a bucket with versions, whose objects would be hidden and not deleted"""
+        """:raises ArgumentError: for a bucket with versions, because its objects would only get delete markers"""
         if self.get_conn().get_bucket_info(bucket).versioning:
             raise ArgumentError(
-                "force_delete", force_delete, f"the bucket oss://{bucket} keeps versions, and OSS deletes no bucket "
-                "that has some; nothing was deleted. Delete its versions first, in the console or by a lifecycle rule"
+                "force_delete", force_delete, f"the bucket oss://{bucket} keeps versions, and OSS does not delete "
+                "a bucket that has any; nothing was deleted. Delete its versions first, in the console or with a "
+                "lifecycle rule"
             )  # fmt: skip
 
     def _empty(self, bucket: str, watch: Callable[[], None]) -> None:
@@ -162,11 +164,11 @@ class BucketMethods(ConnectedHook):
             try:
                 client.abort(upload.target, upload.upload_id)
             except NoSuchUpload:
-                continue  # it has ended meanwhile
+                continue  # it has ended since it was listed
 
 
-def _named_bucket(name: object) -> str:
-    """Return the name of a bucket that is to be deleted."""
+def _bucket_to_delete(name: object) -> str:
+    """:raises ArgumentError: unless it is the plain name of a bucket"""
     check_text("bucket_name", name)
     refuse_empty("bucket_name", name)
     if str(name).startswith("oss:"):

@@ -1,4 +1,4 @@
-"""Removes what nobody needs any more: stale uploads, checkpoints that were left behind, and objects in batches."""
+"""Deletes stale uploads, old checkpoints, and objects in batches."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from airflow_provider_ossresume.errors import (
     StoreUnavailable,
     TrySuperseded,
 )
-from airflow_provider_ossresume.model.arguments import parse_texts, refuse_empty
+from airflow_provider_ossresume.model.arguments import check_text, parse_texts, refuse_empty
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, UploadCheckpoint
-from airflow_provider_ossresume.model.cleaning import MOST_NAMED, DeleteReport
-from airflow_provider_ossresume.model.left_checkpoints import (
+from airflow_provider_ossresume.model.cleanup_reports import MOST_NAMED, DeleteReport
+from airflow_provider_ossresume.model.leftover_checkpoints import (
     CheckpointReport,
-    LeftCheckpoint,
+    LeftoverCheckpoint,
     judge_checkpoint,
     upload_ids_in,
 )
-from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ListedUpload, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.model.objects import MAX_KEYS_TO_DELETE, ListedUpload, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness, UploadFate, describe_upload
-from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def abort_uploads(
     count_bytes: bool = False,
     watch: Callable[[], None] = lambda: None,
 ) -> AbortReport:
-    """Abort the stale uploads of a prefix, or say which ones would be; an abort that fails does not stop the others.
+    """Abort the stale uploads of a prefix, or report which ones would be aborted. If one fails, the others go on.
 
-    :param count_bytes: ask OSS for the parts of each stale upload, one request for every 1,000 of them
-    :param watch: called before each upload; what it raises ends the work
-    :raises RequestError: when the uploads cannot be listed
+    :param count_bytes: request the parts of each stale upload, 1,000 parts per request
+    :param watch: called before each upload; an exception that it raises ends the work
+    :raises RequestError: if the uploads cannot be listed
     """
 
     def fates() -> Iterator[UploadFate]:
@@ -81,7 +81,7 @@ def _abort(oss: OssClient, bucket: str, upload: ListedUpload, dry_run: bool, cou
             size = sum(part.size for part in oss.list_parts(target, upload.upload_id))
         if not dry_run:
             oss.abort(target, upload.upload_id)
-    except NoSuchUpload:  # completed or aborted by another hand since it was listed
+    except NoSuchUpload:  # it was completed or aborted since it was listed
         return UploadFate(upload, "gone")
     except OSSResumeError as error:
         return UploadFate(upload, "failed", size, error)
@@ -89,7 +89,7 @@ def _abort(oss: OssClient, bucket: str, upload: ListedUpload, dry_run: bool, cou
 
 
 def _logged(fates: Iterable[UploadFate]) -> Iterator[UploadFate]:
-    """Pass them on, with a line for each that is stale: what is deleted stands in the log."""
+    """Log each stale upload, and pass all uploads on."""
     for each in fates:
         if each.fate == "failed":
             log.warning("Could not abort %s: %s", describe_upload(each), each.error)
@@ -103,39 +103,45 @@ def _logged(fates: Iterable[UploadFate]) -> Iterator[UploadFate]:
 def delete_objects(
     oss: OssClient, targets: Iterable[ObjectRef], *, dry_run: bool = False, watch: Callable[[], None] = lambda: None
 ) -> DeleteReport:
-    """Delete objects, 1,000 a request, or say which ones would be; one that does not exist counts as deleted.
+    """Delete objects, 1,000 per request, or report which ones would be deleted.
 
-    :param watch: called before each request; what it raises ends the work
-    :raises RequestError: when a request fails; what went before it is deleted
+    An object that does not exist counts as deleted.
+
+    :param watch: called before each request; an exception that it raises ends the work
+    :raises RequestError: if a request fails; the objects of the requests before it are deleted
     """
     report = DeleteReport(dry_run)
-    for bucket, group in itertools.groupby(map(current_version, targets), key=lambda target: target.bucket):
+    for bucket, group in itertools.groupby(map(check_no_version, targets), key=lambda target: target.bucket):
         while keys := [target.key for target in itertools.islice(group, MAX_KEYS_TO_DELETE)]:
             watch()
             gone = set(keys) if dry_run else set(oss.delete_objects(bucket, keys))
             for target in (ObjectRef(bucket, key) for key in keys):
                 report.add(target, None if target.key in gone else _not_deleted(target))
-            log.info("By now %s, the last of them %s", str(report), ObjectRef(bucket, keys[-1]))
+            log.info("So far %s; the last one is %s", str(report), ObjectRef(bucket, keys[-1]))
     report.seal()
     return report
 
 
-def current_version(target: ObjectRef) -> ObjectRef:
-    """:raises ArgumentError: when it names a version, as what is deleted or aborted has none"""
+def check_no_version(target: ObjectRef) -> ObjectRef:
+    """:raises ArgumentError: if it names a version"""
     if target.version_id is not None:
         raise ArgumentError(
-            "version_id", target.version_id, f"no version can be deleted here, only {target} as it is now; leave it out"
+            "version_id",
+            target.version_id,
+            f"versions cannot be deleted or written here; remove it to use the current version of {target}",
         )
     return target
 
 
 def _not_deleted(target: ObjectRef) -> BadAnswer:
     operation = "DeleteMultipleObjects"
-    return BadAnswer(f"{operation}: OSS did not say that {target} is deleted", operation=operation, target=str(target))
+    return BadAnswer(
+        f"{operation}: OSS did not confirm that {target} is deleted", operation=operation, target=str(target)
+    )
 
 
 class ListingStore(Protocol):
-    """A home of checkpoints that can name all of them."""
+    """A checkpoint store that can list its checkpoints."""
 
     def keys(self) -> list[str]: ...
     def load(self, key: str) -> str | None: ...
@@ -153,16 +159,16 @@ def clean_checkpoints(
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     watch: Callable[[], None] = lambda: None,
 ) -> CheckpointReport:
-    """Delete a store's checkpoints that are older than an age, or say which ones would be.
+    """Delete the checkpoints of a store that are older than an age, or report which ones would be deleted.
 
-    One that cannot be looked at or deleted stops no other.
+    If a checkpoint cannot be read or deleted, the others go on.
 
-    :param keys: of those that are looked at; by default all
-    :param oss: asked which uploads are gone; their checkpoints are deleted whatever their age
-    :param watch: called before each; what it raises ends the work
-    :raises CheckpointError: when the store cannot be listed
+    :param keys: the checkpoints to check. Default: all
+    :param oss: if set, checkpoints of any age are deleted too if their upload no longer exists there
+    :param watch: called before each checkpoint; an exception that it raises ends the work
+    :raises CheckpointError: if the store cannot be listed
     """
-    left: list[LeftCheckpoint] = []
+    left: list[LeftoverCheckpoint] = []
     for key in store.keys() if keys is None else keys:
         watch()
         found = _cleaned(store, key, older_than=older_than, dry_run=dry_run, oss=oss, now=now())
@@ -190,8 +196,8 @@ def clean_checkpoints(
 
 def _cleaned(
     store: ListingStore, key: str, *, older_than: timedelta, dry_run: bool, oss: OssClient | None, now: datetime
-) -> LeftCheckpoint:
-    found = LeftCheckpoint(store.place(key), "failed")
+) -> LeftoverCheckpoint:
+    found = LeftoverCheckpoint(store.place(key), "failed")
     try:
         found = judge_checkpoint(store.place(key), store.load(key), now=now, older_than=older_than)
         if found.fate in ("young", "undated") and oss and _is_gone(oss, found.checkpoint):
@@ -207,10 +213,10 @@ def _cleaned(
 
 
 def checkpointed_uploads(stores: Iterable[ListingStore], *, watch: Callable[[], None] = lambda: None) -> set[str]:
-    """Return the upload IDs that the checkpoints in some stores name.
+    """Return the upload IDs that the checkpoints in the stores name.
 
-    :param watch: called before each checkpoint; what it raises ends the work
-    :raises CheckpointError: when one of them cannot be listed or read: nobody knows then which uploads are to be spared
+    :param watch: called before each checkpoint; an exception that it raises ends the work
+    :raises CheckpointError: if a store cannot be listed or read, because then nobody knows which uploads to keep
     """
     found: set[str] = set()
     for store in stores:
@@ -218,12 +224,12 @@ def checkpointed_uploads(stores: Iterable[ListingStore], *, watch: Callable[[], 
         for key in keys:
             watch()
             found |= upload_ids_in(store.load(key) or "")
-        log.info("Keeping the uploads that the %s checkpoints in %s name", len(keys), store)
+        log.info("Keeping the uploads named by %s checkpoints in %s", len(keys), store)
     return found
 
 
 def _is_gone(oss: OssClient, checkpoint: Checkpoint | None) -> bool:
-    """True when the checkpoint is of an upload whose ID OSS does not know any more."""
+    """True if the checkpoint names an upload that no longer exists on OSS."""
     if not isinstance(checkpoint, UploadCheckpoint):
         return False
     try:
@@ -233,15 +239,15 @@ def _is_gone(oss: OssClient, checkpoint: Checkpoint | None) -> bool:
     return False
 
 
-WORK_FOLDER = "work_folder:"  # begins the name of one, as a store of checkpoints
+WORK_FOLDER = "work_folder:"  # the prefix of a work folder's name as a checkpoint store
 
 _CANNOT_BE_LISTED = {
     "auto": "name the store: variable, file or file:FOLDER",
-    "task_state": "a task sees its own entries of the task state store only; they go with their runs, which "
-    "`airflow db clean` removes",
-    "xcom": "a task finds an XCom only by its run and task; `airflow db clean` removes those of old runs",
-    "memory": "nothing is left of a process that has ended",
-    "configured": "a class of your own is not cleaned here; delete its old checkpoints where it keeps them",
+    "task_state": "a task can only see its own entries in the task state store; `airflow db clean` removes them with "
+    "their runs",
+    "xcom": "a task can only find an XCom by its run and task; `airflow db clean` removes those of old runs",
+    "memory": "these checkpoints end with their process; there is nothing to clean",
+    "configured": "a store of your own cannot be cleaned here; delete its old checkpoints where it keeps them",
 }
 
 
@@ -251,7 +257,7 @@ def listable_store(
     """Return the store of that name.
 
     :param oss: returns the client for a work folder on OSS
-    :raises ArgumentError: for one whose checkpoints no task can list
+    :raises ArgumentError: for a store that a task cannot list
     """
     check_text(argument, choice)
     if reason := _CANNOT_BE_LISTED.get(choice):
@@ -260,7 +266,7 @@ def listable_store(
         return WorkFolderCheckpoints(work_folder(argument, choice.removeprefix(WORK_FOLDER), oss))
     is_listable = choice in ("variable", "file") or choice.startswith("file:")
     if choice.startswith("file:") and not choice.startswith(("file:/", "file:~")):
-        raise ArgumentError(argument, choice, "give an absolute folder, as a task's working folder is not yours")
+        raise ArgumentError(argument, choice, "give an absolute path: a task's working directory is set by Airflow")
     store = select_store(choice, context=context) if is_listable else None
     if not isinstance(store, (FileCheckpointStore, VariableCheckpointStore)):
         raise ArgumentError(argument, choice, "choose variable, file, file:FOLDER or work_folder:FOLDER")
@@ -268,49 +274,49 @@ def listable_store(
 
 
 def work_folder(argument: str, where: str, oss: Callable[[], OssClient]) -> WorkFolder:
-    """Return the work folder that a text names.
+    """Return the work folder at a URL or path.
 
-    :raises ArgumentError: for anything but an ``oss://bucket/prefix/`` URL and an absolute path
+    :raises ArgumentError: for anything except an ``oss://bucket/prefix/`` URL and an absolute path
     """
     check_text(argument, where)
     refuse_empty(argument, where)
     return open_work_folder(where, oss() if where.startswith("oss://") else None)
 
 
-def stores_that_spare(
+def stores_to_spare(
     choices: str | Sequence[str], *, context: Mapping[str, Any] | None, oss: Callable[[], OssClient]
 ) -> list[ListingStore]:
-    """Return the stores whose checkpoints keep the uploads that they name from being aborted.
+    """Return the stores whose checkpoints protect uploads from being aborted.
 
-    :param choices: ``auto`` for what can be read from here: Variables in a task, but for Airflow 3.0 to 3.2; else
-        ``variable``, ``file``, ``file:FOLDER`` or ``work_folder:FOLDER``, or a list of them; none when it is empty
+    :param choices: ``auto`` for the stores that a task can read: Variables, except on Airflow 3.0 to 3.2. Or
+        ``variable``, ``file``, ``file:FOLDER`` or ``work_folder:FOLDER``, or a list of them. Empty means no store
     :param oss: returns the client for a work folder on OSS
-    :raises ArgumentError: for one that no task can list
-    :raises StoreUnavailable: for a folder that is not on this worker: nobody knows then what lies in it
+    :raises ArgumentError: for a store that a task cannot list
+    :raises StoreUnavailable: for a folder that does not exist on this worker, because its checkpoints are unknown
     """
     stores: list[ListingStore] = []
     for choice in parse_texts("spare_checkpoints", choices):
         if choice != "auto":
-            stores.append(_store_that_spares(choice, context, oss))
+            stores.append(_store_to_spare(choice, context, oss))
         elif context is not None and _airflow.can_list_variables():
             stores.append(VariableCheckpointStore())
     if stores:
         read = ", ".join(map(str, stores))
-        log.info("Uploads with checkpoints elsewhere than in %s are kept only by their age (older_than)", read)
+        log.info("Only older_than protects uploads whose checkpoints are not in %s", read)
     else:
-        log.info("No checkpoints are read: all uploads are kept only by their age (older_than)")
+        log.info("No checkpoints were read; only older_than protects uploads")
     return stores
 
 
-def _store_that_spares(choice: str, context: Mapping[str, Any] | None, oss: Callable[[], OssClient]) -> ListingStore:
+def _store_to_spare(choice: str, context: Mapping[str, Any] | None, oss: Callable[[], OssClient]) -> ListingStore:
     store = listable_store("spare_checkpoints", choice, context=context, oss=oss)
     if choice.startswith(f"{WORK_FOLDER}/") and not os.path.isdir(choice.removeprefix(WORK_FOLDER)):
-        raise StoreUnavailable(f"spare_checkpoints={choice!r}: there is no such folder on this worker")
+        raise StoreUnavailable(f"spare_checkpoints={choice!r}: this folder does not exist on this worker")
     if isinstance(store, FileCheckpointStore) and not store.folder.is_dir():
-        raise StoreUnavailable(f"spare_checkpoints={choice!r}: there is no such folder on this worker")
+        raise StoreUnavailable(f"spare_checkpoints={choice!r}: this folder does not exist on this worker")
     if isinstance(store, VariableCheckpointStore) and not _airflow.can_list_variables():
         raise ArgumentError(
-            "spare_checkpoints", choice, "this Airflow lets no task list Variables, as 3.0 to 3.2 do not; leave it "
-            "out, and choose older_than so long that it keeps every upload that a task may go on with"
+            "spare_checkpoints", choice, "on Airflow 3.0 to 3.2 a task cannot list Variables; remove it, and choose "
+            "older_than longer than any upload that a task may still resume"
         )  # fmt: skip
     return store

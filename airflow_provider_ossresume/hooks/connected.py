@@ -1,4 +1,4 @@
-"""What every group of the hook's methods stands on: the connection, its client, and the names of objects."""
+"""The base class of the hook's methods: the connection, its client, and the names of objects."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume._airflow import BaseHook, current_context, find_connection, why_not_callable
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-from airflow_provider_ossresume.model.arguments import refuse_empty
-from airflow_provider_ossresume.model.objects import (
-    ObjectRef,
-    PrefixRef,
-    check_text,
-    parse_oss_url,
-    resolve_names,
-    resolve_prefix,
-    resolve_target,
-)
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.arguments import check_text, refuse_empty
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.object_names import parse_oss_url, resolve_names, resolve_prefix, resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
@@ -31,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ConnectedHook(BaseHook):
-    """A hook that knows its connection, and what a key, a prefix and a bucket name mean there."""
+    """A hook with a connection. It resolves keys, prefixes and bucket names."""
 
     _stop: Stop | None = None
 
@@ -47,44 +40,44 @@ class ConnectedHook(BaseHook):
         self.region = region
         self._transfer_config = transfer_config
 
-    @once
+    @lazy_property
     def transfer_config(self) -> TransferConfig:
         return TransferConfig.of(self._transfer_config)
 
-    @once
+    @lazy_property
     def settings(self) -> ConnectionSettings:
-        """What the connection says, or without one the worker's environment.
+        """The settings of the connection, or of the worker's environment if there is no connection.
 
-        :raises ArgumentError: when a field cannot be used, or there is no connection of that name; and in a thread or
-            a process that must not call Airflow, where it was not looked up before
+        :raises ArgumentError: for an invalid field, or if the connection does not exist; and in a thread or process
+            that must not call Airflow, unless the connection was looked up before
         """
         if self.oss_conn_id is None:
-            return ConnectionSettings.of_the_worker()
-        instead = "name a connection, or pass None for the worker's own credentials"
+            return ConnectionSettings.from_environment()
+        instead = "name a connection, or pass None to use the worker's own credentials"
         check_text("oss_conn_id", self.oss_conn_id)
         refuse_empty("oss_conn_id", self.oss_conn_id, instead=instead)
         context = current_context()
         if context is not None and (refusal := why_not_callable(context)):
-            reason = f"{refusal}; call get_conn() of the hook in the task's main thread first, before you start others"
+            reason = f"{refusal}; call the hook's get_conn() in the task's main thread before you start other threads"
             raise ArgumentError("oss_conn_id", self.oss_conn_id, reason)
-        return ConnectionSettings.of(find_connection(self.oss_conn_id, self.get_connection))
+        return ConnectionSettings.from_connection(find_connection(self.oss_conn_id, self.get_connection))
 
-    @once
+    @lazy_property
     def conn(self) -> OssClient:
         return self.settings.client(self.transfer_config, region=self.region)
 
     def get_conn(self) -> OssClient:
-        """Return the client; made at the first call, with the connection's settings.
+        """Return the client. The first call creates it from the connection.
 
-        :raises ArgumentError: when the connection cannot be used as it is; the error names the field
-        :raises CredentialsError: when it holds no credentials
+        :raises ArgumentError: for an invalid field of the connection
+        :raises CredentialsError: if the connection has no credentials
         """
         return self.conn
 
     def with_stop(self, stop: Stop) -> Self:
-        """Return this hook with an order to end: once it is given, no request is begun and none goes on.
+        """Return a copy of this hook that a stop can end. After the stop, no request starts and none continues.
 
-        A call that is under way then raises what the stop raises.
+        A running call then raises the stop's exception.
         """
         stoppable = copy.copy(self)
         stoppable.conn = self.get_conn().with_stop(stop)
@@ -92,7 +85,7 @@ class ConnectedHook(BaseHook):
         return stoppable
 
     def _stoppable(self, watch: Callable[[], None]) -> Callable[[], None]:
-        """Return the watch of a transfer, which has a stop of its own, so that it hears this hook's stop too."""
+        """Return a watch for a transfer that checks this hook's stop too, because a transfer has a stop of its own."""
         if (stop := self._stop) is None:
             return watch
 
@@ -110,18 +103,19 @@ class ConnectedHook(BaseHook):
     def target(
         self, key: str | ObjectRef, bucket_name: str | None = None, *, version_id: str | None = None
     ) -> ObjectRef:
-        """Return the object that key and bucket name mean; an ``ObjectRef`` means what it says.
+        """Return the object that a key and a bucket name refer to. An ``ObjectRef`` is returned as it is.
 
-        :raises ArgumentError: when they disagree, no bucket is named, one of them is empty, or OSS forbids a name
+        :raises ArgumentError: if key and bucket name differ, no bucket is named, one of them is empty, or OSS does not
+            allow a name
         """
         return resolve_target(
             key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), version_id=version_id
         )
 
     def key_pattern(self, key: str, bucket_name: str | None = None, *, kind: PatternKind = "key") -> KeyPattern:
-        """Return the pattern that key and bucket name mean, for keys to be looked for.
+        """Return the pattern that a key and a bucket name refer to.
 
-        :raises ArgumentError: when they disagree, no bucket is named, or no key can match
+        :raises ArgumentError: if key and bucket name differ, no bucket is named, or no key can match
         """
         bucket, text = resolve_names(
             key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), argument="bucket_key"
@@ -129,15 +123,16 @@ class ConnectedHook(BaseHook):
         return KeyPattern(bucket, text, kind)
 
     def prefix(self, prefix: str | PrefixRef | None = None, bucket_name: str | None = None) -> PrefixRef:
-        """Return the objects that a prefix and a bucket name mean; the prefix may be an ``oss://bucket/prefix`` URL.
+        """Return the prefix that a prefix or an ``oss://bucket/prefix`` URL, and a bucket name, refer to.
 
-        None means the whole bucket. A ``PrefixRef`` means what it says.
+        None means the whole bucket. A ``PrefixRef`` is returned as it is.
 
-        :raises ArgumentError: when they disagree, no bucket is named, one of them is ``""``, or no key can begin so
+        :raises ArgumentError: if prefix and bucket name differ, no bucket is named, one of them is ``""``, or no key
+            can start with the prefix
         """
         return resolve_prefix(prefix, bucket_name, default_bucket=self._default_bucket(prefix, bucket_name))
 
     def _default_bucket(self, name: object, bucket_name: str | None) -> str | None:
-        """Return the connection's bucket; without a look at the connection where it is not needed."""
+        """Return the connection's bucket. The connection is looked up only if it is needed."""
         has_bucket = isinstance(name, (ObjectRef, PrefixRef)) or (isinstance(name, str) and name.startswith("oss://"))
         return None if bucket_name is not None or has_bucket else self.settings.bucket

@@ -1,4 +1,4 @@
-"""Reads an Airflow connection: ours (``oss_resume``), or one of the official Alibaba provider (``oss``)."""
+"""Reads an Airflow connection of our type (``oss_resume``) or of the official Alibaba provider's (``oss``)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.auth_modes import (
     AuthFields,
     AuthSettings,
-    credentials_of,
-    proxies_of,
+    credentials_provider,
+    proxies_for,
     unused_fields,
 )
 from airflow_provider_ossresume.hooks.connection_extra import ConnectionExtra
-from airflow_provider_ossresume.model.arguments import parse_whole_number, refuse_empty
-from airflow_provider_ossresume.model.objects import check_bucket, check_text
+from airflow_provider_ossresume.model.arguments import check_text, parse_whole_number, refuse_empty
+from airflow_provider_ossresume.model.object_names import check_bucket
 from airflow_provider_ossresume.transfer.config import TIMEOUTS, TransferConfig
 
 if TYPE_CHECKING:
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REGION_VARIABLES = ("OSS_REGION", "ALIBABA_CLOUD_REGION_ID")  # ossutil's, and that of Alibaba's command line
-ENDPOINT_VARIABLE = "OSS_ENDPOINT"  # ossutil's
+REGION_VARIABLES = ("OSS_REGION", "ALIBABA_CLOUD_REGION_ID")  # of ossutil, and of Alibaba Cloud CLI
+ENDPOINT_VARIABLE = "OSS_ENDPOINT"  # of ossutil
 CONN_TYPES = ("oss_resume", "oss")
-PORT_OF_NOTHING = 443  # without a host: Airflow's Test button may want a port where none is meant
+PLACEHOLDER_PORT = 443  # without a host it is ignored: the Test button of some Airflow versions needs a port
 
-# Regions of OSS whose names are not those of STS, such as cn-hzfinance, are left to sts.aliyuncs.com.
+# Some regions, such as cn-hzfinance, have another name in STS. For those, sts.aliyuncs.com is used.
 _STS_REGION = re.compile(r"(?!.*(?:finance|jbp|gov))[a-z]{2}-[a-z]+(?:-[0-9])?")
 
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """What a connection says, as it stands; a field that is empty there is None here. Secrets are not shown.
+    """The fields of a connection. An empty field is None. Secrets are not in the repr.
 
-    :ivar conn_id: None when there is no connection, and the worker's own settings count
-    :ivar endpoint_set_by: the field that the endpoint comes from
+    :ivar conn_id: None without a connection, when the worker's environment is used
+    :ivar endpoint_set_by: the field that the endpoint comes from, for errors
     """
 
     conn_id: str | None
@@ -69,26 +69,26 @@ class ConnectionSettings:
     stall_timeout: str | None = None
 
     @classmethod
-    def of(cls, connection: Any) -> ConnectionSettings:
+    def from_connection(cls, connection: Any) -> ConnectionSettings:
         """Return the settings of an Airflow ``Connection``.
 
-        :raises ArgumentError: for a field that cannot be used, or two that disagree
+        The endpoint is in host and port, or in the extra ``endpoint``. The bucket is in the schema, in the extra
+        ``bucket`` or in the endpoint. The Access Key is in login and password, or in the extras ``access_key_id`` and
+        ``access_key_secret``, as in the official provider. Unknown names in the extra are logged once.
 
-        The endpoint stands in host and port or in the extra ``endpoint``; the bucket in the schema, in the extra
-        ``bucket`` or in the endpoint; the Access Key in login and password, or, as the official provider has it, in the
-        extras ``access_key_id`` and ``access_key_secret``. A name that nobody reads is warned about, once.
+        :raises ArgumentError: for an invalid field, or for two fields that differ
         """
         conn_id = connection.conn_id or ""
         conn_type = _conn_type(connection)
         extra = ConnectionExtra(connection)
-        endpoint, set_by = _endpoint_of(_text(connection, "host"), _text(connection, "port"), extra.text("endpoint"))
+        endpoint, set_by = _endpoint_from(_text(connection, "host"), _text(connection, "port"), extra.text("endpoint"))
         settings = cls(
             conn_id=conn_id,
             conn_type=conn_type,
-            access_key_id=_agreed(
+            access_key_id=_single_value(
                 "login", {"login": _text(connection, "login"), "extra access_key_id": extra.text("access_key_id")}
             ),
-            access_key_secret=_agreed(
+            access_key_secret=_single_value(
                 "password",
                 {"password": _text(connection, "password"), "extra access_key_secret": extra.text("access_key_secret")},
             ),
@@ -96,7 +96,7 @@ class ConnectionSettings:
             auth_type=extra.choice("auth_type"),
             auth=AuthFields(**{name: extra.text(name) for name in AuthFields.__dataclass_fields__}),
             region=extra.text("region"),
-            bucket=_agreed(
+            bucket=_single_value(
                 "bucket",
                 {
                     "extra bucket": _bucket("bucket", extra.text("bucket")),
@@ -121,14 +121,14 @@ class ConnectionSettings:
         return settings
 
     @classmethod
-    def of_the_worker(cls, environment: Mapping[str, str] = os.environ) -> ConnectionSettings:
-        """Return the settings without a connection: the worker's own credentials, region and endpoint."""
-        from airflow_provider_ossresume.oss.endpoint import parse_place
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ConnectionSettings:
+        """Return the settings to use without a connection: the worker's own credentials, region and endpoint."""
+        from airflow_provider_ossresume.oss.endpoint import parse_host
 
         regions = [environment.get(name, "").strip() for name in REGION_VARIABLES]
         endpoint = environment.get(ENDPOINT_VARIABLE, "").strip() or None
         if endpoint:
-            parse_place(endpoint, argument=ENDPOINT_VARIABLE)
+            parse_host(endpoint, argument=ENDPOINT_VARIABLE)
         return cls(
             conn_id=None,
             auth_type="default",
@@ -140,23 +140,23 @@ class ConnectionSettings:
 
     @property
     def verify(self) -> bool | str:
-        """As requests takes it."""
+        """The ``verify`` argument of requests."""
         return self.ca_bundle or True if self.verify_tls else False
 
     def credentials(self) -> CredentialsProvider:
-        """Return where the Access Key comes from; nothing is asked for yet.
+        """Return the credentials provider. It requests no credentials yet.
 
-        :raises ArgumentError: for an unknown ``auth_type``, or a field that its mode cannot use
-        :raises CredentialsError: when what it needs is missing
+        :raises ArgumentError: for an unknown ``auth_type``, or an invalid field of its mode
+        :raises CredentialsError: if a field that the mode needs is missing
         """
-        return credentials_of(self._auth_settings(self._sts_endpoint()))
+        return credentials_provider(self._auth_settings(self._sts_endpoint()))
 
     def client(self, config: TransferConfig, *, region: str | None = None) -> OssClient:
         """Return a client for the connection.
 
-        :param config: its timeouts take the place of the connection's
-        :param region: takes the place of the connection's; None does not
-        :raises ArgumentError: for an endpoint, region, addressing, proxy or timeout that cannot be used
+        :param config: its timeouts override the connection's
+        :param region: overrides the connection's region, unless it is None
+        :raises ArgumentError: for an invalid endpoint, region, addressing, proxy or timeout
         """
         from airflow_provider_ossresume.oss.client import OssClient
         from airflow_provider_ossresume.oss.endpoint import check_region
@@ -174,14 +174,14 @@ class ConnectionSettings:
             signature_version=(self.signature_version or "v4").lower(),  # type: ignore[arg-type]  # checked there
             retry=RetryPolicy(attempts=config.part_retries + 1, total=config.retry_max_time),
             **self._timeouts(config),
-            max_connections=config.most_workers,
-            proxies=proxies_of(self.proxy),
+            max_connections=config.max_workers,
+            proxies=proxies_for(self.proxy),
             verify_tls=self.verify,
         )
 
     def _timeouts(self, config: TransferConfig) -> dict[str, Any]:
-        said = TransferConfig.of({name: getattr(self, name) for name in TIMEOUTS})
-        return {**said.timeouts, **config.timeouts}
+        from_fields = TransferConfig.of({name: getattr(self, name) for name in TIMEOUTS})
+        return {**from_fields.timeouts, **config.timeouts}
 
     def _auth_settings(self, sts_endpoint: str) -> AuthSettings:
         return AuthSettings(
@@ -196,7 +196,7 @@ class ConnectionSettings:
             verify=self.verify,
         )
 
-    # --- where OSS and STS are ----------------------------------------------------------------------------------------
+    # --- endpoints of OSS and STS ------------------------------------------------------------------------------------
 
     def _endpoint(self) -> Endpoint:
         from airflow_provider_ossresume.oss.endpoint import endpoint_for, kind_of, parse_endpoint
@@ -208,11 +208,13 @@ class ConnectionSettings:
             if kind not in ("public", "custom", kind_of(endpoint)):
                 raise ArgumentError(
                     "endpoint_kind", self.endpoint_kind, f"the endpoint {endpoint}, set by {endpoint.set_by}, is "
-                    "another; leave one of the two out"
+                    "of another kind; remove one of the two"
                 )  # fmt: skip
             return endpoint
         if kind == "custom":
-            raise ArgumentError("endpoint", self.endpoint, "endpoint_kind 'custom' needs it; fill in host or endpoint")
+            raise ArgumentError(
+                "endpoint", self.endpoint, "endpoint_kind 'custom' needs an endpoint; fill in Host or Endpoint"
+            )
         if not self.region:
             raise ArgumentError("region", self.region, self._region_advice)
         url = endpoint_for(self.region.strip().removeprefix("oss-"), kind)  # type: ignore[arg-type]  # checked there
@@ -225,7 +227,7 @@ class ConnectionSettings:
         return f"fill in Region or Endpoint in the connection {self.conn_id!r}, or pass region="
 
     def _sts_endpoint(self) -> str:
-        """Return the region's STS; inside Alibaba Cloud the one that a VPC reaches without internet."""
+        """Return the region's STS endpoint; with an internal OSS endpoint, the one that needs no internet."""
         from airflow_provider_ossresume.oss.endpoint import kind_of, parse_endpoint, region_of
 
         endpoint = parse_endpoint(self.endpoint) if self.endpoint else None
@@ -244,72 +246,72 @@ def _text(connection: Any, name: str) -> str | None:
 
 def _schema(connection: Any) -> str | None:
     schema = _text(connection, "schema")
-    if schema and "//" in schema:  # what Airflow makes of oss_resume://id:secret@host/bucket
-        raise ArgumentError("schema", "…", "it is a URL; write a connection's URI with a hyphen: oss-resume://…")
+    if schema and "//" in schema:  # Airflow parses oss_resume://id:secret@host/bucket so
+        raise ArgumentError("schema", "…", "this is a URL; write a connection's URI with a hyphen: oss-resume://…")
     return _bucket("schema", schema)
 
 
 def _bucket(argument: str, name: str | None) -> str | None:
-    if name and "@" in name:  # what Airflow makes of oss-resume://id:sec/ret@host
-        advice = "a bucket's name has no @; in a connection's URI write a / of the secret as %2F"
+    if name and "@" in name:  # Airflow parses oss-resume://id:sec/ret@host so
+        advice = "a bucket name cannot contain @; in a connection's URI, write a / in the secret as %2F"
         raise ArgumentError(argument, "…", advice)
     return check_bucket(name, argument=argument) if name else None
 
 
 def _conn_type(connection: Any) -> str:
-    """Return the connection's type; without one it is ours.
+    """Return the connection's type. Default: ours.
 
-    :raises ArgumentError: for another one: its host is no OSS, and must not be sent a key and data
+    :raises ArgumentError: for the type of another service: its host must not receive OSS credentials and data
     """
-    said = _text(connection, "conn_type") or "oss_resume"
-    kind = said.lower().replace("-", "_")
+    text = _text(connection, "conn_type") or "oss_resume"
+    kind = text.lower().replace("-", "_")
     if kind not in CONN_TYPES:
-        raise ArgumentError("conn_type", said, "this is the type of another service; choose oss_resume, or oss")
+        raise ArgumentError("conn_type", text, "this is the type of another service; choose oss_resume or oss")
     return kind
 
 
-def _agreed(argument: str, said: Mapping[str, str | None]) -> str | None:
-    """Return what the fields say that say anything.
+def _single_value(argument: str, fields: Mapping[str, str | None]) -> str | None:
+    """Return the value of the fields that are filled in.
 
-    :raises ArgumentError: when they say different things
+    :raises ArgumentError: if their values differ
     """
-    values = {where: value for where, value in said.items() if value}
+    values = {where: value for where, value in fields.items() if value}
     if len(set(values.values())) > 1:
         shown = values if argument == "bucket" else {}
         each = " and ".join(f"{where} {value!r}" for where, value in shown.items()) or " and ".join(values)
         raise ArgumentError(
-            argument, next(iter(shown.values()), "…"), f"{each} are both filled in and differ; leave one of them out"
+            argument, next(iter(shown.values()), "…"), f"{each} are both filled in and differ; remove one of them"
         )  # fmt: skip
     return next(iter(values.values()), None)
 
 
-def _endpoint_of(host: str | None, port: str | None, endpoint: str | None) -> tuple[str | None, str]:
-    """Return the endpoint that the fields name, and which of them does.
+def _endpoint_from(host: str | None, port: str | None, endpoint: str | None) -> tuple[str | None, str]:
+    """Return the endpoint, and the field that it comes from.
 
-    :raises ArgumentError: when they disagree
+    :raises ArgumentError: if the fields differ
     """
-    from airflow_provider_ossresume.oss.endpoint import parse_place
+    from airflow_provider_ossresume.oss.endpoint import parse_host
 
     number = parse_whole_number("port", port, most=65_535) if port is not None else None
-    set_by, said = ("endpoint", endpoint) if host is None else ("host", host)
-    if host is None and number == PORT_OF_NOTHING:
+    set_by, text = ("endpoint", endpoint) if host is None else ("host", host)
+    if host is None and number == PLACEHOLDER_PORT:
         number = None
-    if said is None:
+    if text is None:
         if number is not None:
-            advice = "fill in Host or Endpoint with it, or leave it out: a region's own endpoint has no other port"
+            advice = "fill in Host or Endpoint too, or remove the port: a region's own endpoint has no other port"
             raise ArgumentError("port", number, advice)
         return None, set_by
-    place = parse_place(said, argument=set_by)
+    place = parse_host(text, argument=set_by)
     if number is not None:
         if place.port not in (None, number):
-            raise ArgumentError("port", number, f"the {set_by} {said!r} names another one; leave one of the two out")
+            raise ArgumentError("port", number, f"the {set_by} {text!r} has another port; remove one of the two")
         place = replace(place, port=number)
     if host is not None and endpoint is not None:
-        other = parse_place(endpoint)
+        other = parse_host(endpoint)
         pairs = ((place.scheme, other.scheme), (place.hostname, other.hostname), (place.port, other.port))
         if any(one is not None and another is not None and one != another for one, another in pairs):
             both = f"host is {place.host!r}" if place.scheme is None else f"host is {place!s}"
-            raise ArgumentError("endpoint", endpoint, f"the {both}; leave one of the two out")
+            raise ArgumentError("endpoint", endpoint, f"the {both}; remove one of the two")
         place = replace(place, scheme=place.scheme or other.scheme, port=place.port or other.port)
     return str(place), set_by
 
@@ -320,16 +322,19 @@ def _bucket_in(endpoint: str | None) -> str | None:
     return parse_endpoint(endpoint).bucket if endpoint else None
 
 
-# Once a process: a triggerer reads a connection for each of its sensors.
+# Once per process, because a triggerer reads the connection for each of its sensors.
 
 
 @lru_cache(maxsize=10_000)
 def _warn_of_unknown(conn_id: str, names: str) -> None:
-    log.warning("Connection %r: unknown in its extra: %s; correct or remove it", conn_id, names)
+    log.warning("Connection %r: the extra has unknown names: %s; correct or remove them", conn_id, names)
 
 
 @lru_cache(maxsize=10_000)
 def _warn_of_unused(conn_id: str, auth_type: str, names: str) -> None:
     log.warning(
-        "Connection %r: auth_type %r does not use %s; empty it, or choose another auth_type", conn_id, auth_type, names
+        "Connection %r: auth_type %r does not use %s; clear these fields, or choose another auth_type",
+        conn_id,
+        auth_type,
+        names,
     )

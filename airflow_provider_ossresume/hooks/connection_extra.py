@@ -1,4 +1,4 @@
-"""Reads the extra of an Airflow connection: every name is known, and each kind of value is read by one rule."""
+"""Reads the extra of an Airflow connection. Unknown names are reported."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS
 from airflow_provider_ossresume.model.arguments import parse_flag
 
-# Older forms of Airflow, and other tools, put the connection's type before each name.
+# Forms of older Airflow versions, and other tools, add this prefix to each name.
 _PREFIX = re.compile(r"extra__(?:oss|oss_resume)__")
-_OF_THE_OFFICIAL_PROVIDER = ("access_key_id", "access_key_secret")
+_OFFICIAL_PROVIDER_NAMES = ("access_key_id", "access_key_secret")
 
-KNOWN = (*CONN_FIELDS, *_OF_THE_OFFICIAL_PROVIDER)
+KNOWN = (*CONN_FIELDS, *_OFFICIAL_PROVIDER_NAMES)
 SECRETS = frozenset(
     {"access_key_secret", *(name for name, field in CONN_FIELDS.items() if field["schema"].get("format") == "password")}
 )
 _DURATIONS = ("role_session_duration", "connect_timeout", "read_timeout", "stall_timeout")
-_ALIASES = {"auth_type": {"ak": "access_key"}}  # as the official Alibaba provider calls it
+_ALIASES = {"auth_type": {"ak": "access_key"}}  # the official Alibaba provider's name for it
 _MOST_SHOWN = 10  # names of one connection
 
 
 class ConnectionExtra:
-    """What the extra of a connection says, by name.
+    """The values in a connection's extra, by name.
 
-    :raises ArgumentError: when it is no JSON object, or says two things by one name
+    :raises ArgumentError: if the extra is not a JSON object, or has two values for one name
     """
 
     def __init__(self, connection: Any) -> None:
         self._values = _without_prefixes(_parsed(connection))
 
     def text(self, name: str) -> str | None:
-        """Return a text; None when it is absent, null or empty, as forms store what nobody filled in.
+        """Return a text; None if it is missing, null or empty. Forms store empty fields in these ways.
 
-        A number may stand for its digits, as in ``"role_session_name": 5``, and a policy may be a JSON object.
+        A number is converted to a text, as in ``"role_session_name": 5``. A policy may be a JSON object.
 
-        :raises ArgumentError: for anything else that JSON has
+        :raises ArgumentError: for any other JSON value
         """
         value = self._values.get(name)
         if value is None:
@@ -51,12 +51,12 @@ class ConnectionExtra:
         if isinstance(value, Mapping) and name == "role_policy":
             return json.dumps(value)
         kind = "true or false" if isinstance(value, bool) else type(value).__name__
-        raise ArgumentError(name, "…" if name in SECRETS else value, f"this is {kind}; give a text in quotes")
+        raise ArgumentError(name, "…" if name in SECRETS else value, f"this is {kind}; write it as a text, in quotes")
 
     def choice(self, name: str) -> str | None:
-        """Return one of the values that the form offers, in lower case; None when it is absent or empty.
+        """Return one of the form's choices, in lower case; None if it is missing or empty.
 
-        :raises ArgumentError: for another one
+        :raises ArgumentError: for any other value
         """
         text = self.text(name)
         if text is None:
@@ -74,7 +74,7 @@ class ConnectionExtra:
         return default if is_empty else parse_flag(name, value)
 
     def unknown(self) -> str:
-        """Return the names that nobody reads, each with the nearest known one; values are not shown."""
+        """Return the unknown names, each with the most similar known name. Values are not shown."""
         names = [name for name, value in self._values.items() if name not in KNOWN and value not in (None, "")]
         shown = [f"{name[:60]!r}{_nearest(name, KNOWN)}" for name in names[:_MOST_SHOWN]]
         more = len(names) - len(shown)
@@ -93,24 +93,30 @@ def _parsed(connection: Any) -> Mapping[str, Any]:
         try:
             json.loads(stored)
         except (ValueError, RecursionError) as error:
-            where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "deep"
-            raise ArgumentError("extra", "…", f"the connection's extra is no JSON ({where}); correct it") from None
-    extra = connection.extra_dejson  # masks what is secret in the log
+            where = (
+                f"line {error.lineno}, column {error.colno}"
+                if isinstance(error, json.JSONDecodeError)
+                else "nested too deeply"
+            )
+            raise ArgumentError(
+                "extra", "…", f"the connection's extra is not valid JSON ({where}); correct it"
+            ) from None
+    extra = connection.extra_dejson  # Airflow then masks the secrets in logs
     if not isinstance(extra, Mapping):
-        raise ArgumentError("extra", type(extra).__name__, "the connection's extra is a JSON object; correct it")
+        raise ArgumentError("extra", type(extra).__name__, "the connection's extra must be a JSON object; correct it")
     return extra
 
 
 def _without_prefixes(extra: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    said_by: dict[str, str] = {}
-    for said, value in extra.items():
-        name = _PREFIX.sub("", said, count=1) if _PREFIX.match(said) else said
+    full_names: dict[str, str] = {}
+    for full_name, value in extra.items():
+        name = _PREFIX.sub("", full_name, count=1) if _PREFIX.match(full_name) else full_name
         if value in (None, "") and name in values:
             continue
         earlier = values.get(name)
         if earlier not in (None, "") and earlier != value:
             shown = value if name in KNOWN and name not in SECRETS else "…"
-            raise ArgumentError(said, shown, f"{said_by[name]!r} says something else; leave one of the two out")
-        values[name], said_by[name] = value, said
+            raise ArgumentError(full_name, shown, f"{full_names[name]!r} has another value; remove one of the two")
+        values[name], full_names[name] = value, full_name
     return values

@@ -1,4 +1,4 @@
-"""What the hook does with bytes that are in memory, or come from a stream: reads an object, writes one."""
+"""The hook's methods that read an object into memory, or write one from memory or from a stream."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from airflow_provider_ossresume._airflow import current_context
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchKey, ServiceError
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
 from airflow_provider_ossresume.hooks.lineage import report_lineage
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_whole_number
+from airflow_provider_ossresume.model.arguments import Flag, check_choice, parse_flag, parse_whole_number
+from airflow_provider_ossresume.model.object_names import check_new_key
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import ObjectRef, check_choice, check_new_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import parse_byte_range
-from airflow_provider_ossresume.oss.memory import BytesBody, MemorySink, read_object
+from airflow_provider_ossresume.oss.in_memory import BytesBody, MemorySink, read_object
 from airflow_provider_ossresume.transfer.options import UploadOptions, split_headers
 from airflow_provider_ossresume.transfer.result import TransferResult
 from airflow_provider_ossresume.transfer.stream_upload import Readable, StreamUploader
@@ -24,18 +25,18 @@ from airflow_provider_ossresume.transfer.stream_upload import Readable, StreamUp
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-MOST_APPENDED = 5 * 2**30  # bytes; OSS: an appendable object
+MAX_APPENDABLE_SIZE = 5 * 2**30  # bytes; OSS: an appendable object
 
 
 class ContentMethods(ConnectedHook):
     """The methods of the hook that read and write objects without a local file.
 
-    What is written goes as :class:`~airflow_provider_ossresume.transfer.stream_upload.StreamUploader` does it, by one
-    request or in parts, and its CRC-64 is compared. No later try goes on with it.
+    Objects are written by :class:`~airflow_provider_ossresume.transfer.stream_upload.StreamUploader`, in one request or
+    in parts, and their CRC-64 is compared. A later try cannot resume such an upload.
 
-    ``replace=False`` leaves an object that exists as it is: OSS itself guards it, and AlreadyExists is raised, unless
-    the object holds the very same bytes and headers, as after an answer that was lost.
-    ``encrypt`` stands for ``server_side_encryption="AES256"`` and ``acl_policy`` for ``acl``.
+    ``replace=False`` does not overwrite an existing object: OSS itself refuses that, and AlreadyExists is raised. If
+    the object has exactly the same bytes and headers, it counts as written, because OSS's answer may have been lost.
+    ``encrypt`` means ``server_side_encryption="AES256"``, and ``acl_policy`` means ``acl``.
     ``object_options`` are those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`.
     """
 
@@ -47,10 +48,10 @@ class ContentMethods(ConnectedHook):
         encoding: str = "utf-8",
         version_id: str | None = None,
     ) -> str:
-        """Return an object as a text; all of it is in memory.
+        """Return an object as a text. The whole object is in memory.
 
-        :raises NoSuchKey: when it does not exist
-        :raises ArgumentError: for an encoding that Python does not know, or that the object does not have
+        :raises NoSuchKey: if it does not exist
+        :raises ArgumentError: if Python does not know the encoding, or the object cannot be decoded with it
         """
         _check_encoding(encoding)
         return _decoded(self.read_bytes(key, bucket_name, version_id=version_id), encoding)
@@ -63,12 +64,12 @@ class ContentMethods(ConnectedHook):
         byte_range: Sequence[int | str] | None = None,
         version_id: str | None = None,
     ) -> bytes:
-        """Return an object's bytes; all of them are in memory, and compared with OSS's CRC-64.
+        """Return an object's bytes. They are all in memory, and compared with OSS's CRC-64.
 
-        :param byte_range: ``(start, stop)``, stop excluded; only these bytes, of which OSS has no CRC-64
-        :raises NoSuchKey: when it does not exist
-        :raises InvalidRange: when it has no byte at the start of the range
-        :raises IntegrityError: when other bytes came than OSS has
+        :param byte_range: ``(start, stop)``, stop excluded: only these bytes. OSS has no CRC-64 of them
+        :raises NoSuchKey: if it does not exist
+        :raises InvalidRange: if the object ends before the start of the range
+        :raises IntegrityError: if the bytes differ from those on OSS
         """
         target = self.target(key, bucket_name, version_id=version_id)
         if wanted := parse_byte_range("byte_range", byte_range):
@@ -91,15 +92,15 @@ class ContentMethods(ConnectedHook):
     ) -> TransferResult:
         """Write a text to an object.
 
-        :param encoding: ``utf-8`` by default
-        :param compression: ``gzip``, or None; what reads the object has to know
-        :raises ArgumentError: as :meth:`~.ConnectedHook.target`, and for a text that the encoding does not hold
-        :raises AlreadyExists: without ``replace``, when the object exists
+        :param encoding: the encoding. Default: ``utf-8``
+        :param compression: ``gzip`` or None. The reader of the object must know it
+        :raises ArgumentError: as :meth:`~.ConnectedHook.target`, and for a text that cannot be encoded
+        :raises AlreadyExists: if the object exists and ``replace`` is not set
         """
         data = _encoded(string_data, encoding or "utf-8")
         if compression is not None:
             check_choice("compression", compression, ("gzip",))
-            data = gzip.compress(data, mtime=0)  # the same text makes the same bytes
+            data = gzip.compress(data, mtime=0)  # without a time, so that the same text gives the same bytes
         return self.load_bytes(data, key, bucket_name, replace, encrypt, acl_policy, **object_options)
 
     def load_bytes(
@@ -112,9 +113,11 @@ class ContentMethods(ConnectedHook):
         acl_policy: str | None = None,
         **object_options: Unpack[ObjectOptions],
     ) -> TransferResult:
-        """Write bytes to an object; errors as :meth:`~.ContentMethods.load_string`."""
+        """Write bytes to an object. It raises the same errors as :meth:`~.ContentMethods.load_string`."""
         if not isinstance(bytes_data, (bytes, bytearray, memoryview)):
-            raise ArgumentError("bytes_data", type(bytes_data), "give bytes")  # not the value: it may be a secret
+            raise ArgumentError(
+                "bytes_data", type(bytes_data), "give bytes"
+            )  # without the value, which may be a secret
         stream = io.BytesIO(bytes_data)
         return self.load_file_obj(stream, key, bucket_name, replace, encrypt, acl_policy, **object_options)
 
@@ -130,32 +133,32 @@ class ContentMethods(ConnectedHook):
         watch: Callable[[], None] = lambda: None,
         **object_options: Unpack[ObjectOptions],
     ) -> TransferResult:
-        """Write a stream of unknown length to an object, in bounded memory.
+        """Write a stream of unknown length to an object, with limited memory.
 
-        It is read from where it stands to its end, and not closed. When anything goes wrong before OSS joins the parts,
-        the read among it, no object appears and the parts that were sent are removed.
+        The stream is read from its position to its end, and not closed. If reading or sending fails before OSS joins
+        the parts, no object appears, and the parts that were sent are removed.
 
-        :param file_obj: an open file, a response, a pipe: anything whose ``read(size)`` returns bytes
-        :param watch: called from this thread at least four times a second while OSS is waited for; what it raises ends
-            the upload
-        :raises ArgumentError: as :meth:`~.ConnectedHook.target`, and for a stream of text, or of more than 10,000 parts
-            hold, which are 430 GiB with parts of 8 MiB
-        :raises AlreadyExists: without ``replace``, when the object exists
-        :raises IntegrityError: when OSS holds other bytes than were sent
+        :param file_obj: an open file, a response, a pipe, or anything else whose ``read(size)`` returns bytes
+        :param watch: called from this thread at least four times a second while the upload waits for OSS; an exception
+            that it raises ends the upload
+        :raises ArgumentError: as :meth:`~.ConnectedHook.target`, and for a stream of text, or a stream that is too long
+            for 10,000 parts. The limit is 430 GiB with parts of 8 MiB
+        :raises AlreadyExists: if the object exists and ``replace`` is not set
+        :raises IntegrityError: if the bytes on OSS differ from those that were sent
         """
         if not callable(getattr(file_obj, "read", None)):
-            instead = "give a stream of bytes, such as a file that is opened with 'rb'"
+            instead = "give a stream of bytes, such as a file opened with 'rb'"
             raise ArgumentError("file_obj", type(file_obj), instead)
         target = self.target(key, bucket_name)
         check_new_key(target.key)
-        options = _with_names_of_s3(object_options, encrypt=encrypt, acl_policy=acl_policy)
-        with_requests, with_object = split_headers(object_headers(target.key, options))
+        options = _with_s3_arguments(object_options, encrypt=encrypt, acl_policy=acl_policy)
+        request_headers, stored_headers = split_headers(object_headers(target.key, options))
         may_replace = parse_flag("replace", replace)
         uploader = StreamUploader(
-            self.get_conn().with_headers(with_requests),
+            self.get_conn().with_headers(request_headers),
             target,
             config=self.transfer_config,
-            options=UploadOptions(if_exists="overwrite" if may_replace else "fail", headers=with_object),
+            options=UploadOptions(if_exists="overwrite" if may_replace else "fail", headers=stored_headers),
             watch=self._stoppable(watch),
         )
         result = uploader.upload(file_obj)
@@ -171,23 +174,23 @@ class ContentMethods(ConnectedHook):
         *,
         encoding: str = "utf-8",
     ) -> int:
-        """Append a text to an appendable object, or create one, and return its new size in bytes.
+        """Append a text to an appendable object, or create one. Return its new size in bytes.
 
-        With ``pos`` the call can be repeated: if the object ends with this text from there on, nothing is appended.
-        The object that it creates gets the content type that the key's ending stands for.
+        With ``pos`` you can repeat the call: if the object already has this text at that position, at its end, nothing
+        is appended. A new object gets the content type of the key's extension.
 
-        :param pos: the object's present size in bytes; 0 creates it; None asks OSS for it
-        :raises ServiceError: when ``pos`` is not its size, or the object was not created by an append
+        :param pos: the object's current size in bytes; 0 creates the object; None requests the size from OSS
+        :raises ServiceError: if ``pos`` is not the object's size, or the object was not created by an append
         """
         target, data = self.target(key, bucket_name), _encoded(string_data, encoding)
         check_new_key(target.key)
-        at = self._size_of(target) if pos is None else parse_whole_number("pos", pos, least=0, most=MOST_APPENDED)
+        at = self._size_of(target) if pos is None else parse_whole_number("pos", pos, least=0, most=MAX_APPENDABLE_SIZE)
         try:
             headers = {} if at else object_headers(target.key, {})
             return self.get_conn().append_object(target, at, BytesBody(data), headers=headers).size
         except ServiceError as error:
             if error.code == "PositionNotEqualToLength" and self._ends_with(target, at, data):
-                return at + len(data)  # an attempt before has done it
+                return at + len(data)  # an earlier attempt has appended it
             raise
 
     def _size_of(self, target: ObjectRef) -> int:
@@ -202,32 +205,34 @@ class ContentMethods(ConnectedHook):
         return self.read_bytes(target, byte_range=(at, at + len(data))) == data
 
 
-def _with_names_of_s3(options: ObjectOptions, *, encrypt: Flag, acl_policy: str | None) -> ObjectOptions:
-    """Return the options with what two arguments of S3Hook's name say."""
-    said: ObjectOptions = {}
+def _with_s3_arguments(options: ObjectOptions, *, encrypt: Flag, acl_policy: str | None) -> ObjectOptions:
+    """Return the options with the two arguments that have the names of S3Hook."""
+    chosen: ObjectOptions = {}
     if parse_flag("encrypt", encrypt):
-        said["server_side_encryption"] = "AES256"
+        chosen["server_side_encryption"] = "AES256"
     if acl_policy is not None:
-        said["acl"] = acl_policy  # type: ignore[typeddict-item]  # checked with the other options
-    if both := sorted(said.keys() & options.keys()):
-        raise ArgumentError(both[0], dict(options)[both[0]], "encrypt or acl_policy says it too; leave one of them out")
-    return {**options, **said}
+        chosen["acl"] = acl_policy  # type: ignore[typeddict-item]  # checked with the other options
+    if both := sorted(chosen.keys() & options.keys()):
+        raise ArgumentError(both[0], dict(options)[both[0]], "encrypt or acl_policy sets it too; remove one of them")
+    return {**options, **chosen}
 
 
 def _encoded(text: str, encoding: str) -> bytes:
     if not isinstance(text, str):
-        raise ArgumentError("string_data", type(text), "give a text")  # not the value: it may be a secret
+        raise ArgumentError("string_data", type(text), "give a text")  # without the value, which may be a secret
     try:
         return text.encode(encoding)
     except (LookupError, ValueError, TypeError) as error:
-        raise ArgumentError("encoding", encoding, f"the text cannot be written so: {error}") from None
+        raise ArgumentError("encoding", encoding, f"the text cannot be encoded with it: {error}") from None
 
 
 def _check_encoding(encoding: str) -> None:
     try:
         codecs.lookup(encoding)
     except (LookupError, ValueError, TypeError) as error:
-        raise ArgumentError("encoding", encoding, f"name one that Python knows, such as utf-8: {error}") from None
+        raise ArgumentError(
+            "encoding", encoding, f"Python does not know it; choose one such as utf-8: {error}"
+        ) from None
 
 
 def _decoded(data: bytes, encoding: str) -> str:
@@ -235,5 +240,7 @@ def _decoded(data: bytes, encoding: str) -> str:
         return data.decode(encoding)
     except (LookupError, ValueError, TypeError) as error:
         raise ArgumentError(
-            "encoding", encoding, f"the object cannot be read so ({error}); name its encoding, or use read_bytes"
+            "encoding",
+            encoding,
+            f"the object cannot be decoded with it ({error}); set the right encoding, or use read_bytes",
         ) from None

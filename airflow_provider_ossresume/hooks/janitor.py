@@ -1,4 +1,4 @@
-"""What the hook does to remove what failed tasks have left."""
+"""The hook's methods that clean up after failed tasks."""
 
 from __future__ import annotations
 
@@ -10,26 +10,22 @@ from typing import Any
 from airflow_provider_ossresume._airflow import current_context
 from airflow_provider_ossresume.hooks.cleaning import (
     abort_uploads,
+    check_no_version,
     checkpointed_uploads,
     clean_checkpoints,
-    current_version,
     listable_store,
-    stores_that_spare,
+    stores_to_spare,
 )
 from airflow_provider_ossresume.hooks.cleaning import work_folder as open_work_folder
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
-from airflow_provider_ossresume.model.arguments import Duration, parse_duration, parse_flag, refuse_empty
-from airflow_provider_ossresume.model.cleaning import WorkFolderReport
-from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
-from airflow_provider_ossresume.model.left_files import LeftFilesReport
-from airflow_provider_ossresume.model.objects import (
-    ListedUpload,
-    ObjectRef,
-    check_text,
-    refuse_whole_bucket,
-)
+from airflow_provider_ossresume.model.arguments import Duration, check_text, parse_duration, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.cleanup_reports import WorkFolderReport
+from airflow_provider_ossresume.model.leftover_checkpoints import CheckpointReport
+from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
+from airflow_provider_ossresume.model.object_names import refuse_whole_bucket
+from airflow_provider_ossresume.model.objects import ListedUpload, ObjectRef
 from airflow_provider_ossresume.model.stale_uploads import AbortReport, Staleness
-from airflow_provider_ossresume.sets.cleaning import clean_work_folder
+from airflow_provider_ossresume.sets.work_folder.clean_work_folder import clean_work_folder
 from airflow_provider_ossresume.transfer.left_files import clean_left_files
 
 
@@ -39,22 +35,22 @@ class JanitorMethods(ConnectedHook):
     def list_multipart_uploads(
         self, bucket_name: str | None = None, *, prefix: str | None = None
     ) -> list[ListedUpload]:
-        """Return the bucket's unfinished multipart uploads, whoever began them.
+        """Return all unfinished multipart uploads of a bucket, also those of other tools.
 
-        :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; None for the whole bucket
+        :param prefix: the start of the keys, or an ``oss://bucket/prefix`` URL; None for the whole bucket
         """
         where = self.prefix(prefix, bucket_name)
         return list(self.get_conn().list_uploads(where.bucket, prefix=where.prefix))
 
     def abort_multipart_upload(self, key: str | ObjectRef, upload_id: str, bucket_name: str | None = None) -> None:
-        """Drop an unfinished upload and its parts.
+        """Abort an unfinished upload and delete its parts.
 
-        :raises NoSuchUpload: when it is over already
-        :raises ArgumentError: for an empty upload ID, too
+        :raises NoSuchUpload: if it has already ended
+        :raises ArgumentError: for an empty upload ID or an invalid key
         """
         check_text("upload_id", upload_id)
         refuse_empty("upload_id", upload_id)
-        self.get_conn().abort(current_version(self.target(key, bucket_name)), upload_id)
+        self.get_conn().abort(check_no_version(self.target(key, bucket_name)), upload_id)
 
     def abort_stale_uploads(
         self,
@@ -68,18 +64,18 @@ class JanitorMethods(ConnectedHook):
         context: Mapping[str, Any] | None = None,
         watch: Callable[[], None] = lambda: None,
     ) -> AbortReport:
-        """Drop the bucket's unfinished uploads that are stale, whoever began them.
+        """Abort the stale unfinished uploads of a bucket, also those of other tools.
 
         See :func:`~airflow_provider_ossresume.hooks.cleaning.abort_uploads`.
 
-        :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; None for the whole bucket
-        :param spare_checkpoints: stores whose checkpoints keep the uploads that they name; see
-            :func:`~airflow_provider_ossresume.hooks.cleaning.stores_that_spare`
-        :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`, and for a URL without a prefix, as ``oss://bucket/``
+        :param prefix: the start of the keys, or an ``oss://bucket/prefix`` URL; None for the whole bucket
+        :param spare_checkpoints: keep the uploads that checkpoints in these stores name; see
+            :func:`~airflow_provider_ossresume.hooks.cleaning.stores_to_spare`
+        :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`, and for a URL without a prefix, such as ``oss://bucket/``
         """
         where = self.prefix(prefix, bucket_name)
-        refuse_whole_bucket(prefix, where, instead="set bucket_name and leave prefix out")
-        stores = stores_that_spare(spare_checkpoints, context=context or current_context(), oss=self.get_conn)
+        refuse_whole_bucket(prefix, where, instead="set bucket_name and remove prefix")
+        stores = stores_to_spare(spare_checkpoints, context=context or current_context(), oss=self.get_conn)
         staleness = replace(staleness, checkpointed_ids=checkpointed_uploads(stores, watch=watch))
         return abort_uploads(
             self.get_conn(),
@@ -101,11 +97,11 @@ class JanitorMethods(ConnectedHook):
         context: Mapping[str, Any] | None = None,
         watch: Callable[[], None] = lambda: None,
     ) -> CheckpointReport:
-        """Delete left-over checkpoints; see :func:`~airflow_provider_ossresume.hooks.cleaning.clean_checkpoints`.
+        """Delete old checkpoints; see :func:`~airflow_provider_ossresume.hooks.cleaning.clean_checkpoints`.
 
         :param checkpoint: the store: ``variable``, ``file``, ``file:FOLDER`` or ``work_folder:FOLDER``
-        :param gone_uploads: those too whose upload OSS does not know any more, whatever their age
-        :raises ArgumentError: for a store whose checkpoints no task can list
+        :param gone_uploads: also delete checkpoints of any age whose upload no longer exists on OSS
+        :raises ArgumentError: for a store that a task cannot list
         """
         return clean_checkpoints(
             listable_store("checkpoint", checkpoint, context=context or current_context(), oss=self.get_conn),
@@ -124,7 +120,9 @@ class JanitorMethods(ConnectedHook):
         dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
     ) -> WorkFolderReport:
-        """Remove old plans from a work folder; see :func:`~airflow_provider_ossresume.sets.cleaning.clean_work_folder`.
+        """Remove old plans from a work folder.
+
+        See :func:`~airflow_provider_ossresume.sets.work_folder.clean_work_folder.clean_work_folder`.
 
         :param work_folder: an ``oss://bucket/prefix/`` URL, or an absolute path
         """
@@ -143,12 +141,12 @@ class JanitorMethods(ConnectedHook):
         recursive: bool | str = False,
         dry_run: bool | str = True,
         watch: Callable[[], None] = lambda: None,
-    ) -> LeftFilesReport:
-        """Remove the part files that downloads have left on this worker; no connection is looked up.
+    ) -> LeftoverFilesReport:
+        """Remove the part files that downloads have left on this worker. This needs no connection.
 
         See :func:`~airflow_provider_ossresume.transfer.left_files.clean_left_files`.
 
-        :param folder: one or more, as absolute paths
+        :param folder: an absolute path, or a list of them
         """
         return clean_left_files(
             [folder] if isinstance(folder, (str, os.PathLike)) else folder,

@@ -1,4 +1,4 @@
-"""What the hook does to find objects."""
+"""The hook's methods that find objects."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from itertools import islice
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, refuse_empty
+from airflow_provider_ossresume.model.arguments import Flag, check_text, parse_flag, refuse_empty
 from airflow_provider_ossresume.model.listing import ListingLimits, ObjectEntry
-from airflow_provider_ossresume.model.objects import ListedObject, ObjectRef, PrefixRef, check_text
+from airflow_provider_ossresume.model.object_names import unambiguous_name
+from airflow_provider_ossresume.model.objects import ListedObject, ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 
 
 class ListingMethods(ConnectedHook):
     """The methods of the hook that list keys, prefixes and objects.
 
-    Everywhere ``page_size`` is how many entries OSS puts into one answer, 1 to 1,000, and ``max_items`` how many are
-    wanted at most. Entries come in the order of their keys' bytes.
+    In all of them, ``page_size`` is the number of entries per answer of OSS, 1 to 1,000, and ``max_items`` the maximum
+    number of results. Results are in the byte order of their keys.
     """
 
     def list_keys(
@@ -34,18 +35,18 @@ class ListingMethods(ConnectedHook):
         *,
         apply_wildcard: Flag = False,
     ) -> list[str]:
-        """Return the keys that begin with the prefix; all pages are fetched.
+        """Return the keys that start with a prefix. All pages are fetched.
 
-        What is returned, given back with the same bucket, names the same object: a key that looks like a
-        URL, or like a list, stands here as its URI.
+        You can pass each result, with the same bucket, to a method that takes a key. So a key that looks like a URL or
+        like a list is returned as its URI.
 
-        :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; None for the whole bucket
-        :param delimiter: keys that hold it behind the prefix are left out, as those in sub-folders
-        :param start_after_key: only keys behind this one
-        :param from_datetime: only objects that were modified after it; a time with its zone
-        :param to_datetime: only objects that were modified until then, itself included; the same
-        :param apply_wildcard: the prefix is a pattern for whole keys, as :meth:`~.ConnectedHook.key_pattern` has it
-        :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`, and for a limit that cannot be used
+        :param prefix: the start of the keys, or an ``oss://bucket/prefix`` URL; None for the whole bucket
+        :param delimiter: leave out keys that contain it after the prefix, such as those in subfolders
+        :param start_after_key: only keys after this one
+        :param from_datetime: only objects that were modified after this time; it needs a time zone
+        :param to_datetime: only objects that were modified at this time or before; it needs a time zone
+        :param apply_wildcard: the prefix is a wildcard pattern for whole keys; see :meth:`~.ConnectedHook.key_pattern`
+        :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`, and for an invalid limit
         """
         limits = ListingLimits(page_size, max_items, start_after_key, delimiter, from_datetime, to_datetime)
         where: PrefixRef | KeyPattern
@@ -53,7 +54,7 @@ class ListingMethods(ConnectedHook):
             where = self.key_pattern(_given("prefix", prefix), bucket_name, kind="wildcard")
         else:
             where = self.prefix(prefix, bucket_name)
-        return [ObjectRef(where.bucket, listed.key).name for listed in self._listed(where, limits)]
+        return [unambiguous_name(ObjectRef(where.bucket, listed.key)) for listed in self._listed(where, limits)]
 
     def iterate_keys(
         self,
@@ -63,25 +64,25 @@ class ListingMethods(ConnectedHook):
         kind: PatternKind | None = None,
         delimiter: str = "",
     ) -> Iterator[str]:
-        """Yield the keys that begin with a prefix or match a pattern, page by page.
+        """Yield the keys that start with a prefix or match a pattern, page by page.
 
-        They are named as :meth:`~.ListingMethods.list_keys` names them.
+        They have the same form as those of :meth:`~.ListingMethods.list_keys`.
 
-        :param text: the prefix, or the pattern, or an ``oss://`` URL of either; None for the whole bucket
+        :param text: the prefix or the pattern, or an ``oss://`` URL with either; None for the whole bucket
         :param kind: ``wildcard`` or ``regex``; None for a prefix
         :raises ArgumentError: as :meth:`~.ConnectedHook.key_pattern` and :meth:`~.ConnectedHook.prefix`
         """
         where = self.key_pattern(text or "", bucket_name, kind=kind) if kind else self.prefix(text, bucket_name)
-        return (found.name for found in self.find_objects(where, delimiter=delimiter))
+        return (unambiguous_name(found) for found in self.find_objects(where, delimiter=delimiter))
 
     def find_objects(
         self, where: PrefixRef | KeyPattern, *, start_after: str = "", delimiter: str = ""
     ) -> Iterator[ObjectRef]:
-        """Yield the objects of a prefix, or that match a pattern; further pages are fetched as they are asked for.
+        """Yield the objects of a prefix or a pattern. Each page is fetched only when it is needed.
 
-        :param where: what :meth:`~.ConnectedHook.prefix` or :meth:`~.ConnectedHook.key_pattern` returns
-        :param start_after: only keys behind this one
-        :param delimiter: keys that hold it behind the prefix, or the pattern's literal beginning, are left out
+        :param where: the result of :meth:`~.ConnectedHook.prefix` or :meth:`~.ConnectedHook.key_pattern`
+        :param start_after: only keys after this one
+        :param delimiter: leave out keys that contain it after the prefix, or after the pattern's literal beginning
         """
         check_text("delimiter", delimiter)
         limits = ListingLimits(start_after=start_after, delimiter=delimiter)
@@ -94,7 +95,7 @@ class ListingMethods(ConnectedHook):
         page_size: int | None = None,
         max_items: int | None = None,
     ) -> Iterator[ObjectEntry]:
-        """Yield the objects that begin with the prefix, with sizes, ETags and dates, as their pages come.
+        """Yield the objects whose keys start with a prefix, with sizes, ETags and dates, page by page.
 
         :param prefix: as for :meth:`~.ListingMethods.list_keys`
         :raises ArgumentError: as :meth:`~.ListingMethods.list_keys`
@@ -110,7 +111,7 @@ class ListingMethods(ConnectedHook):
         page_size: int | None = None,
         max_items: int | None = None,
     ) -> list[ObjectEntry]:
-        """Return what :meth:`~.ListingMethods.iter_file_metadata` yields, all of it in memory; a task may return it."""
+        """Return the objects of :meth:`~.ListingMethods.iter_file_metadata` as a list. A task may return it."""
         return list(self.iter_file_metadata(prefix, bucket_name, page_size, max_items))
 
     def list_prefixes(
@@ -121,13 +122,13 @@ class ListingMethods(ConnectedHook):
         page_size: int | None = None,
         max_items: int | None = None,
     ) -> list[str]:
-        """Return the prefixes one level below the prefix, as folders are; each ends with the delimiter.
+        """Return the prefixes one level below a prefix, like subfolders. Each ends with the delimiter.
 
         :param prefix: as for :meth:`~.ListingMethods.list_keys`
         :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`, and for an empty delimiter
         """
         refuse_empty(
-            "delimiter", _given("delimiter", delimiter), instead="give the character that ends a folder's name"
+            "delimiter", _given("delimiter", delimiter), instead="set it to the character that separates folders"
         )
         where = self.prefix(prefix, bucket_name)
         limits = ListingLimits(page_size, max_items)
@@ -135,12 +136,12 @@ class ListingMethods(ConnectedHook):
             where.bucket, prefix=where.prefix, delimiter=delimiter, page_size=limits.page
         )
         found = (each for page in pages for each in page.prefixes)
-        return [ObjectRef(where.bucket, each).name for each in islice(found, limits.most)]
+        return [unambiguous_name(ObjectRef(where.bucket, each)) for each in islice(found, limits.most)]
 
     def check_for_prefix(self, prefix: str, delimiter: str = "/", bucket_name: str | None = None) -> bool:
-        """Tell whether there is an object in a folder: one whose key begins with the prefix and the delimiter.
+        """Return whether a folder has an object: one whose key starts with the prefix and the delimiter.
 
-        :param prefix: with the delimiter at its end or without; ``oss://bucket/`` asks for any object of the bucket
+        :param prefix: with or without the delimiter at its end. ``oss://bucket/`` looks for any object in the bucket
         :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`
         """
         check_text("delimiter", delimiter)
@@ -151,7 +152,7 @@ class ListingMethods(ConnectedHook):
         return any(True for _ in self._listed(PrefixRef(where.bucket, folder), limits))
 
     def check_for_wildcard_key(self, wildcard_key: str, bucket_name: str | None = None, delimiter: str = "") -> bool:
-        """Tell whether a key matches; see :meth:`~.ListingMethods.get_wildcard_key`."""
+        """Return whether a key matches the pattern; see :meth:`~.ListingMethods.get_wildcard_key`."""
         return self.get_wildcard_key(wildcard_key, bucket_name, delimiter) is not None
 
     def get_wildcard_key(
@@ -159,8 +160,8 @@ class ListingMethods(ConnectedHook):
     ) -> ObjectEntry | None:
         """Return the first object whose whole key matches the pattern, or None.
 
-        :param wildcard_key: with ``*``, ``?``, ``[ab]`` and ``[!ab]``, or an ``oss://`` URL of it
-        :param delimiter: keys that hold it behind the pattern's literal beginning are left out
+        :param wildcard_key: a pattern with ``*``, ``?``, ``[ab]`` and ``[!ab]``, or an ``oss://`` URL with one
+        :param delimiter: leave out keys that contain it after the pattern's literal beginning
         :raises ArgumentError: as :meth:`~.ConnectedHook.key_pattern`
         """
         where = self.key_pattern(wildcard_key, bucket_name, kind="wildcard")

@@ -1,4 +1,4 @@
-"""One look at OSS: whether what a sensor waits for is there, and why not."""
+"""One check for a sensor: whether what it waits for is on OSS, and if not, why."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.oss.client import OssClient
 
 Check = Callable[[list[FoundObject]], bool]
-Ask = Callable[[], None]
+BeforeRequest = Callable[[], None]
 
-MOST_SHOWN = 10  # keys in one line of the log
+MAX_LOGGED = 10  # keys in one line of the log
 _FUTURE = datetime.max.replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one key or pattern has come to, in words for the log."""
+    """The result for one key or pattern, with a text for the log."""
 
     is_met: bool
-    says: str
+    text: str
     matches: Sequence[FoundObject] = ()
 
 
 @dataclass(frozen=True)
-class Look:
-    """What all of them have come to.
+class LookResult:
+    """The result of one check.
 
-    :ivar matches: the ``oss://`` URIs of the objects that were found, at most so many as are wanted
+    :ivar matches: the ``oss://`` URIs of the objects that were found, at most ``max_matches`` of them
     """
 
     is_done: bool
@@ -46,49 +46,51 @@ class Look:
     findings: Sequence[Finding]
 
     def __str__(self) -> str:
-        said = [finding.says for finding in self.findings if finding.is_met == self.is_done]
-        more = f"; and {len(said) - MOST_SHOWN} more" if len(said) > MOST_SHOWN else ""
-        return "; ".join(said[:MOST_SHOWN]) + more
+        texts = [finding.text for finding in self.findings if finding.is_met == self.is_done]
+        more = f"; and {len(texts) - MAX_LOGGED} more" if len(texts) > MAX_LOGGED else ""
+        return "; ".join(texts[:MAX_LOGGED]) + more
 
 
-class Patience:
-    """How often, and for how long, looks that send each request once may fail in a row.
+class RetryBudget:
+    """Limits how many checks in a row may fail, and for how long, if each check sends its requests only once.
 
-    As a worker's client sends a request again: ``part_retries`` times, within ``retry_max_time``.
+    The limits are those for the retries of a request in a worker: ``part_retries`` and ``retry_max_time``.
 
-    :ivar longest: seconds that a wait may last which OSS asks for
+    :ivar max_wait: the maximum wait that OSS may ask for, in seconds
     """
 
     def __init__(self) -> None:
         config = TransferConfig.of(None)
-        self._most, self.longest = config.part_retries, config.retry_max_time
+        self._max_failures, self.max_wait = config.part_retries, config.retry_max_time
         self._failures = 0
-        self._began = 0.0
+        self._first_failure = 0.0
 
-    def bears(self, error: OSSResumeError) -> bool:
-        """Count a failure; True when another look may follow it."""
+    def allows(self, error: OSSResumeError) -> bool:
+        """Count a failure. True if another check may follow."""
         now = time.monotonic()
-        self._began = self._began if self._failures else now
+        self._first_failure = self._first_failure if self._failures else now
         self._failures += 1
-        return self._failures <= self._most and now - self._began + asked_wait(error) < self.longest
+        return self._failures <= self._max_failures and now - self._first_failure + retry_after(error) < self.max_wait
 
 
-def asked_wait(error: Exception) -> float:
-    """Return the seconds that OSS asks to wait; 0 when it does not ask."""
+def retry_after(error: Exception) -> float:
+    """Return how many seconds OSS asks to wait, or 0."""
     return getattr(error, "retry_after", None) or 0.0
 
 
-def look(oss: OssClient, wanted: Wanted, *, check: Check | None = None, ask: Ask | None = None) -> Look:
-    """Look once for everything that is wanted.
+def look(
+    oss: OssClient, wanted: Wanted, *, check: Check | None = None, before_request: BeforeRequest | None = None
+) -> LookResult:
+    """Check once whether everything that a sensor waits for is there.
 
-    One HEAD for each key. A pattern is listed by its literal prefix, and no further than its answer needs. With
-    ``any_key``, the first one that is there ends the look.
+    The check sends one HEAD request for each key. For a pattern it lists the keys with the pattern's literal prefix,
+    only as far as needed. With ``any_key``, it ends at the first key that is there.
 
-    :param check: asked last, for each key or pattern, with all objects that count
-    :param ask: asked before each request; what it raises ends the look
-    :raises RequestError: for whatever OSS answers but a missing key
+    :param check: called last, for each key or pattern, with all objects that count
+    :param before_request: called before each request; an exception that it raises ends the check
+    :raises RequestError: for any error of OSS except a missing key
     """
-    source = _Source(oss, ask)
+    source = _Source(oss, before_request)
     findings: list[Finding] = []
     for pattern in wanted.patterns:
         findings.append(_find(source, pattern, wanted, check))
@@ -97,18 +99,18 @@ def look(oss: OssClient, wanted: Wanted, *, check: Check | None = None, ask: Ask
     are_met = [finding.is_met for finding in findings]
     is_done = any(are_met) if wanted.any_key else all(are_met)
     uris = dict.fromkeys(found.uri for finding in findings if finding.is_met for found in finding.matches)
-    return Look(is_done, list(itertools.islice(uris, wanted.max_matches)) if is_done else [], findings)
+    return LookResult(is_done, list(itertools.islice(uris, wanted.max_matches)) if is_done else [], findings)
 
 
 class _Source:
-    """What a look asks of OSS, as long as it may go on."""
+    """The requests of one check."""
 
-    def __init__(self, oss: OssClient, ask: Ask | None) -> None:
+    def __init__(self, oss: OssClient, before_request: BeforeRequest | None) -> None:
         self._oss = oss
-        self._ask = ask or (lambda: None)
+        self._before_request = before_request or (lambda: None)
 
     def head(self, target: ObjectRef) -> FoundObject | None:
-        self._ask()
+        self._before_request()
         try:
             meta = self._oss.head_object(target)
         except NoSuchKey:
@@ -116,10 +118,10 @@ class _Source:
         return FoundObject(target.bucket, target.key, meta.size, meta.etag, meta.last_modified, meta.answered_at)
 
     def listed(self, pattern: KeyPattern) -> Iterator[FoundObject]:
-        """Yield what matches; further pages of a listing are fetched only when they are asked for."""
-        self._ask()
+        """Yield the objects that match. Each page of the listing is fetched only when it is needed."""
+        self._before_request()
         for listed in self._oss.list_objects(pattern.bucket, prefix=pattern.prefix):
-            self._ask()  # for each key, as behind any of them the next page may begin
+            self._before_request()  # for each key, because any of them may be the last of its page
             if pattern.matches(listed.key):
                 yield FoundObject(pattern.bucket, listed.key, listed.size, listed.etag, listed.last_modified)
 
@@ -127,23 +129,27 @@ class _Source:
 def _find(source: _Source, pattern: KeyPattern, wanted: Wanted, check: Check | None) -> Finding:
     if wanted.must_not_exist:
         counted, missing = _count(source, pattern, wanted, most=1)
-        return Finding(False, f"{counted[0]} is there") if counted else Finding(True, missing or f"{pattern} is absent")
+        return (
+            Finding(False, f"{counted[0]} still exists")
+            if counted
+            else Finding(True, missing or f"{pattern} does not exist")
+        )
     needs_all = wanted.stable_for or check
     counted, missing = _count(source, pattern, wanted, most=None if needs_all else wanted.max_matches)
     if not counted:
         return Finding(False, missing or f"{pattern} {'does not exist' if pattern.is_one_key else 'matches no key'}")
     if wanted.stable_for and (reason := _unstable(source, counted, wanted.stable_for)):
         return Finding(False, reason)
-    says = str(counted[0]) if pattern.is_one_key else f"{len(counted)} for {pattern}, such as {counted[0]}"
+    text = str(counted[0]) if pattern.is_one_key else f"{len(counted)} for {pattern}, such as {counted[0]}"
     if check and not check(counted):
-        return Finding(False, f"check_fn says no to {says}")
-    return Finding(True, says, counted)
+        return Finding(False, f"check_fn returned false for {text}")
+    return Finding(True, text, counted)
 
 
 def _count(
     source: _Source, pattern: KeyPattern, wanted: Wanted, *, most: int | None
 ) -> tuple[list[FoundObject], str | None]:
-    """Return the objects that count, and why the first one does not when none does."""
+    """Return the objects that count. If there are none, return why the first one does not count."""
     reasons: list[str] = []
 
     def counts(found: FoundObject) -> bool:
@@ -164,18 +170,17 @@ def _objects(source: _Source, pattern: KeyPattern) -> Iterator[FoundObject]:
 
 
 def _unstable(source: _Source, objects: Sequence[FoundObject], seconds: float) -> str | None:
-    """Return why the youngest object is not old enough, or None when it is.
+    """Return why the newest object is not old enough, or None if it is.
 
-    Its age is read off one answer, Date minus Last-Modified: both by OSS's clock, and nothing has to be remembered
-    from look to look.
+    Its age is Date minus Last-Modified of one answer. Both come from OSS's clock, and no state is kept between checks.
     """
-    youngest = max(objects, key=lambda found: found.last_modified or _FUTURE)
-    told = youngest if youngest.answered_at else source.head(youngest.target)
-    if told is None:
-        return f"{youngest.uri} has just been deleted"
-    if told.last_modified is None:
-        return f"{youngest.uri} has no Last-Modified, so nothing tells whether it changes"
-    age = ((told.answered_at or datetime.now(timezone.utc)) - told.last_modified).total_seconds()
+    newest = max(objects, key=lambda found: found.last_modified or _FUTURE)
+    answer = newest if newest.answered_at else source.head(newest.target)
+    if answer is None:
+        return f"{newest.uri} was deleted during the check"
+    if answer.last_modified is None:
+        return f"OSS sent no Last-Modified for {newest.uri}, so its age is unknown"
+    age = ((answer.answered_at or datetime.now(timezone.utc)) - answer.last_modified).total_seconds()
     if age >= seconds:
         return None
-    return f"{youngest.uri} changed {age:.0f} s ago, it must be unchanged for {seconds:g} s"
+    return f"{newest.uri} changed {age:.0f} s ago; it must be unchanged for {seconds:g} s"

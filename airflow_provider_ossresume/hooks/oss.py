@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.hooks import widgets
+from airflow_provider_ossresume.hooks import connection_form
 from airflow_provider_ossresume.hooks.buckets import BucketMethods
-from airflow_provider_ossresume.hooks.checkup import check_up
+from airflow_provider_ossresume.hooks.connection_check import check_connection
 from airflow_provider_ossresume.hooks.contents import ContentMethods
 from airflow_provider_ossresume.hooks.janitor import JanitorMethods
 from airflow_provider_ossresume.hooks.listing import ListingMethods
@@ -19,16 +19,17 @@ from airflow_provider_ossresume.hooks.transfers import TransferMethods
 class OSSResumeHook(
     TransferMethods, SetMethods, ContentMethods, ObjectMethods, ListingMethods, BucketMethods, JanitorMethods
 ):
-    """Talk to Alibaba Cloud OSS, and move files part by part so that a later try goes on where this one ended.
+    """Work with Alibaba Cloud OSS, and transfer files part by part, so that the next try resumes.
 
-    Nothing is looked up until the first call. Connections of the official Alibaba provider (type ``oss``) work too.
+    The hook looks up the connection at the first call. Connections of the official Alibaba provider (type ``oss``) work
+    too.
 
-    A bucket is named by an ``oss://`` URL in place of a key, else by ``bucket_name``, else by the connection; a URL and
-    an argument that disagree are an error.
+    The bucket comes from an ``oss://`` URL given as the key, else from ``bucket_name``, else from the connection. It is
+    an error if the URL and ``bucket_name`` differ.
 
-    :param oss_conn_id: the Airflow connection; None takes the worker's own credentials, as the auth mode ``default``
-        of a connection does, with ``region`` or ``OSS_REGION`` and perhaps ``OSS_ENDPOINT`` of its environment
-    :param region: takes the place of the connection's, such as ``cn-hangzhou``
+    :param oss_conn_id: the Airflow connection. None uses the worker's own credentials, like the auth mode ``default``.
+        The region then comes from ``region`` or the variable ``OSS_REGION``, the endpoint from ``OSS_ENDPOINT`` if set
+    :param region: overrides the connection's region, such as ``cn-hangzhou``
     :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig`, or a dict of its
         fields
     """
@@ -39,25 +40,25 @@ class OSSResumeHook(
     hook_name = "Alibaba Cloud OSS (resumable)"
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the connection works, and what it leads to or what to do.
+        """Return whether the connection works, and a message with details or with the next step.
 
-        Sends one harmless request, and takes about 15 seconds at most; see
-        :func:`~airflow_provider_ossresume.hooks.checkup.check_up`.
+        It sends one harmless request, and takes at most about 15 seconds. See
+        :func:`~airflow_provider_ossresume.hooks.connection_check.check_connection`.
         """
         try:
             settings = self.settings
         except OSSResumeError as error:
             return False, str(error)
-        return check_up(settings, region=self.region)
+        return check_connection(settings, region=self.region)
 
     # --- the connection form ------------------------------------------------------------------------------------------
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the form shows the standard fields; Airflow 3.2 and later read the provider's metadata instead."""
-        return widgets.field_behaviour()
+        """Return labels and placeholders of the standard fields. Airflow 3.2 and later read the metadata instead."""
+        return connection_form.field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the form's own fields; Airflow 3.2 and later read the provider's metadata instead."""
-        return widgets.connection_form_widgets()
+        """Return the form's own fields. Airflow 3.2 and later read the provider's metadata instead."""
+        return connection_form.connection_form_widgets()

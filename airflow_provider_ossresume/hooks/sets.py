@@ -1,4 +1,4 @@
-"""What the hook does with many files: a folder or a prefix in one call, or a plan, its batches and its finish."""
+"""The hook's methods for many files: a folder or a prefix in one call, or a plan, its batches and its finish."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from typing import Any, cast, get_args
 from airflow_provider_ossresume._airflow import current_context
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.hooks.connected import ConnectedHook
+from airflow_provider_ossresume.hooks.current_try import CurrentTry
 from airflow_provider_ossresume.hooks.lineage import report_set_lineage
-from airflow_provider_ossresume.hooks.running import Run
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag, parse_texts, refuse_empty
+from airflow_provider_ossresume.model.arguments import (
+    Flag,
+    check_choice,
+    check_text,
+    parse_flag,
+    parse_texts,
+    refuse_empty,
+)
 from airflow_provider_ossresume.model.manifest import Recheck, SkipReason
 from airflow_provider_ossresume.model.object_options import ObjectOptions
-from airflow_provider_ossresume.model.objects import PrefixRef, check_choice, check_text
+from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.batch_report import BatchReport
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.sealed import Plan
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import LocationRef, SetTransfers
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan
 
 _SET_OPTIONS = frozenset(each.name for each in fields(SetOptions) if each.init and each.name != "object_options")
 
@@ -31,9 +38,9 @@ Watch = Callable[[], None]
 class SetMethods(ConnectedHook):
     """The methods of the hook that move many files.
 
-    ``options`` are the fields of :class:`~airflow_provider_ossresume.model.set_options.SetOptions`, and what each
-    object gets: those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`. ``watch`` is called
-    at least four times a second by the thread that calls; what it raises ends the work.
+    ``options`` are the fields of :class:`~airflow_provider_ossresume.model.set_options.SetOptions`, and the options of
+    each object: those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`. The calling thread
+    calls ``watch`` at least four times a second. An exception that ``watch`` raises ends the work.
     """
 
     def upload_folder(
@@ -52,12 +59,12 @@ class SetMethods(ConnectedHook):
         """Upload all files of a folder that the prefix does not have yet.
 
         :param folder: an absolute path
-        :param prefix: what the keys begin with, or an ``oss://bucket/prefix/`` URL; a ``/`` is put behind it
+        :param prefix: the start of the keys, or an ``oss://bucket/prefix/`` URL; a ``/`` is appended if it is missing
         :param work_folder: see :meth:`plan_transfer`
-        :param is_dry_run: move nothing; the log and the verdict say what would be done, with the first hundred names
-        :param allow_skipped: reasons for which files may be left: ``vanished``, ``source_changed``
-        :raises NotProven: when not every file is proven; those that are stay
-        :raises PlanRefused: before any byte moves
+        :param is_dry_run: move nothing. The log and the verdict show what would be done, with the first 100 names
+        :param allow_skipped: accept files that were skipped for these reasons: ``vanished``, ``source_changed``
+        :raises NotProven: if a file is not proven; the proven ones stay
+        :raises PlanRefused: if a limit is exceeded, before anything is moved
         """
         return self._transfer(
             _folder("folder", folder),
@@ -107,7 +114,7 @@ class SetMethods(ConnectedHook):
         watch: Watch = lambda: None,
         **options: Any,
     ) -> Verdict:
-        """Let OSS copy all objects of a prefix that another one does not have yet; see :meth:`upload_folder`."""
+        """Let OSS copy all objects of a prefix that the target does not have yet; see :meth:`upload_folder`."""
         return self._transfer(
             self._prefix("source", source),
             self._prefix("target", target),
@@ -131,21 +138,21 @@ class SetMethods(ConnectedHook):
         watch: Watch = lambda: None,
         **options: Any,
     ) -> Plan:
-        """Look at both sides and seal what is to be done, in batches for :meth:`run_transfer_batch`.
+        """Compare source and target, and write a plan with batches for :meth:`run_transfer_batch`.
 
         :param source: an ``oss://bucket/prefix/`` URL, or an absolute path that all workers share
-        :param target: the same
-        :param work_folder: where plans, ledgers and checkpoints lie: an ``oss://bucket/prefix/`` URL, or a folder that
-            all workers share; by default ``.ossresume/`` in the target's bucket or folder
-        :param most_batches: fewer than ``max_batches`` where Airflow allows fewer mapped tasks
-        :raises PlanRefused: when the plan would delete or leave out what is not allowed; nothing has been written
+        :param target: an ``oss://bucket/prefix/`` URL, or an absolute path that all workers share
+        :param work_folder: where plans, ledgers and checkpoints are kept: an ``oss://bucket/prefix/`` URL, or a folder
+            that all workers share. Default: ``.ossresume/`` in the target's bucket or folder
+        :param most_batches: another upper limit for the number of batches, such as Airflow's limit for mapped tasks
+        :raises PlanRefused: if the plan would delete more than is allowed, or leave out files; nothing is written then
         """
         chosen = _set_options(options)
         if most_batches is not None and int(chosen.max_batches) > most_batches:
             chosen = _set_options({**options, "max_batches": most_batches})
-        return self._set_transfers(_run(context), watch).plan(
-            self._end("source", source),
-            self._end("target", target),
+        return self._set_transfers(_current_try(context), watch).plan(
+            self._source_or_target("source", source),
+            self._source_or_target("target", target),
             options=chosen,
             work_folder=_work_folder(work_folder),
             is_dry_run=parse_flag("is_dry_run", is_dry_run),
@@ -161,12 +168,12 @@ class SetMethods(ConnectedHook):
     ) -> BatchReport:
         """Move one batch of a plan.
 
-        :param batch: its URI, as the plan's ``batch_uris`` has it
-        :param on_label: called with a name of the batch for people
-        :raises NotProven: when files failed; the others have been moved
+        :param batch: its URI, one of the plan's ``batch_uris``
+        :param on_label: called with a label of the batch, for people
+        :raises NotProven: if files failed; the others have been moved
         """
         _check_uri("batch", batch)
-        return self._set_transfers(_run(context), watch).run_batch(batch, on_label=on_label)
+        return self._set_transfers(_current_try(context), watch).run_batch(batch, on_label=on_label)
 
     def finish_transfer(
         self,
@@ -177,27 +184,27 @@ class SetMethods(ConnectedHook):
         context: Mapping[str, Any] | None = None,
         watch: Watch = lambda: None,
     ) -> Verdict:
-        """Prove that all of a plan is done, and delete what a mirror has to delete.
+        """Check that every file of a plan has been moved, and delete what a mirror has to delete.
 
         :param plan: its URI
-        :param allow_skipped: reasons for which files may be left: ``vanished``, ``source_changed``; then nothing is
-            deleted
-        :param recheck: ``ledger``: what the batches have said is believed; ``list``: the target is listed once, and
-            what others have deleted or overwritten since is not proven. By default the second before a mirror deletes
-            anything, else the first
-        :raises NotProven: when not every file is proven
+        :param allow_skipped: accept files that were skipped for these reasons: ``vanished``, ``source_changed``. If any
+            file was skipped, nothing is deleted
+        :param recheck: ``ledger`` relies on what the batches reported. ``list`` also lists the target, and does not
+            accept files that someone else has deleted or overwritten since. Default: ``list`` for a mirror that
+            deletes, else ``ledger``
+        :raises NotProven: if a file is not proven
         """
         _check_uri("plan", plan)
         if recheck is not None:
             check_choice("recheck", recheck, get_args(Recheck))
-        allowed, run = _skip_reasons(allow_skipped), _run(context)
-        verdict = self._set_transfers(run, watch).finish(plan, allow_skipped=allowed, recheck=recheck)
-        return self._reported(run, verdict)
+        allowed, this_try = _skip_reasons(allow_skipped), _current_try(context)
+        verdict = self._set_transfers(this_try, watch).finish(plan, allow_skipped=allowed, recheck=recheck)
+        return self._reported(this_try, verdict)
 
     def _transfer(
         self,
-        source: Where,
-        target: Where,
+        source: LocationRef,
+        target: LocationRef,
         options: Mapping[str, Any],
         *,
         work_folder: str | None,
@@ -206,8 +213,8 @@ class SetMethods(ConnectedHook):
         context: Mapping[str, Any] | None,
         watch: Watch,
     ) -> Verdict:
-        run = _run(context)
-        verdict = self._set_transfers(run, watch).transfer(
+        this_try = _current_try(context)
+        verdict = self._set_transfers(this_try, watch).transfer(
             source,
             target,
             options=_set_options(options),
@@ -215,22 +222,22 @@ class SetMethods(ConnectedHook):
             is_dry_run=parse_flag("is_dry_run", is_dry_run),
             allow_skipped=_skip_reasons(allow_skipped),
         )
-        return self._reported(run, verdict)
+        return self._reported(this_try, verdict)
 
-    def _set_transfers(self, run: Run, watch: Watch) -> SetTransfers:
-        return SetTransfers(self.get_conn(), self.transfer_config, run.owner, self._stoppable(watch))
+    def _set_transfers(self, this_try: CurrentTry, watch: Watch) -> SetTransfers:
+        return SetTransfers(self.get_conn(), self.transfer_config, this_try.owner, self._stoppable(watch))
 
-    def _reported(self, run: Run, verdict: Verdict) -> Verdict:
-        report_set_lineage(self, run.context, verdict)
+    def _reported(self, this_try: CurrentTry, verdict: Verdict) -> Verdict:
+        report_set_lineage(self, this_try.context, verdict)
         return verdict
 
-    def _end(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> Where:
+    def _source_or_target(self, argument: str, where: str | PrefixRef | os.PathLike[str]) -> LocationRef:
         if isinstance(where, PrefixRef) or (isinstance(where, str) and where.startswith("oss://")):
             return self._prefix(argument, where)
         return _folder(argument, where)
 
     def _prefix(self, argument: str, prefix: str | PrefixRef, bucket_name: str | None = None) -> PrefixRef:
-        """:raises ArgumentError: also for None, as only a name can mean the whole bucket"""
+        """:raises ArgumentError: also for None, because here you must name the whole bucket"""
         if not isinstance(prefix, PrefixRef):
             check_text(argument, prefix)
         try:
@@ -241,8 +248,8 @@ class SetMethods(ConnectedHook):
             raise ArgumentError(argument, error.value, error.reason) from None
 
 
-def _run(context: Mapping[str, Any] | None) -> Run:
-    return Run(context or current_context())
+def _current_try(context: Mapping[str, Any] | None) -> CurrentTry:
+    return CurrentTry(context or current_context())
 
 
 def _folder(argument: str, folder: str | os.PathLike[str]) -> LocalFolder:
@@ -251,7 +258,7 @@ def _folder(argument: str, folder: str | os.PathLike[str]) -> LocalFolder:
         refuse_empty(argument, folder)
     found = LocalFolder(os.fspath(folder), argument=argument)
     if os.path.realpath(found.path) == "/":
-        raise ArgumentError(argument, str(folder), "this is the whole disk; name a folder")
+        raise ArgumentError(argument, str(folder), "this is the root of the file system; give a folder in it")
     return found
 
 
@@ -275,7 +282,7 @@ def _check_uri(argument: str, uri: object) -> None:
 
 
 def _set_options(given: Mapping[str, Any]) -> SetOptions:
-    """Return the options that were given one by one, those of the objects among them."""
+    """Return the options that were passed as arguments."""
     if unknown := sorted(given.keys() - _SET_OPTIONS - ObjectOptions.__annotations__.keys()):
         known = ", ".join(sorted(_SET_OPTIONS | ObjectOptions.__annotations__.keys()))
         raise ArgumentError(unknown[0], given[unknown[0]], f"no such option; there are {known}")

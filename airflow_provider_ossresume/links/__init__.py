@@ -1,1 +1,1 @@
-"""Links from a task in Airflow to what it is about."""
+"""Links that Airflow shows for a task."""

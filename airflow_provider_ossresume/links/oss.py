@@ -1,12 +1,12 @@
-"""Links from a transfer's task to the OSS console: its object, and the bucket's unfinished uploads.
+"""Links from a transfer's task to the OSS console: to its object, and to the bucket's unfinished uploads.
 
-A task pushes each link as an XCom when its transfer begins, since Airflow shows links from XComs. 2.11 calls
-``get_link`` when somebody looks; 3.x calls it in the task's own process, at its end, and pushes what it answers.
+Airflow reads links from XComs, so the task pushes each link as an XCom when its transfer starts. 2.11 calls
+``get_link`` when a user opens the task. 3.x calls it in the task's own process, at its end, and pushes the result.
 
-The console's addresses are not documented. Alibaba's own services hand out links of the form
-``https://oss.console.aliyun.com/bucket/oss-cn-beijing/BUCKET/object?path=FOLDER``, such as the field BucketPath of the
-API of Milvus. No address of a single object's details is known, nor one of the unfinished uploads: these are a panel of
-the page of objects, behind its button for parts (https://www.alibabacloud.com/help/en/oss/delete-parts).
+The console's URLs are not documented. Alibaba's own services return URLs of the form
+``https://oss.console.aliyun.com/bucket/oss-cn-beijing/BUCKET/object?path=FOLDER``, for example in the field BucketPath
+of the Milvus API. There is no known URL for a single object, or for the unfinished uploads: these are in a panel of the
+page of objects (https://www.alibabacloud.com/help/en/oss/delete-parts).
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class ConsoleLink(BaseOperatorLink):
     """A page of the OSS console, whose URL the task has pushed as an XCom."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the URL, empty where there is none.
+        """Return the URL, or an empty text if there is none.
 
-        An operator that has run knows its URLs. 3.x would log an ERROR for an XCom that was never pushed.
+        After the task has run, the operator has its URLs. Do not read the XCom then: 3.x logs an ERROR if it was never
+        pushed.
         """
         if (urls := getattr(operator, "console_urls", None)) is not None:
             return str(urls.get(self.xcom_key, ""))
@@ -37,23 +38,23 @@ class ConsoleLink(BaseOperatorLink):
 
 
 class OSSObjectLink(ConsoleLink):
-    """The object's folder."""
+    """The object's folder in the console."""
 
     name = "Object in the OSS console"
     xcom_key = "_link_OSSObjectLink"
 
 
 class OSSUploadsLink(ConsoleLink):
-    """The bucket's objects, from where a button leads to the parts of its unfinished uploads."""
+    """The bucket in the console, with a button that shows the parts of unfinished uploads."""
 
     name = "Unfinished uploads in the OSS console"
     xcom_key = "_link_OSSUploadsLink"
 
 
 def console_urls(target: ObjectRef, *, host: str, region: str | None) -> dict[str, str]:
-    """Return the URL behind each link, by the key of its XCom; none for a server that is not Alibaba's.
+    """Return the URL of each link, by the key of its XCom. Without an endpoint of Alibaba Cloud there are none.
 
-    :param host: of the endpoint, with or without a port
+    :param host: the endpoint's host, with or without a port
     """
     if not region or not host.partition(":")[0].endswith(ALIBABA):
         return {}

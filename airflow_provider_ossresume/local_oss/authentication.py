@@ -1,4 +1,4 @@
-"""Whose request it is: V4 and V1 signatures, in headers and in URLs, checked as OSS checks them."""
+"""Checks signatures as OSS does: V4 and V1, in headers and in URLs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 from airflow_provider_ossresume.local_oss.answers import Refusal, invalid_argument, xml_date
 from airflow_provider_ossresume.local_oss.conditions import parse_http_date
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.oss.signing import (
     V4_ALGORITHM,
     V4_REQUEST,
@@ -29,7 +29,7 @@ MAX_V4_EXPIRY = 7 * 24 * 3600  # seconds; OSS, "V4 signature in a URL"
 
 @dataclass(frozen=True)
 class Account:
-    """The one key pair that the server knows, with its STS token when it has one."""
+    """The only key pair that the server accepts, with its STS token if it has one."""
 
     access_key_id: str
     access_key_secret: str
@@ -40,8 +40,8 @@ class Account:
         return f"Account(access_key_id={self.access_key_id!r})"
 
 
-def verify(request: Incoming, account: Account, *, region: str, now: float) -> None:
-    """Refuse a request that is not signed by the account, or whose signature is out of date."""
+def verify(request: IncomingRequest, account: Account, *, region: str, now: float) -> None:
+    """Refuse a request that is not signed by the account, or whose signature has expired."""
     authorization = request.headers.get("authorization", "")
     if authorization.startswith(V4_ALGORITHM):
         _verify_v4_header(request, authorization, account, region=region, now=now)
@@ -60,7 +60,9 @@ def verify(request: Incoming, account: Account, *, region: str, now: float) -> N
 # --- V4 ---------------------------------------------------------------------------------------------------------------
 
 
-def _verify_v4_header(request: Incoming, authorization: str, account: Account, *, region: str, now: float) -> None:
+def _verify_v4_header(
+    request: IncomingRequest, authorization: str, account: Account, *, region: str, now: float
+) -> None:
     fields = _v4_fields(authorization.removeprefix(V4_ALGORITHM))
     access_key_id, scope = _credential(fields["Credential"], region=region)
     _check_account(account, access_key_id, request.headers.get("x-oss-security-token"))
@@ -74,7 +76,7 @@ def _verify_v4_header(request: Incoming, authorization: str, account: Account, *
     _check_v4(request, account, fields, timestamp=timestamp, scope=scope)
 
 
-def _verify_v4_url(request: Incoming, account: Account, *, region: str, now: float) -> None:
+def _verify_v4_url(request: IncomingRequest, account: Account, *, region: str, now: float) -> None:
     query = request.query
     if query.get("x-oss-signature-version") != V4_ALGORITHM:
         raise invalid_argument("x-oss-signature-version", query.get("x-oss-signature-version", ""))
@@ -93,7 +95,7 @@ def _verify_v4_url(request: Incoming, account: Account, *, region: str, now: flo
 
 
 def _v4_fields(text: str) -> dict[str, str]:
-    """Return the fields of an Authorization header: in any order, with or without spaces behind the commas."""
+    """Return the fields of an Authorization header, in any order, with or without spaces after commas."""
     fields = dict(part.strip().partition("=")[::2] for part in text.split(","))
     if not {"Credential", "Signature"} <= fields.keys():
         raise invalid_argument("Authorization", "", message="The Authorization header is malformed.")
@@ -116,7 +118,9 @@ def _credential(text: str, *, region: str) -> tuple[str, str]:
     return access_key_id, scope
 
 
-def _check_v4(request: Incoming, account: Account, fields: Mapping[str, str], *, timestamp: str, scope: str) -> None:
+def _check_v4(
+    request: IncomingRequest, account: Account, fields: Mapping[str, str], *, timestamp: str, scope: str
+) -> None:
     additional = [name for name in fields.get("AdditionalHeaders", "").split(";") if name]
     canonical = v4_canonical_request(_signable(request), additional_headers=additional)
     text = v4_string_to_sign(canonical, timestamp=timestamp, scope=scope)
@@ -131,7 +135,7 @@ def _check_v4(request: Incoming, account: Account, fields: Mapping[str, str], *,
 # --- V1 ---------------------------------------------------------------------------------------------------------------
 
 
-def _verify_v1_header(request: Incoming, authorization: str, account: Account, *, now: float) -> None:
+def _verify_v1_header(request: IncomingRequest, authorization: str, account: Account, *, now: float) -> None:
     access_key_id, colon, signature = authorization.removeprefix("OSS ").strip().partition(":")
     if not colon:
         raise invalid_argument("Authorization", "", message="The Authorization header is malformed.")
@@ -141,7 +145,7 @@ def _verify_v1_header(request: Incoming, authorization: str, account: Account, *
     _check_v1(request, account, signature, date=date)
 
 
-def _verify_v1_url(request: Incoming, account: Account, *, now: float) -> None:
+def _verify_v1_url(request: IncomingRequest, account: Account, *, now: float) -> None:
     query = request.query
     _check_account(account, query.get("OSSAccessKeyId", ""), query.get("security-token"))
     expires = query.get("Expires", "")
@@ -151,7 +155,7 @@ def _verify_v1_url(request: Incoming, account: Account, *, now: float) -> None:
     _check_v1(request, account, query["Signature"], date=expires)
 
 
-def _check_v1(request: Incoming, account: Account, signature: str, *, date: str) -> None:
+def _check_v1(request: IncomingRequest, account: Account, signature: str, *, date: str) -> None:
     text = v1_string_to_sign(_signable(request), date=date)
     if not _equal(v1_signature(text, secret=account.access_key_secret), signature):
         raise _mismatch(account, signature, text)
@@ -160,7 +164,7 @@ def _check_v1(request: Incoming, account: Account, signature: str, *, date: str)
 # --- both -------------------------------------------------------------------------------------------------------------
 
 
-def _signable(request: Incoming) -> Signable:
+def _signable(request: IncomingRequest) -> Signable:
     return Signable(request.method, request.bucket, request.key, request.query, request.headers)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Children, Refusal, document, xml_answer, xml_date
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.pages import DEFAULT_PAGE, MAX_PAGE, is_truncated, page_of
 from airflow_provider_ossresume.local_oss.records import Bucket
 from airflow_provider_ossresume.local_oss.service import OWNER, Service, number_argument
 
 
-def list_buckets(service: Service, request: Incoming) -> Answer:
+def list_buckets(service: Service, request: IncomingRequest) -> Answer:
     """List the buckets."""
     query = request.query
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
@@ -28,8 +28,8 @@ def list_buckets(service: Service, request: Incoming) -> Answer:
     return xml_answer("ListAllMyBucketsResult", facts)
 
 
-def get_bucket_info(service: Service, request: Incoming) -> Answer:
-    """Say a bucket's region and endpoints."""
+def get_bucket_info(service: Service, request: IncomingRequest) -> Answer:
+    """Return a bucket's region and endpoints."""
     bucket = service.storage.bucket(request.bucket or "")
     facts: Children = [
         *_bucket_facts(service, request, bucket),
@@ -41,7 +41,7 @@ def get_bucket_info(service: Service, request: Incoming) -> Answer:
     return xml_answer("BucketInfo", [("Bucket", facts)])
 
 
-def _bucket_facts(service: Service, request: Incoming, bucket: Bucket) -> list[tuple[str, str | Children]]:
+def _bucket_facts(service: Service, request: IncomingRequest, bucket: Bucket) -> list[tuple[str, str | Children]]:
     return [
         ("Name", bucket.name),
         ("CreationDate", xml_date(bucket.created)),
@@ -53,15 +53,15 @@ def _bucket_facts(service: Service, request: Incoming, bucket: Bucket) -> list[t
     ]
 
 
-def get_bucket_location(service: Service, request: Incoming) -> Answer:
-    """Say a bucket's region."""
+def get_bucket_location(service: Service, request: IncomingRequest) -> Answer:
+    """Return a bucket's region."""
     service.storage.bucket(request.bucket or "")
     body = document("LocationConstraint", f"oss-{service.region}")
     return Answer(200, {"Content-Type": "application/xml"}, body)
 
 
-def get_bucket_worm(service: Service, request: Incoming) -> Answer:
-    """Say for how long a bucket's objects are protected."""
+def get_bucket_worm(service: Service, request: IncomingRequest) -> Answer:
+    """Return how long a bucket's objects are protected."""
     bucket = service.storage.bucket(request.bucket or "")
     if not bucket.retention_days:
         raise Refusal(404, "NoSuchWORMConfiguration", "The WORM Configuration does not exist.")
@@ -74,13 +74,13 @@ def get_bucket_worm(service: Service, request: Incoming) -> Answer:
     return xml_answer("WormConfiguration", facts)
 
 
-def put_bucket(service: Service, request: Incoming) -> Answer:
-    """Make a bucket; one of one's own that exists already stays as it is."""
+def put_bucket(service: Service, request: IncomingRequest) -> Answer:
+    """Create a bucket. One that exists already stays as it is."""
     service.storage.create_bucket(request.bucket or "")
     return Answer(200, {"Location": f"/{request.bucket}"})
 
 
-def delete_bucket(service: Service, request: Incoming) -> Answer:
+def delete_bucket(service: Service, request: IncomingRequest) -> Answer:
     """Remove an empty bucket."""
     service.storage.delete_bucket(request.bucket or "")
     return Answer(204)

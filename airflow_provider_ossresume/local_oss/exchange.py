@@ -1,4 +1,4 @@
-"""One request and its answer, from the head to the journal, with the faults that hit it."""
+"""One request and its answer, from the head to the journal, with the faults that apply to it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import TypeAlias
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal, http_date
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
+from airflow_provider_ossresume.local_oss.body_faults import (
+    ANSWER_KINDS,
+    REQUEST_KINDS,
+    BodyFaults,
+    FaultySource,
+    tamper,
+)
 from airflow_provider_ossresume.local_oss.connection import Connection, head_of
 from airflow_provider_ossresume.local_oss.fault_rules import Rules
 from airflow_provider_ossresume.local_oss.faults import Fault
-from airflow_provider_ossresume.local_oss.incoming import Body, ConnectionLost, Incoming, parse_head
-from airflow_provider_ossresume.local_oss.interference import (
-    ANSWER_KINDS,
-    REQUEST_KINDS,
-    FaultySource,
-    Interference,
-    tamper,
-)
+from airflow_provider_ossresume.local_oss.incoming import Body, ConnectionLost, IncomingRequest, parse_head
 from airflow_provider_ossresume.local_oss.journal import Journal, Request, without_secrets
 from airflow_provider_ossresume.local_oss.operations import UNKNOWN, operation_of, run
 from airflow_provider_ossresume.local_oss.service import Service, whole_number
 
 log = logging.getLogger(__name__)
 
-_CHEAP_TO_READ = 1024 * 1024  # bytes left of a refused body that are read to keep the connection
+_MAX_DRAINED = 1024 * 1024  # bytes of a refused body that are read in order to keep the connection
 
 
 Hook: TypeAlias = Callable[[Request], object]
@@ -37,7 +37,7 @@ Hook: TypeAlias = Callable[[Request], object]
 
 @dataclass
 class Backend:
-    """What all connections share."""
+    """The state that all connections share."""
 
     service: Service
     account: Account
@@ -66,7 +66,7 @@ def _serve_one(connection: Connection, backend: Backend) -> bool:
         head = connection.stream.head()
         if head is None:
             return False
-        request = parse_head(head, body_of=lambda headers: _body(connection, headers))
+        request = parse_head(head, body_of=lambda headers: _body(connection, headers), scheme=connection.scheme)
     except Refusal as refusal:
         _refuse_unreadable(connection, backend, refusal)
         return False
@@ -86,7 +86,7 @@ def _refuse_unreadable(connection: Connection, backend: Backend, refusal: Refusa
     request_id = new_request_id()
     answer = refusal.answer(method="GET", request_id=request_id, host="")
     headers = _common_headers(request_id, now=now, began=time.monotonic(), keep_alive=False)
-    connection.send(answer, head_of(answer, headers), Interference((), pause=connection.pause))
+    connection.send(answer, head_of(answer, headers), BodyFaults((), pause=connection.pause))
     backend.journal.settle(request, replace(request, bytes_sent=connection.sent or 0))
     connection.discard()
 
@@ -94,7 +94,7 @@ def _refuse_unreadable(connection: Connection, backend: Backend, refusal: Refusa
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, connection: Connection, backend: Backend, incoming: Incoming) -> None:
+    def __init__(self, connection: Connection, backend: Backend, incoming: IncomingRequest) -> None:
         self._connection = connection
         self._backend = backend
         self._incoming = incoming
@@ -104,7 +104,7 @@ class Exchange:
         self._request = _journal_entry(incoming, backend)
 
     def run(self) -> bool:
-        """Answer the request and return whether the connection lives on. Raises ConnectionLost when it does not."""
+        """Answer the request. Return True if the connection stays open. Raises ConnectionLost if it is gone."""
         answer = Answer()
         try:
             answer = self._answer()
@@ -131,14 +131,14 @@ class Exchange:
             self._backend.after_request(request)
 
     def _answer(self) -> Answer:
-        """Return the answer as the faults leave it. Raises ConnectionLost when nobody is there to get one."""
+        """Return the answer, changed by the faults. Raises ConnectionLost if the client has disconnected."""
         try:
             return tamper(self._work(), self._faults)
         except Refusal as refusal:
             return tamper(self._refused(refusal), self._faults)
         except ConnectionLost:
             raise
-        except Exception:  # a bug of the server, or a full disk: whoever tests against it must see it as such
+        except Exception:  # a bug of this server, or a full disk: the test must see it
             log.exception("%s failed", self._request.operation)
             return self._refused(Refusal(500, "InternalError", "We encountered an internal error."))
 
@@ -166,9 +166,9 @@ class Exchange:
             if not fault.after_work:
                 raise _refusal_of(fault)
         kinds = REQUEST_KINDS if self._incoming.method in ("PUT", "POST") else REQUEST_KINDS - {"flip"}
-        interference = self._interference(kinds)
-        if interference:
-            self._incoming.body.read_through(lambda source: FaultySource(source, interference))
+        body_faults = self._body_faults(kinds)
+        if body_faults:
+            self._incoming.body.read_through(lambda source: FaultySource(source, body_faults))
 
     def _strike_after_work(self) -> None:
         if self._hit_by("answer-lost"):
@@ -178,9 +178,9 @@ class Exchange:
 
     def _send(self, answer: Answer, *, keep_alive: bool) -> None:
         headers = _common_headers(self._request_id, now=self._now(), began=self._began, keep_alive=keep_alive)
-        interference = self._interference(ANSWER_KINDS if self._incoming.method == "GET" else ANSWER_KINDS - {"flip"})
+        body_faults = self._body_faults(ANSWER_KINDS if self._incoming.method == "GET" else ANSWER_KINDS - {"flip"})
         try:
-            self._connection.send(answer, head_of(answer, headers), interference)
+            self._connection.send(answer, head_of(answer, headers), body_faults)
         finally:
             sent = self._connection.sent
             status = self._request.status if sent is not None else 0
@@ -189,9 +189,9 @@ class Exchange:
             self._connection.discard()
 
     def _body_is_read(self) -> bool:
-        """Read the little that may be left of the body, and tell whether all has been read."""
+        """Read a small rest of the body. Return True if the body has been read completely."""
         body = self._incoming.body
-        if body.left is not None and body.left <= _CHEAP_TO_READ and "expect" not in self._incoming.headers:
+        if body.left is not None and body.left <= _MAX_DRAINED and "expect" not in self._incoming.headers:
             for _ in body:
                 pass
         return body.finished
@@ -202,15 +202,15 @@ class Exchange:
     def _hit_by(self, kind: str) -> list[Fault]:
         return [fault for fault in self._faults if fault.kind == kind]
 
-    def _interference(self, kinds: frozenset[str]) -> Interference:
-        return Interference((f for f in self._faults if f.kind in kinds), pause=self._connection.pause)
+    def _body_faults(self, kinds: frozenset[str]) -> BodyFaults:
+        return BodyFaults((f for f in self._faults if f.kind in kinds), pause=self._connection.pause)
 
     def _now(self) -> float:
         return self._backend.service.clock() + sum(fault.seconds or 0 for fault in self._hit_by("skewed-clock"))
 
 
 def new_request_id() -> str:
-    """Return a request ID as OSS writes them."""
+    """Return a request ID in OSS's format."""
     return secrets.token_hex(12).upper()
 
 
@@ -226,7 +226,7 @@ def _common_headers(request_id: str, *, now: float, began: float, keep_alive: bo
 
 def _refusal_of(fault: Fault) -> Refusal:
     headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
-    return Refusal(fault.status, fault.code, "The fault that was asked for.", headers=headers)
+    return Refusal(fault.status, fault.code, "An injected fault.", headers=headers)
 
 
 def _throttled(fault: Fault) -> Refusal:
@@ -235,7 +235,7 @@ def _throttled(fault: Fault) -> Refusal:
     return Refusal(503, "QpsLimitExceeded", message, headers={"x-oss-qos-delay-time": str(delay)})
 
 
-def _journal_entry(incoming: Incoming, backend: Backend) -> Request:
+def _journal_entry(incoming: IncomingRequest, backend: Backend) -> Request:
     return Request(
         number=backend.journal.next_number(),
         operation=operation_of(incoming),

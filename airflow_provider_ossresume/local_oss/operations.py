@@ -1,4 +1,4 @@
-"""Which operation a request asks for, by OSS's names."""
+"""Finds the operation of a request, by OSS's names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_ossresume.local_oss import (
     versions,
 )
 from airflow_provider_ossresume.local_oss.answers import Answer, Refusal
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.service import Service, check_traffic_limit
 
 # The first row whose method, level and marks fit. A mark is the name of a query parameter or of a header.
@@ -57,7 +57,7 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("DELETE", "object", (), "DeleteObject"),
 )
 
-# Parameters that ask for something that this server has not, unless a route names them.
+# Query parameters of operations that this server does not have, unless a route names them.
 _NOT_SERVED = frozenset(
     {
         "acl",
@@ -83,7 +83,7 @@ _NOT_SERVED = frozenset(
     }
 )
 
-OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
+OPERATIONS: Mapping[str, Callable[[Service, IncomingRequest], Answer]] = {
     "ListBuckets": buckets.list_buckets,
     "ListMultipartUploads": listings.list_multipart_uploads,
     "GetBucketInfo": buckets.get_bucket_info,
@@ -122,7 +122,7 @@ OPERATIONS: Mapping[str, Callable[[Service, Incoming], Answer]] = {
 UNKNOWN = "Unknown"
 
 
-def operation_of(request: Incoming) -> str:
+def operation_of(request: IncomingRequest) -> str:
     """Return the operation's name, or ``Unknown``."""
     level = "service" if request.bucket is None else "bucket" if request.key is None else "object"
     special = _NOT_SERVED.intersection(request.query)
@@ -133,8 +133,8 @@ def operation_of(request: Incoming) -> str:
     return UNKNOWN
 
 
-def run(operation: str, service: Service, request: Incoming) -> Answer:
-    """Do an operation's work and return its answer. Raises Refusal for what OSS would refuse."""
+def run(operation: str, service: Service, request: IncomingRequest) -> Answer:
+    """Carry out an operation and return its answer. Raises Refusal if OSS would refuse."""
     if operation != UNKNOWN:
         check_traffic_limit(request.headers)
         return OPERATIONS[operation](service, request)

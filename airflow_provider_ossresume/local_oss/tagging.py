@@ -6,7 +6,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from airflow_provider_ossresume.local_oss.answers import Answer, Children, xml_answer
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import (
     TAGGING,
@@ -20,8 +20,8 @@ from airflow_provider_ossresume.local_oss.service import (
 )
 
 
-def put_object_tagging(service: Service, request: Incoming) -> Answer:
-    """Give an object the body's tags in place of all that it has. Its date stays."""
+def put_object_tagging(service: Service, request: IncomingRequest) -> Answer:
+    """Replace all tags of an object with those in the body. Its date stays."""
     root = parse_xml(whole_body(request), root="Tagging")
     tags = [(element.findtext("Key") or "", element.findtext("Value") or "") for element in root.iter("Tag")]
     check_tags(tags)
@@ -29,8 +29,8 @@ def put_object_tagging(service: Service, request: Incoming) -> Answer:
     return Answer(200, version_of(_changed(service, request, tagging or None)))
 
 
-def get_object_tagging(service: Service, request: Incoming) -> Answer:
-    """Say an object's tags."""
+def get_object_tagging(service: Service, request: IncomingRequest) -> Answer:
+    """Return an object's tags."""
     stored = service.storage.object(*named(request))
     tags: Children = [
         ("Tag", [("Key", key), ("Value", value)]) for key, value in tags_of(stored.headers.get(TAGGING, ""))
@@ -38,12 +38,12 @@ def get_object_tagging(service: Service, request: Incoming) -> Answer:
     return xml_answer("Tagging", [("TagSet", tags)], headers=version_of(stored))
 
 
-def delete_object_tagging(service: Service, request: Incoming) -> Answer:
-    """Take all tags from an object; one that has none is as good."""
+def delete_object_tagging(service: Service, request: IncomingRequest) -> Answer:
+    """Remove all tags of an object. It is no error if it has none."""
     return Answer(204, version_of(_changed(service, request, None)))
 
 
-def _changed(service: Service, request: Incoming, tagging: str | None) -> StoredObject:
+def _changed(service: Service, request: IncomingRequest, tagging: str | None) -> StoredObject:
     given = {} if tagging is None else {TAGGING: tagging}
 
     def change(stored: StoredObject) -> StoredObject:

@@ -15,7 +15,7 @@ from airflow_provider_ossresume.local_oss.answers import (
     xml_date,
 )
 from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_back
-from airflow_provider_ossresume.local_oss.incoming import Incoming
+from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.objects import proof
 from airflow_provider_ossresume.local_oss.records import StoredObject, StoredPart, Upload
 from airflow_provider_ossresume.local_oss.service import (
@@ -39,8 +39,8 @@ MIN_PART_SIZE = 100 * 1024  # OSS: every part but the last, checked at Complete
 MAX_PAGE = 1000  # OSS: parts in one ListParts
 
 
-def initiate_multipart_upload(service: Service, request: Incoming) -> Answer:
-    """Begin an upload; the object that stands there is not touched."""
+def initiate_multipart_upload(service: Service, request: IncomingRequest) -> Answer:
+    """Start an upload. An existing object stays as it is."""
     bucket, key = request.target
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
@@ -52,8 +52,8 @@ def initiate_multipart_upload(service: Service, request: Incoming) -> Answer:
     return xml_answer("InitiateMultipartUploadResult", facts)
 
 
-def upload_part(service: Service, request: Incoming) -> Answer:
-    """Store the body as a part, in place of one that has its number."""
+def upload_part(service: Service, request: IncomingRequest) -> Answer:
+    """Store the body as a part, and replace a part with the same number."""
     number = part_number(request)
     upload = upload_of(service, request)
     content = receive(service, request)
@@ -62,8 +62,8 @@ def upload_part(service: Service, request: Incoming) -> Answer:
     return Answer(200, {**headers, "Content-MD5": content_md5(content)})
 
 
-def list_parts(service: Service, request: Incoming) -> Answer:
-    """Say which parts have arrived, in ascending order."""
+def list_parts(service: Service, request: IncomingRequest) -> Answer:
+    """List the parts that have arrived, in ascending order."""
     bucket, key = request.target
     encode = encoder(request.query)
     limit = number_argument(request.query, "max-parts", default=MAX_PAGE, low=1, high=MAX_PAGE)
@@ -95,8 +95,8 @@ def _listed(part: StoredPart) -> Children:
     ]
 
 
-def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
-    """Join the named parts into the object and end the upload."""
+def complete_multipart_upload(service: Service, request: IncomingRequest) -> Answer:
+    """Join the named parts into an object, and end the upload."""
     bucket, key = request.target
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
@@ -112,7 +112,7 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
         stored = service.storage.complete(bucket, upload, stored, forbid_overwrite=forbidden)
     facts = [
         *encoding_element(request.query),
-        ("Location", f"http://{request.host}/{bucket}/{encode(key)}"),
+        ("Location", f"{request.bucket_url}/{encode(key)}"),
         ("Bucket", bucket),
         ("Key", encode(key)),
         ("ETag", f'"{stored.etag}"'),
@@ -121,7 +121,7 @@ def complete_multipart_upload(service: Service, request: Incoming) -> Answer:
     return called_back(callback, bucket, stored, answer)
 
 
-def _chosen_parts(upload: Upload, request: Incoming, data: bytes) -> list[StoredPart]:
+def _chosen_parts(upload: Upload, request: IncomingRequest, data: bytes) -> list[StoredPart]:
     if request.headers.get("x-oss-complete-all", "").lower() == "yes":
         if data:
             raise invalid_argument("x-oss-complete-all", "yes", message="Complete all takes no list of parts.")
@@ -171,17 +171,17 @@ def _etag(parts: list[StoredPart]) -> str:
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest().upper()}-{len(parts)}"
 
 
-def abort_multipart_upload(service: Service, request: Incoming) -> Answer:
+def abort_multipart_upload(service: Service, request: IncomingRequest) -> Answer:
     """End an upload and remove its parts."""
     service.storage.abort(request.target[0], upload_of(service, request))
     return Answer(204)
 
 
-def upload_of(service: Service, request: Incoming) -> Upload:
-    """Return the upload that a request is about."""
+def upload_of(service: Service, request: IncomingRequest) -> Upload:
+    """Return the upload that a request names."""
     return service.storage.upload(*request.target, request.query["uploadId"])
 
 
-def part_number(request: Incoming) -> int:
-    """Return the number of the part that a request is about."""
+def part_number(request: IncomingRequest) -> int:
+    """Return the part number that a request names."""
     return number_argument(request.query, "partNumber", default=0, low=1, high=MAX_PART_COUNT)

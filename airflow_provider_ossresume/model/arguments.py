@@ -1,11 +1,11 @@
-"""Arguments as DAG authors, templates and connections give them, often as texts: one rule for each kind of value."""
+"""Parses arguments of DAG authors, templates and connections, which are often texts. One function for each type."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,13 +21,38 @@ SHORTEST = 0.001  # seconds
 MOST_PERMISSIONS = 0o777
 
 
+def check_text(argument: str, value: object) -> None:
+    """:raises ArgumentError: if the value is not a text, such as the XCom of a task that returned nothing"""
+    if not isinstance(value, str):
+        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
+
+
+def check_unicode(argument: str, value: object) -> str:
+    """Return a text that can be encoded as UTF-8.
+
+    :raises ArgumentError: if it cannot, and if the value is not a text
+    """
+    check_text(argument, value)
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(argument, value, "it is not valid Unicode (a lone surrogate); correct it") from None
+    return str(value)
+
+
+def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
+    """:raises ArgumentError: if the value is none of the choices"""
+    if value not in choices:
+        raise ArgumentError(argument, value, f"choose one of {', '.join(map(repr, choices))}")
+
+
 def parse_flag(argument: str, value: object) -> bool:
-    """Return True or False, or what the text ``"true"`` or ``"false"`` stands for, in upper or lower case.
+    """Return a bool from True, False, or the text ``"true"`` or ``"false"`` in any case.
 
-    The one rule for flags: of operators, sensors, the hook, ``transfer_config`` and connections.
+    All flags are parsed here: those of operators, sensors, the hook, ``transfer_config`` and connections.
 
-    :raises ArgumentError: for anything else, ``None``, ``""`` and ``1`` among it: what a template made of nothing must
-        not decide whether data is deleted
+    :raises ArgumentError: for anything else, also for ``None``, ``""`` and ``1``: a template that rendered to nothing
+        must not decide whether data is deleted
     """
     if isinstance(value, bool):
         return value
@@ -38,11 +63,11 @@ def parse_flag(argument: str, value: object) -> bool:
 
 
 def parse_duration(argument: str, value: object, *, least: float = SHORTEST, most: float = _LONGEST) -> timedelta:
-    """Return a duration: a timedelta, seconds, or a text such as ``"5m"`` (s, m, h, d, w; ``"1d12h"``), or of seconds.
+    """Return a duration from a timedelta, a number of seconds, or a text such as ``"5m"`` (s, m, h, d, w; ``"1d12h"``).
 
-    The one rule for durations: ages, timeouts and intervals.
+    All durations are parsed here: ages, timeouts and intervals.
 
-    :param argument: what the error calls it
+    :param argument: the argument's name in the error
     :param least: seconds; by default anything above zero
     :param most: seconds
     :raises ArgumentError: for anything else, and for a duration that is shorter or longer
@@ -63,16 +88,16 @@ def _seconds(value: object) -> float | None:
     number = parse_number(value)
     if number is not None:
         return float(number) if abs(number) <= _LONGEST else None
-    # "1M" could be a month: the units are small letters.
+    # Units are in lower case, because "1M" could be a month.
     if isinstance(value, str) and re.fullmatch(r"(?:[0-9]{1,9}[smhdw])+", text := re.sub(r"\s", "", value)):
         return sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"([0-9]+)([smhdw])", text))
     return None
 
 
 def parse_whole_number(argument: str, value: object, *, least: int = 1, most: int) -> int:
-    """Return a whole number, or the one that a text such as ``"5"`` or ``"5.0"`` stands for.
+    """Return a whole number from a number or a text such as ``"5"`` or ``"5.0"``.
 
-    :raises ArgumentError: for anything else, and outside the limits
+    :raises ArgumentError: for anything else, and for a number outside the limits
     """
     number = parse_number(value)
     if number is None or not least <= number <= most or number != int(number):
@@ -81,11 +106,11 @@ def parse_whole_number(argument: str, value: object, *, least: int = 1, most: in
 
 
 def parse_mode(argument: str, value: object, *, was_text: bool = False) -> int:
-    """Return a file's permissions: an int such as ``0o640``, or octal digits as a text: ``"640"``, ``"0o640"``.
+    """Return a file's permissions from an int such as ``0o640``, or octal digits as a text: ``"640"``, ``"0o640"``.
 
-    :param was_text: the value was a text until a template with ``render_template_as_native_obj`` made a number of it:
-        ``"440"`` becomes 440, and ``"0o440"`` becomes 288. Where only one of the two can be meant, that one is.
-    :raises ArgumentError: for anything else, for permissions above 0o777, and for a number that can be read both ways
+    :param was_text: a template with ``render_template_as_native_obj`` has turned the text into a number: ``"440"`` into
+        440, or ``"0o440"`` into 288. If only one of the two is possible, that one is used.
+    :raises ArgumentError: for anything else, for permissions above 0o777, and for an ambiguous number
     """
     if isinstance(value, str) and (match := re.fullmatch(r"\s*(?:0o)?([0-7]{1,6})\s*", value, re.IGNORECASE)):
         bits, digits = int(match[1], 8), None
@@ -98,16 +123,16 @@ def parse_mode(argument: str, value: object, *, was_text: bool = False) -> int:
         return readings.pop()
     if readings:
         raise ArgumentError(
-            argument, value, f"a template made a number of a text, so this is {bits:#o} or {digits:#o}; begin the text "
-            f'with a zero, as in "{digits:04o}", which stays a text'
+            argument, value, f"a template has turned a text into this number, so it means {bits:#o} or {digits:#o}; "
+            f'begin the text with a zero, as in "{digits:04o}", to keep it a text'
         )  # fmt: skip
-    raise ArgumentError(argument, value, 'give permissions from 0 to 0o777, as 0o640 or as the text "640"')
+    raise ArgumentError(argument, value, 'give permissions from 0 to 0o777, such as 0o640 or the text "640"')
 
 
 def parse_texts(argument: str, value: object) -> list[str]:
-    """Return a list of texts from one of them or any iterable, as mapped tasks return lazy sequences.
+    """Return a list of texts from one text or any iterable, such as the lazy sequence that mapped tasks return.
 
-    :raises ArgumentError: when there is something else, or nothing, among them; and for the text of a list
+    :raises ArgumentError: if one of them is empty or not a text; and for the text of a list
     """
     if isinstance(value, str):
         texts: list[Any] | None = [value]
@@ -122,25 +147,25 @@ def parse_texts(argument: str, value: object) -> list[str]:
 
 
 def refuse_empty(argument: str, value: object, *, instead: str = "correct the template") -> None:
-    """:raises ArgumentError: for a text without a character but spaces, as a template leaves that found nothing
+    """:raises ArgumentError: for an empty or blank text, which a template that rendered to nothing gives
 
     :param instead: the next step
     """
     if isinstance(value, str) and not value.strip():
-        raise ArgumentError(argument, value, f"it is empty, perhaps a template found nothing; {instead}")
+        raise ArgumentError(argument, value, f"it is empty, perhaps because a template rendered to nothing; {instead}")
 
 
 def refuse_text_of_list(argument: str, value: str) -> None:
-    """:raises ArgumentError: for a text such as ``"['a', 'b']"``, which a template makes of a list"""
+    """:raises ArgumentError: for a text such as ``"['a', 'b']"``, which a template renders from a list"""
     if _is_text_of_list(value.strip()):
         raise ArgumentError(
-            argument, value, "this is the text of a list, which a template made; pass the list itself, as task.output "
-            "or XComArg, or set render_template_as_native_obj=True on the DAG"
+            argument, value, "a template has turned a list into this text; pass the list itself, as task.output or "
+            "XComArg, or set render_template_as_native_obj=True on the DAG"
         )  # fmt: skip
 
 
 def _is_text_of_list(text: str) -> bool:
-    if re.match(r"Lazy\w*Sequence\(", text):  # what mapped tasks have returned
+    if re.match(r"Lazy\w*Sequence\(", text):  # the result of mapped tasks
         return True
     if not (text.startswith(("[", "(", "{")) and text.endswith(("]", ")", "}"))):
         return False
@@ -154,7 +179,7 @@ def _is_text_of_list(text: str) -> bool:
 
 
 def format_age(age: timedelta | float) -> str:
-    """Return a duration for people, in its two largest units: ``"7d"``, ``"1d12h"``, ``"90s"`` as ``"1m30s"``.
+    """Return a duration as text, in its two largest units: ``"7d"``, ``"1d12h"``, ``"1m30s"``.
 
     :param age: a timedelta, or seconds
     """

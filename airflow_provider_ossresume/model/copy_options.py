@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args
 
 from airflow_provider_ossresume.errors import ArgumentError
+from airflow_provider_ossresume.model.arguments import check_choice
+from airflow_provider_ossresume.model.object_comparison import ACL, TAGGING
 from airflow_provider_ossresume.model.object_options import (
     Acl,
     Encryption,
@@ -25,8 +27,7 @@ from airflow_provider_ossresume.model.object_options import (
     request_headers,
     tagging_header,
 )
-from airflow_provider_ossresume.model.objects import ObjectMeta, check_choice
-from airflow_provider_ossresume.model.sameness import ACL, TAGGING
+from airflow_provider_ossresume.model.objects import ObjectMeta
 
 Directive = Literal["copy", "replace"]
 Kept = Literal["copy"]

@@ -15,13 +15,13 @@ from airflow_provider_ossresume.errors import ArgumentError
 KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
 
 MAX_PART_COUNT = 10_000  # OSS: part numbers are 1..10,000
-PARTS_OF_ONE_SIZE = 1_000  # of an object whose size is not known before
+PARTS_OF_ONE_SIZE = 1_000  # before they grow, for an object of unknown size
 MIN_PART_SIZE = 100 * KIB  # OSS: every part but the last
 MAX_PART_SIZE = 5 * GIB  # OSS: one UploadPart
 MAX_PUT_SIZE = 5 * GIB  # OSS: one PutObject
-STALL_SIZE = 64 * 1024  # bytes of a body that have to move within stall_timeout, or the attempt is given up
+STALL_SIZE = 64 * 1024  # bytes of a body that must move within stall_timeout
 MAX_OBJECT_SIZE = MAX_PART_COUNT * MAX_PART_SIZE  # OSS: 48.8 TiB
-DEFAULT_PART_SIZES = {0: 8 * MIB, GIB: 16 * MIB, 4 * GIB: 32 * MIB}  # from an object's size on: docs/performance
+DEFAULT_PART_SIZES = {0: 8 * MIB, GIB: 16 * MIB, 4 * GIB: 32 * MIB}  # by the object's least size: docs/performance
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class PartPlan(Sequence[Part]):
-    """All parts of an object, in order; they tile it without gap or overlap. An empty object has no part."""
+    """All parts of an object, in order, without gap or overlap. An empty object has no parts."""
 
     object_size: int
     part_size: int
@@ -61,7 +61,7 @@ class PartPlan(Sequence[Part]):
         return (self._part(position) for position in range(len(self)))
 
     def numbered(self, number: int) -> Part | None:
-        """Return the part of that number, or None when the plan has none."""
+        """Return the part with that number, or None."""
         return self._part(number - 1) if 1 <= number <= len(self) else None
 
     def _part(self, position: int) -> Part:
@@ -71,19 +71,19 @@ class PartPlan(Sequence[Part]):
 
 @dataclass(frozen=True)
 class GrowingPlan(PartPlan):
-    """The parts of an object whose size nobody knows before its last byte.
+    """The parts of an object whose size is unknown until its last byte.
 
-    The first thousand have ``part_size``, the next thousand twice that, and so on, up to 5 GiB each. So 10,000 parts
-    hold at least 55,000 times ``part_size``, unless parts of 5 GiB end that growth.
+    The first 1,000 parts have ``part_size``, the next 1,000 twice that, and so on, up to 5 GiB each. So 10,000 parts
+    hold 55,000 times ``part_size``, or less if they reach 5 GiB.
     """
 
     def size_of(self, number: int) -> int:
-        """Return the size of the part of that number, should it not be the last one."""
+        """Return the size of the part with that number, unless it is the last one."""
         return min(self.part_size * (1 + (number - 1) // PARTS_OF_ONE_SIZE), MAX_PART_SIZE)
 
     @property
     def most(self) -> int:
-        """How many bytes 10,000 parts hold."""
+        """How many bytes 10,000 parts can hold."""
         return self._start(MAX_PART_COUNT)
 
     def __len__(self) -> int:
@@ -112,8 +112,8 @@ def plan_parts(object_size: int, *, part_size: int | None = None) -> PartPlan:
 def determine_part_size(total_size: int, preferred_size: int | None = None) -> int:
     """Return the part size in bytes for an object of ``total_size`` bytes.
 
-    It is the preferred one, by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB on 32 MiB, raised to the next
-    multiple of 1 MiB at which 10,000 parts suffice.
+    By default it is 8 MiB, from 1 GiB on 16 MiB, and from 4 GiB on 32 MiB. It is raised to the next multiple of 1 MiB
+    with which 10,000 parts suffice.
 
     :raises ArgumentError: for a size that OSS cannot hold, or a preferred size outside 100 KiB..5 GiB
     """
@@ -131,9 +131,11 @@ def determine_part_size(total_size: int, preferred_size: int | None = None) -> i
 
 
 def check_part_size(argument: str, size: int) -> None:
-    """:raises ArgumentError: when OSS takes no parts of that size"""
+    """:raises ArgumentError: if OSS does not accept parts of that size"""
     if not MIN_PART_SIZE <= size <= MAX_PART_SIZE:
-        raise ArgumentError(argument, size, f"OSS takes parts of {MIN_PART_SIZE} (100 KiB) to {MAX_PART_SIZE} (5 GiB)")
+        raise ArgumentError(
+            argument, size, f"give a part size from {MIN_PART_SIZE} (100 KiB) to {MAX_PART_SIZE} (5 GiB)"
+        )
 
 
 _UNITS = {
@@ -148,7 +150,7 @@ _UNITS = {
 def parse_size(argument: str, value: int | str) -> int:
     """Return a size in bytes from an int or a text such as ``"64MiB"`` (1 KiB = 1,024; 1 KB = 1,000; 1 K = 1 KiB).
 
-    :param argument: what the error calls it
+    :param argument: the argument's name in the error
     :raises ArgumentError: for anything else, and for negative sizes
     """
     size: float = -1
@@ -164,9 +166,9 @@ def parse_size(argument: str, value: int | str) -> int:
 
 
 def parse_byte_range(argument: str, value: object) -> tuple[int, int] | None:
-    """Return the half-open range ``[start, stop)`` that two numbers, or two texts of digits, say.
+    """Return the half-open range ``[start, stop)`` from two numbers, or two texts of digits; None for None or ``""``.
 
-    :raises ArgumentError: for anything else, and for a range that is empty
+    :raises ArgumentError: for anything else, and for an empty range
     """
     if value is None or value == "":
         return None
@@ -177,7 +179,7 @@ def parse_byte_range(argument: str, value: object) -> tuple[int, int] | None:
 
 
 def parse_number(value: object) -> float | None:
-    """Return a number, or the one that a text such as ``"3"`` or ``"0.5"`` stands for, else None."""
+    """Return a number from a number or a text such as ``"3"`` or ``"0.5"``; None for anything else."""
     if isinstance(value, str):
         text = value.strip()
         is_number = re.fullmatch(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?|[+-]?\.[0-9]{1,30}", text)
@@ -186,7 +188,7 @@ def parse_number(value: object) -> float | None:
 
 
 def format_size(size: float) -> str:
-    """Return a size for people: ``"336.0 MiB"``; bytes stand without a fraction."""
+    """Return a size as text, such as ``"336.0 MiB"``. Bytes have no fraction."""
     if size < KIB:
         return f"{size:.0f} B"
     for unit, factor in (("KiB", KIB), ("MiB", MIB), ("GiB", GIB)):

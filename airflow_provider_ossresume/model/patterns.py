@@ -1,4 +1,4 @@
-"""Which keys are meant: one, or all that a wildcard or a regular expression matches."""
+"""Selects keys: one key, or all that match a wildcard or a regular expression."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from fnmatch import translate
 from typing import Literal, get_args
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import check_bucket, check_choice, check_key
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.arguments import check_choice
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
 
 PatternKind = Literal["key", "wildcard", "regex"]
 
@@ -40,21 +41,23 @@ class KeyPattern:
         try:
             self._expression  # noqa: B018  compiled once, here
         except (re.error, OverflowError, RecursionError) as error:
-            raise ArgumentError("bucket_key", self.text, f"no regular expression: {error}") from error
+            raise ArgumentError(
+                "bucket_key", self.text, f"it is not a regular expression ({error}); correct it"
+            ) from error
 
     @property
     def is_one_key(self) -> bool:
-        """True when nothing needs to be listed."""
+        """Whether no listing is needed."""
         return self.kind != "regex" and self.prefix == self.text
 
-    @once
+    @lazy_property
     def prefix(self) -> str:
-        """What every matching key begins with; the longest such text that can be read off the pattern."""
+        """The longest text, as far as the pattern shows it, that every matching key begins with."""
         if self.kind == "key":
             return self.text
         return literal_prefix(self.text) if self.kind == "regex" else re.split(r"[*?\[]", self.text)[0]
 
-    @once
+    @lazy_property
     def _expression(self) -> re.Pattern[str]:
         return re.compile(self.text if self.kind == "regex" else translate(self.text))
 

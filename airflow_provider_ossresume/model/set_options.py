@@ -11,6 +11,8 @@ from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import (
     Duration,
     Flag,
+    check_choice,
+    check_text,
     parse_duration,
     parse_flag,
     parse_texts,
@@ -19,8 +21,8 @@ from airflow_provider_ossresume.model.arguments import (
 )
 from airflow_provider_ossresume.model.globs import Globs
 from airflow_provider_ossresume.model.manifest import Compare, Mode
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key, parse_oss_url
 from airflow_provider_ossresume.model.object_options import ObjectOptions, object_headers
-from airflow_provider_ossresume.model.objects import check_bucket, check_choice, check_key, check_text, parse_oss_url
 from airflow_provider_ossresume.model.parts import GIB, MIB, parse_number, parse_size
 from airflow_provider_ossresume.model.set_names import folder_prefix
 
@@ -70,7 +72,7 @@ class SetOptions:
     :param keep_mtime: an upload leaves the file's mtime in the object's metadata, a download sets it again
     :param files_from: where a list of relative names lies; only what it names is looked up, in place of listing the
         source. An absolute path, a ``file:///`` or an ``oss://bucket/key`` URL. See
-        :mod:`~airflow_provider_ossresume.sets.name_list`
+        :mod:`~airflow_provider_ossresume.sets.plan.name_list`
     :param backup_prefix: an ``oss://bucket/prefix/`` URL; a mirror copies there what it deletes, before it does
     :param object_options: what each object gets that is made, such as ``storage_class`` and ``metadata``; see
         :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`

@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume._airflow import AirflowFailException, BaseOperator, leave_to_successor, watch_supervisor
 from airflow_provider_ossresume.errors import OSSResumeError, SupervisorGone, TransferStopped, TrySuperseded
-from airflow_provider_ossresume.model.named import NamesNothingByChance
-from airflow_provider_ossresume.model.once import once
+from airflow_provider_ossresume.model.lazy_property import lazy_property
+from airflow_provider_ossresume.model.template_guard import TemplateGuard
 
 if TYPE_CHECKING:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
     from airflow_provider_ossresume.transfer.config import TransferConfig
 
 
-class StoppableOperator(NamesNothingByChance, BaseOperator):
-    """Stops when it is told to, and fails at once for what no retry mends."""
+class StoppableOperator(TemplateGuard, BaseOperator):
+    """Stops when Airflow stops the task, and fails without a retry for errors that no retry can fix."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._is_killed = False
 
     def execute(self, context: Any) -> Any:
-        """Do the work and return what it leads to.
+        """Run the task and return its result.
 
-        :raises AirflowFailException: for what no retry mends: a wrong permission, bucket or argument
+        :raises AirflowFailException: for an error that no retry can fix, such as a missing permission
         """
         self._supervisor_is_gone = watch_supervisor(context)
         try:
-            self._refuse_lost_names()
+            self._refuse_fields_lost_in_rendering()
             done = self._work(context)
-            self._watch()  # once killed it never returns: Airflow 3 would call that a success
+            self._watch()  # a killed task must raise: if it returned, Airflow 3 would mark it as a success
         except TrySuperseded as error:
             leave_to_successor(error, context)
         except OSSResumeError as error:
@@ -41,29 +41,30 @@ class StoppableOperator(NamesNothingByChance, BaseOperator):
         return self._finish(context, done)
 
     def on_kill(self) -> None:
-        # Runs in a signal handler, perhaps in the middle of a call to Airflow: it may call nothing itself.
+        # Runs in a signal handler, maybe during a call to Airflow: so it must not call Airflow.
         self._is_killed = True
 
     def _watch(self) -> None:
         if self._is_killed:
-            raise TransferStopped(f"Airflow stops this task; {self._left_to_next_try()}")
+            raise TransferStopped(f"Airflow is stopping this task; {self._stop_note()}")
         if self._supervisor_is_gone():
             raise SupervisorGone
 
     def _work(self, context: Any) -> Any:
-        """Do what the task is for; each operator has its own."""
+        """Do the work of the operator."""
         raise NotImplementedError
 
     def _finish(self, context: Any, done: Any) -> Any:
         """Return the task's result."""
         return done
 
-    def _left_to_next_try(self) -> str:
-        return "what is done is done, and the next try does the rest"
+    def _stop_note(self) -> str:
+        """Return what happens to the finished work if Airflow stops the task."""
+        return "the next try does what is left"
 
 
 class OSSOperator(StoppableOperator):
-    """Works on OSS through one connection."""
+    """An operator with one OSS connection."""
 
     transfer_config: TransferConfig | Mapping[str, Any] | None = None
 
@@ -72,8 +73,8 @@ class OSSOperator(StoppableOperator):
         self.region = region
         self.oss_conn_id = oss_conn_id
 
-    @once
+    @lazy_property
     def hook(self) -> OSSResumeHook:
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: keeps requests out of DAG parsing
 
         return OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self.transfer_config)

@@ -1,4 +1,4 @@
-"""What the operators share that make objects."""
+"""The base class of the operators that write objects."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 
 
-# An operator, not a mixin: Airflow gives a DAG's default_args only to the constructors of operators.
+# An operator, not a mixin: Airflow applies default_args only to the constructors of operators.
 class ObjectOptionsOperator(OSSOperator):
-    """Takes what each object is to have beside its bytes."""
+    """Takes the options of the objects that it writes, such as metadata and tags."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the operators share that look at both sides of a transfer of many files."""
+"""The base classes of the operators for many files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError, NotProven
-from airflow_provider_ossresume.hooks.telling import may_push, tell
+from airflow_provider_ossresume.hooks.reporting import may_push, report_to_airflow
 from airflow_provider_ossresume.model.arguments import Duration, Flag, parse_texts
 from airflow_provider_ossresume.model.parts import GIB
 from airflow_provider_ossresume.model.set_options import SetOptions
@@ -36,7 +36,7 @@ SET_FIELDS = ("work_folder", "is_dry_run", "transfer_config", "region", "oss_con
 
 
 class SetOperator(ObjectOptionsOperator):
-    """What those share that look at both sides: what is to be moved, and how; each a template field of theirs."""
+    """Takes the options of a transfer of many files. Each of them is a template field."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class SetOperator(ObjectOptionsOperator):
         self.mode = mode
         self.compare = compare
         self.include = include
-        self._asks_for_some = include not in ((), [], None)
+        self._include_was_given = include not in ((), [], None)
         self.exclude = exclude
         self.min_size = min_size
         self.max_size = max_size
@@ -111,15 +111,15 @@ class SetOperator(ObjectOptionsOperator):
         self.traffic_limit = traffic_limit
 
     def _options(self) -> dict[str, Any]:
-        """Return what the hook's methods take; they check it.
+        """Return the arguments for the hook's methods, which check them.
 
-        :raises ArgumentError: when the globs come from a template or a task, and there are none
+        :raises ArgumentError: if ``include`` was set, but its template or XCom has no glob
         """
         self.include = parse_texts("include", self.include)
-        if self._asks_for_some and not self.include:
+        if self._include_was_given and not self.include:
             raise ArgumentError(
-                "include", [], "its template or XCom has no glob, and no glob means all files; skip this task when "
-                "there is nothing to move, or leave the argument out"
+                "include", [], "its template or XCom has no glob, and without a glob all files would move; skip this "
+                "task if there is nothing to move, or remove the argument"
             )  # fmt: skip
         return {
             **{name: getattr(self, name) for name in (*_SET_OPTIONS, *OBJECT_OPTIONS)},
@@ -128,12 +128,12 @@ class SetOperator(ObjectOptionsOperator):
             "watch": self._watch,
         }
 
-    def _left_to_next_try(self) -> str:
-        return "what has been moved stays, and the next try moves only the rest"
+    def _stop_note(self) -> str:
+        return "the next try moves only what is missing"
 
 
-class Reporting:
-    """Pushes the XCom ``report``, also when not all is proven: for people and for an ``on_failure_callback``."""
+class ReportMixin:
+    """Pushes the XCom ``report``, even if files are not proven, so that an ``on_failure_callback`` can read it."""
 
     def _work(self, context: Any) -> Any:
         try:
@@ -143,33 +143,36 @@ class Reporting:
             raise
 
     def _move(self, context: Any) -> Any:
-        """Do what the task is for; each operator has its own."""
+        """Move the files; each operator has its own way."""
         raise NotImplementedError
 
     def _report(self, context: Any, report: Mapping[str, Any]) -> None:
         if may_push(context):
-            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**report}))
+            report_to_airflow("the XCom report", lambda: context["ti"].xcom_push(key="report", value={**report}))
 
 
-class Proving(SetLineage, Reporting):
-    """Reports the verdict on all files of a plan, and returns where they went."""
+class VerdictMixin(SetLineage, ReportMixin):
+    """Reports the verdict on all files of a plan, and returns their target."""
 
     def _finish(self, context: Any, done: Any) -> Any:
         self._report(context, done)
-        self._tell_outlets_of_set(context, done)
-        return shown_place(done.target)
+        self._add_to_outlet_events(context, done)
+        return xcom_destination(done.target)
 
     def _report(self, context: Any, report: Mapping[str, Any]) -> None:
         self._verdict = report
         super()._report(context, report)
 
 
-def shown_place(uri: str) -> str:
-    """Return where a transfer went as the next task takes it: an ``oss://`` URL as it is, a folder as its path."""
+def xcom_destination(uri: str) -> str:
+    """Return the target of a transfer as the next task needs it: an ``oss://`` URL, or the path of a folder."""
     if not uri.startswith("file://"):
         return uri
     path = path_of_uri(uri).rstrip("/")
     shown = printable_path(path)
     if shown != path:
-        log.warning("The name of the folder is not UTF-8, which an XCom cannot hold; the task returns it as %s", shown)
+        log.warning(
+            "The folder's name is not UTF-8, and an XCom cannot hold such a name; the task returns it as %s",
+            shown,
+        )
     return shown

@@ -1,4 +1,4 @@
-"""What the operators share that transfer one object."""
+"""The base classes of the operators that transfer one object."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_ossresume._airflow import AirflowFailException, AirflowSkipException, is_last_try
 from airflow_provider_ossresume.errors import OSSResumeError
-from airflow_provider_ossresume.hooks.telling import may_push, tell
+from airflow_provider_ossresume.hooks.reporting import may_push, report_to_airflow
 from airflow_provider_ossresume.links.oss import OSSObjectLink, OSSUploadsLink, console_urls
-from airflow_provider_ossresume.model.arguments import Flag, parse_flag
-from airflow_provider_ossresume.model.objects import check_choice
+from airflow_provider_ossresume.model.arguments import Flag, check_choice, parse_flag
 from airflow_provider_ossresume.operators._base import OSSOperator
 from airflow_provider_ossresume.operators._object_options import ObjectOptionsOperator
 from airflow_provider_ossresume.operators.lineage import TransferLineage
@@ -22,14 +21,29 @@ if TYPE_CHECKING:
     from airflow_provider_ossresume.transfer.options import IfExists
     from airflow_provider_ossresume.transfer.result import TransferResult
 
-WhatIsDone = Literal["keep", "abort"]
+KeepOrAbort = Literal["keep", "abort"]
 SkipAs = Literal["success", "skipped"]
 
-_CHOICES: Mapping[str, Any] = {"on_kill_action": WhatIsDone, "on_final_failure": WhatIsDone, "skip_as": SkipAs}
+# The template fields of every transfer.
+TRANSFER_FIELDS = (
+    "bucket_name",
+    "region",
+    "oss_conn_id",
+    "show_progress",
+    "checkpoint",
+    "transfer_config",
+    "if_exists",
+    "skip_as",
+    "event_if_skipped",
+    "on_kill_action",
+    "on_final_failure",
+    "xcom_holder_task_id",
+)
+_CHOICES: Mapping[str, Any] = {"on_kill_action": KeepOrAbort, "on_final_failure": KeepOrAbort, "skip_as": SkipAs}
 
 
 class TransferOperator(TransferLineage, OSSOperator):
-    """What they share: one transfer a try, and its end told to Airflow."""
+    """Runs one transfer, and reports the result to Airflow."""
 
     operator_extra_links = (OSSObjectLink(), OSSUploadsLink())
 
@@ -42,8 +56,8 @@ class TransferOperator(TransferLineage, OSSOperator):
         if_exists: IfExists = "overwrite",
         skip_as: SkipAs = "success",
         event_if_skipped: Flag = False,
-        on_kill_action: WhatIsDone = "keep",
-        on_final_failure: WhatIsDone = "keep",
+        on_kill_action: KeepOrAbort = "keep",
+        on_final_failure: KeepOrAbort = "keep",
         request_payer: RequestPayer | None = None,
         traffic_limit: int | str | None = None,
         xcom_holder_task_id: str | None = None,
@@ -70,25 +84,25 @@ class TransferOperator(TransferLineage, OSSOperator):
         for argument, choices in _CHOICES.items():
             check_choice(argument, getattr(self, argument), get_args(choices))
         self.has_event_if_skipped = parse_flag("event_if_skipped", self.event_if_skipped)
-        self._find_links(context)
+        self._push_links(context)
         return self._transfer(context)
 
     def _finish(self, context: Any, done: TransferResult) -> str:
-        """Tell what happened, also as the XCom ``report``, and return where it went.
+        """Push the XCom ``report`` and return the target.
 
-        :raises AirflowSkipException: when nothing had to be done, and ``skip_as`` says so
+        :raises AirflowSkipException: if the transfer was skipped and ``skip_as`` is ``skipped``
         """
         self._result = done
-        self._tell_outlets(context, done)
+        self._add_to_outlet_events(context, done)
         if may_push(context):
             report = {**done, "tries": context["ti"].try_number}
-            tell("the XCom report", lambda: context["ti"].xcom_push(key="report", value=report))
+            report_to_airflow("the XCom report", lambda: context["ti"].xcom_push(key="report", value=report))
         destination = self._destination(done)
         if done.outcome == "skipped" and self.skip_as == "skipped":
-            raise AirflowSkipException(f"{destination} was left as it is, and skip_as='skipped'")
+            raise AirflowSkipException(f"{destination} was not changed, and skip_as='skipped'")
         return destination
 
-    def _find_links(self, context: Any) -> None:
+    def _push_links(self, context: Any) -> None:
         client = self.hook.get_conn()
         target = self.hook.target(self._object_name, self.bucket_name)
 
@@ -97,15 +111,27 @@ class TransferOperator(TransferLineage, OSSOperator):
             for key, url in self.console_urls.items() if may_push(context) else ():
                 context["ti"].xcom_push(key=key, value=url)
 
-        tell("the links to the OSS console", push)
+        report_to_airflow("the links to the OSS console", push)
 
-    def _left_to_next_try(self) -> str:
+    def _stop_note(self) -> str:
         if self.on_kill_action == "abort":
-            return "what is done is dropped, as on_kill_action='abort' wants it"
+            return "on_kill_action='abort': the finished parts and the checkpoint are deleted"
         return "its checkpoint and finished parts are kept for the next try"
 
+    def _transfer_arguments(self, context: Any) -> dict[str, Any]:
+        """Return the arguments that the hook's methods for transfers share."""
+        return {
+            "checkpoint": self.checkpoint,
+            "if_exists": self.if_exists,
+            "xcom_holder_task_id": self.xcom_holder_task_id,
+            "show_progress": self.show_progress,
+            "context": context,
+            "watch": self._watch,
+            "drop_when": self._drop_when,
+        }
+
     def _drop_when(self, error: BaseException) -> bool:
-        """Tell whether what this try and earlier ones have done is of no use any more."""
+        """True if the parts of this try and of earlier ones should be deleted."""
         if self._is_killed:
             return self.on_kill_action == "abort"
         is_final = self._is_last_try or isinstance(error, AirflowFailException)
@@ -113,18 +139,18 @@ class TransferOperator(TransferLineage, OSSOperator):
         return is_final and self.on_final_failure == "abort"
 
     def _transfer(self, context: Any) -> TransferResult:
-        """Move the bytes; each direction has its own way."""
+        """Move the bytes; each operator has its own way."""
         raise NotImplementedError
 
     def _destination(self, result: TransferResult) -> str:
-        """Return where the bytes have got to, which each direction knows."""
+        """Return the target, as the next task needs it."""
         raise NotImplementedError
 
 
-class ObjectMakingOperator(TransferOperator, ObjectOptionsOperator):
-    """What those share that make an object."""
+class ObjectWritingOperator(TransferOperator, ObjectOptionsOperator):
+    """A transfer that writes an object."""
 
-    makes_object = True
+    writes_object = True
 
     def _destination(self, result: TransferResult) -> str:
         return result.target.uri

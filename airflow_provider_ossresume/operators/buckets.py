@@ -1,4 +1,4 @@
-"""Operators that make and remove buckets."""
+"""Operators that create and delete buckets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import NoSuchBucket
-from airflow_provider_ossresume.hooks.telling import task_instance
+from airflow_provider_ossresume.hooks.reporting import task_instance
 from airflow_provider_ossresume.operators._base import OSSOperator
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 
 class OSSCreateBucketOperator(OSSOperator):
-    """Make a bucket in the connection's region and return its ``oss://`` URI; one that is there stays as it is.
+    """Create a bucket in the connection's region and return its ``oss://`` URI. An existing bucket is not changed.
 
-    :param bucket_name: by default the connection's (templated)
-    :param acl: ``private`` by default, ``public-read`` or ``public-read-write`` (templated)
-    :param storage_class: of its objects; ``Standard`` by default (templated)
-    :param redundancy: ``LRS`` by default, or ``ZRS``: in one zone of the region, or in several (templated)
-    :param region: takes the place of the connection's (templated)
+    :param bucket_name: the bucket. Default: the connection's bucket (templated)
+    :param acl: ``private`` (default), ``public-read`` or ``public-read-write`` (templated)
+    :param storage_class: the storage class of its objects. Default: ``Standard`` (templated)
+    :param redundancy: ``LRS`` (default) stores objects in one zone of the region, ``ZRS`` in several (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection (templated)
     """
 
@@ -55,16 +55,16 @@ class OSSCreateBucketOperator(OSSOperator):
 
 
 class OSSDeleteBucketOperator(OSSOperator):
-    """Remove a bucket that is empty, or with ``force_delete`` a bucket and all that it holds, for good.
+    """Delete an empty bucket. With ``force_delete``, delete a bucket and everything in it, permanently.
 
-    Only the bucket that is named is removed: its plain name, never the connection's. One that holds objects or
-    unfinished uploads fails the task without ``force_delete``; the message has their numbers. A bucket that is not
-    there fails the task, but for a retry, whose earlier try has perhaps removed it. One that keeps versions has to be
-    empty.
+    You must name the bucket: the connection's bucket is never used, and a URL is an error. If the bucket holds objects
+    or unfinished uploads and ``force_delete`` is not set, the task fails, and the message says how many there are. A
+    bucket with versions must be empty. A bucket that does not exist fails the task. In a retry that is a success,
+    because an earlier try may have deleted the bucket.
 
-    :param bucket_name: the bucket (templated)
-    :param force_delete: delete its objects and unfinished uploads first (templated)
-    :param region: takes the place of the connection's (templated)
+    :param bucket_name: the name of the bucket (templated)
+    :param force_delete: delete the objects and unfinished uploads in the bucket first (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection (templated)
     """
 

@@ -1,4 +1,4 @@
-"""The operator that copies an object; a retried task goes on from its last finished part."""
+"""The operator that copies an object. A retried task resumes from the parts that are finished."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.arguments import refuse_empty
 from airflow_provider_ossresume.model.copy_options import CopyOptions
-from airflow_provider_ossresume.model.objects import resolve_target
-from airflow_provider_ossresume.operators._transfer import ObjectMakingOperator
+from airflow_provider_ossresume.model.object_names import resolve_target
+from airflow_provider_ossresume.operators._transfer import TRANSFER_FIELDS, ObjectWritingOperator
 from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of
 
 if TYPE_CHECKING:
@@ -22,84 +22,71 @@ if TYPE_CHECKING:
 _COPY_OPTIONS = tuple(CopyOptions.__annotations__)
 
 
-class OSSCopyObjectOperator(ObjectMakingOperator):
-    """Copy an object of any size; a retry, on this worker or another one, copies only the parts that are missing.
+class OSSCopyObjectOperator(ObjectWritingOperator):
+    """Copy an object of any size. A retry copies only the missing parts, on this worker or on another one.
 
-    OSS copies within a region, and no byte passes the worker: by one request where OSS takes that, else part by part.
-    Each request names the source's ETag, and its version where it has one, so that a copy is never of two contents. Its
-    CRC-64 is compared with the source's.
+    Within a region OSS makes the copy itself, so no bytes go through the worker. It uses one request if OSS allows it,
+    else it copies part by part. Each request names the source's ETag, and its version if it has one, so a copy never
+    mixes two contents. The copy's CRC-64 is compared with the source's.
 
-    Returns the copy's ``oss://`` URI, and pushes the XCom ``report``: source, size, etag, crc64, parts, parts_kept,
+    Returns the copy's ``oss://`` URI. Pushes the XCom ``report``, with source, size, etag, crc64, parts, parts_kept,
     parts_sent, bytes (through the worker), seconds, tries and more.
 
     :param source: the key of the object to copy, or its ``oss://bucket/key`` URL (templated)
     :param target: the key of the copy, or its URL (templated)
-    :param source_bucket_name: the source's bucket; by default the URL's, else the connection's (templated)
-    :param bucket_name: the same of the copy (templated)
-    :param source_version_id: which version of the source; by default the current one (templated)
-    :param copy_mode: ``server``, or ``stream``: the worker reads the source and writes the copy, for two regions or two
-        accounts (templated)
-    :param source_conn_id: the connection that reads the source; by default ``oss_conn_id`` (templated)
-    :param region: takes the place of the connection's (templated)
+    :param source_bucket_name: the source's bucket. Default: the bucket of the URL, else of the connection (templated)
+    :param bucket_name: the copy's bucket. Default: the bucket of the URL, else of the connection (templated)
+    :param source_version_id: the version of the source. Default: the current one (templated)
+    :param copy_mode: ``server`` lets OSS copy. ``stream`` reads the source and writes the copy with this worker, for
+        two regions or two accounts (templated)
+    :param source_conn_id: the connection that reads the source. Default: ``oss_conn_id`` (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection, of type ``oss_resume`` or the official provider's ``oss`` (templated)
     :param checkpoint: where the checkpoint is kept; see
         :class:`~airflow_provider_ossresume.operators.oss.OSSResumableUploadOperator` (templated)
     :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig` or a dict of its
-        fields; ``part_size`` is 64 MiB by default, from 8 GiB on 128 MiB and from 64 GiB on 256 MiB (templated)
-    :param if_exists: when the target exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (CRC-64, metadata, tags and
-        ACL), or ``fail``, which OSS itself guards (templated)
-    :param skip_as: how the task ends when ``if_exists`` let the copy be skipped: as a ``success``, or ``skipped``
-        (templated)
-    :param event_if_skipped: a skipped copy that ends as a success causes the events of the outlets too (templated)
-    :param on_kill_action: when Airflow stops the task: ``keep`` what is done for the next try, or ``abort`` the upload
-        and delete the checkpoint (templated)
-    :param on_final_failure: the same, when the task fails and no retry is left (templated)
-    :param object_changed: when the source changes under the copy: ``restart`` once, or ``fail`` (templated)
+        fields. The default ``part_size`` is 64 MiB, from 8 GiB on 128 MiB, from 64 GiB on 256 MiB (templated)
+    :param if_exists: what to do if the target exists: ``overwrite`` it, ``skip`` the copy, ``skip_if_same`` (same
+        CRC-64, metadata, tags and ACL), or ``fail``. With ``fail``, OSS itself refuses to overwrite (templated)
+    :param skip_as: how the task ends if ``if_exists`` skips the copy: as a ``success``, or as ``skipped`` (templated)
+    :param event_if_skipped: emit the events of the outlets even if the copy was skipped (templated)
+    :param on_kill_action: what to do if Airflow stops the task: ``keep`` the finished parts for the next try, or
+        ``abort`` the upload and delete the checkpoint (templated)
+    :param on_final_failure: the same choice, for a task that fails and has no retry left (templated)
+    :param object_changed: what to do if the source changes during the copy: ``restart`` once, or ``fail`` (templated)
     :param metadata_directive: ``copy`` the source's metadata, content type, encoding, disposition, language, cache
-        control and expiry, or ``replace`` them by what is given here (templated)
-    :param tagging_directive: ``copy`` the source's tags, or ``replace`` them by ``tags`` (templated)
-    :param content_type: of the copy; it and the next seven go with a directive ``replace`` (templated)
-    :param content_encoding: see the same (templated)
-    :param content_disposition: see the same (templated)
-    :param content_language: see the same (templated)
-    :param cache_control: see the same (templated)
-    :param expires: see the same (templated)
-    :param metadata: see the same (templated)
-    :param tags: with ``tagging_directive="replace"``; none removes them all (templated)
-    :param storage_class: as for an upload, or ``copy`` the source's; the bucket's by default (templated)
-    :param acl: as for an upload, or ``copy`` the source's; the bucket's by default (templated)
-    :param server_side_encryption: as for an upload, or ``copy`` the source's; as the bucket is configured by default
-        (templated)
-    :param sse_kms_key_id: the key, with ``KMS`` (templated)
+        control and expiry, or ``replace`` them with the arguments below (templated)
+    :param tagging_directive: ``copy`` the source's tags, or ``replace`` them with ``tags`` (templated)
+    :param content_type: the copy's content type, with ``metadata_directive="replace"`` (templated)
+    :param content_encoding: the same for the content encoding (templated)
+    :param content_disposition: the same for the content disposition (templated)
+    :param content_language: the same for the content language (templated)
+    :param cache_control: the same for the cache control (templated)
+    :param expires: the same for the expiry (templated)
+    :param metadata: the same for the metadata (templated)
+    :param tags: the copy's tags, with ``tagging_directive="replace"``; without them the copy has no tags (templated)
+    :param storage_class: as for an upload, or ``copy`` the source's. Default: the bucket's (templated)
+    :param acl: as for an upload, or ``copy`` the source's. Default: the bucket's (templated)
+    :param server_side_encryption: as for an upload, or ``copy`` the source's. Default: the bucket's (templated)
+    :param sse_kms_key_id: the ID of the KMS key, with ``KMS`` (templated)
     :param sse_data_encryption: ``SM4``, with ``KMS`` (templated)
-    :param headers: further headers, as OSS names them, for what has no argument (templated)
-    :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
-    :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800 (templated)
-    :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint (templated)
-    :param show_progress: keep up the task's entry ``ossresume-progress`` (templated)
+    :param headers: other OSS headers, for options that have no argument (templated)
+    :param request_payer: ``requester`` if the requester pays instead of the bucket's owner (templated)
+    :param traffic_limit: OSS's limit for each request, 819,200 to 838,860,800 bits per second (templated)
+    :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose XCom holds the checkpoint (templated)
+    :param show_progress: update the task's entry ``ossresume-progress`` (templated)
     """
 
     template_fields: Sequence[str] = (
         "source",
         "target",
         "source_bucket_name",
-        "bucket_name",
         "source_version_id",
         "copy_mode",
         "source_conn_id",
-        "region",
-        "oss_conn_id",
-        "show_progress",
-        "checkpoint",
-        "transfer_config",
-        "if_exists",
-        "skip_as",
-        "event_if_skipped",
-        "on_kill_action",
-        "on_final_failure",
+        *TRANSFER_FIELDS,
         "object_changed",
         *_COPY_OPTIONS,
-        "xcom_holder_task_id",
     )
     ui_color = "#e9dcf7"
 
@@ -137,22 +124,16 @@ class OSSCopyObjectOperator(ObjectMakingOperator):
             source_version_id=self.source_version_id,
             source_hook=self._source_hook(),
             copy_mode=self.copy_mode,
-            checkpoint=self.checkpoint,
-            if_exists=self.if_exists,
             object_changed=self.object_changed,
-            xcom_holder_task_id=self.xcom_holder_task_id,
-            show_progress=self.show_progress,
-            context=context,
-            watch=self._watch,
-            drop_when=self._drop_when,
+            **self._transfer_arguments(context),
             **{name: getattr(self, name) for name in _COPY_OPTIONS},
         )
 
     def _source_hook(self) -> OSSResumeHook | None:
         if self.source_conn_id is None:
             return None
-        refuse_empty("source_conn_id", self.source_conn_id, instead="leave it out to use oss_conn_id")
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: requests is not for the DAG processor
+        refuse_empty("source_conn_id", self.source_conn_id, instead="remove it to use oss_conn_id")
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: keeps requests out of DAG parsing
 
         return OSSResumeHook(self.source_conn_id, transfer_config=self.transfer_config)
 

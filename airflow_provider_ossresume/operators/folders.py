@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_ossresume.hooks.telling import task_instance
-from airflow_provider_ossresume.operators._sets import SET_FIELDS, Proving, SetOperator
+from airflow_provider_ossresume.hooks.reporting import task_instance
+from airflow_provider_ossresume.operators._sets import SET_FIELDS, SetOperator, VerdictMixin
 from airflow_provider_ossresume.operators.lineage import Dataset, dataset_of_file, dataset_of_prefix
 
 
-class _OneTaskOperator(Proving, SetOperator):
-    """What those share that plan, move and prove in one task.
+class _SingleTaskOperator(VerdictMixin, SetOperator):
+    """Plans, moves and proves a transfer of many files in one task.
 
     :param allow_skipped: see :class:`~airflow_provider_ossresume.operators.sets.OSSFinishTransferOperator` (templated)
     """
@@ -28,19 +28,20 @@ class _OneTaskOperator(Proving, SetOperator):
         super()._report(context, {**report, "tries": getattr(ti, "try_number", None)})
 
 
-class OSSUploadFolderOperator(_OneTaskOperator):
-    """Upload a folder, with its sub-folders, in one task; only what OSS does not have yet is sent.
+class OSSUploadFolderOperator(_SingleTaskOperator):
+    """Upload a folder and its subfolders in one task. Only files that OSS does not have yet are sent.
 
-    A retry, on this worker or another one that sees the folder, sends only what is missing. The task succeeds only when
-    every file is proven to be on OSS. Returns the prefix as an ``oss://`` URI, and pushes the XCom ``report``: files,
-    bytes, moved, same, skipped and deleted, and more.
+    A retry sends only what is missing, on any worker that sees the folder. The task succeeds only if every file is
+    proven to be on OSS. Returns the prefix as an ``oss://`` URI. Pushes the XCom ``report``, with files, bytes, moved,
+    same, skipped, deleted and more.
 
     :param folder: the local folder (templated)
-    :param prefix: what the keys begin with, or an ``oss://bucket/prefix/`` URL; a ``/`` is put behind it (templated)
-    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
+    :param prefix: the start of the keys, or an ``oss://bucket/prefix/`` URL; a ``/`` is appended if it is missing
+        (templated)
+    :param bucket_name: the bucket. Default: the bucket of the URL, else of the connection (templated)
 
-    The other arguments are those of :class:`~airflow_provider_ossresume.operators.sets.OSSPlanTransferOperator`, and
-    ``allow_skipped`` of :class:`~airflow_provider_ossresume.operators.sets.OSSFinishTransferOperator`.
+    For the other arguments see :class:`~airflow_provider_ossresume.operators.sets.OSSPlanTransferOperator`, and for
+    ``allow_skipped`` :class:`~airflow_provider_ossresume.operators.sets.OSSFinishTransferOperator`.
     """
 
     template_fields: Sequence[str] = ("folder", "prefix", "bucket_name", "allow_skipped", *SET_FIELDS)
@@ -52,25 +53,26 @@ class OSSUploadFolderOperator(_OneTaskOperator):
         self.prefix = prefix
         self.bucket_name = bucket_name
 
-    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+    def _datasets_from_arguments(self) -> tuple[list[Dataset], list[Dataset]]:
         return dataset_of_file(self.folder), dataset_of_prefix(self.prefix, self.bucket_name)
 
     def _move(self, context: Any) -> Any:
         return self.hook.upload_folder(self.folder, self.prefix, self.bucket_name, context=context, **self._options())
 
 
-class OSSDownloadPrefixOperator(_OneTaskOperator):
-    """Download all objects below a prefix into a folder, in one task; only what is not there yet is fetched.
+class OSSDownloadPrefixOperator(_SingleTaskOperator):
+    """Download all objects below a prefix into a folder in one task. Only files that are missing there are fetched.
 
-    No key can lead out of the folder. Returns the folder's path, and pushes the XCom ``report``; see
+    No key can lead to a file outside of the folder. Returns the folder's path. Pushes the XCom ``report``; see
     :class:`OSSUploadFolderOperator`.
 
-    :param prefix: what the keys begin with, or an ``oss://bucket/prefix/`` URL; a ``/`` is put behind it (templated)
-    :param folder: the local folder; it is made when it is absent (templated)
-    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
+    :param prefix: the start of the keys, or an ``oss://bucket/prefix/`` URL; a ``/`` is appended if it is missing
+        (templated)
+    :param folder: the local folder; it is created if it does not exist (templated)
+    :param bucket_name: the bucket. Default: the bucket of the URL, else of the connection (templated)
 
-    The other arguments are those of :class:`~airflow_provider_ossresume.operators.sets.OSSPlanTransferOperator`, and
-    ``allow_skipped`` of :class:`~airflow_provider_ossresume.operators.sets.OSSFinishTransferOperator`.
+    For the other arguments see :class:`~airflow_provider_ossresume.operators.sets.OSSPlanTransferOperator`, and for
+    ``allow_skipped`` :class:`~airflow_provider_ossresume.operators.sets.OSSFinishTransferOperator`.
     """
 
     template_fields: Sequence[str] = ("prefix", "folder", "bucket_name", "allow_skipped", *SET_FIELDS)
@@ -82,23 +84,23 @@ class OSSDownloadPrefixOperator(_OneTaskOperator):
         self.folder = folder
         self.bucket_name = bucket_name
 
-    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+    def _datasets_from_arguments(self) -> tuple[list[Dataset], list[Dataset]]:
         return dataset_of_prefix(self.prefix, self.bucket_name), dataset_of_file(self.folder)
 
     def _move(self, context: Any) -> Any:
         return self.hook.download_prefix(self.prefix, self.folder, self.bucket_name, context=context, **self._options())
 
 
-class OSSCopyPrefixOperator(_OneTaskOperator):
-    """Let OSS copy all objects below a prefix to another one, in one task; no byte passes the worker.
+class OSSCopyPrefixOperator(_SingleTaskOperator):
+    """Copy all objects below a prefix to another prefix in one task. OSS copies them; no bytes go through the worker.
 
-    Returns the target as an ``oss://`` URI, and pushes the XCom ``report``; see :class:`OSSUploadFolderOperator`.
+    Returns the target as an ``oss://`` URI. Pushes the XCom ``report``; see :class:`OSSUploadFolderOperator`.
 
-    :param source: the ``oss://bucket/prefix/`` URL of what is copied (templated)
-    :param target: the same of where it goes (templated)
+    :param source: the ``oss://bucket/prefix/`` URL to copy from (templated)
+    :param target: the ``oss://bucket/prefix/`` URL to copy to (templated)
 
-    The other arguments are those of :class:`~airflow_provider_ossresume.operators.sets.OSSPlanTransferOperator`, and
-    ``allow_skipped`` of :class:`~airflow_provider_ossresume.operators.sets.OSSFinishTransferOperator`.
+    For the other arguments see :class:`~airflow_provider_ossresume.operators.sets.OSSPlanTransferOperator`, and for
+    ``allow_skipped`` :class:`~airflow_provider_ossresume.operators.sets.OSSFinishTransferOperator`.
     """
 
     template_fields: Sequence[str] = ("source", "target", "allow_skipped", *SET_FIELDS)
@@ -109,7 +111,7 @@ class OSSCopyPrefixOperator(_OneTaskOperator):
         self.source = source
         self.target = target
 
-    def _named_ends(self) -> tuple[list[Dataset], list[Dataset]]:
+    def _datasets_from_arguments(self) -> tuple[list[Dataset], list[Dataset]]:
         return dataset_of_prefix(self.source), dataset_of_prefix(self.target)
 
     def _move(self, context: Any) -> Any:

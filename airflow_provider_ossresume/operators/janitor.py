@@ -1,4 +1,4 @@
-"""Operators that remove what failed tasks have left behind."""
+"""Operators that clean up after failed tasks: unfinished uploads, checkpoints, part files and old plans."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 class OSSAbortMultipartUploadsOperator(OSSOperator):
-    """Abort the unfinished uploads of a bucket that are older than an age, so that their parts cost nothing any more.
+    """Abort unfinished uploads of a bucket that are older than a given age, so that you stop paying for their parts.
 
-    It cannot tell an upload that a task is going to resume from one that nobody needs: ``older_than`` is what guards
-    the former. Choose more than the longest transfer takes, with all its retries and the weekend before somebody clears
-    its task. Ages are told by OSS's clock; an upload whose age OSS does not tell is kept.
+    The operator cannot know which uploads a task will still resume. Only ``older_than`` protects them. Choose it longer
+    than the longest transfer takes, with all its retries, plus the time until someone clears a failed task. OSS's clock
+    decides the age. If OSS does not report an upload's age, the upload is kept.
 
-    Returns a report, which the log shows too: found, aborted, would_abort, gone (over already), failed, kept_young,
-    kept_named, kept_checkpointed, kept_undated, bytes, oldest, prefixes, uploads and errors, of these three at most
-    100 each. When single aborts fail the others go on, and the task fails at its end and names them.
+    Returns a report, which is also logged: found, aborted, would_abort, gone (already ended), failed, kept_young,
+    kept_named, kept_checkpointed, kept_undated, bytes, oldest, prefixes, uploads and errors. The last three have at
+    most 100 entries each. If an abort fails, the operator does the others first, then fails and names it.
 
     :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
-    :param bucket_name: the bucket; by default the prefix's when that is a URL, else the connection's (templated)
-    :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL; the whole bucket when it is left out. An
-        empty one, as a template leaves it that found nothing, is an error (templated)
-    :param keep_upload_ids: upload IDs that are kept whatever their age (templated)
-    :param spare_checkpoints: stores whose checkpoints keep the uploads that they name: ``variable``, ``file``,
-        ``file:FOLDER`` or ``work_folder:FOLDER``, or a list of them; ``auto`` is what a task can read: Variables on
-        2.11 and from 3.3 on. Nothing is aborted when one of them cannot be read (templated)
-    :param count_bytes: count the bytes of the stale uploads; takes one request for each (templated)
-    :param is_dry_run: abort nothing and report what would be (templated)
-    :param region: takes the place of the connection's (templated)
+    :param bucket_name: the bucket. Default: the bucket of a prefix URL, else of the connection (templated)
+    :param prefix: the start of the keys, or an ``oss://bucket/prefix`` URL. Default: the whole bucket. An empty prefix
+        is an error: a template that rendered to nothing gives one (templated)
+    :param keep_upload_ids: upload IDs to keep, whatever their age (templated)
+    :param spare_checkpoints: keep the uploads that checkpoints in these stores name: ``variable``, ``file``,
+        ``file:FOLDER`` or ``work_folder:FOLDER``, or a list of them. ``auto`` means Variables, on 2.11 and from 3.3 on.
+        If one of the stores cannot be read, nothing is aborted (templated)
+    :param count_bytes: count the bytes of the stale uploads, with one request for each of them (templated)
+    :param is_dry_run: abort nothing, and report what would be aborted (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection (templated)
     """
 
@@ -92,27 +92,27 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
 
 
 class OSSCheckpointCleanupOperator(OSSOperator):
-    """Delete checkpoints that tasks have left behind: of runs that were deleted, or that never succeeded.
+    """Delete old checkpoints, of runs that were deleted or that never succeeded.
 
-    A checkpoint whose task is going to resume looks the same as one that nobody needs: ``older_than`` is what guards
-    it. Ages are told by the time that stands in the checkpoint, so by the workers' clocks. A transfer that runs
-    meanwhile puts its checkpoint back; one that waits for its retry begins anew. The uploads themselves are left alone:
+    The operator cannot know which checkpoints a task will still use. Only ``older_than`` protects them. The workers'
+    clocks decide the age, because the checkpoint holds the time. A transfer that is running saves its checkpoint again.
+    A transfer that waits for its retry starts from the beginning. The uploads are not touched:
     :class:`OSSAbortMultipartUploadsOperator` aborts them.
 
-    Only Variables and files can be cleaned so: a task sees no other task's entries in the task state store, nor XComs
-    by their names alone. Airflow 3.0 to 3.2 let no task list Variables: there they are to be named.
+    Only Variables and files can be cleaned. A task cannot see the entries of other tasks in the task state store, and
+    cannot find XComs by their names. On Airflow 3.0 to 3.2 a task cannot list Variables, so set ``names`` there.
 
-    Returns a report, which the log shows too: store, found, deleted, would_delete, vanished, failed, kept_young,
+    Returns a report, which is also logged: store, found, deleted, would_delete, vanished, failed, kept_young,
     kept_undated, kept_unreadable, and the first 100 checkpoints and errors.
 
     :param older_than: an age: a timedelta, seconds, or a text such as ``"30d"`` or ``"1d12h"`` (templated)
     :param checkpoint: the store: ``variable``, ``file`` (``~/.ossresume`` on this worker), ``file:FOLDER``, or
         ``work_folder:FOLDER``, which may be on OSS (templated)
-    :param names: the checkpoints that are looked at: names of Variables, or keys; by default all (templated)
-    :param gone_uploads: delete, whatever their age, those too whose upload OSS does not know any more; takes one
-        request for each, by the connection (templated)
-    :param is_dry_run: delete nothing and report what would be (templated)
-    :param region: takes the place of the connection's (templated)
+    :param names: the checkpoints to check: names of Variables, or keys. Default: all (templated)
+    :param gone_uploads: also delete checkpoints of any age whose upload no longer exists on OSS, with one request for
+        each of them (templated)
+    :param is_dry_run: delete nothing, and report what would be deleted (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection, for ``gone_uploads`` and a work folder on OSS (templated)
     """
 
@@ -160,29 +160,29 @@ class OSSCheckpointCleanupOperator(OSSOperator):
 
 
 def _key(name: str) -> str:
-    """Return the key of a checkpoint that is named as Airflow, or the folder, shows it; never another Variable's."""
+    """Return the key of a checkpoint from its name in Airflow or in a folder. Never accepts another Variable's name."""
     if match := re.fullmatch(rf"(?:{PREFIX})?({KEY})(?:\.json)?", name.strip()):
         return match[1]
-    raise ArgumentError("names", name, f"a checkpoint's name is {PREFIX} and 40 hex digits, or those alone")
+    raise ArgumentError("names", name, f"give the name of a checkpoint: {PREFIX} and 40 hex digits, or only the digits")
 
 
 class OSSPartFileCleanupOperator(StoppableOperator):
-    """Remove the part files that failed downloads have left on this worker's disk, hidden beside their targets.
+    """Remove the part files that failed downloads have left on this worker's disk, hidden next to their targets.
 
-    Run it on the worker that has the disk: choose it with ``queue=``. Only files with a part file's name are looked at,
-    and never behind a symbolic link. A part file that a running try has locked is kept, and so is one whose lock cannot
-    be tested. A task that waits for its retry holds no lock: ``older_than`` is what guards its part file. Choose more
-    than the longest wait between two tries, and the weekend before somebody clears the task. The age of a part file is
-    the time since its last change.
+    Run it on the worker with that disk: choose the worker with ``queue=``. Only files with the name of a part file are
+    removed, and symbolic links are not followed. A part file that a running try has locked is kept, and also a part
+    file whose lock cannot be tested. A task that waits for its retry holds no lock, so only ``older_than`` protects its
+    part file. Choose it longer than the longest wait between two tries, plus the time until someone clears a failed
+    task. The age of a part file is the time since its last change.
 
-    Returns a report, which the log shows too: found, removed, would_remove, vanished, failed, kept_young, kept_locked,
-    bytes, the first 100 files, unread_folders, unread and errors. When single removals fail the others go on, and the
-    task fails at its end and names them.
+    Returns a report, which is also logged: found, removed, would_remove, vanished, failed, kept_young, kept_locked,
+    bytes, the first 100 files, unread_folders, unread and errors. If a removal fails, the operator does the others
+    first, then fails and names it.
 
-    :param folder: the folder that downloads go to, or a list of them: absolute paths (templated)
+    :param folder: the target folder of the downloads, or a list of folders: absolute paths (templated)
     :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
-    :param recursive: look into the folders below too (templated)
-    :param is_dry_run: remove nothing and report what would be (templated)
+    :param recursive: clean the subfolders too (templated)
+    :param is_dry_run: remove nothing, and report what would be removed (templated)
     """
 
     template_fields: Sequence[str] = ("folder", "older_than", "recursive", "is_dry_run")
@@ -219,21 +219,21 @@ class OSSPartFileCleanupOperator(StoppableOperator):
 
 
 class OSSWorkFolderCleanupOperator(OSSOperator):
-    """Remove old plans from a work folder, with their batches, ledgers and verdicts, and facts that nobody uses.
+    """Remove old plans from a work folder, with their batches, ledgers and verdicts, and facts that are not used.
 
-    Ages are told by the IDs of the plans, which have the time at which they were made. Choose more than the longest
-    run takes, with all its retries and the weekend before somebody clears it: a batch whose plan is gone fails. The
-    facts of a source and a target go when their last plan is so old; the next plan then compares all files again. The
-    checkpoints of large files are left alone: :class:`OSSCheckpointCleanupOperator` deletes them, with
+    A plan's ID holds the time at which it was made, which decides its age. Choose ``older_than`` longer than the
+    longest run takes, with all its retries, plus the time until someone clears a failed task: a batch fails if its plan
+    is gone. The facts of a source and a target are removed with their last plan; the next plan then compares all files
+    again. The checkpoints of large files are not touched: :class:`OSSCheckpointCleanupOperator` deletes them, with
     ``checkpoint="work_folder:FOLDER"``.
 
-    Returns a report, which the log shows too: removed, would_remove, kept_young, pairs, files, foreign, and the first
-    100 plans.
+    Returns a report, which is also logged: removed, would_remove, kept_young, pairs, files, foreign, and the first 100
+    plans.
 
     :param work_folder: an ``oss://bucket/prefix/`` URL, or an absolute path (templated)
     :param older_than: an age: a timedelta, seconds, or a text such as ``"30d"`` or ``"1d12h"`` (templated)
-    :param is_dry_run: remove nothing and report what would be (templated)
-    :param region: takes the place of the connection's (templated)
+    :param is_dry_run: remove nothing, and report what would be removed (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection, for a work folder on OSS (templated)
     """
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.errors import ArgumentError, PartlyFailed
 from airflow_provider_ossresume.model.arguments import parse_flag, parse_texts, parse_whole_number
-from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef, refuse_whole_bucket
+from airflow_provider_ossresume.model.object_names import refuse_whole_bucket
+from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.waiting import DEFAULT_MAX_MATCHES, MOST_MATCHES
 from airflow_provider_ossresume.operators._base import OSSOperator
 
@@ -22,21 +23,21 @@ log = logging.getLogger(__name__)
 
 
 class OSSListOperator(OSSOperator):
-    """Return the ``oss://`` URIs of objects whose keys begin with a prefix or match a pattern, in the order of bytes.
+    """List objects and return their ``oss://`` URIs, in the byte order of their keys.
 
-    Give a prefix, a wildcard or a regular expression, or none of them for the whole bucket. Each may be an ``oss://``
-    URL, too. More objects than ``max_keys`` fail the task, as nobody would miss what is left out; with ``truncate`` the
-    first ones are returned, and the log says that there are more.
+    Give a prefix, a wildcard or a regular expression. Without any of them, the whole bucket is listed. Each of them may
+    be an ``oss://`` URL. If there are more than ``max_keys`` objects, the task fails, because a list that is cut off is
+    easily overlooked. With ``truncate`` it returns the first ones and logs a warning.
 
-    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
-    :param prefix: what the keys begin with (templated)
+    :param bucket_name: the bucket. Default: the bucket of the URL, else of the connection (templated)
+    :param prefix: the start of the keys (templated)
     :param wildcard: the whole key, with ``*`` (any text, slashes included), ``?``, ``[ab]`` and ``[!ab]`` (templated)
-    :param regex: a regular expression that the key must begin with, as in :func:`re.match` (templated)
-    :param delimiter: keys that hold it behind the prefix, or behind what a pattern begins with before its first
-        special character, are left out; ``/`` leaves out what is in sub-folders (templated)
-    :param max_keys: how many URIs may be returned; they become one XCom (templated)
-    :param truncate: return the first ``max_keys`` URIs when there are more (templated)
-    :param region: takes the place of the connection's (templated)
+    :param regex: a regular expression that matches the start of the key, as in :func:`re.match` (templated)
+    :param delimiter: leave out keys that contain it after the prefix. For a pattern, the prefix ends at its first
+        special character. ``/`` leaves out subfolders (templated)
+    :param max_keys: the maximum number of URIs; they become one XCom (templated)
+    :param truncate: return the first ``max_keys`` URIs if there are more (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection (templated)
     """
 
@@ -81,10 +82,10 @@ class OSSListOperator(OSSOperator):
         uris = [each.uri for each in itertools.islice(self._watched(found), most + 1)]
         if len(uris) > most and not truncate:
             raise ArgumentError(
-                "max_keys", self.max_keys, "there are more objects; raise it, narrow the listing, or set truncate=True"
+                "max_keys", self.max_keys, "there are more objects; raise it, list fewer objects, or set truncate=True"
             )
         if len(uris) > most:
-            log.warning("Only the first %s URIs are returned; there are more objects", most)
+            log.warning("Returning only the first %s URIs; there are more objects", most)
         return uris[:most]
 
     def _where(self) -> PrefixRef | KeyPattern:
@@ -96,7 +97,7 @@ class OSSListOperator(OSSOperator):
             try:
                 return self.hook.key_pattern(text, self.bucket_name, kind=kind)
             except ArgumentError as error:
-                # The sensor, whose patterns these are too, calls them by another name.
+                # The error names the sensor's argument, because the sensor uses the same patterns.
                 name = kind if error.argument == "bucket_key" else error.argument
                 raise ArgumentError(name, error.value, error.reason) from None
         return self.hook.prefix(self.prefix, self.bucket_name)
@@ -108,21 +109,21 @@ class OSSListOperator(OSSOperator):
 
 
 class OSSDeleteObjectsOperator(OSSOperator):
-    """Delete objects by their keys, or all that begin with a prefix; 1,000 a request.
+    """Delete objects by their keys or by a prefix, 1,000 in each request.
 
-    An object that does not exist counts as deleted, so a retry does what is left. In a bucket with versions the current
-    versions get a delete marker, and their bytes stay. Returns a report: deleted, would_delete, failed, and the first
-    100 URIs and errors.
+    An object that does not exist counts as deleted, so a retry does only what is left. In a bucket with versions, each
+    object gets a delete marker and its bytes are kept. Returns a report, with deleted, would_delete, failed, and the
+    first 100 URIs and errors.
 
-    Only what is named is deleted. An empty key, prefix or bucket name, as a template leaves it that found nothing, is
-    an error. An empty list of keys is nothing to do, and a success. For a whole bucket set ``whole_bucket``.
+    Only what you name is deleted. An empty key, prefix or bucket name is an error: a template that rendered to nothing
+    gives one. An empty list of keys is a success. To delete all objects of a bucket, set ``whole_bucket``.
 
-    :param keys: a key or keys, or ``oss://`` URLs, as :class:`OSSListOperator` returns them (templated)
-    :param prefix: what the keys begin with, or an ``oss://bucket/prefix`` URL (templated)
-    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
-    :param whole_bucket: delete every object of the bucket; leave keys and prefix out (templated)
-    :param is_dry_run: delete nothing and report what would be (templated)
-    :param region: takes the place of the connection's (templated)
+    :param keys: a key, an ``oss://`` URL, or a list of them, as :class:`OSSListOperator` returns it (templated)
+    :param prefix: the start of the keys, or an ``oss://bucket/prefix`` URL (templated)
+    :param bucket_name: the bucket. Default: the bucket of the URL, else of the connection (templated)
+    :param whole_bucket: delete all objects of the bucket, without ``keys`` and ``prefix`` (templated)
+    :param is_dry_run: delete nothing, and report what would be deleted (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection (templated)
     """
 
@@ -164,22 +165,23 @@ class OSSDeleteObjectsOperator(OSSOperator):
     def _targets(self) -> Iterable[ObjectRef]:
         whole_bucket = parse_flag("whole_bucket", self.whole_bucket)
         if (self.keys is not None) + (self.prefix is not None) + whole_bucket != 1:
-            raise ArgumentError("keys", self.keys, "give keys, or a prefix, or whole_bucket=True, and only one of them")
+            raise ArgumentError("keys", self.keys, "set exactly one of keys, prefix and whole_bucket=True")
         if self.keys is not None:
             return [self.hook.target(key, self.bucket_name) for key in parse_texts("keys", self.keys)]
         where = self.hook.prefix(self.prefix, self.bucket_name)
-        refuse_whole_bucket(self.prefix, where, instead="set bucket_name and whole_bucket=True, and leave prefix out")
+        refuse_whole_bucket(self.prefix, where, instead="set bucket_name and whole_bucket=True, and remove prefix")
         return self.hook.find_objects(where)
 
 
 class OSSDeleteObjectOperator(OSSOperator):
-    """Delete one object; one that does not exist counts as deleted. For several: :class:`OSSDeleteObjectsOperator`.
+    """Delete one object. An object that does not exist counts as deleted.
 
-    An empty key fails the task, and so does one that a template made None. Returns the report of that operator.
+    An empty key fails the task, and so does a template that rendered to None. Returns the same report as
+    :class:`OSSDeleteObjectsOperator`, which deletes more than one object.
 
     :param key: the key, or an ``oss://`` URL (templated)
-    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
-    :param region: takes the place of the connection's (templated)
+    :param bucket_name: the bucket. Default: the bucket of the URL, else of the connection (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection (templated)
     """
 

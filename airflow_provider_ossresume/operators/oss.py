@@ -1,4 +1,4 @@
-"""Operators that upload and download files part by part; a retried task goes on from its last finished part."""
+"""Operators that upload and download files part by part. A retried task resumes from the parts that are finished."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ossresume.model.arguments import Flag, parse_mode
 from airflow_provider_ossresume.operators._object_options import OBJECT_OPTIONS
-from airflow_provider_ossresume.operators._transfer import ObjectMakingOperator, TransferOperator
+from airflow_provider_ossresume.operators._transfer import TRANSFER_FIELDS, ObjectWritingOperator, TransferOperator
 from airflow_provider_ossresume.transfer.paths import printable_path
 
 if TYPE_CHECKING:
@@ -18,76 +18,65 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class OSSResumableUploadOperator(ObjectMakingOperator):
-    """Upload a local file to OSS; a retry, on this worker or another one, sends only what is missing.
+class OSSResumableUploadOperator(ObjectWritingOperator):
+    """Upload a local file to OSS. A retry sends only the missing parts, on this worker or on another one.
 
-    Returns the object's ``oss://`` URI, and pushes the XCom ``report``: size, etag, crc64, parts, parts_kept,
+    Returns the object's ``oss://`` URI. Pushes the XCom ``report``, with size, etag, crc64, parts, parts_kept,
     parts_sent, bytes, seconds, tries and more.
 
     :param file: the local file (templated)
     :param key: the object's key, or an ``oss://bucket/key`` URL (templated)
-    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
-    :param region: takes the place of the connection's, such as ``cn-hangzhou`` (templated)
+    :param bucket_name: the bucket. Default: the bucket of the URL, else of the connection (templated)
+    :param region: overrides the connection's region, such as ``cn-hangzhou`` (templated)
     :param oss_conn_id: the connection, of type ``oss_resume`` or the official provider's ``oss`` (templated)
     :param checkpoint: where the checkpoint is kept: ``auto`` (the task state store on Airflow 3.3, else a Variable),
         ``task_state``, ``variable``, ``xcom``, ``file``, ``file:FOLDER``, ``memory``, ``configured``, or a store object
         (templated)
     :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig` or a dict of its
         fields (templated)
-    :param if_exists: when the object exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (size and CRC-64), or
-        ``fail``, which OSS itself guards (templated)
-    :param skip_as: how the task ends when ``if_exists`` let the transfer be skipped: as a ``success``, or ``skipped``
-        (templated)
-    :param event_if_skipped: a skipped transfer that ends as a success causes the events of the outlets too (templated)
-    :param on_kill_action: when Airflow stops the task: ``keep`` what is done for the next try, or ``abort`` the upload
-        and delete the checkpoint (templated)
-    :param on_final_failure: the same, when the task fails and no retry is left (templated)
-    :param source_changed: when the file changes under the upload: ``restart`` once, or ``fail`` (templated)
-    :param fingerprint: how a retry knows that a part which OSS has is the file's: by its ``content``, which is read
-        again, or by the file's ``stat`` (inode, size, mtime and ctime are those of when it was sent) (templated)
-    :param content_type: of the object; guessed from the key by default (templated)
-    :param content_encoding: such as ``gzip``; OSS gives it back with each download, as the next three (templated)
+    :param if_exists: what to do if the object exists: ``overwrite`` it, ``skip`` the upload, ``skip_if_same`` (same
+        size and CRC-64), or ``fail``. With ``fail``, OSS itself refuses to overwrite (templated)
+    :param skip_as: how the task ends if ``if_exists`` skips the upload: as a ``success``, or as ``skipped`` (templated)
+    :param event_if_skipped: emit the events of the outlets even if the upload was skipped (templated)
+    :param on_kill_action: what to do if Airflow stops the task: ``keep`` the finished parts for the next try, or
+        ``abort`` the upload and delete the checkpoint (templated)
+    :param on_final_failure: the same choice, for a task that fails and has no retry left (templated)
+    :param source_changed: what to do if the file changes during the upload: ``restart`` once, or ``fail`` (templated)
+    :param fingerprint: how a retry checks that a part on OSS still matches the file: ``content`` reads the file again,
+        ``stat`` compares inode, size, mtime and ctime (templated)
+    :param content_type: the object's content type. Default: guessed from the key (templated)
+    :param content_encoding: such as ``gzip``; OSS returns it with each download, like the next three (templated)
     :param content_disposition: such as ``attachment; filename="a.csv"`` (templated)
     :param content_language: such as ``zh-CN`` (templated)
     :param cache_control: such as ``no-cache`` (templated)
-    :param expires: until when caches may keep it: a time with its zone, in ISO 8601 or as HTTP writes it (templated)
-    :param metadata: the object's ``x-oss-meta-*`` headers, without that prefix; 8 KiB in all (templated)
-    :param tags: up to 10; keys of 1 to 128 and values of up to 256 letters, digits, spaces and ``+ - = . _ : /``
+    :param expires: until when caches may keep the object: a time with a time zone, in ISO 8601 or as an HTTP date
         (templated)
-    :param storage_class: ``Standard``, ``IA``, ``Archive``, ``ColdArchive`` or ``DeepColdArchive``; the bucket's by
-        default (templated)
-    :param acl: ``default`` (the bucket's), ``private``, ``public-read`` or ``public-read-write`` (templated)
-    :param server_side_encryption: ``AES256``, ``KMS`` or ``SM4``; as the bucket is configured by default (templated)
-    :param sse_kms_key_id: the key, with ``KMS`` (templated)
-    :param sse_data_encryption: ``SM4``, with ``KMS``: what the data are encrypted with, in place of AES256 (templated)
-    :param headers: further headers, as OSS names them, for what has no argument (templated)
-    :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
-    :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800; parts in flight at
-        once have as much each (templated)
-    :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint; by default found
-        by itself (templated)
-    :param show_progress: keep up the task's entry ``ossresume-progress``, in the task state store on Airflow 3.3, else
-        as an XCom (templated)
+    :param metadata: the object's ``x-oss-meta-*`` headers, without that prefix; 8 KiB in total (templated)
+    :param tags: up to 10 tags. Keys have 1 to 128 characters, values up to 256: letters, digits, spaces and
+        ``+ - = . _ : /`` (templated)
+    :param storage_class: ``Standard``, ``IA``, ``Archive``, ``ColdArchive`` or ``DeepColdArchive``. Default: the
+        bucket's (templated)
+    :param acl: ``default`` (the bucket's ACL), ``private``, ``public-read`` or ``public-read-write`` (templated)
+    :param server_side_encryption: ``AES256``, ``KMS`` or ``SM4``. Default: the bucket's encryption (templated)
+    :param sse_kms_key_id: the ID of the KMS key, with ``KMS`` (templated)
+    :param sse_data_encryption: ``SM4`` encrypts the data with SM4 instead of AES256, with ``KMS`` (templated)
+    :param headers: other OSS headers, for options that have no argument (templated)
+    :param request_payer: ``requester`` if the requester pays instead of the bucket's owner (templated)
+    :param traffic_limit: OSS's limit for each request, 819,200 to 838,860,800 bits per second. Each part that is sent
+        in parallel has its own limit (templated)
+    :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose XCom holds the checkpoint. Default: chosen
+        automatically (templated)
+    :param show_progress: update the task's entry ``ossresume-progress`` during the upload: in the task state store on
+        Airflow 3.3, else as an XCom (templated)
     """
 
     template_fields: Sequence[str] = (
         "file",
         "key",
-        "bucket_name",
-        "region",
-        "oss_conn_id",
-        "show_progress",
-        "checkpoint",
-        "transfer_config",
-        "if_exists",
-        "skip_as",
-        "event_if_skipped",
-        "on_kill_action",
-        "on_final_failure",
+        *TRANSFER_FIELDS,
         "source_changed",
         "fingerprint",
         *OBJECT_OPTIONS,
-        "xcom_holder_task_id",
     )
     ui_color = "#ffe2c8"
 
@@ -111,70 +100,55 @@ class OSSResumableUploadOperator(ObjectMakingOperator):
             self.file,
             self.key,
             self.bucket_name,
-            checkpoint=self.checkpoint,
-            if_exists=self.if_exists,
             source_changed=self.source_changed,
             fingerprint=self.fingerprint,
-            xcom_holder_task_id=self.xcom_holder_task_id,
-            show_progress=self.show_progress,
-            context=context,
-            watch=self._watch,
-            drop_when=self._drop_when,
+            **self._transfer_arguments(context),
             **{name: getattr(self, name) for name in OBJECT_OPTIONS},
         )
 
 
 class OSSResumableDownloadOperator(TransferOperator):
-    """Download an object to a local file; a retry that finds its part file fetches only what is missing.
+    """Download an object to a local file. A retry that finds the part file fetches only the missing parts.
 
-    The file appears under its name at once and whole. Returns its path, and pushes the XCom ``report``: size, etag,
-    crc64, parts, parts_kept, parts_sent (fetched), bytes, seconds, tries and more.
+    The file appears under its name only when it is complete. Returns its path. Pushes the XCom ``report``, with size,
+    etag, crc64, parts, parts_kept, parts_sent (fetched), bytes, seconds, tries and more.
 
     :param key: the object's key, or an ``oss://bucket/key`` URL (templated)
-    :param file: the local file (templated); a shared folder lets a retry on another worker go on too
-    :param bucket_name: the bucket; by default the URL's, else the connection's (templated)
-    :param region: takes the place of the connection's (templated)
+    :param file: the local file. In a shared folder, a retry on another worker resumes too (templated)
+    :param bucket_name: the bucket. Default: the bucket of the URL, else of the connection (templated)
+    :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection, of type ``oss_resume`` or the official provider's ``oss`` (templated)
     :param checkpoint: where the checkpoint is kept; see :class:`OSSResumableUploadOperator` (templated)
     :param transfer_config: a :class:`~airflow_provider_ossresume.transfer.config.TransferConfig` or a dict of its
         fields (templated)
-    :param if_exists: when the file exists: ``overwrite`` it, ``skip``, ``skip_if_same`` (size and CRC-64), or ``fail``
+    :param if_exists: what to do if the file exists: ``overwrite`` it, ``skip`` the download, ``skip_if_same`` (same
+        size and CRC-64), or ``fail`` (templated)
+    :param skip_as: how the task ends if ``if_exists`` skips the download: as a ``success``, or as ``skipped``
         (templated)
-    :param skip_as: how the task ends when ``if_exists`` let the transfer be skipped: as a ``success``, or ``skipped``
+    :param event_if_skipped: emit the events of the outlets even if the download was skipped (templated)
+    :param on_kill_action: what to do if Airflow stops the task: ``keep`` the part file for the next try, or ``abort``:
+        delete the part file and the checkpoint (templated)
+    :param on_final_failure: the same choice, for a task that fails and has no retry left (templated)
+    :param object_changed: what to do if the object changes during the download: ``restart`` once, or ``fail``
         (templated)
-    :param event_if_skipped: a skipped transfer that ends as a success causes the events of the outlets too (templated)
-    :param on_kill_action: when Airflow stops the task: ``keep`` what is done for the next try, or ``abort``: remove the
-        part file and delete the checkpoint (templated)
-    :param on_final_failure: the same, when the task fails and no retry is left (templated)
-    :param object_changed: when the object changes under the download: ``restart`` once, or ``fail`` (templated)
-    :param version_id: which version of the object; by default the current one (templated)
-    :param create_parents: make the file's folder when it is absent (templated)
-    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the worker's umask has it by default
+    :param version_id: the version of the object. Default: the current one (templated)
+    :param create_parents: create the file's folder if it does not exist (templated)
+    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``. Default: set by the worker's umask
         (templated)
-    :param preserve_mtime: give the file the object's Last-Modified as its time of modification (templated)
-    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; all of them by default. OSS has a CRC-64
-        of whole objects only, so the file is not compared with one (templated)
-    :param request_payer: ``requester``, when who asks pays, not the bucket's owner (templated)
-    :param traffic_limit: bits per second that OSS allows each request, 819,200 to 838,860,800 (templated)
-    :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose row holds the checkpoint (templated)
-    :param show_progress: keep up the task's entry ``ossresume-progress``; see :class:`OSSResumableUploadOperator`
+    :param preserve_mtime: set the file's mtime to the object's Last-Modified (templated)
+    :param byte_range: ``(start, stop)``, stop excluded: download only these bytes. OSS has no CRC-64 of a part of an
+        object, so the file is not compared with one (templated)
+    :param request_payer: ``requester`` if the requester pays instead of the bucket's owner (templated)
+    :param traffic_limit: OSS's limit for each request, 819,200 to 838,860,800 bits per second (templated)
+    :param xcom_holder_task_id: for ``checkpoint="xcom"``: the task whose XCom holds the checkpoint (templated)
+    :param show_progress: update the task's entry ``ossresume-progress``; see :class:`OSSResumableUploadOperator`
         (templated)
     """
 
     template_fields: Sequence[str] = (
         "key",
         "file",
-        "bucket_name",
-        "region",
-        "oss_conn_id",
-        "show_progress",
-        "checkpoint",
-        "transfer_config",
-        "if_exists",
-        "skip_as",
-        "event_if_skipped",
-        "on_kill_action",
-        "on_final_failure",
+        *TRANSFER_FIELDS,
         "object_changed",
         "version_id",
         "create_parents",
@@ -183,10 +157,9 @@ class OSSResumableDownloadOperator(TransferOperator):
         "byte_range",
         "request_payer",
         "traffic_limit",
-        "xcom_holder_task_id",
     )
     ui_color = "#cde8ff"
-    makes_object = False
+    writes_object = False
 
     def __init__(
         self,
@@ -208,7 +181,7 @@ class OSSResumableDownloadOperator(TransferOperator):
         self.version_id = version_id
         self.create_parents = create_parents
         self.file_mode = file_mode
-        self._written_mode = file_mode  # a native template makes a number of a text
+        self._mode_as_written = file_mode  # native rendering turns a string into a number
         self.preserve_mtime = preserve_mtime
         self.byte_range = byte_range
 
@@ -217,8 +190,6 @@ class OSSResumableDownloadOperator(TransferOperator):
             self.key,
             self.file,
             self.bucket_name,
-            checkpoint=self.checkpoint,
-            if_exists=self.if_exists,
             object_changed=self.object_changed,
             version_id=self.version_id,
             create_parents=self.create_parents,
@@ -227,25 +198,21 @@ class OSSResumableDownloadOperator(TransferOperator):
             byte_range=self.byte_range,
             request_payer=self.request_payer,
             traffic_limit=self.traffic_limit,
-            xcom_holder_task_id=self.xcom_holder_task_id,
-            show_progress=self.show_progress,
-            context=context,
-            watch=self._watch,
-            drop_when=self._drop_when,
+            **self._transfer_arguments(context),
         )
 
     def _mode(self) -> int | None:
-        mode, written = self.file_mode, self._written_mode
+        mode, written = self.file_mode, self._mode_as_written
         if mode in (None, ""):
             return None
         if isinstance(mode, int) and isinstance(written, str) and "{" not in written:
-            mode = written  # no template: what the author typed is what is meant
+            mode = written  # not a template: use the string as the author wrote it
         return parse_mode("file_mode", mode, was_text=isinstance(written, str))
 
     def _destination(self, result: TransferResult) -> str:
         shown = printable_path(result.path)
         if shown != result.path:
             log.warning(
-                "The name of the file is not UTF-8, which an XCom cannot hold; the task returns it as %s", shown
+                "The file's name is not UTF-8, and an XCom cannot hold such a name; the task returns it as %s", shown
             )
         return shown

@@ -1,18 +1,23 @@
-"""A call as it is meant, before it is signed."""
+"""A call to OSS before it is signed: the operation, its target, its headers and its body."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-from urllib.parse import unquote
+from typing import Protocol, TypeVar
+from urllib.parse import quote, unquote
 
 from airflow_provider_ossresume.errors import BadAnswer, ConnectionFailed
+from airflow_provider_ossresume.model import etags
+from airflow_provider_ossresume.model.object_names import check_bucket, check_key
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.oss.endpoint import quote_key
+
+T = TypeVar("T")
 
 
 class Body(Protocol):
-    """What is sent: opened anew at each attempt, so that a retry sends it from its start."""
+    """What a request sends. Each attempt opens it anew, so that a retry sends it from its start."""
 
     @property
     def size(self) -> int: ...
@@ -20,15 +25,18 @@ class Body(Protocol):
     def open(self) -> Iterable[bytes | memoryview]: ...
 
     def content_md5(self) -> str | None:
-        """The header Content-MD5 of what will be sent; None when nothing is to be verified, or cannot."""
+        """The header Content-MD5 of what will be sent; None if nothing is to be verified, or Python has no MD5."""
 
     def crc64(self) -> int | None:
-        """The CRC-64 of what the last attempt sent; None when nothing is to be verified."""
+        """The CRC-64 of what the last attempt sent; None if nothing is to be verified."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it is meant, before it is signed."""
+    """One request before it is signed.
+
+    :ivar success: the statuses that are a success
+    """
 
     operation: str
     method: str
@@ -50,18 +58,18 @@ class Call:
 
     @property
     def copy_source(self) -> str:
-        """What a copy is made of; empty for anything else."""
+        """The URI of a copy's source; empty for other calls."""
         path = self._header("x-oss-copy-source")
         return f"oss:/{unquote(path.partition('?')[0])}" if path else ""
 
     @property
     def has_callback(self) -> bool:
-        """True when OSS is to call an application's server, whose answer then takes the place of OSS's body."""
+        """True if OSS is to call an application's server. That server's response then replaces OSS's body."""
         return self._header("x-oss-callback") is not None
 
     @property
     def takes_long(self) -> bool:
-        """True when OSS may begin its answer before its work is done, and sends blanks until then."""
+        """True if OSS may start its response before its work is done. It sends blanks until then."""
         return self.operation in ("CompleteMultipartUpload", "CopyObject", "UploadPartCopy")
 
     def _header(self, wanted: str) -> str | None:
@@ -75,3 +83,40 @@ class Call:
 
     def failed(self, what: str) -> ConnectionFailed:
         return ConnectionFailed(f"{self}: {what}", operation=self.operation, target=self.target)
+
+
+# --- pieces that several operations send ------------------------------------------------------------------------------
+
+
+def version_query(target: ObjectRef) -> dict[str, str]:
+    """Return the query that names a version; empty for the current one."""
+    return {"versionId": target.version_id} if target.version_id else {}
+
+
+def md5_header(md5: str | None) -> dict[str, str]:
+    """Return the header with which OSS refuses a damaged body; empty if nothing is to be verified."""
+    return {"Content-MD5": md5} if md5 else {}
+
+
+def copy_source_headers(source: ObjectRef, if_match: str | None) -> dict[str, str]:
+    """Return the headers that name what is copied, and the ETag that it must still have."""
+    version = f"?versionId={quote(source.version_id, safe='')}" if source.version_id else ""
+    headers = {"x-oss-copy-source": f"/{check_bucket(source.bucket)}/{quote_key(check_key(source.key))}{version}"}
+    if if_match:  # OSS compares with its own ETag, without the mark of a proxy
+        headers["x-oss-copy-source-if-match"] = f'"{etags.opaque(if_match)}"'
+    return headers
+
+
+def without_empty(query: Mapping[str, str], *, keep: str = "") -> dict[str, str]:
+    """Return the query without parameters that have no value, but for the one to keep."""
+    return {name: value for name, value in query.items() if value or name == keep}
+
+
+def next_marker(call: Call, marker: T, following: T | None) -> T | None:
+    """Return the next page's marker, or None after the last page.
+
+    :raises BadAnswer: if it is the marker of this page, because the listing would never end
+    """
+    if following is not None and following == marker:
+        raise call.bad_answer("the listing does not advance")
+    return following

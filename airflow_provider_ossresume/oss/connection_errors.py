@@ -1,4 +1,4 @@
-"""Why no answer came, and what to do about it."""
+"""Why no response came, and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_ossresume.errors import ConnectionFailed
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed
 from airflow_provider_ossresume.oss.endpoint import Endpoint
-from airflow_provider_ossresume.oss.header_values import shown
+from airflow_provider_ossresume.oss.header_values import one_line
 
 
 def connection_failed(call: Call, error: ExchangeFailed, endpoint: Endpoint) -> ConnectionFailed:
@@ -21,43 +21,43 @@ def connection_failed(call: Call, error: ExchangeFailed, endpoint: Endpoint) -> 
     return failed
 
 
-# What to do when no answer came, by what stands in the chain of errors; the first one counts.
+# The next step, by an error in the chain of causes. The first that matches is used.
 _NEXT_STEPS: tuple[tuple[type[BaseException], str], ...] = (
     (ProxyError, "check the connection's Proxy, or HTTPS_PROXY and NO_PROXY of this machine"),
     (
         ssl.SSLCertVerificationError,
-        "set the connection's CA bundle if your own authority has issued the certificate",
+        "set the connection's CA bundle if your own certificate authority has issued the certificate",
     ),
-    (ConnectionRefusedError, "nothing listens there; check host and port of the endpoint"),
+    (ConnectionRefusedError, "nothing listens there; check the host and the port of the endpoint"),
     (
         ConnectTimeoutError,
         "check the endpoint and the firewall; an internal endpoint can only be reached from inside Alibaba Cloud",
     ),
 )
 
-# What OpenSSL says, by its version, when it is answered without TLS, and Python when it is not answered at all.
+# The words of OpenSSL's versions for a server without TLS, and of Python for one that does not respond.
 _OF_ANOTHER_HOST = ("Hostname mismatch", "IP address mismatch", "doesn't match")
 _NO_TLS = ("WRONG_VERSION_NUMBER", "record layer failure", "no TLS handshake")
 
 
 def reason(error: BaseException, *, advice: str = "check endpoint and region") -> str:
-    """The innermost reason, without the URL, which may hold a signature, and the next step.
+    """Return the innermost reason and the next step, without the URL, which may contain a signature.
 
-    :param advice: the next step when there is no such host
+    :param advice: the next step if the host does not exist
     """
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
-    # What did not come in time says which of it; else the innermost knows most.
+    # A timeout says what did not arrive; otherwise the innermost error is the most specific.
     is_told = isinstance(error, ExchangeFailed) and error.is_timeout
-    text = shown(str(error if is_told else chain[-1])) or type(chain[-1]).__name__
+    text = one_line(str(error if is_told else chain[-1])) or type(chain[-1]).__name__
     if any(words in text for words in _NO_TLS):
-        return f"{text}; the server there does not speak TLS: begin the endpoint with http://, or correct its port"
+        return f"{text}; the server does not use TLS: begin the endpoint with http://, or correct its port"
     is_proxys = any(isinstance(each, ProxyError) for each in chain)
     if not is_proxys and isinstance(chain[-1], socket.gaierror):
-        return f"{text}; no name server knows this host; {advice}"
+        return f"{text}; the host name could not be resolved; {advice}"
     if not is_proxys and any(words in text for words in _OF_ANOTHER_HOST):
-        return f"{text}; the certificate is another host's; {advice}"
+        return f"{text}; the certificate is for another host; {advice}"
     for kind, step in _NEXT_STEPS:
         if any(isinstance(each, kind) for each in chain):
             return f"{text}; {step}"

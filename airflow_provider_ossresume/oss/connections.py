@@ -1,9 +1,9 @@
-"""Connections to OSS with their timeouts, proxies and certificates, and one exchange over one of them.
+"""Connections to OSS with their timeouts, proxies and certificates, and one HTTP exchange over one of them.
 
-Which way leads to a host is asked of requests, which knows proxies, certificates and their environment; answers are
-read by http.client. What is written is written here, and connections wait here: a session would add what a client of
-OSS must not have (cookies, redirects that are followed, a look into ~/.netrc), urllib3 sends a body under the connect
-timeout, and keeps a connection that waits however old it is.
+requests finds proxies and certificates, because it knows the environment variables for them; http.client parses
+unusual responses. Requests are written here and idle connections are kept here. A requests session would do what a
+client of OSS must not do: keep cookies, follow redirects, read ~/.netrc. urllib3 would send a body under the connect
+timeout, and would use an idle connection however old it is.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from itertools import chain
 import requests
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.oss.answer import Answer, read_head
-from airflow_provider_ossresume.oss.deadlines import LONGEST_WORK, ExchangeFailed, Flow, Limit
+from airflow_provider_ossresume.oss.deadlines import LONGEST_WORK, BodyLimit, ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.dialing import Route, tls_context
 from airflow_provider_ossresume.oss.origin_pool import OriginPool
 from airflow_provider_ossresume.oss.proxies import Proxies, Proxy
+from airflow_provider_ossresume.oss.response import Response, read_head
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 from airflow_provider_ossresume.oss.wire import Wire
 
-SEND_SIZE = 256 * 1024  # what has to be sent within the send timeout
-OUT_OF_FILES = 0.05  # seconds until a process that may open no more files looks again
-LONGEST_IDLE = 30.0  # seconds; firewalls forget a connection after minutes, OSS closes one after about one
+SEND_SIZE = 256 * 1024  # bytes that must be sent within the send timeout
+OUT_OF_FILES = 0.05  # seconds until a process that has too many open files looks again
+LONGEST_IDLE = 30.0  # seconds; firewalls forget a connection after minutes, OSS closes it after about one
 
 Piece = bytes | memoryview
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How hosts are reached, once the environment has been read.
+    """Proxies and TLS, as the arguments and the environment set them.
 
-    :ivar tls: returns how TLS is spoken
+    :ivar tls: returns the TLS context
     """
 
     proxies: Proxies
@@ -48,9 +48,9 @@ class Settings:
 
 
 def environment_settings(url: str, *, proxies: Mapping[str, str] | None, verify_tls: bool | str) -> Settings:
-    """Return the settings for requests to the URL and what lies below it; the environment is read here.
+    """Return the settings for requests to the URL and to hosts below it. Reads the environment.
 
-    :raises ArgumentError: when the CA bundle cannot be read, or the proxy to the URL cannot be used
+    :raises ArgumentError: if the CA bundle cannot be read, or the proxy for the URL cannot be used
     """
     found = Proxies(proxies)
     found.to(url)
@@ -65,30 +65,30 @@ def environment_settings(url: str, *, proxies: Mapping[str, str] | None, verify_
 def _read_bundle(path: str, *, is_given: bool) -> ssl.SSLContext:
     variable = "REQUESTS_CA_BUNDLE" if os.environ.get("REQUESTS_CA_BUNDLE") else "CURL_CA_BUNDLE"
     argument = "ca_bundle" if is_given else variable
-    step = "correct it" if is_given else "the environment of this worker holds it; correct it"
+    step = "correct it" if is_given else "correct it in the environment of this worker"
     try:
         return tls_context(path)
     except FileNotFoundError:
         raise ArgumentError(argument, path, f"there is no such file on this worker; {step}") from None
     except (OSError, ExchangeFailed) as error:
         why = getattr(error, "strerror", None) or error.__cause__ or error
-        raise ArgumentError(argument, path, f"no certificates can be read there ({why}); {step}") from None
+        raise ArgumentError(argument, path, f"it contains no readable certificates ({why}); {step}") from None
 
 
 class Connections:
-    """One client's connections, for any number of threads; they are kept open from exchange to exchange.
+    """One client's connections, for any number of threads. They stay open between exchanges.
 
-    One that has waited is used again within 30 seconds, unless its peer has closed it. When an exchange fails the
-    others that wait are dropped: what has become of one may have become of all, as when a firewall forgets them.
+    An idle connection is used again within 30 seconds, unless its peer has closed it. If an exchange fails, all idle
+    connections are dropped, because the others may be dead too, for example if a firewall has forgotten them.
 
-    :param max_connections: how many are kept
-    :param connect_timeout: seconds for a connection to be made, and for a proxy's answer and TLS
-    :param send_timeout: seconds that sending 256 KiB of a body may take
-    :param read_timeout: seconds of silence after which an answer is given up
-    :param stall_timeout: seconds from the first byte of an answer within which all its headers must have come, and
-        within which a body must move 64 KiB
-    :param longest_idle: seconds after which one that waits is not used again
-    :param longest_work: seconds for an answer that is announced by others, or by blanks, until OSS's work is done
+    :param max_connections: how many idle connections are kept
+    :param connect_timeout: seconds to make a connection, and again for the proxy's response and for TLS
+    :param send_timeout: seconds to send 256 KiB of a body
+    :param read_timeout: seconds without a byte after which a response is given up
+    :param stall_timeout: seconds from a response's first byte until all its headers must be there, and within which a
+        body must move 64 KiB
+    :param longest_idle: seconds after which an idle connection is not used again
+    :param longest_work: seconds for a response while OSS reports, by 1xx responses or blanks, that it is still working
     """
 
     def __init__(
@@ -111,14 +111,14 @@ class Connections:
         self._longest_idle = longest_idle
         self._longest_work = longest_work
         self._max_connections = max_connections
-        self._begin()
+        self._forget_all()
 
-    def _begin(self) -> None:
-        self._pools: dict[str, OriginPool] = {}  # by origin: an endpoint has one, or one for each bucket
+    def _forget_all(self) -> None:
+        self._pools: dict[str, OriginPool] = {}  # by origin: one for the endpoint, or one for each bucket
         self._process = os.getpid()
 
     def close(self) -> None:
-        """Close those that wait; they are made anew when they are needed."""
+        """Close idle connections. New ones are made when they are needed."""
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             pool.close()
@@ -132,21 +132,21 @@ class Connections:
         body: bytes | Callable[[], Iterable[Piece]] = b"",
         *,
         stop: Stop | None = None,
-    ) -> Answer:
-        """Send a request and return its answer, read up to its body; to be left as a context manager.
+    ) -> Response:
+        """Send a request and return its response, whose body is not read yet. Use it as a context manager.
 
-        A connection that has waited may be dead without anybody knowing. What fails over such a one before a byte of
-        the answer has come is sent again over a new one.
+        An idle connection may be dead without a sign of it. If a request fails over one before a byte of the response
+        has come, it is sent again over a new connection.
 
         :param origin: scheme, host and port
-        :param path: with the query, sent as it is: nobody may normalise the dot segments of a key
-        :param headers: of the request and its body, but for Host
-        :param body: opens what is sent, anew each time; what it raises comes out as it is
-        :param stop: ends the exchange, its answer's body included
-        :raises ExchangeFailed: when no answer comes
+        :param path: path and query, sent unchanged: a key's dot segments must not be normalised
+        :param headers: headers of the request and its body, except Host
+        :param body: a function opens the body, anew each time; an error that it raises is raised unchanged
+        :param stop: ends the exchange, the response's body included
+        :raises ExchangeFailed: if no response comes
         """
         if self._process != os.getpid():
-            self._begin()  # a child that was forked: over its parent's connections each would read the other's answers
+            self._forget_all()  # in a forked child, which would read its parent's responses
         stop = stop or NeverStopped()
         pool = self._pool_of(origin)
         head = _head(method, pool.before_path + path, {"Host": pool.host, **headers, **pool.headers})
@@ -156,17 +156,17 @@ class Connections:
         if wire := pool.take():
             try:
                 return self._exchange(pool, wire, method, head, body, stop)
-            except _NoAnswer as error:
+            except _NoResponse as error:
                 stop.check()
-                if error.failure.is_timeout and method == "POST":  # it may have come, and be done twice
+                if error.failure.is_timeout and method == "POST":  # OSS may have received it, and would do it twice
                     raise error.failure from error.failure.__cause__
         try:
             return self._exchange(pool, self._new(pool, stop), method, head, body, stop)
-        except _NoAnswer as error:
+        except _NoResponse as error:
             raise error.failure from error.failure.__cause__
 
     def _new(self, pool: OriginPool, stop: Stop) -> Wire:
-        """Return a new connection; where this process may open no more files, one that another exchange gives back."""
+        """Return a new connection, or one that another exchange gives back if this process has too many open files."""
         ends = time.monotonic() + self._connect_timeout
         while True:
             try:
@@ -187,38 +187,38 @@ class Connections:
         head: bytes,
         body: bytes | Callable[[], Iterable[Piece]],
         stop: Stop,
-    ) -> Answer:
+    ) -> Response:
         guard = ExitStack()
         finish = _Finish(pool, wire, guard)
         try:
             guard.enter_context(wire.guarded(stop))
             stop.check()
             is_sent = self._send(wire, head, body)
-            silence = Limit("no answer", silence=self._read_timeout, total=self._longest_work)
-            answered = read_head(wire, method, first=silence, whole=self._whole_head)
-            if answered.status < 300 and not is_sent:
-                raise ExchangeFailed("a success was answered before the whole request was there")
+            silence = Limit("no response", silence=self._read_timeout, total=self._longest_work)
+            head_read = read_head(wire, method, first=silence, whole=self._whole_head)
+            if head_read.status < 300 and not is_sent:
+                raise ExchangeFailed("the server reported success before it had received the whole request")
         except ExchangeFailed as failure:
             finish(is_clean=False, is_broken=True)
             if not wire.has_answered:
-                raise _NoAnswer(failure) from None
+                raise _NoResponse(failure) from None
             raise
         except BaseException:
             finish(is_clean=False, is_broken=False)
             raise
-        answer = Answer(answered, wire, finish)
+        response = Response(head_read, wire, finish)
         if not is_sent:
-            answer.is_last()
-        return answer
+            response.set_last()
+        return response
 
     def _send(self, wire: Wire, head: bytes, body: bytes | Callable[[], Iterable[Piece]]) -> bool:
-        """Send in steps, each with the whole timeout: a link may be slow, it may not stand still.
+        """Send in steps, each with the whole timeout: a link may be slow, but must not stall.
 
-        Returns False when the peer hung up, or has answered, as it may without waiting for the body.
+        Return False if the peer hung up, or has responded already. It may do that without waiting for the body.
         """
         pieces = (head + body,) if isinstance(body, bytes) else chain((head,), body())
         stall = max(self._stall_timeout, self._send_timeout)
-        flow = Flow("256 KiB could not be sent", silence=self._send_timeout, stall=stall)
+        flow = BodyLimit("256 KiB could not be sent", silence=self._send_timeout, stall=stall)
         sent = 0
         for piece in pieces:
             view = memoryview(piece)
@@ -231,18 +231,18 @@ class Connections:
         return True
 
     def _whole_head(self) -> Limit:
-        return Limit("the answer's head did not come whole", total=self._stall_timeout)
+        return Limit("the response headers did not arrive completely", total=self._stall_timeout)
 
-    def flow(self) -> Limit:
-        """Return the limit for an answer's body."""
-        return Flow("nothing more came", silence=self._read_timeout, stall=self._stall_timeout)
+    def body_limit(self) -> Limit:
+        """Return the limit for a response's body."""
+        return BodyLimit("no more data came", silence=self._read_timeout, stall=self._stall_timeout)
 
-    def work(self) -> Limit:
-        """Return the limit for the body of an answer that OSS begins before its work is done, and goes on with."""
-        return Limit("OSS was at work and did not end it", silence=self._read_timeout, total=self._longest_work)
+    def slow_response_limit(self) -> Limit:
+        """Return the limit for a response that OSS starts before its work is done, and continues with blanks."""
+        return Limit("OSS did not finish its work", silence=self._read_timeout, total=self._longest_work)
 
     def proxy_to(self, origin: str) -> Proxy | None:
-        """Return the proxy by which an origin is asked."""
+        """Return the proxy for an origin; None if there is none."""
         return self._settings.proxies.to(origin)
 
     def _pool_of(self, origin: str) -> OriginPool:
@@ -262,15 +262,15 @@ def _is_out_of_files(error: BaseException | None) -> bool:
     return False
 
 
-class _NoAnswer(Exception):
-    """Not a byte of an answer came."""
+class _NoResponse(Exception):
+    """Not a byte of a response came."""
 
     def __init__(self, failure: ExchangeFailed) -> None:
         self.failure = failure
 
 
 class _Finish:
-    """Ends an exchange, once: the connection is kept or closed, and no stop concerns it any more."""
+    """Ends an exchange, once: the connection is kept or closed, and a stop does not affect it any more."""
 
     def __init__(self, pool: OriginPool, wire: Wire, guard: ExitStack) -> None:
         self._pool: OriginPool | None = pool
@@ -290,5 +290,5 @@ def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     head = "\r\n".join((*lines, "", ""))
     if not head.count("\n") == head.count("\r") == len(lines) + 1:
-        raise ValueError("the path or a header of a request has a line break in it")
+        raise ValueError("the path or a header of the request contains a line break")
     return head.encode()  # OSS takes UTF-8

@@ -1,7 +1,7 @@
-"""Where Access Keys come from.
+"""Access Keys and their providers.
 
-A provider is anything with ``get()``; it is asked for each request, as a long transfer outlives a token, so it answers
-fast. When OSS says that the credentials have expired, ``renew()`` is asked once for others.
+A provider has ``get()``, which is called for each request, because a long transfer outlives a token. So ``get()`` must
+be fast. If OSS says that the credentials have expired, ``renew()`` is called once for new ones.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from airflow_provider_ossresume.errors import CredentialsError
 
 @dataclass(frozen=True)
 class Credentials:
-    """An Access Key, with a security token when it came from STS. Secret and token are never shown.
+    """An Access Key, with a security token if it came from STS. Secret and token are never shown.
 
-    White space around them is dropped: pasted keys and mounted secrets often bring a line end along.
+    White space around them is removed: pasted keys and mounted secrets often have a line break at the end.
 
-    :raises CredentialsError: when one is missing or cannot be sent in a header
+    :raises CredentialsError: if ID or secret is missing, or a value cannot be sent in a header
     """
 
     access_key_id: str
@@ -35,31 +35,31 @@ class Credentials:
         ):
             value = (getattr(self, name) or "").strip()
             if not value and name != "security_token":
-                raise CredentialsError(f"the {label} is missing; fill it in in the connection, or set auth_type")
+                raise CredentialsError(f"the {label} is missing; enter it in the connection, or set auth_type")
             if not value.isascii() or not value.isprintable():
-                raise CredentialsError(f"the {label} has a character that no key has; copy it again")
+                raise CredentialsError(f"the {label} contains a character that is not allowed; copy it again")
             object.__setattr__(self, name, value or None)
 
 
 class CredentialsProvider(Protocol):
-    """Gives the credentials to sign with.
+    """Returns the credentials to sign with.
 
-    One that may have to wait has a method ``with_stop(stop)`` too: it returns the provider for a user who waits no
-    longer than until the stop is given.
+    A provider that may have to wait also has ``with_stop(stop)``. It returns a provider whose waits end when the stop
+    is set.
     """
 
     def get(self) -> Credentials | None:
         """Return the credentials to sign with now; None for anonymous requests.
 
-        :raises CredentialsError: when there are none
+        :raises CredentialsError: if there are none
         """
 
     def renew(self, expired: Credentials) -> Credentials | None:
-        """Return others than the expired ones, or the same when there are none. Many threads may ask at once."""
+        """Return new credentials, or the expired ones if there are no others. Many threads may call this at once."""
 
 
 class StaticCredentials:
-    """One Access Key, or one STS token, for good."""
+    """One Access Key, with or without an STS token, that never changes."""
 
     def __init__(self, access_key_id: str, access_key_secret: str, security_token: str | None = None) -> None:
         self._credentials = Credentials(access_key_id, access_key_secret, security_token)
@@ -72,7 +72,7 @@ class StaticCredentials:
 
 
 class AnonymousCredentials:
-    """No credentials: requests go out unsigned, which public buckets allow."""
+    """No credentials: requests are not signed. Public buckets allow that."""
 
     def get(self) -> None:
         return None
@@ -82,11 +82,12 @@ class AnonymousCredentials:
 
 
 class EnvironmentCredentials:
-    """Access Keys from the environment, read at each request, so a refreshed variable counts at once.
+    """Access Keys from the environment. Read for each request, so that a changed variable takes effect at once.
 
     The names are those of OSS's SDKs (``OSS_ACCESS_KEY_ID``, ``OSS_ACCESS_KEY_SECRET``, ``OSS_SESSION_TOKEN``) and,
-    where those are absent, those of Alibaba's credentials library (``ALIBABA_CLOUD_ACCESS_KEY_ID``, ``…_SECRET``,
-    ``ALIBABA_CLOUD_SECURITY_TOKEN``). Half a key is an error, as the other family's is another caller's.
+    if those are absent, those of Alibaba Cloud's credentials library (``ALIBABA_CLOUD_ACCESS_KEY_ID``, ``…_SECRET``,
+    ``ALIBABA_CLOUD_SECURITY_TOKEN``). Half a key is an error: the other names may belong to another
+    account.
     """
 
     _NAMES = (
@@ -98,7 +99,7 @@ class EnvironmentCredentials:
         self._environment = os.environ if environment is None else environment
 
     def is_set(self) -> bool:
-        """Return whether there is an Access Key, or a part of one."""
+        """Return whether the environment has an Access Key, or a part of one."""
         return any(self._value(name) for names in self._NAMES for name in names[:2])
 
     def get(self) -> Credentials:
@@ -106,13 +107,13 @@ class EnvironmentCredentials:
             missing = [name for name in (key_id, secret) if not self._value(name)]
             if len(missing) == 1:
                 raise CredentialsError(
-                    f"an incomplete Access Key in the environment of this worker: {missing[0]} is missing; set "
-                    f"{key_id} and {secret}, or none of them"
+                    f"the environment of this worker has an incomplete Access Key: {missing[0]} is missing; set "
+                    f"{key_id} and {secret}, or neither"
                 )
             if not missing:
                 return Credentials(self._value(key_id), self._value(secret), self._value(token) or None)
         raise CredentialsError(
-            "no credentials in the environment of this worker: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"
+            "the environment of this worker has no credentials; set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET"
         )
 
     def _value(self, name: str) -> str:

@@ -1,7 +1,7 @@
-"""How long the phases of an exchange may take: each has a limit, whose words an error then says.
+"""How long each phase of an exchange may take. The error of a phase that takes too long names what did not happen.
 
-A socket's own timeout begins anew with every byte, so a peer that trickles holds a worker for hours. Here each wait for
-a socket is given what its phase has left.
+A socket's own timeout starts again with every byte, so a peer that sends one byte at a time could hold a worker for
+hours. Here each wait for a socket gets only the time that its phase has left.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import time
 
 from airflow_provider_ossresume.model.parts import STALL_SIZE
 
-LONGEST_WORK = 1800.0  # seconds that OSS may be at work for one request, as long as it says so; a Copy takes minutes
+LONGEST_WORK = 1800.0  # seconds for one request that OSS reports to be working on; a copy takes minutes
 
-LONGEST_END = 1.0  # seconds for what is left of an answer when all that was asked for is there
+LONGEST_END = 1.0  # seconds for the end of a response whose result is complete
 
 
 class ExchangeFailed(Exception):
-    """The way to the peer failed; what was raised on it is its cause.
+    """An HTTP exchange failed: the connection, TLS, a proxy, or the response. Its cause is the error of the socket.
 
-    :ivar is_timeout: something did not come in time
-    :ivar is_lasting: it will fail again until somebody changes something
+    :ivar is_timeout: something did not arrive in time
+    :ivar is_lasting: it will fail again until somebody changes a setting
     """
 
     def __init__(self, text: str, *, is_timeout: bool = False, is_lasting: bool = False) -> None:
@@ -30,11 +30,11 @@ class ExchangeFailed(Exception):
 
 
 class Limit:
-    """What one phase may wait for.
+    """The time that one phase may wait.
 
-    :param what: says, before "within n s", what has not happened
+    :param what: what has not happened when time is up; the error adds "within n s"
     :param total: seconds for the whole phase, from now on
-    :param silence: seconds for whatever comes next
+    :param silence: seconds for each wait
     """
 
     def __init__(self, what: str, *, total: float = math.inf, silence: float = math.inf) -> None:
@@ -45,9 +45,9 @@ class Limit:
         self._said = silence
 
     def left(self) -> float:
-        """Return the seconds that the next wait may take.
+        """Return how many seconds the next wait may take.
 
-        :raises ExchangeFailed: when there are none
+        :raises ExchangeFailed: if no time is left
         """
         left, self._said = self._silence, self._silence
         if self._ends < math.inf and (until := self._ends - time.monotonic()) < left:
@@ -57,17 +57,17 @@ class Limit:
         return left
 
     def moved(self, size: int, waited: float) -> None:
-        """Bytes have moved, after so many seconds of waiting."""
+        """Note that ``size`` bytes have moved, after ``waited`` seconds of waiting."""
 
     def over(self) -> ExchangeFailed:
-        """Return the error for a wait that took all that was left."""
+        """Return the error for a wait that has used up the time."""
         return ExchangeFailed(f"{self._what} within {self._said:g} s", is_timeout=True)
 
 
-class Flow(Limit):
-    """The limit of a body: neither silent, nor slower than 64 KiB in each ``stall`` seconds.
+class BodyLimit(Limit):
+    """The limit of a body: it must not be silent, nor move less than 64 KiB in ``stall`` seconds.
 
-    Only the time counts that is spent waiting for the peer; who reads or writes the bytes here may take theirs.
+    Only time spent waiting for the peer counts. The caller may take as long as it likes between two reads or writes.
     """
 
     def __init__(self, what: str, *, silence: float, stall: float) -> None:
@@ -90,4 +90,4 @@ class Flow(Limit):
     def over(self) -> ExchangeFailed:
         if self._silence <= self._stall - self._waited:
             return super().over()
-        return ExchangeFailed(f"stalled, {self._moved} bytes in {self._stall:.0f} s", is_timeout=True)
+        return ExchangeFailed(f"the transfer stalled: {self._moved} bytes in {self._stall:.0f} s", is_timeout=True)

@@ -1,7 +1,7 @@
-"""Makes connections: the name's addresses, a proxy, TLS. Each step has a limit, and a stop ends each at once.
+"""Makes connections: resolves the name, passes the proxy, sets up TLS. Each step has a limit, and a stop ends it.
 
-It is done here, on sockets, as the stop has to know a socket before it is connected; urllib3 tells of it afterwards.
-What is urllib3's to know stays there: how TLS is set up, how it goes within TLS, and what a proxy is sent.
+This uses sockets directly, because a stop must be able to close a socket before it is connected; urllib3 gives access
+only afterwards. urllib3 and requests still set up TLS, do TLS within TLS, and write the headers for a proxy.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from urllib3.util import parse_url, ssl_wrap_socket
 from urllib3.util.ssl_ import create_urllib3_context
 from urllib3.util.wait import wait_for_write
 
-from airflow_provider_ossresume.oss.answer import read_head
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.proxies import Proxy
-from airflow_provider_ossresume.oss.shared_calls import SharedCalls
+from airflow_provider_ossresume.oss.response import read_head
+from airflow_provider_ossresume.oss.single_flight import SingleFlight
 from airflow_provider_ossresume.oss.stop import Stop
 from airflow_provider_ossresume.oss.wire import Wire, shut_after
 
-# What a proxy answers to CONNECT and may answer otherwise the next time; what else is under 500 is a setting's fault.
-_MAY_PASS = (408, 425, 429)
-_MAX_RESOLVERS = 8  # threads of the process that wait for name servers; all that ask for one name share a thread
+# Statuses with which a proxy may refuse CONNECT only for now. Any other one below 500 is caused by a setting.
+_TRANSIENT = (408, 425, 429)
+_MAX_RESOLVERS = 8  # threads of the process that wait for name servers; lookups of the same name share one
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
-_resolutions: SharedCalls[list[Any]] = SharedCalls("resolver", most=_MAX_RESOLVERS)
+_resolutions: SingleFlight[list[Any]] = SingleFlight("resolver", most=_MAX_RESOLVERS)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A host that connections are made to.
+class HostAddress:
+    """The host and port that a connection goes to.
 
-    :ivar host: without the brackets of an IPv6 address
+    :ivar host: an IPv6 address has no brackets here
     """
 
     scheme: str
@@ -52,28 +52,28 @@ class Place:
     port: int
 
     @classmethod
-    def of(cls, url: str) -> Place:
+    def of(cls, url: str) -> HostAddress:
         parts = parse_url(url)
         scheme, host = parts.scheme or "http", (parts.host or "").strip("[]")
         return cls(scheme, host, parts.port or _PORTS[scheme])
 
     @property
     def name(self) -> str:
-        """Host and port, as CONNECT has them."""
+        """Host and port, as CONNECT sends them."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Route:
-    """The way to one origin.
+    """How connections to one origin are made: directly or through a proxy, with or without TLS.
 
-    :param timeout: seconds for each of its steps: a connection, to whichever address, the proxy's answer, TLS
-    :ivar is_forwarded: a proxy is sent the requests themselves, with the whole URL in each
-    :ivar proxy_headers: what the proxy is sent with a request, or before it
+    :param timeout: seconds for each step: the connection, the proxy's response, TLS
+    :ivar is_forwarded: the proxy gets the requests themselves, each with the whole URL
+    :ivar proxy_headers: headers for the proxy, sent with a request or with CONNECT
     """
 
     def __init__(self, origin: str, *, proxy: Proxy | None, tls: Callable[[], ssl.SSLContext], timeout: float) -> None:
-        self._target = Place.of(origin)
-        self._proxy = Place.of(proxy.url) if proxy else None
+        self._target = HostAddress.of(origin)
+        self._proxy = HostAddress.of(proxy.url) if proxy else None
         self._proxy_url = proxy.url if proxy else ""
         self._tls = tls
         self._timeout = timeout
@@ -84,17 +84,17 @@ class Route:
         )
 
     def dial(self, stop: Stop) -> Wire:
-        """Return a connection to the origin.
+        """Return a new connection to the origin.
 
-        :raises ExchangeFailed: when there is none
+        :raises ExchangeFailed: if none can be made
         """
         wire = Wire()
         try:
-            with wire.guarded(stop), _told_by_one_error():
+            with wire.guarded(stop), _as_exchange_failed():
                 if self._proxy is None:
                     self._connect(wire, stop, self._target)
                 else:
-                    with _told_of_the_proxy():
+                    with _as_proxy_error():
                         self._pass_proxy(wire, stop, self._proxy)
                 if self._target.scheme == "https":
                     self._begin_tls(wire, stop, self._target)
@@ -108,13 +108,13 @@ class Route:
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
-    def _connect(self, wire: Wire, stop: Stop, place: Place) -> None:
+    def _connect(self, wire: Wire, stop: Stop, peer: HostAddress) -> None:
         limit = self._limit("no connection")
-        addresses = _resolve(place, stop, limit)
+        addresses = _resolve(peer, stop, limit)
         for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             share = limit.left() / (len(addresses) - number + 1)
             try:
-                wire.attach(socket.socket(family, kind, protocol))  # the system may not know the family
+                wire.attach(socket.socket(family, kind, protocol))  # the system may not support the family
                 stop.check()
                 _connect_within(share, wire.sock, address, stop)
                 return
@@ -125,7 +125,7 @@ class Route:
                         raise limit.over() from ConnectTimeoutError()
                     raise
 
-    def _pass_proxy(self, wire: Wire, stop: Stop, proxy: Place) -> None:
+    def _pass_proxy(self, wire: Wire, stop: Stop, proxy: HostAddress) -> None:
         if self._is_socks:
             self._pass_socks(wire, stop, proxy)
             return
@@ -137,20 +137,20 @@ class Route:
 
     def _tunnel(self, wire: Wire, stop: Stop) -> None:
         stop.check()
-        name, limit = self._target.name, self._limit("no answer of the proxy")
+        name, limit = self._target.name, self._limit("no response from the proxy")
         lines = [f"CONNECT {name} HTTP/1.1", f"Host: {name}", *(f"{k}: {v}" for k, v in self.proxy_headers.items())]
         wire.send("\r\n".join((*lines, "", "")).encode("latin-1"), limit)
-        answer = read_head(wire, "CONNECT", first=limit, whole=lambda: limit)
-        if answer.status != 200:
+        response = read_head(wire, "CONNECT", first=limit, whole=lambda: limit)
+        if response.status != 200:
             raise ExchangeFailed(
-                f"Tunnel connection failed: {answer.status} {answer.reason}",
-                is_lasting=answer.status < 500 and answer.status not in _MAY_PASS,
+                f"Tunnel connection failed: {response.status} {response.reason}",
+                is_lasting=response.status < 500 and response.status not in _TRANSIENT,
             )
         if wire.has_read:
-            raise ExchangeFailed("the proxy sent more than its answer to CONNECT")
+            raise ExchangeFailed("the proxy sent more than its response to CONNECT")
 
-    def _pass_socks(self, wire: Wire, stop: Stop, proxy: Place) -> None:
-        socks: Any = import_module("socks")  # PySocks, which requests takes too
+    def _pass_socks(self, wire: Wire, stop: Stop, proxy: HostAddress) -> None:
+        socks: Any = import_module("socks")  # PySocks, which requests uses too
         user, password = get_auth_from_url(self._proxy_url)
         kind = socks.SOCKS5 if proxy.scheme.startswith("socks5") else socks.SOCKS4
         limit = self._limit("no connection")
@@ -170,25 +170,25 @@ class Route:
                     sock.connect((host, self._target.port))
                 return
             except OSError as error:
-                # PySocks raises one error, with another in it.
+                # PySocks wraps one error in another.
                 if isinstance(getattr(error, "socket_err", error), socks.SOCKS5AuthError):
                     raise ExchangeFailed(str(error), is_lasting=True) from error
                 wire.close()
                 if number == len(addresses):
                     raise
 
-    def _begin_tls(self, wire: Wire, stop: Stop, place: Place) -> None:
-        context, host = self._tls(), place.host.rstrip(".")
+    def _begin_tls(self, wire: Wire, stop: Stop, peer: HostAddress) -> None:
+        context, host = self._tls(), peer.host.rstrip(".")
         limit = self._limit("no TLS handshake")
         wire.sock.settimeout(limit.left())
         try:
-            if isinstance(wire.sock, ssl.SSLSocket):  # to a proxy
+            if isinstance(wire.sock, ssl.SSLSocket):  # TLS within TLS: through a proxy
                 stop.check()
                 with shut_after(limit, wire):
                     wire.attach(ssl_wrap_socket(wire.sock, ssl_context=context, server_hostname=host, tls_in_tls=True))
             else:
                 wire.attach(context.wrap_socket(wire.sock, server_hostname=host, do_handshake_on_connect=False))
-                stop.check()  # one that came before shut down what is no socket any more
+                stop.check()  # an earlier one has shut down the socket that TLS has replaced
                 wire.sock.do_handshake()
         except TimeoutError as error:
             raise limit.over() from error
@@ -197,7 +197,7 @@ class Route:
 
 
 @contextmanager
-def _told_by_one_error() -> Iterator[None]:
+def _as_exchange_failed() -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPError, ValueError) as error:
@@ -205,10 +205,10 @@ def _told_by_one_error() -> Iterator[None]:
 
 
 @contextmanager
-def _told_of_the_proxy() -> Iterator[None]:
-    """Put a ProxyError into the chain of causes; the next step is about the proxy then."""
+def _as_proxy_error() -> Iterator[None]:
+    """Put a ProxyError into the chain of causes, so that the error's next step is about the proxy."""
     try:
-        with _told_by_one_error():
+        with _as_exchange_failed():
             yield
     except ExchangeFailed as error:
         cause = ProxyError("the proxy made no connection", error)
@@ -216,21 +216,21 @@ def _told_of_the_proxy() -> Iterator[None]:
         raise ExchangeFailed(str(error), is_timeout=error.is_timeout, is_lasting=error.is_lasting) from cause
 
 
-def _resolve(place: Place, stop: Stop, limit: Limit, family: int = 0) -> list[Any]:
-    """Return what getaddrinfo says; it may take long and hears of no stop."""
+def _resolve(peer: HostAddress, stop: Stop, limit: Limit, family: int = 0) -> list[Any]:
+    """Return the addresses of a host. getaddrinfo may take long and cannot be stopped, so a thread of its own asks."""
 
     def ask() -> list[Any]:
-        return list(socket.getaddrinfo(place.host, place.port, family, socket.SOCK_STREAM))
+        return list(socket.getaddrinfo(peer.host, peer.port, family, socket.SOCK_STREAM))
 
-    if _is_address(place.host):
+    if _is_address(peer.host):
         found = ask()
     else:
         try:
-            found = _resolutions.ask((place, family), ask, stop, within=limit.left())
+            found = _resolutions.ask((peer, family), ask, stop, within=limit.left())
         except TimeoutError:
-            raise ExchangeFailed(f"no name server told the address of {place.host} in time", is_timeout=True) from None
+            raise ExchangeFailed(f"no name server resolved {peer.host} in time", is_timeout=True) from None
     if not found:
-        raise OSError(f"no address of {place.host}")
+        raise OSError(f"{peer.host} has no address")
     return found
 
 
@@ -246,7 +246,7 @@ def _connect_within(seconds: float, sock: socket.socket, address: Any, stop: Sto
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)
     code = sock.connect_ex(address)
-    stop.check()  # one that comes later shuts down a socket that is connecting, which ends the wait
+    stop.check()  # a later one shuts down the connecting socket, which ends the wait
     if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
         if not wait_for_write(sock, seconds):
             raise TimeoutError
@@ -259,10 +259,10 @@ def _connect_within(seconds: float, sock: socket.socket, address: Any, stop: Sto
 
 
 def tls_context(verify: bool | str) -> ssl.SSLContext:
-    """Return how TLS is spoken, read once a process for all clients; each reading of a CA bundle would take 16 ms.
+    """Return the TLS context. All clients of the process share it, because reading a CA bundle takes 16 ms.
 
-    :param verify: False, or the path of a CA bundle or of a folder; True takes that of requests
-    :raises ExchangeFailed: when no certificate can be read there
+    :param verify: False, or the path of a CA bundle or folder; True uses the bundle of requests
+    :raises ExchangeFailed: if it contains no readable certificate
     """
     if verify is False:
         return _context("", ())
@@ -271,7 +271,7 @@ def tls_context(verify: bool | str) -> ssl.SSLContext:
     try:
         return _context(path, (found.st_mtime_ns, found.st_size, found.st_ino))
     except ssl.SSLError as error:
-        raise ExchangeFailed(f"{path} holds no certificates: {error}", is_lasting=True) from error
+        raise ExchangeFailed(f"{path} contains no certificates: {error}", is_lasting=True) from error
 
 
 @lru_cache(maxsize=8)

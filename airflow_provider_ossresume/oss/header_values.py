@@ -1,15 +1,18 @@
-"""What a peer says in headers and bodies, before anything is known of its meaning."""
+"""Raw values of headers and bodies: numbers, dates, and texts that are safe to log."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
-MAX_SHOWN = 1_000  # characters of one text of an answer that an error shows
+MAX_SHOWN = 1_000  # characters of a response's text that an error shows
 
 
-def joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:
-    """Return the pieces as one, up to the one with which they have that many bytes."""
+def join_until(pieces: Iterable[bytes], *, at_least: int) -> bytes:
+    """Join the pieces; stop after the piece with which they have ``at_least`` bytes."""
     body = bytearray()
     for piece in pieces:
         body += piece
@@ -19,11 +22,22 @@ def joined(pieces: Iterable[bytes], *, at_least: int) -> bytes:
 
 
 def read_number(text: str | None) -> int | None:
-    """Return a header's number; what has more than the 20 digits of a CRC-64 is none."""
+    """Return a header's number, or None if it is not one of at most 20 digits, as a CRC-64 has."""
     return int(text) if text and re.fullmatch(r"[0-9]{1,20}", text.strip()) else None
 
 
-def shown(text: str) -> str:
-    """Return what a peer says as one line of bounded length, so that it cannot write lines of its own into a log."""
+@lru_cache(maxsize=64)  # many responses have the same
+def read_http_date(text: str | None) -> datetime | None:
+    """Return an HTTP date in UTC, or None if it is absent or not a date."""
+    try:
+        date = parsedate_to_datetime(text) if text else None
+        # A date that ends in -0000 is parsed without a time zone.
+        return date and (date.astimezone(timezone.utc) if date.tzinfo else date.replace(tzinfo=timezone.utc))
+    except (ValueError, OverflowError):
+        return None
+
+
+def one_line(text: str) -> str:
+    """Return a peer's text as one line of bounded length, so that it cannot forge lines of a log."""
     line = "".join(character if character.isprintable() else " " for character in text[: MAX_SHOWN + 1]).strip()
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""The connections to one origin that wait for their next exchange."""
+"""The idle connections to one origin."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from airflow_provider_ossresume.oss.wire import Wire
 
 
 class OriginPool:
-    """The connections to one origin, perhaps by a proxy.
+    """The idle connections to one origin, directly or through a proxy.
 
-    They wait here: a signal whose handler raises, as Airflow's do, may leave the lock of a queue taken for good.
+    A deque, not a queue: a signal handler that raises, as Airflow's do, could leave a queue's lock held forever.
 
-    :param most: how many wait for the next exchange
+    :param most: how many idle connections are kept
+    :param longest_idle: seconds after which an idle connection is closed
     """
 
     def __init__(self, route: Route, origin: str, *, most: int, longest_idle: float) -> None:
@@ -28,7 +29,7 @@ class OriginPool:
         self._idle: deque[Wire] = deque()  # its methods are atomic
         weakref.finalize(self, _close_all, self._idle)
         self.host = origin.partition("://")[2]
-        self.before_path = origin if route.is_forwarded else ""  # a proxy that forwards is told the whole URL
+        self.before_path = origin if route.is_forwarded else ""  # a forwarding proxy needs the whole URL
         self.headers: Mapping[str, str] = route.proxy_headers if route.is_forwarded else {}
 
     def close(self) -> None:
@@ -39,7 +40,7 @@ class OriginPool:
         _close_all(self._idle)
 
     def take(self) -> Wire | None:
-        """Return a connection that has waited, if there is one."""
+        """Return an idle connection, or None."""
         with suppress(IndexError):
             wire = self._idle.pop()
             wire.begin()
@@ -47,7 +48,7 @@ class OriginPool:
         return None
 
     def sweep(self) -> None:
-        """Close those that have ended, or have waited too long."""
+        """Close idle connections that have ended, or are too old."""
         if not self._idle:
             return
         poll, waiting = select.poll(), {}

@@ -1,4 +1,4 @@
-"""Which proxy leads to which host: the one that is given, else the worker's environment, as requests reads it."""
+"""Which proxy a host is reached through: the given one, else that of the environment, as requests reads it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from airflow_provider_ossresume.errors import ArgumentError
 
 SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
-NO_PROXY: Mapping[str, str] = {"all": ""}  # as what is given: whatever the environment says
+NO_PROXY: Mapping[str, str] = {"all": ""}  # no proxy, whatever the environment says
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy, and the setting that names it. Its user name and password are not shown.
+    """A proxy, and the setting that names it. User name and password are not shown.
 
-    :ivar url: with its scheme
+    :ivar url: the URL with its scheme
     """
 
     url: str = field(repr=False)
@@ -35,11 +35,11 @@ class Proxy:
 
 
 class Proxies:
-    """The proxies of one client. Each host that is talked to is judged for itself, by NO_PROXY too.
+    """The proxies of one client. The proxy is chosen for each host, NO_PROXY included.
 
-    :param given: as in requests: an URL by scheme, or by scheme and host; an empty URL is no proxy. NO_PROXY does not
-        concern these.
-    :raises ArgumentError: for one that cannot be used
+    :param given: as in requests: a URL by scheme, or by scheme and host; an empty URL means no proxy. NO_PROXY does not
+        apply to these.
+    :raises ArgumentError: for a proxy that cannot be used
     """
 
     def __init__(self, given: Mapping[str, str] | None) -> None:
@@ -49,9 +49,9 @@ class Proxies:
         self._environment = getproxies()
 
     def to(self, url: str) -> Proxy | None:
-        """Return the proxy to a URL; None when there is none.
+        """Return the proxy for a URL; None if there is none.
 
-        :raises ArgumentError: when the environment holds one that cannot be used
+        :raises ArgumentError: if the environment's proxy cannot be used
         """
         if (given := select_proxy(url, self._given)) is not None:
             return Proxy(given, "proxy") if given else None
@@ -65,33 +65,33 @@ class Proxies:
 def parse_proxy(argument: str, url: str) -> str:
     """Return a proxy's URL with its scheme: ``host:3128`` stands for ``http://host:3128``.
 
-    :param argument: the field, or the environment's variable
-    :raises ArgumentError: for what is no proxy; none of it is shown, as it may be the password
+    :param argument: the field, or the environment variable
+    :raises ArgumentError: if it is not a proxy; the value is not shown, because it may contain the password
     """
     text = url.strip()
     text = text if "://" in text else f"http://{text.removeprefix('//')}"
-    # Read as requests reads it: a "/" or "#" in a password ends the host, and the password would stand in its errors.
+    # Parsed as in requests: a "/" or "#" in a password ends the host, and errors of requests would show the password.
     try:
         parts = parse_url(text)
     except ValueError:
         parts = Url()
-    # "none" and "direct" are no hosts; a name of one label is known by its scheme or its port.
+    # "none" and "direct" are not hosts; a name of one label needs a scheme or a port.
     is_word = "://" not in url and not parts.port and not re.search("[.:]", parts.host or "")
-    whose = "" if argument == "proxy" else "the environment of this worker holds it; "
+    whose = "" if argument == "proxy" else "it is set in the environment of this worker; "
     if not parts.host or is_word or parts.scheme not in SCHEMES or parts.path not in (None, "", "/") or parts.query:
         raise ArgumentError(
-            argument, "…", f"{whose}write it as http://host:3128 or http://user:password@host:3128, other signs as in "
-            "%2F"
+            argument, "…", f"{whose}write it as http://host:3128 or http://user:password@host:3128; percent-encode "
+            "special characters, such as %2F for /"
         )  # fmt: skip
     if not _is_latin(unquote(parts.auth or "")):
         raise ArgumentError(
-            argument, _without_password(text), f"{whose}its user or password has signs that no HTTP proxy can be sent; "
-            "choose others"
+            argument, _without_password(text), f"{whose}its user name or password has characters that a proxy cannot "
+            "receive; choose others"
         )  # fmt: skip
     if parts.scheme.startswith("socks") and not _has_socks():
         raise ArgumentError(
             argument, _without_password(text), f"{whose}a SOCKS proxy needs the package PySocks; install it on this "
-            "worker, or name an http:// proxy"
+            "worker, or use an http:// proxy"
         )  # fmt: skip
     return text
 
@@ -113,10 +113,10 @@ def _has_socks() -> bool:
 
 
 def _variable(scheme: str, proxy: str) -> str:
-    """Return the environment's variable that holds a proxy; in lower case it counts first."""
+    """Return the environment variable that contains a proxy. Lower case takes precedence."""
     wanted = (f"{scheme}_proxy", "all_proxy")
     names = [name for name, value in os.environ.items() if name.lower() in wanted and value == proxy]
-    # On macOS and Windows the system's settings count where there is none.
+    # On macOS and Windows it may come from the system's settings.
     return min(names, key=lambda name: (wanted.index(name.lower()), name.isupper()), default=wanted[0])
 
 

@@ -1,4 +1,4 @@
-"""When a failed request is sent again: tenacity, as a value."""
+"""Retries of one request, with tenacity: how often, and how long between attempts."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FIRST_WAIT = 0.2  # seconds; OSS's SDKs begin with this too
-LONGEST_WAIT = 20.0  # seconds; and never wait longer
+FIRST_WAIT = 0.2  # seconds; the same as in OSS's SDKs
+LONGEST_WAIT = 20.0  # seconds, unless OSS asks for more
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
     """How often and how long one request is tried.
 
-    Waits are random between 0 and 0.2 s times 2^n, at most 20 s (full jitter), or as long as OSS asks with Retry-After.
+    Waits are random between 0 and 0.2 s times 2^n, at most 20 s (full jitter), or as long as Retry-After asks for.
 
-    :ivar attempts: 1 means no retry. An attempt that brought the request further, as a download that goes on where the
-        one before it broke, makes the next one the first again
-    :ivar total: seconds of waiting and failing after which no further attempt begins; the time in which bytes move does
-        not count. There are always two attempts, unless OSS asks to wait for longer than this
-    :ivar sleep: how it waits; by default until a stop is given, where there is one
-    :ivar clock: seconds that never go back
+    :ivar attempts: how many attempts may fail in a row; 1 means no retry. Progress resets the count, for example if a
+        download has received more bytes before it broke
+    :ivar total: seconds of waiting and failing after which no further attempt starts; time in which bytes move does not
+        count. There are always two attempts, unless OSS asks to wait longer than this
+    :ivar sleep: waits; by default until the time is over or a stop is set
+    :ivar clock: returns seconds; never goes back
     """
 
     attempts: int = 8
@@ -47,54 +47,54 @@ class RetryPolicy:
         wait: Callable[[float], None] = time.sleep,
         before_wait: Callable[[BaseException | None], None] = lambda _: None,
     ) -> Retrying:
-        """Return the loop, for any number of requests and threads.
+        """Return the retry loop, for any number of requests and threads.
 
-        :param wait: how it waits where the policy does not say
-        :param before_wait: is told of each error that is followed by another attempt
+        :param wait: waits, if the policy has no ``sleep``
+        :param before_wait: called with each error that is followed by another attempt
         """
         return Retrying(self, self.sleep or wait, before_wait)
 
 
 class Attempts:
-    """The attempts at one request, and what they have cost.
+    """The attempts of one request, and the time that they have taken.
 
-    :ivar made: how many there were, this one included
+    :ivar made: the number of attempts, this one included
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._spent = 0.0
         self._quiet_since = clock()
-        self._in_vain = 0  # since the request was last brought further
+        self._failed_in_row = 0  # since the last progress
         self.made = 0
 
     @property
     def failures(self) -> int:
-        """How many attempts have failed since the request was last brought further, this one included."""
-        return max(self._in_vain, 1)
+        """How many attempts have failed since the last progress, this one included."""
+        return max(self._failed_in_row, 1)
 
     def begin(self) -> None:
-        self._in_vain += 1
+        self._failed_in_row += 1
         self.made += 1
         self._quiet_since = self._clock()
 
     def moved(self) -> None:
-        """Bytes have moved: the time until now was work."""
+        """Note that bytes have moved, so the time until now does not count."""
         self._quiet_since = self._clock()
 
     def progressed(self) -> None:
-        """What has come so far needs not come again."""
-        self._in_vain = 0
+        """Note progress: what has arrived so far need not be sent again."""
+        self._failed_in_row = 0
 
     def failed(self, wait: float) -> float:
-        """Return the seconds that failing has taken, with a wait that is to follow."""
+        """Return how many seconds failures and waits have taken so far, the next wait included."""
         self._spent += self._clock() - self._quiet_since + wait
         self._quiet_since = self._clock()
         return self._spent
 
 
 class Retrying:
-    """Calls a function until it succeeds or the policy ends it; the last error comes out as it is."""
+    """Calls a function until it succeeds or the policy allows no more; then the last error is raised unchanged."""
 
     def __init__(
         self, policy: RetryPolicy, sleep: Callable[[float], None], before_wait: Callable[[BaseException | None], None]
@@ -132,13 +132,13 @@ class Retrying:
         error, attempts = _error(state), state.args[0]
         self._before_wait(error)
         log.warning(
-            "Attempt %s of %s failed, again in %.1f s: %s",
+            "Attempt %s of %s failed; the next one starts in %.1f s: %s",
             attempts.failures, self._policy.attempts, state.upcoming_sleep, error,
         )  # fmt: skip
 
 
 def _continued(function: Callable[[Attempts], T], failed: list[Exception], attempts: Attempts) -> T:
-    """Fail as the first attempt did that has been made; later ones are made here."""
+    """Raise the error of the first attempt, which was made without tenacity; make the later attempts."""
     if failed:
         raise failed.pop()
     return _begun(function, attempts)
@@ -161,5 +161,5 @@ def _error(state: tenacity.RetryCallState) -> BaseException | None:
 
 
 def _is_retryable(error: BaseException) -> bool:
-    # A changed source or a stop is worth a later try, not another attempt at this request.
+    # A changed source or a stop may be retried by Airflow, but not by another attempt of this request.
     return isinstance(error, (RequestError, IntegrityError, CredentialsError)) and error.retryable

@@ -1,11 +1,11 @@
-"""Signatures of OSS requests, V4 and V1, in headers and in URLs. Pure: no clock, no socket.
+"""Signatures of OSS requests, V4 and V1, for headers and URLs. Pure functions: no clock, no socket.
 
-The texts that are signed follow OSS's documents "Include a V4 signature in the Authorization header", "Include
-signatures in the Authorization header" (V1) and their URL forms; ``tests/unit/sign_vectors.json`` holds a hundred
-requests that the official SDKs signed. The local OSS server verifies with the same functions.
+The strings to sign follow OSS's documents "Include a V4 signature in the Authorization header", "Include
+signatures in the Authorization header" (V1) and their URL forms; ``tests/unit/sign_vectors.json`` has a hundred
+requests that the official SDKs have signed. The local OSS server verifies with the same functions.
 
-A key is signed raw (V1) or percent-encoded with its slashes kept (V4), and always with the bucket before it, however
-the URL is written.
+A key is signed as it is (V1), or percent-encoded except its slashes (V4), and always with the bucket before it, even if
+the URL does not have it there.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ V1_SUBRESOURCES = frozenset(
 
 @dataclass(frozen=True)
 class Signable:
-    """What of a request is signed.
+    """The parts of a request that are signed.
 
-    ``query`` holds decoded names and values, an empty value for a bare name. ``headers`` may be in any case. A bucket
-    or key that is absent from the request is None.
+    ``query`` has decoded names and values; a name without a value has an empty one. ``headers`` may be in any case.
+    ``bucket`` or ``key`` is None if the request has none.
     """
 
     method: str
@@ -72,7 +72,7 @@ def v4_scope(date: str, *, region: str, product: str = "oss") -> str:
 def v4_canonical_request(request: Signable, *, additional_headers: Iterable[str] = ()) -> str:
     """Return the canonical request.
 
-    Signed are every ``x-oss-*`` header, Content-Type, Content-MD5 and the additional ones that the request has.
+    It contains every ``x-oss-*`` header, Content-Type, Content-MD5, and those additional headers that the request has.
     """
     headers = _lower(request.headers)
     additional = sorted({name.lower() for name in additional_headers} & headers.keys())

@@ -1,4 +1,4 @@
-"""The order to end, as far as requests have to hear it."""
+"""The stop: the order to end, as requests obey it."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from typing import Protocol
 
 
 class Stop(Protocol):
-    """Ends what a client has under way: its waits, its attempts and its sockets.
+    """Ends what a client is doing: its waits, its attempts and its exchanges.
 
-    One that has a method ``slow_down`` too is told of each answer, and of each timeout, that asks for fewer requests.
+    If it also has a method ``slow_down``, that is called after each response and each timeout that calls for fewer
+    requests.
     """
 
     def check(self) -> None:
-        """Raise an error of its own when the stop is given."""
+        """Raise the stop's own error if it is set."""
 
     def wait(self, seconds: float) -> None:
-        """Wait, as a sleep does, but no longer than until the stop is given; raise then as ``check`` does."""
+        """Sleep, but only until the stop is set; then raise as ``check`` does."""
 
     def guard(self, shut: Callable[[], None]) -> AbstractContextManager[None]:
-        """Have ``shut`` called, by any thread, when the stop is given within the block."""
+        """Call ``shut``, from any thread, if the stop is set within the block."""
 
 
 class NeverStopped:
-    """The stop of a client that has none.
+    """A stop that is never set, for clients without one.
 
-    :param sleep: how it waits
+    :param sleep: waits
     """
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sleep = sleep
 
     def check(self) -> None:
-        """Nobody stops it."""
+        """Do nothing."""
 
     def wait(self, seconds: float) -> None:
         self._sleep(seconds)

@@ -1,7 +1,7 @@
 """Assumes RAM roles at STS, Alibaba Cloud's Security Token Service: with an Access Key, or with an OIDC token.
 
-Requests follow Alibaba's "Signature V3" (ACS3-HMAC-SHA256), as the official SDK for STS sends them. An OIDC token goes
-in the body, where no proxy and no log of a URL sees it.
+Requests are signed by Alibaba Cloud's "Signature V3" (ACS3-HMAC-SHA256), as in the official SDK for STS. An OIDC token
+goes into the body, where proxies and logs of URLs do not show it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from urllib.parse import quote, urlencode
 
 from airflow_provider_ossresume.errors import ArgumentError, CredentialsError, CredentialsUnavailable
 from airflow_provider_ossresume.oss.credentials import Credentials, CredentialsProvider
-from airflow_provider_ossresume.oss.issuers import Answer, Issuer
-from airflow_provider_ossresume.oss.temporary import TemporaryCredentials
+from airflow_provider_ossresume.oss.credentials_service import CredentialsService, ServiceResponse
+from airflow_provider_ossresume.oss.temporary_credentials import TemporaryCredentials
 
 VERSION = "2015-04-01"  # of the API
 ALGORITHM = "ACS3-HMAC-SHA256"
 MIN_DURATION, MAX_DURATION = 900, 43_200  # seconds; STS, AssumeRole: DurationSeconds
-DEFAULT_DURATION = 3_600  # seconds; STS's own default, and the maximum of a role that nobody changed
+DEFAULT_DURATION = 3_600  # seconds; STS's default, and the default maximum of a role
 DEFAULT_SESSION_NAME = "airflow-ossresume"
 MAX_TOKEN_FILE = 20_000  # bytes; STS, AssumeRoleWithOIDC: OIDCToken has 4 to 20,000 characters
 
@@ -37,11 +37,11 @@ _EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}")  # STS, AssumeRole: E
 
 @dataclass(frozen=True)
 class Role:
-    """Which role is assumed, and how.
+    """The role to assume, and how.
 
-    :ivar duration: seconds that each set of credentials lasts, 900 to 43,200 and at most the role's own maximum
-    :ivar policy: a RAM policy as JSON that takes permissions away for this session
-    :raises ArgumentError: for what STS would refuse
+    :ivar duration: seconds for which each set of credentials is valid, 900 to 43,200 and at most the role's own maximum
+    :ivar policy: a RAM policy as JSON that reduces the permissions of this session
+    :raises ArgumentError: for a value that STS would refuse
     """
 
     arn: str
@@ -52,10 +52,12 @@ class Role:
     def __post_init__(self) -> None:
         if not _ROLE_ARN.fullmatch(self.arn):
             raise ArgumentError(
-                "role_arn", self.arn, "a role's ARN has the form acs:ram::1234567890123456:role/its-name"
+                "role_arn", self.arn, "give the role's ARN, such as acs:ram::1234567890123456:role/its-name"
             )
         if not _SESSION_NAME.fullmatch(self.session_name):
-            raise ArgumentError("role_session_name", self.session_name, "use 2 to 64 letters, digits and signs of .@-_")
+            raise ArgumentError(
+                "role_session_name", self.session_name, "use 2 to 64 letters, digits and characters of .@-_"
+            )
         if not MIN_DURATION <= self.duration <= MAX_DURATION:
             raise ArgumentError(
                 "role_session_duration", self.duration,
@@ -75,22 +77,22 @@ class Role:
 class AssumedRole:
     """Credentials of a role, assumed with the Access Key of a RAM user or of another role.
 
-    :param provider: whose Access Key signs; asked anew each time
-    :param external_id: the secret that the role's trust policy may demand (sts:ExternalId)
-    :param clock: seconds since 1970
+    :param provider: the Access Key that signs; asked each time
+    :param external_id: the secret that the role's trust policy may require (sts:ExternalId)
+    :param clock: returns seconds since 1970
     """
 
     def __init__(
         self,
         role: Role,
         provider: CredentialsProvider,
-        issuer: Issuer,
+        issuer: CredentialsService,
         *,
         external_id: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if external_id is not None and not _EXTERNAL_ID.fullmatch(external_id):
-            raise ArgumentError("external_id", "…", "use 2 to 1,224 letters, digits and signs of +=,.@:/-_")
+            raise ArgumentError("external_id", "…", "use 2 to 1,224 letters, digits and characters of +=,.@:/-_")
         self._role = role
         self._provider = provider
         self._issuer = issuer
@@ -103,12 +105,12 @@ class AssumedRole:
     def fetch(self) -> TemporaryCredentials:
         key = self._provider.get()
         if key is None:
-            raise CredentialsError("an anonymous caller cannot assume a role; give an Access Key")
-        answer = _in_time(lambda now: self._ask(key, now), self._clock)
+            raise CredentialsError("an anonymous caller cannot assume a role; set an Access Key")
+        response = _with_right_time(lambda now: self._ask(key, now), self._clock)
         secrets = (key.access_key_secret, key.security_token, self._external_id)
-        return _issued(self._issuer, str(self), answer, hints=self.hints(), secrets=secrets)
+        return _issued(self._issuer, str(self), response, hints=self.hints(), secrets=secrets)
 
-    def _ask(self, key: Credentials, now: float) -> Answer:
+    def _ask(self, key: Credentials, now: float) -> ServiceResponse:
         parameters = self._role.parameters()
         if self._external_id:
             parameters["ExternalId"] = self._external_id
@@ -125,24 +127,24 @@ class AssumedRole:
                 f"allow the RAM user whose key it is the action sts:AssumeRole on {self._role.arn}, and name that user "
                 "in the role's trust policy (an account's own key cannot assume a role)"
             ),
-            "MissingSecurityToken": "the key is a temporary one; fill in its STS token too",
+            "MissingSecurityToken": "the Access Key is temporary; enter its STS token too",
             "SignatureDoesNotMatch": "check the Access Key Secret",
-            "InvalidAccessKeyId": "check the Access Key ID: it is unknown or disabled",
-            "InvalidSecurityToken": "the STS token that the role is assumed with is over or not of this key",
+            "InvalidAccessKeyId": "check the Access Key ID; it is unknown or disabled",
+            "InvalidSecurityToken": "the STS token has expired, or does not belong to this Access Key",
             **_ROLE_HINTS,
         }
 
 
 class RoleWithOidc:
-    """Credentials of a role, assumed with the OIDC token of a pod (RRSA) or of another workload; no Access Key.
+    """Credentials of a role, assumed with the OIDC token of a pod (RRSA) or of another workload. No Access Key.
 
-    The token is read from its file each time, as Kubernetes puts a new one there before the old one ends.
+    The token is read from its file each time, because Kubernetes replaces it before it expires.
     """
 
     def __init__(
         self,
         role: Role,
-        issuer: Issuer,
+        issuer: CredentialsService,
         *,
         provider_arn: str,
         token_file: str,
@@ -151,7 +153,7 @@ class RoleWithOidc:
         if not _PROVIDER_ARN.fullmatch(provider_arn):
             raise ArgumentError(
                 "oidc_provider_arn", provider_arn,
-                "an OIDC provider's ARN has the form acs:ram::1234567890123456:oidc-provider/its-name",
+                "give the OIDC provider's ARN, such as acs:ram::1234567890123456:oidc-provider/its-name",
             )  # fmt: skip
         self._role = role
         self._issuer = issuer
@@ -164,10 +166,10 @@ class RoleWithOidc:
 
     def fetch(self) -> TemporaryCredentials:
         token = _read_token(self._token_file)
-        answer = _in_time(lambda now: self._ask(token, now), self._clock)
-        return _issued(self._issuer, str(self), answer, hints=self.hints(), secrets=(token,))
+        response = _with_right_time(lambda now: self._ask(token, now), self._clock)
+        return _issued(self._issuer, str(self), response, hints=self.hints(), secrets=(token,))
 
-    def _ask(self, token: str, now: float) -> Answer:
+    def _ask(self, token: str, now: float) -> ServiceResponse:
         query = urlencode(
             {"Action": "AssumeRoleWithOIDC", "Format": "JSON", "Version": VERSION, "Timestamp": _timestamp(now)}
         )
@@ -179,49 +181,54 @@ class RoleWithOidc:
         """Return the next step for each of STS's codes that has one."""
         return {
             "AuthenticationFail.NoPermission": (
-                f"let the role's trust policy allow sts:AssumeRole to {self._provider_arn}, "
+                f"allow sts:AssumeRole for {self._provider_arn} in the role's trust policy, "
                 "with conditions on oidc:iss, oidc:aud and oidc:sub that this token meets"
             ),
-            "AuthenticationFail.OIDCToken.Expired": f"the token in {self._token_file} is over; see who renews the file",
-            "AuthenticationFail.OIDCToken.AudienceNotMatch": "let the token's audience be sts.aliyuncs.com",
-            "AuthenticationFail.OIDCToken": f"see that the token in {self._token_file} is of {self._provider_arn}",
+            "AuthenticationFail.OIDCToken.Expired": f"the token in {self._token_file} expired; check what renews it",
+            "AuthenticationFail.OIDCToken.AudienceNotMatch": "set the token's audience to sts.aliyuncs.com",
+            "AuthenticationFail.OIDCToken": f"check that {self._provider_arn} issued the token in {self._token_file}",
             **_ROLE_HINTS,
         }
 
 
 _ROLE_HINTS: Mapping[str, str] = {
-    "EntityNotExist.Role": "there is no such role; check role_arn",
+    "EntityNotExist.Role": "the role does not exist; check role_arn",
     "InvalidParameter.RoleArn": "check role_arn",
     "InvalidParameter.DurationSeconds": "lower role_session_duration, or raise the role's maximum session duration",
     "InvalidParameter.Policy": "correct role_policy",
 }
 
 
-# Somebody else puts a new OIDC token into the file.
-_MAY_PASS = ("Throttling", "AuthenticationFail.OIDCToken.Expired")
+# Errors that a later request may not have: the OIDC token in the file is renewed from outside.
+_TRANSIENT = ("Throttling", "AuthenticationFail.OIDCToken.Expired")
 
 
 def _issued(
-    issuer: Issuer, what: str, answer: Answer, *, hints: Mapping[str, str], secrets: tuple[str | None, ...]
+    issuer: CredentialsService,
+    what: str,
+    response: ServiceResponse,
+    *,
+    hints: Mapping[str, str],
+    secrets: tuple[str | None, ...],
 ) -> TemporaryCredentials:
-    if answer.status == 200:
-        return issuer.issued(what, answer, answer.fields().get("Credentials"))
-    code = _code(answer)
-    # A code is followed by finer ones: InvalidAccessKeyId.NotFound, InvalidParameter.PolicyGrammar.
+    if response.status == 200:
+        return issuer.issued(what, response, response.fields().get("Credentials"))
+    code = _code(response)
+    # Codes have suffixes: InvalidAccessKeyId.NotFound, InvalidParameter.PolicyGrammar.
     hint = next((hint for known, hint in hints.items() if code.startswith(known)), "")
-    raise issuer.refused(what, answer, hint=hint, secrets=secrets, retryable=code.startswith(_MAY_PASS))
+    raise issuer.refused(what, response, hint=hint, secrets=secrets, retryable=code.startswith(_TRANSIENT))
 
 
-def _in_time(ask: Callable[[float], Answer], clock: Callable[[], float]) -> Answer:
-    """Ask with this worker's time, and where STS calls that wrong, once more with STS's."""
-    answer = ask(clock())
-    if answer.date is not None and _code(answer).startswith(("InvalidTimeStamp", "IllegalTimestamp")):
-        return ask(answer.date)
-    return answer
+def _with_right_time(ask: Callable[[float], ServiceResponse], clock: Callable[[], float]) -> ServiceResponse:
+    """Ask with this worker's time. If STS says that it is wrong, ask once more with STS's time."""
+    response = ask(clock())
+    if response.date is not None and _code(response).startswith(("InvalidTimeStamp", "IllegalTimestamp")):
+        return ask(response.date)
+    return response
 
 
-def _code(answer: Answer) -> str:
-    return str(answer.fields().get("Code") or "")
+def _code(response: ServiceResponse) -> str:
+    return str(response.fields().get("Code") or "")
 
 
 def _timestamp(now: float) -> str:
@@ -232,16 +239,16 @@ def _read_token(path: str) -> str:
     try:
         with Path(path).open(encoding="ascii") as file:
             token = file.read(MAX_TOKEN_FILE + 1).strip()
-    except ValueError:  # no ASCII, or no path
+    except ValueError:  # not ASCII, or not a path
         token = ""
     except OSError as error:
-        # Kubernetes replaces the file while it runs, and mounts it before the pod begins.
+        # Kubernetes mounts the file before the pod starts, and replaces it at run time.
         raise CredentialsUnavailable(
             f"the OIDC token file {path} cannot be read: {error.strerror}; "
-            "in a pod, see that RRSA is on for it and its service account"
+            "in a pod, check that RRSA is enabled for it and for its service account"
         ) from None
     if not token or len(token) > MAX_TOKEN_FILE or not token.isprintable() or " " in token:
-        raise CredentialsUnavailable(f"the file {path} holds no OIDC token; see who writes it")
+        raise CredentialsUnavailable(f"the file {path} does not contain an OIDC token; check what writes it")
     return token
 
 
@@ -251,9 +258,9 @@ def _read_token(path: str) -> str:
 def signed_headers(
     method: str, host: str, query: str, *, action: str, key: Credentials, now: float, nonce: str
 ) -> dict[str, str]:
-    """Return the headers of a signed request without a body; Host is signed, and the connection sends it.
+    """Return the headers of a signed request without a body. Host is signed too; the connection sends it.
 
-    :param query: sorted and percent-encoded, as it stands in the URL
+    :param query: sorted and percent-encoded, as in the URL
     :param now: seconds since 1970
     """
     headers = {
@@ -270,7 +277,7 @@ def signed_headers(
 
 
 def authorization(method: str, query: str, headers: Mapping[str, str], *, key: Credentials) -> str:
-    """Return the header Authorization; all the headers that are given here are signed."""
+    """Return the header Authorization. All given headers are signed."""
     names = sorted(headers)
     canonical = "\n".join(
         (

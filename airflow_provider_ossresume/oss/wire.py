@@ -1,7 +1,7 @@
-"""One connection: bytes that are sent, and bytes that are read ahead of what is asked for.
+"""One connection: it sends bytes, and reads ahead.
 
-Whatever goes wrong with its socket comes out as ExchangeFailed, so nobody takes the error of a local file for one of
-the connection. Its socket is closed by nobody but the thread that uses it; a stop only shuts it down.
+Every error of its socket becomes ExchangeFailed, so that it cannot be confused with the error of a local file. Only the
+thread that uses the connection closes its socket; a stop only shuts it down.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.stop import Stop
 
 READ_SIZE = 64 * 1024  # bytes that are read ahead
-MAX_HEAD = 256 * 1024  # bytes of an answer's head; OSS's have up to 8 KiB of metadata
+MAX_HEAD = 256 * 1024  # bytes of response headers; OSS sends up to 8 KiB of metadata
 
 _HUNG_UP = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -29,19 +29,19 @@ _INFORMATIONAL = re.compile(rb"HTTP/[0-9.]{1,9} 1")
 
 
 class Wire:
-    """A connection while it is made and afterwards, used by one thread at a time.
+    """A connection, while it is made and afterwards. One thread uses it at a time.
 
-    :ivar sock: what bytes go through: a socket, or TLS over one
+    :ivar sock: a socket, or TLS over one
     :ivar idle_since: when it was last given back
-    :ivar has_answered: bytes have come since the exchange began
+    :ivar has_answered: bytes have arrived since the exchange began
     """
 
     def __init__(self) -> None:
         self.sock: Any = None
         self.idle_since = 0.0
-        self._socket: Any = None  # the one that a stop shuts down
+        self._socket: Any = None  # a stop shuts this one down
         self._timeout: float | None = None
-        self._rest = b""  # read, not yet asked for from _at on
+        self._rest = b""  # read ahead; the bytes from _at on are still to be returned
         self._at = 0
         self._token = threading.Lock()
         self.has_answered = False
@@ -49,36 +49,36 @@ class Wire:
     # --- its socket ---------------------------------------------------------------------------------------------------
 
     def attach(self, sock: Any) -> None:
-        """Go on over another socket, or over TLS on the same one."""
+        """Use this socket from now on, or TLS over the one in use."""
         self.sock = sock
         self._timeout = None
-        if isinstance(sock, socket.socket):  # else it is TLS within TLS, over the socket that is there
+        if isinstance(sock, socket.socket):  # else it is TLS within TLS, over the same socket
             self._socket = sock
             self._poll = select.poll()
             self._poll.register(sock, select.POLLIN)
 
     @property
     def _is_nested(self) -> bool:
-        """True for TLS within TLS, which reads as often as it likes."""
+        """True for TLS within TLS, where one read may be many reads of the socket."""
         return not isinstance(self.sock, socket.socket)
 
     def begin(self) -> None:
-        """Another exchange begins."""
+        """Start another exchange."""
         self.has_answered = False
 
     @contextmanager
     def guarded(self, stop: Stop) -> Iterator[None]:
-        """Let a stop that is given within the block shut the socket down; what waits for it then ends at once."""
+        """Within the block, a stop shuts the socket down, which ends every wait for it at once."""
         token = self._token = threading.Lock()
         try:
             with stop.guard(lambda: self._shut(token)):
                 yield
         finally:
-            # For good: the socket may be closed from now on, and its number be another file's.
+            # Never released: the socket may be closed from now on, and another file may get its number.
             token.acquire(timeout=1.0)
 
     def shut(self) -> None:
-        """Let what waits for the socket end; it is called by another thread, within the block."""
+        """End every wait for the socket. Another thread calls this, while the block runs."""
         self._shut(self._token)
 
     def _shut(self, token: threading.Lock) -> None:
@@ -86,14 +86,14 @@ class Wire:
             return
         try:
             if self._socket is not None:
-                # Not SSLSocket.shutdown: it drops TLS first, and a thread within sendall would go on in clear.
+                # Not SSLSocket.shutdown: it drops TLS first, and a thread in sendall would continue in clear text.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
         finally:
             token.release()
 
     @property
     def is_silent(self) -> bool:
-        """True while nothing has come that nobody asked for, an end of the connection included."""
+        """True if nothing unexpected has arrived, such as data or the end of the connection."""
         return not self.has_read and not self._has_come
 
     @property
@@ -104,18 +104,18 @@ class Wire:
         return int(self._socket.fileno()) if self._socket is not None else -1
 
     def close(self) -> None:
-        is_guarded = self._token.acquire(blocking=False)  # no stop may touch what is another file's number next
+        is_guarded = self._token.acquire(blocking=False)  # a stop must not touch the number, which another file may get
         for each in (self.sock, self._socket):
             if each is not None:
                 with suppress(OSError):
                     each.close()
-        if is_guarded:  # another address may be tried
+        if is_guarded:  # the next address may be tried
             self._token.release()
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
     def send(self, data: bytes | memoryview, limit: Limit) -> bool:
-        """Send all of the data; False when the peer has hung up, or answers and takes no more."""
+        """Send all of the data. Return False if the peer has hung up, or responds and reads no more."""
         began = time.monotonic()
         try:
             self._within(limit, self.sock.sendall, data)
@@ -127,14 +127,14 @@ class Wire:
         return True
 
     def is_answered(self) -> bool:
-        """Return whether an answer has begun to come, or the connection has ended, without waiting for it."""
+        """Return whether a response has started to arrive, or the connection has ended. Does not wait."""
         if not self._has_come:
             return False
         self._timeout = 0.0
         self.sock.settimeout(0.0)
         try:
             data = self.sock.recv(READ_SIZE) or b""
-        except _NOTHING_YET:  # as of TLS, which has messages of its own
+        except _NOTHING_YET:  # TLS has messages of its own
             return False
         except OSError:
             return True
@@ -145,7 +145,7 @@ class Wire:
             return True
         while _INFORMATIONAL.match(self._rest) and (end := _BLANK_LINE.search(self._rest)):
             self._rest = self._rest[end.end() :]
-        # The status line tells by its tenth character whether it is an answer's.
+        # The first ten characters of the status line show whether this is a final response.
         is_none_yet = _INFORMATIONAL.match(self._rest) or b"HTTP/1.1 ".startswith(self._rest)
         return not data or not is_none_yet
 
@@ -153,42 +153,42 @@ class Wire:
 
     @property
     def has_read(self) -> bool:
-        """True when bytes are there that were not asked for yet."""
+        """True if bytes have been read ahead."""
         return self._at < len(self._rest)
 
     def head(self, first: Limit, whole: Callable[[], Limit]) -> bytes:
-        """Return the bytes up to and with the next blank line.
+        """Return the bytes up to the next blank line, including it.
 
-        :param first: for the first of them
-        :param whole: makes the limit for the others when the first has come
-        :raises ExchangeFailed: when the connection ends before it, so that no half of a head is ever believed
+        :param first: the limit for the first byte
+        :param whole: makes the limit for the other bytes, once the first is there
+        :raises ExchangeFailed: if the connection ends before; an incomplete head is never used
         """
         limit = whole() if self.has_read else first
         while not (end := _BLANK_LINE.search(self._rest, self._at)):
             if len(self._rest) - self._at > MAX_HEAD:
-                raise ExchangeFailed(f"the answer's head is over {MAX_HEAD} bytes long")
+                raise ExchangeFailed(f"the response headers are longer than {MAX_HEAD} bytes")
             is_first = not self.has_read
             if not self._fill(limit):
-                where = "without an answer" if is_first else "within the answer's head"
+                where = "without a response" if is_first else "inside the response headers"
                 raise ExchangeFailed(f"the connection ended {where}")
             limit = whole() if is_first else limit
         return self._taken(end.end() - self._at)
 
     def line(self, most: int, limit: Limit) -> bytes:
-        """Return the bytes up to and with the next line end; fewer when ``most`` have none, or the connection ends."""
+        """Return the next line with its end. It is cut after ``most`` bytes, or if the connection ends."""
         while (end := self._rest.find(b"\n", self._at, self._at + most)) < 0 and len(self._rest) - self._at < most:
             if not self._fill(limit):
                 break
         return self._taken(end + 1 - self._at if end >= 0 else most)
 
     def read(self, most: int, limit: Limit) -> bytes:
-        """Return what is there, waiting for some; nothing at the end of the connection."""
+        """Return what is there, at most ``most`` bytes. Wait if nothing is; empty at the end of the connection."""
         if not self.has_read:
             self._fill(limit)
         return self._taken(most)
 
     def read_into(self, buffer: memoryview, limit: Limit) -> int:
-        """Read what one call to the socket gives into the buffer; return its size, 0 at the end."""
+        """Read into the buffer, with one call to the socket. Return the number of bytes, 0 at the end."""
         if self.has_read:
             data = self._taken(len(buffer))
             buffer[: len(data)] = data
@@ -206,8 +206,8 @@ class Wire:
 
     def _fill(self, limit: Limit) -> bool:
         began = time.monotonic()
-        data: bytes = self._within(limit, self.sock.recv, READ_SIZE) or b""  # TLS within TLS says 0 at an end
-        limit.moved(0, time.monotonic() - began)  # whether it is a body's is not known here
+        data: bytes = self._within(limit, self.sock.recv, READ_SIZE) or b""  # TLS within TLS returns 0 at the end
+        limit.moved(0, time.monotonic() - began)  # it may not be part of a body
         self._rest = self._rest[self._at :] + data if self.has_read else data
         self._at = 0
         self.has_answered |= bool(data)
@@ -231,10 +231,10 @@ class Wire:
 
 @contextmanager
 def shut_after(limit: Limit, wire: Wire) -> Iterator[None]:
-    """End, when the limit's time is over, what reads by itself: each byte would give it its timeout anew."""
+    """Shut the connection down when the limit's time is over. Needed if each byte would restart the timeout."""
     timer = threading.Timer(limit.left(), wire.shut)
     timer.daemon = True
-    with suppress(RuntimeError):  # no more threads: the timeout of each read is still there
+    with suppress(RuntimeError):  # no more threads; the timeout of each read still applies
         timer.start()
     try:
         yield
@@ -246,10 +246,10 @@ def shut_after(limit: Limit, wire: Wire) -> Iterator[None]:
 
 
 def _decrypted(sock: Any) -> bool:
-    """Return whether TLS holds bytes that are read already, which the socket no longer tells of."""
+    """Return whether TLS holds bytes that it has read from the socket already."""
     pending = getattr(sock, "pending", None) or getattr(getattr(sock, "sslobj", None), "pending", None)
     if pending and pending():
         return True
-    # TLS within TLS (urllib3's SSLTransport): bytes that it has not decrypted yet, and those of the outer one.
+    # TLS within TLS (urllib3's SSLTransport): bytes that are not decrypted yet, and those of the outer TLS.
     incoming, outer = getattr(sock, "incoming", None), getattr(sock, "socket", None)
     return bool(incoming is not None and incoming.pending) or (outer is not None and _decrypted(outer))

@@ -1,7 +1,7 @@
-"""What a transfer of many files knows of its two ends, and of where it keeps its own files.
+"""The Protocols between the steps of a transfer of many files, its source and target, and its work folder.
 
-Scan, plan, batch and finish are the same for every pair of ends. A new kind of end is one class with :class:`End`, and
-a new pair is one with :class:`Mover`.
+Scan, plan, batch and finish are the same for every source and target. To add a kind of source or target, write a
+:class:`Location`. To move files between two kinds, write a :class:`Mover`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.progress import Meter
 
-Found = Entry | LeftOut
-Watch = Callable[[], None]  # called at least four times a second; what it raises ends the work
+ScanItem = Entry | LeftOut
+Watch = Callable[[], None]  # called at least four times a second; an exception from it ends the work
 
 
 class NameRules(Protocol):
-    """Says of each file of a scan, in their order, whether it can come to the other end."""
+    """Decides for each file of a scan, in order, whether the target can have a file of that name."""
 
-    def why_not(self, entry: Entry) -> str:
-        """Return why nothing of that name can come there, in words; nothing when it can."""
+    def why_refused(self, entry: Entry) -> str:
+        """Return the reason why the target cannot have that name; empty if it can."""
 
-    def has_taken(self, name: str) -> bool:
-        """True when the other end takes the name for one of those that were found good, as it does not tell case."""
+    def is_taken(self, name: str) -> bool:
+        """True if the target ignores case and treats the name as one that was accepted before."""
 
 
-class End(Protocol):
+class Location(Protocol):
     """A folder, or the objects of a prefix."""
 
     @property
@@ -38,7 +38,7 @@ class End(Protocol):
         """``file:///folder/`` or ``oss://bucket/prefix/``."""
 
     def name_rules(self) -> NameRules:
-        """Return the rules for names of what is to come here, for one scan of the other end."""
+        """Return the rules for the names that this target can have, for one scan of the source."""
 
     def scan(
         self,
@@ -48,20 +48,19 @@ class End(Protocol):
         watch: Watch,
         names: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
-        """Yield all that there is, in the order of the names' UTF-8 bytes, in memory that does not grow with it.
+    ) -> Iterator[ScanItem]:
+        """Yield every file, in the order of the names' UTF-8 bytes. Memory does not grow with the number of files.
 
-        Of a source, what the options leave out comes as ``LeftOut``. A target has everything, so that a mirror
-        deletes nothing that a filter hides; what is no file there, such as a link, comes as ``LeftOut`` too, and
-        is not to be touched. What lies in the work folder, in a folder ``.ossresume``, and part files of downloads
-        belong to neither.
+        In a source, files that the options leave out come as ``LeftOut``. A target lists all files, so that a mirror
+        deletes nothing that a filter hides. Anything else in a target, such as a link, comes as ``LeftOut`` and must
+        not be touched. The work folder, folders named ``.ossresume`` and part files of downloads are never listed.
 
-        Nothing more is yielded when the first thing was found that the options refuse; the scan only goes on to name
-        the others.
+        After the first item that the options refuse, nothing more is yielded. The scan continues only to name the
+        other refused items in the error.
 
-        :param names: of the target; by default each name is good
+        :param names: the target's rules; by default every name is accepted
         :param work_uri: of the work folder
-        :raises PlanRefused: at the end, when the options do not let something be left out that has to be
+        :raises PlanRefused: at the end, if something cannot be moved and the options do not allow leaving it out
         :raises OSSResumeError: as soon as anything cannot be listed; a scan that ends without an error is complete
         """
 
@@ -74,104 +73,104 @@ class End(Protocol):
         crew: Crew,
         rules: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
-        """Yield what there is under each of these names, in their order, as a scan would; the crew's workers look.
+    ) -> Iterator[ScanItem]:
+        """Yield what a scan would yield for each of these names, in their order. The crew's workers look them up.
 
-        A name that is not there comes as ``LeftOut``, with the reason ``vanished``, when this is the source; a target
-        leaves it out.
+        A name that does not exist comes as ``LeftOut`` with the reason ``vanished`` in a source. In a target it is
+        omitted.
 
-        :param names: in the order of their bytes; those that are not UTF-8 as Python's ``surrogateescape`` has them
-        :param rules: of the target
-        :param crew: nothing else of it is under way while the next one is asked for
-        :raises OSSResumeError: as soon as anything cannot be looked at
+        :param names: in the order of their bytes; names that are not UTF-8 use Python's ``surrogateescape``
+        :param rules: the target's rules for names
+        :param crew: must not be used for anything else meanwhile
+        :raises OSSResumeError: as soon as a name cannot be looked up
         """
 
 
 class WorkFolder(Protocol):
-    """Where plans, batches, ledgers and checkpoints lie: a prefix of OSS, or a folder that all workers share."""
+    """Holds plans, batches, ledgers and checkpoints: a prefix on OSS, or a folder that all workers share."""
 
     @property
     def uri(self) -> str:
         """``file:///folder/`` or ``oss://bucket/prefix/``."""
 
     def read(self, name: str) -> bytes | None:
-        """Return the bytes of a file, or None when there is none."""
+        """Return the bytes of a file; None if it does not exist."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, whole or not at all, in place of a former one."""
+        """Write a file, whole or not at all. It replaces an earlier one."""
 
     def create(self, name: str, data: bytes) -> None:
-        """The same for one that must not exist.
+        """Write a file that must not exist yet.
 
-        :raises AlreadyExists: when it exists with other bytes
+        :raises AlreadyExists: if it exists with other bytes
         """
 
     def names(self, prefix: str) -> Iterator[str]:
-        """Yield the names of all files that begin so, in the order of their bytes."""
+        """Yield the names of all files that begin with the prefix, in the order of their bytes."""
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove files; one that does not exist is no error."""
+        """Delete files. A file that does not exist is no error."""
 
 
 class Ledger(Protocol):
-    """Says what has become of a batch's rows. One thread at a time calls it."""
+    """Keeps the result of each row of a batch. One thread at a time calls it."""
 
     def rows(self) -> Mapping[int, LedgerRow]:
-        """Return the rows that earlier tries have proven, by their numbers."""
+        """Return the rows that earlier tries have proven, by row number."""
 
     def add(self, row: LedgerRow) -> None:
-        """Take one more row, to be kept at the next flush."""
+        """Add a row. The next flush writes it."""
 
     def flush(self) -> None:
-        """Keep what was added; it may take as long as the work folder does."""
+        """Write the added rows to the work folder; it may block as long as the work folder does."""
 
 
 @dataclass(frozen=True)
 class FileJob:
-    """What goes with each file that one worker moves.
+    """How one worker moves one small file.
 
-    :ivar crew: its requests and its reads end with the crew's stop
-    :ivar meter: makes the counter of one file
+    :ivar crew: its stop ends the file's requests and reads
+    :ivar meter: makes the byte counter of one file
     :ivar rate: bytes per second that one worker may move; None is unlimited
-    :ivar looks_first: an earlier try may have moved the file, so the target is compared before bytes move
+    :ivar check_first: compare the target before bytes move, because an earlier try may have moved the file
     """
 
     crew: Crew
     meter: Callable[[], Meter]
     rate: float | None = None
-    looks_first: bool = False
+    check_first: bool = False
 
 
 class Mover(Protocol):
-    """Moves files from one end to the other. All methods but :meth:`delete` and :meth:`settle` are called in workers.
+    """Moves files from the source to the target. Workers call all methods but :meth:`delete` and :meth:`make_durable`.
 
-    What is not as the plan saw it is moved, left or refused as the options say. A row that is left comes back as
-    ``skipped``, with the reason ``vanished`` or ``source_changed``.
+    If a file has changed since the plan, the options decide: move it, skip it or fail. A skipped row comes back with
+    the result ``skipped`` and the reason ``vanished`` or ``source_changed``.
     """
 
     @property
-    def source(self) -> End: ...
+    def source(self) -> Location: ...
 
     @property
-    def target(self) -> End: ...
+    def target(self) -> Location: ...
 
     def compare(self, source: Entry, target: Entry, crew: Crew) -> Fact | None:
-        """Return the proof that both hold the same bytes, by the CRC-64; None when they differ or nothing tells."""
+        """Return the proof, by CRC-64, that both hold the same bytes; None if they differ or there is no proof."""
 
     def move_small(self, row: Row, job: FileJob) -> LedgerRow:
-        """Move one file in one go and prove it.
+        """Move one file in one request, and prove it.
 
-        :raises OSSResumeError: when that did not work
+        :raises OSSResumeError: if it could not be moved or proven
         """
 
-    def move_large(self, row: Row, *, workers: int, looks_first: bool, watch: Watch) -> LedgerRow:
-        """Move one file part by part, going on from what earlier tries have moved, and prove it; errors as above."""
+    def move_large(self, row: Row, *, workers: int, check_first: bool, watch: Watch) -> LedgerRow:
+        """Move one file part by part, resuming from earlier tries, and prove it. Errors as for :meth:`move_small`."""
 
-    def settle(self, crew: Crew) -> None:
-        """Make what was moved last: called before the ledger says so."""
+    def make_durable(self, crew: Crew) -> None:
+        """Make sure that a crash does not lose the moved files. It is called before the ledger is written."""
 
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
-        """Delete what is still as the plan saw it; yield each with ``deleted``, ``gone`` or ``changed``.
+        """Delete the files that have not changed since the plan; yield each with ``deleted``, ``gone`` or ``changed``.
 
-        Where copies are made before, it may come as ``unproven``: it is kept, as nothing proves its copy.
+        If files are backed up first, a file whose copy cannot be proven comes as ``unproven`` and is kept.
         """

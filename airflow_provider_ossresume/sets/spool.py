@@ -1,20 +1,25 @@
-"""Rows on the disk while a plan or a finish is at work, so that memory does not grow with their number."""
+"""Keeps rows in a temporary database while a plan or a finish runs, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from airflow_provider_ossresume.errors import LocalFileError
-from airflow_provider_ossresume.model.dealing import LARGE, LargeDealer, SmallShare, small_shares
-from airflow_provider_ossresume.model.manifest import Fact, Named, Row, Victim
-from airflow_provider_ossresume.sets.rechecking import Expected
+from airflow_provider_ossresume.model.batch_assignment import (
+    LARGE,
+    LargeFileAssigner,
+    SmallFileShare,
+    small_file_shares,
+)
+from airflow_provider_ossresume.model.manifest import Fact, Named, Result, Row, Victim
 
-WAITING = 1_000  # rows that are in memory before they are written
-CACHE = 8 * 1024  # KiB of memory for pages of the database
+ROWS_PER_WRITE = 1_000  # rows that are in memory before they are written
+CACHE_KIB = 8 * 1024  # KiB of memory for pages of the database
 
 _TABLES = """
 CREATE TABLE small (rank INTEGER PRIMARY KEY, number INTEGER, name TEXT, size INTEGER, identity TEXT, was TEXT);
@@ -33,21 +38,38 @@ SELECT number, name, size, identity, was FROM mine JOIN small USING (rank) WHERE
 _LARGE = "SELECT number, name, size, identity, was FROM dealt JOIN large USING (number) WHERE batch = ?"
 
 
-class Spool:
-    """A database in a temporary file, which nobody else sees, and which is gone when this ends, however it ends.
+@dataclass(frozen=True)
+class ExpectedFile:
+    """A file in the target, as the ledger describes it.
 
-    :raises LocalFileError: from each method, when the disk for temporary files (``TMPDIR``) is full or fails
+    :ivar size: in bytes
+    :ivar target: its identity; empty if the identity could not show a later change
+    :ivar result: of its row
+    """
+
+    name: str
+    size: int
+    target: str
+    result: Result
+
+
+class Spool:
+    """A private database in a temporary file. It disappears when the process ends, however it ends.
+
+    :raises LocalFileError: from every method, if the disk for temporary files (``TMPDIR``) is full or fails
     """
 
     def __init__(self) -> None:
-        with _told():
-            self._base = sqlite3.connect("", isolation_level=None, cached_statements=32)
-            self._base.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE}")
-            self._base.executescript(_TABLES)
-        self._waiting: dict[str, list[tuple[object, ...]]] = {}
+        with _sqlite_errors():
+            self._database = sqlite3.connect("", isolation_level=None, cached_statements=32)
+            self._database.executescript(
+                f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE_KIB}"
+            )
+            self._database.executescript(_TABLES)
+        self._unwritten: dict[str, list[tuple[object, ...]]] = {}
         self.rows = self.size = self.victims = self.named = self.facts = 0
         self._small = 0
-        self._shares: dict[int, SmallShare] = {}
+        self._shares: dict[int, SmallFileShare] = {}
 
     def __enter__(self) -> Spool:
         return self
@@ -55,12 +77,12 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._base.close()
+        self._database.close()
 
-    # --- what a batch is to move --------------------------------------------------------------------------------------
+    # --- rows of the batches ------------------------------------------------------------------------------------------
 
     def add_row(self, *, name: str, size: int, identity: str, was: str | None) -> None:
-        """Take a file that is to be moved; they come in the order of their names, and are numbered from 1."""
+        """Add a file to move. Files come in the order of their names and are numbered from 1."""
         self.rows += 1
         self.size += size
         if size >= LARGE:
@@ -69,26 +91,26 @@ class Spool:
             self._put("small", (self._small, self.rows, name, size, identity, was))
             self._small += 1
 
-    def deal(self, batches: int) -> None:
-        """Say which of so many batches each row goes to."""
+    def assign_batches(self, batches: int) -> None:
+        """Assign each row to one of the batches."""
         self._write_all()
-        dealer = LargeDealer(batches)
+        dealer = LargeFileAssigner(batches)
         largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
-        with _told():
-            self._base.execute("BEGIN")
-            self._base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(largest_first))
-            self._base.execute("COMMIT")
-        self._shares = small_shares(dealer.emptiest_first())
+        with _sqlite_errors():
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.assign(largest_first))
+            self._database.execute("COMMIT")
+        self._shares = small_file_shares(dealer.emptiest_first())
 
     def rows_of(self, batch: int) -> Iterator[Row]:
-        """Yield the rows of a batch: the large ones, then the others in the order of their names."""
+        """Yield the rows of a batch: the large files first, then the others in the order of their names."""
         share = self._shares[batch]
         yield from (Row(*values) for values in self._select(_LARGE, (batch,)))
         named = {"first": share.first, "step": share.step, "count": self._small}
         yield from (Row(*values) for values in self._select(_SMALL, named))
 
     def first_names(self, count: int) -> list[str]:
-        """Return the first names of all rows."""
+        """Return the first names among all rows."""
         query = "SELECT number, name FROM small UNION ALL SELECT number, name FROM large ORDER BY number LIMIT ?"
         return [str(name) for _, name in self._select(query, (count,))]
 
@@ -101,19 +123,19 @@ class Spool:
     def all_victims(self) -> Iterator[Victim]:
         return (Victim(*values) for values in self._select("SELECT * FROM victim ORDER BY rowid"))
 
-    def spare_victims(self, is_spared: Callable[[str], bool], *, watch: Callable[[], None]) -> int:
-        """Take victims back by their names, and return how many."""
+    def remove_victims(self, is_spared: Callable[[str], bool], *, watch: Callable[[], None]) -> int:
+        """Remove victims by their names, and return how many were removed."""
         named = enumerate(self._select("SELECT rowid, name FROM victim"))
         spared = []
         for number, (row, name) in named:
-            if not number % WAITING:
+            if not number % ROWS_PER_WRITE:
                 watch()
             if is_spared(name):
                 spared.append((row,))
-        with _told():
-            self._base.execute("BEGIN")
-            self._base.executemany("DELETE FROM victim WHERE rowid = ?", spared)
-            self._base.execute("COMMIT")
+        with _sqlite_errors():
+            self._database.execute("BEGIN")
+            self._database.executemany("DELETE FROM victim WHERE rowid = ?", spared)
+            self._database.execute("COMMIT")
         self.victims -= len(spared)
         return len(spared)
 
@@ -125,71 +147,71 @@ class Spool:
         return (Named(*values) for values in self._select("SELECT * FROM named ORDER BY rowid"))
 
     def add_fact(self, fact: Fact) -> None:
-        """Take what was proven; it replaces an earlier fact of that name."""
+        """Add a fact. It replaces an earlier fact of the same name."""
         self.facts += 1
         crc64 = None if fact.crc64 is None else str(fact.crc64)  # SQLite's numbers have a sign
         self._put("fact", (fact.name, fact.size, fact.source, fact.target, crc64))
 
     def all_facts(self) -> Iterator[Fact]:
-        """Yield them in the order of the names' bytes."""
+        """Yield the files in the order of the names' bytes."""
         for name, size, source, target, crc64 in self._select("SELECT * FROM fact ORDER BY name"):
             yield Fact(name, size, source, target, None if crc64 is None else int(crc64))
 
-    def add_expected(self, expected: Expected) -> None:
-        """Take what is to be in the target."""
+    def add_expected(self, expected: ExpectedFile) -> None:
+        """Add a file that should be in the target."""
         self._put("expected", (expected.name, expected.size, expected.target, expected.result))
 
-    def all_expected(self) -> Iterator[Expected]:
-        """Yield them in the order of the names' bytes."""
-        return (Expected(*values) for values in self._select("SELECT * FROM expected ORDER BY name"))
+    def all_expected(self) -> Iterator[ExpectedFile]:
+        """Yield the files in the order of the names' bytes."""
+        return (ExpectedFile(*values) for values in self._select("SELECT * FROM expected ORDER BY name"))
 
     def add_listed(self, name: bytes) -> None:
-        """Take a name of a list; the same one again changes nothing."""
+        """Add a name of a list. Adding it again changes nothing."""
         self._put("listed", (name,))
 
     def all_listed(self) -> Iterator[bytes]:
-        """Yield them in the order of their bytes, each once."""
+        """Yield the names in the order of their bytes, each once."""
         return (name for (name,) in self._select("SELECT name FROM listed ORDER BY name"))
 
     # --- the database -------------------------------------------------------------------------------------------------
 
     def _put(self, table: str, values: tuple[object, ...]) -> None:
-        waiting = self._waiting.setdefault(table, [])
+        waiting = self._unwritten.setdefault(table, [])
         waiting.append(values)
-        if len(waiting) >= WAITING:
+        if len(waiting) >= ROWS_PER_WRITE:
             self._write(table)
 
     def _write(self, table: str) -> None:
-        waiting = self._waiting.pop(table)
+        waiting = self._unwritten.pop(table)
         places = ", ".join("?" * len(waiting[0]))
-        with _told():
-            self._base.execute("BEGIN")
-            self._base.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", waiting)  # noqa: S608
-            self._base.execute("COMMIT")
+        with _sqlite_errors():
+            self._database.execute("BEGIN")
+            self._database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", waiting)  # noqa: S608
+            self._database.execute("COMMIT")
 
     def _write_all(self) -> None:
-        for table in list(self._waiting):
+        for table in list(self._unwritten):
             self._write(table)
 
     def _select(self, query: str, values: Sequence[int] | Mapping[str, int] = ()) -> Iterator[Any]:
         self._write_all()
-        cursor = self._base.cursor()
-        with _told():
+        cursor = self._database.cursor()
+        with _sqlite_errors():
             cursor.execute(query, values)
         while True:
-            with _told():
-                found = cursor.fetchmany(WAITING)
+            with _sqlite_errors():
+                found = cursor.fetchmany(ROWS_PER_WRITE)
             if not found:
                 return
             yield from found
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """:raises LocalFileError: for an error of SQLite's"""
+def _sqlite_errors() -> Iterator[None]:
+    """:raises LocalFileError: in place of an error of SQLite"""
     try:
         yield
     except sqlite3.Error as error:
         raise LocalFileError(
-            f"the temporary file that keeps the rows of a plan cannot be used: {error}; see that TMPDIR has room"
+            f"the temporary file for the rows of a plan cannot be used: {error}; check that TMPDIR has space"
         ) from error

@@ -1,4 +1,4 @@
-"""Objects that are copies of objects, as sinks: OSS copies the bytes, or they pass through the worker."""
+"""Sinks for copies of objects: OSS copies the bytes, or they pass through the worker."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, whole_crc64
 from airflow_provider_ossresume.transfer.oss_object import OssObject
 from airflow_provider_ossresume.transfer.ports import Job, Lease, Published, Source
-from airflow_provider_ossresume.transfer.target_object import LooksClient, TargetObject
-from airflow_provider_ossresume.transfer.whole_object import OneRequest
+from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
+from airflow_provider_ossresume.transfer.whole_object import SingleRequestSink
 
 log = logging.getLogger(__name__)
 
 
-class WholeCopyClient(LooksClient, Protocol):
+class WholeCopyClient(HeadClient, Protocol):
     """What a copy by one request needs of OSS; see ``oss.client.OssClient``."""
 
     def copy_object(
@@ -43,11 +43,11 @@ class PartCopyClient(MultipartClient, Protocol):
     ) -> Receipt: ...
 
 
-class WholeCopy(OneRequest):
-    """Made by CopyObject.
+class WholeCopy(SingleRequestSink):
+    """A copy made by one CopyObject.
 
-    :param there: the object as it may be there already
-    :param meta: what HEAD says of the source
+    :param existing: the object that may exist already
+    :param meta: of the source, from HEAD
     :param headers: of the request
     """
 
@@ -56,51 +56,51 @@ class WholeCopy(OneRequest):
         oss: WholeCopyClient,
         target: ObjectRef,
         *,
-        there: TargetObject,
+        existing: TargetObject,
         meta: ObjectMeta,
         headers: Mapping[str, str],
         verify: bool,
     ) -> None:
         self._oss = oss
         self._target = target
-        self._there = there
+        self._existing = existing
         self._meta = meta
         self._headers = headers
         self._verify = verify
 
     def put(self, part: Part, source: OssObject, job: Job) -> Receipt:
-        """Have all of the source copied.
+        """Let OSS copy the whole source.
 
-        :raises ObjectChanged: when the source has another content by now
+        :raises ObjectChanged: if the source has changed
         """
         try:
             copied = self._oss.copy_object(source.ref, self._target, headers=self._headers, if_match=source.etag)
         except PreconditionFailed as error:
-            raise ObjectChanged(f"{source} changed while it was copied: {error}") from error
+            raise ObjectChanged(f"{source} changed during the copy: {error}") from error
         except AlreadyExists as error:
-            self._made = self._there.made_in_spite_of(error, size=part.size, crc64=self._meta.crc64)
+            self._made = self._existing.equal_or_raise(error, size=part.size, crc64=self._meta.crc64)
         else:
             self._made = self._made_by(copied)
         return Receipt(part.number, self._made.etag, part.size, self._made.crc64)
 
     def _made_by(self, copied: CopiedObject) -> ObjectMeta:
-        """Return what has been made. CopyObject answers with no size, which matters only where no CRC-64 is known."""
+        """Return the copy. CopyObject does not return its size, which matters only if no CRC-64 is known."""
         crc = copied.crc64
         made = ObjectMeta(self._meta.size, copied.etag, crc, version_id=copied.version_id)
         if not self._verify or None not in (crc, self._meta.crc64):
             return made
-        there = self._there.look()
-        if there is not None and same_etag(there.etag, copied.etag):
-            return replace(there, version_id=copied.version_id)
+        found = self._existing.head()
+        if found is not None and same_etag(found.etag, copied.etag):
+            return replace(found, version_id=copied.version_id)
         log.warning(
             "Another writer has replaced or removed %s already, so the copy could not be compared", self._target
         )
         return made
 
     def publish(self, crew: Crew, source: OssObject, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
-        """Return what is there now.
+        """Return the copy.
 
-        :raises IntegrityError: when it is not the source
+        :raises IntegrityError: if it does not equal the source
         """
         if self._verify and self._made.crc64 is None:
             log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
@@ -110,18 +110,20 @@ class WholeCopy(OneRequest):
 
 
 class PinnedUpload(MultipartUpload):
-    """A multipart upload whose parts are all of one content of an object, as its ETag has told.
+    """A multipart upload whose parts all come from one content of a source object, identified by its ETag.
 
-    None is read again to be compared: the CRC-64 of the whole has to be the source's.
+    No part is read again to be compared. Instead, the CRC-64 of the whole has to equal the source's.
     """
 
     def compared(self, crew: Crew, source: Source, listed: Iterable[Receipt]) -> dict[int, Receipt]:
-        """Return the listed parts that have the right sizes."""
+        """Return the listed parts that have the right size."""
         return self.trusted(listed)
 
-    def _check_parts(self, crew: Crew, parts: list[Receipt]) -> None:
-        """:raises IntegrityError: when they are not the source; then the upload is dropped, as nobody knows which of
-        them is wrong"""
+    def _check_parts(self, crew: Crew, parts: list[Receipt], lease: Lease) -> None:
+        """Compare the CRC-64 of all parts with the source's.
+
+        :raises IntegrityError: if they differ. The upload is then aborted, because nothing tells which part is wrong
+        """
         if not self._verify or self._crc64 is None:
             return
         if any(part.crc64 is None for part in parts):  # UploadPartCopy answers without one, ListParts has it
@@ -130,22 +132,23 @@ class PinnedUpload(MultipartUpload):
             parts = [replace(part, crc64=crcs.get((part.number, part.etag))) for part in parts]
         crc = whole_crc64(parts)
         if crc is not None and crc != self._crc64:
+            lease.check_owner()
             self.drop(crew)
             raise IntegrityError(
-                f"the parts of {self._target} have the CRC-64 {crc}, the source {self._crc64}; they were thrown away"
+                f"the parts of {self._target} have the CRC-64 {crc}, the source has {self._crc64}; they were discarded"
             )
 
 
 class CopiedUpload(PinnedUpload):
-    """The same, whose bytes OSS copies."""
+    """A multipart upload for which OSS copies the bytes of each part."""
 
     _oss: PartCopyClient
 
     def put(self, part: Part, source: OssObject, job: Job) -> Receipt:  # type: ignore[override]
-        """Have the part's bytes copied.
+        """Let OSS copy the part's bytes.
 
-        :raises ObjectChanged: when the source has another content by now
-        :raises NoSuchUpload: when the upload was completed, aborted or removed
+        :raises ObjectChanged: if the source has changed
+        :raises NoSuchUpload: if the upload was completed, aborted or removed
         """
         job.stop.check()
         try:
@@ -154,4 +157,4 @@ class CopiedUpload(PinnedUpload):
                 start=part.start, stop=part.stop, if_match=source.etag,
             )  # fmt: skip
         except PreconditionFailed as error:
-            raise ObjectChanged(f"{source} changed while it was copied: {error}") from error
+            raise ObjectChanged(f"{source} changed during the copy: {error}") from error

@@ -1,4 +1,4 @@
-"""Counts what moves, and tells it: to the log, and to whoever asked to be called."""
+"""Counts the bytes that move, and reports the progress: to the log, to the callback and to the observer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from airflow_provider_ossresume.model.parts import format_size
 
 log = logging.getLogger(__name__)
 
-RATE_WINDOW = 30.0  # seconds; long enough to be steady, short enough to show that a transfer slows down
+RATE_WINDOW = 30.0  # seconds: long enough for a steady rate, short enough to show that a transfer slows down
 
 Direction = Literal["upload", "download", "copy"]
-Beginning = Literal["new", "resumed", "restarted"]
+StartedAs = Literal["new", "resumed", "restarted"]
 State = Literal["running", "finished", "failed"]
 ProgressCallback = Callable[[int, int], None]  # bytes done, bytes in total
 
@@ -26,21 +26,21 @@ _NAMES: dict[Direction, str] = {"upload": "Upload to", "download": "Download of"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How far a transfer is at one moment.
+    """The progress of a transfer at one moment.
 
-    :ivar beginning: how this try began: ``new``, ``resumed`` from parts that were kept, or ``restarted``
-    :ivar total: bytes of the whole; None until it is known what there is to do
-    :ivar done: bytes that are at their place, kept ones included; once failed, those of whole parts, which are kept
-    :ivar bytes_moved: over the wire in this try, repeated attempts included
+    :ivar started_as: ``new``, ``resumed`` (parts of an earlier try are kept) or ``restarted``
+    :ivar total: bytes of the whole; None until it is known
+    :ivar done: bytes that are in place, kept ones included; of a failed try only those of finished parts
+    :ivar bytes_moved: bytes that this try sent or received, repeated attempts included
     :ivar rate: bytes per second over the last 30 seconds; at the end, over the whole try
     :ivar seconds: since this try began
-    :ivar checkpoint_saves: by this try
+    :ivar checkpoint_saves: how often this try saved the checkpoint
     """
 
     direction: Direction
     target: ObjectRef
     state: State
-    beginning: Beginning
+    started_as: StartedAs
     total: int | None
     done: int
     parts: int
@@ -55,18 +55,18 @@ class Snapshot:
 
     @property
     def percent(self) -> int | None:
-        """Rounded down, so that only what is done is 100."""
+        """Rounded down, so that only a finished transfer is at 100."""
         return None if self.total is None else 100 * self.done // self.total if self.total else 100
 
     @property
     def seconds_left(self) -> float | None:
-        """None when nothing moves, nothing is known yet, or the try has failed."""
+        """None if nothing moves, the total is not known yet, or the try has failed."""
         if self.total is None or not self.rate or self.state == "failed":
             return None
         return (self.total - self.done) / self.rate
 
     def report(self) -> dict[str, Any]:
-        """Return it as small JSON for people to look at."""
+        """Return it as a small JSON object, for people to read."""
         return {
             "state": self.state,
             "direction": self.direction,
@@ -82,27 +82,37 @@ class Snapshot:
             "seconds_left": None if self.seconds_left is None else round(self.seconds_left),
         }
 
-    def __str__(self) -> str:
+    @property
+    def name(self) -> str:
+        """The transfer for the log, such as ``Upload to oss://bucket/key``."""
+        return f"{_NAMES[self.direction]} {self.target}"
+
+    @property
+    def numbers(self) -> str:
+        """The numbers for the log, after those of the parts."""
         time = "stalled" if self.seconds_left is None else f"{self.seconds_left:.0f} s left"
         if self.state != "running":
-            time = f"in {self.seconds:.1f} s"
+            time = f"after {self.seconds:.1f} s"
         return (
-            f"{_NAMES[self.direction]} {self.target} {self.percent}% ({self.parts_done}/{self.parts} parts, "
             f"{format_size(self.done)} of {format_size(self.total or 0)}, {format_size(self.rate)}/s, {time}, "
-            f"{self.parts_kept} parts kept, {self.retries} retries)"
+            f"{self.parts_kept} parts kept, {self.retries} retries"
         )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.percent}% ({self.parts_done}/{self.parts} parts, {self.numbers})"
 
 
 Observer = Callable[[Snapshot], None]
 
 
 class Progress:
-    """The progress of one transfer. Workers report through a :class:`Meter`, everything else is the owner's thread.
+    """The progress of one transfer. Workers count through a :class:`Meter`. All else is for the owner's thread.
 
     :param interval: seconds between two log lines; 0 logs none
-    :param callback: called with (bytes done, bytes in total) from the owner's thread; what it raises ends the transfer
-    :param observer: called with each tick and at the end, from the owner's thread; it raises nothing of its own
-    :param saves: tells how often the checkpoint was saved
+    :param callback: called with (bytes done, bytes in total) in the owner's thread; an error that it raises ends the
+        transfer
+    :param observer: called at each tick and at the end, in the owner's thread; it must not raise errors of its own
+    :param saves: returns how often the checkpoint was saved
     """
 
     def __init__(
@@ -116,7 +126,7 @@ class Progress:
         saves: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.beginning: Beginning = "new"
+        self.started_as: StartedAs = "new"
         self.parts = self.parts_kept = self.parts_sent = 0
         self.retries = 0
         self.bytes_moved = 0
@@ -130,73 +140,79 @@ class Progress:
         self._state: State = "running"
         self._total: int | None = None
         self._done = 0
-        self._finished = 0  # bytes of the parts that are whole; only they outlive the try
-        self._parts_done = 0
-        self._called_with: tuple[int, int] | None = None
+        self._finished = 0  # bytes of finished parts; only these are kept when the try ends
+        self.parts_done = 0
+        self._last_call: tuple[int, int] | None = None
         self._moved: deque[int] = deque()  # appending and popping are atomic
         self._began = self._logged = clock()
-        self._samples = deque([(self._began, 0)])  # when so many bytes had moved, for the rate
+        self._samples = deque([(self._began, 0)])  # for the rate: a time, and the bytes that had moved by then
 
     def begin(self, *, total: int, parts: int, kept: Iterable[int] = (), done: int = 0) -> None:
-        """Set what there is to do, and what of it is there already; a transfer that restarts begins again.
+        """Set what there is to do, and how much of it is done. A transfer that restarts calls this again.
 
         :param kept: sizes of the parts that are kept
-        :param done: bytes that have come already, of a part that is not finished
+        :param done: bytes that are here already, of a part that is not finished
         """
         sizes = list(kept)
         self._total, self.parts = total, parts
         self._finished = sum(sizes)
         self._done = self._finished + done
-        self._parts_done = self.parts_kept = len(sizes)
+        self.parts_done = self.parts_kept = len(sizes)
         self._moved.clear()
         self._logged = self._clock()
         self._samples = deque([(self._logged, self.bytes_moved)])
 
     def restart(self) -> None:
-        """Nothing that was done counts any more, and what there is to do is not known until :meth:`begin` tells it."""
-        self.beginning = "restarted"
+        """Reset all counts to zero. The total is unknown until the next :meth:`begin`."""
+        self.started_as = "restarted"
         self.begin(total=0, parts=0)
         self._total = None
 
     def finish_part(self, size: int) -> None:
-        """A part of that size was sent or fetched by this try."""
+        """Count a part of that size, sent or fetched by this try."""
         self._finished += size
-        self._parts_done += 1
+        self.parts_done += 1
         self.parts_sent += 1
 
     def meter(self) -> Meter:
-        """Return the counter of one part, for the worker that moves it."""
+        """Return the byte counter of one part, for the worker that moves it."""
         return Meter(self._moved)
 
     def tick(self) -> None:
-        """Take in what the workers moved; call who wants to be called, and log when a line is due."""
-        self._take_in()
+        """Add up what the workers moved. Call the callback and the observer, and log a line if one is due."""
+        self._collect()
         if self._total is None:
             return
-        if self._callback and self._called_with != (self._done, self._total):
-            self._called_with = (self._done, self._total)
+        if self._callback and self._last_call != (self._done, self._total):
+            self._last_call = (self._done, self._total)
             self._callback(self._done, self._total)
         now = self._clock()
         if self._interval and now - self._logged >= self._interval:
             self._logged = now
             log.info("%s", self)
-        self._tell()
+        self._notify()
 
     def finish(self, size: int) -> None:
-        """All of that many bytes are at their place."""
-        self._take_in()
+        """Note that the transfer is finished, with so many bytes."""
+        self._collect()
         self._total = self._done = size
         self._state = "finished"
-        self._tell()
+        self._notify()
 
-    def fail(self) -> None:
-        """The try ends before the transfer does."""
-        self._take_in()
+    def fail(self, *, outlook: str = "") -> None:
+        """Note that the try has failed, and log how far it came.
+
+        :param outlook: a sentence for the log: what the next try can do; empty if that is not known
+        """
+        self._collect()
         self._done = self._finished
         self._state = "failed"
         if self._total is not None:
-            log.warning("This try ends unfinished: %s", self)
-        self._tell()
+            now = self.snapshot()
+            parts = f"{now.parts_done} of {now.parts} parts"
+            ending = f". {outlook}" if outlook else ""
+            log.warning("%s stopped at %s (%s, %s)%s", now.name, f"{now.percent}%", parts, now.numbers, ending)
+        self._notify()
 
     def snapshot(self) -> Snapshot:
         now = self._clock()
@@ -204,11 +220,11 @@ class Progress:
             direction=self._direction,
             target=self._target,
             state=self._state,
-            beginning=self.beginning,
+            started_as=self.started_as,
             total=self._total,
             done=self._done,
             parts=self.parts,
-            parts_done=self._parts_done,
+            parts_done=self.parts_done,
             parts_kept=self.parts_kept,
             parts_sent=self.parts_sent,
             bytes_moved=self.bytes_moved,
@@ -221,17 +237,17 @@ class Progress:
     def __str__(self) -> str:
         return str(self.snapshot())
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._observer:
             self._observer(self.snapshot())
 
-    def _take_in(self) -> None:
+    def _collect(self) -> None:
         while self._moved:
             moved = self._moved.popleft()
             self._done += moved
             self.bytes_moved += max(moved, 0)
             self.retries += moved <= 0
-        self._done = max(self._done, self._finished)  # what OSS copies moves no bytes here
+        self._done = max(self._done, self._finished)  # if OSS copies, no bytes pass through this worker
         now = self._clock()
         if now - self._samples[-1][0] >= RATE_WINDOW / 30:
             self._samples.append((now, self.bytes_moved))
@@ -244,7 +260,7 @@ class Progress:
 
 
 class Meter:
-    """Counts the bytes of one part; an attempt that begins again takes back what the one before counted."""
+    """Counts the bytes of one part. A new attempt subtracts what the attempt before it had counted."""
 
     def __init__(self, moved: deque[int]) -> None:
         self._moved = moved
@@ -252,17 +268,17 @@ class Meter:
         self._counted = 0
 
     def begin(self) -> None:
-        """An attempt begins."""
+        """Start an attempt from the first byte of the part."""
         if self._attempts:
             self._moved.append(-self._counted)
         self._attempts += 1
         self._counted = 0
 
-    def go_on(self) -> None:
-        """An attempt begins where the one before broke."""
+    def resume(self) -> None:
+        """Start an attempt where the last one broke off."""
         self._moved.append(0)
 
     def add(self, size: int) -> None:
-        if size:  # an empty piece, as a body may end with, would count as an attempt made again
+        if size:  # a body may end with an empty piece, which would count as a retry
             self._counted += size
             self._moved.append(size)

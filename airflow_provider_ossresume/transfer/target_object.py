@@ -1,4 +1,4 @@
-"""The object that a transfer makes, as it may be there already."""
+"""The object that a transfer writes, if it exists already."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from airflow_provider_ossresume.errors import NoSuchKey, ServiceError
+from airflow_provider_ossresume.model.object_comparison import difference
 from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.resume import same_content
-from airflow_provider_ossresume.model.sameness import difference
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class LooksClient(Protocol):
+class HeadClient(Protocol):
     """What is needed of OSS; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
@@ -25,25 +25,25 @@ class LooksClient(Protocol):
 
 
 class TargetObject:
-    """Tells whether what is there is what this transfer makes. All of it asks OSS; workers call it.
+    """Compares the object that exists with the one that this transfer writes. Each method asks OSS; workers call it.
 
-    :param headers: those of the object that the transfer asks for
+    :param headers: those that the transfer sets on the object
     """
 
-    def __init__(self, oss: LooksClient, target: ObjectRef, headers: Mapping[str, str]) -> None:
+    def __init__(self, oss: HeadClient, target: ObjectRef, headers: Mapping[str, str]) -> None:
         self._oss = oss
         self._target = target
         self._headers = headers
 
-    def look(self) -> ObjectMeta | None:
-        """Return what is there, or None."""
+    def head(self) -> ObjectMeta | None:
+        """Return what OSS says of the object, or None if it does not exist."""
         try:
             return self._oss.head_object(self._target)
         except NoSuchKey:
             return None
 
-    def is_made_of(self, meta: ObjectMeta, *, size: int, crc64: int) -> bool:
-        """True when what is there has these bytes, and all that the transfer sets and nothing else."""
+    def matches(self, meta: ObjectMeta, *, size: int, crc64: int) -> bool:
+        """Return True if the object has these bytes, and exactly the headers, tags and ACL that the transfer sets."""
         if not same_content(meta, size=size, crc64=crc64):
             return False
         differs = difference(
@@ -56,11 +56,14 @@ class TargetObject:
             log.info("%s holds these bytes, but %s", self._target, differs)
         return not differs
 
-    def made_in_spite_of(self, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
-        """Return the object when it holds what was sent, as it does when an answer was lost; else raise the error."""
-        meta = self.look()
-        if meta and crc64 is not None and self.is_made_of(meta, size=size, crc64=crc64):
-            log.info("%s holds what was sent: an earlier attempt or try had finished it (%s)", self._target, error.code)
+    def equal_or_raise(self, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
+        """Return the object if it equals what was sent, as when only the answer was lost; else raise the error."""
+        meta = self.head()
+        if meta and crc64 is not None and self.matches(meta, size=size, crc64=crc64):
+            log.info(
+                "%s holds what was sent: an earlier attempt or try finished it (OSS answered %s)",
+                self._target, error.code,
+            )  # fmt: skip
             return meta
         raise error
 
@@ -70,5 +73,5 @@ class TargetObject:
         except ServiceError as error:
             if error.retryable:
                 raise
-            log.info("Not compared, %s: %s", self._target, error)
+            log.info("Tags or ACL of %s are not compared: %s", self._target, error)
             return None

@@ -1,4 +1,4 @@
-"""An object that is made by one request, as a sink."""
+"""Sinks that create an object by one request."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ class PutClient(Protocol):
     ) -> ObjectMeta: ...
 
 
-class OneRequest:
-    """What one request makes as a sink. A request that OSS has taken has published the object: nothing is resumed."""
+class SingleRequestSink:
+    """Base of sinks that create the object by one request. That request publishes it, so nothing can be resumed."""
 
     def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
-        """There is none before all is there."""
+        """Always empty: there are no parts."""
         return {}
 
     def record(self, receipt: Receipt) -> None:
-        """All is done."""
+        """Nothing to note."""
 
     def record_rest(self) -> None:
-        """The same."""
+        """Nothing to note."""
 
 
-class WholeObject(OneRequest):
-    """Made by PutObject.
+class WholeObject(SingleRequestSink):
+    """An object created by one PutObject.
 
-    :param there: the object as it may be there already
+    :param existing: the object that may exist already
     :param headers: of the object
     """
 
     def __init__(
-        self, oss: PutClient, target: ObjectRef, *, there: TargetObject, headers: Mapping[str, str], verify: bool
+        self, oss: PutClient, target: ObjectRef, *, existing: TargetObject, headers: Mapping[str, str], verify: bool
     ) -> None:
         self._oss = oss
         self._target = target
-        self._there = there
+        self._existing = existing
         self._headers = headers
         self._verify = verify
 
     def put(self, part: Part, source: Source, job: Job) -> Receipt:
-        """Send all of the source.
+        """Send the whole source.
 
-        :raises AlreadyExists: when the object exists, may not be overwritten, and is not what was sent
+        :raises AlreadyExists: if the object exists, must not be overwritten, and differs from what was sent
         """
         body = PartBody(source, part, job, verify=self._verify)
         try:
             self._meta = self._oss.put_object(self._target, body, headers=self._headers)
         except AlreadyExists as error:
-            self._meta = self._there.made_in_spite_of(error, size=part.size, crc64=body.crc64())
+            self._meta = self._existing.equal_or_raise(error, size=part.size, crc64=body.crc64())
         return Receipt(part.number, self._meta.etag, part.size, body.crc64())
 
     def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
-        """Return what is there now."""
+        """Return the object."""
         return self._meta, receipts[1].crc64

@@ -11,43 +11,44 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_ossresume._airflow import BaseTrigger, TriggerEvent
 from airflow_provider_ossresume.errors import OSSResumeError, error_to_data
 from airflow_provider_ossresume.hooks.asynchronous import Call, OSSResumeAsyncHook
-from airflow_provider_ossresume.hooks.object_lookup import Patience, asked_wait
+from airflow_provider_ossresume.hooks.object_lookup import RetryBudget, retry_after
 from airflow_provider_ossresume.model.waiting import Wanted
 
 if TYPE_CHECKING:
-    from airflow_provider_ossresume.hooks.object_lookup import Look
+    from airflow_provider_ossresume.hooks.object_lookup import LookResult
 
 T = TypeVar("T")
 
-# One attempt: the next look is the retry. HEAD is answered in a fraction of a second and a page of a listing in a few;
-# 5 s let the first packet of a connection be sent three times.
-ONE_LOOK: Mapping[str, Any] = {"part_retries": 0, "connect_timeout": 5, "read_timeout": 10, "stall_timeout": 10}
-LAST_LOOK = 15.0  # seconds for the look at the deadline once it has begun: as long as one request takes
-LAST_TURN = 15.0  # seconds after the deadline until it must have begun; the worker looks if it has not
-LONGEST_LOOK = 60.0  # seconds; a listing that takes longer keeps a thread from the other sensors
+# One attempt: the next check is the retry. A HEAD request takes a fraction of a second, and a page of a listing a few
+# seconds. In 5 s, TCP sends the first packet of a connection three times.
+CLIENT_CONFIG: Mapping[str, Any] = {"part_retries": 0, "connect_timeout": 5, "read_timeout": 10, "stall_timeout": 10}
+LAST_CHECK = 15.0  # seconds for the check at the deadline once it has started: as long as one request may take
+LAST_START = 15.0  # seconds after the deadline in which it must start; otherwise the worker checks
+CHECK_TIMEOUT = 60.0  # seconds; a longer listing would keep a thread from the other sensors
 
 
 class OSSObjectTrigger(BaseTrigger):
-    """Fire when what is wanted is there, when the time is over, or when it is certain that waiting is in vain.
+    """Wait for objects. The trigger fires when they are there, at the deadline, or for an error that cannot pass.
 
     The event has a ``status``: ``success`` with ``matches``, a list of ``oss://`` URIs; ``timeout``; or ``error`` with
-    the error as :func:`~airflow_provider_ossresume.errors.error_to_data` writes it. The latter two have a ``message``.
-    A ``timeout`` has ``has_looked``: whether a look has begun at the deadline or later, and has ended. Each event has
-    ``deadline`` and ``limit`` as they were given.
+    the error in the form of :func:`~airflow_provider_ossresume.errors.error_to_data`. A ``timeout`` and an ``error``
+    have a ``message``. A ``timeout`` has ``has_looked``: whether a check started at or after the deadline and ended.
+    Each event has the ``deadline`` and the ``limit`` of the trigger.
 
-    The connection is looked up once, in the triggerer; what is stored of the trigger holds no secret. A look that fails
-    for now is logged, and the next one is its retry: as often, and for as long, as a worker would send one request
-    again (``part_retries`` and ``retry_max_time``), or without end with ``silent_fail``.
+    The triggerer looks up the connection once. The stored trigger holds no secret. If a check fails with an error that
+    may pass, the trigger logs it, and the next check is the retry. The limits are those for the retries of a request in
+    a worker: ``part_retries`` and ``retry_max_time``. With ``silent_fail`` there is no limit.
 
-    :param wanted: a :class:`~airflow_provider_ossresume.model.waiting.Wanted`, as its ``to_json`` returns it
+    :param wanted: what to wait for: the result of ``to_json`` of
+        :class:`~airflow_provider_ossresume.model.waiting.Wanted`
     :param oss_conn_id: the connection
-    :param region: takes the place of the connection's
-    :param poke_interval: seconds between two looks
-    :param look_at_once: False waits for that long before the first look, too
-    :param silent_fail: whatever fails for now is logged, and the next look awaited
-    :param deadline: when it times out, in seconds since 1970; None never does
-    :param limit: the sensor's argument that the deadline comes from, ``timeout`` or ``execution_timeout``
-    :param of_another_version: what another version of this package has stored, and this one does not know
+    :param region: overrides the connection's region
+    :param poke_interval: seconds between two checks
+    :param look_at_once: False also waits this long before the first check
+    :param silent_fail: log errors that may pass, and go on checking
+    :param deadline: the end of the wait, in seconds since 1970; None means no end
+    :param limit: the sensor's argument that sets the deadline: ``timeout`` or ``execution_timeout``
+    :param unknown_arguments: arguments that another version of this package has stored; they are ignored
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class OSSObjectTrigger(BaseTrigger):
         silent_fail: bool = False,
         deadline: float | None = None,
         limit: str = "timeout",
-        **of_another_version: Any,
+        **unknown_arguments: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.wanted = Wanted.from_json(wanted)
@@ -90,94 +91,94 @@ class OSSObjectTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         try:
             event = await self._wait()
-        except Exception as error:  # else the task would fail without the reason
+        except Exception as error:  # otherwise the task would fail without the reason
             event = self._event_of(error)
-        # `airflow dags test` hands the event on, and nothing else.
+        # `airflow dags test` passes on only the event.
         yield TriggerEvent({**event, "deadline": self.deadline, "limit": self.limit})
 
     async def _wait(self) -> dict[str, Any]:
-        """Look until there is an event."""
-        hook = OSSResumeAsyncHook(self.oss_conn_id, self.region, ONE_LOOK)
-        patience = Patience()
+        """Check until there is an event."""
+        hook = OSSResumeAsyncHook(self.oss_conn_id, self.region, CLIENT_CONFIG)
+        budget = RetryBudget()
         pause = 0.0 if self.look_at_once else self.poke_interval
         while True:
             await asyncio.sleep(min(pause, self._left()))
             pause = self.poke_interval
-            is_last = self._left() <= 0  # else it may miss what came while it went on
+            is_last = self._left() <= 0  # taken before the check: the object may appear while the check runs
             try:
-                look = await self._look(hook)
+                result = await self._check(hook)
             except _OutOfTime:
-                return self._timed_out("OSS did not answer in time", has_looked=False)
-            except Exception as error:  # whatever it is, the next look may mend it or the task is told
-                if not self._is_borne(error, patience, is_last=is_last):
+                return self._timed_out("OSS did not answer in time", has_checked=False)
+            except Exception as error:  # either the next check may succeed, or the task gets the error
+                if not self._may_retry(error, budget, is_last=is_last):
                     raise
-                pause = max(pause, min(asked_wait(error), patience.longest))
-                self.log.warning("This check failed, the next one follows within %.0f s: %s", pause, error)
-                says = "the last look failed"
+                pause = max(pause, min(retry_after(error), budget.max_wait))
+                self.log.warning("This check failed; the next one follows within %.0f s: %s", pause, error)
+                status = "the last check failed"
             else:
-                if look.is_done:
-                    return {"status": "success", "matches": look.matches}
-                self.log.info("Waiting for %s: %s", self.wanted, look)
-                patience, says = Patience(), str(look)
+                if result.is_done:
+                    return {"status": "success", "matches": result.matches}
+                self.log.info("Waiting for %s: %s", self.wanted, result)
+                budget, status = RetryBudget(), str(result)
             if is_last:
-                return self._timed_out(says, has_looked=True)
+                return self._timed_out(status, has_checked=True)
 
-    def _is_borne(self, error: Exception, patience: Patience, *, is_last: bool) -> bool:
-        """True when the next look may mend it. A failure of the last one is the task's, as in a worker."""
+    def _may_retry(self, error: Exception, budget: RetryBudget, *, is_last: bool) -> bool:
+        """True if the next check may succeed. If the last check fails, the task fails, as in a worker."""
         if isinstance(error, OSSResumeError) and not error.retryable:
             return False
         if self.silent_fail:
             return True
-        return isinstance(error, OSSResumeError) and not is_last and patience.bears(error)
+        return isinstance(error, OSSResumeError) and not is_last and budget.allows(error)
 
-    def _timed_out(self, says: str, *, has_looked: bool) -> dict[str, Any]:
-        message = f"waiting for {self.wanted} timed out: {says}"
-        return {"status": "timeout", "message": message, "retryable": False, "has_looked": has_looked}
+    def _timed_out(self, status: str, *, has_checked: bool) -> dict[str, Any]:
+        message = f"waiting for {self.wanted} timed out: {status}"
+        return {"status": "timeout", "message": message, "retryable": False, "has_looked": has_checked}
 
     def _event_of(self, error: Exception) -> dict[str, Any]:
-        """Return the event for an error. What is not ours becomes the root of our tree, and is left to the next try.
+        """Return the event for an error. A foreign error becomes a retryable :class:`OSSResumeError`.
 
-        Its text stays here: that of a secrets backend may hold a secret.
+        Its message is not passed on, because the message of a secrets backend may hold a secret.
         """
         if not isinstance(error, OSSResumeError):
             self.log.error("The wait for %s failed", self.wanted, exc_info=error)
             kind = type(error).__name__
             error = OSSResumeError(
-                f"{kind} in the triggerer, with the connection {self.oss_conn_id!r}; the triggerer's log says more"
+                f"{kind} in the triggerer, with the connection {self.oss_conn_id!r}; see the triggerer's log"
             )
             error.retryable = True
         data = error_to_data(error)
         # Version 0.1 reads message and retryable.
         return {"status": "error", "message": str(error), "retryable": error.retryable, "error": data}
 
-    # --- one look -----------------------------------------------------------------------------------------------------
+    # --- one check ---------------------------------------------------------------------------------------------------
 
-    async def _look(self, hook: OSSResumeAsyncHook) -> Look:
+    async def _check(self, hook: OSSResumeAsyncHook) -> LookResult:
         opening = hook.call(
             lambda hook: hook.look(self.wanted),
-            longest=LONGEST_LOOK,
-            too_long=f"a look for {self.wanted} takes the triggerer longer than {LONGEST_LOOK:g} s; write more of the "
-            "key before the pattern's first special character, so that less is listed, or wait with deferrable=False",
+            timeout=CHECK_TIMEOUT,
+            timeout_message=f"a check for {self.wanted} took the triggerer longer than {CHECK_TIMEOUT:g} s; give the "
+            "pattern a longer literal beginning, so that fewer keys are listed, or set deferrable=False",
         )
-        look = await self._in_time(opening)
-        return await self._in_time(look.answer(), look)
+        call = await self._in_time(opening)
+        return await self._in_time(call.result(), call)
 
-    # --- time ---------------------------------------------------------------------------------------------------------
+    # --- time --------------------------------------------------------------------------------------------------------
 
     def _left(self) -> float:
         """Return the seconds until the deadline."""
         return math.inf if self.deadline is None else max(self.deadline - time.time(), 0)
 
-    async def _in_time(self, answer: Coroutine[Any, Any, T], look: Call[Any] | None = None) -> T:
-        """Wait for an answer, at the deadline no longer than its turn and one request may take.
+    async def _in_time(self, result: Coroutine[Any, Any, T], call: Call[Any] | None = None) -> T:
+        """Wait for a result. After the deadline, wait only as long as its start and one request may take.
 
-        :raises _OutOfTime: when there is none by then
+        :raises _OutOfTime: if there is no result by then
         """
-        task = asyncio.ensure_future(answer)
+        task = asyncio.ensure_future(result)
         try:
-            await asyncio.wait({task}, timeout=self._limited(self._left() + LAST_TURN))
-            if look is not None and (began := look.began) is not None:
-                await asyncio.wait({task}, timeout=self._limited(began + LAST_LOOK - time.time()))
+            await asyncio.wait({task}, timeout=self._limited(self._left() + LAST_START))
+            if call is not None and (started := call.started) is not None:
+                await asyncio.wait({task}, timeout=self._limited(started + LAST_CHECK - time.time()))
             if not task.done():
                 raise _OutOfTime
             return task.result()
@@ -189,4 +190,4 @@ class OSSObjectTrigger(BaseTrigger):
 
 
 class _OutOfTime(Exception):
-    """No answer came before the deadline, nor soon after it."""
+    """No result came before the deadline, nor shortly after it."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
-from tests.airflow_home import have_airflow_home
+from tests.airflow_home import have_airflow_home, migrate
 
 have_airflow_home()
 pytest.register_assert_rewrite("tests.airflow.store_contract")
@@ -28,11 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def migrated() -> None:
-    """An empty metadata database. Made in a process of its own: alembic would turn this one's logging off."""
-    command = (sys.executable, "-m", "airflow", "db", "migrate")
-    done = subprocess.run(command, capture_output=True, text=True)  # what it prints is of use only when it fails
-    assert done.returncode == 0, done.stdout + done.stderr
+def migrated(shared_by_workers: Path) -> None:
+    """An empty metadata database in the home of this process."""
+    migrate(sys.executable, os.environ, shared=shared_by_workers)
 
 
 @pytest.fixture

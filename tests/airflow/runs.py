@@ -17,7 +17,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import inspect, text
 
 from airflow_provider_ossresume._airflow import AIRFLOW_3, BaseOperator
-from airflow_provider_ossresume.hooks.observing import ENTRY
+from airflow_provider_ossresume.hooks.progress import PROGRESS_KEY
 from tests.airflow_tables import as_3_4_has_it
 
 PREFIX = "ossresume-"
@@ -169,7 +169,7 @@ def checkpoints() -> list[str]:
         f"{table} {key}"
         for table, column in present_stores()
         for (key,) in rows(f"SELECT {column} FROM {table} WHERE {column} LIKE '{PREFIX}%'")
-        if key != ENTRY
+        if key != PROGRESS_KEY
     ]
     return sorted(found)
 

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_ossresume._airflow import AirflowSkipException
 from airflow_provider_ossresume.errors import ArgumentError, TransferStopped, TrySuperseded
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
-from airflow_provider_ossresume.hooks.telling import tell
+from airflow_provider_ossresume.hooks.reporting import report_to_airflow
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.operators.copy import OSSCopyObjectOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableDownloadOperator, OSSResumableUploadOperator
@@ -91,8 +91,8 @@ def test_an_xcom_backend_that_is_down_fails_no_transfer(
     assert done.instance("transfer") == ("success", 1)
     assert done.xcom("transfer")
     warnings = [line for line in caplog.messages if "the XCom backend's object store is down" in line]
-    assert [line for line in warnings if "could not be told the XCom report" in line] == warnings[-1:]
-    assert [line for line in warnings if "could not be told the links to the OSS console" in line] == warnings[:1]
+    assert [line for line in warnings if "Could not report the XCom report" in line] == warnings[-1:]
+    assert [line for line in warnings if "Could not report the links to the OSS console" in line] == warnings[:1]
     assert len(warnings) <= 3  # where there is no task state store, the progress is an XCom too: one warning
 
 
@@ -102,14 +102,14 @@ def test_what_ends_a_task_is_not_held_back(error: BaseException) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        tell("anything", ends)
+        report_to_airflow("anything", ends)
 
 
 def test_an_error_without_words_is_named(caplog: pytest.LogCaptureFixture) -> None:
     def fails() -> None:
         raise ValueError
 
-    assert not tell("the XCom report", fails)
+    assert not report_to_airflow("the XCom report", fails)
     assert "ValueError()" in caplog.text
 
 
@@ -170,7 +170,7 @@ def test_a_file_whose_name_is_not_utf_8_is_moved_and_the_task_succeeds(
     assert done.instance("work") == ("success", 1)
     assert connected.object(BUCKET, "key") == file.read_bytes() == some_bytes(SIZE)
     assert done.xcom("work")["file"] == f"{tmp_path}/\\xb1\\xa8\\xb1\\xed.csv"
-    assert "could not be told" not in caplog.text
+    assert "Could not report" not in caplog.text
 
 
 def test_a_download_returns_a_name_that_is_not_utf_8_in_a_form_that_can_be_pushed(

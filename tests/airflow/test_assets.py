@@ -140,8 +140,8 @@ def test_a_collector_that_fails_costs_no_transfer(
 
     assert connected.object(BUCKET, "key") == some_bytes(5 * PART)
     assert (
-        f"Airflow could not be told the lineage of oss://{BUCKET}/key; the transfer is not affected: this collector is "
-        "out of order" in caplog.text
+        f"Could not report the lineage of oss://{BUCKET}/key to Airflow; the transfer is not affected: this collector "
+        "is out of order" in caplog.text
     )
 
 
@@ -156,7 +156,7 @@ def test_a_collector_that_fails_costs_no_transfer_of_many_files(
         verdict = call_in_a_task(dag, lambda _: OSSResumeHook().upload_folder(folder, f"oss://{BUCKET}/raw/"))
 
     assert verdict.outcome == "proven"
-    assert f"Airflow could not be told the lineage of oss://{BUCKET}/raw/; the transfer is not" in caplog.text
+    assert f"Could not report the lineage of oss://{BUCKET}/raw/ to Airflow; the transfer is not" in caplog.text
 
 
 @pytest.mark.usefixtures("broken_collector")
@@ -328,7 +328,7 @@ def test_an_object_whose_uri_is_too_long_for_airflow_is_uploaded_all_the_same(
         assert events() == {}
 
     assert connected.object(BUCKET, key) == some_bytes(5 * PART)
-    assert "could not be told the size, ETag and CRC-64 that the events of the outlets carry" in caplog.text
+    assert "Could not report the size, ETag and CRC-64 in the events of the outlets" in caplog.text
 
 
 def test_an_asset_that_is_known_by_its_name_gets_the_facts_too(

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_ossresume.errors import AccessDenied, ArgumentError, NoSuchBucket, NoSuchKey, TransferStopped
 from airflow_provider_ossresume.hooks import asynchronous
-from airflow_provider_ossresume.hooks.asynchronous import MOST_CALLS, OSSResumeAsyncHook
+from airflow_provider_ossresume.hooks.asynchronous import MAX_CALLS, OSSResumeAsyncHook
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern
@@ -113,7 +113,7 @@ def test_a_lookup_that_is_cancelled_or_fails_is_made_again_for_those_that_wait(
 
 
 def test_many_calls_are_at_work_at_once_and_no_more_than_that(filled: LocalOSS) -> None:
-    all_are_here = threading.Barrier(MOST_CALLS, timeout=30)
+    all_are_here = threading.Barrier(MAX_CALLS, timeout=30)
     at_once: list[int] = []
 
     def hold(_: Any) -> None:
@@ -124,10 +124,10 @@ def test_many_calls_are_at_work_at_once_and_no_more_than_that(filled: LocalOSS) 
 
     async def many() -> list[bool]:
         hook = OSSResumeAsyncHook()
-        return await asyncio.gather(*(hook.object_exists("a", BUCKET) for _ in range(2 * MOST_CALLS)))
+        return await asyncio.gather(*(hook.object_exists("a", BUCKET) for _ in range(2 * MAX_CALLS)))
 
-    assert asyncio.run(many()) == [True] * 2 * MOST_CALLS
-    assert len(at_once) == 2 * MOST_CALLS
+    assert asyncio.run(many()) == [True] * 2 * MAX_CALLS
+    assert len(at_once) == 2 * MAX_CALLS
 
 
 def test_a_call_that_is_cancelled_ends_its_request_at_once(filled: LocalOSS) -> None:
@@ -146,7 +146,7 @@ def test_a_call_that_is_cancelled_ends_its_request_at_once(filled: LocalOSS) -> 
 
     async def cancel_amid() -> bool:
         hook = OSSResumeAsyncHook(transfer_config={"read_timeout": 600, "stall_timeout": 600})
-        waiting = asyncio.create_task((await hook.call(head)).answer())
+        waiting = asyncio.create_task((await hook.call(head)).result())
         await asyncio.to_thread(asked.wait, 30)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -176,7 +176,7 @@ def test_an_upload_that_is_cancelled_publishes_nothing(connected: LocalOSS) -> N
         hook = OSSResumeAsyncHook(
             transfer_config={"part_size": PART, "multipart_threshold": PART, "max_concurrency": 2}
         )
-        waiting = asyncio.create_task((await hook.call(load)).answer())
+        waiting = asyncio.create_task((await hook.call(load)).result())
         await asyncio.to_thread(asked.wait, 30)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)

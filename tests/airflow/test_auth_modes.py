@@ -62,7 +62,7 @@ def _bare_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("OSS_", "ALIBABA_CLOUD_")):
             monkeypatch.delenv(name)
-    auth_modes._shared.cache_clear()  # a port may be the one of an earlier test
+    auth_modes._cached_provider.cache_clear()  # a port may be the one of an earlier test
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_hooks_of_one_process_share_their_credentials(mode: Mode, connections: C
         assert mode.hook(connections).test_connection()[0]
     assert mode.service.issued == 1
 
-    auth_modes._shared.cache_clear()
+    auth_modes._cached_provider.cache_clear()
     assert mode.hook(connections).test_connection()[0]
     assert mode.service.issued == 2
 
@@ -454,7 +454,9 @@ def test_a_part_of_an_oidc_role_is_an_error_and_leads_to_nobody_else(
     monkeypatch.delenv(f"ALIBABA_CLOUD_{missing}")
     hook = of_the_worker(mode, connections, metadata_endpoint=node.fields["extra"]["metadata_endpoint"])
 
-    with pytest.raises(CredentialsError, match=f"a part of an OIDC role, and not ALIBABA_CLOUD_{missing}; set all of"):
+    with pytest.raises(
+        CredentialsError, match=f"only a part of an OIDC role; ALIBABA_CLOUD_{missing} is missing. Set all of"
+    ):
         hook.object_exists("key")
     assert node.service.asked == []
 
@@ -547,7 +549,7 @@ def test_a_worker_without_any_is_told_at_once_what_to_give_it(
     with pytest.raises(CredentialsError, match="this worker has no credentials of its own: set OSS_ACC") as error:
         of_the_worker(mode, connections, metadata_endpoint=metadata_endpoint).object_exists("key")
 
-    why = "ALIBABA_CLOUD_ECS_METADATA_DISABLED is true" if is_disabled else "nothing answers"
+    why = "ALIBABA_CLOUD_ECS_METADATA_DISABLED is true" if is_disabled else "no response"
     assert why in str(error.value)
     assert not error.value.retryable
     assert mode.service.asked == mode.oss.requests == []
@@ -578,12 +580,12 @@ def test_what_a_mode_lacks_is_named(
     ("extra", "says"),
     [
         ({"role_session_duration": "1 year"}, "role_session_duration='1 year': give a duration above zero"),
-        ({"role_session_duration": 900.5}, "role_session_duration='900.5': give whole seconds, as in 3600"),
+        ({"role_session_duration": 900.5}, "role_session_duration='900.5': give whole seconds, such as 3600"),
         ({"role_session_duration": 60}, "role_session_duration=60: give 900 to 43200 seconds"),
         ({"role_policy": "allow all"}, "role_policy='allow all': give a JSON object"),
-        ({"role_policy": {"Statement": "x" * 2100}}, "STS takes 2048 characters, these are 2116"),
+        ({"role_policy": {"Statement": "x" * 2100}}, "it has 2116 characters, and STS allows 2048"),
         ({"sts_endpoint": "sts.aliyuncs.com/x"}, "sts_endpoint='https://sts.aliyuncs.com/x': give http:// or https://"),
-        ({"role_arn": "transfers"}, "role_arn='transfers': a role's ARN has the form acs:ram::"),
+        ({"role_arn": "transfers"}, "role_arn='transfers': give the role's ARN, such as acs:ram::"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(connections: Connections, extra: dict[str, Any], says: str) -> None:

@@ -228,37 +228,37 @@ def test_the_bucket_stands_in_the_schema_in_an_extra_or_in_the_endpoint(
         ),
         (
             {"host": "oss.example.com", "extra": {"endpoint": "https://other.example.com"}},
-            "endpoint='https://other.example.com': the host is 'oss.example.com'; leave one of the two out",
+            "endpoint='https://other.example.com': the host is 'oss.example.com'; remove one of the two",
         ),
         (
             {"host": "http://oss.example.com", "extra": {"endpoint": "https://oss.example.com"}},
-            "endpoint='https://oss.example.com': the host is http://oss.example.com; leave one",
+            "endpoint='https://oss.example.com': the host is http://oss.example.com; remove one",
         ),
         (
             {"host": "minio", "port": 9000, "extra": {"endpoint": "http://minio:9001"}},
-            "endpoint='http://minio:9001': the host is 'minio:9000'; leave one of the two out",
+            "endpoint='http://minio:9001': the host is 'minio:9000'; remove one of the two",
         ),
         (
             {"port": 9001, "extra": {"endpoint": "http://minio:9000"}},
-            "port=9001: the endpoint 'http://minio:9000' names another one; leave one of the two out",
+            "port=9001: the endpoint 'http://minio:9000' has another port; remove one of the two",
         ),
-        ({"port": 9000, "extra": {"region": "cn-hangzhou"}}, "port=9000: fill in Host or Endpoint with it, or leave"),
-        ({"host": "http://minio:9000", "port": 443}, "port=443: the host 'http://minio:9000' names another one; leave"),
+        ({"port": 9000, "extra": {"region": "cn-hangzhou"}}, "port=9000: fill in Host or Endpoint too, or remove"),
+        ({"host": "http://minio:9000", "port": 443}, "port=443: the host 'http://minio:9000' has another port; remove"),
         (
             {"extra": {"endpoint": "https://oss-cn-hangzhou.aliyuncs.com", "endpoint_kind": "internal"}},
             "endpoint_kind='internal': the endpoint https://oss-cn-hangzhou.aliyuncs.com, set by endpoint, is another",
         ),
         (
             {"host": "oss.example.com", "extra": {"region": "cn-hangzhou", "endpoint_kind": "accelerate"}},
-            "endpoint_kind='accelerate': the endpoint https://oss.example.com, set by host, is another; leave one",
+            "endpoint_kind='accelerate': the endpoint https://oss.example.com, set by host, is of another kind",
         ),
         (
             {"extra": {"extra__oss_resume__region": "cn-beijing", "region": "cn-hangzhou"}},
-            "region='cn-hangzhou': 'extra__oss_resume__region' says something else; leave one of the two out",
+            "region='cn-hangzhou': 'extra__oss_resume__region' has another value; remove one of the two",
         ),
         (
             {"extra": {"access_key_secret": "one-secret", "extra__oss__access_key_secret": "another"}},
-            "extra__oss__access_key_secret='…': 'access_key_secret' says something else; leave one of the two out",
+            "extra__oss__access_key_secret='…': 'access_key_secret' has another value; remove one of the two",
         ),
     ],
 )  # fmt: skip
@@ -356,9 +356,9 @@ def test_a_request_goes_to_the_host(oss: LocalOSS, connections: Connections) -> 
     ("host", "says"),
     [
         ("ftp://10.0.0.8", "host='ftp://10.0.0.8': begin it with https://"),
-        ("https://user:a-secret@h", "no user name or password"),
-        ("https://user:p/a-secret@h", "host='…': an endpoint holds no user name or password"),
-        ("http://h/bucket", "host='http://h/bucket': write nothing after host and port"),
+        ("https://user:a-secret@h", "remove the user name and the password"),
+        ("https://user:p/a-secret@h", "host='…': remove the user name and the password; an endpoint has none"),
+        ("http://h/bucket", "host='http://h/bucket': remove what follows host and port"),
     ],
 )
 def test_a_host_that_is_none_is_refused(connections: Connections, host: str, says: str) -> None:
@@ -403,11 +403,11 @@ def test_a_name_that_nobody_reads_is_warned_about_once_with_the_nearest_one(
     for _ in range(3):
         assert OSSResumeHook(conn_id).get_conn()
 
-    [warning] = [each.getMessage() for each in caplog.records if "unknown in its extra" in each.getMessage()]
+    [warning] = [each.getMessage() for each in caplog.records if "the extra has unknown names" in each.getMessage()]
     assert warning == (
-        "Connection 'with_unknown_names': unknown in its extra: 'regoin' (did you mean 'region'?), "
+        "Connection 'with_unknown_names': the extra has unknown names: 'regoin' (did you mean 'region'?), "
         "'accessKeySecret' (did you mean 'access_key_secret'?), 'verify' (did you mean 'verify_tls'?), 'qqq'; "
-        "correct or remove it"
+        "correct or remove them"
     )
     assert "a-mistyped-secret" not in caplog.text
 
@@ -420,7 +420,7 @@ def test_a_field_that_the_auth_mode_does_not_use_is_warned_about(
 
     OSSResumeHook(conn_id).get_conn()
 
-    assert "auth_type 'access_key' does not use role_arn, external_id; empty it" in caplog.text
+    assert "auth_type 'access_key' does not use role_arn, external_id; clear these" in caplog.text
     assert "an-external-id" not in caplog.text
 
 
@@ -455,8 +455,8 @@ def test_a_timeout_may_be_a_duration(connections: Connections) -> None:
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        ({"region": True}, "region=True: this is true or false; give a text in quotes"),
-        ({"region": ["cn-hangzhou"]}, "region=['cn-hangzhou']: this is list; give a text in quotes"),
+        ({"region": True}, "region=True: this is true or false; write it as a text, in quotes"),
+        ({"region": ["cn-hangzhou"]}, "region=['cn-hangzhou']: this is list; write it as a text, in quotes"),
         ({"auth_type": ["AK"]}, "auth_type=['AK']: this is list"),
         ({"external_id": ["a-secret"]}, "external_id='…': this is list"),
         ({"proxy": {"http": "a-secret"}}, "proxy='…': this is dict"),
@@ -483,7 +483,7 @@ def test_an_extra_that_is_no_json_is_an_error_that_shows_nothing_of_it(connectio
     connections.add(**OURS, extra='{"security_token": "a-secret",\n broken')
 
     with pytest.raises(
-        ArgumentError, match=r"the connection's extra is no JSON \(line 2, column 2\); correct"
+        ArgumentError, match=r"the connection's extra is not valid JSON \(line 2, column 2\); correct"
     ) as error:
         OSSResumeHook().get_conn()
 
@@ -543,9 +543,7 @@ def test_a_name_without_a_connection_is_an_error_that_no_retry_mends(name: str) 
     with pytest.raises(ArgumentError) as error:
         OSSResumeHook(name).get_conn()
 
-    said = (
-        f"oss_conn_id={name!r}: Airflow says: The conn_id `{name}` isn't defined; create it, correct the name, or pass"
-    )
+    said = f"oss_conn_id={name!r}: Airflow says: The conn_id `{name}` isn't defined; create the connection, correct its"
     assert str(error.value).startswith(said)
     assert not error.value.retryable
     assert isinstance(error.value, AirflowNotFoundException)  # as before
@@ -574,8 +572,8 @@ def unreachable(*_: Any, **__: Any) -> None:
 
 def test_while_airflow_does_not_answer_a_connection_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", get_ti_count=unreachable)
-    monkeypatch.setattr(_airflow, "current_context", lambda: {"ti": ti})
-    monkeypatch.setattr(_airflow, "_ask_database", unreachable)
+    monkeypatch.setattr(_airflow.connections, "current_context", lambda: {"ti": ti})
+    monkeypatch.setattr(_airflow.connections, "_check_database", unreachable)
     monkeypatch.setattr(_airflow.conf, "get", lambda *_, **__: "")
 
     def get(conn_id: str) -> None:
@@ -619,7 +617,7 @@ def test_a_region_is_a_text_that_says_something(connected: LocalOSS, region: Any
 def test_a_connection_for_another_service_is_refused(connections: Connections, conn_type: str) -> None:
     connections.add(**{**OURS, "conn_type": conn_type, "host": "api.example.com", "extra": {"region": "cn-hangzhou"}})
 
-    with pytest.raises(ArgumentError, match=f"^conn_type='{conn_type}': .*; choose oss_resume, or oss"):
+    with pytest.raises(ArgumentError, match=f"^conn_type='{conn_type}': .*; choose oss_resume or oss"):
         OSSResumeHook().get_conn()
 
 
@@ -633,10 +631,10 @@ def test_a_type_may_be_missing_or_written_as_in_a_uri(connections: Connections, 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"schema": "bkt/sub"}, "schema='bkt/sub': OSS bucket names have 3 to 63"),
+        ({"schema": "bkt/sub"}, "schema='bkt/sub': correct the bucket's name: it has 3 to 63"),
         ({"schema": "My_Bucket"}, "schema='My_Bucket': OSS bucket names have"),
         ({"extra": {"bucket": "b"}}, "bucket='b': OSS bucket names have"),
-        ({"schema": "a-secret@host"}, "schema='…': a bucket's name has no @; in a connection's URI write a / of the"),
+        ({"schema": "a-secret@host"}, "schema='…': a bucket name cannot contain @; in a connection's URI, write"),
     ],
 )
 def test_a_bucket_that_cannot_be_is_refused_by_its_field(
@@ -754,25 +752,25 @@ def test_an_official_connection_works_unchanged(oss: LocalOSS, connections: Conn
         ({"endpoint": "ftp://oss-cn-hangzhou.aliyuncs.com"}, "endpoint", "begin it with https://"),
         ({"endpoint": "https://"}, "endpoint", "begin it with https://"),
         ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com/bucket"}, "endpoint", "name the bucket in its own field"),
-        ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com?x=1"}, "endpoint", "write nothing after host and port"),
-        ({"endpoint": "https://host:port"}, "endpoint", "it is no URL"),
+        ({"endpoint": "https://oss-cn-hangzhou.aliyuncs.com?x=1"}, "endpoint", "remove what follows host and port"),
+        ({"endpoint": "https://host:port"}, "endpoint", "it is not a URL"),
         (
             {"endpoint": "https://oss-cn-hangzhou.aliyuncs.com", "region": "cn-beijing"},
-            "region", "is in cn-hangzhou; correct one of the two",
+            "region", "is in cn-hangzhou; correct the region or the endpoint",
         ),
         (
             {"endpoint": "https://oss-cn-hangzhou-internal.aliyuncs.com", "region": "cn-beijing"},
-            "region", "is in cn-hangzhou; correct one of the two",
+            "region", "is in cn-hangzhou; correct the region or the endpoint",
         ),
         ({"endpoint": "https://oss.example.com"}, "region", "V4 signatures need it"),
         ({}, "region", "fill in Region or Endpoint in the connection 'oss_default', or pass region="),
-        ({"region": "Hangzhou!"}, "region", "reads like cn-hangzhou"),
+        ({"region": "Hangzhou!"}, "region", "give a region such as cn-hangzhou"),
         ({"region": "cn-hangzhou", "endpoint_kind": "intern"}, "endpoint_kind", "public, internal, accelerate, dual"),
         ({"region": "cn-hangzhou", "auth_type": "ram"}, "auth_type", "access_key, sts, ram_role_arn, ecs_ram_role"),
         ({"region": "cn-hangzhou", "addressing": "dns"}, "addressing", "auto, virtual, path, cname"),
         ({"region": "cn-hangzhou", "signature_version": "v2"}, "signature_version", "choose one of v4, v1"),
         ({"region": "cn-hangzhou", "verify_tls": "maybe"}, "verify_tls", "give true or false"),
-        ({"region": "cn-hangzhou", "endpoint_kind": "custom"}, "endpoint", "endpoint_kind 'custom' needs it"),
+        ({"region": "cn-hangzhou", "endpoint_kind": "custom"}, "endpoint", "endpoint_kind 'custom' needs an endpoint"),
         ({"region": "cn-hangzhou", "connect_timeout": "soon"}, "connect_timeout", "give a duration from 0.001s to 1d"),
         ({"region": "cn-hangzhou", "stall_timeout": "0"}, "stall_timeout", "give a duration from 0.001s to 1d"),
     ],
@@ -795,7 +793,7 @@ def test_a_field_that_cannot_be_used_is_one_error_with_the_next_step(
 def test_an_endpoint_with_a_password_in_it_is_refused_without_showing_it(connections: Connections) -> None:
     connections.add(**OURS, extra={"endpoint": "https://user:hunter2@oss-cn-hangzhou.aliyuncs.com"})
 
-    with pytest.raises(ArgumentError, match="an endpoint holds no user name") as error:
+    with pytest.raises(ArgumentError, match="remove the user name and the password") as error:
         OSSResumeHook().get_conn()
 
     assert "hunter2" not in str(error.value)
@@ -804,9 +802,9 @@ def test_an_endpoint_with_a_password_in_it_is_refused_without_showing_it(connect
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({}, "the Access Key ID is missing; fill it in in the connection, or set auth_type"),
-        ({"login": "an-id"}, "the Access Key Secret is missing; fill it in"),
-        ({"password": "a-secret"}, "the Access Key ID is missing; fill it in"),
+        ({}, "the Access Key ID is missing; enter it in the connection, or set auth_type"),
+        ({"login": "an-id"}, "the Access Key Secret is missing; enter it"),
+        ({"password": "a-secret"}, "the Access Key ID is missing; enter it"),
         ({**OURS, "extra": {"auth_type": "sts"}}, "auth_type 'sts' needs the field security_token"),
         ({"conn_type": "oss", "extra": {"auth_type": "AK", "access_key_id": "an-id"}}, "Access Key Secret is missing"),
     ],
@@ -834,7 +832,7 @@ def test_settings_show_no_secret(connections: Connections) -> None:
         assert not any(secret in shown for secret in ("a-secret", "a-token", "hunter2"))
 
 
-# --- test_connection; what it says stands in tests/unit/test_checkup.py -----------------------------------------------
+# --- test_connection; what it says stands in tests/unit/test_connection_check.py --------------------------------------
 
 
 def test_a_good_connection_tells_where_it_leads(connected: LocalOSS, connections: Connections) -> None:
@@ -853,7 +851,7 @@ def test_a_connection_without_a_bucket_tells_whose_the_key_is(connected: LocalOS
     works, message = OSSResumeHook().test_connection()
 
     assert works
-    assert "the key is good and belongs to account" in message
+    assert "the Access Key is valid and belongs to account" in message
 
 
 @pytest.mark.parametrize(
@@ -863,7 +861,7 @@ def test_a_connection_without_a_bucket_tells_whose_the_key_is(connected: LocalOS
         ({"password": ""}, "the Access Key Secret is missing"),
         ({"extra": {"endpoint": "ftp://host"}}, "begin it with https://"),
         ({"extra": {"verify_tls": "maybe"}}, "give true or false"),
-        pytest.param({"extra": ["not-an-object"]}, "the connection's extra is a JSON object", marks=not_on_3_0),
+        pytest.param({"extra": ["not-an-object"]}, "the connection's extra must be a JSON object", marks=not_on_3_0),
     ],
 )
 def test_a_bad_connection_tells_what_to_do(

@@ -95,7 +95,7 @@ def test_a_url_is_taken_as_it_stands(url: str, parsed: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("url", ["", "bucket/key", "s3://bucket/key", "OSS://bucket/key", "oss:///key", "oss:/b/key"])
 def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(ArgumentError, match="an OSS URL has the form oss://bucket/key"):
+    with pytest.raises(ArgumentError, match="give an OSS URL such as oss://bucket/key"):
         OSSResumeHook.parse_oss_url(url)
 
 
@@ -115,7 +115,7 @@ def test_a_bucket_that_is_named_needs_no_connection() -> None:
 
 
 NAMES: list[tuple[str, str | None, str, str]] = [
-    ("oss://one/key", "other", "bucket_name", "names bucket 'one'; leave one of the two out"),
+    ("oss://one/key", "other", "bucket_name", "has the bucket 'one'; leave one of the two out"),
     ("key", None, "bucket_name", "in an oss:// URL, or in the connection's Bucket field"),
     ("key", "Bucket", "bucket_name", "3 to 63 of a-z, 0-9 and '-'"),
     ("key", "ab", "bucket_name", "3 to 63"),
@@ -126,15 +126,15 @@ NAMES: list[tuple[str, str | None, str, str]] = [
     ("key", "bucket\n", "bucket_name", "3 to 63"),
     ("oss://Bucket/key", None, "bucket_name", "3 to 63"),
     ("oss:///key", None, "key", "has the form oss://bucket/key"),
-    ("key", "", "bucket_name", "it is empty, perhaps a template found nothing"),
-    ("oss://bucket", None, "key", "the key is empty, perhaps a template found nothing"),
-    ("", BUCKET, "key", "the key is empty, perhaps a template found nothing"),
-    ("['a']", BUCKET, "key", "the text of a list"),
+    ("key", "", "bucket_name", "it is empty, perhaps because a template rendered to nothing"),
+    ("oss://bucket", None, "key", "the key is empty, perhaps because a template rendered to nothing"),
+    ("", BUCKET, "key", "the key is empty, perhaps because a template rendered to nothing"),
+    ("['a']", BUCKET, "key", "turned a list into this text"),
     ("k" * 1024, BUCKET, "key", "this one has 1024"),
     ("語" * 342, BUCKET, "key", "this one has 1026"),
-    ("/key", BUCKET, "key", "do not start with '/'"),
-    ("\\key", BUCKET, "key", "do not start with '/'"),
-    ("a\x00b", BUCKET, "key", "OSS keys hold no NUL"),
+    ("/key", BUCKET, "key", "cannot start with '/'"),
+    ("\\key", BUCKET, "key", "cannot start with '/'"),
+    ("a\x00b", BUCKET, "key", "OSS keys cannot contain a NUL"),
     ("a\ud800b", BUCKET, "key", "not valid Unicode"),
 ]
 
@@ -170,7 +170,7 @@ def test_a_bucket_that_oss_forbids_is_refused_by_listings_too(hook: OSSResumeHoo
     for ask in (hook.list_keys, hook.list_multipart_uploads):
         with pytest.raises(ArgumentError, match="bucket_name='No'"):
             ask("No")
-        with pytest.raises(ArgumentError, match="bucket_name=None: name a bucket"):
+        with pytest.raises(ArgumentError, match="bucket_name=None: name the bucket"):
             ask()
 
     assert connected.requests == []
@@ -625,12 +625,12 @@ UPLOADS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"source_changed": "ignore"}, {}, "source_changed", "choose one of 'restart', 'fail'"),
     ({"checkpoint": "redis"}, {}, "checkpoint", "choose one of auto"),
     ({"checkpoint": "variable"}, {}, "checkpoint", "use file or memory"),
-    ({"metadata": {"who": "a\r\nEvil: 1"}}, {}, "metadata['who']", "no control characters"),
-    ({"content_type": "text/plain\n"}, {}, "content_type", "no control characters"),
+    ({"metadata": {"who": "a\r\nEvil: 1"}}, {}, "metadata['who']", "cannot contain control characters"),
+    ({"content_type": "text/plain\n"}, {}, "content_type", "cannot contain control characters"),
     ({"storage_class": "Cold"}, {}, "storage_class", "choose one of 'Standard'"),
     ({"tags": {"ü": ""}, "if_exists": "skip"}, {}, "tags", "letters from A to Z"),
     ({"acl": "private", "headers": {"X-Oss-Object-Acl": "private"}}, {}, "headers", "acl sets this header already"),
-    ({"chunk_size": 1}, {}, "chunk_size", "no such option; there are request_payer"),
+    ({"chunk_size": 1}, {}, "chunk_size", "no such option; use one of request_payer"),
     ({}, {"part_size": "1KiB"}, "part_size", "100 KiB"),
     ({}, {"part_size": "6GiB"}, "part_size", "5 GiB"),
     ({}, {"part_size": "eight"}, "part_size", 'a text such as "64MiB"'),

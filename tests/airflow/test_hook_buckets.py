@@ -93,7 +93,7 @@ def test_a_bucket_that_holds_something_is_refused_with_the_numbers(hook: OSSResu
     connected.put(BUCKET, "two", b"12345")
     hook.get_conn().initiate(hook.target("three", BUCKET))
 
-    with pytest.raises(ArgumentError, match=r"holds 2 objects \(10 B\) and 1 unfinished upload; delete that first"):
+    with pytest.raises(ArgumentError, match=r"holds 2 objects \(10 B\) and 1 unfinished upload; delete them first"):
         hook.delete_bucket(BUCKET)
 
     assert connected.objects(BUCKET) == ["one", "two"]

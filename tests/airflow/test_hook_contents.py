@@ -66,7 +66,7 @@ def test_bytes_that_are_damaged_on_their_way_are_not_returned(hook: OSSResumeHoo
     connected.put(BUCKET, "key", b"123456")
     connected.fail("GetObject", 1, Fault("flip", after_bytes=3))
 
-    with pytest.raises(IntegrityError, match="damaged on its way"):
+    with pytest.raises(IntegrityError, match="damaged in transit"):
         hook.read_key("key", BUCKET)
 
 
@@ -241,7 +241,7 @@ def test_an_append_at_a_wrong_position_is_refused(hook: OSSResumeHook, connected
     hook.append_string("one\n", "log.txt", BUCKET)
     connected.put(BUCKET, "plain.txt", b"plain")
 
-    with pytest.raises(ServiceError, match=r"PositionNotEqualToLength.*ask for that with head_object"):
+    with pytest.raises(ServiceError, match=r"PositionNotEqualToLength.*get that with head_object"):
         hook.append_string("two\n", "log.txt", BUCKET, pos=0)
     with pytest.raises(ServiceError, match="PositionNotEqualToLength"):
         hook.append_string("two\n", "log.txt", BUCKET, pos=3)

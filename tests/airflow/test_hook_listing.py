@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_ossresume.errors import ArgumentError, NoSuchBucket
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS
+from airflow_provider_ossresume.model.object_names import unambiguous_name
 from tests.world import BUCKET
 
 KEYS = ["a.csv", "b/1.csv", "b/2.csv", "b/c/3.csv", "d/4.txt", "oss://x/y", "z"]
@@ -53,7 +54,7 @@ def test_keys_are_listed_by_the_time_of_their_last_change(hook: OSSResumeHook, c
     second = timedelta(seconds=1)
 
     assert hook.list_keys(BUCKET, from_datetime=oldest - second, to_datetime=newest) == [
-        hook.target(f"oss://{BUCKET}/{key}").name for key in KEYS
+        unambiguous_name(hook.target(f"oss://{BUCKET}/{key}")) for key in KEYS
     ]
     assert hook.list_keys(BUCKET, from_datetime=newest) == []
     assert hook.list_keys(BUCKET, to_datetime=oldest - second) == []

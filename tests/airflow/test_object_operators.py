@@ -95,7 +95,7 @@ def test_the_first_keys_are_returned_where_the_rest_may_be_missed(
 ) -> None:
     caplog.set_level(logging.WARNING)
     assert run(OSSListOperator, max_keys="2", truncate="{{ true }}").xcom("task") == uris(KEYS[:2])
-    assert "Only the first 2 URIs are returned; there are more objects" in caplog.messages
+    assert "Returning only the first 2 URIs; there are more objects" in caplog.messages
 
 
 def test_no_more_pages_are_listed_than_are_needed(run: Any, connected: LocalOSS) -> None:
@@ -115,8 +115,8 @@ def test_no_more_pages_are_listed_than_are_needed(run: Any, connected: LocalOSS)
         ({"wildcard": "a", "regex": "b"}, "prefix=None: give only one of prefix, wildcard and regex"),
         ({"regex": "("}, "regex='('"),
         ({"wildcard": ""}, "wildcard='': the key is empty"),
-        ({"prefix": ""}, "prefix='': it is empty, perhaps a template found nothing"),
-        ({"bucket_name": ""}, "bucket_name='': it is empty, perhaps a template found nothing"),
+        ({"prefix": ""}, "prefix='': it is empty, perhaps because a template rendered to nothing"),
+        ({"bucket_name": ""}, "bucket_name='': it is empty, perhaps because a template rendered to nothing"),
         ({"truncate": ""}, "truncate=''"),
         ({"prefix": "/a"}, "prefix='/a'"),
         ({"prefix": "oss://other/a"}, "bucket_name='bucket'"),
@@ -229,18 +229,18 @@ def test_keys_that_xml_cannot_carry_are_deleted_too(run: Any, connected: LocalOS
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"prefix": ""}, "prefix='': it is empty, perhaps a template found nothing"),
+        ({"prefix": ""}, "prefix='': it is empty, perhaps because a template rendered to nothing"),
         ({"prefix": "{{ '' }}"}, "prefix='': it is empty"),
-        ({"prefix": f"oss://{BUCKET}"}, "this URL names the whole bucket"),
-        ({"prefix": f"oss://{BUCKET}/{{{{ '' }}}}"}, "this URL names the whole bucket"),
-        ({"prefix": None}, "give keys, or a prefix, or whole_bucket=True"),
-        ({"whole_bucket": "{{ false }}"}, "give keys, or a prefix, or whole_bucket=True"),
-        ({"whole_bucket": "false"}, "give keys, or a prefix, or whole_bucket=True"),
+        ({"prefix": f"oss://{BUCKET}"}, "this URL means the whole bucket"),
+        ({"prefix": f"oss://{BUCKET}/{{{{ '' }}}}"}, "this URL means the whole bucket"),
+        ({"prefix": None}, "set exactly one of keys, prefix and whole_bucket=True"),
+        ({"whole_bucket": "{{ false }}"}, "set exactly one of keys, prefix and whole_bucket=True"),
+        ({"whole_bucket": "false"}, "set exactly one of keys, prefix and whole_bucket=True"),
         ({"whole_bucket": ""}, "whole_bucket='': give true or false"),
         ({"prefix": "", "whole_bucket": True}, "and only one of them"),
         ({"keys": ""}, "keys='': it is empty"),
         ({"keys": ["a.csv", ""]}, "it is empty"),
-        ({"keys": "{{ ['a.csv', 'inbox'] }}"}, "the text of a list"),
+        ({"keys": "{{ ['a.csv', 'inbox'] }}"}, "turned a list into this text"),
         ({"keys": {"a.csv": 1}}, "give a text, or a list of texts"),
     ],
 )
@@ -308,7 +308,7 @@ def test_an_empty_bucket_name_is_not_the_connections_bucket(
     done = run(OSSDeleteObjectsOperator, bucket_name="{{ dag_run.conf.get('b', '') }}", prefix="in/", **endings(seen))
 
     assert done.instance("task") == ("failed", 1)
-    assert "bucket_name='': it is empty, perhaps a template found nothing" in str(seen[0])
+    assert "bucket_name='': it is empty, perhaps because a template rendered to nothing" in str(seen[0])
     assert filled.objects(BUCKET) == list(KEYS)
 
 
@@ -359,8 +359,8 @@ def test_a_dry_run_that_another_task_decides_waits_for_that_task(dag: Any) -> No
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"keys": "a", "prefix": "b"}, "keys='a': give keys, or a prefix"),
-        ({"keys": "a", "whole_bucket": True}, "keys='a': give keys, or a prefix"),
+        ({"keys": "a", "prefix": "b"}, "keys='a': set exactly one of keys, prefix"),
+        ({"keys": "a", "whole_bucket": True}, "keys='a': set exactly one of keys, prefix"),
         ({"keys": ["a", None]}, "keys=['a', None]"),
         ({"keys": ["a", "/b"]}, "key='/b'"),
         ({"keys": "oss://other/key"}, "bucket_name='bucket'"),

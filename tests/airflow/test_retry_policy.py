@@ -111,10 +111,10 @@ def test_a_policy_comes_back_from_json_as_it_was() -> None:
 
 
 def test_an_airflow_without_policies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_airflow, "_version", "2.11.2")
+    monkeypatch.setattr(_airflow.retry_policies, "AIRFLOW_VERSION", "2.11.2")
     monkeypatch.setitem(sys.modules, "airflow.sdk.definitions.retry_policy", None)
     monkeypatch.delitem(sys.modules, "airflow_provider_ossresume.policies.retry", raising=False)
-    with pytest.raises(ImportError, match=r"retry policies come with Airflow 3\.3.*this is 2\.11\.2"):
+    with pytest.raises(ImportError, match=r"retry policies need Airflow 3\.3.*this is 2\.11\.2"):
         importlib.import_module("airflow_provider_ossresume.policies.retry")
 
 

@@ -35,15 +35,15 @@ from airflow_provider_ossresume.errors import (
     error_from_data,
     error_to_data,
 )
-from airflow_provider_ossresume.hooks.asynchronous import MOST_CALLS
-from airflow_provider_ossresume.hooks.threads import threads
+from airflow_provider_ossresume.hooks.asynchronous import MAX_CALLS
+from airflow_provider_ossresume.hooks.thread_pools import shared_pool
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
 from airflow_provider_ossresume.sensors.oss import OSSObjectSensor
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.triggers.oss import ONE_LOOK, OSSObjectTrigger
+from airflow_provider_ossresume.triggers.oss import CLIENT_CONFIG, OSSObjectTrigger
 from tests.properties.test_values import steady
 from tests.world import BUCKET, a_file
 
@@ -365,7 +365,7 @@ def the_answer_by_the_triggerer(sensor: OSSObjectSensor) -> Any:
 
     try:
         with pytest.raises(TaskDeferred) as deferred:
-            sensor._defer({}, 0, deadline=time.time(), limit="timeout", look_at_once=True)
+            sensor._defer({}, 0, deadline=time.time(), limit="timeout", check_at_once=True)
     except ArgumentError:
         return the_answer(sensor)  # it never gets to a trigger
     arguments = json.loads(json.dumps(deferred.value.trigger.serialize()[1]))
@@ -468,7 +468,9 @@ def test_a_trigger_that_cannot_run_is_no_skip(connected: LocalOSS) -> None:
     sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET, soft_fail=True)
     told = {"error": "Trigger failure", "traceback": ["ModuleNotFoundError: airflow_provider_ossresume"]}
 
-    with pytest.raises(OSSResumeError, match=r"is airflow-provider-ossresume installed there.*ModuleNotFoundError"):
+    with pytest.raises(
+        OSSResumeError, match=r"install the same version of airflow-provider-ossresume.*ModuleNotFoundError"
+    ):
         sensor.resume_execution("__fail__", told, {})
 
 
@@ -516,7 +518,7 @@ def test_a_retry_on_airflow_3_0_forgets_the_failed_deferral_of_the_try_before_on
 ) -> None:
     from airflow.exceptions import AirflowRescheduleException
 
-    monkeypatch.setattr(_airflow, "_RELEASE", (3, 0))
+    monkeypatch.setattr(_airflow.task, "RELEASE", (3, 0))
     sensor = OSSObjectSensor(task_id="wait", bucket_key="key", bucket_name=BUCKET)
 
     def resume(try_number: int, reschedules: int) -> None:
@@ -526,7 +528,7 @@ def test_a_retry_on_airflow_3_0_forgets_the_failed_deferral_of_the_try_before_on
     with pytest.raises(AirflowRescheduleException):
         resume(try_number=2, reschedules=0)
     for try_number, reschedules in ((1, 0), (2, 1)):  # its own
-        with pytest.raises(OSSResumeError, match="the triggerer could not wait"):
+        with pytest.raises(OSSResumeError, match="the triggerer could not run the trigger"):
             resume(try_number, reschedules)
 
 
@@ -719,9 +721,9 @@ def test_a_subclass_sees_what_poke_raises(connected: LocalOSS) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"bucket_key": "a(", "use_regex": True}, "bucket_key='a(': no regular expression"),
-        ({"wildcard_match": True, "use_regex": True}, "use_regex=True: a key is a wildcard or a regular expression"),
-        ({"must_not_exist": True, "check_fn": len}, "there is nothing to check"),
+        ({"bucket_key": "a(", "use_regex": True}, "bucket_key='a(': it is not a regular expression"),
+        ({"wildcard_match": True, "use_regex": True}, "use_regex=True: wildcard_match is set too"),
+        ({"must_not_exist": True, "check_fn": len}, "there is no object to check"),
         (
             {"must_not_exist": True, "stable_for": 5},
             "stable_for=5: an object that must not exist cannot stay unchanged",
@@ -1043,10 +1045,12 @@ def test_what_comes_while_a_look_outlasts_the_deadline_is_seen(connected: LocalO
     trigger = a_trigger("key", deadline=9e9, poke_interval=60)
 
     def let_the_time_be_over(_: Any) -> None:
-        trigger.deadline = 0.0
-        connected.put(BUCKET, "key", b"")
+        if trigger.deadline:
+            trigger.deadline = 0.0
+        else:  # the second look begins
+            connected.put(BUCKET, "key", b"")
 
-    connected.after_request = let_the_time_be_over
+    connected.on_request = let_the_time_be_over
 
     assert first_event(trigger)["status"] == "success"
 
@@ -1054,7 +1058,7 @@ def test_what_comes_while_a_look_outlasts_the_deadline_is_seen(connected: LocalO
 def test_the_look_at_the_deadline_has_its_time_from_when_its_turn_comes(
     connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 3.0)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_START", 3.0)
     connected.put(BUCKET, "key", b"")
     connected.fail("HeadObject", fault=Fault("latency", seconds=4.0))
 
@@ -1064,12 +1068,12 @@ def test_the_look_at_the_deadline_has_its_time_from_when_its_turn_comes(
 def test_a_look_whose_turn_does_not_come_is_left_to_the_worker_and_delays_no_other_connection(
     connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MOST_CALLS", 1)
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_TURN", 0.5)
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MAX_CALLS", 1)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LAST_START", 0.5)
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", connected.airflow_connection())
     connected.put(BUCKET, "key", b"")
     go = threading.Event()
-    busy = threads("calls-oss_default", most=1).submit(go.wait, 30)
+    busy = shared_pool("calls-oss_default", most=1).submit(go.wait, 30)
 
     stuck = first_event(a_trigger("key", deadline=time.time()))
     other = first_event(a_trigger("key", deadline=time.time() + 30, oss_conn_id="other"))
@@ -1080,7 +1084,7 @@ def test_a_look_whose_turn_does_not_come_is_left_to_the_worker_and_delays_no_oth
 
 
 def test_a_look_ends_when_its_trigger_is_cancelled(connected: LocalOSS, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MOST_CALLS", 1)
+    monkeypatch.setattr("airflow_provider_ossresume.hooks.asynchronous.MAX_CALLS", 1)
     for number in range(4_500):
         connected.put(BUCKET, f"in/{number}", b"")
     asked, go = threading.Event(), threading.Event()
@@ -1099,7 +1103,7 @@ def test_a_look_ends_when_its_trigger_is_cancelled(connected: LocalOSS, monkeypa
 
     asyncio.run(cancel_amid())
     go.set()
-    threads("calls-oss_default", most=1).submit(len, "").result(30)  # its turn comes behind the look
+    shared_pool("calls-oss_default", most=1).submit(len, "").result(30)  # its turn comes behind the look
 
     assert len(connected.requests) <= 2  # of five pages: one was held, and one may have been asked for by then
 
@@ -1107,7 +1111,7 @@ def test_a_look_ends_when_its_trigger_is_cancelled(connected: LocalOSS, monkeypa
 def test_a_look_that_takes_too_long_fails_for_now_and_says_what_to_do(
     connected: LocalOSS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.LONGEST_LOOK", -1.0)
+    monkeypatch.setattr("airflow_provider_ossresume.triggers.oss.CHECK_TIMEOUT", -1.0)
     connected.put(BUCKET, "in/a", b"")
 
     event = first_event(a_trigger("in/*.done", deadline=time.time()))
@@ -1164,8 +1168,8 @@ def test_sensors_on_a_silent_oss_delay_nobody_and_end_at_once_when_they_are_canc
     connected.fail("HeadObject", fault=Fault("stall"), times=None)
 
     async def beside_them() -> tuple[float, int]:
-        waiting = [asyncio.create_task(drain(a_trigger(f"key{number}"))) for number in range(3 * MOST_CALLS)]
-        while len(connected.requests) < MOST_CALLS:
+        waiting = [asyncio.create_task(drain(a_trigger(f"key{number}"))) for number in range(3 * MAX_CALLS)]
+        while len(connected.requests) < MAX_CALLS:
             await asyncio.sleep(SOON)
         began = time.monotonic()
         await asyncio.get_running_loop().getaddrinfo("localhost", 80)
@@ -1179,8 +1183,8 @@ def test_sensors_on_a_silent_oss_delay_nobody_and_end_at_once_when_they_are_canc
     seconds, requests = asyncio.run(beside_them())
 
     assert seconds < 5  # a silent look takes ten
-    assert time.monotonic() - began < ONE_LOOK["read_timeout"]  # the loop's end waits for no look
-    assert requests == MOST_CALLS  # what had not begun never does
+    assert time.monotonic() - began < CLIENT_CONFIG["read_timeout"]  # the loop's end waits for no look
+    assert requests == MAX_CALLS  # what had not begun never does
 
 
 def test_a_trigger_looks_at_its_connection_when_it_runs(connections: Any) -> None:

@@ -20,8 +20,8 @@ from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.stale_uploads import Staleness
 from airflow_provider_ossresume.operators.janitor import OSSAbortMultipartUploadsOperator
 from airflow_provider_ossresume.operators.oss import OSSResumableUploadOperator
-from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints
 from tests.world import BUCKET, PART, a_client, a_file
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -140,9 +140,7 @@ def test_variables_are_looked_into_by_default_and_not_when_that_is_switched_off(
 
     assert left(oss) == {"kept"}
     assert (report["found"], report["aborted"], report["kept_checkpointed"]) == (2, 1, 1)
-    assert (
-        "Uploads with checkpoints elsewhere than in Variable are kept only by their age (older_than)" in caplog.messages
-    )
+    assert "Only older_than protects uploads whose checkpoints are not in Variable" in caplog.messages
 
 
 @needs_listing
@@ -197,7 +195,7 @@ def test_where_no_task_can_list_variables_age_alone_decides_and_the_log_says_so(
 
     assert abort().xcom("abort")["aborted"] == 1
 
-    line = "No checkpoints are read: all uploads are kept only by their age (older_than)"
+    line = "No checkpoints were read; only older_than protects uploads"
     assert caplog.messages.count(line) == 1
 
 
@@ -240,7 +238,7 @@ def test_nothing_is_aborted_when_the_folder_is_not_on_this_worker(
     )
 
     assert done.instance("abort") == ("failed", 2)  # another worker may have it
-    assert "there is no such folder on this worker" in str(seen[0])
+    assert "this folder does not exist on this worker" in str(seen[0])
     assert left(oss) == {"kept"}
 
 

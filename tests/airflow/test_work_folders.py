@@ -40,7 +40,7 @@ def test_a_work_folder_that_is_not_there_spares_nothing_silently(dag: Any, conne
         )  # fmt: skip
 
     assert run(dag).instance("abort")[0] == "failed"
-    assert "there is no such folder on this worker" in str(seen[0])
+    assert "this folder does not exist on this worker" in str(seen[0])
 
 
 @pytest.mark.parametrize("is_dry_run", [True, False])

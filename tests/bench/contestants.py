@@ -197,12 +197,12 @@ def with_our_set(job: Job) -> AllAtOnce:
     from airflow_provider_ossresume.model.manifest import BatchHeader, PlanHeader, Row
     from airflow_provider_ossresume.model.objects import PrefixRef
     from airflow_provider_ossresume.model.set_options import SetOptions
-    from airflow_provider_ossresume.sets.batch import run_batch
-    from airflow_provider_ossresume.sets.downloading import PrefixDownload
-    from airflow_provider_ossresume.sets.local_folder import LocalFolder
-    from airflow_provider_ossresume.sets.moving import MoverSettings
-    from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
-    from airflow_provider_ossresume.sets.uploading import FolderUpload
+    from airflow_provider_ossresume.sets.batch.run_batch import run_batch
+    from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+    from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+    from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
+    from airflow_provider_ossresume.sets.movers.mover_base import MoverSettings
+    from airflow_provider_ossresume.sets.movers.prefix_download import PrefixDownload
 
     client = resumable.make_client(
         job.endpoint, access_key_id=KEY_ID, access_key_secret=SECRET, region=REGION, max_connections=32

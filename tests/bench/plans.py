@@ -20,10 +20,10 @@ from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.manifest import Fact
 from airflow_provider_ossresume.model.plan_layout import pair_key
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.facts import FactStore
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.plan import make_plan
-from airflow_provider_ossresume.sets.ports import Found, NameRules, Watch
+from airflow_provider_ossresume.sets.plan.make_plan import make_plan
+from airflow_provider_ossresume.sets.ports import NameRules, ScanItem, Watch
+from airflow_provider_ossresume.sets.work_folder.fact_store import FactStore
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
 from airflow_provider_ossresume.transfer.crew import Crew
 
 COUNTS = (250_000, 500_000, 1_000_000)
@@ -32,10 +32,10 @@ MIB = 2**20
 
 
 class AnyName:
-    def why_not(self, entry: Entry) -> str:
+    def why_refused(self, entry: Entry) -> str:
         return ""
 
-    def has_taken(self, name: str) -> bool:
+    def is_taken(self, name: str) -> bool:
         return False
 
 
@@ -58,7 +58,7 @@ class Listing:
         watch: Watch,
         names: NameRules | None = None,
         work_uri: str = "",
-    ) -> Iterator[Found]:
+    ) -> Iterator[ScanItem]:
         for number in range(self._count):
             if not number % 1_000:
                 watch()

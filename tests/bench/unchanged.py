@@ -26,8 +26,8 @@ from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.transfer import SetTransfers
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers
 
 BUCKET, PREFIX, SIZE = "bucket", "set/", 1024
 

@@ -7,7 +7,7 @@ import io
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.oss.memory import BytesBody
+from airflow_provider_ossresume.oss.in_memory import BytesBody
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.stream_upload import StreamUploader

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.copy_options import CopyOptions, copied_properties
-from airflow_provider_ossresume.model.copying import Way, plan_copy
+from airflow_provider_ossresume.model.copying import CopyMethod, plan_copy
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import GIB
 from tests.world import BUCKET as OUR_BUCKET
@@ -151,21 +151,21 @@ def test_a_huge_object_is_copied_by_the_sdk_s_copier(client: oss_v2.Client, oss:
 # --- ours, as the SDKs see it -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", [Way.WHOLE, Way.PARTS], ids=lambda way: way.name)
-def test_what_we_copy_is_to_others_what_the_source_was(judge: Judge, oss: LocalOSS, way: Way) -> None:
+@pytest.mark.parametrize("method", [CopyMethod.WHOLE, CopyMethod.PARTS], ids=lambda method: method.name)
+def test_what_we_copy_is_to_others_what_the_source_was(judge: Judge, oss: LocalOSS, method: CopyMethod) -> None:
     client = Transfers(oss).client
     asked = CopyOptions(storage_class="copy", acl="copy")
     source, target = ObjectRef(BUCKET, "source"), ObjectRef(OUR_BUCKET, "copied")
     oss.create_bucket(OUR_BUCKET)
     plan = plan_copy(
         source, client.head_object(source), target, copied_properties(target.key, asked),
-        threshold=0 if way is Way.PARTS else GIB,
+        threshold=0 if method is CopyMethod.PARTS else GIB,
     )  # fmt: skip
-    assert plan.way is way
+    assert plan.method is method
     tags = client.get_object_tagging(plan.source) if plan.asks_for_tags else None
     acl = client.get_object_acl(plan.source) if plan.asks_for_acl else None
 
-    if way is Way.WHOLE:
+    if method is CopyMethod.WHOLE:
         client.copy_object(plan.source, target, headers=plan.whole_headers(acl=acl), if_match=plan.meta.etag)
     else:
         upload_id = client.initiate(target, headers=plan.initiate_headers(tags=tags))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^]]+\]: (\S+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def links_of(page: Path) -> list[str]:
     """Return the targets of a page's links and pictures in order, those in fenced blocks left out."""
-    return _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+    found = _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+    return [inline or defined for inline, defined in found]
 
 
 def broken_links_of(page: Path) -> list[str]:

@@ -27,8 +27,8 @@ from airflow_provider_ossresume.local_oss.faults import load_rules
 from airflow_provider_ossresume.model.checkpoint import decode
 from tests.docs.pages import RUN, Block, blocks_of
 
-LANGUAGES = {"python", "json", "xml", "bash", "log", "text", "ini"}
-DIRECTIVES = {"{toctree}", "{eval-rst}", "{include} ../CHANGELOG.md"}
+LANGUAGES = {"python", "json", "xml", "bash", "log", "text", "ini", "diff"}
+DIRECTIVES = {"{toctree}", "{eval-rst}", "{include} ../CHANGELOG.md", "{include} ../SECURITY.md"}
 NOT_RUN = 2  # pip install, in README and quick start
 
 

@@ -50,10 +50,7 @@ def test_a_task_is_killed_and_resumes_and_a_folder_is_mirrored_as_the_page_says(
 
 
 def mirrored(command: str, folder: Path, env: dict[str, str]) -> str:
-    """Save the page's DAG, run it on a folder of two files, and return what Airflow says."""
-    (folder / "reports" / "2026").mkdir(parents=True)
-    for name in ("a.csv", "2026/b.csv"):
-        (folder / "reports" / name).write_text(name)
+    """Save the page's DAG, run it on the page's folder of two files, and return what Airflow says."""
     [dag] = [block for block in blocks_of(PAGE, "python") if block.file == "dags/mirror.py"]
     (folder / FOLDER / "dags" / "mirror.py").write_text(dag.text)
     done = subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True)

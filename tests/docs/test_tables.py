@@ -21,13 +21,13 @@ from airflow_provider_ossresume import errors, resumable
 from airflow_provider_ossresume.checkpoints.select import CHOICES
 from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
 from airflow_provider_ossresume.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_ossresume.hooks import observing
+from airflow_provider_ossresume.hooks import progress
 from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 from airflow_provider_ossresume.local_oss import LocalOSS, __main__
 from airflow_provider_ossresume.local_oss.operations import OPERATIONS
-from airflow_provider_ossresume.model.cleaning import DeleteReport
-from airflow_provider_ossresume.model.left_checkpoints import CheckpointReport
-from airflow_provider_ossresume.model.left_files import LeftFilesReport
+from airflow_provider_ossresume.model.cleanup_reports import DeleteReport
+from airflow_provider_ossresume.model.leftover_checkpoints import CheckpointReport
+from airflow_provider_ossresume.model.leftover_files import LeftoverFilesReport
 from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.stale_uploads import AbortReport
@@ -35,14 +35,14 @@ from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.operators import folders, sets
 from airflow_provider_ossresume.oss import service_errors
 from airflow_provider_ossresume.oss.credentials import AnonymousCredentials
+from airflow_provider_ossresume.oss.credentials_service import CredentialsService
 from airflow_provider_ossresume.oss.endpoint import _ENDPOINTS
-from airflow_provider_ossresume.oss.issuers import Issuer
 from airflow_provider_ossresume.oss.sts import AssumedRole, Role, RoleWithOidc
-from airflow_provider_ossresume.sets.batch_report import BatchReport
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.transfer import SetTransfers
+from airflow_provider_ossresume.sets.batch.batch_report import BatchReport
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig
-from airflow_provider_ossresume.transfer.progress import Beginning, Direction, Progress, State
+from airflow_provider_ossresume.transfer.progress import Direction, Progress, StartedAs, State
 from airflow_provider_ossresume.transfer.result import TransferResult
 from tests.docs.pages import DOCS, PAGES, blocks_of, codes, table_under
 from tests.world import BUCKET, a_client
@@ -101,8 +101,8 @@ def shown_default(default: Any) -> str:
         ("operators.objects", "OSSListOperator", "list-and-delete.md", "List"),
         ("operators.objects", "OSSDeleteObjectsOperator", "list-and-delete.md", "Delete"),
         ("operators.objects", "OSSDeleteObjectOperator", "list-and-delete.md", "Delete one object"),
-        ("operators.buckets", "OSSCreateBucketOperator", "buckets.md", "Make"),
-        ("operators.buckets", "OSSDeleteBucketOperator", "buckets.md", "Delete"),
+        ("operators.buckets", "OSSCreateBucketOperator", "buckets.md", "Create a bucket"),
+        ("operators.buckets", "OSSDeleteBucketOperator", "buckets.md", "Delete a bucket"),
         ("operators.janitor", "OSSAbortMultipartUploadsOperator", "janitor.md", "Abort unfinished uploads"),
         ("operators.janitor", "OSSCheckpointCleanupOperator", "janitor.md", "Delete left-over checkpoints"),
         ("operators.janitor", "OSSPartFileCleanupOperator", "janitor.md", "Remove left-over part files"),
@@ -164,7 +164,7 @@ def test_every_key_of_the_reports_on_many_files_is_listed(oss: LocalOSS, tmp_pat
 
 def test_every_key_of_the_report_is_listed() -> None:
     result = TransferResult(ObjectRef("b", "k"), "upload", "f", "transferred", 1, "E", 1, None, 1, 0, 1, 1, 1.0, 0)
-    listed = first_codes("operators.md", "What a task tells")
+    listed = first_codes("operators.md", "What a task reports")
     assert [name for name in listed if name != "source"] == [*result.report(), "tries"]
     copied = dataclasses.replace(result, direction="copy")
     assert [name for name in listed if name != "file"] == [*copied.report(), "tries"]
@@ -175,7 +175,7 @@ def test_every_key_of_the_janitors_reports_is_listed() -> None:
     assert first_codes("janitor.md", "The report") == [*aborted.report()]
     cleaned = CheckpointReport("Variable", ())
     assert first_codes("janitor.md", "The cleanup's report") == [*cleaned.report()]
-    assert first_codes("janitor.md", "The part files' report") == [*LeftFilesReport(False).report()]
+    assert first_codes("janitor.md", "The part files' report") == [*LeftoverFilesReport(False).report()]
     assert first_codes("list-and-delete.md", "The report") == [*DeleteReport(False).report()]
 
 
@@ -204,11 +204,11 @@ def test_every_key_of_the_progress_entry_is_listed() -> None:
 
 
 def test_every_metric_is_listed() -> None:
-    source = inspect.getsource(observing)
-    named = {f"ossresume.{name}" for name in observing.COUNTERS} | set(re.findall(r'"(ossresume\.\w+)"', source))
+    source = inspect.getsource(progress)
+    named = {f"ossresume.{name}" for name in progress.COUNTERS} | set(re.findall(r'"(ossresume\.\w+)"', source))
     ends = {
         f"ossresume.transfers.{end}"
-        for end in (*get_args(State), *get_args(Beginning))
+        for end in (*get_args(State), *get_args(StartedAs))
         if end not in ("running", "new")
     }
     assert set(first_codes("observing.md", "Metrics")) == named | ends
@@ -312,7 +312,7 @@ def test_every_code_with_a_meaning_is_listed() -> None:
 
 
 def test_every_code_of_sts_with_a_next_step_is_listed() -> None:
-    role, issuer = Role("acs:ram::1:role/r"), Issuer("http://127.0.0.1:1")
+    role, issuer = Role("acs:ram::1:role/r"), CredentialsService("http://127.0.0.1:1")
     assumed = AssumedRole(role, AnonymousCredentials(), issuer)
     with_oidc = RoleWithOidc(role, issuer, provider_arn="acs:ram::1:oidc-provider/p", token_file="token")
     assert {*assumed.hints(), *with_oidc.hints()} <= set(first_codes("troubleshooting.md", "By STS code"))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_ossresume.hooks.observing import ENTRY
+from airflow_provider_ossresume.hooks.progress import PROGRESS_KEY
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import MIB
@@ -86,7 +86,7 @@ def kept_parts(airflow: RealAirflow, oss: LocalOSS, task: Task) -> set[int]:
 
 def progress_of(airflow: RealAirflow, task: Task) -> dict[str, Any]:
     """Return what the task shows of its transfer, empty when that is nothing yet."""
-    found: dict[str, Any] = {**airflow.xcoms(*task[:3]), **airflow.task_states(*task[:3])}.get(ENTRY, {})
+    found: dict[str, Any] = {**airflow.xcoms(*task[:3]), **airflow.task_states(*task[:3])}.get(PROGRESS_KEY, {})
     return found
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.manifest import Row
-from airflow_provider_ossresume.model.objects import ObjectRef, parse_oss_url
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.object_names import parse_oss_url
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.model.packed_rows import unpack_rows
 from airflow_provider_ossresume.model.parts import plan_parts
 from tests.world import a_client
 
@@ -52,7 +53,7 @@ def make_files(folder: Path, load: Load, *, seed: int = 13) -> dict[str, int]:
 
 def names_of_batch(oss: LocalOSS, uri: str) -> set[str]:
     """Return the names of a batch's files, by its URI on that server."""
-    return {Row.of(line).name for line in unpacked(oss.object(*parse_oss_url(uri)))}
+    return {Row.of(line).name for line in unpack_rows(oss.object(*parse_oss_url(uri)))}
 
 
 def crcs_of_objects(oss: LocalOSS, bucket: str, keys: Sequence[str], *, large_key: str) -> dict[str, int | None]:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 Mode = Literal["pass", "unknown authority", "wrong name", "expired", "cut handshake", "no tls", "slow headers"]
 
-HEADER_PAUSE = 0.02  # seconds between two bytes of slow headers: far below any timeout for silence
+HEADER_PAUSE = 0.003  # seconds between two bytes of slow headers: far below any timeout for silence
 
 
 class Certificates:

@@ -134,9 +134,12 @@ def expired_again(world: World, way: Way, operation: Operation, lasts: bool) -> 
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
 ALL = frozenset(operation.name for operation in OPERATIONS.values())
-SEND_DATA = frozenset({"PutObject", "UploadPart"})
-SEND_XML = frozenset({"CompleteMultipartUpload", "DeleteMultipleObjects"})
-ANSWER_XML = ALL - SEND_DATA - {"HeadObject", "GetObject", "GetSymlink", "DeleteObject", "AbortMultipartUpload"}
+SEND_DATA = frozenset({"PutObject", "UploadPart", "AppendObject"})
+SEND_XML = frozenset({"CompleteMultipartUpload", "DeleteMultipleObjects", "PutObjectTagging", "PutBucket"})
+ANSWER_NOTHING = frozenset(
+    {"DeleteObject", "AbortMultipartUpload", "PutObjectTagging", "DeleteObjectTagging", "PutBucket", "DeleteBucket"}
+)
+ANSWER_XML = ALL - SEND_DATA - ANSWER_NOTHING - {"HeadObject", "GetObject", "GetSymlink"}
 ANSWER_BODY = ANSWER_XML | {"GetObject"}
 
 PASSES = Expected(1)
@@ -149,22 +152,27 @@ IS_GARBLED = Expected(ATTEMPTS, "BadAnswer", True)
 IS_UNTRUSTED = Expected(1, "ConnectionFailed", False)
 UNHARMED = Expected(0)
 
-INITIATE, PART, COPY, PART_COPY, COMPLETE, ABORT = (
+INITIATE, PART, COPY, PART_COPY, COMPLETE, ABORT, APPEND, MAKE_BUCKET, REMOVE_BUCKET = (
     "InitiateMultipartUpload",
     "UploadPart",
     "CopyObject",
     "UploadPartCopy",
     "CompleteMultipartUpload",
     "AbortMultipartUpload",
+    "AppendObject",
+    "PutBucket",
+    "DeleteBucket",
 )
 FIRST, WHOLE = "GetObject, first", "GetObject, whole"
+PART_SIZE, APPEND_SIZE = OPERATIONS[PART].body_size, OPERATIONS[APPEND].body_size
 Exceptions = dict[tuple[str, bool], Outcome]
 
 
 def work_was_done(attempts: int = ATTEMPTS, *, error: str = "ConnectionFailed") -> Exceptions:
     """OSS did the work and the answer got lost: each initiate begins an upload that nobody knows, and a part that was
     to be copied is there. The second Complete finds its upload gone, so HEAD and GetObjectAcl tell that all is there;
-    when no answer to it can be read, ListParts tells first."""
+    when no answer to it can be read, ListParts tells first. The second append is refused by its position, so HEAD and
+    GET tell that its bytes are there."""
     return {
         (INITIATE, False): Outcome(calls=1, uploads_left=1),
         (INITIATE, True): Outcome(error, True, attempts, next_moves=3, uploads_left=attempts),
@@ -180,6 +188,7 @@ def lost_answers(attempts: int) -> Exceptions:
         **work_was_done(attempts),
         (PART, True): Outcome("ConnectionFailed", True, attempts + 1, next_moves=1),
         (ABORT, True): Outcome(calls=attempts - 1),
+        (APPEND, False): Outcome(calls=3, again=2 * APPEND_SIZE),
     }
 
 
@@ -200,11 +209,10 @@ GARBLED = {**work_was_done(error="BadAnswer"), (COMPLETE, True): Outcome(calls=4
 LEFT_BEHIND = {(ABORT, True): Outcome(calls=ATTEMPTS - 1, uploads_left=1)}
 DENIED_ABORT = {(ABORT, lasts): Outcome(uploads_left=1) for lasts in (False, True)}
 
-PUT_SIZE, PART_SIZE = OPERATIONS["PutObject"].body_size, OPERATIONS[PART].body_size
 CUT_REQUEST = {(name, False): Outcome(calls=1, again=CUT) for name in SEND_DATA}
 
 # What fails over a connection that had waited, before an answer begins, costs no attempt.
-WAITED = ("GetObject", PART, COPY, PART_COPY, COMPLETE)
+WAITED = ("GetObject", PART, COPY, PART_COPY, COMPLETE, MAKE_BUCKET, REMOVE_BUCKET)
 
 
 def status(status: int, code: str) -> Trouble:
@@ -224,7 +232,11 @@ TROUBLES = (
     Trouble(
         "reset-in-request", "reset in the request's body", served(Fault("reset-request", after_bytes=CUT)),
         SEND_DATA | SEND_XML, PASSES, BREAKS,
-        except_for={**CUT_REQUEST, (PART, False): Outcome(again=CUT), (COMPLETE, False): Outcome()},
+        except_for={
+            **CUT_REQUEST,
+            (PART, False): Outcome(again=CUT),
+            **{(title, False): Outcome() for title in (COMPLETE, MAKE_BUCKET)},
+        },
     ),
     Trouble(
         "stalled-request", "the peer stops reading the request", served(Fault("stall-request", after_bytes=CUT)),
@@ -236,7 +248,7 @@ TROUBLES = (
         SENDS_AGAIN, BREAKS,
         except_for={
             **lost_answers(ATTEMPTS),
-            **{(title, False): Outcome() for title in ("GetObject", COPY, PART_COPY)},
+            **{(title, False): Outcome() for title in ("GetObject", COPY, PART_COPY, MAKE_BUCKET, REMOVE_BUCKET)},
             (PART, False): Outcome(again=PART_SIZE),
             (COMPLETE, False): Outcome(calls=2),
         },
@@ -299,13 +311,13 @@ TROUBLES = (
     ),
     # what is in the answer, or becomes of the request
     Trouble(
-        "wrong-crc", "a wrong CRC-64 in the answer", served(Fault("wrong-crc")), SEND_DATA,
+        "wrong-crc", "a wrong CRC-64 in the answer", served(Fault("wrong-crc")), SEND_DATA - {APPEND},
         SENDS_AGAIN, Expected(ATTEMPTS, "IntegrityError", True),
         except_for={(PART, True): Outcome("IntegrityError", True, ATTEMPTS + 1, next_moves=1)},
     ),
     Trouble(
         "wrong-crc-of-the-whole", "a wrong CRC-64 in the answer", served(Fault("wrong-crc")),
-        frozenset({COMPLETE, "HeadObject", "ListParts", "GetObject"}), UNHARMED, UNHARMED,
+        frozenset({COMPLETE, "HeadObject", "ListParts", "GetObject", APPEND}), UNHARMED, UNHARMED,
         except_for={
             **{(COMPLETE, lasts): Outcome("IntegrityError", True, 1) for lasts in (False, True)},
             ("HeadObject", False): Outcome(calls=4, again=3 * PART_SIZE),
@@ -321,7 +333,7 @@ TROUBLES = (
     ),
     Trouble(
         "flipped-in-request", "a byte of the request's body flips", served(Fault("flip", after_bytes=CUT)),
-        SEND_DATA | SEND_XML, SENDS_AGAIN, REFUSES,
+        (SEND_DATA | SEND_XML) - {MAKE_BUCKET}, SENDS_AGAIN, REFUSES,  # without Content-MD5, and not read by LocalOSS
         except_for={(PART, True): Outcome("IntegrityError", True, ATTEMPTS + 1, next_moves=2)},
     ),
     Trouble(
@@ -385,9 +397,16 @@ def rows(operation: Operation) -> Iterator[tuple[Row, Row]]:
 INTRODUCTION = f"""\
 # Fault matrix
 
-You get what each operation does about each fault, as the tests prove it on real sockets: when it strikes one attempt,
-when every attempt meets it ({ATTEMPTS} of them here, {SLOW_ATTEMPTS} where the peer is slow), and what the next try
-moves when it is over.
+This page shows what each operation does at each fault. The tests prove every row on real sockets.
+
+| Column | Meaning |
+|---|---|
+| Once | The fault occurs once: how many more calls are sent, and how many bytes are wasted |
+| Every time | The fault does not end: which error is raised after how many calls, and if a retry can help |
+| The next try moves | What the next try moves when the fault is over |
+
+The tests allow {ATTEMPTS} attempts, or {SLOW_ATTEMPTS} if the server is slow.
+By default there are [more](transfer-config.md).
 """
 
 
@@ -399,7 +418,7 @@ def page() -> str:
 def _section(operation: Operation) -> str:
     lines = [
         f"## {operation.title}", "", f"In {operation.work}.", "",
-        "| Fault | Strikes once | Lasts | The next try moves |", "|---|---|---|---|",
+        "| Fault | Once | Every time | The next try moves |", "|---|---|---|---|",
     ]  # fmt: skip
     for once, lasts in rows(operation):
         text = once.trouble.text
@@ -414,7 +433,7 @@ def _said(row: Row) -> str:
         said = f"`{outcome.error}` after {calls}, {'retryable' if outcome.is_retryable else 'permanent'}"
     else:
         calls = {0: "no more calls", 1: "1 more call"}.get(outcome.calls, f"{outcome.calls} more calls")
-        said = f"succeeds, {calls}" + (f", {outcome.again:,} bytes in vain" if outcome.again else "")
+        said = f"succeeds, {calls}" + (f", {outcome.again:,} bytes wasted" if outcome.again else "")
     left = outcome.uploads_left
     return said + (f"; {left} upload ID{'s' * (left > 1)} left" if left else "")
 

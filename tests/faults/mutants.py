@@ -24,27 +24,29 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import LocalFileError, ObjectTooLarge, ServiceError, TransferStopped
 from airflow_provider_ossresume.model import etags
 from airflow_provider_ossresume.oss import (
-    answer,
-    answers,
-    client,
+    base_client,
+    body_streams,
     connections,
     dialing,
-    fetch,
-    messages,
+    object_operations,
+    response,
+    results,
+    resumable_get,
     service_errors,
     wire,
+    xml_reader,
 )
-from airflow_provider_ossresume.oss.answer import Answer, Head
-from airflow_provider_ossresume.oss.answers import Delivery
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.connections import Connections
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
 from airflow_provider_ossresume.oss.dialing import Route
-from airflow_provider_ossresume.oss.fetch import Fetch
+from airflow_provider_ossresume.oss.response import Response, ResponseHead
+from airflow_provider_ossresume.oss.results import ReceivedRange
+from airflow_provider_ossresume.oss.resumable_get import ResumableGet
 from airflow_provider_ossresume.oss.retry import Attempts, Retrying
 from airflow_provider_ossresume.oss.stop import NeverStopped
-from airflow_provider_ossresume.oss.temporary import RefreshedCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import RefreshingCredentials
 from airflow_provider_ossresume.oss.wire import Wire
 from airflow_provider_ossresume.transfer import local_file, part_file, publishing, target_file
 from airflow_provider_ossresume.transfer.descriptor import Descriptor
@@ -59,16 +61,16 @@ from tests.unit import (
     test_connections,
     test_deadlines,
     test_download,
-    test_fetch,
     test_file_store,
     test_headers,
     test_heads,
     test_hostile_peers,
     test_idle_connections,
-    test_messages,
+    test_resumable_get,
     test_retry,
     test_stopping,
     test_upload,
+    test_xml,
 )
 
 
@@ -108,12 +110,12 @@ def with_a_cut_head(this, first, whole, right=Wire.head):
         return this._taken(wire.MAX_HEAD)
 
 
-def without_broken_lines(this, head, method, right=Head.__init__):
+def without_broken_lines(this, head, method, right=ResponseHead.__init__):
     first, *lines = head.splitlines(keepends=True)
     right(this, first + b"".join(line for line in lines if b":" in line or not line.strip()), method)
 
 
-def with_two_lengths(this, head, method, right=Head.__init__):
+def with_two_lengths(this, head, method, right=ResponseHead.__init__):
     try:
         right(this, head, method)
     except ExchangeFailed as error:
@@ -125,11 +127,11 @@ def with_more_from_the_proxy(this, made, stop, right=Route._tunnel):
     try:
         right(this, made, stop)
     except ExchangeFailed as error:
-        if "more than its answer" not in str(error):
+        if "more than its response" not in str(error):
             raise
 
 
-def without_its_total(*args, total, right=answers.delivery, **options):
+def without_its_total(*args, total, right=results.received_range, **options):
     return right(*args, **options)
 
 
@@ -140,11 +142,11 @@ def as_if_it_were_the_range(this, pieces):
         left -= len(piece[:left])
 
 
-def to_a_cut(this, buffer, limit, right=Answer._read):
+def to_a_cut(this, buffer, limit, right=Response._read):
     try:
         return right(this, buffer, limit)
     except ExchangeFailed as error:
-        if "before the body's end" in str(error):
+        if "before the end of the body" in str(error):
             return 0
         raise
 
@@ -158,13 +160,13 @@ def with_the_whole_body(this, *args, right=Connections._send):
     return True
 
 
-def with_none_instead(text, right=answers.read_etag):
+def with_none_instead(text, right=results.read_etag):
     return right(text) or "none"
 
 
-def with_blanks(body, right=messages._parse):
+def with_blanks(body, right=xml_reader._parse):
     if body[:1].isspace():
-        raise messages.MalformedXML("XML or text declaration not at start of entity")
+        raise xml_reader.MalformedXML("XML or text declaration not at start of entity")
     return right(body)
 
 
@@ -174,17 +176,17 @@ BELIEVING = [
         test_deadlines.test_a_head_that_is_cut_is_a_broken_connection, {"cut": len(test_deadlines.HEAD) - 10},
     ),
     Mutant(
-        "a broken line of a head is skipped", Head, "__init__", without_broken_lines,
+        "a broken line of a head is skipped", ResponseHead, "__init__", without_broken_lines,
         test_connections.test_a_head_with_a_broken_line_is_a_failed_exchange,
         {"head": test_connections.BROKEN_HEADS["a line without a colon"]},
     ),
     Mutant(
-        "a head may tell two lengths", Head, "__init__", with_two_lengths,
+        "a head may tell two lengths", ResponseHead, "__init__", with_two_lengths,
         test_heads.test_an_answer_that_tells_its_length_in_two_ways_is_none,
         {"lengths": b"Content-Length: 0\r\nContent-Length: 5\r\n"},
     ),
     Mutant(
-        "a folded field stays in its lines", answer, "_FOLD", re.compile("(?!)"),
+        "a folded field stays in its lines", response, "_FOLD", re.compile("(?!)"),
         test_heads.test_a_field_that_is_folded_is_one_line,
     ),
     Mutant(
@@ -204,21 +206,21 @@ BELIEVING = [
         test_deadlines.test_what_comes_after_the_answer_to_connect_is_no_tls,
     ),
     Mutant(
-        "the ETag of an answer is not compared", answers, "same_etag", lambda *_: True,
+        "the ETag of an answer is not compared", results, "same_etag", lambda *_: True,
         test_believing.test_a_proxy_that_drops_if_match_never_makes_a_file_of_two_objects,
         {"size": 5 * test_believing.PART, "byte_range": None},
     ),
     Mutant(
-        "nor is it where a download goes on", answers, "same_etag", lambda *_: True,
-        test_fetch.test_an_object_that_changed_is_begun_again_from_its_first_byte, {"keeps_conditions": False},
+        "nor is it where a download goes on", results, "same_etag", lambda *_: True,
+        test_resumable_get.test_an_object_that_changed_is_begun_again_from_its_first_byte, {"keeps_conditions": False},
     ),
     Mutant(
-        "the total of an answer is not compared", answers, "delivery", without_its_total,
+        "the total of an answer is not compared", results, "received_range", without_its_total,
         test_believing.test_an_answer_about_another_object_is_the_object_having_changed,
-        {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes, has 101"},
+        {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes and now has 101"},
     ),
     Mutant(
-        "an answer needs no ETag", answers, "read_etag", with_none_instead,
+        "an answer needs no ETag", results, "read_etag", with_none_instead,
         test_believing.test_a_head_or_a_get_without_an_etag_is_no_answer_and_asked_for_again, {"etag": ""},
     ),
     Mutant(
@@ -226,16 +228,16 @@ BELIEVING = [
         test_believing.test_a_weak_etag_is_compared_here_as_if_match_would_never_match,
     ),
     Mutant(
-        "a peer that ignores Range is believed to have sent it", Delivery, "wanted", as_if_it_were_the_range,
+        "a peer that ignores Range is believed to have sent it", ReceivedRange, "wanted", as_if_it_were_the_range,
         test_believing.test_an_object_that_came_whole_is_cut_to_what_was_asked_for,
         {"start": 10, "stop": 20, "piece_size": 7},
     ),
     Mutant(
-        "a body that is cut is taken", Answer, "_read", to_a_cut,
+        "a body that is cut is taken", Response, "_read", to_a_cut,
         test_idle_connections.test_a_break_in_a_body_drops_those_that_wait,
     ),
     Mutant(
-        "a chunk may have a negative size", answer._Chunks, "read1", of_any_chunk,
+        "a chunk may have a negative size", response._Chunks, "read1", of_any_chunk,
         test_hostile_peers.test_a_chunk_of_negative_size_is_an_error_when_it_brings_more_than_the_sink_takes_at_once,
     ),
     Mutant(
@@ -243,29 +245,29 @@ BELIEVING = [
         test_connections.test_a_success_that_is_answered_before_the_body_is_sent_is_none, {"status": b"200 OK"},
     ),
     Mutant(
-        "a refusal whose body is cut is a broken connection", client, "_as_far_as_it_comes", lambda pieces: pieces,
+        "a refusal whose body is cut is a broken connection", base_client, "until_it_breaks", lambda pieces: pieces,
         test_deadlines.test_a_refusal_whose_body_is_cut_is_one,
     ),
     Mutant(
-        "blanks before the XML make it none", messages, "_parse", with_blanks,
+        "blanks before the XML make it none", xml_reader, "_parse", with_blanks,
         test_deadlines.test_blanks_while_oss_is_at_work_do_not_make_a_stall, {"operation": "CopyObject"},
     ),
     Mutant(
-        "a page of a listing is not decoded", messages._Node, "decoded", lambda _, text: text,
-        test_messages.test_an_answer_is_read,
-        dict(zip(("xml", "read", "value"), test_messages.ANSWERS["list objects"], strict=True)),
+        "a page of a listing is not decoded", xml_reader.XmlNode, "decoded", lambda _, text: text,
+        test_xml.test_an_answer_is_read,
+        dict(zip(("xml", "read", "value"), test_xml.ANSWERS["list objects"], strict=True)),
     ),
     Mutant(
         "a copy whose source is missing misses its target", Call, "copy_source", "",
         test_believing.test_a_copy_whose_source_is_missing_names_the_source,
     ),
     Mutant(
-        "a callback that failed is no answer of OSS", service_errors, "not_what_was_asked_for",
+        "a callback that failed is no answer of OSS", service_errors, "unexpected_success",
         lambda call, answered, _: call.bad_answer(f"was answered {answered.status}"),
         test_callbacks.test_a_callback_server_that_is_away_is_a_failed_callback_too,
     ),
     Mutant(
-        "a header of ours may be given", client, "check_given", lambda headers: dict(headers or {}),
+        "a header of ours may be given", object_operations, "check_given", lambda headers: dict(headers or {}),
         test_headers.test_a_header_of_ours_is_refused_by_name_before_anything_is_sent, {"name": "Host"},
     ),
 ]  # fmt: skip
@@ -274,8 +276,8 @@ BELIEVING = [
 # --- what is tried again ----------------------------------------------------------------------------------------------
 
 
-def again_and_again(this, right=Fetch.begin_anew):
-    this._may_begin_anew = True
+def again_and_again(this, right=ResumableGet.restart):
+    this._may_restart = True
     return right(this)
 
 
@@ -290,7 +292,7 @@ def by_our_clock(headers, right=service_errors._retry_after):
 def at_the_cost_of_an_attempt(this, *args, right=Connections._exchange):
     try:
         return right(this, *args)
-    except connections._NoAnswer as error:
+    except connections._NoResponse as error:
         raise error.failure from None
 
 
@@ -298,13 +300,13 @@ def as_if_nothing_had_come(this, *args, right=Connections._exchange):
     try:
         return right(this, *args)
     except ExchangeFailed as error:
-        raise connections._NoAnswer(error) from None
+        raise connections._NoResponse(error) from None
 
 
 def as_if_it_had_not_come(this, *args, right=Connections._exchange):
     try:
         return right(this, *args)
-    except connections._NoAnswer as error:
+    except connections._NoResponse as error:
         error.failure.is_timeout = False
         raise
 
@@ -316,33 +318,34 @@ def with_the_files_errors(this, made, head, body, right=Connections._send):
         raise ExchangeFailed(str(error)) from error
 
 
-def of_answers_only(error, right=client.asks_for_less):
+def of_answers_only(error, right=base_client.is_overload):
     return isinstance(error, ServiceError) and right(error)
 
 
 TRYING_AGAIN = [
     Mutant(
-        "a download begins anew instead of going on", Fetch, "_goes_on", False,
-        test_fetch.test_what_broke_goes_on_behind_the_last_byte, {"start": 0, "stop": None},
+        "a download begins anew instead of going on", ResumableGet, "_resumes", False,
+        test_resumable_get.test_what_broke_goes_on_behind_the_last_byte, {"start": 0, "stop": None},
     ),
     Mutant(
-        "an object that changes all the time is begun again and again", Fetch, "begin_anew", again_and_again,
-        test_fetch.test_one_that_changes_again_and_again_is_not, {"keeps_conditions": True, "knows_ranges": True},
+        "an object that changes all the time is begun again and again", ResumableGet, "restart", again_and_again,
+        test_resumable_get.test_one_that_changes_again_and_again_is_not,
+        {"keeps_conditions": True, "knows_ranges": True},
     ),
     Mutant(
         "progress does not give attempts back", Attempts, "progressed", nothing,
-        test_fetch.test_each_64_kib_further_begin_the_attempts_anew,
+        test_resumable_get.test_each_64_kib_further_begin_the_attempts_anew,
     ),
     Mutant(
-        "a few bytes are progress", fetch, "STALL_SIZE", 1,
-        test_fetch.test_a_few_bytes_further_do_not,
+        "a few bytes are progress", resumable_get, "STALL_SIZE", 1,
+        test_resumable_get.test_a_few_bytes_further_do_not,
     ),
     Mutant(
         "work counts against retry_max_time", Attempts, "moved", nothing,
         test_retry.test_the_time_in_which_bytes_move_is_not_spent,
     ),
     Mutant(
-        "the work of sending does", client, "_passed_on", lambda pieces, _: pieces,
+        "the work of sending does", body_streams, "_counted", lambda pieces, _: pieces,
         test_client.test_the_time_in_which_a_body_is_sent_is_not_spent,
     ),
     Mutant(
@@ -358,7 +361,7 @@ TRYING_AGAIN = [
         },
     ),
     Mutant(
-        "a 407 is tried again", dialing, "_MAY_PASS", (407, *dialing._MAY_PASS),
+        "a 407 is tried again", dialing, "_TRANSIENT", (407, *dialing._TRANSIENT),
         test_deadlines.test_a_proxy_that_refuses_for_good_is_asked_once, {"status": "407 No", "attempts": 1},
     ),
     Mutant(
@@ -387,12 +390,12 @@ TRYING_AGAIN = [
         test_believing.test_an_error_tells_by_how_much_oss_throttles, {"status": 503, "delay": "1500", "told": 1.5},
     ),
     Mutant(
-        "nobody hears of throttling", client, "asks_for_less", lambda _: False,
+        "nobody hears of throttling", base_client, "is_overload", lambda _: False,
         test_stopping.test_the_stop_is_told_of_throttling_and_of_timeouts,
         {"answer": test_stopping.an_answer("503 Busy", Connection="close"), "told": 1},
     ),
     Mutant(
-        "nobody hears of timeouts", client, "asks_for_less", of_answers_only,
+        "nobody hears of timeouts", base_client, "is_overload", of_answers_only,
         test_stopping.test_the_stop_is_told_of_throttling_and_of_timeouts, {"answer": b"", "told": 1},
     ),
 ]  # fmt: skip
@@ -519,7 +522,7 @@ STOPS_AND_LIMITS = [
         test_stopping.test_a_stop_ends_the_wait_for_a_name_server,
     ),
     Mutant(
-        "credentials are waited for in spite of a stop", RefreshedCredentials, "with_stop", lambda this, stop: this,
+        "credentials are waited for in spite of a stop", RefreshingCredentials, "with_stop", lambda this, stop: this,
         test_stopping.test_a_stop_ends_the_wait_for_credentials_and_no_other_clients,
     ),
     Mutant(
@@ -556,7 +559,7 @@ STOPS_AND_LIMITS = [
         test_deadlines.test_a_head_that_trickles,
     ),
     Mutant(
-        "a body that its taker reads slowly stalls", Connections, "flow",
+        "a body that its taker reads slowly stalls", Connections, "body_limit",
         lambda this: Limit("nothing more came", total=this._stall_timeout),
         test_deadlines.test_a_body_read_slowly_by_its_taker_is_no_stall,
     ),
@@ -565,7 +568,7 @@ STOPS_AND_LIMITS = [
         test_deadlines.test_a_proxys_answer_that_trickles,
     ),
     Mutant(
-        "a copy that trickles blanks stalls", Connections, "work", Connections.flow,
+        "a copy that trickles blanks stalls", Connections, "slow_response_limit", Connections.body_limit,
         test_deadlines.test_blanks_while_oss_is_at_work_do_not_make_a_stall, {"operation": "UploadPartCopy"},
     ),
 ]  # fmt: skip
@@ -660,7 +663,7 @@ LOCAL_FILES = [
         test_upload.test_a_worker_that_mounts_the_share_under_another_device_number_trusts_the_stat,
     ),
     Mutant(
-        "a file that is said to be empty is", LocalFile, "_read_untold", lambda *_: b"",
+        "a file that is said to be empty is", LocalFile, "_read_unreported", lambda *_: b"",
         test_file_systems.test_a_file_of_proc_is_read_to_its_end,
     ),
 ]  # fmt: skip

@@ -14,12 +14,28 @@ from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.credentials import Credentials
 from tests.faults.front import Certificates, Front
+from tests.faults.hook_calls import (
+    APPENDED,
+    TAGS,
+    a_bucket_to_delete,
+    a_tagged_object,
+    appends,
+    bucket_is_there,
+    by_the_hook,
+    creates_a_bucket,
+    deletes_the_bucket,
+    has_tags,
+    is_appended,
+    removes_tags,
+    sets_tags,
+)
 from tests.faults.way import Keys, Way
 from tests.world import BUCKET, PART, Transfers, a_client, some_bytes
 
 CONTENT = some_bytes(3 * PART)
 OLD = b"what stood there before"
 TARGET = ObjectRef(BUCKET, "key")
+SENDS_CONTENT = ("PutObject", "UploadPart", "AppendObject")
 
 
 class World:
@@ -77,7 +93,7 @@ class World:
 
     def moved(self) -> int:
         """Return how many bytes of content crossed the wire since the log was cleared."""
-        sent = [request for request in self.oss.requests if request.operation in ("PutObject", "UploadPart")]
+        sent = [request for request in self.oss.requests if request.operation in SENDS_CONTENT]
         fetched = [request for request in self.oss.requests if request.operation == "GetObject"]
         return sum(request.bytes_received for request in sent) + sum(
             request.bytes_sent for request in fetched if request.status < 300
@@ -85,7 +101,7 @@ class World:
 
     def moves(self) -> int:
         """Return how many requests moved content, since the log was cleared."""
-        operations = ("PutObject", "UploadPart", "GetObject", "CopyObject", "UploadPartCopy")
+        operations = (*SENDS_CONTENT, "GetObject", "CopyObject", "UploadPartCopy")
         return sum(request.operation in operations and request.status < 300 for request in self.oss.requests)
 
     def new_credentials(self) -> Credentials:
@@ -213,7 +229,7 @@ class Fetched:
     def open(self) -> None:
         self.data = b""
 
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
 
     def write(self, data: memoryview) -> None:
         self.data += data
@@ -298,6 +314,18 @@ OPERATIONS = {
             lambda world: world.found == ["a", "b"] and world.oss.objects(BUCKET) == ["key"],
         ),
         Operation(
+            "AppendObject", 1, "a call of the hook that names the position", lambda world: None,
+            by_the_hook(appends), is_appended, 1, "append", len(APPENDED),
+        ),
+        Operation(
+            "PutObjectTagging", 1, "a call of the hook", a_tagged_object,
+            by_the_hook(sets_tags), has_tags(TAGS),
+        ),
+        Operation(
+            "DeleteObjectTagging", 1, "a call of the hook", a_tagged_object,
+            by_the_hook(removes_tags), has_tags({}),
+        ),
+        Operation(
             "CopyObject", 1, "a copy by one request", an_object_to_copy, copies, copy_is_right, 1, "object",
         ),
         Operation(
@@ -343,6 +371,19 @@ OPERATIONS = {
             "ListBuckets", 1, "a call of the client", two_objects,
             asks(lambda client: client.get_service_info().owner),
             found("1234567890"),
+        ),
+        Operation(
+            "ListBuckets", 1, "a call of the client that lists them", two_objects,
+            asks(lambda client: [each.name for each in client.list_buckets()]),
+            found([BUCKET]), kind="all",
+        ),
+        Operation(
+            "PutBucket", 1, "a call of the hook, which asks first whether the bucket is there", lambda world: None,
+            by_the_hook(creates_a_bucket), bucket_is_there,
+        ),
+        Operation(
+            "DeleteBucket", 1, "a call of the hook, which lists what the bucket holds first", a_bucket_to_delete,
+            by_the_hook(deletes_the_bucket), lambda world: not bucket_is_there(world),
         ),
     )
 }  # fmt: skip

@@ -10,7 +10,7 @@ from airflow_provider_ossresume.model.checkpoint import Owner
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
-from airflow_provider_ossresume.sets.transfer import SetTransfers
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig
 
 STOPPED = 3  # what the process ends with after SIGTERM

@@ -7,8 +7,8 @@ from pathlib import Path
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.transfer import SetTransfers
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers
 from tests.faults.odd_mount import odd_mount
 from tests.moving_world import PREFIX, read
 from tests.world import BUCKET, a_client

@@ -21,7 +21,7 @@ from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.transfer.pace import LEAST_PIECE_SIZE
+from airflow_provider_ossresume.transfer.rate_limit import MIN_PIECE_SIZE
 from tests.world import BUCKET, PART, Transfers, a_file, some_bytes
 
 CONTENT = some_bytes(4 * PART + 17)
@@ -100,21 +100,21 @@ def test_a_small_source_that_changes_under_way_never_becomes_an_object_of_mixed_
     transfers: Transfers, tmp_path: Path
 ) -> None:
     """The change is noticed when the last byte is on its way already, so OSS stores old and new bytes in one object."""
-    source = a_file(tmp_path, size=2 * LEAST_PIECE_SIZE, seed=1)
+    source = a_file(tmp_path, size=2 * MIN_PIECE_SIZE, seed=1)
     transfers.oss.put(BUCKET, "key", b"what was there")
 
     def change_the_second_half(done: int, total: int) -> None:
-        if done == LEAST_PIECE_SIZE:  # the first piece is on its way, the second waits for its share of the bandwidth
+        if done == MIN_PIECE_SIZE:  # the first piece is on its way, the second waits for its share of the bandwidth
             with source.open("r+b") as file:
-                file.seek(LEAST_PIECE_SIZE)
-                file.write(some_bytes(LEAST_PIECE_SIZE, seed=2))
+                file.seek(MIN_PIECE_SIZE)
+                file.write(some_bytes(MIN_PIECE_SIZE, seed=2))
 
     with pytest.raises(SourceChanged):
         transfers.upload(
             source,
             source_changed="fail",
             progress_callback=change_the_second_half,
-            config={"max_bandwidth": LEAST_PIECE_SIZE, "max_concurrency": 1},
+            config={"max_bandwidth": MIN_PIECE_SIZE, "max_concurrency": 1},
         )
 
     transfers.oss.stop()  # whatever was received is stored by then

@@ -16,9 +16,9 @@ from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.model.checkpoint import Owner
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.sealed import Plan
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import LocationRef, SetTransfers
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.faults.set_child import STOPPED
 from tests.moving_world import PREFIX, read, write
@@ -36,7 +36,7 @@ class World:
         self.oss, self.folder, self.direction = oss, folder, direction
         prefix = PrefixRef(BUCKET, PREFIX)
         folder.mkdir()
-        self.ends: tuple[Where, Where] = (LocalFolder(folder), prefix)
+        self.ends: tuple[LocationRef, LocationRef] = (LocalFolder(folder), prefix)
         if direction == "upload":
             write(folder, FILES)
         else:

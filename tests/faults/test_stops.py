@@ -12,7 +12,7 @@ from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore
 from airflow_provider_ossresume.errors import CredentialsUnavailable, TransferStopped
 from airflow_provider_ossresume.model.checkpoint import Owner, checkpoint_key
 from airflow_provider_ossresume.model.objects import ObjectRef
-from airflow_provider_ossresume.oss.temporary import RefreshedCredentials, TemporaryCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import RefreshingCredentials, TemporaryCredentials
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.download import Downloader
@@ -60,7 +60,7 @@ def test_a_stop_is_noticed_while_credentials_are_waited_for(transfers: Transfers
         if asked.is_set():
             raise TransferStopped("on_kill")
 
-    transfers.client = a_client(transfers.oss, credentials=RefreshedCredentials(Silent()))
+    transfers.client = a_client(transfers.oss, credentials=RefreshingCredentials(Silent()))
     try:
         with pytest.raises(TransferStopped):
             transfers.upload(a_file(tmp_path), watch=watch)

@@ -39,6 +39,12 @@ OPERATIONS = {
     "get_bucket_info": "GetBucketInfo",
     "get_retention_days": "GetBucketWorm",
     "get_service_info": "ListBuckets",
+    "list_buckets": "ListBuckets",
+    "put_bucket": "PutBucket",
+    "delete_bucket": "DeleteBucket",
+    "append_object": "AppendObject",
+    "put_object_tagging": "PutObjectTagging",
+    "delete_object_tagging": "DeleteObjectTagging",
 }
 
 
@@ -113,6 +119,10 @@ class Way:
             return getattr(client, name)(*args, **kwargs)
 
         return call
+
+    @property
+    def region(self) -> str:
+        return self._patient.region
 
     @property
     def all_attempts(self) -> int:

@@ -28,18 +28,20 @@ from airflow_provider_ossresume.local_oss.records import StoredObject
 from airflow_provider_ossresume.local_oss.service import Service, kept_headers
 from airflow_provider_ossresume.local_oss.storage import Storage
 from airflow_provider_ossresume.model.checkpoint import decode, encode
-from airflow_provider_ossresume.model.objects import ObjectRef, resolve_target
-from airflow_provider_ossresume.oss import messages
+from airflow_provider_ossresume.model.object_names import resolve_target
+from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.oss import xml_responses
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import StaticCredentials
 from airflow_provider_ossresume.oss.endpoint import check_region, endpoint_for, parse_endpoint, quote_key
-from airflow_provider_ossresume.oss.messages import MalformedXML
+from airflow_provider_ossresume.oss.in_memory import DiscardingSink
 from airflow_provider_ossresume.oss.proxies import parse_proxy
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from airflow_provider_ossresume.oss.wire import Wire
+from airflow_provider_ossresume.oss.xml_reader import MalformedXML
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.properties.test_protocol import READERS
-from tests.unit.test_messages import ANSWERS
+from tests.unit.test_xml import ANSWERS
 
 MAX_INPUT = 32 * 1024  # what a socket pair takes without a reader
 SECRET = "hunter2"
@@ -75,7 +77,7 @@ def checkpoint(data: bytes) -> None:
 
 def xml(data: bytes) -> None:
     for read in READERS:
-        with contextlib.suppress(*([] if read is messages.read_error else [MalformedXML])):
+        with contextlib.suppress(*([] if read is xml_responses.read_error else [MalformedXML])):
             read(data)
 
 
@@ -113,7 +115,7 @@ def headers(data: bytes) -> None:
     client, peer = _client()
     calls: tuple[Callable[[], object], ...] = (
         lambda: client.head_object(TARGET),
-        lambda: client.get_object(TARGET, _Nowhere(), start=0, stop=10, if_match="E"),
+        lambda: client.get_object(TARGET, DiscardingSink(64), start=0, stop=10, if_match="E"),
         lambda: client.list_parts(TARGET, "ID"),
         lambda: client.delete_object(TARGET),
     )
@@ -143,14 +145,6 @@ class _Peer:
         wire = Wire()
         wire.attach(ours)
         return wire
-
-
-class _Nowhere:
-    piece_size = 64
-
-    def open(self) -> None: ...
-    def go_on(self) -> None: ...
-    def write(self, data: memoryview) -> None: ...
 
 
 def _client() -> tuple[OssClient, _Peer]:
@@ -185,7 +179,7 @@ def connection(data: bytes) -> None:
     told = SimpleNamespace(conn_id="c", password=SECRET, extra_dejson=extra, **fields)
     hidden = json.dumps({name: value for name, value in given.items() if name not in _SECRET_FIELDS})
     try:
-        settings = ConnectionSettings.of(told)
+        settings = ConnectionSettings.from_connection(told)
         shown = repr(settings)
         settings.credentials()
         settings.client(TransferConfig()).close()

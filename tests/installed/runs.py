@@ -70,7 +70,7 @@ class DagRunner:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(120)  # a busy machine takes its time to end Airflow
         self._process.stdout.close()
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def try_out(cell: Cell, base_python: str, folder: Path, *, suites: bool) -> Outc
         try:
             environment.make(base_python, cell, package)
             tests.append(environment.ask())
+            tests.append(environment.run_examples(cell))
             tests.append(environment.run_triggerer(cell))
             if suites:
                 tests.append(environment.run_suites())

@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.matrix.cells import Cell
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES_NEED = ("pandas", "pyarrow", "polars", "duckdb")  # the package itself needs none of them
 
 
 class StepFailed(Exception):
@@ -60,7 +61,7 @@ class Environment:
 
         uv brings Airflow in seconds. The package and what it needs is pip's, which must find nothing to complain of.
         """
-        pins = ROOT / ".ci" / f"airflow-{cell.airflow.minor}.txt"
+        pins = _pins(cell)
         airflow = f"apache-airflow=={cell.airflow.version}"
         self._run("make the environment", base_python, "-m", "venv", "--clear", str(self._folder))
         self._uv_install("install Airflow", pins, airflow)
@@ -71,12 +72,17 @@ class Environment:
 
     def ask(self) -> str:
         """Put to it what is asked of an installed package, from outside; return pytest's last line."""
-        tests = ("tests/installed", "tests/docs/test_example_dags.py")
-        return self._pytest("tests", sys.executable, *tests, f"--airflow-python={self.python}")
+        return self._pytest("tests", sys.executable, "tests/installed", f"--airflow-python={self.python}")
+
+    def run_examples(self, cell: Cell) -> str:
+        """Bring the libraries that the examples show, and run every example; return pytest's last line."""
+        self._uv_install("install the libraries of the examples", _pins(cell), *EXAMPLES_NEED)
+        test = "tests/docs/test_example_dags.py"
+        return self._pytest("examples", sys.executable, test, f"--airflow-python={self.python}")
 
     def run_triggerer(self, cell: Cell) -> str:
         """Bring the tools for tests, and let its scheduler and its triggerer run; return pytest's last line."""
-        pins = ROOT / ".ci" / f"airflow-{cell.airflow.minor}.txt"
+        pins = _pins(cell)
         self._uv_install("install tools for tests", pins, "--requirement", str(pins.with_suffix(".in")))
         return self._pytest("triggerer", self.python, "tests/end_to_end/test_triggerer.py")
 
@@ -107,3 +113,7 @@ class Environment:
         if done.returncode:
             raise StepFailed(step)
         return done.stdout
+
+
+def _pins(cell: Cell) -> Path:
+    return ROOT / ".ci" / f"airflow-{cell.airflow.minor}.txt"

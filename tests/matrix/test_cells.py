@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_ossresume import __version__
 from tests.docs.pages import table_under
 from tests.matrix.__main__ import PATTERNS
 from tests.matrix.cells import AIRFLOWS, PYTHONS, Airflow, Cell, Outcome, plan, table
@@ -115,7 +116,8 @@ def test_the_docs_name_the_pythons_of_each_airflow() -> None:
 
 @pytest.mark.parametrize("artefact", ["wheel", "sdist"])
 def test_each_artefact_is_looked_for_under_its_ending(artefact: str) -> None:
-    names = ["airflow_provider_ossresume-0.1.0-py3-none-any.whl", "airflow_provider_ossresume-0.1.0.tar.gz"]
+    stem = f"airflow_provider_ossresume-{__version__}"
+    names = [f"{stem}-py3-none-any.whl", f"{stem}.tar.gz"]
 
     assert [Path(name).match(PATTERNS[artefact]) for name in names].count(True) == 1
 

@@ -10,9 +10,11 @@ from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.model.manifest import LedgerRow, Victim
 from airflow_provider_ossresume.model.objects import ListedObject
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.sets import finish, survey, uploading
-from airflow_provider_ossresume.sets.ledger import Ledger
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.finish import finish_plan
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.movers import folder_upload
+from airflow_provider_ossresume.sets.plan import survey
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
 from airflow_provider_ossresume.transfer.crew import Crew
 from tests.properties.set_events import NAMES, Event
 from tests.properties.set_tries import SetTries
@@ -86,18 +88,19 @@ def others_write_before_the_finish(tries: SetTries) -> None:
 
 MUTANTS = [
     Mutant(
-        "deletes without a look at the ETag", uploading, "delete_objects", delete_without_a_look, "upload",
+        "deletes without a look at the ETag", folder_upload, "delete_objects", delete_without_a_look, "upload",
         "is not what was seen",
     ),
     Mutant(
-        "does not look once more before it deletes", finish, "lost_since", lambda *_, **__: iter(()), "upload",
+        "does not look once more before it deletes", finish_plan, "find_lost", lambda *_, **__: iter(()), "upload",
         "counts as proven", others_write_before_the_finish,
     ),
     Mutant(
         "forgets what its ledger holds", Ledger, "rows", lambda self: {}, "upload", "are moved once more",
     ),
     Mutant(
-        "believes facts whatever has changed since", survey, "holds", lambda *_: True, "copy", "taken for the same",
+        "believes facts whatever has changed since", survey, "still_holds", lambda *_: True, "copy",
+        "taken for the same",
     ),
     Mutant(
         "takes a listing that broke off for a whole one", OssClient, "list_objects", listed_up_to_an_error, "download",

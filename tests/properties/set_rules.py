@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_ossresume.model.manifest import Row, Victim
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.sealed import Plan
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan
 
 
 @dataclass

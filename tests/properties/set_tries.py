@@ -24,20 +24,20 @@ from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
 from airflow_provider_ossresume.oss.call import Call
 from airflow_provider_ossresume.oss.client import OssClient
-from airflow_provider_ossresume.sets.batch import run_batch
-from airflow_provider_ossresume.sets.copying import PrefixCopy
-from airflow_provider_ossresume.sets.downloading import PrefixDownload
-from airflow_provider_ossresume.sets.finish import finish
-from airflow_provider_ossresume.sets.ledger import Ledger, read_ledger
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.moving import MoverSettings
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.plan import make_plan
+from airflow_provider_ossresume.sets.batch.run_batch import run_batch
+from airflow_provider_ossresume.sets.finish.finish_plan import finish_plan
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.movers.folder_upload import FolderUpload
+from airflow_provider_ossresume.sets.movers.mover_base import MoverSettings
+from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy
+from airflow_provider_ossresume.sets.movers.prefix_download import PrefixDownload
+from airflow_provider_ossresume.sets.plan.make_plan import make_plan
 from airflow_provider_ossresume.sets.ports import Mover, Watch
-from airflow_provider_ossresume.sets.sealed import read_batch, victims_of
-from airflow_provider_ossresume.sets.uploading import FolderUpload
-from airflow_provider_ossresume.sets.work_checkpoints import WorkFolderCheckpoints
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger, read_ledger
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import read_batch, victims_of
+from airflow_provider_ossresume.sets.work_folder.work_checkpoints import WorkFolderCheckpoints
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.moving_world import FROM, PREFIX, read
 from tests.properties.set_events import DELETING, NAMES, VERSIONS, Event, Killed, Meddler
@@ -177,7 +177,7 @@ class SetTries:
             self._tried(
                 lambda: run_batch(
                     self._mover(SetOptions.of_json(header.options), tries), header, header.batches[number], rows,
-                    ledger, config=CONFIG, watch=watch, looks_first=True if tries > 1 else None, small_size=PART,
+                    ledger, config=CONFIG, watch=watch, check_first=True if tries > 1 else None, small_size=PART,
                 )
             )  # fmt: skip
         again = self._moved(since) & settled - meanwhile.target - set(meanwhile.source)
@@ -189,7 +189,7 @@ class SetTries:
         header, before = planned.plan.header, self.target()
         with self._meddling(events, lambda: self.finish(planned, recheck), spares=DELETING) as (watch, meanwhile):
             mover = self._mover(SetOptions.of_json(header.options))
-            verdict = self._tried(lambda: finish(mover, self.work, planned.plan, recheck=recheck, watch=watch))
+            verdict = self._tried(lambda: finish_plan(mover, self.work, planned.plan, recheck=recheck, watch=watch))
         known = {number for batch in header.batches for number in self._proven(planned, batch.number)}
         check_finish(
             planned, verdict, before, self.target(), meanwhile,

@@ -14,28 +14,29 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
-from airflow_provider_ossresume.local_oss.incoming import Body, Incoming, parse_head
-from airflow_provider_ossresume.oss import messages
-from airflow_provider_ossresume.oss.auth import SignatureVersion, Signer
+from airflow_provider_ossresume.local_oss.incoming import Body, IncomingRequest, parse_head
+from airflow_provider_ossresume.oss import xml_responses
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.endpoint import Addressing, Endpoint, parse_endpoint
-from airflow_provider_ossresume.oss.messages import MalformedXML
+from airflow_provider_ossresume.oss.header_values import read_http_date
+from airflow_provider_ossresume.oss.signer import SignatureVersion, Signer
 from airflow_provider_ossresume.oss.signing import V1_SUBRESOURCES, Signable
-from tests.unit.test_messages import ANSWERS
+from airflow_provider_ossresume.oss.xml_reader import MalformedXML
+from tests.unit.test_xml import ANSWERS
 
 steady = settings(derandomize=True, deadline=None, database=None)  # the same examples everywhere and every time
 
 # --- XML --------------------------------------------------------------------------------------------------------------
 
 READERS: list[Callable[[bytes], object]] = [
-    messages.read_upload_id,
-    partial(messages.read_etag, root="CompleteMultipartUploadResult"),
-    messages.read_parts,
-    messages.read_uploads,
-    messages.read_objects,
-    messages.read_deleted,
-    messages.read_bucket_info,
-    messages.read_error,
+    xml_responses.read_upload_id,
+    partial(xml_responses.read_etag, root="CompleteMultipartUploadResult"),
+    xml_responses.read_parts,
+    xml_responses.read_uploads,
+    xml_responses.read_objects,
+    xml_responses.read_deleted,
+    xml_responses.read_bucket_info,
+    xml_responses.read_error,
 ]
 
 
@@ -59,14 +60,14 @@ def test_any_bytes_are_a_value_or_malformed(body: bytes) -> None:
         try:
             read(body)
         except MalformedXML:
-            assert read is not messages.read_error
+            assert read is not xml_responses.read_error
 
 
 @steady
 @given(text=st.text(max_size=60) | st.dates().map(lambda date: f"{date:%a, %d %b} {date.year} 12:00:00 GMT"))
 def test_any_text_is_a_date_or_none(text: str) -> None:
     """Any text as an HTTP date is one or None; out-of-range numbers stand among the defects found."""
-    assert messages.read_http_date(text) is None or isinstance(messages.read_http_date(text), datetime)
+    assert read_http_date(text) is None or isinstance(read_http_date(text), datetime)
 
 
 # --- signatures -------------------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ def test_what_is_signed_here_is_let_in_there(
         verify(request, account, region="cn-hangzhou", now=NOW)
 
 
-def on_the_wire(endpoint: Endpoint, resource: Signable, headers: dict[str, str]) -> Incoming:
+def on_the_wire(endpoint: Endpoint, resource: Signable, headers: dict[str, str]) -> IncomingRequest:
     """The request as a server reads it."""
     url = urlsplit(endpoint.url(resource.bucket, resource.key, resource.query))
     target = url.path + (f"?{url.query}" if url.query else "")

@@ -15,12 +15,12 @@ from airflow_provider_ossresume.errors import ManifestUnreadable, OSSResumeError
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, file_identity, is_touched_only, printable
 from airflow_provider_ossresume.model.globs import Globs
 from airflow_provider_ossresume.model.manifest import BatchHeader, Fact, LedgerRow, PlanHeader, Row, Victim
-from airflow_provider_ossresume.model.objects import check_new_key
+from airflow_provider_ossresume.model.object_names import check_new_key
 from airflow_provider_ossresume.model.set_names import is_own, why_no_key, why_no_path
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.merging import merge
-from airflow_provider_ossresume.sets.name_rules import PathNames
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.name_rules import PathNameRules
+from airflow_provider_ossresume.sets.plan.merge_scans import merge
 from tests.properties.test_values import steady
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -136,10 +136,10 @@ def test_a_folder_is_scanned_in_the_order_of_the_bytes_of_whole_names(names: set
 @given(names=some_names)
 def test_names_that_are_let_through_can_all_be_files_of_one_folder(names: set[str]) -> None:
     """Of any keys, those that the rules let through are those that can be files at once, the first of two winning."""
-    rules = PathNames(folds=False)
+    rules = PathNameRules(folds=False)
     ordered = [Entry(name, 1, "o:E") for name in sorted(names, key=str.encode) if not name.endswith("/")]
 
-    good = {entry.name for entry in ordered if not rules.why_not(entry)}
+    good = {entry.name for entry in ordered if not rules.why_refused(entry)}
 
     assert good == is_possible({entry.name for entry in ordered} - {name for name in names if is_own(name)})
 

@@ -24,7 +24,7 @@ from airflow_provider_ossresume.model.checkpoint import (
     encode,
 )
 from airflow_provider_ossresume.model.crc64 import combine, combine_all, crc64
-from airflow_provider_ossresume.model.objects import check_key, check_new_key, parse_oss_url
+from airflow_provider_ossresume.model.object_names import check_key, check_new_key, parse_oss_url
 from airflow_provider_ossresume.model.parts import (
     MAX_OBJECT_SIZE,
     MAX_PART_COUNT,

@@ -21,7 +21,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import CopiedObject, ObjectMeta, ObjectRef, Receipt
 from airflow_provider_ossresume.model.parts import STALL_SIZE
-from airflow_provider_ossresume.oss.client import asks_for_less
+from airflow_provider_ossresume.oss.base_client import is_overload
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed
 from airflow_provider_ossresume.oss.retry import Attempts, RetryPolicy
 from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
@@ -56,12 +56,12 @@ class Client:
         """Return it for one crew, as ``OssClient`` does."""
         client = copy.copy(self)
         client._stop = stop
-        client._retrying = self._retry.retrying(wait=stop.wait, before_wait=client._told_of_failure)
+        client._retrying = self._retry.retrying(wait=stop.wait, before_wait=client._before_retry)
         return client
 
-    def _told_of_failure(self, error: BaseException | None) -> None:
+    def _before_retry(self, error: BaseException | None) -> None:
         slow_down = getattr(self._stop, "slow_down", None)
-        if slow_down and asks_for_less(error):
+        if slow_down and is_overload(error):
             slow_down()
 
     # --- objects ------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class Client:
             return content
 
         def effect() -> ObjectMeta:
-            """Go on behind the last byte that came, as ``oss.fetch`` does."""
+            """Go on behind the last byte that came, as ``oss.resumable_get`` does."""
             nonlocal furthest
             come = sum(map(len, fetched))
             size = len(known[0].content[start:stop]) if come else 0
@@ -145,7 +145,7 @@ class Client:
                         raise
                     fetched.clear()
                     return effect()
-                sink.go_on()
+                sink.resume()
             else:
                 content = ask(start, stop, if_match)
                 sink.open()
@@ -158,7 +158,7 @@ class Client:
             return self._meta(known[0])
 
         def receive(content: bytes, come: int) -> None:
-            errand, flow = self._errand, self._connections.flow()
+            errand, flow = self._errand, self._connections.body_limit()
             assert errand.wire is not None
             errand.wire.has_answered = True
             for offset in range(0, len(content), STEP):

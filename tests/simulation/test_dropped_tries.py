@@ -34,7 +34,7 @@ def test_a_superseded_try_that_is_stopped_drops_nothing() -> None:
 
 
 def test_the_simulation_notices_one_that_drops_without_a_look() -> None:
-    assert "goes on" in (overtaken_and_stopped(Engine(checkpointer=ClaimsUnseen)) or "")
+    assert "would abort" in (overtaken_and_stopped(Engine(checkpointer=ClaimsUnseen)) or "")
 
 
 def overtaken_and_stopped(engine: Engine) -> str | None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_ossresume.errors import TrySuperseded
+from tests.simulation.mutants import RestartsUnseen
 from tests.simulation.scripts import DOWNLOAD, UPLOAD, is_sound, succeeded
-from tests.simulation.world import Profile, a_world
+from tests.simulation.world import Engine, Profile, Try, World, a_world
 
 
 def test_a_superseded_try_does_not_save_its_first_checkpoint_over_its_successors() -> None:
@@ -112,3 +113,33 @@ def test_outside_airflow_a_try_whose_first_looks_failed_knows_the_one_that_took_
 
         assert isinstance(older.error, TrySuperseded)
         assert succeeded(world, newer)
+
+
+def test_a_try_that_restarts_does_not_abort_the_upload_with_which_its_successor_goes_on() -> None:
+    """It checks for a newer try when the source has changed. Before it aborts, it asks for source and target again."""
+    world, older, newer = restarted_and_overtaken(Engine())
+
+    assert isinstance(older.error, TrySuperseded)
+    assert succeeded(world, newer)
+    assert newer.result is not None
+    assert newer.result.parts_kept == 3
+
+
+def test_the_simulation_notices_one_that_restarts_without_a_look() -> None:
+    world, _, _ = restarted_and_overtaken(Engine(copier=RestartsUnseen))
+
+    assert "would abort" in (world.ledger.violation or "")
+
+
+def restarted_and_overtaken(engine: Engine) -> tuple[World, Try, Try]:
+    """Let a copy restart for a changed source, and be frozen until another try has resumed its upload."""
+    copy = Profile("copy", size=UPLOAD.size, options={"if_exists": "skip", "mode": "stream"})
+    with a_world(copy, engine=engine) as world:
+        content = world.ledger.truth
+        assert content is not None
+        older = world.begin(("get", "before", 8, "object edited"), ("tagging", "after", 2, "freeze"))
+        world.rivals.put_object(content)
+        newer = world.begin(("get", "before", 1, "freeze"))
+        world.go_on(older)
+        world.go_on(newer)
+        return world, older, newer

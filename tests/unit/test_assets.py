@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ossresume.assets.oss import asset_uri, parse_asset_uri, sanitize_uri
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import check_key
+from airflow_provider_ossresume.model.object_names import check_key
 
 BUCKET = "my-bucket"
 
@@ -89,7 +89,7 @@ def test_two_ways_to_write_a_uri_become_one(uri: str, normal: str) -> None:
         ("oss://my-bucket/a#b", "asset_uri writes it for any key"),
         ("s3://my-bucket/key", "oss://bucket/key"),
         ("oss://my-bucket/%FF", "not UTF-8"),
-        ("oss://my-bucket//key", "do not start with '/'"),
+        ("oss://my-bucket//key", "cannot start with '/'"),
         (f"oss://my-bucket/{'k' * 1_024}", "1 to 1023 bytes"),
     ],
 )

@@ -13,8 +13,8 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.objects import ObjectRef, PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import LocationRef, SetTransfers
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.moving_world import write
 from tests.world import BUCKET, PART, a_client, some_bytes
@@ -40,7 +40,7 @@ class Mirror:
             oss.put(BUCKET, f"from/{name}", data)
         for name, data in OLD.items():
             oss.put(BUCKET, f"set/{name}", data, content_type="text/x-old", x_oss_meta_by="somebody")
-        self.sources: dict[str, Where] = {
+        self.sources: dict[str, LocationRef] = {
             "folder": LocalFolder(root / "source"),
             "prefix": PrefixRef(BUCKET, "from/"),
         }
@@ -119,7 +119,7 @@ def test_a_copy_that_somebody_spoils_saves_its_object(mirror: Mirror, caplog: py
 
     assert (verdict.deleted, verdict.kept) == (2, 1)
     assert mirror.below("set/") == {**FILES, "old": b"old"}
-    assert "old is not deleted: its copy below backup_prefix is not proven" in caplog.text
+    assert "old was not deleted: its copy below backup_prefix is not proven" in caplog.text
 
 
 def test_what_is_overwritten_since_the_plan_is_neither_copied_nor_deleted(mirror: Mirror) -> None:
@@ -147,7 +147,7 @@ def test_a_backup_that_overlaps_is_refused(mirror: Mirror, where: str) -> None:
 
 def test_a_backup_of_a_folder_is_refused(mirror: Mirror, tmp_path: Path) -> None:
     chosen = SetOptions(mode="mirror", backup_prefix=SAVED)
-    with pytest.raises(PlanRefused, match="is for a target on OSS"):
+    with pytest.raises(PlanRefused, match="needs a target on OSS"):
         mirror.transfers.plan(PrefixRef(BUCKET, "from/"), LocalFolder(tmp_path / "down"), options=chosen)
 
 

@@ -22,7 +22,7 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from airflow_provider_ossresume.model.manifest import LedgerRow, Row
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.sets.recording import Recorder
+from airflow_provider_ossresume.sets.batch.ledger_writer import LedgerWriter
 from tests.faults.test_storage import small_disk
 from tests.moving_world import PREFIX, Batches, MemoryLedger, read, write
 from tests.world import LONG, PART, a_client, some_bytes
@@ -93,7 +93,7 @@ def test_a_file_that_is_refused_stops_no_other(make: Callable[..., Batches], oss
     assert moved(batches, direction) == files
     assert (report.done, report.failed, list(report.failures)) == (29, 1, ["file-0003"])
     assert batches.results()[4] == ("failed", "AccessDenied")
-    with pytest.raises(NotProven, match=r"1 of 30 files had failed: file-0003: .*AccessDenied") as failed:
+    with pytest.raises(NotProven, match=r"1 of 30 files failed: file-0003: .*AccessDenied") as failed:
         report.raise_for_failures()
     assert not failed.value.retryable
 
@@ -193,7 +193,7 @@ def test_the_batch_gives_up_when_too_many_files_have_failed(
         report = batches.run()
     assert report.gave_up
     assert failed <= report.failed < 100
-    with pytest.raises(NotProven, match="gave up, as max_failures says"):
+    with pytest.raises(NotProven, match="max_failures stopped the batch"):
         report.raise_for_failures()
 
 
@@ -220,7 +220,7 @@ def test_what_was_moved_before_a_kill_is_found_and_not_moved_again(
     rows = batches.rows()
     batches.run(rows, small_size=LARGE, ledger=MemoryLedger())  # whose words are lost
     before = len(oss.calls("PutObject")), len(oss.calls("UploadPart")), len(oss.calls("GetObject"))
-    report = batches.run(rows, small_size=LARGE, looks_first=True)
+    report = batches.run(rows, small_size=LARGE, check_first=True)
     assert (report.same, report.done, report.bytes_moved) == (21, 0, 0)
     assert (len(oss.calls("PutObject")), len(oss.calls("UploadPart")), len(oss.calls("GetObject"))) == before
 
@@ -284,10 +284,10 @@ class TroubledLedger(MemoryLedger):
 
 def recorded(batches: Batches, ledger: MemoryLedger, count: int, *, clock: Callable[[], float] = lambda: 0.0) -> None:
     """Take rows one after another, as a batch does."""
-    recorder = Recorder(batches.mover(), ledger, watch=lambda: None, clock=clock)
+    writer = LedgerWriter(batches.mover(), ledger, watch=lambda: None, clock=clock)
     for number in range(1, count + 1):
-        recorder.add(LedgerRow(number, "done"))
-        recorder.flush_if_due()
+        writer.add(LedgerRow(number, "done"))
+        writer.flush_if_due()
 
 
 def test_the_ledger_is_kept_after_each_thousand_rows(make: Callable[..., Batches]) -> None:
@@ -319,12 +319,12 @@ def test_a_stop_within_a_flush_is_no_failure_of_the_ledger(make: Callable[..., B
         raise TransferStopped("somebody stopped it")
 
     ledger = MemoryLedger()
-    recorder = Recorder(make("upload", {}).mover(), ledger, watch=stop, clock=lambda: 0.0)
+    writer = LedgerWriter(make("upload", {}).mover(), ledger, watch=stop, clock=lambda: 0.0)
     for number in range(1, 1_001):
-        recorder.add(LedgerRow(number, "done"))
+        writer.add(LedgerRow(number, "done"))
     with pytest.raises(TransferStopped):
-        recorder.flush_if_due()
-    recorder.finish_soon()
+        writer.flush_if_due()
+    writer.finish_quickly()
     assert len(ledger.kept) == 1_000
 
 

@@ -179,4 +179,4 @@ def test_a_203_without_a_callback_is_a_proxys() -> None:
     with Scripted(an_answer(203, b"")) as server:
         error = failure(BadAnswer, lambda: server.client().put_object(TARGET, Bytes(b"x")))
 
-    assert "was answered 203" in str(error)
+    assert "got the unexpected status 203" in str(error)

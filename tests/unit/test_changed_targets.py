@@ -44,14 +44,14 @@ def world(request: pytest.FixtureRequest, oss: LocalOSS, tmp_path: Path) -> Worl
 
 
 BY_PARTS = pytest.mark.parametrize("small_size", [PART, LARGE + 1])
-TRIES = pytest.mark.parametrize("looks_first", [False, True])
+TRIES = pytest.mark.parametrize("check_first", [False, True])
 
 
 @BY_PARTS
 @TRIES
-def test_what_others_wrote_is_kept(world: World, small_size: int, looks_first: bool) -> None:
+def test_what_others_wrote_is_kept(world: World, small_size: int, check_first: bool) -> None:
     world.write(OTHER)
-    report = world.run(world.planned, small_size=small_size, looks_first=looks_first)
+    report = world.run(world.planned, small_size=small_size, check_first=check_first)
 
     assert world.target() == OTHER
     assert (report.done, report.same, report.failed) == (0, 0, 1)
@@ -60,8 +60,8 @@ def test_what_others_wrote_is_kept(world: World, small_size: int, looks_first: b
 
 @BY_PARTS
 @TRIES
-def test_what_the_plan_saw_is_overwritten(world: World, small_size: int, looks_first: bool) -> None:
-    report = world.run(world.planned, small_size=small_size, looks_first=looks_first)
+def test_what_the_plan_saw_is_overwritten(world: World, small_size: int, check_first: bool) -> None:
+    report = world.run(world.planned, small_size=small_size, check_first=check_first)
 
     assert world.target() == NEW
     assert (report.done, report.failed) == (1, 0)
@@ -70,6 +70,6 @@ def test_what_the_plan_saw_is_overwritten(world: World, small_size: int, looks_f
 @BY_PARTS
 def test_what_an_earlier_try_wrote_is_not_another_writers(world: World, small_size: int) -> None:
     world.write(NEW)
-    report = world.run(world.planned, small_size=small_size, looks_first=True)
+    report = world.run(world.planned, small_size=small_size, check_first=True)
 
     assert (report.done, report.same, report.failed) == (0, 1, 0)

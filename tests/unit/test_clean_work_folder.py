@@ -9,10 +9,10 @@ import pytest
 
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.plan_layout import plan_id
-from airflow_provider_ossresume.sets.cleaning import clean_work_folder
-from airflow_provider_ossresume.sets.last_plan import remember_last_plan
 from airflow_provider_ossresume.sets.ports import WorkFolder
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.clean_work_folder import clean_work_folder
+from airflow_provider_ossresume.sets.work_folder.last_plan import remember_last_plan
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
 from tests.world import BUCKET, a_client
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=timezone.utc)

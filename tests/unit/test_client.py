@@ -53,7 +53,6 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.md5 import content_md5
 from airflow_provider_ossresume.model.objects import ObjectRef, Receipt
-from airflow_provider_ossresume.oss.answers import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.client import OssClient
 from airflow_provider_ossresume.oss.credentials import (
     AnonymousCredentials,
@@ -62,6 +61,7 @@ from airflow_provider_ossresume.oss.credentials import (
     StaticCredentials,
 )
 from airflow_provider_ossresume.oss.endpoint import parse_endpoint
+from airflow_provider_ossresume.oss.results import MAX_XML_BYTES
 from airflow_provider_ossresume.oss.retry import RetryPolicy
 from tests.unit.test_retry import Clock
 from tests.world import BUCKET, PART, a_client, some_bytes
@@ -576,7 +576,7 @@ ERRORS: list[tuple[int, str, type[ServiceError], bool, str]] = [
     (404, "SomethingNew", ServiceError, False, ""),
     (405, "MethodNotAllowed", ServiceError, False, ""),
     (408, "RequestTimeout", ServiceError, True, ""),
-    (409, "FileAlreadyExists", AlreadyExists, False, "may not be overwritten"),
+    (409, "FileAlreadyExists", AlreadyExists, False, "must not be overwritten"),
     (412, "PreconditionFailed", PreconditionFailed, False, ""),
     (416, "InvalidRange", InvalidRange, False, ""),
     (429, "QpsLimitExceeded", ServiceError, True, ""),
@@ -684,7 +684,7 @@ def test_an_answer_that_is_no_xml_is_an_error_by_its_status() -> None:
         error = failure(ServiceError, lambda: server.client(attempts=2).list_parts(TARGET, "ID"))
 
     assert (error.status, error.code, error.request_id, error.retryable) == (502, "", "", True)
-    assert str(error).startswith("ListParts oss://bucket/key answered 502; this answer is not OSS's")
+    assert str(error).startswith("ListParts oss://bucket/key answered 502; this response did not come from OSS")
     assert str(error).endswith(f"[asked {url}, endpoint set by endpoint, addressing path by auto]")
     assert len(server.heads) == 2
 
@@ -910,7 +910,7 @@ def test_a_clock_that_is_off_is_corrected_once(hours: int, version: str, caplog:
         assert [request.status for request in oss.requests] == [403, 200, 200, 200]
         assert plainly("GET", url).content == DATA
     assert client.clock_offset == pytest.approx(3600 * hours, abs=30)
-    assert len([message for message in caplog.messages if "signing with OSS's time" in message]) == 1
+    assert len([message for message in caplog.messages if "signed with OSS's time" in message]) == 1
 
 
 def test_a_clock_that_is_off_is_corrected_for_every_request_that_was_signed_with_it() -> None:
@@ -1099,7 +1099,7 @@ def test_a_redirect_is_an_error_that_names_where_and_nobody_goes_there(status: i
 
     assert elsewhere.heads == []
     assert (error.status, error.retryable) == (status, False)
-    assert f"a redirect to {location.partition('?')[0]} was not followed" in str(error)
+    assert f"the redirect to {location.partition('?')[0]} was not followed" in str(error)
     assert "of-somebody" not in str(error)
     assert len(server.heads) == 2
 
@@ -1267,7 +1267,7 @@ def test_a_certificate_that_names_the_domain_and_not_the_bucket_below_it_leads_t
             client = a_scripted_client(endpoint, verify_tls=str(certificate))
             error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
 
-    assert "the certificate is another host's; set addressing to cname if oss.localhost is the bucket's" in str(error)
+    assert "the certificate is for another host; set addressing to cname if oss.localhost is the bucket's" in str(error)
     assert not error.retryable
 
 
@@ -1321,7 +1321,7 @@ def test_a_body_that_falls_silent_is_given_up(oss: LocalOSS) -> None:
     )
 
     assert "GetObject oss://bucket/key: " in str(error)
-    assert "nothing more came within 0.2 s" in str(error)
+    assert "no more data came within 0.2 s" in str(error)
 
 
 def test_a_peer_that_stops_reading_is_given_up_and_asked_again(oss: LocalOSS) -> None:
@@ -1363,7 +1363,7 @@ def test_headers_that_trickle_are_given_up() -> None:
     with Scripted(slowly) as server:
         error = failure(ConnectionFailed, lambda: server.client(stall_timeout=0.2, read_timeout=30).head_object(TARGET))
 
-    assert "the answer's head did not come whole within 0.2 s" in str(error)
+    assert "the response headers did not arrive completely within 0.2 s" in str(error)
     assert error.retryable
 
 
@@ -1375,7 +1375,7 @@ def test_a_body_that_trickles_for_good_is_an_error_with_the_numbers(oss: LocalOS
         ConnectionFailed, lambda: a_client(oss, stall_timeout=0.1, retry=once()).get_object(TARGET, Collected())
     )
 
-    assert re.search(r"GetObject oss://bucket/key: stalled, \d+ bytes in 0 s", str(error))
+    assert re.search(r"GetObject oss://bucket/key: the transfer stalled: \d+ bytes in 0 s", str(error))
 
 
 def test_a_slow_body_that_moves_enough_is_waited_for(oss: LocalOSS) -> None:
@@ -1438,7 +1438,7 @@ def test_huge_xml_is_refused_without_reading_it_all(oss: LocalOSS, operation: st
 
     error = failure(BadAnswer, lambda: XML_CALLS[operation](a_client(oss, retry=once())))
 
-    assert f"over {MAX_XML_BYTES} bytes" in str(error)
+    assert f"longer than {MAX_XML_BYTES} bytes" in str(error)
 
 
 def test_xml_in_a_namespace_is_understood_and_crcs_may_be_absent() -> None:
@@ -1495,7 +1495,7 @@ def test_an_upload_without_an_etag_is_a_bad_answer() -> None:
     with Scripted(an_answer(200, ETag="")) as server:
         error = failure(BadAnswer, lambda: server.client().upload_part(TARGET, "ID", 1, Bytes(DATA)))
 
-    assert "UploadPart oss://bucket/key part 1: the answer has no ETag" in str(error)
+    assert "UploadPart oss://bucket/key part 1: the response has no ETag" in str(error)
 
 
 def test_a_head_without_a_length_is_a_bad_answer() -> None:
@@ -1533,7 +1533,7 @@ def test_a_damaged_upload_is_told_with_both_crcs(oss: LocalOSS) -> None:
 
     error = failure(IntegrityError, lambda: a_client(oss, retry=once()).put_object(TARGET, Bytes(DATA)))
 
-    assert f"OSS stored bytes with CRC-64 {crc64(DATA) ^ 1}, sent were {crc64(DATA)}" in str(error)
+    assert f"OSS stored bytes with the CRC-64 {crc64(DATA) ^ 1}, but {crc64(DATA)} was sent" in str(error)
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------------
@@ -1601,7 +1601,7 @@ def test_an_admin_may_switch_the_check_off_which_is_said_once(
             assert client.with_headers({}).head_object(TARGET).size == 7
 
     assert [each.getMessage() for each in caplog.records] == [
-        f"verify_tls is off: whoever is on the way to {url} can read and change what is sent"
+        f"verify_tls is off: anyone on the network path to {url} can read and change the data"
     ]
 
 
@@ -1757,7 +1757,7 @@ def test_a_server_that_came_back_is_found_again(oss: LocalOSS, client: OssClient
     ("options", "error"),
     [
         ({"signature_version": "v2"}, r"^signature_version='v2': choose v4 or v1"),
-        ({"region": None}, r"^region=None: V4 signatures need it and http://127\.0\.0\.1:\d+ does not tell it"),
+        ({"region": None}, r"^region=None: V4 signatures need it, and http://127\.0\.0\.1:\d+ does not contain it"),
         ({"region": ""}, r"^region='': V4 signatures need it"),
     ],
 )
@@ -1809,7 +1809,7 @@ class Collected:
         self.data = b""
         self.opened += 1
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """What is there stays."""
 
     def write(self, data: memoryview) -> None:

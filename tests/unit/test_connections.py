@@ -18,9 +18,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_ossresume.oss.answer import Answer, Head
 from airflow_provider_ossresume.oss.connections import Connections, environment_settings
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
+from airflow_provider_ossresume.oss.response import Response, ResponseHead
 from tests.unit.test_client import a_certificate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -88,7 +88,7 @@ def connections(url: str, **options: Any) -> Iterator[Connections]:
         made.close()
 
 
-def body_of(answer: Answer) -> bytes:
+def body_of(answer: Response) -> bytes:
     return b"".join(answer.pieces(1024, Limit("nothing came", silence=10.0)))
 
 
@@ -218,7 +218,7 @@ def test_a_success_that_is_answered_before_the_body_is_sent_is_none(status: byte
     with listener, connections(origin) as ours:
         headers = {"content-length": str(2**26 + 1)}
         if status.startswith(b"2"):
-            with pytest.raises(ExchangeFailed, match="before the whole request was there"):
+            with pytest.raises(ExchangeFailed, match="before it had received the whole request"):
                 ours.exchange("PUT", origin, "/", headers, pieces)
         else:
             with ours.exchange("PUT", origin, "/", headers, pieces) as answer:
@@ -319,7 +319,7 @@ def test_a_head_says_what_http_client_reads_in_it_or_is_refused(head: bytes, met
     assert end
     head = head[: end.end()]
     try:
-        ours = Head(head, method)
+        ours = ResponseHead(head, method)
     except ExchangeFailed:
         return
     theirs, peers = socket.socketpair()
@@ -352,18 +352,20 @@ BROKEN_HEADS = {
 
 @pytest.mark.parametrize("head", PLAIN_HEADS)
 def test_a_plain_head_is_taken(head: bytes) -> None:
-    assert Head(head, "GET").status in (200, 204, 404)
+    assert ResponseHead(head, "GET").status in (200, 204, 404)
 
 
 @pytest.mark.parametrize("head", BROKEN_HEADS.values(), ids=BROKEN_HEADS)
 def test_a_head_with_a_broken_line_is_a_failed_exchange(head: bytes) -> None:
     with pytest.raises(ExchangeFailed):
-        Head(head, "GET")
+        ResponseHead(head, "GET")
 
 
 def test_a_head_of_more_lines_than_http_client_takes_is_read_whole() -> None:
     lines = [b"x-oss-meta-%d: %d" % (number, number) for number in range(400)]
-    head = Head(b"\r\n".join([b"HTTP/1.1 200 OK", *lines, b"Content-Length: 5", b"Connection: close", b"", b""]), "GET")
+    head = ResponseHead(
+        b"\r\n".join([b"HTTP/1.1 200 OK", *lines, b"Content-Length: 5", b"Connection: close", b"", b""]), "GET"
+    )
 
     assert head.fields["x-oss-meta-399"] == "399"
     assert len(head.fields) == 402

@@ -17,8 +17,8 @@ from airflow_provider_ossresume.errors import (
 )
 from airflow_provider_ossresume.model.copy_options import copied_properties
 from airflow_provider_ossresume.model.copying import (
+    CopyMethod,
     CopyPlan,
-    Way,
     is_proven,
     plan_copied_parts,
     plan_copy,
@@ -50,45 +50,45 @@ APPENDABLE = {"x_oss_object_type": "Appendable"}
 
 
 @pytest.mark.parametrize(
-    ("size", "target", "options", "way"),
+    ("size", "target", "options", "method"),
     [
-        (0, OTHER, {}, Way.WHOLE),
-        (200 * MIB, OTHER, {}, Way.WHOLE),
-        (200 * MIB + 1, OTHER, {}, Way.PARTS),
-        (48 * TIB, NEXT, {}, Way.WHOLE),  # OSS copies no bytes within a bucket
-        (200 * MIB, NEXT, {"storage_class": "IA"}, Way.WHOLE),
-        (200 * MIB + 1, NEXT, {"storage_class": "IA"}, Way.PARTS),
-        (2 * GIB, NEXT, {"server_side_encryption": "AES256"}, Way.PARTS),
-        (2 * GIB, NEXT, {"storage_class": "Standard"}, Way.WHOLE),
+        (0, OTHER, {}, CopyMethod.WHOLE),
+        (200 * MIB, OTHER, {}, CopyMethod.WHOLE),
+        (200 * MIB + 1, OTHER, {}, CopyMethod.PARTS),
+        (48 * TIB, NEXT, {}, CopyMethod.WHOLE),  # OSS copies no bytes within a bucket
+        (200 * MIB, NEXT, {"storage_class": "IA"}, CopyMethod.WHOLE),
+        (200 * MIB + 1, NEXT, {"storage_class": "IA"}, CopyMethod.PARTS),
+        (2 * GIB, NEXT, {"server_side_encryption": "AES256"}, CopyMethod.PARTS),
+        (2 * GIB, NEXT, {"storage_class": "Standard"}, CopyMethod.WHOLE),
     ],
 )
 def test_oss_copies_by_one_request_what_moves_few_bytes(
-    size: int, target: ObjectRef, options: dict[str, Any], way: Way
+    size: int, target: ObjectRef, options: dict[str, Any], method: CopyMethod
 ) -> None:
-    assert plan(meta(size), target, **options).way is way
+    assert plan(meta(size), target, **options).method is method
 
 
 @pytest.mark.parametrize(
-    ("size", "options", "way"),
+    ("size", "options", "method"),
     [
-        (5 * GIB, {}, Way.WHOLE),
-        (5 * GIB + 1, {}, Way.PARTS),
-        (GIB, {"storage_class": "IA"}, Way.WHOLE),
-        (GIB + 1, {"storage_class": "IA"}, Way.PARTS),
+        (5 * GIB, {}, CopyMethod.WHOLE),
+        (5 * GIB + 1, {}, CopyMethod.PARTS),
+        (GIB, {"storage_class": "IA"}, CopyMethod.WHOLE),
+        (GIB + 1, {"storage_class": "IA"}, CopyMethod.PARTS),
     ],
 )
-def test_no_threshold_goes_beyond_what_oss_allows(size: int, options: dict[str, Any], way: Way) -> None:
-    assert plan(meta(size), OTHER, how={"threshold": MAX_OBJECT_SIZE}, **options).way is way
+def test_no_threshold_goes_beyond_what_oss_allows(size: int, options: dict[str, Any], method: CopyMethod) -> None:
+    assert plan(meta(size), OTHER, how={"threshold": MAX_OBJECT_SIZE}, **options).method is method
 
 
 def test_bytes_stream_through_the_worker_only_when_asked_to() -> None:
     streamed = plan(meta(GIB), OTHER, how={"mode": "stream", "source_region": "cn-beijing", "target_region": "eu-1"})
 
-    assert (streamed.way, streamed.parts.part_size) == (Way.STREAM, 16 * MIB)
+    assert (streamed.method, streamed.parts.part_size) == (CopyMethod.STREAM, 16 * MIB)
     with pytest.raises(NotCopyable, match="copy_mode='stream'") as refused:
         plan(meta(GIB), OTHER, how={"source_region": "cn-beijing", "target_region": "eu-central-1"})
     assert refused.value.reason == "region"
-    assert plan(meta(5), OTHER, how={"source_region": "cn-beijing"}).way is Way.WHOLE  # the other one is not known
+    assert plan(meta(5), OTHER, how={"source_region": "cn-beijing"}).method is CopyMethod.WHOLE  # the other is unknown
 
 
 def test_the_version_that_was_found_is_the_one_that_is_copied() -> None:
@@ -130,7 +130,7 @@ def test_what_is_too_much_for_one_request_is_copied_by_parts(size: int, error: E
     whole = plan(meta(size))
     after = whole.after(error)
 
-    assert (after and after.way) == (Way.PARTS if goes_on else None)
+    assert (after and after.method) == (CopyMethod.PARTS if goes_on else None)
     if after:
         assert after.after(error) is None
         assert after.asks_for_tags
@@ -195,13 +195,13 @@ def test_what_oss_does_not_copy_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize("found", [meta(5, x_oss_object_type="Symlink"), meta(5, version="v1", **APPENDABLE)])
 def test_the_worker_can_stream_what_oss_does_not_copy(found: ObjectMeta) -> None:
-    assert plan(found, OTHER, how={"mode": "stream"}).way is Way.STREAM
+    assert plan(found, OTHER, how={"mode": "stream"}).method is CopyMethod.STREAM
 
 
 def test_an_appendable_object_goes_by_one_request_or_not_at_all() -> None:
     whole = plan(meta(5 * GIB, **APPENDABLE), OTHER)
 
-    assert whole.way is Way.WHOLE
+    assert whole.method is CopyMethod.WHOLE
     with pytest.raises(NotCopyable, match=r"5\.0 GiB"):
         whole.after(ObjectTooLarge(operation="CopyObject", target="oss://b/k", status=400))
 
@@ -209,11 +209,11 @@ def test_an_appendable_object_goes_by_one_request_or_not_at_all() -> None:
 def test_a_restored_object_is_copied() -> None:
     restored = meta(5, x_oss_storage_class="Archive", x_oss_restore='ongoing-request="false", expiry-date="…"')
 
-    assert plan(restored, OTHER).way is Way.WHOLE
+    assert plan(restored, OTHER).method is CopyMethod.WHOLE
 
 
 def test_an_older_version_may_become_the_current_one() -> None:
-    assert plan(meta(5, version="v1"), SOURCE, source=ObjectRef("bucket", "key", "v1")).way is Way.WHOLE
+    assert plan(meta(5, version="v1"), SOURCE, source=ObjectRef("bucket", "key", "v1")).method is CopyMethod.WHOLE
 
 
 def test_a_retained_target_is_refused_by_the_clock_of_oss() -> None:

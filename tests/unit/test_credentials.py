@@ -8,13 +8,13 @@ import pickle
 import pytest
 
 from airflow_provider_ossresume.errors import CredentialsError
-from airflow_provider_ossresume.oss.auth import Signer
 from airflow_provider_ossresume.oss.credentials import (
     AnonymousCredentials,
     Credentials,
     EnvironmentCredentials,
     StaticCredentials,
 )
+from airflow_provider_ossresume.oss.signer import Signer
 
 SECRET, TOKEN = "the-access-key-secret", "the-security-token"
 OSS_NAMES = {"OSS_ACCESS_KEY_ID": "id", "OSS_ACCESS_KEY_SECRET": "secret"}
@@ -58,7 +58,7 @@ def test_white_space_around_pasted_keys_and_mounted_secrets_is_dropped() -> None
 def test_what_cannot_be_sent_is_refused_without_being_shown(name: int, label: str, bad: str) -> None:
     good = ["id", "secret", "token"]
 
-    with pytest.raises(CredentialsError, match=f"the {label} has a character that no key has") as refused:
+    with pytest.raises(CredentialsError, match=f"the {label} contains a character that is not allowed") as refused:
         StaticCredentials(*good[:name], bad, *good[name + 1 :])
 
     assert "the-tok" not in f"{refused.value} {refused.value!r} {vars(refused.value)}"
@@ -87,7 +87,7 @@ def test_static_credentials_stay_what_they_are() -> None:
     ],
 )
 def test_what_is_missing_is_named_with_the_next_step(key_id: str, secret: str, missing: str) -> None:
-    with pytest.raises(CredentialsError, match=f"the {missing} is missing; fill it in in the connection"):
+    with pytest.raises(CredentialsError, match=f"the {missing} is missing; enter it in the connection"):
         StaticCredentials(key_id, secret)
 
 

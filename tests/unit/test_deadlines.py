@@ -62,7 +62,7 @@ def test_all_addresses_share_the_time_for_a_connection(monkeypatch: pytest.Monke
         del tried[2]
         lost = failure(ConnectionFailed, lambda: client.head_object(TARGET))
 
-    assert "no answer within 0.1 s" in str(reached)
+    assert "no response within 0.1 s" in str(reached)
     assert "no connection within 0.6 s" in str(lost)
 
 
@@ -73,7 +73,7 @@ def test_no_name_server_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
     over.set()
 
-    assert "no name server told the address of bucket.silent.invalid in time" in str(error)
+    assert "no name server resolved bucket.silent.invalid in time" in str(error)
 
 
 def test_name_servers_that_do_not_answer_are_asked_by_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_a_proxys_answer_that_trickles() -> None:
         client = a_scripted_client("https://oss.example", proxies={"https": proxy.url}, connect_timeout=0.3)
         error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
 
-    assert "no answer of the proxy within 0.3 s; check the connection's Proxy" in str(error)
+    assert "no response from the proxy within 0.3 s; check the connection's Proxy" in str(error)
 
 
 def test_a_head_that_trickles() -> None:
@@ -129,7 +129,7 @@ def test_a_head_that_trickles() -> None:
         client = a_scripted_client(peer.url, stall_timeout=0.3)
         error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
 
-    assert "the answer's head did not come whole within 0.3 s" in str(error)
+    assert "the response headers did not arrive completely within 0.3 s" in str(error)
 
 
 @pytest.mark.parametrize("is_tls", [False, True], ids=["TCP", "TLS"])
@@ -159,7 +159,7 @@ def test_a_body_read_slowly_by_its_taker_is_no_stall() -> None:
 
         def open(self) -> None: ...
 
-        def go_on(self) -> None: ...
+        def resume(self) -> None: ...
 
         def write(self, data: memoryview) -> None:
             threading.Event().wait(PAUSE)
@@ -258,7 +258,7 @@ def test_work_that_never_ends_has_one_limit_in_all(said: bytes) -> None:
     with RawPeer(serve) as peer, connections(peer.url, longest_work=0.3) as ours:  # noqa: SIM117
         with pytest.raises(ExchangeFailed, match=r"within 0\.3 s"):
             with ours.exchange("GET", peer.url, "/", {}) as answer:
-                list(answer.pieces(10, ours.work()))
+                list(answer.pieces(10, ours.slow_response_limit()))
 
 
 @contextmanager
@@ -286,7 +286,7 @@ def test_a_head_that_is_cut_is_a_broken_connection(cut: int) -> None:
     with RawPeer(serve) as peer:
         error = failure(ConnectionFailed, lambda: a_scripted_client(peer.url).head_object(TARGET))
 
-    assert "the connection ended within the answer's head" in str(error)
+    assert "the connection ended inside the response headers" in str(error)
 
 
 def test_a_refusal_whose_body_is_cut_is_one() -> None:
@@ -403,4 +403,4 @@ def test_what_comes_after_the_answer_to_connect_is_no_tls() -> None:
         )
         error = failure(ConnectionFailed, lambda: client.head_object(TARGET))
 
-    assert "the proxy sent more than its answer to CONNECT" in str(error)
+    assert "the proxy sent more than its response to CONNECT" in str(error)

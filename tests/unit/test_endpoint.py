@@ -64,21 +64,21 @@ def test_an_addressing_that_was_chosen_stands(host: str, addressing: str) -> Non
         ("https://", "begin it with https://"),
         ("https:///bucket", "begin it with https://"),
         ("https://:443", "begin it with https://"),
-        ("https://host/bucket", "write nothing after host and port"),
-        ("https://host/?x=1", "write nothing after host and port"),
-        ("https://host#x", "write nothing after host and port"),
-        ("https://host:port", "it is no URL"),
-        ("https://host:99999", "it is no URL"),
-        ("https://[::1", "it is no URL"),
-        ("http://a b", "a host name has"),
-        ("http://a\nb", "a host name has"),
-        ("http://<host>", "a host name has"),
-        ("https://oss-{region}.aliyuncs.com", "a host name has"),
-        ("http://ü", "a host name has"),
+        ("https://host/bucket", "remove what follows host and port"),
+        ("https://host/?x=1", "remove what follows host and port"),
+        ("https://host#x", "remove what follows host and port"),
+        ("https://host:port", "it is not a URL"),
+        ("https://host:99999", "it is not a URL"),
+        ("https://[::1", "it is not a URL"),
+        ("http://a b", "correct the host name"),
+        ("http://a\nb", "correct the host name"),
+        ("http://<host>", "correct the host name"),
+        ("https://oss-{region}.aliyuncs.com", "correct the host name"),
+        ("http://ü", "correct the host name"),
         ("::1", "write an IPv6 address in brackets: [::1]"),
         ("https://2001:db8::1/", "write an IPv6 address in brackets: [2001:db8::1]"),
-        ("mybucket.oss.aliyuncs.com", "mybucket is no region; write one, as in https://my-bucket.oss-cn-hang"),
-        ("https://my-bucket.oss.aliyuncs.com", "my-bucket is no region"),
+        ("mybucket.oss.aliyuncs.com", "mybucket is not a region; write one, as in https://my-bucket.oss-cn-"),
+        ("https://my-bucket.oss.aliyuncs.com", "my-bucket is not a region"),
     ],
 )
 def test_what_is_no_endpoint_is_refused_with_the_next_step(url: str, reason: str) -> None:
@@ -101,7 +101,9 @@ def test_what_is_no_endpoint_is_refused_with_the_next_step(url: str, reason: str
     ],
 )
 def test_a_password_is_refused_without_being_shown(url: str) -> None:
-    with pytest.raises(ArgumentError, match=r"^endpoint='…': an endpoint holds no user name or password") as refused:
+    with pytest.raises(
+        ArgumentError, match=r"^endpoint='…': remove the user name and the password; an endpoint has none"
+    ) as refused:
         parse_endpoint(url)
 
     assert "top" not in f"{refused.value} {refused.value!r} {vars(refused.value)}"
@@ -133,10 +135,10 @@ def test_a_bucket_before_one_of_alibabas_hosts_is_taken_off(host: str, bucket: s
         (
             "https://oss-cn-hangzhou.aliyuncs.com",
             "path",
-            r"^addressing='path': OSS accepts no such request at oss-cn-h",
+            r"^addressing='path': OSS does not support it at oss-cn-h",
         ),
         ("https://b-1.oss-cn-hangzhou.aliyuncs.com", "path", r"^addressing='path': .* choose auto$"),
-        ("https://oss-cn-hangzhou.aliyuncs.com", "cname", r"^addressing='cname': OSS accepts no such request"),
+        ("https://oss-cn-hangzhou.aliyuncs.com", "cname", r"^addressing='cname': OSS does not support it"),
     ],
 )
 def test_an_addressing_that_a_host_cannot_have_is_refused(url: str, addressing: str, says: str) -> None:

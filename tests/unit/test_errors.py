@@ -19,6 +19,7 @@ from airflow_provider_ossresume.errors import (
     PartlyFailed,
     RequestError,
     ServiceError,
+    _as_data,
     error_from_data,
     error_to_data,
 )
@@ -90,7 +91,7 @@ def test_no_two_classes_of_the_tree_have_one_name() -> None:
         return [kind, *(each for child in kind.__subclasses__() for each in below(child))]
 
     ours = {kind for kind in below(OSSResumeError) if kind.__module__ == errors.__name__}
-    assert {kind.__name__ for kind in ours} == set(errors._KINDS)
+    assert {kind.__name__ for kind in ours} == set(_as_data._CLASSES)
 
 
 @pytest.mark.parametrize("kind", [kind.__name__ for kind in (ServiceError, PartlyFailed, ArgumentError, AccessDenied)])

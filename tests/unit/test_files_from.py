@@ -23,15 +23,15 @@ from airflow_provider_ossresume.errors import (
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.entries import Entry
 from airflow_provider_ossresume.model.objects import PrefixRef
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.packed_rows import unpack_rows
 from airflow_provider_ossresume.model.plan_layout import left_out_name
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.ports import End, Found
-from airflow_provider_ossresume.sets.sealed import Plan, read_batch
-from airflow_provider_ossresume.sets.transfer import SetTransfers
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.ports import Location, ScanItem
+from airflow_provider_ossresume.sets.set_transfers import SetTransfers
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch
 from airflow_provider_ossresume.transfer.crew import Crew
 from tests.moving_world import write
 from tests.sets_world import Sets
@@ -65,7 +65,7 @@ class World:
 
     def left_out(self, plan: Plan) -> dict[str, str]:
         data = open_work_folder(self.work).read(left_out_name(plan.header.plan_id)) or b""
-        rows = [json.loads(line) for line in unpacked(data)]
+        rows = [json.loads(line) for line in unpack_rows(data)]
         return {row["name"]: row["reason"] for row in rows}
 
 
@@ -137,16 +137,16 @@ def test_a_list_that_is_damaged_on_its_way_is_not_believed(world: World) -> None
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("l.txt", b"", "has no name"),
-        ("l.txt", b"\n\r\n\n", "has no name"),
-        ("l.jsonl", b"\n", "has no name"),
-        ("l.jsonl", b'{"name": "a"}\n"b"\n', "line 2 is no object"),
-        ("l.jsonl", b'{"name": ""}', "line 1 is no object"),
-        ("l.jsonl", b'{"name": null}', "line 1 is no object"),
-        ("l.jsonl", b'{"name": "\\ud800"}', "line 1 is no object"),
-        ("l.jsonl", b"a.csv\n", "line 1 is no object"),
-        ("l.txt", b"a" * 70_000, "line 1 has more than 64 KiB"),
-        ("l.txt.gz", b"a.csv\n", "damaged behind line 0"),
+        ("l.txt", b"", "the list is empty"),
+        ("l.txt", b"\n\r\n\n", "the list is empty"),
+        ("l.jsonl", b"\n", "the list is empty"),
+        ("l.jsonl", b'{"name": "a"}\n"b"\n', "line 2 is not a JSON object"),
+        ("l.jsonl", b'{"name": ""}', "line 1 is not a JSON object"),
+        ("l.jsonl", b'{"name": null}', "line 1 is not a JSON object"),
+        ("l.jsonl", b'{"name": "\\ud800"}', "line 1 is not a JSON object"),
+        ("l.jsonl", b"a.csv\n", "line 1 is not a JSON object"),
+        ("l.txt", b"a" * 70_000, "line 1 is longer than 64 KiB"),
+        ("l.txt.gz", b"a.csv\n", "damaged after line 0"),
         ("l.txt.gz", gzip.compress(b"a.csv\n" * 9, mtime=0)[:-9], "is damaged"),
     ],
     ids=[
@@ -172,10 +172,10 @@ def test_what_is_no_list_or_names_nothing_is_refused(world: World, name: str, da
 
 
 def test_a_list_that_is_not_there_is_named(world: World) -> None:
-    with pytest.raises(ArgumentError, match="no such file on this worker") as raised:
+    with pytest.raises(ArgumentError, match="does not exist on this worker") as raised:
         world.plan(str(world.root / "absent.txt"))
     assert raised.value.retryable  # by a worker that has it
-    with pytest.raises(ArgumentError, match="this is no file"):
+    with pytest.raises(ArgumentError, match="this is not a file"):
         world.plan(str(world.root))
     with pytest.raises(NoSuchKey, match=r"lists/absent\.txt"):
         world.plan(f"oss://{BUCKET}/lists/absent.txt")
@@ -240,7 +240,7 @@ def test_what_is_not_there_is_counted_and_named(world: World, caplog: pytest.Log
     assert world.rows(plan) == ["a.csv"]
     assert plan.header.left_out == {"vanished": 2}
     assert world.left_out(plan) == {"absent": "vanished", "other/below a file": "vanished"}
-    assert "2 of the names in" in caplog.text
+    assert "2 names of the list" in caplog.text
 
 
 def test_what_is_not_there_fails_the_plan_where_that_is_asked_for(world: World) -> None:
@@ -331,13 +331,13 @@ def test_an_unfinished_plan_loses_nothing_to_one_with_a_list(tmp_path: Path) -> 
 # --- a look sees what a scan sees -------------------------------------------------------------------------------------
 
 
-def looked_up(end: End, names: list[str], *, is_source: bool, **options: Any) -> list[Found]:
+def looked_up(end: Location, names: list[str], *, is_source: bool, **options: Any) -> list[ScanItem]:
     chosen = SetOptions(**options)
     with Crew(workers=4, tick=lambda: None) as crew:
         return list(end.look_up(sorted(names, key=str.encode), chosen, is_source=is_source, crew=crew))
 
 
-def scanned(end: End, *, is_source: bool, **options: Any) -> list[Entry]:
+def scanned(end: Location, *, is_source: bool, **options: Any) -> list[Entry]:
     found = end.scan(SetOptions(**options), is_source=is_source, watch=lambda: None)
     return [each for each in found if isinstance(each, Entry)]
 

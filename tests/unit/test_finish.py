@@ -18,10 +18,10 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
 )
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named
-from airflow_provider_ossresume.model.packed import packed, unpacked
+from airflow_provider_ossresume.model.packed_rows import pack_rows, unpack_rows
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.ledger import Ledger
-from airflow_provider_ossresume.sets.sealed import Plan, read_batch, read_plan, read_verdict
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_batch, read_plan, read_verdict
 from tests.sets_world import Sets
 
 SOURCE = {f"{number:02}": b"%d" % number for number in range(20)}
@@ -117,7 +117,7 @@ def test_what_failed_is_named_in_a_list_that_can_be_read(sets: Callable[..., Set
     assert (verdict.failed, verdict.moved) == (2, 18)
     data = world.work.read(verdict.failed_list.removeprefix(world.work.uri))
     assert data is not None
-    assert sorted(Named.of(line).name for line in unpacked(data)) == ["03", "07"]
+    assert sorted(Named.of(line).name for line in unpack_rows(data)) == ["03", "07"]
     assert verdict.failed_list in str(error)
 
 
@@ -164,7 +164,7 @@ def test_a_skip_that_is_allowed_passes_and_nothing_is_deleted(
 
     assert (verdict.outcome, verdict.skipped, verdict.deleted, verdict.kept) == ("allowed", {"vanished": 1}, 0, 5)
     assert set(OLD) <= set(world.target.files)
-    assert "5 files of oss://bucket/prefix/ are not deleted" in caplog.text
+    assert "5 files in oss://bucket/prefix/ are not deleted" in caplog.text
 
 
 # --- deletions --------------------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_what_has_changed_since_the_plan_is_not_deleted(
 
     assert world.target.files == {**SOURCE, "old-2": b"somebody needs it", "newcomer": b"that the plan has not seen"}
     assert (verdict.deleted, verdict.gone, verdict.kept) == (3, 1, 1)
-    assert "old-2 is not deleted" in caplog.text
+    assert "old-2 was not deleted" in caplog.text
 
 
 def test_a_finish_that_breaks_while_it_deletes_goes_on(sets: Callable[..., Sets]) -> None:
@@ -242,7 +242,7 @@ def test_a_dry_run_after_it_does_not_make_a_plan_older(sets: Callable[..., Sets]
 
 def damaged(world: Sets, plan: Plan, part: str) -> str:
     [name, *_] = [name for name in world.written("plans/") if part in name]
-    world.work.write(name, packed([Named("00", "foreign")]))
+    world.work.write(name, pack_rows([Named("00", "foreign")]))
     return name
 
 
@@ -290,7 +290,7 @@ def test_a_header_that_hides_a_batch_is_refused(sets: Callable[..., Sets]) -> No
     first, *rest = plan.header.batches
     header = dataclasses.replace(plan.header, batches=(dataclasses.replace(first, files=99), *rest))
 
-    with pytest.raises(ManifestUnreadable, match="sealed with"):
+    with pytest.raises(ManifestUnreadable, match="rows instead of"):
         world.finish(dataclasses.replace(plan, header=header))
     assert world.mover.deleted == []
 

@@ -104,8 +104,8 @@ def test_only_the_oss_layer_speaks_http() -> None:
     assert {row_of(name) for name in TREES if others(name) & HTTP} == {"oss"}
 
 
-def test_only_one_module_knows_airflow_and_the_engine_does_not_even_know_that_one() -> None:
-    assert {name for name in TREES if "airflow" in others(name)} == {"_airflow"}
+def test_only_one_package_knows_airflow_and_the_engine_does_not_even_know_that_one() -> None:
+    assert {row_of(name) for name in TREES if "airflow" in others(name)} == {"_airflow"}
     assert {name for name in TREES if "_airflow" in own(name) and row_of(name) not in KNOW_AIRFLOW} == AIRFLOW_STORES
 
 
@@ -135,6 +135,51 @@ def test_the_contracts_of_lint_imports_are_kept() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, check=False, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stdout
+
+
+# --- circles and sizes ------------------------------------------------------------------------------------------------
+
+MOST_LINES = 350
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports in functions and imports for types only count too: neither may hide a circle."""
+    graph = {name: (own(name) & TREES.keys()) - {name} for name in TREES}
+
+    assert circles(graph) == []
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """The sets of modules of which each can be reached from each other."""
+    reached = {name: reachable(graph, name) for name in graph}
+    found: list[set[str]] = []
+    for name in graph:
+        circle = {other for other in reached[name] if name in reached[other]}
+        if circle and circle not in found:
+            found.append(circle)
+    return found
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for following in graph[waiting.pop()] - found:
+            found.add(following)
+            waiting.append(following)
+    return found
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+
+    assert circles(graph) == [{"b", "c"}]
+
+
+def test_no_module_is_longer_than_350_lines() -> None:
+    lines = {name: len(source.splitlines()) for name, source in SOURCES.items()}
+
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
 # --- what is loaded when ----------------------------------------------------------------------------------------------

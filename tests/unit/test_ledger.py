@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from airflow_provider_ossresume.errors import ManifestUnreadable, OSSResumeError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.manifest import LedgerRow, Named
-from airflow_provider_ossresume.model.packed import packed
-from airflow_provider_ossresume.sets.ledger import Ledger, read_ledger
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.model.packed_rows import pack_rows
+from airflow_provider_ossresume.sets.work_folder.ledger import Ledger, read_ledger
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
 from tests.world import BUCKET, a_client
 
 PLAN = "20261129T120000Z-0123abcd"
@@ -125,7 +125,7 @@ def test_of_a_torn_file_the_rows_before_the_tear_count(work: LocalWorkFolder) ->
 
 @pytest.mark.parametrize(
     "data",
-    [b"no gzip", packed([Named("a", "foreign")]), packed([done(1)])[:30] + b"x" * 30],
+    [b"no gzip", pack_rows([Named("a", "foreign")]), pack_rows([done(1)])[:30] + b"x" * 30],
     ids=["no gzip", "foreign", "damaged"],
 )
 def test_a_file_of_others_is_named(work: LocalWorkFolder, data: bytes) -> None:
@@ -142,7 +142,7 @@ def test_a_row_of_a_newer_version_is_named(work: LocalWorkFolder) -> None:
             return done(1).line().replace('"done"', '"teleported"')
 
     name = wrote(work, 1, done(1))
-    work.write(name, packed([Newer()]))
+    work.write(name, pack_rows([Newer()]))
 
     with pytest.raises(ManifestUnreadable, match=f"{name}.*teleported.*newer"):
         read_ledger(work, PLAN, 3)

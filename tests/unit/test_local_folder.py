@@ -17,10 +17,10 @@ import pytest
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, PlanRefused, SourceChanged
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.folding import folds_names
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.name_rules import KeyNames
-from airflow_provider_ossresume.sets.ports import Found
+from airflow_provider_ossresume.sets.locations.case_folding import folds_names
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.name_rules import KeyNameRules
+from airflow_provider_ossresume.sets.ports import ScanItem
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.faults.odd_mount import odd_mount
 
@@ -47,8 +47,8 @@ def scan(
     work_uri: str = "",
     prefix: str | None = None,
     **options: Any,
-) -> list[Found]:
-    names = None if prefix is None else KeyNames(prefix)
+) -> list[ScanItem]:
+    names = None if prefix is None else KeyNameRules(prefix)
     return list(
         LocalFolder(folder).scan(
             SetOptions(**options), is_source=is_source, watch=watch, names=names, work_uri=work_uri
@@ -56,7 +56,7 @@ def scan(
     )
 
 
-def names(found: list[Found]) -> list[str]:
+def names(found: list[ScanItem]) -> list[str]:
     """The names of files, and ``!reason name`` of what is left out."""
     return [each.name if isinstance(each, Entry) else f"!{each.reason} {each.name}" for each in found]
 
@@ -105,7 +105,7 @@ def test_an_empty_folder_has_nothing(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_there_is_never_an_empty_one(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="no such folder on this worker") as caught:
+    with pytest.raises(ArgumentError, match="does not exist on this worker") as caught:
         scan(tmp_path / "absent")
     assert caught.value.retryable
     with pytest.raises(ArgumentError, match="this is a file") as caught:
@@ -342,7 +342,7 @@ def test_a_link_that_leads_out_or_nowhere_is_refused_though_links_are_followed(l
     error = refusal(linked, symlinks="follow")
 
     assert list(error.found) == ["nowhere", "out", "out-folder/", "ring"]
-    assert "leads out of the folder, or nowhere" in error.found["out"]
+    assert "leads out of the folder, or to nothing" in error.found["out"]
 
 
 def test_a_followed_link_has_the_identity_of_what_it_leads_to(tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_a_link_that_takes_a_folders_place_is_not_gone_into(tmp_path: Path, what
     else:
         a_tree(tmp_path, "set/b")
 
-    with pytest.raises(LocalFileError, match=r"set/b/ was replaced .* while the folder was scanned"):
+    with pytest.raises(LocalFileError, match=r"set/b/ was replaced .* during the scan"):
         list(found)
 
 
@@ -419,7 +419,7 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(mode: int, is_source: boo
         import os
         from airflow_provider_ossresume.errors import LocalFileError
         from airflow_provider_ossresume.model.set_options import SetOptions
-        from airflow_provider_ossresume.sets.local_folder import LocalFolder
+        from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
         if os.getuid() == 0:
             os.setuid(65534)
         try:
@@ -466,7 +466,7 @@ def test_a_file_that_is_gone_is_nothing(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["to-file", "to-folder/x", "out", "out-folder/secret", "nowhere", "d", "d/x/y"])
 def test_no_file_is_read_through_a_link(linked: Path, name: str) -> None:
-    with pytest.raises(SourceChanged, match="taken"):
+    with pytest.raises(SourceChanged, match="replaced by"):
         read(linked, name)
 
 
@@ -481,15 +481,15 @@ def test_no_followed_link_leads_out(linked: Path, name: str) -> None:
 def test_a_pipe_in_a_files_place_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(SourceChanged, match="something else than a file has taken its place"):
+    with pytest.raises(SourceChanged, match="replaced by something that is not a file"):
         read(tmp_path, "pipe")
 
 
 @pytest.mark.parametrize("name", ["../outside/secret", "/etc/passwd", "d/../file", "d//x", ".", "", "a\0b"])
 def test_a_name_that_leads_elsewhere_is_refused(linked: Path, name: str) -> None:
-    with pytest.raises(LocalFileError, match="is no name below"):
+    with pytest.raises(LocalFileError, match="cannot be a path below"):
         read(linked, name)
-    with pytest.raises(LocalFileError, match="is no name below"), LocalFolder(linked).parent(name, make=True):
+    with pytest.raises(LocalFileError, match="cannot be a path below"), LocalFolder(linked).parent(name, make=True):
         pass
 
 
@@ -514,7 +514,7 @@ def test_the_folders_of_a_file_are_made(tmp_path: Path) -> None:
 def test_nothing_is_written_through_a_link_or_a_file(linked: Path, name: str) -> None:
     before = sorted(linked.parent.rglob("*"))
 
-    with pytest.raises(LocalFileError, match="in the place of a folder") as caught:
+    with pytest.raises(LocalFileError, match="is a symbolic link or a file, not a folder; move it away") as caught:
         write(linked, name)
 
     assert not caught.value.retryable
@@ -552,8 +552,8 @@ def test_a_folder_that_does_not_is_known(tmp_path: Path) -> None:
         assert folds_names(mount)
         assert os.listdir(mount) == []
         rules = LocalFolder(mount).name_rules()
-        assert [rules.why_not(Entry(name, 1, "o:E")) for name in ("A", "B")] == ["", ""]
-        assert "for one name" in rules.why_not(Entry("a", 1, "o:E"))
+        assert [rules.why_refused(Entry(name, 1, "o:E")) for name in ("A", "B")] == ["", ""]
+        assert "as one name" in rules.why_refused(Entry("a", 1, "o:E"))
 
 
 def test_a_file_system_that_does_not_tell_what_names_are_is_asked_for_each(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.local_oss.answers import Refusal
 from airflow_provider_ossresume.local_oss.authentication import Account, verify
-from airflow_provider_ossresume.local_oss.incoming import Body, Incoming, parse_head
+from airflow_provider_ossresume.local_oss.incoming import Body, IncomingRequest, parse_head
 from airflow_provider_ossresume.oss.signing import (
     Signable,
     v1_signature,
@@ -34,7 +34,7 @@ UNSIGNED_TOKEN = "v2-v1-sts-put"  # a defect of the SDK, see its note
 SERVED = [v for v in VECTORS if v["input"]["product"] in (None, "oss") and v["id"] != UNSIGNED_TOKEN]
 
 
-def received(vector: dict[str, Any]) -> Incoming:
+def received(vector: dict[str, Any]) -> IncomingRequest:
     """Return the request as the server reads it off the wire."""
     given, expected = vector["input"], vector["expected"]
     url = urlsplit(expected["url"])

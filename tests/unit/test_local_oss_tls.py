@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import re
@@ -11,6 +12,7 @@ import socket
 import ssl
 import stat
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,9 @@ import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
+from airflow_provider_ossresume.local_oss.incoming import Body, parse_head
+from airflow_provider_ossresume.model.objects import Receipt
+from airflow_provider_ossresume.oss.xml_requests import complete_body
 from tests.unit.test_local_oss import Client
 from tests.unit.test_local_oss_server import started
 
@@ -32,9 +37,16 @@ def oss(tmp_path: Path) -> Iterator[LocalOSS]:
         yield oss
 
 
-def fetched(oss: LocalOSS, method: str = "GET", body: bytes | None = None, *, ca_file: object = None) -> bytes:
+def fetched(
+    oss: LocalOSS,
+    method: str = "GET",
+    body: bytes | None = None,
+    *,
+    query: dict[str, str] | None = None,
+    ca_file: object = None,
+) -> bytes:
     """Send a signed request over a verified connection and return what comes back."""
-    path, headers = Client(oss).signed(method, "key", {}, {}, bucket="bucket")
+    path, headers = Client(oss).signed(method, "key", query or {}, {}, bucket="bucket")
     context = ssl.create_default_context(cafile=str(ca_file or oss.ca_file))
     connection = http.client.HTTPSConnection("127.0.0.1", oss.port, context=context, timeout=30)
     try:
@@ -49,6 +61,34 @@ def test_bytes_go_both_ways(oss: LocalOSS) -> None:
 
     assert oss.object("bucket", "key") == fetched(oss) == DATA
     assert [request.bytes_sent for request in oss.calls("GetObject")] == [len(DATA)]
+
+
+def test_the_location_of_a_completed_upload_is_an_https_url(oss: LocalOSS) -> None:
+    upload_id = ElementTree.fromstring(fetched(oss, "POST", query={"uploads": ""})).findtext("UploadId", "")
+    fetched(oss, "PUT", DATA, query={"uploadId": upload_id, "partNumber": "1"})
+    body = complete_body([Receipt(1, hashlib.md5(DATA).hexdigest().upper(), len(DATA), None)])
+
+    completed = fetched(oss, "POST", body, query={"uploadId": upload_id})
+
+    assert ElementTree.fromstring(completed).findtext("Location") == f"{oss.endpoint}/bucket/key"
+    assert oss.endpoint.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1:9000", "https://127.0.0.1:9000/127"),
+        ("oss-cn-hangzhou.aliyuncs.com", "https://oss-cn-hangzhou.aliyuncs.com/127"),
+        ("127.oss-cn-hangzhou.aliyuncs.com", "https://127.oss-cn-hangzhou.aliyuncs.com"),
+    ],
+)
+def test_the_url_of_a_bucket_is_the_one_that_the_client_used(host: str, url: str) -> None:
+    path = "/key" if host.startswith("127.oss") else "/127/key"
+    head = f"GET {path} HTTP/1.1\r\nHost: {host}".encode()
+
+    request = parse_head(head, body_of=lambda _: Body(None, {}, before_first=lambda: None), scheme="https")  # type: ignore[arg-type]
+
+    assert (request.bucket_url, request.key) == (url, "key")
 
 
 def test_no_private_key_stays_on_the_disk(oss: LocalOSS, tmp_path: Path) -> None:

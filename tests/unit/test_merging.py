@@ -13,22 +13,22 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.merging import merge, scan_both
-from airflow_provider_ossresume.sets.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.ports import Found
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
+from airflow_provider_ossresume.sets.plan.merge_scans import merge, scan_both
+from airflow_provider_ossresume.sets.ports import ScanItem
 from tests.world import BUCKET, a_client
 
 
-def entries(*names: str) -> list[Found]:
+def entries(*names: str) -> list[ScanItem]:
     return [Entry(name, 1, "o:E") for name in names]
 
 
-def shown(found: Found | None) -> str | None:
+def shown(found: ScanItem | None) -> str | None:
     return found if found is None else f"!{found.name}" if isinstance(found, LeftOut) else found.name
 
 
-def merged(sources: list[Found], targets: list[Found]) -> list[tuple[str | None, str | None]]:
+def merged(sources: list[ScanItem], targets: list[ScanItem]) -> list[tuple[str | None, str | None]]:
     return [(shown(source), shown(target)) for source, target in merge(sources, targets)]
 
 
@@ -75,14 +75,14 @@ def test_what_an_entry_hides_stays_an_entry() -> None:
 
 @pytest.mark.parametrize("names", [("b", "a"), ("a", "a"), ("a/x", "a-b"), ("\U00010000", "\uffff")])
 def test_a_scan_that_is_not_in_order_is_refused(names: tuple[str, str]) -> None:
-    with pytest.raises(SetError, match="the scan of the source is not in order"):
+    with pytest.raises(SetError, match="the scan of the source is out of order"):
         merged(entries(*names), [])
-    with pytest.raises(SetError, match="the scan of the target is not in order"):
+    with pytest.raises(SetError, match="the scan of the target is out of order"):
         merged([], entries(*names))
 
 
 def test_a_scan_that_fails_ends_both() -> None:
-    def failing() -> Iterator[Found]:
+    def failing() -> Iterator[ScanItem]:
         yield from entries("b")
         raise SetError("the listing broke off")
 

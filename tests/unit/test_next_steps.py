@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_ossresume.errors import AccessDenied, BadAnswer, NoSuchKey, RequestError, ServiceError
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.oss.client import OssClient
+from airflow_provider_ossresume.oss.in_memory import DiscardingSink
 from tests.unit.test_client import Scripted, an_answer
 from tests.world import BytesBody
 
@@ -18,22 +19,12 @@ HTML = b"<html><head><title>403 Forbidden</title></head><body>nginx</body></html
 OF_OSS = {"x-oss-request-id": "65F0C0FFEE"}
 
 
-class Nowhere:
-    """Takes an object's bytes."""
-
-    piece_size = 1024
-
-    def open(self) -> None: ...
-    def go_on(self) -> None: ...
-    def write(self, data: memoryview) -> None: ...
-
-
 def head(client: OssClient) -> Any:
     return client.head_object(TARGET)
 
 
 def get(client: OssClient) -> Any:
-    return client.get_object(TARGET, Nowhere(), start=0, stop=1024)
+    return client.get_object(TARGET, DiscardingSink(1024), start=0, stop=1024)
 
 
 def put(client: OssClient) -> Any:
@@ -41,7 +32,7 @@ def put(client: OssClient) -> Any:
 
 
 def get_behind(client: OssClient) -> Any:
-    return client.get_object(TARGET, Nowhere(), start=2000, stop=4000)
+    return client.get_object(TARGET, DiscardingSink(1024), start=2000, stop=4000)
 
 
 def error_of(status: int, body: bytes, call: Callable[[OssClient], Any] = get, **headers: str) -> RequestError:
@@ -63,7 +54,7 @@ def said(code: str, message: str = "", ec: str = "") -> bytes:
         (403, "InDebt", "Current user is indebted", "unpaid bill"),
         (403, "InDebtOverdue", "Current user is indebted Overdue", "unpaid bill"),
         (403, "AbnormalBucketOwnerStatus", "The status of the bucket owner is abnormal", "unpaid bill"),
-        (403, "BucketDisable", "BucketDisable", "Alibaba's support"),
+        (403, "BucketDisable", "BucketDisable", "Alibaba Cloud's support"),
         (403, "SecondLevelDomainForbidden", "must be addressed using OSS third level domain", "addressing to virtual"),
         (403, "NonStandardHostForbidden", "Your host is invalid", "cname"),
         (403, "AccessDenied", "This request is forbidden by kms.", "grant kms:GenerateDataKey and kms:Decrypt"),
@@ -113,7 +104,7 @@ def test_an_error_without_a_code_and_a_request_id_is_said_not_to_be_osss(call: A
 
     assert isinstance(error, ServiceError)
     assert not isinstance(error, NoSuchKey)
-    assert "this answer is not OSS's" in str(error)
+    assert "this response did not come from OSS" in str(error)
     assert "[asked http://127.0.0.1:" in str(error)
     assert "grant" not in str(error)
     assert "nginx</body>" not in str(error)
@@ -145,5 +136,5 @@ def test_another_success_than_the_one_that_was_asked_for_is_tried_again(call: An
     error = error_of(status, b"", call)
 
     assert isinstance(error, BadAnswer)
-    assert f"was answered {status}" in str(error)
+    assert f"got the unexpected status {status}" in str(error)
     assert error.retryable

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_ossresume.errors import AccessDenied, NoSuchBucket
-from airflow_provider_ossresume.hooks.object_lookup import Look, look
+from airflow_provider_ossresume.hooks.object_lookup import LookResult, look
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.patterns import KeyPattern, PatternKind
 from airflow_provider_ossresume.model.waiting import FoundObject, Wanted
@@ -53,7 +53,7 @@ def wanted(*texts: str, kind: PatternKind = "key", **options: Any) -> Wanted:
     return Wanted.of([KeyPattern(BUCKET, text, kind) for text in texts], **options)
 
 
-def look_for(oss: LocalOSS, *texts: str, check: Any = None, **options: Any) -> Look:
+def look_for(oss: LocalOSS, *texts: str, check: Any = None, **options: Any) -> LookResult:
     return look(the_client(oss), wanted(*texts, **options), check=check)
 
 
@@ -163,7 +163,7 @@ def test_an_object_must_have_been_unchanged_for_so_long(
     seen = look_for(oss, text, kind="wildcard", stable_for=120)
 
     assert seen.is_done is is_done
-    assert is_done or f"oss://{BUCKET}/in/a changed 119 s ago, it must be unchanged for 120 s" in str(seen)
+    assert is_done or f"oss://{BUCKET}/in/a changed 119 s ago; it must be unchanged for 120 s" in str(seen)
 
 
 def test_of_many_objects_the_youngest_tells(oss: LocalOSS, put: Any) -> None:
@@ -190,7 +190,7 @@ def test_a_youngest_object_that_is_deleted_meanwhile_is_a_change(oss: LocalOSS, 
 
     seen = look_for(oss, "in/*", kind="wildcard", stable_for=60)
 
-    assert str(seen) == f"oss://{BUCKET}/in/a has just been deleted"
+    assert str(seen) == f"oss://{BUCKET}/in/a was deleted during the check"
 
 
 # --- check_fn ---------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_a_check_gets_what_counts_and_has_the_last_word(oss: LocalOSS, put: Any)
     second = look_for(oss, "in/*", kind="wildcard", min_size=7, check=check)
 
     assert (first.is_done, second.is_done) == (False, True)
-    assert str(first).startswith("check_fn says no to 2 for oss://bucket/in/*, such as oss://bucket/in/a (7 bytes")
+    assert str(first).startswith("check_fn returned false for 2 for oss://bucket/in/*, such as oss://bucket/in/a (7")
     assert [(found.bucket, found.key, found.size, found.uri) for found in calls[0]] == [
         (BUCKET, key, 7, f"oss://{BUCKET}/{key}") for key in ("in/a", "in/b")
     ]
@@ -297,8 +297,8 @@ def test_the_first_of_any_ends_the_look(oss: LocalOSS, put: Any) -> None:
     [
         ("absent", {}, "oss://bucket/absent does not exist"),
         ("x*", {"kind": "wildcard"}, "oss://bucket/x* matches no key"),
-        ("in/a", {"min_size": 13}, "oss://bucket/in/a has 12 bytes, 13 are needed"),
-        ("in/*", {"kind": "wildcard", "min_size": 13}, "oss://bucket/in/a has 12 bytes, 13 are needed"),
+        ("in/a", {"min_size": 13}, "oss://bucket/in/a has 12 bytes, and min_size is 13"),
+        ("in/*", {"kind": "wildcard", "min_size": 13}, "oss://bucket/in/a has 12 bytes, and min_size is 13"),
         ("in/a", {}, f"oss://bucket/in/a (12 bytes, last modified {at(NOW - 60)})"),
         (
             "in/*",
@@ -308,9 +308,9 @@ def test_the_first_of_any_ends_the_look(oss: LocalOSS, put: Any) -> None:
         (
             "in/a",
             {"must_not_exist": True},
-            f"oss://bucket/in/a (12 bytes, last modified {at(NOW - 60)}) is there",
+            f"oss://bucket/in/a (12 bytes, last modified {at(NOW - 60)}) still exists",
         ),
-        ("absent", {"must_not_exist": True}, "oss://bucket/absent is absent"),
+        ("absent", {"must_not_exist": True}, "oss://bucket/absent does not exist"),
     ],
     # Not what is said, which has the time in it: pytest's workers have to agree on the names.
     ids=["absent", "no match", "too small", "each too small", "there", "several", "not gone", "gone"],

@@ -7,17 +7,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_ossresume.errors import ArgumentError
-from airflow_provider_ossresume.model.objects import (
-    ObjectMeta,
-    ObjectRef,
-    PrefixRef,
+from airflow_provider_ossresume.model.object_names import (
     check_bucket,
     check_key,
     check_new_key,
     parse_oss_url,
     resolve_prefix,
     resolve_target,
+    unambiguous_name,
 )
+from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef, PrefixRef
 
 # --- buckets ----------------------------------------------------------------------------------------------------------
 
@@ -54,13 +53,13 @@ def test_a_key_that_oss_allows_is_returned_as_it_is(key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("", "the key is empty, perhaps a template found nothing"),
+        ("", "the key is empty, perhaps because a template rendered to nothing"),
         ("x" * 1024, "this one has 1024"),
         ("ü" * 512, "this one has 1024"),
-        ("/a", "do not start with '/'"),
-        ("\\a", "do not start with '/'"),
-        ("/", "do not start with '/'"),
-        ("a\0b", "OSS keys hold no NUL"),
+        ("/a", "cannot start with '/'"),
+        ("\\a", "cannot start with '/'"),
+        ("/", "cannot start with '/'"),
+        ("a\0b", "OSS keys cannot contain a NUL"),
         ("a\ud800b", "lone surrogate"),
     ],
     ids=ascii,
@@ -85,7 +84,7 @@ def test_no_object_is_made_under_a_key_that_xml_cannot_carry_but_one_that_exists
 
 def test_no_object_is_made_that_consoles_show_as_a_folder_but_one_that_exists_can_be_named() -> None:
     assert check_key("exports/") == "exports/"
-    with pytest.raises(ArgumentError, match="as an empty folder; name the object too, as in exports/name"):
+    with pytest.raises(ArgumentError, match="as an empty folder; add the object's name, as in exports/name"):
         check_new_key("exports/")
 
 
@@ -149,15 +148,15 @@ def test_a_target_is_told_by_url_then_argument_then_connection(
 @pytest.mark.parametrize(
     ("key", "bucket_name", "default_bucket", "error"),
     [
-        ("oss://bucket/key", "other", None, "bucket_name='other': the URL oss://bucket/key names bucket 'bucket'"),
-        ("key", None, None, "bucket_name=None: name a bucket"),
-        ("key", "", "default", "bucket_name='': it is empty, perhaps a template found nothing"),
+        ("oss://bucket/key", "other", None, "bucket_name='other': the URL oss://bucket/key has the bucket 'bucket'"),
+        ("key", None, None, "bucket_name=None: name the bucket"),
+        ("key", "", "default", "bucket_name='': it is empty, perhaps because a template rendered to nothing"),
         ("key", " ", "default", "bucket_name=' ': it is empty"),
-        ("", "bucket", None, "key='': the key is empty, perhaps a template found nothing"),
+        ("", "bucket", None, "key='': the key is empty, perhaps because a template rendered to nothing"),
         ("oss://bucket/key", "", None, "bucket_name='': it is empty"),
-        ("oss:///key", None, "default", "an OSS URL has the form oss://bucket/key"),
-        ("['a', 'b']", "bucket", None, "this is the text of a list"),
-        (" oss://bucket/key", "bucket", None, "it looks like a URL, and OSS's read oss://bucket/key"),
+        ("oss:///key", None, "default", "give an OSS URL such as oss://bucket/key"),
+        ("['a', 'b']", "bucket", None, "a template has turned a list into this text"),
+        (" oss://bucket/key", "bucket", None, "it looks like a URL, but not like oss://bucket/key"),
         ("OSS://bucket/key", None, "default", "it looks like a URL"),
         ("oss:/bucket/key", None, "default", "it looks like a URL"),
         ("s3://bucket/key", None, "default", "it looks like a URL"),
@@ -166,8 +165,8 @@ def test_a_target_is_told_by_url_then_argument_then_connection(
         ("oss://Bad/key", None, None, "bucket_name='Bad'"),
         ("oss://bucket", None, None, "key='': the key is empty"),
         ("oss://bucket/", None, None, "key='': the key is empty"),
-        ("oss://bucket//key", None, None, "do not start with '/'"),
-        ("oss://", "bucket", None, "an OSS URL has the form"),
+        ("oss://bucket//key", None, None, "cannot start with '/'"),
+        ("oss://", "bucket", None, "give an OSS URL such as"),
         ("/key", "bucket", None, "key='/key'"),
     ],
 )
@@ -205,11 +204,11 @@ def test_a_prefix_is_told_by_url_then_argument_then_connection(
         (
             "",
             "bucket",
-            "prefix='': it is empty, perhaps a template found nothing; leave it out to mean the whole bucket",
+            "prefix='': it is empty, perhaps because a template rendered to nothing; leave it out for the whole bucket",
         ),
         (None, "", "bucket_name='': it is empty"),
-        ("oss://bucket/in/", "other", "names bucket 'bucket'"),
-        ("/in", "bucket", "do not start with '/'"),
+        ("oss://bucket/in/", "other", "has the bucket 'bucket'"),
+        ("/in", "bucket", "cannot start with '/'"),
         (7, "bucket", "prefix=7: give a text"),
     ],
 )
@@ -224,7 +223,7 @@ def test_a_prefix_that_is_not_clear_is_refused(prefix: Any, bucket_name: str | N
 def test_the_name_of_an_object_means_that_object_beside_its_bucket(key: str) -> None:
     found = ObjectRef("bucket", key)
 
-    assert resolve_target(found.name, "bucket") == resolve_target(found.uri, None) == found
+    assert resolve_target(unambiguous_name(found), "bucket") == resolve_target(found.uri, None) == found
 
 
 @pytest.mark.parametrize("version_id", ["", " ", 5])

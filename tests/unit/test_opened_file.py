@@ -12,7 +12,7 @@ from airflow_provider_ossresume.errors import LocalFileError, SourceChanged
 from airflow_provider_ossresume.model.crc64 import crc64
 from airflow_provider_ossresume.model.entries import is_lasting
 from airflow_provider_ossresume.model.parts import Part
-from airflow_provider_ossresume.sets.opened_file import OpenedFile
+from airflow_provider_ossresume.sets.movers.opened_file import OpenedFile
 from airflow_provider_ossresume.transfer.stop import Stop
 from tests.world import a_file, some_bytes
 
@@ -93,5 +93,5 @@ def test_coarse_time_stamps_tell_of_a_change_after_some_seconds(mtime: int, ctim
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LocalFileError, match="no regular file"):
+    with pytest.raises(LocalFileError, match="not a regular file"):
         opened(tmp_path)

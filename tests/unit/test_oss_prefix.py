@@ -16,9 +16,9 @@ from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Rule
 from airflow_provider_ossresume.model.entries import Entry, LeftOut
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.name_rules import PathNames
-from airflow_provider_ossresume.sets.oss_prefix import PAGE, OssPrefix
-from airflow_provider_ossresume.sets.ports import Found
+from airflow_provider_ossresume.sets.locations.name_rules import PathNameRules
+from airflow_provider_ossresume.sets.locations.oss_prefix import PAGE, OssPrefix
+from airflow_provider_ossresume.sets.ports import ScanItem
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from tests.unit.raw_peer import Connection, RawPeer, an_answer
 from tests.world import BUCKET, StopInRequest, a_client
@@ -38,13 +38,13 @@ def scan(
     work_uri: str = "",
     to_folder: bool = False,
     **options: Any,
-) -> list[Found]:
+) -> list[ScanItem]:
     end = OssPrefix(a_client(oss), PrefixRef(BUCKET, prefix))
-    names = PathNames(folds=False) if to_folder else None
+    names = PathNameRules(folds=False) if to_folder else None
     return list(end.scan(SetOptions(**options), is_source=is_source, watch=watch, names=names, work_uri=work_uri))
 
 
-def names(found: list[Found]) -> list[str]:
+def names(found: list[ScanItem]) -> list[str]:
     return [each.name if isinstance(each, Entry) else f"!{each.reason} {each.name}" for each in found]
 
 
@@ -159,7 +159,7 @@ def test_a_listing_out_of_order_is_refused(keys: tuple[str, ...]) -> None:
         for _ in connection.requests():
             connection.say(an_answer(body=xml.encode()))
 
-    with RawPeer(serve) as peer, pytest.raises(BadAnswer, match="not in order"):
+    with RawPeer(serve) as peer, pytest.raises(BadAnswer, match="the listing may be incomplete"):
         scan(
             SimpleNamespace(
                 endpoint=peer.url, region="cn-hangzhou", access_key_id="id", access_key_secret="s", security_token=None
@@ -254,8 +254,8 @@ def test_archived_objects_are_refused_or_left_out_until_they_are_restored(oss: L
 
     found = refusal(oss)
 
-    assert f"its storage class is {storage_class}; it has to be restored first" in found["a"]
-    assert "it is being restored first" in found["c"]
+    assert f"its storage class is {storage_class}; restore it first" in found["a"]
+    assert "its restore has not finished" in found["c"]
     assert names(scan(oss, archived="skip")) == ["!archived a", "b", "!archived c"]
     assert names(scan(oss, exclude=["a", "c"])) == ["!filtered a", "b", "!filtered c"]
     assert names(scan(oss, is_source=False)) == ["a", "b", "c"]

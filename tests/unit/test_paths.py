@@ -17,7 +17,8 @@ from airflow_provider_ossresume.checkpoints.memory import MemoryCheckpointStore
 from airflow_provider_ossresume.errors import ArgumentError, LocalFileError, OSSResumeError
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.checkpoint import DownloadCheckpoint, Owner, Run, checkpoint_key, encode
-from airflow_provider_ossresume.model.objects import ObjectRef, check_key
+from airflow_provider_ossresume.model.object_names import check_key
+from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.resumable import resumable_download
 from airflow_provider_ossresume.transfer.part_names import part_file_name
 from airflow_provider_ossresume.transfer.paths import local_path

@@ -27,13 +27,13 @@ from airflow_provider_ossresume.model.parts import GIB
 from airflow_provider_ossresume.model.plan_layout import pair_key, split_batch_uri, split_plan_uri
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets import spool
-from airflow_provider_ossresume.sets.apart import check_apart
-from airflow_provider_ossresume.sets.facts import FactStore
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
-from airflow_provider_ossresume.sets.moving import Gone
-from airflow_provider_ossresume.sets.plan import make_plan
-from airflow_provider_ossresume.sets.sealed import read_batch, read_plan, victims_of
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.movers.mover_base import Gone
+from airflow_provider_ossresume.sets.plan.make_plan import make_plan
+from airflow_provider_ossresume.sets.plan.overlap import check_overlap
+from airflow_provider_ossresume.sets.work_folder.fact_store import FactStore
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import read_batch, read_plan, victims_of
 from tests.sets_world import Sets, broken
 from tests.world import BUCKET, LONG, a_client
 
@@ -177,7 +177,7 @@ def test_a_mirror_of_nothing_is_refused(sets: Callable[..., Sets]) -> None:
 
 def test_a_copy_of_a_source_that_has_nothing_is_refused_unless_that_is_allowed(sets: Callable[..., Sets]) -> None:
     world = sets({}, {"there": b"1"})
-    with pytest.raises(PlanRefused, match=r"there is nothing in the source .*allow_empty_source"):
+    with pytest.raises(PlanRefused, match=r"the source .* is empty; .*allow_empty_source"):
         world.plan()
     assert world.written() == []
 
@@ -228,7 +228,7 @@ def test_what_may_not_be_left_out_is_refused_by_name(sets: Callable[..., Sets], 
 )
 def test_places_that_overlap_are_refused(source: str, target: str, work: str) -> None:
     with pytest.raises(PlanRefused):
-        check_apart(source, target, work)
+        check_overlap(source, target, work)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_places_that_overlap_are_refused(source: str, target: str, work: str) ->
     ],
 )
 def test_a_work_folder_may_lie_in_either_side(source: str, target: str, work: str) -> None:
-    check_apart(source, target, work)
+    check_overlap(source, target, work)
 
 
 def test_a_link_to_the_work_folder_is_the_work_folder(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_link_to_the_work_folder_is_the_work_folder(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "work")
 
     with pytest.raises(PlanRefused):
-        check_apart(f"{(tmp_path / 'link' / 'x').as_uri()}/", "oss://b/", f"{(tmp_path / 'work').as_uri()}/")
+        check_overlap(f"{(tmp_path / 'link' / 'x').as_uri()}/", "oss://b/", f"{(tmp_path / 'work').as_uri()}/")
 
 
 # --- ends in the middle -----------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_a_plan_that_dies_before_its_seal_is_invisible(sets: Callable[..., Sets]
     [*written] = work.names("")
     assert len(written) == nth - 1
     for plan_id in {name.split("/")[1] for name in written}:
-        with pytest.raises(ManifestUnreadable, match="never finished"):
+        with pytest.raises(ManifestUnreadable, match="was not sealed"):
             read_plan(work, plan_id)
     oss.clear_faults()
     assert len(make_plan(world.mover, work, SetOptions(batch_files=1)).batch_uris) == 3
@@ -344,7 +344,7 @@ def test_a_batch_that_is_not_the_sealed_one_is_refused(sets: Callable[..., Sets]
     with pytest.raises(ManifestUnreadable, match="other bytes"):
         read_batch(world.work, uri)
     world.work.delete([uri.removeprefix(world.work.uri)])
-    with pytest.raises(ManifestUnreadable, match="gone"):
+    with pytest.raises(ManifestUnreadable, match="no longer exists"):
         read_batch(world.work, uri)
     with pytest.raises(ArgumentError, match="no such batch"):
         plan.batch(foreign)
@@ -399,7 +399,7 @@ def test_the_log_warns_of_a_source_without_a_file(sets: Callable[..., Sets], cap
         plan = world.plan(exclude=["*.tmp"])
 
     assert plan.batch_uris == []
-    assert "has no file that is to be transferred, and 1 were left out" in caplog.text
+    assert "has no files to transfer, and 1 were left out" in caplog.text
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------
@@ -479,7 +479,7 @@ def test_facts_that_cannot_be_read_are_compared_again(
 def test_a_file_of_facts_that_is_gone_or_damaged_costs_only_its_own(
     sets: Callable[..., Sets], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.sets.facts.IN_A_FILE", 2)
+    monkeypatch.setattr("airflow_provider_ossresume.sets.work_folder.fact_store.FACTS_PER_FILE", 2)
     world = sets(dict.fromkeys("abcdef", b"1"), dict.fromkeys("abcdef", b"1"))
     world.plan()
     world.mover.compared.clear()
@@ -492,7 +492,7 @@ def test_a_file_of_facts_that_is_gone_or_damaged_costs_only_its_own(
 
 
 def test_facts_do_not_pile_up(sets: Callable[..., Sets], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.sets.plan.FEW", 0)
+    monkeypatch.setattr("airflow_provider_ossresume.sets.plan.make_plan.MANY_STALE_FACTS", 0)
     world = sets(dict.fromkeys("abcdef", b"1"))
     world.move()
     for name in "abc":
@@ -518,7 +518,7 @@ def test_a_file_that_cannot_be_compared_is_to_be_moved(
     world.mover.compare_fails = lambda name: broken("403") if name == "d" else None
 
     assert world.names(world.plan()) == ["d"]
-    assert "d cannot be compared" in caplog.text
+    assert "d could not be compared" in caplog.text
 
 
 def test_files_that_went_away_since_the_scan_end_no_plan(sets: Callable[..., Sets]) -> None:
@@ -542,8 +542,8 @@ def test_when_nothing_can_be_compared_the_plan_fails(sets: Callable[..., Sets]) 
 def test_rows_keep_the_order_of_names_whatever_is_compared(
     sets: Callable[..., Sets], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ossresume.sets.comparing.ASKED_AT_ONCE", 3)
-    monkeypatch.setattr("airflow_provider_ossresume.sets.comparing.HELD_AT_ONCE", 7)
+    monkeypatch.setattr("airflow_provider_ossresume.sets.plan.comparer.COMPARED_AT_ONCE", 3)
+    monkeypatch.setattr("airflow_provider_ossresume.sets.plan.comparer.MAX_WAITING", 7)
     source = {f"{number:03}": b"1" for number in range(100)}
     world = sets(source, dict.fromkeys(list(source)[::4], b"2"))
     rows = world.rows(world.plan())

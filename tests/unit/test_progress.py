@@ -281,11 +281,11 @@ def test_a_try_that_fails_says_how_far_it_came(world: World, caplog: pytest.LogC
         meter.begin()
         meter.add(PART // 2)  # of a part that is not finished, and will be sent again
         world.clock.now += 2
-        world.progress.fail()
+        world.progress.fail(outlook="The next try resumes from here.")
 
     assert caplog.messages == [
-        "This try ends unfinished: Upload to oss://b/k 20% (2/10 parts, 200.0 KiB of 1.0 MiB, 75.0 KiB/s, in 2.0 s, "
-        "1 parts kept, 0 retries)"
+        "Upload to oss://b/k stopped at 20% (2 of 10 parts, 200.0 KiB of 1.0 MiB, 75.0 KiB/s, after 2.0 s, "
+        "1 parts kept, 0 retries). The next try resumes from here."
     ]
 
 
@@ -302,7 +302,7 @@ def test_a_try_that_fails_before_there_was_something_to_do_leaves_that_to_the_er
 
 def test_the_observer_sees_the_whole_course_of_a_transfer(world: World) -> None:
     world.progress.tick()
-    world.progress.beginning = "resumed"
+    world.progress.started_as = "resumed"
     world.progress.begin(total=4 * PART, parts=4, kept=[PART])
     world.progress.tick()
     world.clock.now += 1
@@ -317,7 +317,7 @@ def test_the_observer_sees_the_whole_course_of_a_transfer(world: World) -> None:
     states = [(each.state, each.percent, each.parts_done, each.retries) for each in world.snapshots]
     assert states == [("running", 25, 1, 0), ("running", 50, 2, 1), ("finished", 100, 4, 1)]
     assert [each.checkpoint_saves for each in world.snapshots] == [0, 1, 1]
-    assert {each.beginning for each in world.snapshots} == {"resumed"}
+    assert {each.started_as for each in world.snapshots} == {"resumed"}
     last = world.snapshots[-1]
     assert (last.bytes_moved, last.seconds, last.rate) == (4 * PART, 2, 2 * PART)
 

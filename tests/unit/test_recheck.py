@@ -14,12 +14,12 @@ import pytest
 from airflow_provider_ossresume.errors import NotProven, OSSResumeError
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.objects import PrefixRef
-from airflow_provider_ossresume.model.packed import unpacked
+from airflow_provider_ossresume.model.packed_rows import unpack_rows
 from airflow_provider_ossresume.model.set_options import SetOptions
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.ports import Found
-from airflow_provider_ossresume.sets.sealed import Plan, read_verdict
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.ports import ScanItem
+from airflow_provider_ossresume.sets.set_transfers import LocationRef, SetTransfers
+from airflow_provider_ossresume.sets.work_folder.sealed_plan import Plan, read_verdict
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from tests.moving_world import write
 from tests.sets_world import MemoryEnd, Sets
@@ -69,7 +69,7 @@ def test_what_was_deleted_or_overwritten_since_is_not_proven_and_is_named(sets: 
     assert (verdict.outcome, verdict.files, verdict.moved, verdict.failed) == ("not proven", 20, 18, 2)
     assert verdict.size == sum(len(data) for name, data in SOURCE.items() if name not in ("03", "11"))
     [name] = [name for name in world.written("plans/") if name.endswith("failed.jsonl.gz")]
-    assert [json.loads(line)["name"] for line in unpacked(world.work.read(name) or b"")] == ["03", "11"]
+    assert [json.loads(line)["name"] for line in unpack_rows(world.work.read(name) or b"")] == ["03", "11"]
 
 
 def test_a_new_plan_moves_what_was_lost(sets: Callable[..., Sets]) -> None:
@@ -154,7 +154,7 @@ def test_what_a_list_has_moved_is_looked_up_and_the_target_is_not_listed(
 class Late(MemoryEnd):
     """Its listings do not show a name that is there."""
 
-    def scan(self, *arguments: Any, **named: Any) -> Iterator[Found]:
+    def scan(self, *arguments: Any, **named: Any) -> Iterator[ScanItem]:
         return (found for found in super().scan(*arguments, **named) if found.name != "03")
 
 
@@ -178,7 +178,7 @@ class Real:
         self.transfers = SetTransfers(a_client(oss), config)
         self.work = str(root / "work")
 
-    def moved(self, source: Where, target: Where, **options: Any) -> str:
+    def moved(self, source: LocationRef, target: LocationRef, **options: Any) -> str:
         plan = self.transfers.plan(source, target, options=SetOptions(**options), work_folder=self.work)
         for uri in plan.batch_uris:
             self.transfers.run_batch(uri)
@@ -232,7 +232,7 @@ def test_files_that_were_deleted_or_overwritten_are_noticed_and_a_new_mode_is_no
 
 def test_what_was_moved_part_by_part_or_copied_is_as_it_was_left(real: Real, tmp_path: Path) -> None:
     write(tmp_path / "source", {"large": some_bytes(3 * PART)})
-    ends: list[Where] = [
+    ends: list[LocationRef] = [
         LocalFolder(tmp_path / "source"),
         TARGET,
         PrefixRef(BUCKET, "other/"),

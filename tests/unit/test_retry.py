@@ -150,7 +150,7 @@ def test_each_wait_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.WARNING):
         policy(attempts=3).retrying()(Function(service_error(503, retry_after=1.25)))
 
-    assert caplog.messages == ["Attempt 1 of 3 failed, again in 1.2 s: UploadPart oss://b/k answered 503"]
+    assert caplog.messages == ["Attempt 1 of 3 failed; the next one starts in 1.2 s: UploadPart oss://b/k answered 503"]
 
 
 def test_a_success_at_once_waits_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:

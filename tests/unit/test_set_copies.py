@@ -102,7 +102,7 @@ def test_what_was_copied_before_a_kill_is_found_and_not_copied_again(oss: LocalO
     rows = copies.rows()
     copies.run(rows, small_size=LARGE, ledger=MemoryLedger())
     before = len(oss.calls("CopyObject")), len(oss.calls("UploadPartCopy"))
-    report = copies.run(rows, small_size=LARGE, looks_first=True)
+    report = copies.run(rows, small_size=LARGE, check_first=True)
     assert (report.same, report.done) == (2, 0)
     assert (len(oss.calls("CopyObject")), len(oss.calls("UploadPartCopy"))) == before
 

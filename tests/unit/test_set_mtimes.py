@@ -11,8 +11,8 @@ from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.objects import PrefixRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.model.verdict import Verdict
-from airflow_provider_ossresume.sets.local_folder import LocalFolder
-from airflow_provider_ossresume.sets.transfer import SetTransfers, Where
+from airflow_provider_ossresume.sets.locations.local_folder import LocalFolder
+from airflow_provider_ossresume.sets.set_transfers import LocationRef, SetTransfers
 from tests.world import BUCKET, a_client
 
 PREFIX, COPY = PrefixRef(BUCKET, "raw/"), PrefixRef(BUCKET, "copy/")
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> LocalFolder:
     return LocalFolder(tmp_path / "source")
 
 
-def move(oss: LocalOSS, source: Where, target: Where, tmp_path: Path) -> Verdict:
+def move(oss: LocalOSS, source: LocationRef, target: LocationRef, tmp_path: Path) -> Verdict:
     """Transfer, in a work folder of its own, so that no plan knows what an earlier one has proven."""
     work = tmp_path / f"work{len(list(tmp_path.iterdir()))}"
     return SetTransfers(a_client(oss)).transfer(

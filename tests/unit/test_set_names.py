@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
-from airflow_provider_ossresume.model.objects import MAX_KEY_BYTES
+from airflow_provider_ossresume.model.object_names import MAX_KEY_BYTES
 from airflow_provider_ossresume.model.set_names import (
     Above,
     composed,
@@ -18,7 +18,7 @@ from airflow_provider_ossresume.model.set_names import (
     why_no_path,
     why_too_deep,
 )
-from airflow_provider_ossresume.sets.name_rules import KeyNames, PathNames
+from airflow_provider_ossresume.sets.locations.name_rules import KeyNameRules, PathNameRules
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
 
@@ -28,8 +28,8 @@ def an_entry(name: str, size: int = 1) -> Entry:
 
 
 def refused(names: list[str], *, folds: bool = False) -> list[str]:
-    rules = PathNames(folds=folds)
-    return [name for name in sorted(names, key=str.encode) if rules.why_not(an_entry(name, not name.endswith("/")))]
+    rules = PathNameRules(folds=folds)
+    return [name for name in sorted(names, key=str.encode) if rules.why_refused(an_entry(name, not name.endswith("/")))]
 
 
 # --- prefixes, and what is ours ---------------------------------------------------------------------------------------
@@ -132,10 +132,10 @@ def test_the_same_folder_again_collides_with_nothing() -> None:
 
 
 def test_two_forms_of_one_name_are_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
-    for rules in (KeyNames("p/"), PathNames(folds=False)):
+    for rules in (KeyNameRules("p/"), PathNameRules(folds=False)):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            whys = [rules.why_not(an_entry(f"{name}{end}")) for end in "12" for name in (NFD, NFC)]
+            whys = [rules.why_refused(an_entry(f"{name}{end}")) for end in "12" for name in (NFD, NFC)]
         assert whys == [""] * 4
         [record] = caplog.records
         assert "cafe\\u03011" in record.getMessage()

@@ -253,5 +253,5 @@ def test_errors_of_a_file_that_cannot_be_read_name_it(oss: LocalOSS, folder: Pat
     write(folder, {"a": b"12"})
     report = batches.run(rows)
     assert str(folder / "a") in report.failures["a"]
-    with pytest.raises(NotProven, match="1 of 1 files had failed"):
+    with pytest.raises(NotProven, match="1 of 1 files failed"):
         report.raise_for_failures()

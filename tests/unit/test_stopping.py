@@ -17,7 +17,7 @@ from airflow_provider_ossresume.errors import ServiceError, TransferStopped
 from airflow_provider_ossresume.oss.credentials import Credentials
 from airflow_provider_ossresume.oss.dialing import Route
 from airflow_provider_ossresume.oss.retry import RetryPolicy
-from airflow_provider_ossresume.oss.temporary import RefreshedCredentials, TemporaryCredentials
+from airflow_provider_ossresume.oss.temporary_credentials import RefreshingCredentials, TemporaryCredentials
 from airflow_provider_ossresume.transfer.stop import Stop
 from tests.unit import raw_peer
 from tests.unit.raw_peer import Connection, RawPeer, an_answer
@@ -239,7 +239,7 @@ def test_a_stop_ends_the_wait_for_credentials_and_no_other_clients() -> None:
             connection.say(an_answer())
 
     with RawPeer(serve) as peer, ThreadPoolExecutor(1) as other:
-        client = a_scripted_client(peer.url, credentials=RefreshedCredentials(Slow()), **LONG)
+        client = a_scripted_client(peer.url, credentials=RefreshingCredentials(Slow()), **LONG)
         stop = Stop()
         try:
             stopped(stop, lambda: client.with_stop(stop).head_object(TARGET), when=lambda: asked.wait(30))

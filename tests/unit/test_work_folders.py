@@ -10,9 +10,9 @@ import pytest
 
 from airflow_provider_ossresume.errors import AlreadyExists, ArgumentError, IntegrityError, LocalFileError
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
-from airflow_provider_ossresume.sets.local_work_folder import LocalWorkFolder
 from airflow_provider_ossresume.sets.ports import WorkFolder
-from airflow_provider_ossresume.sets.work_folder import open_work_folder
+from airflow_provider_ossresume.sets.work_folder.local_work_folder import LocalWorkFolder
+from airflow_provider_ossresume.sets.work_folder.open_work_folder import open_work_folder
 from tests.world import BUCKET, a_client
 
 NAMES = ["a", "b/a-b", "b/a/c", "b/a0", "b-", "c/d/e.json"]

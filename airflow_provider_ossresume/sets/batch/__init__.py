@@ -1,0 +1,1 @@
+"""The second step: move the files of one batch and write its ledger."""

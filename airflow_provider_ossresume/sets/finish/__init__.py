@@ -1,0 +1,1 @@
+"""The last step: prove that every file of a plan is in its place, then delete for a mirror."""

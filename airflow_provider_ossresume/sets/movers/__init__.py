@@ -1,0 +1,1 @@
+"""One mover for each pair of locations: it compares, moves and deletes single files."""

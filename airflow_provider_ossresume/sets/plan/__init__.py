@@ -1,0 +1,1 @@
+"""The first step: list both sides, compare them and seal a plan."""
