@@ -16,9 +16,12 @@ from tests.end_to_end.killing import Task
 from tests.end_to_end.processes import wait_until
 from tests.world import some_bytes
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.timeout(1500),
+]  # fifty tasks at once take their time on a busy machine
 
-RUN_SECONDS = 600
+RUN_SECONDS = 1200
 INSTANCES = 50 if AIRFLOW_3 else 8  # as many as the executor runs at once
 
 
