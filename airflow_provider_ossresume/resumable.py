@@ -1,12 +1,12 @@
-"""The engine without Airflow: functions in the manner of ``oss2.resumable``, with all that it offers.
+"""The engine without Airflow: functions like those of ``oss2.resumable``, with the same features.
 
 ::
 
     client = make_client("https://oss-cn-hangzhou.aliyuncs.com", access_key_id="…", access_key_secret="…")
     resumable_upload(client, "my-bucket", "backup/db.tar", "/data/db.tar")
 
-Call it again after a crash, from the same path, and only what is missing is sent. Checkpoints are small files under
-the user's home, one for each source and target, deleted on success.
+If the process crashes, call it again with the same path: it sends only what is missing. Checkpoints are small files in
+the user's home folder, one for each source and target. They are deleted on success.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def make_client(
 ) -> OssClient:
     """Return a client for an endpoint such as ``https://oss-cn-hangzhou.aliyuncs.com``.
 
-    :param region: for V4 signatures; needed where the endpoint's name does not tell it
+    :param region: for V4 signatures; required if the endpoint's name does not contain it
     :param options: further arguments of :class:`~airflow_provider_ossresume.oss.client.OssClient`
     """
     place = parse_endpoint(endpoint)
@@ -89,16 +89,16 @@ def resumable_upload(
     max_concurrency: int | None = None,
     **object_options: Unpack[ObjectOptions],
 ) -> TransferResult:
-    """Upload a file; a call after one that broke off sends only what is missing.
+    """Upload a file. After a call that failed, the next one sends only what is missing.
 
-    :param store: where the checkpoint is kept; by default :func:`make_upload_store`
-    :param fingerprint: how a part that OSS has is known to be the file's: by its ``content``, which is read again, or
-        by the file's ``stat`` (inode, size, mtime and ctime are those of when it was sent)
-    :param multipart_threshold: bytes below which it is one request, default 16 MiB
-    :param part_size: bytes of a part, by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB on 32 MiB
-    :param progress_callback: called with (bytes done, bytes in total) from this thread; it grows but for a part that is
-        sent again, and ends at the total; what it raises ends the transfer and keeps its parts
-    :param max_concurrency: parts in flight at once; by default 2, and more, up to 32, as long as the processor idles
+    :param store: the checkpoint store; by default :func:`make_upload_store`
+    :param fingerprint: what proves that a part on OSS holds the file's bytes. ``content``: they are read again and
+        compared. ``stat``: the file still has the inode, size, mtime and ctime that it had when the part was sent
+    :param multipart_threshold: smaller files are sent in one request, default 16 MiB
+    :param part_size: bytes of a part. Default 8 MiB; 16 MiB from 1 GiB on, 32 MiB from 4 GiB on
+    :param progress_callback: called with (bytes done, bytes in total) in this thread. The first number grows, except
+        when a part is sent again, and ends at the total. An error that it raises ends the transfer; its parts are kept
+    :param max_concurrency: parts in flight at once; by default 2 at first, up to 32 while that increases the throughput
     :param object_options: ``headers``, ``metadata``, ``storage_class`` and the others of
         :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.upload.Uploader.upload`
@@ -134,15 +134,15 @@ def resumable_download(
     preserve_mtime: bool = False,
     byte_range: Sequence[int | str] | None = None,
 ) -> TransferResult:
-    """Download an object; a call after one that broke off fetches only what is missing.
+    """Download an object. After a call that failed, the next one fetches only what is missing.
 
-    The file appears under its name at once and whole. The parameters are those of :func:`resumable_upload`.
+    The file gets its name only when it is complete. Further parameters are those of :func:`resumable_upload`.
 
-    :param headers: they go with every request
-    :param version_id: of the object; by default the current one
-    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the umask has it by default
-    :param preserve_mtime: give the file the object's Last-Modified as its time of modification
-    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; OSS has no CRC-64 of it to compare with
+    :param headers: sent with every request
+    :param version_id: of the object; by default the current version
+    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; by default the umask decides
+    :param preserve_mtime: set the file's modification time to the object's Last-Modified
+    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; OSS has no CRC-64 of a range to compare
     :raises OSSResumeError: see :meth:`~airflow_provider_ossresume.transfer.download.Downloader.download`
     """
     target, filename = _target(bucket, key, version_id), local_path(filename, argument="filename")
@@ -184,15 +184,15 @@ def rebuild_checkpoint(
     part_size: int | str | None = None,
     **object_options: Unpack[ObjectOptions],
 ) -> UploadCheckpoint:
-    """Adopt a multipart upload that was begun elsewhere, so that the next :func:`resumable_upload` goes on with it.
+    """Save a checkpoint for a multipart upload of another program. The next :func:`resumable_upload` resumes it.
 
-    Which parts are good is told by their content when it goes on: none is trusted blindly.
+    That call compares each part with the file before it keeps it.
 
-    :param upload_id: of the upload, as ``client.list_uploads`` shows it
-    :param part_size: of the upload; by default told by its parts
-    :param object_options: those that :func:`resumable_upload` will be called with
-    :raises NoSuchUpload: when the upload is over
-    :raises ArgumentError: when the part size cannot be told, or does not fit the file
+    :param upload_id: of the upload, as ``client.list_uploads`` returns it
+    :param part_size: of the upload; by default derived from its parts
+    :param object_options: the options with which you will call :func:`resumable_upload`
+    :raises NoSuchUpload: if the upload was completed or aborted
+    :raises ArgumentError: if the part size cannot be derived from the parts, or does not fit the file
     """
     target, filename = _target(bucket, key), local_path(filename, argument="filename")
     with LocalFile(filename, argument="filename") as source:
@@ -201,7 +201,11 @@ def rebuild_checkpoint(
     config = _config(None, part_size if part_size is not None else _part_size_of(listed, size), None)
     planned = determine_part_size(size, config.part_bytes)
     if planned != config.part_bytes:
-        raise ArgumentError("part_size", config.part_bytes, f"{size} bytes would need over 10,000 parts of it")
+        raise ArgumentError(
+            "part_size",
+            config.part_bytes,
+            f"{size} bytes would need more than 10,000 parts of this size; the upload cannot be of this file",
+        )
     checkpointer = _checkpointer(store or make_upload_store(), "upload", target, filename, config)
     _, with_object = split_headers(object_headers(key, object_options))
     checkpoint = UploadCheckpoint(
@@ -221,7 +225,7 @@ def _part_size_of(listed: list[Receipt], size: int) -> int:
     """Return the size that all parts but the last of the file have."""
 
     def fits(part_size: int) -> bool:
-        """True when each part has that size, or is the last one and has what is left."""
+        """True if each part has that size, or is the last one and has the rest."""
         lengths = {part.number: min(part_size, size - (part.number - 1) * part_size) for part in listed}
         return all(part.size == lengths[part.number] for part in listed)
 
@@ -229,7 +233,11 @@ def _part_size_of(listed: list[Receipt], size: int) -> int:
     sizes = {*(part.size for part in listed), *((size - part.size) // (part.number - 1) for part in lasts)}
     sizes = {part_size for part_size in sizes if part_size > 0 and fits(part_size)}
     if len(sizes) != 1:
-        raise ArgumentError("part_size", None, f"the {len(listed)} parts on OSS do not tell it; pass the upload's own")
+        raise ArgumentError(
+            "part_size",
+            None,
+            f"it cannot be derived from the {len(listed)} parts on OSS; pass the part size of the upload",
+        )
     return sizes.pop()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 
@@ -33,8 +34,13 @@ class Postgres:
     def url(self) -> str:
         return f"postgresql+psycopg2://airflow@127.0.0.1:{self._port}/airflow"
 
+    @property
+    def process(self) -> psutil.Process:
+        """The server's own process; each connection has a child of it."""
+        return psutil.Process(int(Path(self._data, "postmaster.pid").read_text().split()[0]))
+
     def create(self) -> None:
-        self._run("initdb", "-D", self._data, "-A", "trust", "-U", "airflow", "-E", "UTF8")
+        self._run("initdb", "--no-sync", "-D", self._data, "-A", "trust", "-U", "airflow", "-E", "UTF8")
         self.start()
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self._port), "-U", "airflow", "airflow")
 

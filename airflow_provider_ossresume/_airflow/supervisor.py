@@ -16,7 +16,9 @@ from airflow_provider_ossresume._airflow.versions import AIRFLOW_3, AIRFLOW_VERS
 
 
 def watch_supervisor(context: Mapping[str, Any]) -> Callable[[], bool]:
-    """Return a function that tells if the process that supervises this try is gone. A newer try may then be running.
+    """Return a function that tells whether the process that supervises this try is gone.
+
+    If it is gone, a newer try may be running.
 
     ``dag.test()``, ``dags test`` and ``tasks test`` have no supervisor. The task runs in the process of the caller, and
     the parent of that process may be a shell that ends. The function then always returns False.

@@ -1,6 +1,6 @@
-"""The homes of checkpoints: one small class each, and the choice among them."""
+"""Checkpoint stores: one small class for each, and the choice among them."""
 
 from __future__ import annotations
 
-KEY = "[0-9a-f]{40}"  # as a regular expression: what checkpoint_key returns
-PREFIX = "ossresume-"  # of a checkpoint's name among those of others: Variables, XComs, task states
+KEY = "[0-9a-f]{40}"  # a regular expression for checkpoint keys
+PREFIX = "ossresume-"  # of the names of Variables, XComs and task states that are checkpoints

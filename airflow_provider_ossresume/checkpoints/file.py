@@ -1,4 +1,4 @@
-"""Checkpoints as files: for use without Airflow, and for workers that share a folder."""
+"""A checkpoint store of files, for use without Airflow and for workers that share a folder."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED
 
 R = TypeVar("R")
 
-# Seconds. A stop is not heard while they last, what is under way has one to end, and then the last state is saved; all
-# that within five, as Airflow 3 kills the task after them.
+# Seconds. During these calls a stop is not noticed. After it, running calls have one second to end, and the checkpoint
+# is saved once more. All of this has to fit into five seconds, because Airflow 3 then kills the task.
 LOAD_TIME = 3.0
 SAVE_TIME = 2.0
-HANGING = 3.0  # what has taken so long is not waited for any more: by the next call for its checkpoint either
-LINGERING = 0.5  # seconds that a thread waits for the next thing to do
-# As a regular expression: what a killed save leaves, 0.1's under random names.
+HANG_TIME = 3.0  # seconds; later calls for the same checkpoint do not wait for a call that has taken longer
+IDLE_TIME = 0.5  # seconds that an idle thread waits for another call
+# A regular expression for the files that a killed save leaves. Version 0.1 used random names.
 TEMPORARY_FILE = rb"\.%s\.[a-z0-9_]{8}" % KEY.encode()
 
 
 class FileCheckpointStore:
-    """Keeps each checkpoint in a file of its own, readable by its owner only, written whole or not at all.
+    """Keeps each checkpoint in its own file, which only its owner can read. A file is written completely or not at all.
 
-    A disk may take its time, and a share may hang. So another thread asks it: the one that calls can be interrupted,
-    and what is not done in time (4 seconds for a load, 2 for a save or a delete) counts as failed. A save may get done
-    yet; the next call for the same checkpoint waits until it has ended.
+    Because a disk may be slow and a network share may hang, another thread makes each call. So the caller can be
+    interrupted, and a call fails if it is not done in time (3 seconds for a load, 2 for a save or a delete). A save may
+    still finish later; the next call for the same checkpoint waits for it.
 
-    :param folder: made at the first save; by default ``~/.ossresume``
-    :raises ArgumentError: when there is no such folder: ``~`` leads nowhere, or the name is impossible
+    :param folder: created at the first save; by default ``~/.ossresume``
+    :raises ArgumentError: if ``~`` cannot be expanded, or no folder can have this name
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
@@ -50,15 +50,15 @@ class FileCheckpointStore:
         return found[1] if found else None
 
     def load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
-        """Return the first of the keys under which a checkpoint lies, with its text: one thread looks for all."""
+        """Return the first of the keys that has a checkpoint, with its text. One thread looks for all of them."""
         paths = [self._path(key) for key in keys]
-        return _beside(paths, lambda call: self._load_first(keys), within=LOAD_TIME)
+        return _in_thread(paths, lambda call: self._load_first(keys), within=LOAD_TIME)
 
     def save(self, key: str, text: str) -> None:
-        _beside([self._path(key)], lambda call: self._save(key, text), within=SAVE_TIME)
+        _in_thread([self._path(key)], lambda call: self._save(key, text), within=SAVE_TIME)
 
     def delete(self, key: str) -> None:
-        _beside([self._path(key)], lambda call: self._delete(key, call), within=SAVE_TIME)
+        _in_thread([self._path(key)], lambda call: self._delete(key, call), within=SAVE_TIME)
 
     def _load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
         texts = ((key, self._load(key)) for key in keys)
@@ -70,7 +70,7 @@ class FileCheckpointStore:
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
-            return ""  # no checkpoint of ours: whoever decodes it says so
+            return ""  # not one of our checkpoints; decoding it reports that
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be read: {error.strerror}") from error
 
@@ -78,13 +78,13 @@ class FileCheckpointStore:
         temporary = self._temporary_path(key)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _remove_left(temporary)
+            _remove_leftover(temporary)
             file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                _lock(file)  # so that another try sees that this is no left one
+                _lock(file)  # so that another try does not take it for a leftover
                 _write(file, text.encode())
                 if not os.path.samestat(os.fstat(file), os.lstat(temporary)):
-                    raise BlockingIOError(errno.EAGAIN, "another process saves it at this moment")
+                    raise BlockingIOError(errno.EAGAIN, "another process is saving it right now")
                 os.replace(temporary, self._path(key))
             except BaseException:
                 with suppress(OSError):
@@ -97,17 +97,17 @@ class FileCheckpointStore:
 
     def _delete(self, key: str, call: _Call) -> None:
         path = self._path(key)
-        if call.is_given_up:  # what lies there may be a later transfer's by now
+        if call.is_abandoned:  # by now the file may be a later transfer's
             return
         try:
             path.unlink(missing_ok=True)
-            with suppress(BlockingIOError):  # another try is saving its own at this moment
-                _remove_left(self._temporary_path(key))
+            with suppress(BlockingIOError):  # another try is saving right now
+                _remove_leftover(self._temporary_path(key))
         except OSError as error:
             raise StoreUnavailable(f"{self._path(key)} cannot be removed: {error.strerror}") from error
 
     def keys(self) -> list[str]:
-        """Return the keys of all checkpoints in the folder; other files are left out."""
+        """Return the keys of all checkpoints in the folder."""
         try:
             names = os.listdir(self.folder) if self.folder.exists() else []
         except OSError as error:
@@ -118,7 +118,7 @@ class FileCheckpointStore:
         return self.folder / f"{key}.json"
 
     def _temporary_path(self, key: str) -> Path:
-        return self.folder / f".{key}.new_save"  # one name for all, so the next save removes it
+        return self.folder / f".{key}.new_save"  # always the same name, so that the next save removes a leftover
 
     def place(self, key: str) -> str:
         """Return what to look for on the disk."""
@@ -129,20 +129,20 @@ class FileCheckpointStore:
 
 
 class _Call:
-    """What a thread of its own does on the disk.
+    """A call that a helper thread makes.
 
-    :ivar is_given_up: nobody waits for it any more
-    :ivar hangs_at: when nobody is to wait for its end any more, on the monotonic clock
+    :ivar is_abandoned: the caller does not wait for it any more
+    :ivar hangs_at: the time after which later calls do not wait for it either, on the monotonic clock
     """
 
     def __init__(self) -> None:
-        self.is_given_up = False
-        self.hangs_at = time.monotonic() + HANGING
+        self.is_abandoned = False
+        self.hangs_at = time.monotonic() + HANG_TIME
         self.has_ended = threading.Event()
         self._token: deque[None] = deque((None,))  # its methods are atomic
 
     def begin(self) -> bool:
-        """True for the first who asks: it is that one's to make, or not to be made at all."""
+        """Return True only once: to the thread that makes the call, or to the caller, who so cancels it."""
         try:
             self._token.pop()
         except IndexError:
@@ -150,22 +150,22 @@ class _Call:
         return True
 
 
-_given_up: dict[Path, _Call] = {}  # by the checkpoint's path: what may still be under way
+_abandoned: dict[Path, _Call] = {}  # calls that may still be running, by the checkpoint's path
 
 
-def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: float) -> R:
-    """Return what the function returns, called by another thread; one at a time for each path.
+def _in_thread(paths: Sequence[Path], function: Callable[[_Call], R], *, within: float) -> R:
+    """Call the function in another thread and return its result. Each path has only one call at a time.
 
-    :param within: seconds to wait for it, and for what is still under way for one of the paths
-    :raises StoreUnavailable: when they are not enough
+    :param within: seconds to wait, both for the result and for an abandoned call for one of the paths
+    :raises StoreUnavailable: if that is not enough
     """
     done: SimpleQueue[Callable[[], R]] = SimpleQueue()
     ends = time.monotonic() + within
     for path in paths:
-        before = _given_up.get(path)
+        before = _abandoned.get(path)
         if before is not None and not before.has_ended.wait(min(ends, before.hangs_at) - time.monotonic()):
-            raise StoreUnavailable(f"the disk is still at work on {path}")
-        _given_up.pop(path, None)
+            raise StoreUnavailable(f"an earlier call for {path} has not finished; the disk or the share may hang")
+        _abandoned.pop(path, None)
     call = _Call()
 
     def run() -> Callable[[], None]:
@@ -173,7 +173,7 @@ def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: fl
             return lambda: None
         try:
             result = function(call)
-        except BaseException as error:  # whatever it is, the thread that waits raises it
+        except BaseException as error:  # any error is raised in the caller's thread
             failure = error
 
             def fail() -> R:
@@ -185,36 +185,36 @@ def _beside(paths: Sequence[Path], function: Callable[[_Call], R], *, within: fl
         return lambda: done.put(lambda: result)
 
     try:
-        _Helper.do(run)
+        _HelperThread.do(run)
         outcome = done.get(timeout=max(0.0, ends - time.monotonic()))
-    except BaseException as error:  # a signal's too
-        call.is_given_up = True
+    except BaseException as error:  # also one that a signal handler raises
+        call.is_abandoned = True
         if not call.begin():
-            _given_up.update(dict.fromkeys(paths, call))
+            _abandoned.update(dict.fromkeys(paths, call))
         if isinstance(error, Empty):
-            raise StoreUnavailable(f"the disk has not answered within {within:g} seconds") from None
+            raise StoreUnavailable(f"the disk did not answer within {within:g} seconds") from None
         raise
     return outcome()
 
 
-class _Helper:
-    """A thread that asks the disk. It waits a moment for the next thing to do: a transfer asks several times, and to
-    start a thread takes longer than to read a small file."""
+class _HelperThread:
+    """A thread for calls to the disk. It waits a moment for another call: a transfer makes several, and starting a
+    thread takes longer than reading a small file."""
 
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], Callable[[], None]]] = SimpleQueue()
 
     @classmethod
     def do(cls, function: Callable[[], Callable[[], None]]) -> None:
-        """Have the function called, by a thread that waits if there is one; what it returns is called at the end."""
+        """Let an idle thread, or a new one, call the function, and then call what the function returned."""
         try:
-            helper = _waiting.pop()
+            helper = _idle_helpers.pop()
         except IndexError:
             helper = cls()
             helper._work.put(function)
             try:
                 threading.Thread(target=helper._serve, name="oss-checkpoint", daemon=True).start()
-            except RuntimeError:  # no more threads, or the process is about to end
+            except RuntimeError:  # there can be no more threads, or the process is exiting
                 function()()
         else:
             helper._work.put(function)
@@ -222,37 +222,37 @@ class _Helper:
     def _serve(self) -> None:
         function = self._work.get()
         while True:
-            hand_over = function()
-            _waiting.append(self)  # first: who has the outcome may ask the next thing at once
-            hand_over()
-            del function, hand_over  # else what they hold would live as long as this waits
+            deliver = function()
+            _idle_helpers.append(self)  # first, because the caller may make another call as soon as it has the outcome
+            deliver()
+            del function, deliver  # else their objects would stay in memory while this waits
             try:
-                function = self._work.get(timeout=LINGERING)
+                function = self._work.get(timeout=IDLE_TIME)
             except Empty:
                 try:
-                    _waiting.remove(self)
-                except ValueError:  # somebody has taken it just now, and gives it something to do
+                    _idle_helpers.remove(self)
+                except ValueError:  # a caller has just taken this thread and will give it a call
                     function = self._work.get()
                 else:
                     return
 
 
-_waiting: deque[_Helper] = deque()  # its methods are atomic: whoever takes one out may give it something to do
-# A forked child has none of the threads, and what they have under way ends in the parent only.
-os.register_at_fork(after_in_child=_waiting.clear)
-os.register_at_fork(after_in_child=_given_up.clear)
+_idle_helpers: deque[_HelperThread] = deque()  # its methods are atomic: a caller that pops one owns it
+# A forked child has none of the threads, and their calls end only in the parent.
+os.register_at_fork(after_in_child=_idle_helpers.clear)
+os.register_at_fork(after_in_child=_abandoned.clear)
 
 
-def _remove_left(temporary: Path) -> None:
+def _remove_leftover(temporary: Path) -> None:
     """Remove the temporary file that a killed save has left.
 
-    :raises BlockingIOError: when another process is saving at this moment
+    :raises BlockingIOError: if another process is saving right now
     """
     try:
         file = os.open(temporary, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return
-    except OSError:  # another user's, or no file at all
+    except OSError:  # another user's, or not a regular file
         os.unlink(temporary)
         return
     try:
@@ -276,7 +276,7 @@ def _write(file: int, data: bytes) -> None:
     try:
         os.fsync(file)
     except OSError as error:
-        if error.errno not in REFUSED:  # a share that flushes no file keeps checkpoints all the same
+        if error.errno not in REFUSED:  # a share that cannot flush files still keeps checkpoints
             raise
 
 
@@ -287,8 +287,8 @@ def _absolute(folder: str | os.PathLike[str]) -> Path:
     except RuntimeError as error:  # pathlib's: no HOME, or a user that /etc/passwd does not name
         reason = "no home folder is known; set HOME, or name a folder that this worker may write to"
         raise ArgumentError("folder", str(folder), reason) from error
-    except (OSError, UnicodeError) as error:  # a working directory that is gone; a name that cannot be encoded
-        raise ArgumentError("folder", str(folder), f"no such folder can be: {error}") from error
+    except (OSError, UnicodeError) as error:  # the working directory is gone; or the name cannot be encoded
+        raise ArgumentError("folder", str(folder), f"no folder can have this name: {error}") from error
     if has_nul:
-        raise ArgumentError("folder", str(folder), "a folder's name holds no NUL")
+        raise ArgumentError("folder", str(folder), "a path cannot contain a NUL character; remove it")
     return path

@@ -1,4 +1,4 @@
-"""Which home a checkpoint gets."""
+"""Chooses the checkpoint store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class CheckpointStore(Protocol):
-    """What every home of checkpoints offers; see ``transfer.lease.CheckpointStore`` for the promises."""
+    """The methods of every checkpoint store; see ``transfer.lease.CheckpointStore`` for what they promise."""
 
     def load(self, key: str) -> str | None: ...
     def save(self, key: str, text: str) -> None: ...
@@ -37,18 +37,18 @@ def select_store(
     description: str = "",
     xcom_holder_task_id: str | None = None,
 ) -> CheckpointStore:
-    """Return the store that ``checkpoint=`` asks for.
+    """Return the store for a value of ``checkpoint=``.
 
-    A text may come from a template, so it only chooses. It never names code.
+    A text may come from a template, so it only chooses among known stores. It never names code to run.
 
     :param choice: ``task_state`` (Airflow 3.3 and later), ``variable``, ``xcom``, ``file`` (``~/.ossresume``, or
         ``file:FOLDER``), ``memory``, ``configured`` (the class that ``[ossresume] checkpoint_store`` names in Airflow's
-        configuration), or a store object. ``auto`` is the configured class if there is one, else what survives a retry
-        and a person's Clear on this Airflow: ``task_state`` on 3.3, ``variable`` on all others. Outside a task, and
-        where Airflow must not be called, it is ``file``.
-    :param context: of the running task; None outside one
-    :param description: shown beside a Variable: which transfer it is
-    :raises ArgumentError: for an unknown choice, or one that this Airflow or this place does not have
+        configuration), or a store object. ``auto`` is the configured class if there is one, else the store that
+        survives a retry and a person's Clear on this Airflow: ``task_state`` on 3.3, ``variable`` on all others.
+        Outside a task, and in a thread or process that must not call Airflow, it is ``file``.
+    :param context: of the running task; None outside a task
+    :param description: shown beside a Variable, to tell which transfer it belongs to
+    :raises ArgumentError: if the choice is unknown, or does not exist on this Airflow or in this place
     :raises NoXComHolder: see :mod:`~airflow_provider_ossresume.checkpoints.xcom`
     """
     if not isinstance(choice, str):
@@ -65,8 +65,8 @@ def select_store(
         return _airflow_store(choice, context, description, xcom_holder_task_id)
     if "." in choice:
         reason = (
-            "a text names no class here, as a template could then run any code; give a store object in Python, or set "
-            f"{_OPTION} in Airflow's configuration to the class and choose 'configured'"
+            "a text cannot name a class, because a template could then run any code; give a store object in Python, or "
+            f"set {_OPTION} in Airflow's configuration to the class and choose 'configured'"
         )
         raise ArgumentError("checkpoint", choice, reason)
     raise ArgumentError("checkpoint", choice, f"choose one of {', '.join(CHOICES)}, or file:FOLDER")
@@ -81,11 +81,13 @@ def _default_store(context: Mapping[str, Any] | None, description: str) -> Check
             has_task_state = _airflow.CLEAR_KEEPS_TASK_STATE and context.get("task_state_store") is not None
             choice = "task_state" if has_task_state else "variable"
             return _airflow_store(choice, context, description, None)
-        _warn_once(f"{refusal}. The checkpoint is a file on this worker instead: a retry resumes only here")
+        _warn_once(
+            f"{refusal}. The checkpoint is a file on this worker instead, so a retry resumes only on this worker"
+        )
     try:
         return FileCheckpointStore()
     except ArgumentError as error:
-        _warn_once(f"No checkpoint is kept, so a retry begins anew: {error.reason}")
+        _warn_once(f"No checkpoint is kept, so a retry starts from the beginning: {error.reason}")
         return MemoryCheckpointStore()
 
 
@@ -97,7 +99,9 @@ def _warn_once(text: str) -> None:
 def _file_store(choice: str) -> FileCheckpointStore:
     _, has_folder, folder = choice.partition(":")
     if has_folder and not folder.strip():
-        raise ArgumentError("checkpoint", choice, "name a folder behind file:, perhaps a template found nothing")
+        raise ArgumentError(
+            "checkpoint", choice, "name a folder after file: (a template that rendered to nothing leaves it empty)"
+        )
     try:
         return FileCheckpointStore(folder if has_folder else None)
     except ArgumentError as error:
@@ -108,7 +112,9 @@ def _airflow_store(
     choice: str, context: Mapping[str, Any] | None, description: str, xcom_holder_task_id: str | None
 ) -> CheckpointStore:
     if context is None:
-        raise ArgumentError("checkpoint", choice, "there is no running task here; use file or memory")
+        raise ArgumentError(
+            "checkpoint", choice, "there is no running task here, which this store needs; use file or memory"
+        )
     _check_callable(choice, context)
     if choice == "variable":
         from airflow_provider_ossresume.checkpoints.variable import VariableCheckpointStore
@@ -120,7 +126,7 @@ def _airflow_store(
         return XComCheckpointStore.of_context(context, holder_task_id=xcom_holder_task_id)
     task_state = context.get("task_state_store")
     if task_state is None:
-        raise ArgumentError("checkpoint", choice, "the task state store comes with Airflow 3.3; use variable or auto")
+        raise ArgumentError("checkpoint", choice, "the task state store needs Airflow 3.3; use variable or auto")
     from airflow_provider_ossresume.checkpoints.task_state import TaskStateCheckpointStore
 
     return TaskStateCheckpointStore(task_state)
@@ -131,7 +137,7 @@ def _configured_path() -> str:
 
 
 def _configured_store(choice: str, context: Mapping[str, Any] | None) -> CheckpointStore:
-    """Return an instance of the class that Airflow's configuration names. The admin wrote it there: it is trusted."""
+    """Return an instance of the class named in Airflow's configuration. An admin wrote it there, so it is trusted."""
     path = _configured_path()
     if not path:
         reason = f"{_OPTION} in Airflow's configuration is empty; set it to the dotted path of a class"
@@ -146,7 +152,9 @@ def _configured_store(choice: str, context: Mapping[str, Any] | None) -> Checkpo
     try:
         store = found()
     except Exception as error:  # as above
-        raise ArgumentError(_OPTION, path, f"this class cannot be made without arguments: {error}") from error
+        raise ArgumentError(
+            _OPTION, path, f"an instance of this class cannot be created without arguments: {error}"
+        ) from error
     return _checked(store, context)
 
 
@@ -160,6 +168,6 @@ def _checked(store: object, context: Mapping[str, Any] | None) -> CheckpointStor
 
 
 def _check_callable(choice: object, context: Mapping[str, Any]) -> None:
-    """:raises ArgumentError: in a thread or a process that must not call Airflow"""
+    """:raises ArgumentError: in a thread or process that must not call Airflow"""
     if refusal := _airflow.why_not_callable(context):
         raise ArgumentError("checkpoint", choice, f"{refusal}; use file or file:FOLDER here, or the task's own thread")

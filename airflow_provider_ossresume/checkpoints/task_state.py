@@ -1,4 +1,4 @@
-"""Checkpoints in the task state store of Airflow 3.3 on (AIP-103): per run, task and map index, with a UI tab."""
+"""A checkpoint store in the task state store of Airflow 3.3 and later (AIP-103)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from airflow_provider_ossresume import _airflow
 from airflow_provider_ossresume.checkpoints import PREFIX
 from airflow_provider_ossresume.errors import TrySuperseded
 
-NEVER_EXPIRES = timedelta.max  # what airflow.sdk.NEVER_EXPIRE is; Airflow looks for this very object
+NEVER_EXPIRES = timedelta.max  # airflow.sdk.NEVER_EXPIRE; Airflow compares by identity
 
 
 class TaskStateStore(Protocol):
-    """What Airflow puts into the context as ``task_state_store``."""
+    """The ``task_state_store`` in Airflow's context."""
 
     def get(self, key: str, default: object = None) -> object: ...
     def set(self, key: str, value: object, *, retention: timedelta | None = None) -> None: ...
@@ -24,10 +24,11 @@ class TaskStateStore(Protocol):
 class TaskStateCheckpointStore:
     """Keeps each checkpoint as JSON under ``ossresume-`` and the key's hash, until its run is deleted.
 
-    Airflow would let it expire after ``[state_store] default_retention_days``, while its task may still wait.
+    Each run, task and map index has its own entries. They never expire: with Airflow's default, ``[state_store]
+    default_retention_days``, one could be deleted while its task still waits.
     """
 
-    calls_airflow = True  # so not from every thread and process; see _airflow.why_not_callable
+    calls_airflow = True  # so it cannot be used in every thread and process; see _airflow.why_not_callable
 
     def __init__(self, store: TaskStateStore) -> None:
         self._store = store
@@ -60,9 +61,9 @@ class TaskStateCheckpointStore:
 
 
 def _write_error(what: str, error: Exception) -> Exception:
-    """Return the error for a write that failed: a try that is over is told so here, while it reads just nothing."""
+    """Return the error for a failed write. Airflow refuses writes of a superseded try; its reads just find nothing."""
     if _airflow.is_not_found(error):
         return TrySuperseded(
-            "Airflow's task state store says that a newer try has started; this try leaves the transfer to it"
+            "Airflow's task state store refuses this try, because a newer try has started; the newer try continues"
         )
     return _airflow.store_error(what, error)

@@ -1,4 +1,4 @@
-"""Checkpoints as Airflow Variables: they survive retries and clears, on any worker and any Airflow version."""
+"""A checkpoint store of Airflow Variables. They survive retries and Clear, on any worker and any Airflow version."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from airflow_provider_ossresume.errors import CheckpointError
 class VariableCheckpointStore:
     """Keeps each checkpoint in a Variable named ``ossresume-`` and the key's hash.
 
-    Never a raw object key: Airflow 3 does not quote Variable names in its URLs, so two objects could share one.
+    The name has no raw object key: Airflow 3 does not quote Variable names in URLs, so two objects could share one.
 
-    :param description: what the Variables list shows beside the name: which transfer this is
+    :param description: shown in the list of Variables, to tell which transfer it belongs to
     """
 
-    calls_airflow = True  # so not from every thread and process; see _airflow.why_not_callable
+    calls_airflow = True  # so it cannot be used in every thread and process; see _airflow.why_not_callable
 
     def __init__(self, description: str = "") -> None:
         self._description = description
@@ -41,10 +41,10 @@ class VariableCheckpointStore:
             raise _airflow.store_error(f"deleting the {self.place(key)}", error) from error
 
     def keys(self) -> list[str]:
-        """Return the keys of all checkpoints that are Variables, whoever saved them.
+        """Return the keys of all checkpoints among the Variables, of any DAG.
 
-        :raises StoreUnavailable: when Airflow does not answer
-        :raises CheckpointError: on Airflow 3.0 to 3.2, where no task can list Variables
+        :raises StoreUnavailable: if Airflow does not answer
+        :raises CheckpointError: on Airflow 3.0 to 3.2, where a task cannot list Variables
         """
         try:
             names = _airflow.variable_names(PREFIX)
@@ -52,8 +52,8 @@ class VariableCheckpointStore:
             raise _airflow.store_error("listing the Variables", error) from error
         if names is None:
             raise CheckpointError(
-                "this Airflow lets no task list Variables, as 3.0 to 3.2 do not; name them with names=[…], as "
-                f"`airflow variables list` or the UI shows them: they begin with {PREFIX}"
+                "on Airflow 3.0 to 3.2 a task cannot list Variables; give their names with names=[…], as `airflow "
+                f"variables list` or the UI shows them: they begin with {PREFIX}"
             )
         return sorted(match[1] for name in names if (match := re.fullmatch(f"{PREFIX}({KEY})", name)))
 

@@ -1,8 +1,8 @@
-"""Checkpoints as XComs on the row of another task of the run.
+"""A checkpoint store of XComs that belong to another task of the run, the holder.
 
-Airflow deletes a task instance's own XComs when its next try starts, so they are useless for retries. The row of
-another task is left alone: best a downstream one, whose XComs Airflow deletes when it starts, after ours has succeeded;
-else an upstream one, which has run already.
+Airflow deletes a task instance's own XComs when its next try starts, so they cannot be used for retries. The XComs of
+another task stay. The best holder is a downstream task: Airflow deletes its XComs when it starts, after our task has
+succeeded. Otherwise it is an upstream task, which has run already.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class XComCheckpointStore:
     :param row: the holder's dag_id, run_id, task_id and map_index
     """
 
-    calls_airflow = True  # so not from every thread and process; see _airflow.why_not_callable
+    calls_airflow = True  # so it cannot be used in every thread and process; see _airflow.why_not_callable
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row
@@ -31,9 +31,9 @@ class XComCheckpointStore:
     def of_context(cls, context: Mapping[str, Any], *, holder_task_id: str | None = None) -> XComCheckpointStore:
         """Return the store for a running task.
 
-        :param holder_task_id: the task whose row holds the checkpoint; found by itself when None
-        :raises NoXComHolder: when there is none
-        :raises ArgumentError: when the named one cannot be it
+        :param holder_task_id: the task that holds the checkpoint; None: choose one
+        :raises NoXComHolder: if there is no such task
+        :raises ArgumentError: if the named task cannot hold it
         """
         ti = context["ti"]
         holder = find_holder(context["task"], named=holder_task_id)
@@ -74,14 +74,14 @@ def _as_text(value: Any) -> str:
     try:
         return json.dumps(value)
     except (TypeError, ValueError):
-        return repr(value)  # put there by hand: whoever decodes it says that it is no checkpoint
+        return repr(value)  # put there by a person; decoding it reports that it is no checkpoint
 
 
 def find_holder(task: Any, *, named: str | None = None) -> str:
-    """Return the ID of the task whose row can hold a checkpoint of this task.
+    """Return the ID of a task that can hold the checkpoint of this task.
 
-    It has one task instance, which exists before ours runs and is not cleared by our retries: no mapped task, none in
-    a mapped task group. Downstream tasks that wait for all of their upstream come first.
+    It needs exactly one task instance, which exists before our task runs and is not cleared by its retries. So it is
+    not a mapped task, nor in a mapped task group. Downstream tasks that wait for all upstream tasks come first.
     """
     dag = task.dag
     if named is not None:
@@ -90,14 +90,16 @@ def find_holder(task: Any, *, named: str | None = None) -> str:
                 "xcom_holder_task_id", named, f"name another task of {dag.dag_id}: {_some(_others(task))}"
             )
         if _is_mapped(dag.get_task(named)):
-            raise ArgumentError("xcom_holder_task_id", named, "a mapped task has no single row; name an unmapped one")
+            raise ArgumentError(
+                "xcom_holder_task_id", named, "a mapped task has several task instances; name an unmapped task"
+            )
         return named
     for task_id in _candidates(task):
         if not _is_mapped(dag.get_task(task_id)):
             return task_id
     raise NoXComHolder(
-        f"checkpoint='xcom' needs another, unmapped task upstream or downstream of {task.task_id!r} to hold it, as "
-        "Airflow deletes a task's own XComs before its retry; use checkpoint='variable', or add an EmptyOperator "
+        f"checkpoint='xcom' needs another, unmapped task upstream or downstream of {task.task_id!r} to hold it: "
+        "Airflow deletes a task's own XComs before its retry. Use checkpoint='variable', or add an EmptyOperator "
         "downstream and name it with xcom_holder_task_id"
     )
 
@@ -110,7 +112,7 @@ def _candidates(task: Any) -> Iterator[str]:
 
 
 def _tasks_behind(task: Any) -> list[str]:
-    """Return the tasks that cannot start before ours has succeeded, the nearest first."""
+    """Return the tasks that cannot start before our task has succeeded, the nearest first."""
     found: list[str] = []
     nearest = [task]
     while nearest:

@@ -68,9 +68,9 @@ class BaseFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no
         return make_client(self._oss_conn_id, self._options, self.config)
 
     @property
-    def most_workers(self) -> int:
+    def max_workers(self) -> int:
         """The maximum number of requests at once for one call or one file."""
-        return self.config.most_workers
+        return self.config.max_workers
 
     def __repr__(self) -> str:
         place = self._oss_conn_id or self._options.get("endpoint") or self._options.get("region") or "this worker's"

@@ -38,7 +38,7 @@ class ContentFileSystem(MetadataFileSystem):
         target = object_at(path)
         with os_errors():
             if not start and end is None:
-                return fetch_whole(self.client, target, most_workers=self.most_workers)
+                return fetch_whole(self.client, target, max_workers=self.max_workers)
         [data] = self.cat_ranges([path], [start], [end], on_error="raise")
         return cast(bytes, data)
 
@@ -86,7 +86,7 @@ class ContentFileSystem(MetadataFileSystem):
                 self.client,
                 [self._parse_range(*each) for each in zip(paths, first, last, strict=True)],
                 gap=GAP if max_gap is None else max_gap,
-                most_workers=self.most_workers,
+                max_workers=self.max_workers,
                 raise_first_error=on_error == "raise",
             )
         return [each if isinstance(each, bytes) else as_os_error(each) for each in found]

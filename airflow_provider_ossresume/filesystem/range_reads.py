@@ -73,7 +73,7 @@ def fetch(client: OssClient, target: ObjectRef, start: int, stop: int) -> tuple[
     return sink.take(), meta
 
 
-def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> bytes:
+def fetch_whole(client: OssClient, target: ObjectRef, *, max_workers: int) -> bytes:
     """Return the whole object, compared with its CRC-64.
 
     A large object is read by several requests at once, all with one ETag.
@@ -89,7 +89,7 @@ def fetch_whole(client: OssClient, target: ObjectRef, *, most_workers: int) -> b
     # Allocated in this thread, because memory that worker threads allocate is returned late.
     rest = [bytearray(min(PIECE, meta.size - start)) for start in range(len(first), meta.size, PIECE)]
     if rest:
-        with Crew(workers=min(most_workers, len(rest)), tick=no_watch) as crew:
+        with Crew(workers=min(max_workers, len(rest)), tick=no_watch) as crew:
             bound = client.with_stop(crew)
 
             def get(number: int) -> None:
@@ -114,7 +114,7 @@ class ObjectRange:
 
 
 def fetch_ranges(
-    client: OssClient, ranges: Sequence[ObjectRange], *, gap: int, most_workers: int, raise_first_error: bool
+    client: OssClient, ranges: Sequence[ObjectRange], *, gap: int, max_workers: int, raise_first_error: bool
 ) -> list[bytes | OSSResumeError]:
     """Return the bytes of each range, in order. Ranges close together share a request; many requests run at once.
 
@@ -137,7 +137,7 @@ def fetch_ranges(
         return results
     etags: dict[ObjectRef, str] = {}
     changed: set[ObjectRef] = set()
-    with Crew(workers=min(most_workers, len(requests)), tick=no_watch) as crew:
+    with Crew(workers=min(max_workers, len(requests)), tick=no_watch) as crew:
         get = partial(_fetch_one, client.with_stop(crew), raise_first_error)
         for (target, merged), outcome in crew.run(get, requests):
             if isinstance(outcome, OSSResumeError):

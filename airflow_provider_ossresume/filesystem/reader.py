@@ -139,12 +139,12 @@ class _ReadAheadCache(BaseCache):  # type: ignore[misc]  # fsspec has no types
     def __init__(self, file: OssReader) -> None:
         super().__init__(file.blocksize, file._fetch_range, file.size)
         self._target, self._etag, self._client = file._target, file._etag, file._client
-        self._memory, self._most_workers = file.fs.file_memory, file.fs.most_workers
+        self._memory, self._max_workers = file.fs.file_memory, file.fs.max_workers
         self._start()
 
     def _start(self) -> None:
         self._process = os.getpid()
-        self._read_ahead = ReadAhead(self._fill, self.size, memory=self._memory, most_workers=self._most_workers)
+        self._read_ahead = ReadAhead(self._fill, self.size, memory=self._memory, max_workers=self._max_workers)
 
     def _fill(self, start: int, buffer: bytearray, order: Stop) -> None:
         client = self._client.with_stop(order)

@@ -85,7 +85,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
             config=fs.config,
             part_size=size,
             whole=size + 1,
-            most_workers=fs.most_workers,
+            max_workers=fs.max_workers,
             memory=fs.file_memory,
         )
         self._handled = sys.exc_info()[1]  # an exception that is handled already does not discard the file

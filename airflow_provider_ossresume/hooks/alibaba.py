@@ -57,11 +57,11 @@ class OSSHook(BaseHook):
         return parse_oss_url(ossurl)
 
     def object_exists(self, key: str, bucket_name: str | None = None) -> bool:
-        """Return if an object exists. Only a missing key is False."""
+        """Return whether an object exists. Only a missing key is False."""
         return self.hook.object_exists(key, bucket_name)
 
     def key_exist(self, bucket_name: str | None, key: str) -> bool:
-        """Return if an object exists: ``object_exists`` with its arguments in reverse order."""
+        """Return whether an object exists: ``object_exists`` with its arguments in reverse order."""
         return self.hook.object_exists(key, bucket_name)
 
     def head_key(self, bucket_name: str | None, key: str) -> ObjectMeta:

@@ -64,7 +64,7 @@ class OSSResumeAsyncHook:
         return await self._run(lambda hook: hook.head_object(key, bucket_name))
 
     async def object_exists(self, key: str, bucket_name: str | None = None) -> bool:
-        """Return if an object exists. Only a missing key is False; any other error is raised."""
+        """Return whether an object exists. Only a missing key is False; any other error is raised."""
         return await self._run(lambda hook: hook.object_exists(key, bucket_name))
 
     async def list_keys(
@@ -143,9 +143,7 @@ class OSSResumeAsyncHook:
 
     def _new_hook(self, connection: Any) -> OSSResumeHook:
         from airflow_provider_ossresume.hooks.connection import ConnectionSettings
-        from airflow_provider_ossresume.hooks.oss import (
-            OSSResumeHook,  # imported in a thread, because importing requests takes a while
-        )
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # in a thread: importing requests takes a while
 
         hook = OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self._transfer_config)
         if connection is not None:

@@ -72,7 +72,7 @@ class BucketMethods(ConnectedHook):
         return True
 
     def check_for_bucket(self, bucket_name: str | None = None) -> bool:
-        """Return if a bucket exists. Only a missing bucket is False; any other error is raised.
+        """Return whether a bucket exists. Only a missing bucket is False; any other error is raised.
 
         :param bucket_name: the bucket. Default: the connection's bucket
         :raises AccessDenied: if it belongs to another account, or the permission oss:GetBucketInfo is missing

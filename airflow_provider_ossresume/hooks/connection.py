@@ -174,7 +174,7 @@ class ConnectionSettings:
             signature_version=(self.signature_version or "v4").lower(),  # type: ignore[arg-type]  # checked there
             retry=RetryPolicy(attempts=config.part_retries + 1, total=config.retry_max_time),
             **self._timeouts(config),
-            max_connections=config.most_workers,
+            max_connections=config.max_workers,
             proxies=proxies_for(self.proxy),
             verify_tls=self.verify,
         )

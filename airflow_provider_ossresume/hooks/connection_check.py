@@ -1,4 +1,4 @@
-"""The check behind the Test button: one harmless request that shows if a connection works, and if not, why."""
+"""The check behind the Test button: one harmless request that shows whether a connection works, and if not, why."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_connection(
     seconds: float = TOTAL_TIMEOUT,
     clock: Callable[[], float] = time.time,
 ) -> tuple[bool, str]:
-    """Return if the connection works, and a message: what OSS reports about it, or the cause and the next step.
+    """Return whether the connection works, and a message: what OSS reports about it, or the cause and the next step.
 
     The check requests the information of the connection's bucket. Without a bucket, it lists one bucket of the key's
     account. A key without the permission to list buckets is valid too, because OSS has accepted its signature. An

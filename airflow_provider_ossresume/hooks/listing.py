@@ -139,7 +139,7 @@ class ListingMethods(ConnectedHook):
         return [unambiguous_name(ObjectRef(where.bucket, each)) for each in islice(found, limits.most)]
 
     def check_for_prefix(self, prefix: str, delimiter: str = "/", bucket_name: str | None = None) -> bool:
-        """Return if a folder has an object: one whose key starts with the prefix and the delimiter.
+        """Return whether a folder has an object: one whose key starts with the prefix and the delimiter.
 
         :param prefix: with or without the delimiter at its end. ``oss://bucket/`` looks for any object in the bucket
         :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`
@@ -152,7 +152,7 @@ class ListingMethods(ConnectedHook):
         return any(True for _ in self._listed(PrefixRef(where.bucket, folder), limits))
 
     def check_for_wildcard_key(self, wildcard_key: str, bucket_name: str | None = None, delimiter: str = "") -> bool:
-        """Return if a key matches the pattern; see :meth:`~.ListingMethods.get_wildcard_key`."""
+        """Return whether a key matches the pattern; see :meth:`~.ListingMethods.get_wildcard_key`."""
         return self.get_wildcard_key(wildcard_key, bucket_name, delimiter) is not None
 
     def get_wildcard_key(

@@ -81,7 +81,7 @@ def retry_after(error: Exception) -> float:
 def look(
     oss: OssClient, wanted: Wanted, *, check: Check | None = None, before_request: BeforeRequest | None = None
 ) -> LookResult:
-    """Check once if everything that a sensor waits for is there.
+    """Check once whether everything that a sensor waits for is there.
 
     The check sends one HEAD request for each key. For a pattern it lists the keys with the pattern's literal prefix,
     only as far as needed. With ``any_key``, it ends at the first key that is there.

@@ -27,7 +27,7 @@ class ObjectMethods(ConnectedHook):
         return self.get_conn().head_object(self.target(key, bucket_name))
 
     def object_exists(self, key: str, bucket_name: str | None = None) -> bool:
-        """Return if an object exists. Only a missing key is False; any other error is raised.
+        """Return whether an object exists. Only a missing key is False; any other error is raised.
 
         :raises NoSuchBucket: if the bucket does not exist
         :raises AccessDenied: if the permission oss:GetObject is missing
@@ -39,7 +39,7 @@ class ObjectMethods(ConnectedHook):
         return True
 
     def check_for_key(self, key: str, bucket_name: str | None = None) -> bool:
-        """Return if an object exists: :meth:`object_exists` under the name that S3Hook uses."""
+        """Return whether an object exists: :meth:`object_exists` under the name that S3Hook uses."""
         return self.object_exists(key, bucket_name)
 
     def look(

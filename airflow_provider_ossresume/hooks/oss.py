@@ -40,7 +40,7 @@ class OSSResumeHook(
     hook_name = "Alibaba Cloud OSS (resumable)"
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return if the connection works, and a message with details or with the next step.
+        """Return whether the connection works, and a message with details or with the next step.
 
         It sends one harmless request, and takes at most about 15 seconds. See
         :func:`~airflow_provider_ossresume.hooks.connection_check.check_connection`.

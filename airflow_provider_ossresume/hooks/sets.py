@@ -144,7 +144,7 @@ class SetMethods(ConnectedHook):
         :param target: an ``oss://bucket/prefix/`` URL, or an absolute path that all workers share
         :param work_folder: where plans, ledgers and checkpoints are kept: an ``oss://bucket/prefix/`` URL, or a folder
             that all workers share. Default: ``.ossresume/`` in the target's bucket or folder
-        :param most_batches: another limit beside ``max_batches``: Airflow's limit for mapped tasks
+        :param most_batches: another upper limit for the number of batches, such as Airflow's limit for mapped tasks
         :raises PlanRefused: if the plan would delete more than is allowed, or leave out files; nothing is written then
         """
         chosen = _set_options(options)

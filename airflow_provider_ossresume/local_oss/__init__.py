@@ -9,14 +9,14 @@
         assert oss.object("bucket", "key") == b"bytes"
         assert [request.operation for request in oss.requests] == ["GetObject"]
 
-It checks signatures, keeps OSS's rules and answers with OSS's errors. From a shell:
+It checks signatures, enforces OSS's rules and answers with OSS's errors. From a shell:
 ``python -m airflow_provider_ossresume.local_oss``. In pytest: ``fixtures``.
 
-A request comes in by a ``listener`` (``tls`` has its certificate) and goes through ``incoming`` (its head and body),
-``exchange`` (from head to journal), ``authentication`` and ``operations`` (which one it is). The work is done in
+``listener`` accepts a connection (``tls`` makes the certificate). A request passes ``incoming`` (head and body),
+``exchange`` (from head to journal), ``authentication`` and ``operations`` (which operation it is). The work is done in
 ``objects``, ``copies``, ``deletions``, ``versions``, ``tagging``, ``symlinks``, ``restoring``, ``uploads``,
-``listings`` or ``buckets``, on ``storage``; what comes back is an ``answers.Answer``. ``faults`` says what goes wrong,
-``fault_rules`` with which calls, and ``body_faults`` does it.
+``listings`` or ``buckets``, on ``storage``. The result is an ``answers.Answer``. ``faults`` defines what goes wrong,
+``fault_rules`` chooses the calls, and ``body_faults`` injects it.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from airflow_provider_ossresume.local_oss.service import RESTORE_SECONDS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT. The first line on stdout says where and with which credentials."""
+    """Serve until SIGTERM or SIGINT. The first line on stdout has the endpoint and the credentials."""
     options = _options(arguments)
-    # Blocked before any thread starts, so that only sigwait below ever gets them.
+    # Blocked before any thread starts, so that only sigwait below receives them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     with LocalOSS(
         options.root,
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     ) as oss:
         for rule in load_rules(options.faults) if options.faults else []:
             oss.add_rule(rule)
-        print(  # noqa: T201  whoever started it waits for this line
+        print(  # noqa: T201  the caller waits for this line
             f"endpoint={oss.endpoint} region={oss.region} access_key_id={oss.access_key_id} "
             f"access_key_secret={oss.access_key_secret} security_token={oss.security_token or ''}"
             + (f" ca_file={oss.ca_file}" if oss.ca_file else ""),
@@ -50,14 +50,16 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
     parser.add_argument("--root", type=Path, help="folder for buckets and objects (default: a temporary one)")
     parser.add_argument(
-        "--bucket", action="append", metavar="NAME", help="bucket to make, repeatable (default: bucket)"
+        "--bucket", action="append", metavar="NAME", help="bucket to create, repeatable (default: bucket)"
     )
     parser.add_argument("--access-key-id", default=ACCESS_KEY_ID)
     parser.add_argument("--access-key-secret", default=ACCESS_KEY_SECRET)
     parser.add_argument("--security-token", help="STS token that requests must carry")
     parser.add_argument("--region", default="cn-hangzhou")
-    parser.add_argument("--faults", type=Path, metavar="FILE.json", help="list of fault rules; see faults.py")
-    parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="file that gets a JSON line for each request")
+    parser.add_argument(
+        "--faults", type=Path, metavar="FILE.json", help="JSON file with a list of fault rules; see faults.py"
+    )
+    parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="file to write a JSON line to for each request")
     parser.add_argument(
         "--restore-seconds",
         type=float,
@@ -65,10 +67,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="N",
         help="how long a RestoreObject takes (default: %(default)s)",
     )
-    parser.add_argument(
-        "--tls", action="store_true", help="speak HTTPS; the first line names the CA bundle that is made for it"
-    )
-    parser.add_argument("--allow-remote", action="store_true", help="allow an address that others can reach")
+    parser.add_argument("--tls", action="store_true", help="serve HTTPS; the first line names the CA bundle to trust")
+    parser.add_argument("--allow-remote", action="store_true", help="allow an address that other machines can reach")
     options = parser.parse_args(arguments)
     try:
         check_host(options.host, allow_remote=options.allow_remote)

@@ -1,4 +1,4 @@
-"""What the server sends back: an answer, the XML in it, and the refusals that become error answers."""
+"""Answers of the server: successes, their XML, and refusals, which become error answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ XML_TYPE = "application/xml"
 
 @dataclass(frozen=True)
 class FileRange:
-    """The bytes ``[start, stop)`` of an open file. Whoever sends it closes the file."""
+    """The bytes ``[start, stop)`` of an open file. The code that sends them closes the file."""
 
     file: BinaryIO
     start: int
@@ -34,7 +34,7 @@ class FileRange:
 class Answer:
     """One HTTP answer. ``code`` is OSS's error code, empty for a success.
 
-    A Content-Length among the headers stands (a HEAD has one without a body); else the body's length is sent.
+    A Content-Length in ``headers`` is sent as it is (a HEAD has one without a body); else it is the body's length.
     """
 
     status: int = 200
@@ -48,15 +48,15 @@ class Answer:
         return len(self.body) if isinstance(self.body, bytes) else self.body.stop - self.body.start
 
     def close(self) -> None:
-        """Let go of the body's file. Harmless when there is none."""
+        """Close the body's file, if there is one."""
         if isinstance(self.body, FileRange):
             self.body.file.close()
 
 
 class Refusal(Exception):
-    """OSS says no: caught at one place, where it becomes an error answer.
+    """OSS refuses the request. ``exchange`` catches this and turns it into an error answer.
 
-    ``details`` are the elements that OSS adds for this code; ``headers`` go into the answer.
+    ``details`` are the elements that OSS adds for this code. ``headers`` are added to the answer.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Refusal(Exception):
         self.headers = headers or {}
 
     def answer(self, *, method: str, request_id: str, host: str) -> Answer:
-        """Return the error answer; that of a HEAD carries its XML in the header ``x-oss-err``."""
+        """Return the error answer. For a HEAD, its XML is in the header ``x-oss-err``."""
         headers = dict(self.headers)
         if self.ec:
             headers["x-oss-ec"] = self.ec
@@ -103,7 +103,7 @@ class Refusal(Exception):
         return document("Error", children)
 
 
-# As OSS sends them; a code that is not here goes without.
+# As OSS sends them. Other codes are sent without an EC.
 KNOWN_EC = {
     "AccessDenied": "0003-00000001",
     "EntityTooSmall": "0042-00000213",
@@ -123,18 +123,18 @@ KNOWN_EC = {
 
 
 def invalid_argument(name: str, value: str, *, message: str = "", ec: str = "") -> Refusal:
-    """Return OSS's refusal of one argument."""
+    """Return OSS's refusal of an argument."""
     details = {"ArgumentName": name, "ArgumentValue": value}
     return Refusal(400, "InvalidArgument", message or f"The argument {name} is invalid.", ec=ec, details=details)
 
 
 def xml_answer(root: str, children: Children, *, headers: Mapping[str, str] | None = None) -> Answer:
-    """Return a success with an XML document for its body."""
+    """Return a success whose body is an XML document."""
     return Answer(200, {"Content-Type": XML_TYPE, **(headers or {})}, document(root, children))
 
 
 def document(root: str, children: str | Children) -> bytes:
-    """Return an XML document: a child is a name with a text, a number, or children of its own."""
+    """Return an XML document. A child is a name and a text, a number, or further children."""
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{_element(root, children)}'.encode()
 
 

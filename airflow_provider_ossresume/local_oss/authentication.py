@@ -1,4 +1,4 @@
-"""Whose request it is: V4 and V1 signatures, in headers and in URLs, checked as OSS checks them."""
+"""Checks signatures as OSS does: V4 and V1, in headers and in URLs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_V4_EXPIRY = 7 * 24 * 3600  # seconds; OSS, "V4 signature in a URL"
 
 @dataclass(frozen=True)
 class Account:
-    """The one key pair that the server knows, with its STS token when it has one."""
+    """The only key pair that the server accepts, with its STS token if it has one."""
 
     access_key_id: str
     access_key_secret: str
@@ -41,7 +41,7 @@ class Account:
 
 
 def verify(request: IncomingRequest, account: Account, *, region: str, now: float) -> None:
-    """Refuse a request that is not signed by the account, or whose signature is out of date."""
+    """Refuse a request that is not signed by the account, or whose signature has expired."""
     authorization = request.headers.get("authorization", "")
     if authorization.startswith(V4_ALGORITHM):
         _verify_v4_header(request, authorization, account, region=region, now=now)
@@ -95,7 +95,7 @@ def _verify_v4_url(request: IncomingRequest, account: Account, *, region: str, n
 
 
 def _v4_fields(text: str) -> dict[str, str]:
-    """Return the fields of an Authorization header: in any order, with or without spaces behind the commas."""
+    """Return the fields of an Authorization header, in any order, with or without spaces after commas."""
     fields = dict(part.strip().partition("=")[::2] for part in text.split(","))
     if not {"Credential", "Signature"} <= fields.keys():
         raise invalid_argument("Authorization", "", message="The Authorization header is malformed.")

@@ -1,4 +1,4 @@
-"""What faults do to bytes on their way, in either direction."""
+"""Injects faults into bodies, in either direction."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _HUGE_XML_SIZE = 64 * 1024 * 1024
 
 
 class BodyFaults:
-    """The faults of one call on one body: asked before bytes pass how many may, told afterwards what passed.
+    """The faults of one call for one body. Call ``allow`` before bytes pass, and ``passing`` with those that do.
 
-    ``pause`` waits the given seconds, or for good, and raises ConnectionLost when the connection ends meanwhile.
+    ``pause`` waits the given seconds, or forever, and raises ConnectionLost if the connection ends meanwhile.
     """
 
     def __init__(self, faults: Iterable[Fault], *, pause: Callable[[float | None], None]) -> None:
@@ -34,11 +34,11 @@ class BodyFaults:
 
     @property
     def precedes_head(self) -> bool:
-        """True when something shall happen before the head of an answer."""
+        """True if a fault applies before the head of an answer."""
         return any(fault.after_bytes < 0 for fault in self._faults)
 
     def allow(self, wanted: int) -> int:
-        """Return how many bytes may pass before the next thing happens. What is due now happens here."""
+        """Return how many bytes may pass before the next fault. Faults that are due now are injected here."""
         for fault in list(self._faults):
             ahead = fault.after_bytes - self._position
             if fault.kind == "bandwidth":
@@ -58,7 +58,7 @@ class BodyFaults:
         self._pause(fault.seconds)
 
     def passing(self, data: memoryview) -> memoryview:
-        """Return the bytes as they arrive, when they may."""
+        """Return the bytes as they arrive, perhaps flipped or delayed."""
         for fault in self._faults:
             offset = fault.after_bytes - self._position
             if fault.kind in _FLIPS and 0 <= offset < len(data):
@@ -73,23 +73,23 @@ class BodyFaults:
 
 
 class FaultySource:
-    """A source of a body's bytes with faults before it."""
+    """A source of a body's bytes, with faults injected."""
 
     def __init__(self, source: Source, body_faults: BodyFaults) -> None:
         self._source = source
         self._body_faults = body_faults
 
     def read(self, limit: int) -> memoryview:
-        """Return bytes as the faults let them through."""
+        """Return the next bytes, with faults applied."""
         return self._body_faults.passing(self._source.read(self._body_faults.allow(limit)))
 
     def line(self) -> bytes:
-        """Return one line of a chunked body, which is framing and passes untouched."""
+        """Return one line of a chunked body's framing, unchanged."""
         return self._source.line()
 
 
 def tamper(answer: Answer, faults: Iterable[Fault]) -> Answer:
-    """Return the answer as the faults leave it."""
+    """Return the answer with faults applied."""
     for fault in faults:
         if fault.kind in _TAMPERINGS:
             answer = _TAMPERINGS[fault.kind](answer, fault)

@@ -29,7 +29,7 @@ def list_buckets(service: Service, request: IncomingRequest) -> Answer:
 
 
 def get_bucket_info(service: Service, request: IncomingRequest) -> Answer:
-    """Say a bucket's region and endpoints."""
+    """Return a bucket's region and endpoints."""
     bucket = service.storage.bucket(request.bucket or "")
     facts: Children = [
         *_bucket_facts(service, request, bucket),
@@ -54,14 +54,14 @@ def _bucket_facts(service: Service, request: IncomingRequest, bucket: Bucket) ->
 
 
 def get_bucket_location(service: Service, request: IncomingRequest) -> Answer:
-    """Say a bucket's region."""
+    """Return a bucket's region."""
     service.storage.bucket(request.bucket or "")
     body = document("LocationConstraint", f"oss-{service.region}")
     return Answer(200, {"Content-Type": "application/xml"}, body)
 
 
 def get_bucket_worm(service: Service, request: IncomingRequest) -> Answer:
-    """Say for how long a bucket's objects are protected."""
+    """Return how long a bucket's objects are protected."""
     bucket = service.storage.bucket(request.bucket or "")
     if not bucket.retention_days:
         raise Refusal(404, "NoSuchWORMConfiguration", "The WORM Configuration does not exist.")
@@ -75,7 +75,7 @@ def get_bucket_worm(service: Service, request: IncomingRequest) -> Answer:
 
 
 def put_bucket(service: Service, request: IncomingRequest) -> Answer:
-    """Make a bucket; one of one's own that exists already stays as it is."""
+    """Create a bucket. One that exists already stays as it is."""
     service.storage.create_bucket(request.bucket or "")
     return Answer(200, {"Location": f"/{request.bucket}"})
 

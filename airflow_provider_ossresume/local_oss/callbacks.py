@@ -1,7 +1,7 @@
-"""Upload callbacks: an application's server on this machine is told of an object, and its answer becomes OSS's.
+"""Upload callbacks: calls an application's server on this machine, and returns its answer as OSS's answer.
 
-OSS stores the object first and calls once. Whatever becomes of the call, the object stays. A callback that leads off
-this machine is not made, and the upload is answered as one without.
+OSS stores the object first, and then makes the call once. The object stays, even if the call fails. A callback to
+another machine is not made; the upload is answered as if it had no callback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.records import StoredObject
 
 MAX_CALLBACK_SIZE = 5 * 1024  # OSS: bytes of each of the two parameters
-MAX_URLS = 5  # OSS: they are asked in turn until one answers well
+MAX_URLS = 5  # OSS: they are called in order until one succeeds
 MAX_ANSWER_SIZE = 1024**2  # OSS: bytes of the application's answer
 TIMEOUT = 5.0  # seconds; OSS
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
@@ -28,7 +28,7 @@ _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
 @dataclass(frozen=True)
 class Callback:
-    """What a request says of the call that it wants."""
+    """The call that a request asks for."""
 
     urls: tuple[str, ...]
     host: str
@@ -38,7 +38,7 @@ class Callback:
 
 
 def callback_of(request: IncomingRequest) -> Callback | None:
-    """Return the callback that a request asks for, by header or in its query. Raises Refusal for one that is none."""
+    """Return the callback in a request's headers or query, if any. Raises Refusal if it is not valid."""
     said, variables = (_parameter(request, name) for name in ("callback", "callback-var"))
     urls = tuple(url.strip() for url in str(said.get("callbackUrl") or "").split(";") if url.strip())
     if not any(_is_here(url) for url in urls):
@@ -63,7 +63,7 @@ def _parameter(request: IncomingRequest, name: str) -> dict[str, Any]:
 
 
 def called_back(callback: Callback | None, bucket: str, stored: StoredObject, answer: Answer) -> Answer:
-    """Return the answer with the application's words in it. Raises Refusal with 203 when that has none."""
+    """Make the call, and return the answer with the application's body. Raises Refusal with 203 if the call fails."""
     if callback is None:
         return answer
     why = ""
@@ -115,7 +115,7 @@ def _is_here(url: str) -> bool:
 
 
 def _filled(callback: Callback, bucket: str, stored: StoredObject) -> str:
-    """Return the body of the call with the variables in their places; those that are unknown are empty."""
+    """Return the body of the call with the variables filled in; unknown ones are empty."""
     known: dict[str, str | int] = {
         "bucket": bucket,
         "object": stored.key,

@@ -1,4 +1,4 @@
-"""When an object is wanted, and which of its bytes: If-* headers and ranges."""
+"""Evaluates conditional headers (If-*) and ranges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONDITIONS = ("if-match", "if-unmodified-since", "if-none-match", "if-modified-s
 
 
 def check_conditions(stored: StoredObject, headers: Mapping[str, str], *, prefix: str = "") -> None:
-    """Refuse with 412 or 304 when a condition does not hold; ``prefix`` is that of a copy's source."""
+    """Refuse with 412 or 304 if a condition does not hold. ``prefix`` is that of the headers for a copy's source."""
     for name in CONDITIONS:
         value = headers.get(prefix + name)
         if value is not None and not _holds(name, value, stored):
@@ -30,7 +30,7 @@ def _holds(name: str, value: str, stored: StoredObject) -> bool:
         return bool({"*", stored.etag} & named) == (name == "if-match")
     moment = parse_http_date(value)
     if moment is None:
-        return True  # OSS ignores a date that is none
+        return True  # OSS ignores an invalid date
     return (int(stored.modified) <= moment) == (name == "if-unmodified-since")
 
 
@@ -64,9 +64,9 @@ def _not_modified(stored: StoredObject) -> Refusal:
 def wanted_range(text: str | None, size: int, *, standard: bool) -> tuple[int, int] | None:
     """Return ``[start, stop)`` of what a Range header asks for, or None for the whole object.
 
-    Without ``x-oss-range-behavior: standard`` OSS answers a range that reaches over the end with the whole object.
-    With it such a range is cut at the end, and one that begins there is refused with 416. A header that is no range
-    of bytes is ignored.
+    Without ``x-oss-range-behavior: standard``, OSS answers a range that extends beyond the end with the whole object.
+    With it, such a range is cut at the end, and one that begins beyond the end is refused with 416. A header that is
+    not a byte range is ignored.
     """
     found = re.fullmatch(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*(,.*)?", text or "")
     if not found or found.group(1) == found.group(2) == "":

@@ -1,4 +1,4 @@
-"""One client's connection: the bytes of answers, waits that end with the connection, and ways to end it."""
+"""One client's connection: sends answers, waits, and ends the connection."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from airflow_provider_ossresume.local_oss.body_faults import BodyFaults
 from airflow_provider_ossresume.local_oss.incoming import STEP, ConnectionLost, Stream
 
 _SENDFILE_STEP = 1 << 30  # the kernel sends less than 2 GiB a call
-_LINGER_SECONDS = 5.0  # of silence, after which a client that was refused is left to itself
+_LINGER_SECONDS = 5.0  # without bytes, after which the connection of a refused client is closed
 _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)  # macOS has no POLLRDHUP
 
 
 class Connection:
-    """A connection. Whatever finds it gone raises ConnectionLost; ``end`` may be called from any thread."""
+    """A connection. Its methods raise ConnectionLost if it is gone. Any thread may call ``end``."""
 
     def __init__(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
         self.scheme = "https" if tls else "http"
@@ -31,7 +31,7 @@ class Connection:
         self.sent: int | None = None
 
     def begin(self) -> None:
-        """Agree with the client on TLS, where the connection has it."""
+        """Do the TLS handshake, if the server uses TLS."""
         if isinstance(self._sock, ssl.SSLSocket):
             try:
                 self._sock.do_handshake()
@@ -43,11 +43,11 @@ class Connection:
         self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def send(self, answer: Answer, head: bytes, body_faults: BodyFaults) -> None:
-        """Send an answer. ``sent`` counts the bytes of its body, also when this ends early; None means no head."""
+        """Send an answer. ``sent`` counts the bytes of its body, also if this ends early; None: not even the head."""
         self.sent = None
         try:
             if body_faults:
-                self._send_meddled(answer, head, body_faults)
+                self._send_with_faults(answer, head, body_faults)
             elif isinstance(answer.body, bytes):
                 self._send(head + answer.body)
                 self.sent = len(answer.body)
@@ -58,9 +58,9 @@ class Connection:
         finally:
             answer.close()
 
-    def _send_meddled(self, answer: Answer, head: bytes, body_faults: BodyFaults) -> None:
+    def _send_with_faults(self, answer: Answer, head: bytes, body_faults: BodyFaults) -> None:
         if not answer.size or body_faults.precedes_head:
-            body_faults.allow(1)  # an answer without a body meets its fault before its head
+            body_faults.allow(1)  # without a body, the fault applies before the head
         self._send(head)
         self.sent = 0
         body, position = answer.body, 0
@@ -98,14 +98,14 @@ class Connection:
             raise ConnectionLost from error
 
     def pause(self, seconds: float | None) -> None:
-        """Wait so long, or for good. Raises ConnectionLost when either side ends the connection meanwhile."""
+        """Wait, with None forever. Raises ConnectionLost if either side ends the connection meanwhile."""
         poll = select.poll()
         poll.register(self._sock, _GONE)
         if poll.poll(None if seconds is None else seconds * 1000):
             raise ConnectionLost
 
     def discard(self) -> None:
-        """Read what the client still sends, so that it gets to the answer that is waiting for it."""
+        """Read what the client still sends, so that it then reads the answer."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
             self._sock.settimeout(_LINGER_SECONDS)
@@ -123,13 +123,15 @@ class Connection:
         self._sock.close()
 
     def end(self) -> None:
-        """Wake whoever reads, writes or waits on the connection, with ConnectionLost."""
+        """End all reads, writes and waits on the connection with ConnectionLost."""
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # TLS's own takes what other threads are using away
+            socket.socket.shutdown(
+                self._sock, socket.SHUT_RDWR
+            )  # SSLSocket.shutdown would remove state that other threads use
 
 
 def head_of(answer: Answer, headers: dict[str, str]) -> bytes:
-    """Return the head of an answer, with headers that stand beside its own."""
+    """Return the head of an answer, with further headers; the answer's own take precedence."""
     own = dict(answer.headers)
     if answer.status not in (204, 304):
         own.setdefault("Content-Length", str(answer.size))

@@ -1,4 +1,4 @@
-"""Bytes that have arrived whole, each in a data file of its own."""
+"""Stores contents: bytes that have arrived completely, each in its own data file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _COPY_STEP = 8 * 1024 * 1024  # bytes a call
 
 @dataclass(frozen=True)
 class Content:
-    """The name of a data file, and what is known of its bytes.
+    """The name of a data file, with the size and checksums of its bytes.
 
-    ``md5`` is upper-case hex; it is empty when contents were joined without reading them.
+    ``md5`` is upper-case hex; it is empty if contents were joined without reading them.
     """
 
     file: str
@@ -35,14 +35,14 @@ class Content:
 
 
 class Contents:
-    """The folder of data files. A content is nobody's until something outside names it."""
+    """The folder of data files. A content is in use only when a record names it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def receive(self, steps: Iterable[memoryview]) -> Content:
-        """Write bytes as they come. An error on the way leaves no file."""
+        """Write bytes as they arrive. After an error no file remains."""
         md5, crc, size = hashlib.md5(usedforsecurity=False), 0, 0
         with self._new_file() as (name, file):
             for step in steps:
@@ -53,26 +53,26 @@ class Contents:
         return Content(name, size, md5.hexdigest().upper(), crc)
 
     def zeros(self, size: int) -> Content:
-        """Make a content of zeros, of any size: it takes no room on the disk, and neither do its copies."""
+        """Create a content of zeros, of any size. It takes no space on the disk, and neither do its copies."""
         with self._new_file() as (name, file):
             file.truncate(size)
         return Content(name, size, "", _crc64_of_zeros(size))
 
     def hole(self, source: BinaryIO, start: int, stop: int) -> Content | None:
-        """Return a content of its own for bytes that are zeros without any room on the disk, or None."""
+        """Return a content for a range that is a hole (zeros without space on the disk); None if it is not."""
         source.seek(start)
         if start == stop or _hole_at(source, stop - start) < stop - start:
             return None
         return replace(self.zeros(stop - start), md5=_md5_of_zeros(stop - start))
 
     def copy(self, source: BinaryIO, content: Content) -> Content:
-        """Copy an opened content, inside the kernel where it can."""
+        """Copy an open content, inside the kernel if possible."""
         with self._new_file() as (name, target):
             _copy(source, target, content.size)
         return Content(name, content.size, content.md5, content.crc64)
 
     def join(self, contents: Sequence[Content]) -> Content:
-        """Copy contents one after the other, inside the kernel where it can."""
+        """Concatenate contents into a new one, inside the kernel if possible."""
         with self._new_file() as (name, target):
             for content in contents:
                 with self.open(content) as source:
@@ -80,9 +80,9 @@ class Contents:
         return Content(name, sum(content.size for content in contents), "", _joined_crc(contents))
 
     def extend(self, first: Content, second: Content) -> Content:
-        """Lay the second's bytes behind the first's, in the first's file.
+        """Append the second content's bytes to the first one's file.
 
-        Whoever reads the first is not disturbed: he reads no further than the size that he knows.
+        Readers of the first content are not disturbed: they read only as many bytes as it had.
         """
         path = self._path(first)
         os.truncate(path, first.size)  # a killed server may have left more
@@ -100,18 +100,18 @@ class Contents:
             return file.read(content.size)
 
     def discard(self, content: Content) -> None:
-        """Remove a content that nothing names any more."""
+        """Remove a content that no record names any more."""
         self._path(content).unlink(missing_ok=True)
 
     def discard_all_but(self, named: Collection[str]) -> None:
-        """Remove the data files that are not named: what a killed server left behind."""
+        """Remove all other data files, which a killed server left behind."""
         for path in self._folder.iterdir():
             if _FILE_NAME.fullmatch(path.name) and path.name not in named:
                 path.unlink()
 
     def _path(self, content: Content) -> Path:
-        if not _FILE_NAME.fullmatch(content.file):  # somebody else wrote the record
-            raise OSError(f"{content.file!r} is no data file")
+        if not _FILE_NAME.fullmatch(content.file):  # somebody has edited the record
+            raise OSError(f"{content.file!r} is not the name of a data file")
         return self._folder / content.file
 
     @contextlib.contextmanager
@@ -120,7 +120,7 @@ class Contents:
         try:
             with open(path, "xb", buffering=0) as file:
                 yield path.name, file
-        except BaseException:  # the client may go at any moment, and so may the process
+        except BaseException:  # the client may disconnect at any moment
             path.unlink(missing_ok=True)
             raise
 
@@ -152,11 +152,11 @@ def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
         if not copied:
             raise OSError("a data file is shorter than its record says")
         count -= copied
-    target.truncate()  # to where it is: a hole at the end has written nothing
+    target.truncate()  # at the current position, because a hole at the end writes nothing
 
 
 def _hole_at(file: BinaryIO, count: int) -> int:
-    """Return how many of the next bytes take no room on the disk; 0 where the file system does not tell."""
+    """Return how many of the next bytes are a hole; 0 if the file system does not report holes."""
     position, size = file.tell(), os.fstat(file.fileno()).st_size
     try:
         data = os.lseek(file.fileno(), position, os.SEEK_DATA)

@@ -1,4 +1,4 @@
-"""The operations that copy: an object, or bytes of one as a part."""
+"""The copy operations: CopyObject and UploadPartCopy."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _ENCRYPTION = (
     "x-oss-server-side-encryption-key-id",
     "x-oss-server-side-data-encryption",
 )
-# What x-oss-metadata-directive is not about.
+# Headers that x-oss-metadata-directive does not affect.
 _NO_METADATA = frozenset({_CLASS, TAGGING, ACL, *_ENCRYPTION})
 
 
 def copy_object(service: Service, request: IncomingRequest) -> Answer:
-    """Store a copy of another object, with its metadata or with the request's. A symbolic link stays one."""
+    """Store a copy of another object, with its metadata or the request's. A symbolic link is copied as a link."""
     bucket, key = request.target
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
     service.storage.check_overwrite(bucket, key, forbidden=forbidden)
@@ -83,9 +83,9 @@ def _opened(service: Service, where: tuple[str, str, str]) -> tuple[StoredObject
 
 
 def _headers_of_copy(source: StoredObject, headers: Mapping[str, str], *, onto_itself: bool) -> dict[str, str]:
-    """Return what the copy keeps: encryption and ACL are never the source's, whatever the directives say.
+    """Return the headers of the copy. Encryption and ACL are never taken from the source, whatever the directives say.
 
-    OSS, CopyObject: in a bucket without versions a copy onto itself takes the request's metadata in any case.
+    OSS, CopyObject: in a bucket without versions, a copy of an object onto itself always takes the request's metadata.
     """
     given = kept_headers(headers)
     replaces = _directive(headers, "x-oss-metadata-directive") == "REPLACE" or onto_itself
@@ -115,7 +115,7 @@ def _check_size(source: StoredObject, headers: Mapping[str, str], *, within_buck
 
 
 def upload_part_copy(service: Service, request: IncomingRequest) -> Answer:
-    """Store bytes of another object as a part. Only ListParts tells its CRC-64."""
+    """Store a range of another object as a part. Only ListParts returns its CRC-64."""
     number = part_number(request)
     upload = upload_of(service, request)
     source, file = _opened(service, copy_source(request))

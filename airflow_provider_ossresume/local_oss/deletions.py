@@ -21,14 +21,14 @@ MAX_DELETE_COUNT = 1000  # OSS: keys in one DeleteMultipleObjects
 
 
 def delete_object(service: Service, request: IncomingRequest) -> Answer:
-    """Remove an object, or a version of it; one that is not there is as good as removed."""
+    """Remove an object, or a version of it. It is no error if it does not exist."""
     done = service.storage.delete(*named(request)) or Deletion()
     headers = {"x-oss-version-id": done.version} if done.version else {}
     return Answer(204, headers | ({"x-oss-delete-marker": "true"} if done.is_marker else {}))
 
 
 def delete_multiple_objects(service: Service, request: IncomingRequest) -> Answer:
-    """Remove the objects, and the versions, that the body names."""
+    """Remove the objects and versions that the body names."""
     bucket, encode = request.target[0], encoder(request.query)
     service.storage.bucket(bucket)
     if "content-md5" not in request.headers:
@@ -42,7 +42,7 @@ def delete_multiple_objects(service: Service, request: IncomingRequest) -> Answe
     done = [(key, version, service.storage.delete(bucket, key, version)) for key, version in wanted]
     if (root.findtext("Quiet") or "").strip().lower() == "true":
         return Answer()
-    deleted = [("Deleted", [("Key", encode(key)), *_said_of(version, what)]) for key, version, what in done]
+    deleted = [("Deleted", [("Key", encode(key)), *_deletion_facts(version, what)]) for key, version, what in done]
     return xml_answer("DeleteResult", [*encoding_element(request.query), *deleted])
 
 
@@ -53,7 +53,7 @@ def _wanted(element: Element) -> tuple[str, str]:
     return element.findtext("Key") or "", version or ""
 
 
-def _said_of(version: str, done: Deletion | None) -> Children:
+def _deletion_facts(version: str, done: Deletion | None) -> Children:
     facts = [("VersionId", version)] if version else []
     if done and done.is_marker:
         facts += [("DeleteMarker", "true"), ("DeleteMarkerVersionId", done.version)]

@@ -1,6 +1,6 @@
 """``python -m airflow_provider_ossresume.local_oss.demo``: a local OSS, a connection, and a DAG to kill and resume.
 
-The server takes one part at a time, as a slow link would, so that there is time for the kill. It prints what arrives.
+The server accepts one part at a time, like a slow link, so that you have time to kill the task. It prints what arrives.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from airflow_provider_ossresume.model.parts import MIB, plan_parts
 
 FOLDER = "ossresume-demo"
 SIZE_MIB = 192
-SMALLEST_MIB = 16  # smaller files go in one request, so there is nothing to resume
+SMALLEST_MIB = 16  # a smaller file is sent in one request, so there is nothing to resume
 PART_SECONDS = 2.0
-LONGEST_SECONDS = 20.0  # of a part; two or three wait in turn, and the client gives up after 60 seconds of silence
+LONGEST_SECONDS = 20.0  # for a part; two or three wait at once, and the client gives up after 60 s without an answer
 AIRFLOW_PORT = 8080  # Airflow's own default, for its UI
 
 _HELP = """\
@@ -55,14 +55,14 @@ def main(arguments: list[str] | None = None) -> int:
         folder = _new_folder(options.folder)
     except ArgumentError as error:
         parser.error(str(error))
-    # Blocked before any thread starts, so that only sigwait below ever gets them.
+    # Blocked before any thread starts, so that only sigwait below receives them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     link, size = SlowLink(options.part_seconds), options.mib * MIB
     with LocalOSS(folder / "oss", buckets=[BUCKET]) as oss:
-        narrator = Narrator(len(plan_parts(size)), _print)
+        printer = ProgressPrinter(len(plan_parts(size)), _print)
 
         def after_request(request: Request) -> None:
-            narrator.tell(request)
+            printer.report(request)
             link.settle(request)
 
         oss.on_request, oss.after_request = link.wait, after_request
@@ -76,28 +76,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class SlowLink:
-    """Lets the parts of all connections pass one by one, each after some seconds."""
+    """Lets the parts of all connections pass one at a time, each after some seconds."""
 
     def __init__(self, part_seconds: float) -> None:
         self._seconds = part_seconds
         self._turn = threading.Lock()
-        self._pass = threading.Event()  # set for those that need not wait any more
+        self._pass = threading.Event()  # set to release all that wait
         self._ended = False
 
     def wait(self, request: Request) -> None:
-        """Hold a part back until its turn has come and its seconds have passed. For a server's ``on_request``."""
+        """Delay a part until it is the next one and its seconds have passed. For a server's ``on_request``."""
         if request.operation == "UploadPart" and not self._ended:
             let_pass = self._pass
             with self._turn:
                 let_pass.wait(self._seconds)
 
     def settle(self, request: Request) -> None:
-        """Let all parts pass that wait when one has broken off: its try was killed, and they are of the same one."""
+        """Release all waiting parts if one has broken off: its try was killed, and the others are of the same try."""
         if has_broken_off(request):
             self._let_pass()
 
     def end(self) -> None:
-        """Hold nothing back from now on."""
+        """Delay nothing from now on."""
         self._ended = True
         self._let_pass()
 
@@ -106,28 +106,28 @@ class SlowLink:
         let_pass.set()
 
 
-class Narrator:
-    """Prints what an upload asks of the server. ``tell`` may be called from any thread.
+class ProgressPrinter:
+    """Prints the progress of an upload as the server sees it. Any thread may call ``report``.
 
-    :param part_count: of the whole file
+    :param part_count: parts of the whole file
     """
 
-    def __init__(self, part_count: int, say: Callable[[str], None]) -> None:
+    def __init__(self, part_count: int, print_line: Callable[[str], None]) -> None:
         self._count = part_count
-        self._say = say
+        self._print_line = print_line
         self._stored: Counter[int] = Counter()  # how often each part was stored
         self._began: float | None = None  # when the first line was printed
         self._lock = threading.Lock()
 
-    def tell(self, request: Request) -> None:
-        """Print one request that OSS has carried out, or a part that broke off."""
+    def report(self, request: Request) -> None:
+        """Print a request that OSS has carried out, or a part that broke off."""
         with self._lock:
             if request.status == 200:
-                self._tell(request)
+                self._report(request)
             elif has_broken_off(request):
                 self._line(f"part {request.part_number} broke off")
 
-    def _tell(self, request: Request) -> None:
+    def _report(self, request: Request) -> None:
         if request.operation == "InitiateMultipartUpload":
             self._stored.clear()
             self._line(f"a new upload starts: {self._count} parts to send")
@@ -143,7 +143,7 @@ class Narrator:
     def _line(self, text: str) -> None:
         now = time.monotonic()
         self._began = self._began or now
-        self._say(f"{now - self._began:6.1f} s  {text}")
+        self._print_line(f"{now - self._began:6.1f} s  {text}")
 
 
 def has_broken_off(request: Request) -> bool:
@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_ossresume.local_oss.demo", description=(__doc__ or "").partition(": ")[2]
     )
-    parser.add_argument("folder", nargs="?", default=FOLDER, help="folder to make (default: %(default)s)")
+    parser.add_argument("folder", nargs="?", default=FOLDER, help="folder to create (default: %(default)s)")
     parser.add_argument(
         "--mib", type=_mib, default=SIZE_MIB, help="size of the file in MiB, at least 16 (default: %(default)s)"
     )
@@ -187,7 +187,7 @@ def _new_folder(name: str) -> Path:
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise ArgumentError("folder", name, "it exists; remove it or name another one") from error
+        raise ArgumentError("folder", name, "the folder exists; remove it or name another one") from error
     return folder
 
 
@@ -196,7 +196,7 @@ def _free_port(wanted: int) -> int:
         try:
             with socket.create_server(("127.0.0.1", port)) as probe:
                 return int(probe.getsockname()[1])
-        except OSError:  # somebody listens there
+        except OSError:  # the port is in use
             continue
     raise RuntimeError("this machine has no free port")
 

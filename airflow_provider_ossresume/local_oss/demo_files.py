@@ -1,4 +1,4 @@
-"""What the demo writes: a file to upload, the DAG that uploads it, and the settings for an Airflow of its own."""
+"""The files of the demo: a file to upload, the DAG that uploads it, and the settings for a separate Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request and its answer, from the head to the journal, with the faults that hit it."""
+"""One request and its answer, from the head to the journal, with the faults that apply to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from airflow_provider_ossresume.local_oss.service import Service, whole_number
 
 log = logging.getLogger(__name__)
 
-_CHEAP_TO_READ = 1024 * 1024  # bytes left of a refused body that are read to keep the connection
+_MAX_DRAINED = 1024 * 1024  # bytes of a refused body that are read in order to keep the connection
 
 
 Hook: TypeAlias = Callable[[Request], object]
@@ -37,7 +37,7 @@ Hook: TypeAlias = Callable[[Request], object]
 
 @dataclass
 class Backend:
-    """What all connections share."""
+    """The state that all connections share."""
 
     service: Service
     account: Account
@@ -104,7 +104,7 @@ class Exchange:
         self._request = _journal_entry(incoming, backend)
 
     def run(self) -> bool:
-        """Answer the request and return whether the connection lives on. Raises ConnectionLost when it does not."""
+        """Answer the request. Return True if the connection stays open. Raises ConnectionLost if it is gone."""
         answer = Answer()
         try:
             answer = self._answer()
@@ -131,14 +131,14 @@ class Exchange:
             self._backend.after_request(request)
 
     def _answer(self) -> Answer:
-        """Return the answer as the faults leave it. Raises ConnectionLost when nobody is there to get one."""
+        """Return the answer, changed by the faults. Raises ConnectionLost if the client has disconnected."""
         try:
             return tamper(self._work(), self._faults)
         except Refusal as refusal:
             return tamper(self._refused(refusal), self._faults)
         except ConnectionLost:
             raise
-        except Exception:  # a bug of the server, or a full disk: whoever tests against it must see it as such
+        except Exception:  # a bug of this server, or a full disk: the test must see it
             log.exception("%s failed", self._request.operation)
             return self._refused(Refusal(500, "InternalError", "We encountered an internal error."))
 
@@ -189,9 +189,9 @@ class Exchange:
             self._connection.discard()
 
     def _body_is_read(self) -> bool:
-        """Read the little that may be left of the body, and tell whether all has been read."""
+        """Read a small rest of the body. Return True if the body has been read completely."""
         body = self._incoming.body
-        if body.left is not None and body.left <= _CHEAP_TO_READ and "expect" not in self._incoming.headers:
+        if body.left is not None and body.left <= _MAX_DRAINED and "expect" not in self._incoming.headers:
             for _ in body:
                 pass
         return body.finished
@@ -210,7 +210,7 @@ class Exchange:
 
 
 def new_request_id() -> str:
-    """Return a request ID as OSS writes them."""
+    """Return a request ID in OSS's format."""
     return secrets.token_hex(12).upper()
 
 
@@ -226,7 +226,7 @@ def _common_headers(request_id: str, *, now: float, began: float, keep_alive: bo
 
 def _refusal_of(fault: Fault) -> Refusal:
     headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
-    return Refusal(fault.status, fault.code, "The fault that was asked for.", headers=headers)
+    return Refusal(fault.status, fault.code, "An injected fault.", headers=headers)
 
 
 def _throttled(fault: Fault) -> Refusal:

@@ -1,4 +1,4 @@
-"""Which rules are in force, and what a test says of them."""
+"""Active fault rules, and the methods with which a test adds and removes them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from airflow_provider_ossresume.local_oss.faults import Fault, Rule
 from airflow_provider_ossresume.local_oss.throttling import Throttle
 
 
-class _InForce:
-    """A rule with what it has counted."""
+class _ActiveRule:
+    """A rule and the number of calls that it has matched."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -20,7 +20,7 @@ class _InForce:
         self._throttle = Throttle(rule.fault.per_second) if rule.fault.kind == "throttle" else None
 
     def hit(self, now: float) -> Fault | None:
-        """Count a matching call and return the fault that hits it, if one does."""
+        """Count a matching call, and return the fault if it applies to this call."""
         self._count += 1
         fault = self.rule.fault
         if not self.rule.hits(self._count):
@@ -32,36 +32,36 @@ class _InForce:
 
 
 class Rules:
-    """The rules in force. Every method may be called from any thread."""
+    """The active rules. Any thread may call the methods."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._in_force: list[_InForce] = []
+        self._active: list[_ActiveRule] = []
 
     def add(self, rule: Rule) -> None:
-        """Put a rule in force; it counts calls from now on."""
+        """Activate a rule. It counts calls from now on."""
         with self._lock:
-            self._in_force.append(_InForce(rule))
+            self._active.append(_ActiveRule(rule))
 
     def remove(self, rule: Rule) -> None:
-        """Take back one rule; harmless when it is gone already."""
+        """Remove one rule. It is no error if it is gone already."""
         with self._lock:
-            self._in_force = [other for other in self._in_force if other.rule is not rule]
+            self._active = [other for other in self._active if other.rule is not rule]
 
     def clear(self) -> None:
-        """Take back all rules."""
+        """Remove all rules."""
         with self._lock:
-            self._in_force = []
+            self._active = []
 
     def count(self, operation: str, key: str | None, part_number: int | None, *, now: float) -> tuple[Fault, ...]:
-        """Count a call and return the faults that hit it. ``now`` is in seconds."""
+        """Count a call, and return the faults that apply to it. ``now`` is in seconds."""
         with self._lock:
-            hits = [one.hit(now) for one in self._in_force if one.rule.matches(operation, key, part_number)]
+            hits = [one.hit(now) for one in self._active if one.rule.matches(operation, key, part_number)]
         return tuple(fault for fault in hits if fault)
 
 
 class FaultControls:
-    """What a test says of what goes wrong. ``key``, ``prefix`` and ``part_number`` narrow the calls down."""
+    """Methods to inject faults. ``key``, ``prefix`` and ``part_number`` limit the calls to which a fault applies."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -77,7 +77,7 @@ class FaultControls:
         part_number: int | None = None,
         prefix: str | None = None,
     ) -> Rule:
-        """Let a fault hit ``times`` calls (None: all) from the ``nth`` matching one on, counted from now."""
+        """Inject a fault into ``times`` matching calls (None: all), starting with the ``nth`` from now."""
         return self.add_rule(Rule(fault, operation, nth, times, key, part_number, prefix))
 
     def fail_after(
@@ -90,7 +90,7 @@ class FaultControls:
         part_number: int | None = None,
         prefix: str | None = None,
     ) -> Rule:
-        """Let a fault hit every matching call after the next ``n``."""
+        """Inject a fault into every matching call after the next ``n``."""
         return self.add_rule(Rule(fault, operation, n + 1, None, key, part_number, prefix))
 
     @contextlib.contextmanager
@@ -105,7 +105,7 @@ class FaultControls:
         part_number: int | None = None,
         prefix: str | None = None,
     ) -> Iterator[None]:
-        """Let a fault hit the matching calls after the first ``after`` of them, until the block ends."""
+        """Inject a fault into matching calls after the first ``after``, until the block ends."""
         rule = self.add_rule(Rule(fault, operation, after + 1, times, key, part_number, prefix))
         try:
             yield
@@ -113,17 +113,17 @@ class FaultControls:
             self._rules.remove(rule)
 
     def throttle(self, prefix: str, *, per_second: float, operation: str = "*") -> Rule:
-        """Let so many calls a second through for the keys with a prefix, and answer the others with 503.
+        """Allow ``per_second`` calls a second for keys with a prefix, and answer further ones with 503.
 
-        As many may come at once after a second of quiet. The seconds are those of the server's clock.
+        After a quiet second as many calls may come at once. The seconds are those of the server's clock.
         """
         return self.add_rule(Rule(Fault("throttle", per_second=per_second), operation, times=None, prefix=prefix))
 
     def add_rule(self, rule: Rule) -> Rule:
-        """Put a rule in force and return it."""
+        """Activate a rule and return it."""
         self._rules.add(rule)
         return rule
 
     def clear_faults(self) -> None:
-        """Take back all faults."""
+        """Remove all faults."""
         self._rules.clear()

@@ -1,4 +1,4 @@
-"""Faults as data: what goes wrong, and with which calls.
+"""Faults: what goes wrong, and in which calls.
 
 =================  =================================================================================================
 kind               what happens
@@ -11,7 +11,7 @@ kind               what happens
 ``answer-lost``    the work is done and the connection closed without an answer
 ``reset-answer``   the connection is reset after ``after_bytes`` of the answer's body
 ``truncated``      Content-Length promises everything; the connection ends after ``after_bytes`` of the answer's body
-``stall``          the work is done; the answer goes silent after ``after_bytes`` of its body (-1, or no body: before
+``stall``          the work is done; the answer stops after ``after_bytes`` of its body (-1, or no body: before
                    its head), for ``seconds`` or for good
 ``flip``           the byte at ``after_bytes`` of the body arrives flipped: in storage for an upload, at the client
                    for a download
@@ -20,10 +20,10 @@ kind               what happens
 ``no-crc``         the answer has no CRC-64
 ``latency``        the answer comes ``seconds`` later; the work is done in time
 ``bandwidth``      the bodies of the call move at ``bytes_per_second``
-``malformed-xml``  the answer's XML breaks off
+``malformed-xml``  the answer's XML ends in the middle
 ``huge-xml``       the answer's XML is ``after_bytes`` long, or 64 MiB
-``throttle``       calls over ``per_second`` are answered with 503 ``QpsLimitExceeded`` without doing the work, and told
-                   in ``x-oss-qos-delay-time`` when to come again
+``throttle``       calls beyond ``per_second`` are answered with 503 ``QpsLimitExceeded`` without doing the work;
+                   ``x-oss-qos-delay-time`` says how long to wait
 ``skewed-clock``   the server's clock is ``seconds`` ahead, in its check of the request and in the answer's Date
 =================  =================================================================================================
 
@@ -82,21 +82,25 @@ class Fault:
         if self.kind not in KINDS:
             raise ArgumentError("kind", self.kind, f"use one of {', '.join(sorted(KINDS))}")
         if self.kind in ("latency", "skewed-clock") and self.seconds is None:
-            raise ArgumentError("seconds", self.seconds, f"{self.kind} needs them")
+            raise ArgumentError("seconds", self.seconds, f"a fault of the kind {self.kind} needs seconds; set them")
         if self.kind == "bandwidth" and self.bytes_per_second < 1:
-            raise ArgumentError("bytes_per_second", self.bytes_per_second, "bandwidth needs it")
+            raise ArgumentError(
+                "bytes_per_second", self.bytes_per_second, "a fault of the kind bandwidth needs at least 1; set it"
+            )
         if self.kind == "throttle" and not self.per_second > 0:
             raise ArgumentError(
-                "per_second", self.per_second, "throttle needs it, as the calls a second to let through"
+                "per_second",
+                self.per_second,
+                "a fault of the kind throttle needs the calls a second to allow; set it above 0",
             )
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which calls a fault hits: ``times`` of them (None: all) from the ``nth`` matching one on, counted from 1.
+    """Applies a fault to ``times`` matching calls (None: all), starting with the ``nth``, counted from 1.
 
-    ``operation`` is a name such as ``UploadPart``, or ``*``. Without ``key``, ``prefix`` and ``part_number`` any will
-    match; ``prefix`` is what the key begins with.
+    ``operation`` is a name such as ``UploadPart``, or ``*``. ``key``, ``prefix`` (the start of the key) and
+    ``part_number`` are optional.
     """
 
     fault: Fault
@@ -108,7 +112,7 @@ class Rule:
     prefix: str | None = None
 
     def matches(self, operation: str, key: str | None, part_number: int | None) -> bool:
-        """Tell whether a call counts for this rule."""
+        """Return True if a call counts for this rule."""
         is_below = self.prefix is None or (key is not None and key.startswith(self.prefix))
         return (
             self.operation in ("*", operation)
@@ -118,7 +122,7 @@ class Rule:
         )
 
     def hits(self, count: int) -> bool:
-        """Tell whether the ``count``-th matching call is hit."""
+        """Return True if the ``count``-th matching call is hit."""
         return count >= self.nth and (self.times is None or count < self.nth + self.times)
 
     def as_json(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@
         ...
         assert local_oss.object("bucket", "key") == b"bytes"
 
-A test gives the server other arguments by ``@pytest.mark.parametrize("local_oss", [{"tls": True}], indirect=True)``.
+A test can pass arguments to the server: ``@pytest.mark.parametrize("local_oss", [{"tls": True}], indirect=True)``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_ossresume.local_oss.server import LocalOSS
 
 @pytest.fixture
 def local_oss(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalOSS]:
-    """An OSS server with an empty bucket named ``bucket``. Its parameter, if any, has arguments of ``LocalOSS``."""
+    """An OSS server with an empty bucket named ``bucket``. Its parameter, if any, holds arguments of ``LocalOSS``."""
     root: Path = tmp_path_factory.mktemp("local_oss")
     with LocalOSS(root, **getattr(request, "param", {})) as oss:
         yield oss

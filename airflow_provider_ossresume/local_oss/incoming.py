@@ -1,4 +1,4 @@
-"""A request as it comes off the wire: the head is parsed here, the body is handed on as it arrives."""
+"""Reads a request from the connection: parses the head, and passes the body on as it arrives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import unquote, unquote_plus
 
 from airflow_provider_ossresume.local_oss.answers import Refusal, invalid_argument
 
-MAX_HEAD_SIZE = 64 * 1024  # OSS takes 8 KiB of metadata and a 1,023-byte key; the rest is room
+MAX_HEAD_SIZE = 64 * 1024  # OSS allows 8 KiB of metadata and a key of 1,023 bytes; the rest is a reserve
 MAX_XML_SIZE = 4 * 1024 * 1024  # 10,000 parts take about 1 MiB
 STEP = 512 * 1024  # bytes of a body that are read, hashed and written at once
 
@@ -21,9 +21,9 @@ _SINGLE_HEADERS = ("authorization", "content-length", "host", "transfer-encoding
 
 
 class ConnectionLost(Exception):
-    """The connection ends here: the client went away, the server is closing, or a fault says so.
+    """The connection ends: the client has disconnected, the server is closing, or a fault ends it.
 
-    ``reset`` tells that the client shall see a reset instead of an end.
+    ``reset``: the client gets a reset instead of an orderly end.
     """
 
     def __init__(self, *, reset: bool = False) -> None:
@@ -35,22 +35,22 @@ class Source(Protocol):
     """Where a body's bytes come from."""
 
     def read(self, limit: int) -> memoryview:
-        """Return at least one and at most ``limit`` bytes, good until the next call."""
+        """Return at least one and at most ``limit`` bytes, valid until the next call."""
 
     def line(self) -> bytes:
         """Return one line without its end."""
 
 
 class Stream:
-    """What a client sends, in order: heads, and bodies that are read into one buffer used again and again."""
+    """The bytes that a client sends: heads and bodies, in order. All bodies are read into one buffer."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._early = bytearray()  # bytes that came with something before them
+        self._early = bytearray()  # bytes that arrived together with what was read before
         self._buffer: memoryview | None = None
 
     def head(self) -> bytes | None:
-        """Return the bytes of a request up to its empty line, or None when the client has closed."""
+        """Return the bytes of a request up to its empty line; None if the client has closed the connection."""
         while (end := self._early.find(b"\r\n\r\n")) < 0:
             if len(self._early) > MAX_HEAD_SIZE:
                 raise Refusal(400, "RequestHeaderTooLarge", f"The request's head is over {MAX_HEAD_SIZE} bytes.")
@@ -65,7 +65,7 @@ class Stream:
         return head
 
     def read(self, limit: int) -> memoryview:
-        """Return at least one and at most ``limit`` bytes; they are good until the next read."""
+        """Return at least one and at most ``limit`` bytes, valid until the next read."""
         if self._early:
             data = bytes(self._early[:limit])
             del self._early[:limit]
@@ -101,7 +101,7 @@ class Stream:
 
 
 class Body:
-    """The body of a request. Iterating yields it in steps, each good until the next one is asked for."""
+    """The body of a request. Iterating yields it in steps; each is valid until the next one."""
 
     def __init__(self, source: Source, headers: Mapping[str, str], *, before_first: Callable[[], None]) -> None:
         self._source = source
@@ -120,11 +120,11 @@ class Body:
 
     @property
     def left(self) -> int | None:
-        """The bytes that are left to read, or None when only their end will tell."""
+        """The number of bytes left to read; None if it is not known before the end."""
         return None if self.chunked and not self._ended else self._left
 
     def read_through(self, wrap: Callable[[Source], Source]) -> None:
-        """Put something between the body and where its bytes come from."""
+        """Wrap the source of the body's bytes."""
         self._source = wrap(self._source)
 
     def __iter__(self) -> Iterator[memoryview]:
@@ -132,7 +132,7 @@ class Body:
             yield step
 
     def read(self, limit: int) -> memoryview:
-        """Return up to ``limit`` bytes, none at the end. Raises ConnectionLost when the client stops short."""
+        """Return up to ``limit`` bytes, none at the end. Raises ConnectionLost if the client disconnects early."""
         if not self._ended and not self.received:
             self._before_first()
         if self.chunked and not self._left and not self._ended:
@@ -213,7 +213,7 @@ class IncomingRequest:
 
 
 def parse_head(head: bytes, *, body_of: Callable[[Mapping[str, str]], Body], scheme: str = "http") -> IncomingRequest:
-    """Return the request that a head describes. Raises Refusal for anything that is not HTTP/1.x."""
+    """Parse a head and return the request. Raises Refusal if it is not HTTP/1.x."""
     first, *lines = _text(head).split("\r\n")
     method, target, version = _request_line(first)
     headers = _headers(lines)
@@ -254,8 +254,8 @@ def _headers(lines: list[str]) -> dict[str, str]:
         if not colon or not _TOKEN.fullmatch(name) or "\0" in value or "\n" in value or "\r" in value:
             raise Refusal(400, "InvalidRequest", "A header of the request is malformed.")
         if name in headers and name in _SINGLE_HEADERS:
-            raise Refusal(400, "InvalidRequest", f"The header {name} stands twice.")
-        value = value.strip(" \t")  # HTTP's blanks, and no other ones
+            raise Refusal(400, "InvalidRequest", f"The header {name} is given twice.")
+        value = value.strip(" \t")  # the only whitespace that HTTP allows here
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     if "transfer-encoding" in headers and (
         headers["transfer-encoding"].lower() != "chunked" or "content-length" in headers
@@ -285,7 +285,7 @@ def _bucket_and_key(host: str, path: str) -> tuple[str | None, str | None]:
 
 
 def _bucket_of(host: str) -> str | None:
-    """Return the bucket of a virtual host, or None for an endpoint, below which the path names the bucket."""
+    """Return the bucket in a virtual host name; None for an endpoint, where the path names the bucket."""
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
     first, dot, rest = name.partition(".")
     if not dot or is_address(name):
@@ -295,7 +295,7 @@ def _bucket_of(host: str) -> str | None:
 
 
 def is_address(name: str) -> bool:
-    """Tell an IP address from a name."""
+    """Return True for an IP address, False for a host name."""
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:

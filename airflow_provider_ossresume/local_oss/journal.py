@@ -1,4 +1,4 @@
-"""What was asked of the server, for tests to read and for a log file."""
+"""Records the requests to the server, for tests and for a log file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-# Neither a signature nor a token stands in the journal.
+# Signatures and tokens are never recorded.
 _SECRETS = frozenset({"authorization", "x-oss-security-token", "security-token", "signature", "x-oss-signature"})
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request. ``status`` is 0 while there is no answer, and for good when none was sent.
+    """One request. ``status`` is 0 while there is no answer, and stays 0 if none was sent.
 
-    ``headers`` have lower-case names; ``bytes_received`` and ``bytes_sent`` count the bodies; ``when`` is the server's
-    clock at its head. Signatures and tokens are left out.
+    ``headers`` have lower-case names. ``bytes_received`` and ``bytes_sent`` count the bodies. ``when`` is the server's
+    time when it had read the head. Signatures and tokens are left out.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Request:
 
 
 def without_secrets(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return headers or a query without what must not be kept."""
+    """Return headers or a query without signatures and tokens."""
     return {name: value for name, value in fields.items() if name.lower() not in _SECRETS}
 
 
@@ -58,14 +58,14 @@ class Journal:
             return self._last_number
 
     def enter(self, request: Request) -> None:
-        """Keep a request; done before its answer goes out, so that a client never sees more than the journal has."""
+        """Record a request. Called before its answer is sent, so a client never knows more than the journal."""
         with self._lock:
             self._requests.append(request)
 
     def settle(self, entered: Request, settled: Request) -> None:
-        """Keep what became of a request that was entered, and write it to the log.
+        """Record how a request ended, and write it to the log.
 
-        So the log's order is that of the answers' ends; ``number`` has the order of the heads.
+        So the log is in the order in which answers ended; ``number`` is in the order in which requests began.
         """
         with self._lock:
             if settled != entered:

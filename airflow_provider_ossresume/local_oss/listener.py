@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 from airflow_provider_ossresume.local_oss.connection import Connection
 
-_ACCEPT_PAUSE = 0.05  # seconds, when the process has no file descriptor left and some connection must end first
-_END_SECONDS = 2.0  # for the threads of connections to notice their end; a test's hook may hold one for longer
+_ACCEPT_PAUSE = 0.05  # seconds, if the process has no file descriptor left until another connection ends
+_END_SECONDS = 2.0  # to wait for the threads of connections; a test's hook may delay one for longer
 
 
 class Listener:
-    """Listens on an address, and lets ``serve`` answer each connection in a thread of its own.
+    """Listens on an address, and calls ``serve`` for each connection in its own thread.
 
-    :ivar port: the port; 0 before the first start when any was asked for
+    :ivar port: the port; 0 before the first start if any free port was requested
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Listener:
         self._connections: dict[Connection, threading.Thread] = {}
 
     def start(self) -> None:
-        """Listen; after ``stop`` on the same port."""
+        """Start to listen. After ``stop``, it uses the same port."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listening = socket.create_server((self._host, self.port), family=family, backlog=1024)
         self.port = listening.getsockname()[1]
@@ -41,7 +41,7 @@ class Listener:
         threading.Thread(target=self._accept, args=(listening,), name="local-oss", daemon=True).start()
 
     def stop(self) -> None:
-        """End all connections, in whatever state they are, and listen no more."""
+        """Stop to listen, and end all connections at once."""
         listening, self._socket = self._socket, None
         if listening is None:
             return
@@ -68,7 +68,7 @@ class Listener:
                 continue
             try:
                 connection = Connection(sock, tls=self._tls)
-            except (OSError, ValueError):  # TLS wants a client that is still there
+            except (OSError, ValueError):  # TLS setup fails if the client is gone
                 sock.close()
                 continue
             thread = threading.Thread(target=self._answer, args=(connection,), name="local-oss-connection", daemon=True)

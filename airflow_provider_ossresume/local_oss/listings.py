@@ -19,12 +19,12 @@ from airflow_provider_ossresume.local_oss.pages import (
     page_of,
 )
 from airflow_provider_ossresume.local_oss.records import StoredObject, Upload
-from airflow_provider_ossresume.local_oss.restoring import says_of_restoration
+from airflow_provider_ossresume.local_oss.restoring import restore_header
 from airflow_provider_ossresume.local_oss.service import OWNER, Service, encoder, encoding_element, number_argument
 
 
 def list_objects(service: Service, request: IncomingRequest) -> Answer:
-    """List objects from a marker on."""
+    """List objects after a marker."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
     page, objects = _objects_page(service, request, marker=query.get("marker", ""), limit=limit)
@@ -44,7 +44,7 @@ def list_objects(service: Service, request: IncomingRequest) -> Answer:
 
 
 def list_objects_v2(service: Service, request: IncomingRequest) -> Answer:
-    """List objects from a key or a continuation token on."""
+    """List objects after a key or a continuation token."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
     token = query.get("continuation-token", "")
@@ -84,7 +84,7 @@ def _contents(stored: StoredObject, encode: Callable[[str], str], now: float, *,
 
 
 def listed_object(stored: StoredObject, now: float) -> list[tuple[str, str | int | Children]]:
-    """Return what a listing says of an object beside its key."""
+    """Return the elements of an object in a listing, without its key."""
     facts: list[tuple[str, str | int | Children]] = [
         ("LastModified", xml_date(stored.modified)),
         ("ETag", f'"{stored.etag}"'),
@@ -92,7 +92,7 @@ def listed_object(stored: StoredObject, now: float) -> list[tuple[str, str | int
         ("Size", stored.content.size),
         ("StorageClass", stored.headers["x-oss-storage-class"]),
     ]
-    if restored := says_of_restoration(stored, now):
+    if restored := restore_header(stored, now):
         facts.append(("RestoreInfo", restored))
     return facts
 
@@ -109,12 +109,12 @@ def _from_token(token: str) -> str:
 
 
 def list_multipart_uploads(service: Service, request: IncomingRequest) -> Answer:
-    """List uploads from a key, or from a key and an upload ID, on."""
+    """List uploads after a key, or after a key and an upload ID."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-uploads", default=MAX_PAGE, low=1, high=MAX_PAGE)
     key_marker, id_marker = query.get("key-marker", ""), query.get("upload-id-marker", "")
     delimiter, prefix = query.get("delimiter", ""), query.get("prefix", "")
-    # One name for each upload: no key has a NUL, and it sorts before everything.
+    # One name for each upload: no key contains NUL, and NUL sorts before every other character.
     uploads = {f"{upload.key}\0{upload.upload_id}": upload for upload in service.storage.list_uploads(bucket)}
     marker = key_marker
     if key_marker and not is_rolled_up(key_marker, prefix=prefix, delimiter=delimiter):

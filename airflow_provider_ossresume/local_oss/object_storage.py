@@ -1,10 +1,10 @@
-"""Buckets and their objects: what is there, and what takes its place.
+"""Stores buckets and their objects.
 
-Bytes are written first; what makes them visible is the record of an object (``records``). So a server that is killed
-leaves whole objects only, and data files that nothing names, which the next start removes. Nothing is synced: a power
-cut may lose what the page cache held.
+The bytes are written first. The record of an object (``records``) then makes them visible. So a killed server leaves
+only complete objects, and data files without a record, which the next start removes. Nothing is flushed to the disk, so
+a power cut may lose recent changes.
 
-The index is held in memory: one server at a time for a folder.
+The index is kept in memory, so only one server at a time may use a folder.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from airflow_provider_ossresume.local_oss.records import (
 
 @dataclass(frozen=True)
 class Deletion:
-    """What a deletion has done. ``version`` is the one that was removed, or the delete marker that was made."""
+    """The result of a deletion. ``version`` is the version that was removed, or the delete marker that was created."""
 
     version: str = ""
     is_marker: bool = False
 
 
 class ObjectStorage:
-    """The index of the buckets. Every method may be called from any thread; what OSS would refuse raises Refusal.
+    """The index of the buckets. Any thread may call the methods. They raise Refusal for what OSS would refuse.
 
-    :ivar contents: where bytes are written before anything here names them
+    :ivar contents: stores the bytes, before a record names them
     """
 
     def __init__(self, root: Path, *, clock: Callable[[], float]) -> None:
@@ -67,14 +67,14 @@ class ObjectStorage:
                 self._buckets[name] = bucket
 
     def retain(self, name: str, *, days: int) -> None:
-        """Protect each object of a bucket for so many days from its making."""
+        """Protect each object of a bucket for that many days after its creation."""
         with self._lock:
             bucket = self.bucket(name)
             bucket.retention_days = days
             self._records.write_bucket(bucket)
 
     def set_versioning(self, name: str, status: str) -> None:
-        """Keep from now on what is overwritten or deleted, or suspend it. What is kept already stays."""
+        """Enable or suspend versioning. Existing versions stay."""
         with self._lock:
             bucket = self.bucket(name)
             bucket.versioning = status
@@ -105,10 +105,10 @@ class ObjectStorage:
         with self._lock:
             return [bucket for _, bucket in sorted(self._buckets.items())]
 
-    # --- what is there
+    # --- reading
 
     def open(self, bucket: str, key: str, version: str = "") -> tuple[StoredObject, BinaryIO]:
-        """Return an object with its opened bytes, which stay readable even when the object is replaced meanwhile."""
+        """Return an object and an open file with its bytes, which stays readable if the object is replaced."""
         with self._lock:
             stored = self.object(bucket, key, version)
             return stored, self.contents.open(stored.content)
@@ -123,7 +123,7 @@ class ObjectStorage:
             try:
                 return index.objects[key]
             except KeyError:
-                marker = _said_of(index.older[key][-1]) if key in index.older else {}
+                marker = _marker_headers(index.older[key][-1]) if key in index.older else {}
                 details = {"Key": key}
                 raise Refusal(
                     404, "NoSuchKey", "The specified key does not exist.", details=details, headers=marker
@@ -136,7 +136,7 @@ class ObjectStorage:
             return [index.objects[key] for key in index.sorted_keys]
 
     def list_page(self, bucket: str, cut: Callable[[list[str]], Page]) -> tuple[Page, list[StoredObject]]:
-        """Return what is cut from the bucket's keys in order, and its objects."""
+        """Return the page that ``cut`` makes of the bucket's sorted keys, and the objects of that page."""
         with self._lock:
             index = self.bucket(bucket)
             page = cut(index.sorted_keys)
@@ -153,12 +153,12 @@ class ObjectStorage:
             index = self.bucket(bucket)
             return [stored for key in sorted(index.objects | index.older) for stored in index.versions(key)[::-1]]
 
-    # --- what takes its place
+    # --- writing
 
     def check_overwrite(self, bucket: str, key: str, *, forbidden: bool) -> None:
-        """Refuse when the bucket is missing, the key is bad, or an object is there that must not be replaced.
+        """Refuse if the bucket is missing, the key is not valid, or an existing object must not be overwritten.
 
-        OSS: x-oss-forbid-overwrite has no effect in a bucket with versions, suspended or not.
+        OSS: x-oss-forbid-overwrite has no effect if versioning is enabled or suspended.
         """
         check_key(key)
         with self._lock:
@@ -168,7 +168,7 @@ class ObjectStorage:
                 )
 
     def put(self, bucket: str, stored: StoredObject, *, forbid_overwrite: bool = False) -> StoredObject:
-        """Make an object visible in place of the one before, and return it. A refusal discards its bytes."""
+        """Store an object, replace an existing one, and return it. A refusal discards its bytes."""
         with self._lock:
             try:
                 self.check_overwrite(bucket, stored.key, forbidden=forbid_overwrite)
@@ -181,9 +181,9 @@ class ObjectStorage:
     def append(
         self, bucket: str, key: str, content: Content, *, position: int, headers: dict[str, str]
     ) -> StoredObject:
-        """Lay a content behind an appendable object's bytes, or begin one, and return the longer object.
+        """Append a content to an appendable object, or create one, and return the object.
 
-        Readers are not disturbed: they read no further than the size that they know.
+        Readers are not disturbed: they read only as many bytes as the object had.
         """
         with self._lock:
             index = self.bucket(bucket)
@@ -195,24 +195,24 @@ class ObjectStorage:
             joined = self.contents.extend(stored.content, content)
             etag = hashlib.md5(f"{stored.etag}{content.md5}".encode(), usedforsecurity=False).hexdigest().upper()
             longer = replace(stored, content=joined, etag=etag, modified=self._clock())
-            self._arrange(index, key, [*index.versions(key)[:-1], longer])
+            self._set_versions(index, key, [*index.versions(key)[:-1], longer])
         self.contents.discard(content)
         return longer
 
     def change(
         self, bucket: str, key: str, version: str = "", *, change: Callable[[StoredObject], StoredObject]
     ) -> tuple[StoredObject, StoredObject]:
-        """Let an object, or a version of it, be what ``change`` makes of it; return it before and after."""
+        """Replace an object, or a version of it, by the result of ``change``; return both, before and after."""
         with self._lock:
             index, stored = self.bucket(bucket), self.object(bucket, key, version)
             changed = change(stored)
-            self._arrange(index, key, [changed if one is stored else one for one in index.versions(key)])
+            self._set_versions(index, key, [changed if one is stored else one for one in index.versions(key)])
         return stored, changed
 
     def delete(self, bucket: str, key: str, version: str = "") -> Deletion | None:
-        """Remove an object, or a version of it; return None when there was nothing to do.
+        """Remove an object, or a version of it; return None if it does not exist.
 
-        A bucket with versions keeps the object and gets a delete marker, unless a version is named.
+        With versioning, and without a version, the object stays as an older version and a delete marker is added.
         """
         check_key(key)
         with self._lock:
@@ -224,7 +224,7 @@ class ObjectStorage:
                 marker = self._add(index, StoredObject(key, NO_CONTENT, "", DELETE_MARKER, {}, self._clock()))
                 return Deletion(marker.version, is_marker=True)
             was_there = key in index.objects
-            self._arrange(index, key, [])
+            self._set_versions(index, key, [])
             return Deletion() if was_there else None
 
     def _remove(self, index: Bucket, key: str, version: str) -> Deletion | None:
@@ -232,7 +232,7 @@ class ObjectStorage:
         if found is None:
             return None
         self._check_retention(index, found)
-        self._arrange(index, key, [one for one in index.versions(key) if one is not found])
+        self._set_versions(index, key, [one for one in index.versions(key) if one is not found])
         return Deletion(found.version, is_marker=found.is_marker)
 
     def _check_retention(self, index: Bucket, stored: StoredObject | None) -> None:
@@ -241,21 +241,21 @@ class ObjectStorage:
             raise Refusal(409, "FileImmutable", "The object is protected by the retention policy of its bucket.")
 
     def _add(self, index: Bucket, stored: StoredObject) -> StoredObject:
-        """Let a key's newest version be this one."""
+        """Add a new version of a key, or replace the object if the bucket has no versions."""
         self._last_order += 1
         stored = replace(stored, order=self._last_order)
         before = index.versions(stored.key) if index.versioning else []
         if index.versioning == ENABLED:
-            # In the order of their making, so that a listing goes on behind one that is deleted meanwhile.
+            # Sorted by creation, so that a listing can continue after a version that has been deleted meanwhile.
             stored = replace(stored, version=f"{stored.order:012X}{secrets.token_hex(10).upper()}")
         elif index.versioning:
-            stored = replace(stored, version=NULL_VERSION)  # OSS: it takes the place of the one that is there
+            stored = replace(stored, version=NULL_VERSION)  # OSS: it replaces the existing null version
             before = [one for one in before if not one.has_null_version]
-        self._arrange(index, stored.key, [*before, stored])
+        self._set_versions(index, stored.key, [*before, stored])
         return stored
 
-    def _arrange(self, index: Bucket, key: str, versions: Sequence[StoredObject]) -> None:
-        """Let a key have these versions, oldest first, and no others. The newest is the object, if it has bytes."""
+    def _set_versions(self, index: Bucket, key: str, versions: Sequence[StoredObject]) -> None:
+        """Set all versions of a key, oldest first. The newest is the object, unless it is a delete marker."""
         current = versions[-1] if versions and not versions[-1].is_marker else None
         older = list(versions[:-1] if current else versions)
         current_before, older_before = index.objects.get(key), index.older.get(key, [])
@@ -289,7 +289,7 @@ def _version(index: Bucket, key: str, version: str) -> StoredObject:
     if stored.is_marker:
         raise Refusal(
             405, "MethodNotAllowed", "The specified method is not allowed against a delete marker.",
-            headers=_said_of(stored),
+            headers=_marker_headers(stored),
         )  # fmt: skip
     return stored
 
@@ -301,7 +301,7 @@ def _found(index: Bucket, key: str, version: str) -> StoredObject | None:
     return None
 
 
-def _said_of(marker: StoredObject) -> dict[str, str]:
+def _marker_headers(marker: StoredObject) -> dict[str, str]:
     return {"x-oss-delete-marker": "true", "x-oss-version-id": marker.version}
 
 

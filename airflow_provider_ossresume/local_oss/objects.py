@@ -16,7 +16,7 @@ from airflow_provider_ossresume.local_oss.callbacks import callback_of, called_b
 from airflow_provider_ossresume.local_oss.conditions import CONDITIONS, check_conditions, wanted_range
 from airflow_provider_ossresume.local_oss.incoming import IncomingRequest
 from airflow_provider_ossresume.local_oss.records import StoredObject
-from airflow_provider_ossresume.local_oss.restoring import RESTORE, check_readable, says_of_restoration
+from airflow_provider_ossresume.local_oss.restoring import RESTORE, check_readable, restore_header
 from airflow_provider_ossresume.local_oss.service import (
     ACL,
     OWNER,
@@ -30,9 +30,9 @@ from airflow_provider_ossresume.local_oss.service import (
     version_of,
     whole_number,
 )
-from airflow_provider_ossresume.local_oss.symlinks import SYMLINK, as_seen, followed
+from airflow_provider_ossresume.local_oss.symlinks import SYMLINK, as_seen, resolved
 
-# OSS's query parameters that stand in for a header of the answer.
+# OSS's query parameters that replace a header of the answer.
 _OVERRIDES = {
     "response-content-type": "Content-Type",
     "response-content-language": "Content-Language",
@@ -63,7 +63,7 @@ def put_object(service: Service, request: IncomingRequest) -> Answer:
 
 def get_object(service: Service, request: IncomingRequest) -> Answer:
     """Send an object's bytes, or a range of them."""
-    stored, file = service.storage.open(*followed(service, request))
+    stored, file = service.storage.open(*resolved(service, request))
     try:
         check_readable(stored, service.clock())
         stored = as_seen(service, request, stored)
@@ -82,14 +82,14 @@ def get_object(service: Service, request: IncomingRequest) -> Answer:
 
 
 def head_object(service: Service, request: IncomingRequest) -> Answer:
-    """Say what GetObject would, without the bytes."""
-    stored = as_seen(service, request, service.storage.object(*followed(service, request)))
+    """Return what GetObject would, without the bytes."""
+    stored = as_seen(service, request, service.storage.object(*resolved(service, request)))
     check_conditions(stored, request.headers)
     return Answer(200, {**object_headers(stored, service.clock()), "Content-Length": str(stored.content.size)})
 
 
 def get_object_meta(service: Service, request: IncomingRequest) -> Answer:
-    """Say an object's size, ETag, date and CRC-64."""
+    """Return an object's size, ETag, date and CRC-64."""
     stored = service.storage.object(*named(request))
     check_conditions(stored, request.headers)
     facts = {"Content-Length": str(stored.content.size), "Last-Modified": http_date(stored.modified)}
@@ -97,13 +97,13 @@ def get_object_meta(service: Service, request: IncomingRequest) -> Answer:
 
 
 def get_object_acl(service: Service, request: IncomingRequest) -> Answer:
-    """Say who may read and write an object."""
+    """Return who may read and write an object."""
     acl = service.storage.object(*named(request)).headers.get(ACL, "default")
     return xml_answer("AccessControlPolicy", [("Owner", OWNER), ("AccessControlList", [("Grant", acl)])])
 
 
 def append_object(service: Service, request: IncomingRequest) -> Answer:
-    """Lay the body behind an appendable object, or begin one."""
+    """Append the body to an appendable object, or create one."""
     bucket, key = request.target
     position = whole_number(request.query.get("position", ""))
     if position is None:
@@ -123,7 +123,7 @@ _ASKED_FOR_APART = (TAGGING, ACL)
 
 
 def object_headers(stored: StoredObject, now: float) -> dict[str, str]:
-    """Return what GetObject and HeadObject say of an object."""
+    """Return the headers of an object in answers to GetObject and HeadObject."""
     headers = {_title(name): value for name, value in stored.headers.items() if name not in _ASKED_FOR_APART}
     headers |= proof(stored)
     headers |= {
@@ -133,7 +133,7 @@ def object_headers(stored: StoredObject, now: float) -> dict[str, str]:
     }
     if stored.kind in ("Normal", SYMLINK) and stored.content.md5:
         headers["Content-MD5"] = content_md5(stored.content)
-    if restoration := says_of_restoration(stored, now):
+    if restoration := restore_header(stored, now):
         headers[RESTORE] = restoration
     if stored.kind == "Appendable":
         headers["x-oss-next-append-position"] = str(stored.content.size)
@@ -143,7 +143,7 @@ def object_headers(stored: StoredObject, now: float) -> dict[str, str]:
 
 
 def proof(stored: StoredObject) -> dict[str, str]:
-    """Return what an answer says of an object's bytes."""
+    """Return the headers that identify an object's bytes: ETag, CRC-64 and version."""
     crc64 = {"x-oss-hash-crc64ecma": str(stored.content.crc64)}
     return {"ETag": f'"{stored.etag}"', **crc64, **version_of(stored)}
 

@@ -1,4 +1,4 @@
-"""Which operation a request asks for, by OSS's names."""
+"""Finds the operation of a request, by OSS's names."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("DELETE", "object", (), "DeleteObject"),
 )
 
-# Parameters that ask for something that this server has not, unless a route names them.
+# Query parameters of operations that this server does not have, unless a route names them.
 _NOT_SERVED = frozenset(
     {
         "acl",
@@ -134,7 +134,7 @@ def operation_of(request: IncomingRequest) -> str:
 
 
 def run(operation: str, service: Service, request: IncomingRequest) -> Answer:
-    """Do an operation's work and return its answer. Raises Refusal for what OSS would refuse."""
+    """Carry out an operation and return its answer. Raises Refusal if OSS would refuse."""
     if operation != UNKNOWN:
         check_traffic_limit(request.headers)
         return OPERATIONS[operation](service, request)

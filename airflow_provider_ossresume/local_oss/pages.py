@@ -1,4 +1,4 @@
-"""Pages of a listing: which names are in one, and where the next one begins."""
+"""Pages of a listing: which names a page has, and where the next one begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_PAGE = 100  # OSS: objects, versions and buckets; uploads default to MAX
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a listing: names and common prefixes in order, and the last of them when more follow."""
+    """One page of a listing: names and common prefixes in order, and the last of them if more follow."""
 
     names: list[str]
     prefixes: list[str]
@@ -23,10 +23,10 @@ class Page:
 
 
 def page_of(names: list[str], *, prefix: str, delimiter: str, marker: str, limit: int) -> Page:
-    """Return the first ``limit`` entries behind ``marker`` of sorted names.
+    """Return the first ``limit`` entries after ``marker``, from sorted names.
 
-    Names that have ``delimiter`` behind the prefix are rolled up into one entry, and a marker that is such an entry
-    stands behind all that it rolls up.
+    Names that share a prefix up to ``delimiter`` are grouped into one entry. If the marker is such an entry, the page
+    begins after all names in that group.
     """
     behind = is_rolled_up(marker, prefix=prefix, delimiter=delimiter)
     entries: dict[str, bool] = {}
@@ -49,7 +49,7 @@ def page_of(names: list[str], *, prefix: str, delimiter: str, marker: str, limit
 
 
 def is_rolled_up(marker: str, *, prefix: str, delimiter: str) -> bool:
-    """Tell whether a marker is an entry that stands for many names."""
+    """Return True if a marker is an entry that stands for many names."""
     return bool(delimiter) and marker.endswith(delimiter) and len(marker) > len(prefix)
 
 
@@ -59,7 +59,7 @@ def _page(entries: Mapping[str, bool], *, next_marker: str | None) -> Page:
 
 
 def common_prefixes(page: Page, encode: Callable[[str], str]) -> list[tuple[str, Children]]:
-    """Return the elements of a listing that stand for many names each."""
+    """Return the CommonPrefixes elements of a listing."""
     return [("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in page.prefixes]
 
 

@@ -1,14 +1,14 @@
-"""What is known of buckets, objects and uploads, and the JSON files that keep it over restarts of the server.
+"""Records of buckets, objects and uploads, in memory and in JSON files that survive a restart of the server.
 
 ::
 
     NAME/bucket.json                  when a bucket was made, and its settings
     NAME/objects/SHA256-OF-KEY.json   an object's key, headers and the name of its data file
-    NAME/older/SHA256.json            the same of a version that another one has taken the place of; a delete marker
+    NAME/older/SHA256.json            the same for a version that is not the newest, or a delete marker
     NAME/uploads/ID/upload.json       an upload's key and headers
     NAME/uploads/ID/00001.json        a part, and the name of its data file
 
-No path is made from a key, so no key leaves the folder. What changes a record is one ``os.replace``.
+No path is built from a key, so no key leads out of the folder. A record changes by one ``os.replace``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 from airflow_provider_ossresume.local_oss.contents import Content
 
-NULL_VERSION = "null"  # OSS: the version that was made while its bucket kept none
+NULL_VERSION = "null"  # OSS: the version of an object that was created while versioning was not enabled
 DELETE_MARKER = "DeleteMarker"
 NO_CONTENT = Content("", 0, "", 0)  # of a delete marker
 ENABLED, SUSPENDED = "Enabled", "Suspended"
@@ -33,10 +33,10 @@ _SETTINGS = ("retention_days", "versioning")  # of a bucket; absent in what an o
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object, or a version of one. ``headers`` are those that its owner gave it, with lower-case names.
+    """An object, or a version of one. ``headers`` are those that were set by its owner, with lower-case names.
 
-    ``version`` is empty while its bucket has never had versions. ``order`` grows from version to version of a key.
-    An archived object can be read in ``[restored_at, restored_until)``, both in seconds since 1970.
+    ``version`` is empty if its bucket has never had versions. ``order`` increases with each version of a key. An
+    archived object can be read during ``[restored_at, restored_until)``, in seconds since 1970.
     """
 
     key: str
@@ -57,7 +57,7 @@ class StoredObject:
 
     @property
     def has_null_version(self) -> bool:
-        """True for one that was made while its bucket kept no versions."""
+        """True if it was created while versioning was not enabled."""
         return self.version in ("", NULL_VERSION)
 
 
@@ -72,7 +72,7 @@ class StoredPart:
 
 @dataclass
 class Upload:
-    """A multipart upload under way. Whoever changes its parts, completes or aborts it holds ``lock``."""
+    """An unfinished multipart upload. Hold ``lock`` to change its parts, complete or abort it."""
 
     key: str
     upload_id: str
@@ -83,14 +83,14 @@ class Upload:
 
     def sorted_parts(self) -> list[StoredPart]:
         """Return the parts in ascending order."""
-        return [part for _, part in sorted(self.parts.copy().items())]  # the copy is atomic, a walk is not
+        return [part for _, part in sorted(self.parts.copy().items())]  # the copy is atomic, an iteration is not
 
 
 @dataclass
 class Bucket:
-    """A bucket and the index of what is in it. No object is overwritten or deleted before its retention is over.
+    """A bucket and the index of its contents. No object is overwritten or deleted before its retention ends.
 
-    ``versioning`` is empty, or as OSS says it. ``older`` has by key, oldest first, all versions but the objects.
+    ``versioning`` is empty, or has OSS's value. ``older`` has the other versions by key, oldest first.
     """
 
     name: str
@@ -104,19 +104,19 @@ class Bucket:
 
     @property
     def sorted_keys(self) -> list[str]:
-        """The objects' keys in the order of their bytes. It is kept, as each page of a long listing asks for it."""
+        """The keys of the objects, sorted by their bytes. Cached, because each page of a long listing needs it."""
         if self._sorted_keys is None:
             self._sorted_keys = sorted(self.objects)
         return self._sorted_keys
 
     def put(self, stored: StoredObject) -> None:
-        """Let a key's object be this one."""
+        """Set the object of a key."""
         if stored.key not in self.objects:
             self._sorted_keys = None
         self.objects[stored.key] = stored
 
     def drop(self, key: str) -> None:
-        """Let a key have no object."""
+        """Remove the object of a key."""
         del self.objects[key]
         self._sorted_keys = None
 
@@ -126,7 +126,7 @@ class Bucket:
         return [*self.older.get(key, ()), *([current] if current else [])]
 
     def name_null_versions(self) -> None:
-        """Give what was made before the bucket had versions the name that OSS has for it."""
+        """Set the version ``null`` on objects that were created before versioning was enabled."""
         for key, stored in self.objects.items():
             self.objects[key] = stored if stored.version else replace(stored, version=NULL_VERSION)
 
@@ -138,7 +138,7 @@ class Bucket:
 
 
 class Records:
-    """The JSON files. Who calls these holds the lock of what they are about."""
+    """The JSON files. The caller holds the lock of the record in question."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -154,7 +154,7 @@ class Records:
         self.write_bucket(bucket)
 
     def write_bucket(self, bucket: Bucket) -> None:
-        """Keep a bucket's settings."""
+        """Write a bucket's settings."""
         facts = {name: getattr(bucket, name) for name in ("name", "created", *_SETTINGS)}
         _write_json(self._folder / bucket.name / "bucket.json", facts)
 
@@ -163,36 +163,36 @@ class Records:
         shutil.rmtree(self._folder / bucket.name)
 
     def write_object(self, bucket: Bucket, stored: StoredObject) -> None:
-        """Keep an object in place of the one before."""
+        """Write an object, and replace an existing one."""
         _write_json(self._object_file(bucket, stored.key), asdict(stored))
 
     def remove_object(self, bucket: Bucket, key: str) -> None:
-        """Forget an object."""
+        """Remove an object."""
         self._object_file(bucket, key).unlink()
 
     def write_older(self, bucket: Bucket, stored: StoredObject) -> None:
-        """Keep a version that is not the object."""
+        """Write a version that is not the newest."""
         path = self._older_file(bucket, stored)
-        path.parent.mkdir(exist_ok=True)  # an older server has made none
+        path.parent.mkdir(exist_ok=True)  # an older version of this server did not create it
         _write_json(path, asdict(stored))
 
     def remove_older(self, bucket: Bucket, stored: StoredObject) -> None:
-        """Forget a version that is not the object."""
+        """Remove a version that is not the newest."""
         self._older_file(bucket, stored).unlink()
 
     def write_upload(self, bucket: Bucket, upload: Upload) -> None:
-        """Keep an upload that has no part yet."""
+        """Write an upload that has no parts yet."""
         folder = self._upload_folder(bucket, upload)
         folder.mkdir()
         facts = {"key": upload.key, "upload_id": upload.upload_id, "headers": upload.headers}
         _write_json(folder / "upload.json", {**facts, "initiated": upload.initiated})
 
     def write_part(self, bucket: Bucket, upload: Upload, part: StoredPart) -> None:
-        """Keep a part in place of the one before."""
+        """Write a part, and replace an existing one."""
         _write_json(self._upload_folder(bucket, upload) / f"{part.number:05}.json", asdict(part))
 
     def remove_upload(self, bucket: Bucket, upload: Upload) -> None:
-        """Forget an upload and its parts."""
+        """Remove an upload and its parts."""
         shutil.rmtree(self._upload_folder(bucket, upload))
 
     def _object_file(self, bucket: Bucket, key: str) -> Path:
@@ -206,7 +206,7 @@ class Records:
         return self._folder / bucket.name / "uploads" / upload.upload_id
 
     def load(self) -> Iterator[Bucket]:
-        """Yield the buckets that are there."""
+        """Yield all buckets."""
         for path in self._folder.glob("*/bucket.json"):
             if not path.parent.is_symlink():
                 yield _load_bucket(path)
@@ -214,7 +214,7 @@ class Records:
 
 def _load_bucket(path: Path) -> Bucket:
     facts = _read_json(path)
-    # Names that become paths are those of the folders, whatever the records say.
+    # Names that become paths are taken from the folders, not from the records.
     bucket = Bucket(
         path.parent.name, facts["created"], **{name: facts[name] for name in _SETTINGS if name in facts}
     )  # fmt: skip
@@ -224,7 +224,7 @@ def _load_bucket(path: Path) -> Bucket:
     older = [(_load_object(record), record) for record in path.parent.glob("older/*.json")]
     for stored, record in sorted(older, key=lambda pair: pair[0].order):
         current = bucket.objects.get(stored.key)
-        if current and current.version == stored.version:  # a server that was killed in between has left both
+        if current and current.version == stored.version:  # a server that was killed here has left both
             record.unlink()
         else:
             bucket.older.setdefault(stored.key, []).append(stored)

@@ -1,4 +1,4 @@
-"""Archived objects: whether they can be read, and the operation that makes them readable for some days."""
+"""Archived objects: RestoreObject, which makes them readable for some days, and the check if they are readable."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from airflow_provider_ossresume.local_oss.service import (
 )
 
 RESTORE = "x-oss-restore"
-# OSS, RestoreObject: for how many days an object of each class can be read, and how urgent its restoration can be.
-_MOST_DAYS = {"Archive": 7, "ColdArchive": 365, "DeepColdArchive": 365}
+# OSS, RestoreObject: the maximum days that an object of each class stays readable, and the tiers that it allows.
+_MAX_DAYS = {"Archive": 7, "ColdArchive": 365, "DeepColdArchive": 365}
 _TIERS = {"ColdArchive": ("Expedited", "Standard", "Bulk"), "DeepColdArchive": ("Expedited", "Standard")}
-ARCHIVED = tuple(_MOST_DAYS)
+ARCHIVED = tuple(_MAX_DAYS)
 DAY = 24 * 3600  # seconds
 
 
@@ -32,9 +32,9 @@ class _Wanted:
 
 
 def restore_object(service: Service, request: IncomingRequest) -> Answer:
-    """Begin to make an archived object readable (202), or let it be so for longer (200).
+    """Start to restore an archived object (202), or extend the time for which it is restored (200).
 
-    How long it takes is ``Service.restore_seconds``, on the server's clock.
+    A restore takes ``Service.restore_seconds``, by the server's clock.
     """
     wanted, now = _wanted(whole_body(request)), service.clock()
     change = partial(_restored, wanted=wanted, now=now, seconds=service.restore_seconds)
@@ -56,25 +56,25 @@ def _restored(stored: StoredObject, *, wanted: _Wanted, now: float, seconds: flo
     storage_class = stored.headers["x-oss-storage-class"]
     if storage_class not in ARCHIVED:
         raise Refusal(400, "OperationNotSupported", f"An object of the class {storage_class} needs no restoration.")
-    days, most = whole_number(wanted.days), _MOST_DAYS[storage_class]
+    days, most = whole_number(wanted.days), _MAX_DAYS[storage_class]
     if days is None or not 1 <= days <= most:
         raise invalid_argument("Days", wanted.days, message=f"Days must be between 1 and {most}.")
     if wanted.tier not in _TIERS.get(storage_class, (wanted.tier,)):
         raise invalid_argument("Tier", wanted.tier, ec="0016-00000703")
     if is_restored(stored, now):
         return replace(stored, restored_until=max(stored.restored_until, now + days * DAY))
-    if says_of_restoration(stored, now):
+    if restore_header(stored, now):
         raise Refusal(409, "RestoreAlreadyInProgress", "The restore operation is in progress.")
     return replace(stored, restored_at=now + seconds, restored_until=now + seconds + days * DAY)
 
 
 def is_restored(stored: StoredObject, now: float) -> bool:
-    """Tell whether an archived object can be read."""
+    """Return True if an archived object can be read."""
     return stored.restored_at <= now < stored.restored_until
 
 
-def says_of_restoration(stored: StoredObject, now: float) -> str:
-    """Return what the header ``x-oss-restore`` says, or nothing."""
+def restore_header(stored: StoredObject, now: float) -> str:
+    """Return the value of the header ``x-oss-restore``; empty if there is none."""
     if is_restored(stored, now):
         return f'ongoing-request="false", expiry-date="{http_date(stored.restored_until)}"'
     return 'ongoing-request="true"' if now < stored.restored_at else ""

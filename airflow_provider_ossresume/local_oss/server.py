@@ -1,4 +1,4 @@
-"""The server: threads that answer connections, and the test's own way to what they share."""
+"""The server, and the methods with which a test prepares and inspects it."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ ACCESS_KEY_SECRET = "local-oss-key-secret"  # noqa: S105  it opens nothing but t
 class LocalOSS(FaultControls):
     """An OSS server on this machine. Use it as a context manager, or call ``start`` and ``close``.
 
-    :param root: the folder that holds buckets and objects; a temporary one that ``close`` removes when left out
-    :param buckets: the buckets to make when they are not there yet
-    :param security_token: the STS token that requests must carry, when there shall be one
-    :param port: the port to listen on, any free one when 0
+    :param root: the folder for buckets and objects; by default a temporary one, which ``close`` removes
+    :param buckets: the buckets to create if they do not exist yet
+    :param security_token: the STS token that requests must carry; None: requests need none
+    :param port: the port to listen on; 0: any free port
     :param host: the address to listen on
-    :param allow_remote: let it be one that others can reach
-    :param clock: gives the seconds since 1970, for dates and for the check of signatures
-    :param log: a file that gets one JSON line for each request
-    :param restore_seconds: how long a RestoreObject takes, on that clock
-    :param tls: speak HTTPS, with a certificate that is made now
+    :param allow_remote: allow an address that other machines can reach
+    :param clock: returns the seconds since 1970, for dates and for checking signatures
+    :param log: a file to which one JSON line is written for each request
+    :param restore_seconds: how long a RestoreObject takes, by that clock
+    :param tls: serve HTTPS, with a new certificate
     :ivar root: the folder
     """
 
@@ -87,19 +87,19 @@ class LocalOSS(FaultControls):
         for name in buckets:
             self.create_bucket(name)
 
-    # --- its life
+    # --- start and stop
 
     def start(self) -> LocalOSS:
-        """Listen; after ``stop`` on the same port and with the same objects and uploads."""
+        """Start to listen. After ``stop``, it uses the same port and has the same objects and uploads."""
         self._listener.start()
         return self
 
     def stop(self) -> None:
-        """End all connections, in whatever state they are, and listen no more."""
+        """Stop to listen, and end all connections at once."""
         self._listener.stop()
 
     def close(self) -> None:
-        """Stop for good. A folder that was given stays as it is."""
+        """Stop for good. A folder that was passed in stays as it is."""
         self.stop()
         self._backend.journal.close()
         if self._owns_root:
@@ -116,22 +116,22 @@ class LocalOSS(FaultControls):
     def _serve(self, connection: Connection) -> None:
         serve(connection, self._backend)
 
-    # --- how to reach it
+    # --- endpoint and credentials
 
     @property
     def endpoint(self) -> str:
-        """The URL to give to clients, such as ``http://127.0.0.1:4000``."""
+        """The URL for clients, such as ``http://127.0.0.1:4000``."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{'https' if self.ca_file else 'http'}://{host}:{self.port}"
 
     @property
     def port(self) -> int:
-        """The port; 0 before the first start when any was asked for."""
+        """The port; 0 before the first start if any free port was requested."""
         return self._listener.port
 
     @property
     def ca_file(self) -> Path | None:
-        """The CA bundle to give to clients, or None without TLS."""
+        """The CA bundle for clients; None without TLS."""
         return self._ca_file
 
     @property
@@ -141,17 +141,17 @@ class LocalOSS(FaultControls):
 
     @property
     def access_key_id(self) -> str:
-        """The one access key ID that the server knows."""
+        """The only Access Key ID that the server accepts."""
         return self._backend.account.access_key_id
 
     @property
     def access_key_secret(self) -> str:
-        """Its secret."""
+        """The secret of this Access Key."""
         return self._backend.account.access_key_secret
 
     @property
     def security_token(self) -> str | None:
-        """The STS token that requests must carry. Setting it replaces an expired one."""
+        """The STS token that requests must carry. Set it to replace an expired one."""
         return self._backend.account.security_token
 
     @security_token.setter
@@ -159,7 +159,7 @@ class LocalOSS(FaultControls):
         self._backend.account = replace(self._backend.account, security_token=token, token_expired=False)
 
     def set_credentials(self, *, access_key_id: str, access_key_secret: str, security_token: str | None = None) -> None:
-        """Know this key pair from now on and no other."""
+        """Accept only this key pair from now on."""
         self._backend.account = Account(access_key_id, access_key_secret, security_token)
 
     def expire_token(self) -> None:
@@ -171,7 +171,7 @@ class LocalOSS(FaultControls):
         extra = {"endpoint": self.endpoint, "region": self.region}
         if self.ca_file:
             extra["ca_bundle"] = str(self.ca_file)
-        if not is_address(self._host):  # else it is the default
+        if not is_address(self._host):  # for an address it is the default
             extra["addressing"] = "path"
         if self.security_token:
             extra["security_token"] = self.security_token
@@ -184,10 +184,10 @@ class LocalOSS(FaultControls):
             }
         )
 
-    # --- what is in it
+    # --- buckets and objects
 
     def create_bucket(self, name: str) -> None:
-        """Make a bucket; one that exists already stays as it is."""
+        """Create a bucket. One that exists already stays as it is."""
         self._storage.create_bucket(name)
 
     def put(self, bucket: str, key: str, data: bytes, **headers: str) -> None:
@@ -198,9 +198,9 @@ class LocalOSS(FaultControls):
         self._storage.put(bucket, StoredObject(key, content, content.md5, "Normal", kept_headers(given), now))
 
     def put_zeros(self, bucket: str, key: str, size: int, **headers: str) -> None:
-        """Store an object of that many zeros, of any size, as if it had come by parts. It takes no room on the disk.
+        """Store an object of that many zeros, of any size, as if uploaded in parts. It takes no space on the disk.
 
-        Neither do copies of it or of its parts, where the file system knows holes.
+        Neither do copies of it or of its parts, if the file system supports holes.
         """
         given = {name.lower().replace("_", "-"): value for name, value in headers.items()}
         digest = hashlib.md5(str(size).encode(), usedforsecurity=False).hexdigest().upper()
@@ -212,7 +212,7 @@ class LocalOSS(FaultControls):
 
     @property
     def restore_seconds(self) -> float:
-        """How long a RestoreObject from now on takes, on the server's clock; ``math.inf``: until ``restore``."""
+        """How long each further RestoreObject takes, by the server's clock; ``math.inf``: until ``restore``."""
         return self._backend.service.restore_seconds
 
     @restore_seconds.setter
@@ -220,7 +220,7 @@ class LocalOSS(FaultControls):
         self._backend.service = replace(self._backend.service, restore_seconds=seconds)
 
     def restore(self, bucket: str, key: str, *, ongoing: bool = False, days: int = 1) -> None:
-        """Let an archived object be restored for so many days, or about to be. Raises KeyError when it is not there."""
+        """Restore an archived object for that many days, or start to. Raises KeyError if it does not exist."""
         now = self._backend.service.clock()
         at, until = (math.inf, math.inf) if ongoing else (now, now + days * DAY)
         try:
@@ -231,15 +231,15 @@ class LocalOSS(FaultControls):
             raise KeyError(key) from refusal
 
     def keep_versions(self, bucket: str) -> None:
-        """Give a bucket versions: what is overwritten or deleted from now on can still be read by its version ID."""
+        """Enable versioning: from now on, overwritten and deleted objects can still be read by their version ID."""
         self._storage.set_versioning(bucket, ENABLED)
 
     def retain(self, bucket: str, *, days: int) -> None:
-        """Protect each object of a bucket for so many days from its making, as a retention policy (WORM) does."""
+        """Protect each object of a bucket for that many days after its creation, like a retention policy (WORM)."""
         self._storage.retain(bucket, days=days)
 
     def link(self, bucket: str, key: str, target: str) -> None:
-        """Make a symbolic link to another object of the bucket, without a request."""
+        """Create a symbolic link to another object of the bucket, without a request."""
         link = symlink(key, target, {}, self._storage.contents, now=self._backend.service.clock())
         self._storage.put(bucket, link)
 
@@ -248,7 +248,7 @@ class LocalOSS(FaultControls):
         return [stored.version or NULL_VERSION for stored in self._storage.versions(bucket, key)]
 
     def object(self, bucket: str, key: str, version: str = "") -> bytes:
-        """Return the bytes of an object, or of a version of it. Raises KeyError when it is not there."""
+        """Return the bytes of an object, or of a version of it. Raises KeyError if it does not exist."""
         try:
             stored, file = self._storage.open(bucket, key, version)
         except Refusal as refusal:
@@ -261,17 +261,17 @@ class LocalOSS(FaultControls):
         return [stored.key for stored in self._storage.list_objects(bucket)]
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object, as DeleteObject does. Raises KeyError when it is not there."""
+        """Remove an object, as DeleteObject does. Raises KeyError if it does not exist."""
         if key not in self._storage.bucket(bucket).objects:
             raise KeyError(key)
         self._storage.delete(bucket, key)
 
     def uploads(self, bucket: str) -> list[tuple[str, str]]:
-        """Return key and upload ID of each upload under way."""
+        """Return key and upload ID of each unfinished upload."""
         return [(upload.key, upload.upload_id) for upload in self._storage.list_uploads(bucket)]
 
     def parts(self, bucket: str, key: str, upload_id: str) -> dict[int, bytes]:
-        """Return the bytes of each part of an upload by number. Raises KeyError when the upload is not there."""
+        """Return the bytes of each part of an upload, by number. Raises KeyError if the upload does not exist."""
         try:
             upload = self._storage.upload(bucket, key, upload_id)
         except Refusal as refusal:
@@ -280,17 +280,17 @@ class LocalOSS(FaultControls):
             return {part.number: self._storage.contents.read(part.content) for part in upload.sorted_parts()}
 
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
-        """Remove an upload, as a lifecycle rule would. Raises KeyError when it is not there."""
+        """Remove an upload, as a lifecycle rule would. Raises KeyError if it does not exist."""
         try:
             self._storage.abort(bucket, self._storage.upload(bucket, key, upload_id))
         except Refusal as refusal:
             raise KeyError(upload_id) from refusal
 
-    # --- what was asked of it
+    # --- requests
 
     @property
     def requests(self) -> list[Request]:
-        """The requests so far, in the order of their answers. A request that still waits is not among them."""
+        """The requests so far, in the order of their answers. Requests without an answer yet are not included."""
         return self._backend.journal.requests()
 
     def calls(self, operation: str) -> list[Request]:
@@ -298,12 +298,12 @@ class LocalOSS(FaultControls):
         return [request for request in self.requests if request.operation == operation]
 
     def clear_requests(self) -> None:
-        """Forget the requests so far."""
+        """Remove the requests so far from the journal."""
         self._backend.journal.clear()
 
     @property
     def on_request(self) -> Hook | None:
-        """Called with each request before its work, in the thread of its connection."""
+        """Called with each request before it is carried out, in the thread of its connection."""
         return self._backend.on_request
 
     @on_request.setter
@@ -312,7 +312,7 @@ class LocalOSS(FaultControls):
 
     @property
     def after_request(self) -> Hook | None:
-        """Called with each request after its answer was sent, or could not be, in the thread of its connection."""
+        """Called with each request after its answer was sent or the connection was lost, in the connection's thread."""
         return self._backend.after_request
 
     @after_request.setter
@@ -321,10 +321,10 @@ class LocalOSS(FaultControls):
 
 
 def check_host(host: str, *, allow_remote: bool) -> None:
-    """:raises ArgumentError: for an address that others can reach, unless that is allowed"""
+    """:raises ArgumentError: if other machines can reach the address and that is not allowed"""
     try:
         is_loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
-        is_loopback = host == "localhost"  # any other name leads where a resolver says
+        is_loopback = host == "localhost"  # any other name may resolve to anything
     if not (is_loopback or allow_remote):
-        raise ArgumentError("host", host, "others can reach it; add allow_remote if that is what you want")
+        raise ArgumentError("host", host, "other machines can reach this address; set allow_remote to allow that")

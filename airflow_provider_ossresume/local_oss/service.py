@@ -1,4 +1,4 @@
-"""What every operation is given beside its request, and the questions that several of them ask."""
+"""The context of every operation, and helpers that several operations share."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ MAX_METADATA_SIZE = 8 * 1024  # OSS: all x-oss-meta-* together
 ACL, TAGGING = "x-oss-object-acl", "x-oss-tagging"
 RESTORE_SECONDS = 60.0  # OSS: about what the class Archive takes
 OWNER: Children = [("ID", "1234567890"), ("DisplayName", "1234567890")]
-LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # OSS: bit/s of one request
+MIN_TRAFFIC, MAX_TRAFFIC = 819_200, 838_860_800  # OSS: bit/s of one request
 
-# What an object keeps of the request that made it, and returns with GetObject and HeadObject.
+# The headers of the creating request that an object keeps; GetObject and HeadObject return them.
 _KEPT_HEADERS = frozenset(
     {
         "content-type",
@@ -42,7 +42,7 @@ _KEPT_HEADERS = frozenset(
     }
 )
 
-# What some of them may say, and OSS's code for anything else.
+# The allowed values of some of them, and OSS's error code for any other value.
 _CHOICES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "x-oss-storage-class": (("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"), "InvalidArgument"),
     ACL: (("default", "private", "public-read", "public-read-write"), "InvalidArgument"),
@@ -65,11 +65,11 @@ class Service:
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that an object keeps, with OSS's defaults for those that it must have."""
+    """Return the headers that an object keeps, with OSS's defaults for those that are required."""
     kept = {name: value for name, value in headers.items() if name in _KEPT_HEADERS or name.startswith("x-oss-meta-")}
     size = sum(len(name) + len(value.encode()) for name, value in kept.items() if name.startswith("x-oss-meta-"))
     if size > MAX_METADATA_SIZE:
-        raise Refusal(400, "MetadataTooLarge", f"The metadata takes {size} bytes, {MAX_METADATA_SIZE} are allowed.")
+        raise Refusal(400, "MetadataTooLarge", f"The metadata has {size} bytes, the limit is {MAX_METADATA_SIZE}.")
     for name, value in kept.items():
         _check_choice(name, value)
     if TAGGING in kept:
@@ -80,11 +80,11 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def _check_choice(name: str, value: str) -> None:
     choices, code = _CHOICES.get(name, ((value,), ""))
     if value not in choices:
-        raise Refusal(400, code, f"{name} is none of what it may be.", details={"ArgumentName": name})
+        raise Refusal(400, code, f"The value of {name} is not allowed.", details={"ArgumentName": name})
 
 
 def acl_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the header that says an object's ACL, when there is one."""
+    """Return the header with an object's ACL, if there is one."""
     acl = {name: value for name, value in headers.items() if name == ACL}
     for name, value in acl.items():
         _check_choice(name, value)
@@ -92,7 +92,7 @@ def acl_of(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def tags_of(tagging: str) -> list[tuple[str, str]]:
-    """Return the tags that the header ``x-oss-tagging`` says."""
+    """Return the tags in the header ``x-oss-tagging``."""
     pairs = [pair.split("=") for pair in tagging.split("&") if pair]
     tags = [(unquote_plus(pair[0]), unquote_plus(pair[1]) if pair[1:] else "") for pair in pairs]
     if any(len(pair) > 2 for pair in pairs):
@@ -102,7 +102,7 @@ def tags_of(tagging: str) -> list[tuple[str, str]]:
 
 
 def check_tags(tags: list[tuple[str, str]]) -> None:
-    """Refuse tags that OSS does not allow, or more of them."""
+    """Refuse tags that OSS does not allow, and too many tags."""
     are_good = all(_TAG_KEY.fullmatch(key) and _TAG_VALUE.fullmatch(value) for key, value in tags)
     keys = {key for key, _ in tags}
     if not are_good or not len(keys) == len(tags) <= MAX_TAG_COUNT:
@@ -114,14 +114,14 @@ def _invalid_tag() -> Refusal:
 
 
 def check_traffic_limit(headers: Mapping[str, str]) -> None:
-    """Refuse a traffic limit that OSS does not know; one that it knows slows nothing down here."""
+    """Refuse a traffic limit that OSS does not allow. A valid one has no effect here."""
     text = headers.get("x-oss-traffic-limit")
-    if text is not None and not LEAST_TRAFFIC <= (whole_number(text) or 0) <= MOST_TRAFFIC:
+    if text is not None and not MIN_TRAFFIC <= (whole_number(text) or 0) <= MAX_TRAFFIC:
         raise invalid_argument("x-oss-traffic-limit", text)
 
 
 def is_true(headers: Mapping[str, str], name: str) -> bool:
-    """Tell whether a header says true."""
+    """Return True if a header says true."""
     return headers.get(name, "").lower() == "true"
 
 
@@ -175,7 +175,7 @@ def _other_digest(claimed: str, computed: str) -> Refusal:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number that up to 18 digits say, or None for anything else."""
+    """Return the number in a text of up to 18 digits; None for any other text."""
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
@@ -189,7 +189,7 @@ def number_argument(query: Mapping[str, str], name: str, *, default: int, low: i
 
 
 def encoder(query: Mapping[str, str]) -> Callable[[str], str]:
-    """Return what the request wants done to keys in the XML: percent-encoding, or nothing."""
+    """Return the function that encodes keys in the XML: percent-encoding if the request asks for it, or nothing."""
     wanted = query.get("encoding-type", "")
     if wanted not in ("", "url"):
         raise invalid_argument("encoding-type", wanted, message="Invalid Encoding Method specified in Request")
@@ -197,7 +197,7 @@ def encoder(query: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def encoding_element(query: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the element that says so."""
+    """Return the element that names the encoding, if any."""
     return [("EncodingType", "url")] if query.get("encoding-type") else []
 
 
@@ -223,10 +223,10 @@ def version_of(stored: StoredObject, *, header: str = "x-oss-version-id") -> dic
 
 def parse_xml(data: bytes, *, root: str) -> ElementTree.Element:
     """Return the root of a request's XML document, without namespaces."""
-    # A DOCTYPE may hold entities that grow without end; no OSS document has one, and none can hide one in UTF-16.
+    # A DOCTYPE may define entities that expand without limit. No OSS document has one. The NUL check excludes UTF-16.
     if b"<!" in data or b"\0" in data:
         raise _malformed_xml()
-    parser = ElementTree.XMLParser(encoding="utf-8")  # noqa: S314  the lines above keep the bombs out
+    parser = ElementTree.XMLParser(encoding="utf-8")  # noqa: S314  the check above excludes entity bombs
     try:
         element = ElementTree.fromstring(data, parser)  # noqa: S314
     except ElementTree.ParseError as error:

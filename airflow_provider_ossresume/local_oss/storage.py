@@ -1,4 +1,4 @@
-"""All that a server holds: buckets, objects, and multipart uploads with their parts, in a folder.
+"""Stores buckets, objects, and multipart uploads with their parts in a folder.
 
 ::
 
@@ -18,7 +18,7 @@ from airflow_provider_ossresume.local_oss.records import StoredObject, StoredPar
 
 
 class Storage(ObjectStorage):
-    """The objects, and the uploads that become objects. Every method may be called from any thread."""
+    """The objects and the multipart uploads. Any thread may call the methods."""
 
     def initiate(self, bucket: str, key: str, headers: dict[str, str]) -> Upload:
         """Begin an upload."""
@@ -45,7 +45,7 @@ class Storage(ObjectStorage):
         return upload
 
     def put_part(self, bucket: str, upload: Upload, number: int, content: Content) -> StoredPart:
-        """Make a part visible in place of the one before. An upload that is gone by now discards it and refuses."""
+        """Store a part and replace an existing one. If the upload is gone by now, discard the part and refuse."""
         with upload.lock:
             try:
                 self.upload(bucket, upload.key, upload.upload_id)
@@ -60,7 +60,7 @@ class Storage(ObjectStorage):
         return part
 
     def complete(self, bucket: str, upload: Upload, stored: StoredObject, *, forbid_overwrite: bool) -> StoredObject:
-        """Make the object visible and end its upload, at once for whoever looks. The caller holds the upload's lock."""
+        """Make the object visible and end its upload, in one step. The caller holds the upload's lock."""
         with self._lock:
             stored = self.put(bucket, stored, forbid_overwrite=forbid_overwrite)
             self._forget(bucket, upload)

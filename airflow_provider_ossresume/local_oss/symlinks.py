@@ -1,4 +1,4 @@
-"""Symbolic links: objects that lead to another object of their bucket."""
+"""Symbolic links: objects that point to another object of their bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SYMLINK, SYMLINK_TARGET = "Symlink", "x-oss-symlink-target"
 
 
 def put_symlink(service: Service, request: IncomingRequest) -> Answer:
-    """Make an object that leads to another one, which need not be there."""
+    """Create a symbolic link. Its target need not exist."""
     bucket, key = request.target
     target = unquote(request.headers.get(SYMLINK_TARGET, ""))
     if not target:
@@ -31,14 +31,14 @@ def put_symlink(service: Service, request: IncomingRequest) -> Answer:
 
 
 def symlink(key: str, target: str, headers: Mapping[str, str], contents: Contents, *, now: float) -> StoredObject:
-    """Return a symbolic link, not yet visible; its own bytes are its target's name."""
+    """Return a symbolic link, not yet visible. Its own bytes are the name of its target."""
     content = contents.receive([memoryview(target.encode())])
     kept = {**kept_headers(headers), SYMLINK_TARGET: quote(target)}
     return StoredObject(key, content, content.md5, SYMLINK, kept, now)
 
 
 def get_symlink(service: Service, request: IncomingRequest) -> Answer:
-    """Say where a symbolic link leads."""
+    """Return the target of a symbolic link."""
     stored = service.storage.object(*named(request))
     if stored.kind != SYMLINK:
         raise Refusal(400, "NotSymlink", "The object is not a symbolic link.")
@@ -46,8 +46,8 @@ def get_symlink(service: Service, request: IncomingRequest) -> Answer:
     return Answer(200, {"ETag": f'"{stored.etag}"', **facts, **version_of(stored)})
 
 
-def followed(service: Service, request: IncomingRequest) -> tuple[str, str, str]:
-    """Return where a key leads: to itself, or to the target of the symbolic link that it is."""
+def resolved(service: Service, request: IncomingRequest) -> tuple[str, str, str]:
+    """Return bucket, key and version of the object to read: of the key itself, or of a symbolic link's target."""
     bucket, key, version = named(request)
     stored = service.storage.object(bucket, key, version)
     if stored.kind != SYMLINK:
@@ -63,9 +63,9 @@ def followed(service: Service, request: IncomingRequest) -> tuple[str, str, str]
 
 
 def as_seen(service: Service, request: IncomingRequest, found: StoredObject) -> StoredObject:
-    """Return an object as it looks by a link: size, ETag, MD5 and storage class are the target's, the rest the link's.
+    """Return an object as seen through a link: size, ETag, MD5 and storage class are the target's, the rest the link's.
 
-    So OSS's documents of GetObject and HeadObject say.
+    OSS documents this for GetObject and HeadObject.
     """
     link = service.storage.object(*named(request))
     if link.kind != SYMLINK:

@@ -21,7 +21,7 @@ from airflow_provider_ossresume.local_oss.service import (
 
 
 def put_object_tagging(service: Service, request: IncomingRequest) -> Answer:
-    """Give an object the body's tags in place of all that it has. Its date stays."""
+    """Replace all tags of an object with those in the body. Its date stays."""
     root = parse_xml(whole_body(request), root="Tagging")
     tags = [(element.findtext("Key") or "", element.findtext("Value") or "") for element in root.iter("Tag")]
     check_tags(tags)
@@ -30,7 +30,7 @@ def put_object_tagging(service: Service, request: IncomingRequest) -> Answer:
 
 
 def get_object_tagging(service: Service, request: IncomingRequest) -> Answer:
-    """Say an object's tags."""
+    """Return an object's tags."""
     stored = service.storage.object(*named(request))
     tags: Children = [
         ("Tag", [("Key", key), ("Value", value)]) for key, value in tags_of(stored.headers.get(TAGGING, ""))
@@ -39,7 +39,7 @@ def get_object_tagging(service: Service, request: IncomingRequest) -> Answer:
 
 
 def delete_object_tagging(service: Service, request: IncomingRequest) -> Answer:
-    """Take all tags from an object; one that has none is as good."""
+    """Remove all tags of an object. It is no error if it has none."""
     return Answer(204, version_of(_changed(service, request, None)))
 
 

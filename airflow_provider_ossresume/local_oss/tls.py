@@ -1,4 +1,4 @@
-"""TLS with a certificate that is made for one server, signed by an authority that is made with it."""
+"""TLS with a certificate made for one server, and signed by an authority made with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.local_oss.incoming import is_address
 
-_DAYS = 365  # for which a certificate is good; the server makes another one at each start
+_DAYS = 365  # validity of a certificate; the server makes a new one at each start
 
 
 def server_tls(host: str) -> tuple[ssl.SSLContext, bytes]:
@@ -27,7 +27,7 @@ def server_tls(host: str) -> tuple[ssl.SSLContext, bytes]:
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
         from cryptography.x509.oid import NameOID
     except ImportError as error:
-        raise ArgumentError("tls", True, "it needs the package cryptography; pip install cryptography") from error
+        raise ArgumentError("tls", True, "this needs the package cryptography; run pip install cryptography") from error
 
     def builder(name: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -61,7 +61,7 @@ def server_tls(host: str) -> tuple[ssl.SSLContext, bytes]:
         .sign(ca_key, hashes.SHA256())
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # a context takes a key from nowhere else
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # a context reads a key only from a file
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         file.write(certificate.public_bytes(Encoding.PEM))
         file.flush()

@@ -40,7 +40,7 @@ MAX_PAGE = 1000  # OSS: parts in one ListParts
 
 
 def initiate_multipart_upload(service: Service, request: IncomingRequest) -> Answer:
-    """Begin an upload; the object that stands there is not touched."""
+    """Start an upload. An existing object stays as it is."""
     bucket, key = request.target
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
@@ -53,7 +53,7 @@ def initiate_multipart_upload(service: Service, request: IncomingRequest) -> Ans
 
 
 def upload_part(service: Service, request: IncomingRequest) -> Answer:
-    """Store the body as a part, in place of one that has its number."""
+    """Store the body as a part, and replace a part with the same number."""
     number = part_number(request)
     upload = upload_of(service, request)
     content = receive(service, request)
@@ -63,7 +63,7 @@ def upload_part(service: Service, request: IncomingRequest) -> Answer:
 
 
 def list_parts(service: Service, request: IncomingRequest) -> Answer:
-    """Say which parts have arrived, in ascending order."""
+    """List the parts that have arrived, in ascending order."""
     bucket, key = request.target
     encode = encoder(request.query)
     limit = number_argument(request.query, "max-parts", default=MAX_PAGE, low=1, high=MAX_PAGE)
@@ -96,7 +96,7 @@ def _listed(part: StoredPart) -> Children:
 
 
 def complete_multipart_upload(service: Service, request: IncomingRequest) -> Answer:
-    """Join the named parts into the object and end the upload."""
+    """Join the named parts into an object, and end the upload."""
     bucket, key = request.target
     encode = encoder(request.query)
     forbidden = is_true(request.headers, "x-oss-forbid-overwrite")
@@ -178,10 +178,10 @@ def abort_multipart_upload(service: Service, request: IncomingRequest) -> Answer
 
 
 def upload_of(service: Service, request: IncomingRequest) -> Upload:
-    """Return the upload that a request is about."""
+    """Return the upload that a request names."""
     return service.storage.upload(*request.target, request.query["uploadId"])
 
 
 def part_number(request: IncomingRequest) -> int:
-    """Return the number of the part that a request is about."""
+    """Return the part number that a request names."""
     return number_argument(request.query, "partNumber", default=0, low=1, high=MAX_PART_COUNT)

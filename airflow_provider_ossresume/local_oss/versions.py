@@ -1,4 +1,4 @@
-"""The operations on the versions of a bucket's objects: whether there are any, and which."""
+"""The operations on versioning and on the versions of objects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LAST_ORDER = 16**12 - 1
 
 
 def put_bucket_versioning(service: Service, request: IncomingRequest) -> Answer:
-    """Keep from now on what is overwritten or deleted, or suspend it."""
+    """Enable or suspend versioning."""
     root = parse_xml(whole_body(request), root="VersioningConfiguration")
     status = (root.findtext("Status") or "").strip()
     if status not in (ENABLED, SUSPENDED):
@@ -47,13 +47,13 @@ def put_bucket_versioning(service: Service, request: IncomingRequest) -> Answer:
 
 
 def get_bucket_versioning(service: Service, request: IncomingRequest) -> Answer:
-    """Say whether a bucket keeps versions; nothing is said where it never has."""
+    """Return whether a bucket keeps versions; the answer is empty if it never has."""
     status = service.storage.bucket(request.bucket or "").versioning
     return xml_answer("VersioningConfiguration", [("Status", status)] if status else [])
 
 
 def list_object_versions(service: Service, request: IncomingRequest) -> Answer:
-    """List all versions and delete markers from a key, or from a version of it, on: the newest of a key first."""
+    """List versions and delete markers after a key, or after a version of it; the newest version of a key first."""
     query, bucket, encode = request.query, request.bucket or "", encoder(request.query)
     limit = number_argument(query, "max-keys", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
@@ -89,12 +89,12 @@ def list_object_versions(service: Service, request: IncomingRequest) -> Answer:
 
 
 def _name(key: str, order: int) -> str:
-    # No key has a NUL, and it sorts before everything.
+    # No key contains NUL, and NUL sorts before every other character.
     return f"{key}\0{_LAST_ORDER - order:012x}"
 
 
 def _marker(listed: Sequence[StoredObject], key: str, version: str) -> str:
-    """Return the name behind which the next page begins, also where the version has been deleted meanwhile."""
+    """Return the name after which the next page begins, also if the version has been deleted meanwhile."""
     if not version:
         return f"{key}\0{chr(0x10FFFF)}"
     for stored in listed:

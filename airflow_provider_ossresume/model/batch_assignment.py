@@ -1,4 +1,4 @@
-"""How many batches a plan has, and which of them each file goes to."""
+"""How many batches a plan has, and which batch each file is assigned to."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import dataclass
 
 from airflow_provider_ossresume.model.parts import GIB
 
-LARGE = GIB  # bytes; from here on files are dealt out by size
+LARGE = GIB  # bytes; files from this size on are assigned by size
 
 
 def count_batches(*, files: int, size: int, batch_files: int, batch_bytes: int, max_batches: int) -> int:
-    """Return how many batches so many files and bytes take. When that is too many, batches get larger.
+    """Return the number of batches for so many files and bytes. Above ``max_batches``, batches get larger instead.
 
-    None of them is empty: there are at most as many as files.
+    No batch is empty: there are at most as many batches as files.
     """
     by_size, by_files = -(-size // batch_bytes), -(-files // batch_files)
     return min(max(by_size, by_files), max_batches, files)
 
 
 class LargeFileAssigner:
-    """Gives files of 1 GiB or more, largest first, each to the batch that has the fewest bytes until then."""
+    """Assigns files of 1 GiB or more, largest first, each to the batch with the fewest bytes so far."""
 
     def __init__(self, batches: int) -> None:
         self._heap = [(0, batch) for batch in range(batches)]  # bytes, batch
 
     def assign(self, files: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        """Yield the batch of each file, and its number.
+        """Yield batch and number of each file.
 
-        :param files: their sizes and numbers, in descending order of the sizes
+        :param files: sizes and numbers, in descending order of size
         """
         for size, number in files:
             filled, batch = self._heap[0]
@@ -37,15 +37,15 @@ class LargeFileAssigner:
             yield batch, number
 
     def emptiest_first(self) -> list[int]:
-        """Return the batches in the order in which the other files are dealt out, round and round."""
+        """Return the batches in the order in which small files are assigned to them, in turn."""
         return [batch for _, batch in sorted(self._heap)]
 
 
 @dataclass(frozen=True)
 class SmallFileShare:
-    """Which of the other files a batch gets: from the ``first`` on, each ``step``-th, in the order of their names.
+    """The small files of a batch: every ``step``-th one, starting with ``first``, in the order of their names.
 
-    Neighbours come into different batches. OSS serves at most 2,000 requests a second on names that follow each other.
+    Neighbours are in different batches, because OSS serves at most 2,000 requests a second on consecutive names.
     """
 
     first: int
@@ -55,6 +55,6 @@ class SmallFileShare:
 def small_file_shares(order: Sequence[int]) -> dict[int, SmallFileShare]:
     """Return the share of each batch.
 
-    :param order: as :meth:`LargeFileAssigner.emptiest_first` says
+    :param order: the result of :meth:`LargeFileAssigner.emptiest_first`
     """
     return {batch: SmallFileShare(first, len(order)) for first, batch in enumerate(order)}

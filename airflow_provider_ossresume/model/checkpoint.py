@@ -1,8 +1,8 @@
-"""Checkpoints: what a later try needs to go on, as versioned JSON that people can read.
+"""Checkpoints: what a later try needs to resume, as versioned JSON that people can read.
 
-An upload's checkpoint names the upload ID; which parts exist is asked of OSS. A download's checkpoint says which bytes
-of the part file are done, as runs of neighbouring parts with one CRC-64 each, so that it stays small and can be proven
-against the disk. Neither holds a credential.
+An upload's checkpoint names the upload ID; OSS lists the parts. A download's checkpoint says which bytes of the part
+file are done: runs of neighbouring parts, each with one CRC-64, so that it stays small and can be verified against the
+disk. Neither contains credentials.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from airflow_provider_ossresume.model.parts import (
 )
 
 FORMAT_VERSION = 1
-MAX_CHECKPOINT_SIZE = 64 * 1024  # a larger text is none of ours; Airflow's state store warns from there on
+MAX_CHECKPOINT_SIZE = 64 * 1024  # a larger text is not a checkpoint; Airflow's state store warns above this size
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose transfer it is now: a try, by its number and an identity that no other try has.
+    """The try that owns the transfer now: its number, and an identity that no other try has.
 
-    A try outside Airflow has number 0; of those the one that wrote last is the owner.
+    Outside Airflow the number is 0, and the try that wrote last is the owner.
     """
 
     try_number: int
     identity: str
 
     def is_superseded_by(self, other: Owner) -> bool:
-        """True when the other try is a later one, or, numbers being equal, simply not this one."""
+        """Return whether the other try is a later one, or another one with the same number."""
         return other.identity != self.identity and other.try_number >= self.try_number
 
 
@@ -49,9 +49,9 @@ class Owner:
 class UploadCheckpoint:
     """An unfinished upload.
 
-    :ivar source: the file as it stood while every part was sent (inode, size, mtime, ctime), each such that OSS would
-        have refused other bytes. Else empty: parts were sent by content, or of more than one file
-    :ivar options: a digest of the object options that Initiate fixed; others mean a restart
+    :ivar source: the file's stat (inode, size, mtime, ctime), if all parts were sent from it and OSS would have refused
+        damaged ones. Else empty
+    :ivar options: a digest of the object options that Initiate has set; if they change, the upload restarts
     """
 
     kind: ClassVar[str] = "upload"
@@ -71,7 +71,7 @@ class UploadCheckpoint:
 
     @property
     def is_possible(self) -> bool:
-        """True when OSS takes such parts; one edited by hand would fail at each try."""
+        """Whether OSS accepts such parts. A checkpoint that was edited by hand could fail at each try."""
         return _is_possible(self.plan)
 
 
@@ -92,10 +92,9 @@ class Run:
 class DownloadCheckpoint:
     """An unfinished download.
 
-    :ivar part_file: the part file's name; it lies in the folder of the final file
-    :ivar runs: what is done, ascending
-    :ivar start: where in the object the first part begins: not at 0 when a range of it is wanted; the size is the
-        range's
+    :ivar part_file: the part file's name, in the folder of the final file
+    :ivar runs: finished parts, in ascending order
+    :ivar start: where the first part begins in the object; not 0 if only a range is wanted. The size is the range's.
     """
 
     kind: ClassVar[str] = "download"
@@ -118,14 +117,14 @@ class DownloadCheckpoint:
 
     @property
     def is_possible(self) -> bool:
-        """True when a download has such parts; one edited by hand might ask for single bytes."""
+        """Whether a download would have such parts. A checkpoint that was edited by hand could ask for single bytes."""
         return _is_possible(self.plan)
 
     def has(self, part: Part) -> bool:
         return any(run.first <= part.number <= run.last for run in self.runs)
 
     def with_part(self, part: Part, crc64: int) -> DownloadCheckpoint:
-        """Return the checkpoint with one more finished part; it joins the runs that it touches."""
+        """Return the checkpoint with one more finished part, merged with the runs next to it."""
         before = [run for run in self.runs if run.last < part.number]
         after = [run for run in self.runs if run.first > part.number]
         joined = Run(part.number, part.number, crc64)
@@ -144,9 +143,9 @@ Checkpoint = UploadCheckpoint | DownloadCheckpoint
 
 
 def checkpoint_key(direction: str, target: str, *identity: object) -> str:
-    """Return the name under which 0.1 kept a checkpoint: 40 hex digits of a hash.
+    """Return the key under which version 0.1 saved a checkpoint: 40 hex digits of a hash.
 
-    See :func:`~airflow_provider_ossresume.model.checkpoint_keys.checkpoint_keys` for the present one.
+    See :func:`~airflow_provider_ossresume.model.checkpoint_keys.checkpoint_keys` for the present key.
 
     :param direction: ``upload`` or ``download``
     :param target: the object, such as ``oss://bucket/key``
@@ -157,16 +156,16 @@ def checkpoint_key(direction: str, target: str, *identity: object) -> str:
 
 
 def options_digest(options: Mapping[str, str]) -> str:
-    """Return 16 hex digits that stand for the object options of an upload."""
+    """Return a digest of an upload's object options: 16 hex digits."""
     text = json.dumps(sorted((name.lower(), value) for name, value in options.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def encode(checkpoint: Checkpoint, *, saved_at: float | None = None) -> str:
-    """Return the checkpoint as one line of JSON: under 2 KiB as long as the done parts lie in few runs.
+    """Return the checkpoint as one line of JSON: under 2 KiB, unless the finished parts are scattered.
 
-    :param saved_at: seconds since 1970; it tells how old a checkpoint is that nobody needs any more, and whether one
-        was there before a try began
+    :param saved_at: seconds since 1970; shows how old an unused checkpoint is, and whether it existed before a try
+        began
     """
     content = asdict(checkpoint)
     if isinstance(checkpoint, DownloadCheckpoint):
@@ -175,7 +174,7 @@ def encode(checkpoint: Checkpoint, *, saved_at: float | None = None) -> str:
     if saved_at is not None:
         content["saved_at"] = datetime.fromtimestamp(saved_at, timezone.utc).isoformat(timespec="microseconds")
     text = json.dumps(content, ensure_ascii=False)
-    # A file name that is no UTF-8 cannot be stored as it is.
+    # A file name that is not UTF-8 is stored with escapes.
     return text if _is_unicode(text) else json.dumps(content)
 
 
@@ -188,17 +187,17 @@ def _is_unicode(text: str) -> bool:
 
 
 def decode(text: object) -> Checkpoint:
-    """Return the checkpoint that a store gave back.
+    """Return the checkpoint in a text from a store.
 
-    :raises CheckpointUnreadable: for anything that :func:`encode` of this format version did not write; nothing else
-        is raised whatever the value is
+    :raises CheckpointUnreadable: for anything that :func:`encode` of this format version did not write. Nothing else is
+        raised, whatever the value is.
     """
     if not isinstance(text, str) or len(text) > MAX_CHECKPOINT_SIZE:
         raise CheckpointUnreadable(f"a checkpoint is a text of at most {MAX_CHECKPOINT_SIZE} characters")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CheckpointUnreadable(f"the stored text is no JSON: {error}") from error
+        raise CheckpointUnreadable(f"the stored text is not JSON: {error}") from error
     if not isinstance(content, dict) or "ossresume" not in content:
         raise CheckpointUnreadable("the stored JSON is not a checkpoint")
     if type(content["ossresume"]) is not int or content["ossresume"] != FORMAT_VERSION:
@@ -249,12 +248,12 @@ def _read_download(fields: _Fields) -> DownloadCheckpoint:
         start=fields.number("start", default=0),
     )
     if "/" in checkpoint.part_file or checkpoint.part_file in (".", ".."):
-        raise CheckpointUnreadable(f"part_file {checkpoint.part_file!r} is no plain file name")
+        raise CheckpointUnreadable(f"part_file {checkpoint.part_file!r} is not a plain file name")
     return replace(checkpoint, runs=fields.runs(len(checkpoint.plan)))
 
 
 class _Fields:
-    """Reads typed fields; whatever does not fit is a CheckpointUnreadable that names the field."""
+    """Reads typed fields. A field that does not fit raises CheckpointUnreadable with its name."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self._content = content
@@ -271,7 +270,7 @@ class _Fields:
     def number(self, name: str, *, least: int = 0, most: int = MAX_OBJECT_SIZE, default: int | None = None) -> int:
         value = self._content.get(name, default)
         if type(value) is not int or not least <= value <= most:
-            raise CheckpointUnreadable(f"the checkpoint's {name} is {value!r}, not a number of {least} to {most}")
+            raise CheckpointUnreadable(f"the checkpoint's {name} is {value!r}, not a number from {least} to {most}")
         return value
 
     def optional_crc64(self, name: str) -> int | None:

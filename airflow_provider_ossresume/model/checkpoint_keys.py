@@ -1,4 +1,4 @@
-"""What a checkpoint is called in its store: a name that no other transfer has, and every try of this one."""
+"""The key of a checkpoint in its store: the same for each try of a transfer, and different for each other transfer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider_ossresume.model.objects import ObjectRef
 
 
 class CheckpointKeys(NamedTuple):
-    """The names of one transfer's checkpoint, each 40 hex digits.
+    """The keys of one transfer's checkpoint, 40 hex digits each.
 
-    :ivar present: where it is kept
-    :ivar former: where 0.1 kept it; shared with the task's other transfers of the same object, so what lies there is
-        this transfer's only when the checkpoint says so
+    :ivar present: the key under which it is saved
+    :ivar former: the key of version 0.1. The task's other transfers of the same object share it, so the checkpoint
+        itself must show that it belongs to this transfer.
     """
 
     present: str
@@ -23,7 +23,7 @@ class CheckpointKeys(NamedTuple):
 
 
 class TaskIds(NamedTuple):
-    """One task instance, whichever try of it and on whichever worker."""
+    """One task instance, for all its tries and workers."""
 
     dag_id: str
     run_id: str
@@ -39,17 +39,16 @@ def checkpoint_keys(
     task: TaskIds | None = None,
     byte_range: tuple[int, int] | None = None,
 ) -> CheckpointKeys:
-    """Return the keys of a transfer's checkpoint: the same ones for each try, others for each other transfer.
+    """Return the keys of a transfer's checkpoint.
 
-    A task's upload is told from others by the object and the file's name, not by its folder: a retry may find the file
-    in another one, a temporary one or another worker's, and keeps its parts by their content. All others are told by
-    the whole path.
+    For a task's upload, the file's name counts but not its folder: a retry may find the file in another folder, for
+    example a temporary one, and parts are kept by content. For all other transfers the whole path counts.
 
     :param direction: ``upload`` or ``download``
     :param target: the object, and perhaps its version
-    :param path: the local file's, absolute
-    :param task: whose transfer it is; None outside Airflow
-    :param byte_range: what of the object is wanted, as ``[start, stop)``; None for all of it
+    :param path: the local file's absolute path
+    :param task: the task instance; None outside Airflow
+    :param byte_range: the wanted range ``[start, stop)`` of the object; None for all of it
     """
     identity: tuple[object, ...] = (path,) if task is None else task
     named = {
@@ -68,7 +67,7 @@ def checkpoint_keys(
 def describe_transfer(
     direction: str, target: ObjectRef, path: str, *, by: str, byte_range: tuple[int, int] | None = None
 ) -> str:
-    """Return the same for people, as a Variable's description shows it.
+    """Return a description of the transfer for people, as in a Variable's description.
 
     :param by: the task instance, or the process outside Airflow
     """

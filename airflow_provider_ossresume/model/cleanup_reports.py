@@ -1,4 +1,4 @@
-"""The reports of objects and plans that were removed, and what all such reports have."""
+"""Reports of deleted objects and of removed plans, and what all reports of clean-ups share."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from airflow_provider_ossresume.errors import OSSResumeError
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.record import Record
 
-MOST_NAMED = 100  # of uploads, prefixes and errors in a report; an XCom is a row of Airflow's database
+MOST_NAMED = 100  # uploads, prefixes or errors in a report; an XCom is a row in Airflow's database
 
 
 def first_errors(errors: Mapping[str, OSSResumeError]) -> dict[str, str]:
-    """Return what a report says of errors."""
+    """Return the first errors as texts, for a report."""
     return {what: str(error) for what, error in list(errors.items())[:MOST_NAMED]}
 
 
 class DeleteReport(Record):
-    """What became of objects that were to be deleted, as far as it has come.
+    """What happened so far to the objects that were to be deleted.
 
-    :ivar errors: of each object that OSS did not delete, by its ``oss://`` URI
+    :ivar errors: the error of each object that OSS did not delete, by its ``oss://`` URI
     """
 
     def __init__(self, dry_run: bool) -> None:
@@ -30,7 +30,7 @@ class DeleteReport(Record):
         self._first: list[str] = []
 
     def add(self, target: ObjectRef, error: OSSResumeError | None) -> None:
-        """Take one more object; an error when it was not deleted."""
+        """Count one more object. ``error`` is set if it was not deleted."""
         if error:
             self.errors[target.uri] = error
             return
@@ -39,7 +39,7 @@ class DeleteReport(Record):
             self._first.append(target.uri)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON; of URIs and errors the first 100 each."""
+        """Return it as JSON values, with the first 100 URIs and the first 100 errors."""
         return {
             "deleted": 0 if self.dry_run else self.deleted,
             "would_delete": self.deleted if self.dry_run else 0,
@@ -54,13 +54,13 @@ class DeleteReport(Record):
 
 
 class WorkFolderReport(Record):
-    """What became of the old plans of a work folder, as far as it has come.
+    """What happened so far to the old plans of a work folder.
 
-    :ivar plans: that were removed, or would be
+    :ivar plans: plans that were removed, or would be
     :ivar kept_young: plans that are not old enough
-    :ivar pairs: sources and targets whose facts were removed, or would be, as their last plan is too old
-    :ivar files: of all that
-    :ivar foreign: folders among the plans, and facts, that are none of this provider's version
+    :ivar pairs: pairs of source and target whose facts were removed, or would be, because their last plan is too old
+    :ivar files: files of all these
+    :ivar foreign: folders and facts that this version of the provider has not written
     """
 
     def __init__(self, uri: str, dry_run: bool) -> None:
@@ -70,12 +70,12 @@ class WorkFolderReport(Record):
         self._first: list[str] = []
 
     def name(self, folder: str) -> None:
-        """Take the folder of a plan that was removed, or would be."""
+        """Name the folder of a plan that was removed, or would be."""
         if len(self._first) < MOST_NAMED:
             self._first.append(folder)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON; of plans the first 100."""
+        """Return it as JSON values, with the first 100 plans."""
         return {
             "uri": self.uri,
             "removed": 0 if self.dry_run else self.plans,

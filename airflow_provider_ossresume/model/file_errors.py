@@ -1,16 +1,16 @@
-"""What the errors of file systems mean, by their numbers."""
+"""What error numbers of file systems mean."""
 
 from __future__ import annotations
 
 import errno
 
-# A mount that has crashed, a server that does not answer, a process that has too much open: it may pass by itself.
+# Errors that may go away: a crashed mount, a server that does not respond, a process with too many open files.
 PASSING = frozenset({
     errno.ENOTCONN, errno.ECONNABORTED, errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH,
     errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
 })  # fmt: skip
 
-# What a file system answers that has no such operation: CIFS, VirtualBox, FUSE.
+# The file system does not support the operation: CIFS, VirtualBox, FUSE.
 REFUSED = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -18,12 +18,12 @@ NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 _ADVICE = {
     errno.ENOTCONN: "the mount has crashed; unmount it and mount it again",
     errno.ECONNABORTED: "the mount has crashed; unmount it and mount it again",
-    errno.ESTALE: "the file server has replaced or lost it; mount the share again if it stays so",
+    errno.ESTALE: "the file server has replaced or lost it; if this persists, mount the share again",
 }
 
 
 def reason(error: BaseException) -> str:
-    """Return what went wrong, without the path, and what to do where that is known."""
+    """Return what went wrong, without the path, and the next step if it is known."""
     if not isinstance(error, OSError):
         return str(error)
     said = error.strerror or str(error)
@@ -32,5 +32,5 @@ def reason(error: BaseException) -> str:
 
 
 def is_passing(error: BaseException) -> bool:
-    """True when a later try may find it mended though nobody changes an argument."""
+    """Return whether a later try may succeed with the same arguments."""
     return isinstance(error, OSError) and error.errno in PASSING

@@ -1,4 +1,4 @@
-"""Which relative names are meant, by globs as rclone and git have them."""
+"""Selects relative names by globs, as in rclone and git."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_ossresume.errors import ArgumentError
 
 
 class Globs:
-    """Names that a glob of ``include`` matches, or all where there is none, and that no glob of ``exclude`` matches.
+    """Selects names that match a glob of ``include`` (all if there is none), and no glob of ``exclude``.
 
     ``*`` is any text without a slash, ``?`` one character that is no slash, ``[ab]`` and ``[!ab]`` one of a set.
     ``**`` is any text, slashes included: ``**/x`` is an ``x`` in any folder, the top one too, and ``x/**`` all below
@@ -31,7 +31,7 @@ class Globs:
         return not self._include or any(expression.fullmatch(name) for expression in self._include)
 
     def excludes_folder(self, name: str) -> bool:
-        """True when nothing below the folder can match, so that it need not be looked into."""
+        """Return whether nothing below the folder can match, so that it need not be scanned."""
         return any(expression.fullmatch(name) for expression in self._excluded_folders)
 
 
@@ -44,13 +44,13 @@ _TOKEN = re.compile(
 def _expression(argument: str, glob: str) -> re.Pattern[str]:
     if glob.startswith("/") or glob.endswith("/") or "//" in glob:
         raise ArgumentError(
-            argument, glob, "a glob is compared with names below the folder, so it neither begins nor ends with a "
-            "slash; write name/** for all below a folder"
+            argument, glob, "a glob is compared with names relative to the folder; remove the slash at its beginning "
+            "or end, or the double slash, and write name/** for everything below a folder"
         )  # fmt: skip
     try:
         return re.compile("".join(map(_translated, _TOKEN.finditer(glob))), re.DOTALL)
     except _EmptyRange as error:
-        raise ArgumentError(argument, glob, f"the range {error} ends before it begins; turn it round") from None
+        raise ArgumentError(argument, glob, f"the range {error} ends before it begins; swap its ends") from None
 
 
 def _translated(token: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""A property that is worked out at its first use."""
+"""A property that is computed at its first use."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 class lazy_property(Generic[T]):  # a decorator
-    """A property that keeps what its function returns.
+    """A property that keeps the result of its function.
 
-    It is ``functools.cached_property`` without the lock that this has before Python 3.12, one for all objects of a
-    class: there a slow one, such as a look-up in Airflow, holds up all others, and a child that is forked meanwhile
-    waits for ever. Threads that ask at once may each call the function; all get the same result.
+    Like ``functools.cached_property``, but without the lock that it has before Python 3.12. That lock is shared by all
+    objects of a class: one slow property, such as a lookup in Airflow, blocks all others, and a child that is forked
+    meanwhile waits forever. Threads that ask at the same time may all call the function; they get the same result.
     """
 
     def __init__(self, function: Callable[[Any], T]) -> None:

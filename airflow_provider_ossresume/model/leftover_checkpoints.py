@@ -1,4 +1,4 @@
-"""Which checkpoints of a store are stale, and the report of what became of them."""
+"""Which checkpoints of a store are stale, and the report of their clean-up."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CheckpointFate = Literal["deleted", "would delete", "vanished", "failed", "young
 
 @dataclass(frozen=True)
 class LeftoverCheckpoint:
-    """A checkpoint that lies in a store, and what became of it.
+    """A checkpoint in a store, and what happened to it.
 
     :ivar place: where a person finds it
-    :ivar fate: ``deleted``, ``would delete`` in a dry run, ``vanished`` as its try was quicker, ``failed``, or why it
-        was kept: ``young``, ``undated``, or ``unreadable``, so not of a kind that this version may judge
-    :ivar checkpoint: what it says, when it can be read
+    :ivar fate: ``deleted``, ``would delete`` in a dry run, ``vanished`` because its try was faster, ``failed``, or
+        why it was kept: ``young``, ``undated``, or ``unreadable`` for this version
+    :ivar checkpoint: its content, if it can be read
     """
 
     place: str
@@ -52,7 +52,7 @@ class LeftoverCheckpoint:
 
 
 def judge_checkpoint(place: str, text: str | None, *, now: datetime, older_than: timedelta) -> LeftoverCheckpoint:
-    """Return a checkpoint as one that would be deleted, or with the reason why it is kept."""
+    """Return the checkpoint with its fate: it would be deleted, or why it is kept."""
     if text is None:
         return LeftoverCheckpoint(place, "vanished")
     try:
@@ -66,9 +66,9 @@ def judge_checkpoint(place: str, text: str | None, *, now: datetime, older_than:
 
 
 def upload_ids_in(text: str) -> set[str]:
-    """Return the upload IDs that a checkpoint may name: its own; of one that this version cannot read, every word.
+    """Return the upload IDs that a checkpoint may name: its own, or every word if this version cannot read it.
 
-    A checkpoint that is not understood spares too many uploads rather than one too few.
+    So an unreadable checkpoint keeps too many uploads rather than too few.
     """
     try:
         checkpoint = decode(text)
@@ -79,9 +79,9 @@ def upload_ids_in(text: str) -> set[str]:
 
 @dataclass(frozen=True)
 class CheckpointReport(Record):
-    """What became of the checkpoints of a store.
+    """What happened to the checkpoints of a store.
 
-    :ivar temporary: what became of the files of saves that were interrupted; None where there are none by nature
+    :ivar temporary: what happened to the temporary files of interrupted saves; None if the store has none
     """
 
     store: str
@@ -90,7 +90,7 @@ class CheckpointReport(Record):
 
     @property
     def errors(self) -> dict[str, OSSResumeError]:
-        """Why, for each that could not be looked at or deleted, by its place."""
+        """The error of each checkpoint that could not be read or deleted, by its place."""
         errors = {each.place: each.error for each in self.left if each.fate == "failed" and each.error}
         return {**errors, **(self.temporary.errors if self.temporary is not None else {})}
 
@@ -98,7 +98,7 @@ class CheckpointReport(Record):
         return sum(each.fate == fate for each in self.left)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON; of checkpoints and errors at most 100 each."""
+        """Return it as JSON values, with at most 100 checkpoints and 100 errors."""
         stale = [each for each in self.left if each.fate in ("deleted", "would delete")]
         return {
             "store": self.store,

@@ -1,4 +1,4 @@
-"""The files that tries have left behind, and the report of what became of them."""
+"""Files that tries have left behind, and the report of their clean-up."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FileFate = Literal["removed", "would remove", "vanished", "failed", "young", "lo
 
 @dataclass(frozen=True)
 class LeftoverFile:
-    """A file that a try has left behind, and what became of it.
+    """A file that a try has left behind, and what happened to it.
 
-    :ivar path: as text, also where the name is not UTF-8
-    :ivar fate: ``removed``, ``would remove`` in a dry run, ``vanished`` as its try was quicker, ``failed``, or why it
-        was kept: ``young``, or ``locked`` by a running try, or perhaps by one
-    :ivar age: since its last change
+    :ivar path: as text, even if the name is not UTF-8
+    :ivar fate: ``removed``, ``would remove`` in a dry run, ``vanished`` because its try removed it first, ``failed``,
+        or why it was kept: ``young``, or ``locked``, at least possibly, by a running try
+    :ivar age: time since its last change
     :ivar error: why the removal failed, or what locks it
     """
 
@@ -39,11 +39,11 @@ class LeftoverFile:
 
 
 class LeftoverFilesReport(Record):
-    """What became of the files that tries have left in some folders, as far as it has come.
+    """What happened so far to the files that tries have left in some folders.
 
-    :ivar size: bytes of those that were removed, or would be
-    :ivar unread: why, for each folder that could not be read
-    :ivar errors: why, for each file that could not be removed, and each folder that was named and could not be read
+    :ivar size: bytes of the files that were removed, or would be
+    :ivar unread: the error of each folder that could not be read
+    :ivar errors: the error of each file that could not be removed, and of each given folder that could not be read
     """
 
     def __init__(self, dry_run: bool) -> None:
@@ -72,13 +72,13 @@ class LeftoverFilesReport(Record):
             self._first += [file.path] if len(self._first) < MOST_NAMED else []
 
     def add_unread(self, folder: str, error: OSSResumeError, *, is_named: bool) -> None:
-        """Take a folder that could not be read; a failure when the caller has named it."""
+        """Add a folder that could not be read. It is an error if the caller has named it."""
         self.unread[folder] = error
         if is_named:
             self.errors[folder] = error
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON; of files, folders and errors the first 100 each."""
+        """Return it as JSON values, with the first 100 files, folders and errors each."""
         return {
             "found": self.found,
             "removed": self.fates["removed"],

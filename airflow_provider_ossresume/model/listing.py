@@ -1,4 +1,4 @@
-"""What a listing of objects is narrowed by, and an entry of it as a task may return it."""
+"""Limits of a listing of objects, and its entries as a task may return them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_ITEMS = 10**9
 
 @dataclass(frozen=True)
 class ObjectEntry(Record):
-    """An object as a listing shows it; a task may return it.
+    """An object in a listing. A task may return it.
 
     :ivar kind: OSS's type: ``Normal``, ``Multipart``, ``Appendable`` or ``Symlink``
     """
@@ -41,7 +41,7 @@ class ObjectEntry(Record):
         return ObjectRef(self.bucket, self.key)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON takes it: the time in ISO 8601."""
+        """Return it as JSON values: the time in ISO 8601."""
         return {
             "uri": self.target.uri,
             "key": self.key,
@@ -55,15 +55,15 @@ class ObjectEntry(Record):
 
 @dataclass(frozen=True)
 class ListingLimits:
-    """How much of a listing is wanted.
+    """Which entries of a listing are wanted, and how many.
 
-    :param page_size: how many entries OSS puts into one answer at most, 1 to 1,000, which is the default
-    :param max_items: how many entries are wanted at most; None for all
-    :param start_after: only what stands behind this key
-    :param delimiter: keys that hold it behind the prefix are left out
-    :param from_datetime: only objects that were modified after it; a time with its zone
-    :param to_datetime: only objects that were modified until then, itself included; the same
-    :raises ArgumentError: for a value that cannot be used, named
+    :param page_size: the maximum number of entries in one response, 1 to 1,000, which is the default
+    :param max_items: the maximum number of entries; None for all
+    :param start_after: only keys after this one
+    :param delimiter: leaves out keys that contain it after the prefix
+    :param from_datetime: only objects that were modified after this time; it needs a time zone
+    :param to_datetime: only objects that were modified at this time or before; it needs a time zone
+    :raises ArgumentError: for a value that cannot be used
     """
 
     page_size: int | str | None = None
@@ -91,14 +91,14 @@ class ListingLimits:
 
     @property
     def page(self) -> int:
-        """How many entries to ask for at once."""
+        """How many entries to request at once."""
         if self.page_size is not None:
             return parse_whole_number("page_size", self.page_size, most=MOST_IN_A_PAGE)
         is_narrowed = self.from_datetime is not None or self.to_datetime is not None
         return MOST_IN_A_PAGE if self.most is None or is_narrowed else min(self.most, MOST_IN_A_PAGE)
 
     def takes(self, listed: ListedObject) -> bool:
-        """True when an object was modified in the time that is wanted; one without a time was not."""
+        """Return whether an object was modified within the limits. One without a time is left out."""
         if self.from_datetime is None and self.to_datetime is None:
             return True
         modified = listed.last_modified

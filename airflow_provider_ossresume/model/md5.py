@@ -1,4 +1,4 @@
-"""MD5 as HTTP's Content-MD5 carries it: with it OSS refuses a damaged body, where a CRC-64 only tells of the damage."""
+"""MD5 for the header Content-MD5. With it OSS refuses a damaged body; a CRC-64 only reveals the damage afterwards."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 
 def content_md5(pieces: Iterable[bytes | memoryview]) -> str | None:
-    """Return the header Content-MD5 of a body that comes in pieces; None where Python is built without MD5."""
+    """Return the value of Content-MD5 for a body in pieces; None if Python is built without MD5."""
     digest = md5_hex(pieces)
     return None if digest is None else base64.b64encode(bytes.fromhex(digest)).decode()
 
 
 def md5_hex(pieces: Iterable[bytes | memoryview]) -> str | None:
-    """Return the MD5 of what comes in pieces; None where Python is built without it.
+    """Return the MD5 of bytes in pieces; None if Python is built without MD5.
 
     Releases the GIL for pieces over 2 KiB.
     """

@@ -1,4 +1,4 @@
-"""What an upload may say of its object, and a transfer of its requests: named, checked, and turned into headers."""
+"""Options of an object and of requests: checked, and turned into headers."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ MAX_METADATA_BYTES = 8 * 1024  # OSS: names and values of all x-oss-meta-* toget
 LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # bit/s; OSS: single-connection bandwidth throttling
 
 _TAG = re.compile(r"[A-Za-z0-9 +\-=._:/]*")
-_NATIVE = "with render_template_as_native_obj a template keeps it one by filters: {{ params.x | string | tojson }}"
-FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS wants it on Put, or on both Initiate and Complete
+_NATIVE = "with render_template_as_native_obj, keep it a text with filters: {{ params.x | string | tojson }}"
+FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS requires it on Put, or on both Initiate and Complete
 
 
 class RequestOptions(TypedDict, total=False):
-    """What goes with every request of a transfer.
+    """Options for every request of a transfer.
 
     ``request_payer``
-        ``"requester"``: who asks pays, not the bucket's owner
+        ``"requester"``: the requester pays, not the bucket's owner
     ``traffic_limit``
-        bits per second that OSS allows one request, 819,200 to 838,860,800; parts that are in flight at once have as
-        much each
+        bits per second that OSS allows for one request, 819,200 to 838,860,800. Each part that is moved at the same
+        time has this limit.
     """
 
     request_payer: RequestPayer | None
@@ -47,7 +47,7 @@ class RequestOptions(TypedDict, total=False):
 
 
 class SharedOptions(RequestOptions, total=False):
-    """What uploads and copies alike say of their object; see :class:`ObjectOptions`."""
+    """Options that uploads and copies share; see :class:`ObjectOptions`."""
 
     content_type: str | None
     content_encoding: str | None
@@ -63,14 +63,14 @@ class SharedOptions(RequestOptions, total=False):
 
 
 class ObjectOptions(SharedOptions, total=False):
-    """What an upload says of its object. None, or nothing at all, stands for what is left to OSS.
+    """Options of an uploaded object. For an option that is None or absent, OSS decides.
 
     ``content_type``
         guessed from the key by default
     ``content_encoding``, ``content_disposition``, ``content_language``, ``cache_control``
-        as HTTP has them; OSS gives them back with each download
+        as in HTTP; OSS returns them with each download
     ``expires``
-        until when caches may keep it: a time with its zone, or its text, in ISO 8601 or as HTTP writes it
+        when caches must drop it: a time with its zone, or a text in ISO 8601 or in HTTP's format
     ``metadata``
         the ``x-oss-meta-*`` headers, without that prefix; 8 KiB in all
     ``tags``
@@ -80,11 +80,11 @@ class ObjectOptions(SharedOptions, total=False):
     ``acl``
         ``default`` (the bucket's), ``private``, ``public-read`` or ``public-read-write``
     ``server_side_encryption``
-        ``AES256``, ``KMS`` or ``SM4``; as the bucket is configured by default
+        ``AES256``, ``KMS`` or ``SM4``; by default as the bucket is configured
     ``sse_kms_key_id``, ``sse_data_encryption``
-        with ``KMS``: the key, and ``SM4`` for the data in place of AES256
+        with ``KMS``: the key, and ``SM4`` to encrypt the data with it instead of AES256
     ``headers``
-        further headers, as OSS names them, for what has no name here
+        other headers, by their names in OSS's documentation
     """
 
     storage_class: StorageClass | None
@@ -93,16 +93,18 @@ class ObjectOptions(SharedOptions, total=False):
 
 
 def object_headers(key: str, options: ObjectOptions) -> dict[str, str]:
-    """Return the headers of an upload to that key, those that go with every request among them.
+    """Return the headers of an upload to that key, including those of every request.
 
-    :raises ArgumentError: for an option that OSS would refuse, one that stands in ``headers`` too, or an unknown one
+    :raises ArgumentError: for an option that OSS would refuse, that ``headers`` has too, or that is unknown
     """
     given = {name: value for name, value in options.items() if value not in (None, "")}
     if unknown := sorted(set(given) - set(_HEADERS) - {"metadata", "headers"}):
-        raise ArgumentError(unknown[0], given[unknown[0]], f"no such option; there are {', '.join(_HEADERS)}")
+        raise ArgumentError(unknown[0], given[unknown[0]], f"there is no such option; use one of {', '.join(_HEADERS)}")
     for argument in ("sse_kms_key_id", "sse_data_encryption"):
         if argument in given and given.get("server_side_encryption") != "KMS":
-            raise ArgumentError(argument, given[argument], "it goes with server_side_encryption='KMS' only")
+            raise ArgumentError(
+                argument, given[argument], "it needs server_side_encryption='KMS'; set that, or leave it out"
+            )
     headers = _Headers()
     for name, value in _metadata(given.get("metadata")).items():
         headers.add("metadata", f"x-oss-meta-{name}", value)
@@ -118,9 +120,9 @@ def object_headers(key: str, options: ObjectOptions) -> dict[str, str]:
 
 
 def request_headers(*, request_payer: object, traffic_limit: object) -> dict[str, str]:
-    """Return the headers that go with every request of a transfer.
+    """Return the headers of every request of a transfer.
 
-    :raises ArgumentError: for what OSS would refuse
+    :raises ArgumentError: for a value that OSS would refuse
     """
     given = {"request_payer": request_payer, "traffic_limit": traffic_limit}
     return {
@@ -131,19 +133,19 @@ def request_headers(*, request_payer: object, traffic_limit: object) -> dict[str
 
 
 def tagging_header(tags: Mapping[str, str]) -> str:
-    """Return the value of ``x-oss-tagging`` for tags that OSS may have; empty for none."""
+    """Return the value of ``x-oss-tagging`` for valid tags; empty for no tags."""
     return "&".join(f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in sorted(tags.items()))
 
 
 class _Headers:
-    """Headers by name, each of them said by one argument."""
+    """Headers by name, each set by one argument."""
 
     def __init__(self) -> None:
         self.content: dict[str, str] = {}
         self._said_by: dict[str, str] = {}
 
     def add(self, argument: str, name: str, value: str) -> None:
-        """:raises ArgumentError: when another argument, or another spelling, says it already"""
+        """:raises ArgumentError: if another argument, or another spelling, has set it already"""
         check_header(name, value, argument=argument)
         if other := self._said_by.get(name.lower()):
             raise ArgumentError(argument, name, f"{other} sets this header already; leave one of the two out")
@@ -157,7 +159,7 @@ class _Headers:
 
 @cache
 def _python_types() -> mimetypes.MimeTypes:
-    # Python's own table: the system's differs between workers, and other headers would restart an upload.
+    # Python's own table: the system's differs between workers, and a different header would restart an upload.
     return mimetypes.MimeTypes()
 
 
@@ -172,7 +174,7 @@ def _guessed_type(key: str) -> str:
 def _texts(argument: str, value: object) -> dict[str, str]:
     """Return a mapping of texts.
 
-    A number is refused: what a native template made of ``"1.50"`` is 1.5, and nobody knows what it was.
+    A number is refused: a native template turns ``"1.50"`` into 1.5, and the original text is lost.
     """
     if value is None:
         return {}
@@ -205,18 +207,22 @@ def _metadata(value: object) -> dict[str, str]:
         check_header(name, text, argument="metadata")
     size = sum(len(f"x-oss-meta-{name}".encode()) + len(text.encode()) for name, text in metadata.items())
     if size > MAX_METADATA_BYTES:
-        raise ArgumentError("metadata", metadata, f"OSS takes {MAX_METADATA_BYTES} bytes of it, this has {size}")
+        raise ArgumentError(
+            "metadata", metadata, f"OSS accepts {MAX_METADATA_BYTES} bytes of metadata, and this has {size}; shorten it"
+        )
     return metadata
 
 
 def check_tags(argument: str, value: object) -> dict[str, str]:
-    """Return the tags of an object, as OSS may have them.
+    """Return the tags of an object.
 
-    :raises ArgumentError: for more than 10, and for a key or value that is too long, or has other characters
+    :raises ArgumentError: for more than 10, and for a key or value that is too long, or has characters that OSS refuses
     """
     tags = _texts(argument, value)
     if len(tags) > MAX_TAGS:
-        raise ArgumentError(argument, tags, f"OSS takes {MAX_TAGS} tags for an object, these are {len(tags)}")
+        raise ArgumentError(
+            argument, tags, f"OSS accepts {MAX_TAGS} tags for an object, and these are {len(tags)}; remove some"
+        )
     for key, text in tags.items():
         if not 1 <= len(key) <= MAX_TAG_KEY or len(text) > MAX_TAG_VALUE:
             raise ArgumentError(
@@ -236,10 +242,10 @@ def _tagging(argument: str, value: object) -> str:
 def _http_date(argument: str, value: object) -> str:
     moment = value if isinstance(value, datetime) else _parsed_date(str(value))
     if moment is None or moment.tzinfo is None:
-        raise ArgumentError(argument, value, "give a time and its zone, such as 2030-01-31T12:00:00Z")
+        raise ArgumentError(argument, value, "give a time with its zone, such as 2030-01-31T12:00:00Z")
     try:
         return formatdate(moment.timestamp(), usegmt=True)
-    except (ValueError, OverflowError):  # a zone may carry it out of what a calendar has
+    except (ValueError, OverflowError):  # its zone may move it out of the calendar
         raise ArgumentError(argument, value, "give a time between the years 1 and 9999") from None
 
 
@@ -254,7 +260,7 @@ def _parsed_date(text: str) -> datetime | None:
 def _traffic_limit(argument: str, value: object) -> str:
     text = str(value)
     if not re.fullmatch("[0-9]{1,9}", text) or not LEAST_TRAFFIC <= int(text) <= MOST_TRAFFIC:
-        raise ArgumentError(argument, value, f"give bits per second, {LEAST_TRAFFIC} to {MOST_TRAFFIC}")
+        raise ArgumentError(argument, value, f"give bits per second, from {LEAST_TRAFFIC} to {MOST_TRAFFIC}")
     return str(int(text))
 
 

@@ -1,4 +1,4 @@
-"""Rows as the files of a work folder have them: one a line, compressed by gzip, a little at a time."""
+"""Packs rows for files of a work folder: one row in each line, compressed with gzip as a stream."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class HasLine(Protocol):
 
 
 class RowPacker:
-    """Takes rows and makes the bytes of their file. The same rows make the same bytes.
+    """Packs rows into the bytes of a file. The same rows give the same bytes.
 
-    In memory are only the compressed ones.
+    Only compressed rows are kept in memory.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class RowPacker:
             self._take()
 
     def bytes(self) -> bytes:
-        """Return them; then nothing more can be added."""
+        """Return the file's bytes. After that, no more rows can be added."""
         self._take()
         return bytes(self._packed + self._compress.flush())
 
@@ -48,7 +48,7 @@ class RowPacker:
 
 
 def pack_rows(rows: Iterable[HasLine]) -> bytes:
-    """Return rows as their file has them."""
+    """Return the bytes of a file with these rows."""
     packer = RowPacker()
     for row in rows:
         packer.add(row)
@@ -58,16 +58,16 @@ def pack_rows(rows: Iterable[HasLine]) -> bytes:
 def unpack_rows(data: bytes, *, may_be_torn: bool = False) -> Iterator[str]:
     """Yield the lines of a file of rows.
 
-    :param may_be_torn: the end may be missing; then a last line that is not whole is left out
-    :raises ManifestUnreadable: when the bytes are no such file, or damaged, or its end is missing
+    :param may_be_torn: the end may be missing; an incomplete last line is then left out
+    :raises ManifestUnreadable: if the bytes are not such a file, are damaged, or end too early
     """
     decompress = zlib.decompressobj(wbits=_GZIP)
     rest, left, text = b"", data, b"x"
-    while (left or text) and not decompress.eof:  # zlib may have taken all bytes and not given all yet
+    while (left or text) and not decompress.eof:  # zlib may have consumed all bytes before it has returned all
         try:
             text = decompress.decompress(left, PIECE)
         except zlib.error as error:
-            raise ManifestUnreadable(f"this is no file of rows, or a damaged one: {error}") from error
+            raise ManifestUnreadable(f"this is not a file of rows, or it is damaged: {error}") from error
         left = decompress.unconsumed_tail
         *lines, rest = (rest + text).split(b"\n")
         for line in lines:
@@ -78,4 +78,4 @@ def unpack_rows(data: bytes, *, may_be_torn: bool = False) -> Iterator[str]:
     if may_be_torn:
         return
     if not decompress.eof or rest or decompress.unused_data:
-        raise ManifestUnreadable("the end of the file is missing, or something stands behind it")
+        raise ManifestUnreadable("the end of the file is missing, or there is something after it")

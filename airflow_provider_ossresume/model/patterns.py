@@ -1,4 +1,4 @@
-"""Which keys are meant: one, or all that a wildcard or a regular expression matches."""
+"""Selects keys: one key, or all that match a wildcard or a regular expression."""
 
 from __future__ import annotations
 
@@ -41,16 +41,18 @@ class KeyPattern:
         try:
             self._expression  # noqa: B018  compiled once, here
         except (re.error, OverflowError, RecursionError) as error:
-            raise ArgumentError("bucket_key", self.text, f"no regular expression: {error}") from error
+            raise ArgumentError(
+                "bucket_key", self.text, f"it is not a regular expression ({error}); correct it"
+            ) from error
 
     @property
     def is_one_key(self) -> bool:
-        """True when nothing needs to be listed."""
+        """Whether no listing is needed."""
         return self.kind != "regex" and self.prefix == self.text
 
     @lazy_property
     def prefix(self) -> str:
-        """What every matching key begins with; the longest such text that can be read off the pattern."""
+        """The longest text, as far as the pattern shows it, that every matching key begins with."""
         if self.kind == "key":
             return self.text
         return literal_prefix(self.text) if self.kind == "regex" else re.split(r"[*?\[]", self.text)[0]

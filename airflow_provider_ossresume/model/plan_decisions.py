@@ -1,4 +1,4 @@
-"""What a plan does about each name: move, leave, delete, or ask first whether both sides hold the same bytes."""
+"""Decides what a plan does with each name: move it, leave it, delete it, or compare both sides first."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from airflow_provider_ossresume.model.set_names import is_folder_marker
 from airflow_provider_ossresume.model.set_options import SetOptions
 
 Decision = Literal["put", "same", "compare", "delete", "keep"]
-LINK = "Symlink"  # OSS: its ETag stays when what it leads to gets another content
+LINK = "Symlink"  # OSS: its ETag does not change when the content of its target does
 
 
 def decide(source: Entry | None, target: Entry | None, options: SetOptions, *, is_proven: bool) -> Decision:
-    """Return what is to be done about a name; ``keep`` is for what only the target has.
+    """Return what to do with a name. ``keep`` is for names that only the target has.
 
-    :param is_proven: a fact :func:`still_holds`
+    :param is_proven: there is a fact that :func:`still_holds`
     """
     if source is None:
         return "delete" if target is not None and _is_surplus(target, options) else "keep"
@@ -32,9 +32,9 @@ def decide(source: Entry | None, target: Entry | None, options: SetOptions, *, i
 
 
 def still_holds(fact: Fact, source: Entry, target: Entry, options: SetOptions) -> bool:
-    """True when what was proven once is still so, as neither side has changed since.
+    """Return whether a fact is still true, because neither side has changed since.
 
-    Where CRC-64s are to be compared, one must be known: what has been taken for the same by its mtime is not proven.
+    If CRC-64s are to be compared, the fact must have one: files that were equal only by mtime are not proven.
     """
     return (
         (fact.crc64 is not None or options.compare != "crc64")
@@ -46,15 +46,15 @@ def still_holds(fact: Fact, source: Entry, target: Entry, options: SetOptions) -
 
 
 def _is_surplus(target: Entry, options: SetOptions) -> bool:
-    """A mirror leaves the markers of folders unless it makes such markers itself, and links: a HEAD tells of what a
-    link leads to, so nobody could see whether the link is still what the plan saw."""
+    """Return whether a mirror deletes the target. It keeps links, because a HEAD describes a link's target and would
+    not show that the link has changed. It keeps folder markers, unless it creates them itself."""
     if options.mode != "mirror" or target.kind == LINK:
         return False
     return not (is_folder_marker(target.name) and options.empty_folders == "ignore")
 
 
 def is_unchanged(then: str, now: str) -> bool:
-    """True when two identities are of the same content; a listing tells an object's ETag, and not its version."""
+    """Return whether two identities are of the same content. A listing has an object's ETag, but not its version."""
     if then == now:
         return True
     old, new = then.split(":"), now.split(":")

@@ -1,11 +1,11 @@
-"""Where the files of a plan lie within a work folder; everything else knows them only by these functions.
+"""Where the files of a plan are in a work folder. All other modules use these functions for their names.
 
 ::
 
-    plans/<plan ID>/plan.json                        written last: without it there is no plan
+    plans/<plan ID>/plan.json                        written last; without it the plan does not exist
     plans/<plan ID>/batches/00017-3f9c2b7a.jsonl.gz  the name has the beginning of the SHA-256 of the bytes
     plans/<plan ID>/deletes-3f9c2b7a.jsonl.gz        what a mirror deletes
-    plans/<plan ID>/left_out.jsonl.gz                what is in no batch, and why
+    plans/<plan ID>/left_out.jsonl.gz                files that are in no batch, and why
     plans/<plan ID>/ledger/00017/0001-…-00000.jsonl.gz   by the number of the try
     plans/<plan ID>/failed.jsonl.gz, verdict.json    what the finish says
     last/<40 hex>.json                               the last plan of a source and a target
@@ -68,7 +68,7 @@ def deletes_name(data: bytes) -> str:
 def check_digest(name: str, data: bytes) -> None:
     """:raises ManifestUnreadable: when the bytes are not those that the name was made of"""
     if f"-{digest(data)}." not in name:
-        raise ManifestUnreadable(f"{name} has other bytes than the plan was sealed with; make a new plan")
+        raise ManifestUnreadable(f"{name} has changed since the plan was sealed; make a new plan")
 
 
 def digest(data: bytes) -> str:
@@ -145,7 +145,7 @@ def split_plan_uri(uri: str) -> tuple[str, str]:
     """
     match = _PLAN.fullmatch(uri if uri.endswith("/") else f"{uri}/")
     if match is None or match["batch"]:
-        raise ArgumentError("plan", uri, "give the URI that the plan's task has returned, …/plans/<plan ID>/")
+        raise ArgumentError("plan", uri, "give the URI that the plan's task returned, …/plans/<plan ID>/")
     return match["work"], match["id"]
 
 
@@ -157,6 +157,6 @@ def split_batch_uri(uri: str) -> tuple[str, str, str]:
     match = _PLAN.fullmatch(uri)
     if match is None or not match["batch"]:
         raise ArgumentError(
-            "batch", uri, "give one of the URIs that the plan's task has returned, …/plans/<plan ID>/batches/<name>"
+            "batch", uri, "give one of the URIs that the plan's task returned, …/plans/<plan ID>/batches/<name>"
         )
     return match["work"], match["id"], match["batch"]

@@ -1,4 +1,4 @@
-"""Byte ranges of one object that lie near each other, and are read by one request."""
+"""Merges nearby byte ranges of one object, so that one request reads them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WantedRange:
-    """The bytes ``[start, stop)``, and whose they are.
+    """The bytes ``[start, stop)``, and which caller wants them.
 
-    :ivar place: of the one who wants them, in a list
+    :ivar place: the caller's index
     """
 
     place: int
@@ -20,7 +20,7 @@ class WantedRange:
 
 @dataclass(frozen=True)
 class MergedRange:
-    """The bytes ``[start, stop)``, which hold all of the wanted ones."""
+    """The bytes ``[start, stop)``, which include all of the wanted ranges."""
 
     start: int
     stop: int
@@ -28,10 +28,10 @@ class MergedRange:
 
 
 def merge_ranges(ranges: Iterable[WantedRange], *, gap: int, most: int) -> list[MergedRange]:
-    """Return the ranges as they are read, by their start; each of the wanted ones lies in one of them.
+    """Return the ranges to read, in order. Each wanted range lies in one of them.
 
-    :param gap: most bytes between two ranges that are read in vain to save a request
-    :param most: bytes of a merged range; a wanted one that is longer stays alone
+    :param gap: how many unwanted bytes between two ranges may be read to save a request
+    :param most: the maximum size of a merged range in bytes; a longer wanted range is not merged
     """
     merged: list[MergedRange] = []
     for wanted in sorted(ranges, key=lambda each: (each.start, each.stop)):

@@ -1,4 +1,4 @@
-"""What a call returns, in a form that a task may return as it is."""
+"""Results of calls, in a form that a task may return directly."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Any
 
 
 class Record(dict[str, Any]):
-    """A value that is also the dict of its own report, so that every XCom backend takes it.
+    """A value that is also a dict of its own report, so that every XCom backend can store it.
 
-    The attributes are for Python. The items are what the next task gets, as a plain dict: JSON has them all.
+    Python code uses the attributes. The next task gets the items, as a plain dict of JSON values.
     """
 
     def __post_init__(self) -> None:
         self.seal()
 
     def seal(self) -> None:
-        """Take the report as it is now; for a dataclass that is when it is made."""
+        """Set the items from the report as it is now. A dataclass does this when it is created."""
         self.update(self.report())
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
+        """Return it as JSON values."""
         raise NotImplementedError
 
 
 def crc64_text(crc64: int | None) -> str | None:
-    """Return a CRC-64 as JSON may have it: as text, as most JSON readers round numbers of that size."""
+    """Return a CRC-64 as text for JSON, because most JSON readers round numbers of that size."""
     return None if crc64 is None else str(crc64)

@@ -1,4 +1,4 @@
-"""The decisions of a resume: go on or begin again, and which parts are still good. Reasons are for the log."""
+"""Decides whether a transfer resumes or restarts, and which parts are still good. The reasons appear in the log."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ C = TypeVar("C", UploadCheckpoint, DownloadCheckpoint)
 
 @dataclass(frozen=True)
 class Begin:
-    """There is nothing to resume."""
+    """Start: there is nothing to resume."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Resume(Generic[C]):
-    """Go on with what the checkpoint names."""
+    """Resume what the checkpoint names."""
 
     checkpoint: C
 
 
 @dataclass(frozen=True)
 class Restart(Generic[C]):
-    """What the checkpoint names does not fit any more: drop it and begin again."""
+    """Drop what the checkpoint names, because it does not fit any more, and start again."""
 
     reason: str
     checkpoint: C
 
 
 def is_upload_to(checkpoint: Checkpoint, target: ObjectRef) -> bool:
-    """True for the checkpoint of an upload to that object."""
+    """Return whether this is the checkpoint of an upload to that object."""
     return isinstance(checkpoint, UploadCheckpoint) and (checkpoint.bucket, checkpoint.key) == (
         target.bucket,
         target.key,
@@ -45,7 +45,7 @@ def is_upload_to(checkpoint: Checkpoint, target: ObjectRef) -> bool:
 
 
 def is_download_of(checkpoint: Checkpoint, target: ObjectRef, part_file: str) -> bool:
-    """True for the checkpoint of a download of that object, and version, into that part file."""
+    """Return whether this is the checkpoint of a download of that object and version into that part file."""
     return isinstance(checkpoint, DownloadCheckpoint) and (
         checkpoint.bucket, checkpoint.key, checkpoint.version_id, checkpoint.part_file,
     ) == (target.bucket, target.key, target.version_id, part_file)  # fmt: skip
@@ -54,9 +54,9 @@ def is_download_of(checkpoint: Checkpoint, target: ObjectRef, part_file: str) ->
 def decide_upload(
     checkpoint: Checkpoint | None, *, target: ObjectRef, size: int, options: str
 ) -> Begin | Resume[UploadCheckpoint] | Restart[UploadCheckpoint]:
-    """Decide by the checkpoint alone; OSS is asked for the parts afterwards.
+    """Decide from the checkpoint alone. Afterwards OSS is asked for the parts.
 
-    The source's time stamp and path do not matter, since each part is kept by its content. The part size is the
+    The source's path and time stamps do not matter, because parts are compared by content. The part size is the
     checkpoint's, whatever is configured now.
     """
     if checkpoint is None:
@@ -64,7 +64,7 @@ def decide_upload(
     if not isinstance(checkpoint, UploadCheckpoint) or not is_upload_to(checkpoint, target):
         return Begin(f"the checkpoint belongs to another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
     if checkpoint.size != size:
-        return Restart(f"the source's size was {checkpoint.size} bytes, is {size}", checkpoint)
+        return Restart(f"the source's size was {checkpoint.size} bytes and is now {size}", checkpoint)
     if checkpoint.options != options:
         return Restart(
             "the object's metadata or other options are not those that the upload began with",
@@ -82,21 +82,23 @@ def decide_download(
     part_file_exists: bool,
     start: int = 0,
 ) -> Begin | Resume[DownloadCheckpoint] | Restart[DownloadCheckpoint]:
-    """Decide by the checkpoint, what OSS says of the object now, and whether the part file is here.
+    """Decide from the checkpoint, from what OSS says about the object now, and from whether the part file exists.
 
-    :param meta: its size is that of the range that is wanted
-    :param start: where in the object that range begins
+    :param meta: the object; its size is the size of the wanted range
+    :param start: where that range begins in the object
     """
     if checkpoint is None:
         return Begin("there is no checkpoint")
     if not isinstance(checkpoint, DownloadCheckpoint) or not is_download_of(checkpoint, target, part_file):
         return Begin(f"the checkpoint belongs to another transfer ({checkpoint.kind} of {_target_of(checkpoint)})")
     if not same_etag(checkpoint.etag, meta.etag):
-        return Restart(f"the object on OSS changed: its ETag was {checkpoint.etag}, is {meta.etag}", checkpoint)
+        return Restart(f"the object on OSS changed: its ETag was {checkpoint.etag} and is now {meta.etag}", checkpoint)
     if checkpoint.start != start:
-        return Restart(f"byte_range began at byte {checkpoint.start}, begins at {start}", checkpoint)
+        return Restart(f"byte_range began at byte {checkpoint.start} and now begins at {start}", checkpoint)
     if checkpoint.size != meta.size:
-        return Restart(f"the object on OSS changed: its size was {checkpoint.size}, is {meta.size}", checkpoint)
+        return Restart(
+            f"the object on OSS changed: its size was {checkpoint.size} bytes and is now {meta.size}", checkpoint
+        )
     if not part_file_exists:
         return Restart(f"the part file {part_file} is not on this worker", checkpoint)
     return Resume(checkpoint)
@@ -107,9 +109,9 @@ def _target_of(checkpoint: Checkpoint) -> str:
 
 
 def candidate_parts(listed: Iterable[Receipt], plan: PartPlan) -> list[tuple[Part, Receipt]]:
-    """Return the listed parts that may hold the local bytes: of the plan, of the right size, with a digest to prove it.
+    """Return the listed parts that may have the local bytes: in the plan, of the right size, and with a digest.
 
-    Whoever keeps one compares it with the local bytes by :func:`proven`; every other part is sent again.
+    Before a part is kept, :func:`proven` compares it with the local bytes. All other parts are sent again.
     """
     return [
         (part, uploaded)
@@ -121,17 +123,17 @@ def candidate_parts(listed: Iterable[Receipt], plan: PartPlan) -> list[tuple[Par
 
 
 def proven(uploaded: Receipt, *, crc64: int, md5: str | None) -> Receipt | None:
-    """Return a listed part with its CRC-64 when it holds the local bytes; None when it does not, or nobody can tell.
+    """Return a listed part with its CRC-64 if it has the local bytes; None if it does not, or if that is unknown.
 
-    :param md5: of the local bytes, in hex; None where nothing has to be proven by it, or Python is built without MD5
+    :param md5: MD5 of the local bytes in hex; None if it is not needed, or Python is built without MD5
     """
     if uploaded.crc64 is not None:
         return uploaded if uploaded.crc64 == crc64 else None
-    # Some servers list no CRC-64; the ETag of a part is its MD5 then.
+    # Some servers do not list a CRC-64; then the ETag of a part is its MD5.
     holds = md5 is not None and md5_of(uploaded.etag) == md5.upper()
     return replace(uploaded, crc64=crc64) if holds else None
 
 
 def same_content(meta: ObjectMeta, *, size: int, crc64: int) -> bool:
-    """True when OSS's CRC-64 proves that the object holds those bytes."""
+    """Return whether OSS's CRC-64 proves that the object has those bytes."""
     return meta.size == size and meta.crc64 == crc64

@@ -21,22 +21,22 @@ T = TypeVar("T")
 
 
 def folder_prefix(prefix: str) -> str:
-    """Return the prefix with a slash at its end, so that ``a`` does not match ``ab``; an empty one stays empty."""
+    """Return the prefix with a slash at its end, so that ``a`` does not match ``ab``. An empty prefix stays empty."""
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
 
 def is_own(name: str) -> bool:
-    """True for what lies in a folder ``.ossresume``, at any depth."""
+    """Return whether a name is in a folder ``.ossresume``, at any depth."""
     return OWN_FOLDER in name and OWN_FOLDER in name.split("/")[:-1]
 
 
 def is_folder_marker(name: str) -> bool:
-    """True for the name of an empty object that stands for a folder."""
+    """Return whether a name is that of an empty object that represents a folder."""
     return name.endswith("/")
 
 
 def why_no_key(prefix: str, name: str) -> str:
-    """Return why no object can be made for a name below a prefix, in words; nothing when one can."""
+    """Return why no object can have this name below a prefix; empty if one can."""
     key = prefix + name
     # The empty object of a folder is the one whose key ends with a slash; any other last character has as many bytes.
     checked = f"{key[:-1]}x" if is_folder_marker(name) else key
@@ -53,19 +53,19 @@ def why_no_path(name: str) -> str:
     No such name leads out of the folder, and each is that of one file only.
     """
     if "\0" in name:
-        return "no file's name has a NUL character"
+        return "the name of a file cannot contain a NUL character"
     for each in (name[:-1] if is_folder_marker(name) else name).split("/"):
         if not each:
-            return "no path begins with a slash, or has two in a row"
+            return "a path cannot begin with a slash, or have two in a row"
         if each in (".", ".."):
-            return f"{each!r} names no file of its own"
+            return f"{each!r} cannot be the name of a file"
         if len(each) * 4 > MAX_FILE_NAME_BYTES and (size := len(each.encode())) > MAX_FILE_NAME_BYTES:
-            return f"a file's name has at most {MAX_FILE_NAME_BYTES} bytes, and one here has {size}"
+            return f"the name of a file has at most {MAX_FILE_NAME_BYTES} bytes, and this one has {size}"
     return ""
 
 
 def why_too_deep(name: str) -> str:
-    """Return why nothing below a folder of this name can have a key; nothing when something can."""
+    """Return why nothing below a folder with this name can have a key; empty if something can."""
     if len(name) * 4 > MAX_KEY_BYTES and (size := len(name.encode("utf-8", "surrogateescape"))) > MAX_KEY_BYTES:
         return f"OSS keys have at most {MAX_KEY_BYTES} bytes in UTF-8, and the folder's name has {size}"
     return ""
@@ -80,7 +80,7 @@ def folded(name: str) -> str:
 
 
 def composed(name: str) -> str | None:
-    """Return the composed form (NFC) of a name that can be written in two forms; None for one that cannot."""
+    """Return the composed form (NFC) of a name that has two Unicode forms; None for other names."""
     if name.isascii():
         return None
     composed = unicodedata.normalize("NFC", name)

@@ -1,4 +1,4 @@
-"""Which unfinished uploads are stale, and the report of what became of them."""
+"""Which unfinished uploads are stale, and the report of their clean-up."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Fate = Literal["aborted", "would abort", "gone", "failed", "young", "named", "un
 class Staleness:
     """Which unfinished uploads are stale.
 
-    :ivar older_than: one that was begun more recently is young, by OSS's clock
-    :ivar keep_upload_ids: those that are kept whatever their age
-    :ivar checkpointed_ids: those that a checkpoint names, so that a task may go on with them; kept too
+    :ivar older_than: an upload that was initiated more recently is young, by OSS's clock
+    :ivar keep_upload_ids: uploads to keep, whatever their age
+    :ivar checkpointed_ids: uploads that a checkpoint names. They are kept too, because a task may resume them
     """
 
     older_than: timedelta
@@ -34,20 +34,22 @@ class Staleness:
 
     @classmethod
     def of(cls, older_than: object, keep_upload_ids: object = ()) -> Staleness:
-        """Return what a DAG author means.
+        """Return it from a DAG author's arguments.
 
         :param older_than: an age as :func:`~airflow_provider_ossresume.model.arguments.parse_duration` reads it
         :param keep_upload_ids: an upload ID, or several
-        :raises ArgumentError: for anything else, and for what cannot be one upload ID, such as a joined list of them
+        :raises ArgumentError: for anything else, and for a text that cannot be one upload ID, such as a joined list
         """
         ids = [text.strip() for text in parse_texts("keep_upload_ids", keep_upload_ids)]
         for each in ids:
             if not re.fullmatch(r"[^\s,;]+", each):
-                raise ArgumentError("keep_upload_ids", each, "this is no upload ID; give a list of them")
+                raise ArgumentError(
+                    "keep_upload_ids", each, "this is not an upload ID; give one upload ID, or a list of them"
+                )
         return cls(parse_duration("older_than", older_than), frozenset(ids))
 
     def spares(self, upload: ListedUpload) -> Fate | None:
-        """Return why an upload is kept, or None for a stale one; one whose age OSS does not tell is kept."""
+        """Return why an upload is kept; None if it is stale. An upload of unknown age is kept."""
         if upload.upload_id in self.keep_upload_ids:
             return "named"
         if upload.age is None:
@@ -59,11 +61,11 @@ class Staleness:
 
 @dataclass(frozen=True)
 class UploadFate:
-    """What became of one unfinished upload.
+    """What happened to one unfinished upload.
 
-    :ivar fate: ``aborted``, ``would abort`` in a dry run, ``gone`` when it was over already, ``failed``, or why it was
-        kept: ``young``, ``named`` by the caller, ``checkpointed``, ``undated`` as OSS did not tell its age
-    :ivar size: bytes of its parts, where they were counted
+    :ivar fate: ``aborted``, ``would abort`` in a dry run, ``gone`` if it was over already, ``failed``, or why it was
+        kept: ``young``, ``named`` by the caller, ``checkpointed``, or ``undated`` if its age is unknown
+    :ivar size: bytes of its parts, if they were counted
     :ivar error: why the abort failed
     """
 
@@ -75,14 +77,14 @@ class UploadFate:
 
 @dataclass(frozen=True)
 class AbortReport(Record):
-    """What became of the unfinished uploads of a bucket.
+    """What happened to the unfinished uploads of a bucket.
 
-    :ivar fates: how many met which fate
-    :ivar size: bytes of the parts of those that were aborted, or would be; None when they were not counted
-    :ivar oldest: when the oldest of all that were found was begun
-    :ivar prefixes: how many were stale below each first folder, the most first
-    :ivar stale: the first of those that were, or would be, aborted
-    :ivar errors: of each abort that failed, by upload ID
+    :ivar fates: the number of uploads by fate
+    :ivar size: bytes of the parts of aborted uploads, or of those that would be; None if they were not counted
+    :ivar oldest: when the oldest upload was initiated
+    :ivar prefixes: the number of stale uploads in each top-level folder, largest first
+    :ivar stale: the first uploads that were aborted, or would be
+    :ivar errors: the error of each abort that failed, by upload ID
     """
 
     uri: str
@@ -95,7 +97,7 @@ class AbortReport(Record):
 
     @classmethod
     def of(cls, fates: Iterable[UploadFate], *, where: PrefixRef) -> AbortReport:
-        """Return the report of all of them, as they come."""
+        """Return the report of all uploads."""
         counts: Counter[Fate] = Counter()
         prefixes: Counter[str] = Counter()
         sizes: list[int] = []

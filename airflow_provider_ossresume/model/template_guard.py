@@ -1,4 +1,4 @@
-"""What a task acts on, guarded against templates that find nothing."""
+"""Guards operators and sensors against templates that render to None."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from airflow_provider_ossresume.errors import ArgumentError
 
-# Each of them is optional, and leaving it out means more than naming it: the connection's bucket, the whole bucket,
-# all checkpoints, the worker's own key, the current version, files of all sizes and ages, all files of a source,
-# another work folder, or less care: no backup, a target that is not listed again.
+# These fields are optional, and without them a task acts on more: the whole bucket, all checkpoints, files of all sizes
+# and ages, all files of a source. Or it acts elsewhere: in the connection's bucket, with the worker's own key, on the
+# current version, in another work folder. Or with less care: without a backup, without listing the target again.
 _MORE_WHEN_LEFT_OUT = frozenset(
     {
         "backup_prefix",
@@ -38,10 +38,10 @@ _MORE_WHEN_LEFT_OUT = frozenset(
 
 
 class TemplateGuard:
-    """For operators and sensors: a template field that was given and that a template made None is not "left out".
+    """For operators and sensors: a field that was set, and that a template then made None, is an error.
 
-    A template of a DAG with ``render_template_as_native_obj``, and an XComArg, set a field to None when they find
-    nothing. A None that the DAG's author writes stays what it is.
+    A template of a DAG with ``render_template_as_native_obj``, or an XComArg, makes a field None if it finds nothing.
+    That must not count as "left out". A None that the DAG's author writes is allowed.
     """
 
     _lost: frozenset[str] = frozenset()
@@ -54,6 +54,6 @@ class TemplateGuard:
         super().__setattr__(name, value)
 
     def _refuse_fields_lost_in_rendering(self) -> None:
-        """:raises ArgumentError: for a field that a template made None"""
+        """:raises ArgumentError: for a field that a template has made None"""
         for name in sorted(self._lost):
-            raise ArgumentError(name, None, "its template or XCom is None; correct that, or leave the argument out")
+            raise ArgumentError(name, None, "its template or XCom is None; correct it, or leave the argument out")

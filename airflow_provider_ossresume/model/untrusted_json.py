@@ -1,4 +1,4 @@
-"""Reads JSON that anybody may have written."""
+"""Reads JSON from untrusted sources."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, NoReturn
 
 
 def read_json(text: str | bytes) -> Any:
-    """Return what a text holds: no number that is not finite, and no text that has no bytes in UTF-8.
+    """Return the values in a JSON text. All numbers are finite, and all texts can be encoded as UTF-8.
 
-    :raises ValueError: when it is no such JSON, or nested too deep to be read
+    :raises ValueError: if it is not such JSON, or nested too deeply
     """
     text = text.decode() if isinstance(text, bytes) else text
     try:
         values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
-        if "\\ud" in text.lower():  # it may be half of a pair that stands for one character
+        if "\\ud" in text.lower():  # it may be half of a surrogate pair
             json.dumps(values, ensure_ascii=False).encode()
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("it is nested too deeply") from error
     return values
 
 
@@ -28,4 +28,4 @@ def _finite(text: str) -> float:
 
 
 def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a number in JSON")

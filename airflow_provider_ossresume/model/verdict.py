@@ -1,4 +1,4 @@
-"""What has become of a plan as a whole."""
+"""The verdict: the result of a plan as a whole."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Outcome = Literal["proven", "allowed", "not proven", "dry run"]
 
 @dataclass(frozen=True)
 class Verdict(Record):
-    """What has become of each row of a plan, in numbers; a task may return it.
+    """The result of a plan, in numbers. A task may return it.
 
-    :ivar outcome: ``proven``: each row is; ``allowed``: each but those that may be skipped; ``not proven``; ``dry run``
-    :ivar files: rows of the plan; each is one of those that were moved, found the same, skipped, failed or not tried
-    :ivar size: of what was moved, in bytes
-    :ivar bytes_moved: over the wire, by the tries that moved it
-    :ivar there: files that the plan itself has found in the target
-    :ivar skipped: rows that were skipped, by the reason
-    :ivar not_tried: rows that no batch has said anything of
-    :ivar deleted: files and objects that the mirror has deleted now
-    :ivar gone: those that it had deleted before, or that somebody else has
-    :ivar kept: those that were to be deleted and are not: they have changed, or not each row is proven
-    :ivar left_out: files that the plan has left out, by the reason
-    :ivar failures: names of what is not proven, with the reasons; the first hundred
-    :ivar failed_list: the URI of the list of all of them, one JSON object a line; empty for none
+    :ivar outcome: ``proven``: every row is; ``allowed``: all but those that may be skipped; ``not proven``; ``dry run``
+    :ivar files: rows of the plan; each was moved, found the same, skipped, failed or not tried
+    :ivar size: bytes of the moved files
+    :ivar bytes_moved: bytes sent or received by the tries that moved them
+    :ivar there: files that the plan found in the target already
+    :ivar skipped: number of skipped rows, by reason
+    :ivar not_tried: rows without a result from any batch
+    :ivar deleted: files and objects that this finish has deleted
+    :ivar gone: files and objects that were already deleted
+    :ivar kept: files and objects that were not deleted, because they have changed, or because not every row is proven
+    :ivar left_out: number of files that the plan left out, by reason
+    :ivar failures: the first hundred names that are not proven, with the reasons
+    :ivar failed_list: the URI of the list of all of them, one JSON object in each line; empty if there are none
     :ivar first_names: of a dry run in one call: the first hundred names that would be moved (``put``) and deleted
         (``delete``)
     """
@@ -60,7 +60,7 @@ class Verdict(Record):
     first_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
+        """Return it as JSON values."""
         return {
             "plan_id": self.plan_id,
             "source": self.source,
@@ -86,20 +86,22 @@ class Verdict(Record):
         }
 
     def text(self) -> str:
-        """Return it as ``verdict.json`` has it."""
+        """Return the text of ``verdict.json``."""
         return json.dumps({"format": FORMAT, **self.report()}, ensure_ascii=False, indent=1)
 
     @classmethod
     def of(cls, text: str) -> Verdict:
-        """:raises ManifestUnreadable: when the text is no verdict, or one of a newer format"""
+        """:raises ManifestUnreadable: if the text is not a verdict, or has a newer format"""
         try:
             values = read_json(text)
             if not isinstance(values["format"], int) or values["format"] > FORMAT:
-                raise ManifestUnreadable(f"the verdict has the format {values['format']!r}; use a newer provider")
+                raise ManifestUnreadable(
+                    f"the verdict has the format {values['format']!r}; use a newer version of the provider"
+                )
             values["bytes_moved"] = values.pop("bytes")
             return cls(**{name: values[name] for name in cls.__dataclass_fields__ if name in values})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ManifestUnreadable("no verdict of this provider") from error
+            raise ManifestUnreadable("the text is not a verdict of this provider") from error
 
     def __str__(self) -> str:
         text = (

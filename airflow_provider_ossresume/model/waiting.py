@@ -1,4 +1,4 @@
-"""What a sensor waits for, and which of the objects that OSS has count."""
+"""What a sensor waits for, and which objects count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_ossresume.model.parts import parse_size
 from airflow_provider_ossresume.model.patterns import KeyPattern
 
 DEFAULT_MAX_MATCHES = 1_000  # one page of a listing; with keys of usual length some 100 KB of XCom
-MOST_MATCHES = 100_000  # an XCom is a row of Airflow's database
+MOST_MATCHES = 100_000  # an XCom is a row in Airflow's database
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class FoundObject:
     """An object that a sensor has found.
 
     :ivar etag: without its quotes
-    :ivar last_modified: by OSS's clock, in whole seconds; None when OSS did not tell
-    :ivar answered_at: OSS's clock as it told; None of a listing, which does not tell
+    :ivar last_modified: by OSS's clock, in whole seconds; None if OSS did not say
+    :ivar answered_at: the response's Date, by OSS's clock; None for an object from a listing
     """
 
     bucket: str
@@ -44,7 +44,7 @@ class FoundObject:
 
     @property
     def is_folder_marker(self) -> bool:
-        """True for the empty object that consoles write to show a folder: its key ends with a slash."""
+        """True for an empty object whose key ends with a slash: consoles create these to show a folder."""
         return self.size == 0 and self.key.endswith("/")
 
     def __str__(self) -> str:
@@ -53,17 +53,17 @@ class FoundObject:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is waited for.
+    """What a sensor waits for.
 
-    ``min_size`` and ``modified_after`` say which objects count. ``stable_for`` looks at all that count.
+    ``min_size`` and ``modified_after`` decide which objects count. ``stable_for`` applies to all objects that count.
 
-    :ivar any_key: one key or pattern that is there suffices
-    :ivar must_not_exist: the objects are to be absent
-    :ivar min_size: bytes
-    :ivar modified_after: an object that is not younger does not count
+    :ivar any_key: one of the keys or patterns is enough
+    :ivar must_not_exist: wait until the objects do not exist
+    :ivar min_size: the minimum size in bytes
+    :ivar modified_after: only objects that were modified after this time count
     :ivar stable_for: seconds for which none of the objects may have changed
-    :ivar max_matches: how many objects are named at most
-    :ivar count_folder_markers: what a pattern finds counts too when it only marks a folder
+    :ivar max_matches: the maximum number of objects to return
+    :ivar count_folder_markers: folder markers that a pattern matches count too
     """
 
     patterns: tuple[KeyPattern, ...]
@@ -88,9 +88,9 @@ class Wanted:
         max_matches: int | str = DEFAULT_MAX_MATCHES,
         count_folder_markers: bool | str = False,
     ) -> Wanted:
-        """Return what a DAG author means, whose numbers and times may be texts, as templates give them.
+        """Return it from a DAG author's arguments. Numbers and times may be texts from templates.
 
-        :raises ArgumentError: for a value out of range, named
+        :raises ArgumentError: for a value that is out of range
         """
         if require not in ("all", "any"):
             raise ArgumentError("require", require, "choose all or any")
@@ -113,17 +113,17 @@ class Wanted:
         )
 
     def lacks(self, found: FoundObject, *, by_pattern: bool = False) -> str | None:
-        """Return why an object does not count, or None when it does.
+        """Return why an object does not count; None if it does.
 
-        :param by_pattern: a pattern has found it; who names a folder marker's key means it
+        :param by_pattern: a pattern has matched it. A folder marker counts if its key was given
         """
         if by_pattern and found.is_folder_marker and not self.count_folder_markers:
-            return f"{found.uri} only marks a folder, which counts with count_folder_markers=True"
+            return f"{found.uri} only marks a folder; set count_folder_markers=True to count it"
         if found.size < self.min_size:
-            return f"{found.uri} has {found.size} bytes, {self.min_size} are needed"
+            return f"{found.uri} has {found.size} bytes, and min_size is {self.min_size}"
         if self.modified_after and not (found.last_modified and found.last_modified > self.modified_after):
             modified, wanted = _shown(found.last_modified), _shown(self.modified_after)
-            return f"{found.uri} was last modified {modified}, it must be after {wanted}"
+            return f"{found.uri} was last modified {modified}, which is not after {wanted}"
         return None
 
     def __str__(self) -> str:
@@ -139,7 +139,7 @@ class Wanted:
         return ("the absence of " if self.must_not_exist else "") + several + ", ".join(facts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, for what Airflow stores of a trigger."""
+        """Return plain values, which Airflow stores for a trigger."""
         return {
             **asdict(self),
             "patterns": [[pattern.bucket, pattern.text, pattern.kind] for pattern in self.patterns],
@@ -148,8 +148,8 @@ class Wanted:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Wanted:
-        """Return what :meth:`to_json` wrote, perhaps in another version: what is unknown is ignored, what lacks has its
-        default."""
+        """Return what :meth:`to_json` wrote, perhaps in another version. Unknown values are ignored, missing ones get
+        their defaults."""
         known = {name: values[name] for name in {field.name for field in fields(cls)} & values.keys()}
         modified_after = known.get("modified_after")
         return cls(
@@ -162,12 +162,12 @@ class Wanted:
 
 
 def parse_max_matches(value: object) -> int:
-    """:raises ArgumentError: unless it is a number, or the text of one, that an XCom can hold so many URIs of"""
+    """:raises ArgumentError: if it is not a number, or a text with a number, from 1 to 100,000"""
     return parse_whole_number("max_matches", value, most=MOST_MATCHES)
 
 
 def _time(value: object) -> datetime:
-    """Return a time with its zone; one without is UTC."""
+    """Return a time with its zone. A time without one is in UTC."""
     found = value
     if isinstance(value, str):
         try:
@@ -176,19 +176,19 @@ def _time(value: object) -> datetime:
             found = None
     if not isinstance(found, datetime):
         raise ArgumentError("modified_after", value, 'give a datetime, or a text such as "2026-01-31T08:00:00+00:00"')
-    # A plain datetime: Airflow's own kind is not for JSON.
+    # A plain datetime, because Airflow's own class cannot be stored as JSON.
     return datetime.fromisoformat((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).isoformat())
 
 
 def _with_separators(text: str) -> str:
-    """Return an ISO time as Python 3.10 knows it, which takes neither Z nor Airflow's ts_nodash: 20260131T080000."""
+    """Return an ISO time in a form for Python 3.10, which knows neither Z nor Airflow's ts_nodash (20260131T080000)."""
     text = re.sub(r"^([0-9]{4})([0-9]{2})([0-9]{2})(?![0-9])", r"\1-\2-\3", text.replace("Z", "+00:00"))
     text = re.sub(r"T([0-9]{2})([0-9]{2})([0-9]{2})", r"T\1:\2:\3", text)
     return re.sub(r"([+-][0-9]{2})([0-9]{2})$", r"\1:\2", text)
 
 
 def _shown(time: datetime | None) -> str:
-    return "at a time that OSS does not tell" if time is None else time.isoformat(sep=" ")
+    return "at an unknown time" if time is None else time.isoformat(sep=" ")
 
 
 def _listed(patterns: Sequence[KeyPattern], *, most: int = 10) -> str:

@@ -107,7 +107,7 @@ class EnvironmentCredentials:
             missing = [name for name in (key_id, secret) if not self._value(name)]
             if len(missing) == 1:
                 raise CredentialsError(
-                    f"the Access Key in the environment of this worker lacks {missing[0]}; set both "
+                    f"the environment of this worker has an incomplete Access Key: {missing[0]} is missing; set "
                     f"{key_id} and {secret}, or neither"
                 )
             if not missing:

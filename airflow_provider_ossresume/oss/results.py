@@ -179,9 +179,9 @@ def received_range(
         first, end, size = _content_range(call, response, start, stop, may_end_before=may_end_before)
         found = ReceivedRange(object_meta(call, response, size=size), 0, end - first)
     if etag is not None and not same_etag(found.meta.etag, etag):
-        raise _changed(call, response, f"its ETag was {etag}, is {found.meta.etag}")
+        raise _changed(call, response, f"its ETag was {etag} and is now {found.meta.etag}")
     if total is not None and found.meta.size != total:
-        raise _changed(call, response, f"it had {total} bytes, has {found.meta.size}")
+        raise _changed(call, response, f"it had {total} bytes and now has {found.meta.size}")
     return found
 
 

@@ -1,1 +1,1 @@
-"""Moves bytes: the engine's uploads and downloads, the only home of threads and local files."""
+"""The engine that moves bytes: uploads, downloads and copies. Only this package uses threads and local files."""

@@ -1,4 +1,4 @@
-"""A part of a stream, held in memory until it is sent."""
+"""A part of a stream, kept in memory until it is sent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_provider_ossresume.transfer.stop import Stop
 
 
 class ByteBuffer:
-    """Bytes that come one after the other, held until a part is cut off. What was given as ``bytes`` is not copied.
+    """Collects bytes until there are enough for a part. Large ``bytes`` objects are not copied.
 
-    :ivar size: how many they are
+    :ivar size: bytes in the buffer
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class ByteBuffer:
         self._pieces: deque[bytes | bytearray] = deque()
 
     def add(self, data: bytes | memoryview) -> None:
-        """Take more. Of a memoryview, which may be overwritten afterwards, and of a few bytes a copy is held."""
+        """Append bytes. A memoryview is copied, because it may be overwritten later; so are a few bytes."""
         if isinstance(data, bytes) and len(data) >= _KEPT:
             self._pieces.append(data)
         elif self._pieces and isinstance(self._pieces[-1], bytearray):
@@ -33,7 +33,7 @@ class ByteBuffer:
         self.size += len(data)
 
     def cut(self, size: int) -> list[memoryview]:
-        """Return so many of the first bytes, and hold them no longer."""
+        """Remove that many bytes from the front, and return them."""
         self.size -= size
         first: list[memoryview] = []
         while size:
@@ -45,7 +45,7 @@ class ByteBuffer:
         return first
 
 
-_KEPT = 64 * 1024  # from so many bytes on, a copy costs more than to keep what was given
+_KEPT = 64 * 1024  # bytes; a larger object is kept as it is, because a copy would cost more
 
 
 class BufferedPart:
@@ -57,7 +57,7 @@ class BufferedPart:
 
     @classmethod
     def empty(cls) -> BufferedPart:
-        """What is left of a stream when all of it has been sent."""
+        """A part without bytes: the rest of a stream that has been sent."""
         return cls(Part(1, 0, 0))
 
     @property
@@ -66,11 +66,11 @@ class BufferedPart:
 
     @property
     def fingerprint(self) -> str:
-        """Empty: it is read once."""
+        """Empty: a stream cannot be read a second time."""
         return ""
 
     def read(self, part: Part, stop: Stop, *, most: int) -> Iterator[memoryview]:
-        """Yield its bytes in pieces."""
+        """Yield the bytes in pieces of at most ``most`` bytes."""
         for piece in self._pieces:
             for start in range(0, len(piece), most):
                 stop.check()
@@ -83,7 +83,7 @@ class BufferedPart:
         return crc
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
-        """Nobody else has it."""
+        """Nothing to check: nobody else can change it."""
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
         """The same."""

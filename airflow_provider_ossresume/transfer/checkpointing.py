@@ -1,4 +1,4 @@
-"""Keeps one transfer's checkpoint in its store, without ever letting the store hurt the transfer."""
+"""Keeps the checkpoint of one transfer in its store. A store that fails never fails the transfer."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import replace
 
 from airflow_provider_ossresume.errors import StoreUnavailable, TrySuperseded
 from airflow_provider_ossresume.model.checkpoint import Checkpoint, Owner, encode
-from airflow_provider_ossresume.transfer.lease import CheckpointStore, Lease, name_of
+from airflow_provider_ossresume.transfer.lease import CheckpointStore, Lease, describe_owner
 
 log = logging.getLogger(__name__)
 
-OWNER_CHECK_INTERVAL = 10.0  # seconds until a superseded try notices
+OWNER_CHECK_INTERVAL = 10.0  # seconds; so long a superseded try may not notice
 LOAD_ATTEMPTS = 4
-RETRY_INTERVAL = 5.0  # seconds until a store that could not save is asked again; each time is a warning in the log
-SHARE_OF_TIME = 20  # a slow store is asked to save at most 1/20 of the time
+RETRY_INTERVAL = 5.0  # seconds before a failed save is repeated; each failure is a warning in the log
+SHARE_OF_TIME = 20  # saves to a slow store take at most 1/20 of the time
 
 
 class Checkpointer:
-    """The checkpoint of one transfer, held by one try.
+    """The checkpoint of one transfer, for one try.
 
-    :param interval: least seconds between two saves that :meth:`tick` makes
-    :param began: when the try began, in seconds since 1970; now by default
-    :ivar lease: who owns the transfer
+    :param interval: minimum seconds between two saves by :meth:`tick`
+    :param began: start of the try, in seconds since 1970; by default now
+    :ivar lease: tells which try owns the transfer
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Checkpointer:
         self._wall_clock = wall_clock
         self._current: Checkpoint | None = None
         self._is_saved = True
-        self._is_stored = False  # something lies in the store, as far as this try knows
+        self._is_stored = False  # as far as this try knows, the store has a checkpoint
         self._next_save = self._next_owner_check = 0.0
 
     def __str__(self) -> str:
@@ -66,12 +66,12 @@ class Checkpointer:
 
     @property
     def current(self) -> Checkpoint | None:
-        """This try's checkpoint, saved or not."""
+        """The checkpoint of this try, saved or not."""
         return self._current
 
     @property
     def is_saved(self) -> bool:
-        """True when the store has said that it keeps this try's checkpoint, or there is none."""
+        """True if the store has confirmed the last save, or there is nothing to save."""
         return self._is_saved or self._current is None
 
     @property
@@ -86,30 +86,30 @@ class Checkpointer:
         return "The next try resumes from here."
 
     def load(self, *, watch: Callable[[], None] = lambda: None) -> Checkpoint | None:
-        """Return the checkpoint that an earlier try left, or None; one that cannot be used is logged and left.
+        """Return the checkpoint that an earlier try left, or None. One that cannot be used is logged and left alone.
 
-        A transfer that restarts gets its own, saved or not.
+        A transfer that restarts within the try gets its own checkpoint, saved or not.
 
-        :param watch: called at least four times a second while a store that is down is waited for
-        :raises StoreUnavailable: on a second or later try, as beginning again would lose its finished parts
-        :raises TrySuperseded: when it belongs to a newer try
+        :param watch: called at least four times a second while this waits for a store that is down
+        :raises StoreUnavailable: on a second or later try, because a new start would lose the finished parts
+        :raises TrySuperseded: if it belongs to a newer try
         """
         if self._current is not None:
             return self._current
         try:
-            text = self._load_patiently(watch)
+            text = self._load_with_retries(watch)
         except StoreUnavailable as error:
             if self.owner.try_number > 1:
                 raise
-            log.warning("The checkpoint store cannot be read, beginning without a checkpoint: %s", error)
+            log.warning("The checkpoint store cannot be read, so this first try starts without a checkpoint: %s", error)
             return None
         self._is_stored = text is not None
         return self.lease.take_over(text)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Save now, as this try's; a store that is down is warned about, and tried again at later ticks.
+        """Save now, with this try as the owner. If the store is down, log a warning and save again at a later tick.
 
-        :raises TrySuperseded: when a newer try has taken over meanwhile
+        :raises TrySuperseded: if a newer try has taken over
         """
         self.update(checkpoint)
         self.look()
@@ -117,46 +117,46 @@ class Checkpointer:
             self._save()
 
     def update(self, checkpoint: Checkpoint) -> None:
-        """Take a new state, to be saved when it is due."""
+        """Set a new checkpoint, which is saved when the next save is due."""
         self._current = replace(checkpoint, owner=self.owner)
         self._is_saved = False
 
     def tick(self) -> None:
-        """Save what is due, and look now and then whether this try still owns the transfer.
+        """Save if a save is due, and check from time to time that this try still owns the transfer.
 
-        :raises TrySuperseded: when it does not
+        :raises TrySuperseded: if it does not
         """
         if self._current is None:
             return
         now = self._clock()
         save_is_due = not self._is_saved and now >= self._next_save
         if save_is_due or now >= self._next_owner_check:
-            self.check_owner()  # before each save too: a superseded try must not overwrite its successor's checkpoint
+            self.check_owner()  # also before each save: a superseded try must not overwrite the newer checkpoint
         if not self._is_saved and now >= self._next_save:
             self._save()
 
     def check_owner(self) -> None:
-        """Called before anything that cannot be undone; a try that has and had no checkpoint has nothing to look for.
+        """Check the owner right before a step that cannot be undone. A try without any checkpoint need not check.
 
-        :raises TrySuperseded: when a newer try has taken over
+        :raises TrySuperseded: if a newer try has taken over
         """
         if self._current is not None or self.lease.predecessor is not None:
             self.look()
 
     def look(self) -> None:
-        """Look into the store who owns the transfer; one that does not answer is warned about.
+        """Read from the store who owns the transfer. If the store does not answer, log a warning and continue.
 
-        :raises TrySuperseded: when a newer try does
+        :raises TrySuperseded: if a newer try does
         """
-        if self._is_lost():
-            # Put back at once: Airflow's task state store shows nothing to a try that is over, and says so only when
-            # it writes. Then look again, as a newer try may have come in between.
+        if self._is_missing():
+            # Save it again at once: Airflow's task state store shows nothing to a try that is over, and refuses only
+            # its writes. Then read again, because a newer try may have started in between.
             self._is_saved = False
             self._save()
-            self._is_lost()
+            self._is_missing()
 
-    def _is_lost(self) -> bool:
-        """True when this try's checkpoint was deleted by hand, or overwritten by a try that is over."""
+    def _is_missing(self) -> bool:
+        """True if this try's checkpoint was deleted by a person, or overwritten by an older try."""
         self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         stored = self._look_up_or(self._current)
         return self._current is not None and self._is_stored and (stored is None or stored.owner != self.owner)
@@ -165,17 +165,17 @@ class Checkpointer:
         try:
             return self.lease.look_up()
         except StoreUnavailable as error:
-            log.warning("Cannot tell from %s whether this try still owns the transfer, going on: %s", self, error)
+            log.warning("Cannot check in %s if this try still owns the transfer; continuing: %s", self, error)
             return otherwise
 
-    def save_at_end(self) -> bool:
-        """Save what is not saved yet, on the way out of a try that failed; a successor's checkpoint is left alone.
+    def save_on_failure(self) -> bool:
+        """Save what is not saved yet, at the end of a failed try. A newer try's checkpoint is left alone.
 
-        Returns False when this try is superseded.
+        Return False if a newer try has taken over.
         """
         try:
             return self._save_if_ours()
-        except BaseException:  # SIGTERM or a timeout strikes in its middle: once more, or what is finished is lost
+        except BaseException:  # interrupted by SIGTERM or a timeout: save again, or the finished parts are lost
             self._save_if_ours()
             raise
 
@@ -191,17 +191,17 @@ class Checkpointer:
         return True
 
     def claim(self) -> Checkpoint | None:
-        """Return the checkpoint that is this try's to drop: its own, else the one that an earlier try left.
+        """Return the checkpoint that this try may discard: its own, or else the one that an earlier try left.
 
-        :raises StoreUnavailable: when nobody can tell whose it is
-        :raises TrySuperseded: when it is a newer try's
+        :raises StoreUnavailable: if the store cannot tell whose it is
+        :raises TrySuperseded: if it belongs to a newer try
         """
         stored = self.lease.look_up()
         checkpoint = self._current or stored
         if checkpoint is None:
             return None
         self._current, self._is_stored = replace(checkpoint, owner=self.owner), True
-        # Airflow's task state store tells a try that is over so only when it writes; then a newer one may have written.
+        # Airflow's task state store refuses only writes of a try that is over. Then read what a newer try has saved.
         self._store.save(self.key, encode(self._current, saved_at=self._wall_clock()))
         self._is_saved = True
         self.saves += 1
@@ -209,21 +209,21 @@ class Checkpointer:
         return self._current
 
     def delete(self) -> None:
-        """Forget the checkpoint, but nothing that this try has not written, or read as its own.
+        """Delete the checkpoint, if this try wrote it or resumed from it.
 
-        A store that is down is warned about, which harms nothing, as the next try validates what it finds.
+        If the store is down, log a warning. That does no harm, because the next try checks what it finds.
         """
         self._current = None
-        if not self._is_stored and self.lease.has_looked:
+        if not self._is_stored and self.lease.has_read:
             return
         try:
-            known = (self.owner, self.lease.predecessor)  # not one that this very look finds: its upload may be open
+            known = (self.owner, self.lease.predecessor)  # before the next line, which may find another predecessor
             stored = self.lease.look_up()
-            if stored is None:  # nothing lies there, or nothing of this transfer: the log says so
+            if stored is None:  # there is none, or it is another transfer's, which is in the log
                 return
             if stored.owner not in known:
-                # What it leads to is not done with.
-                log.warning("The checkpoint in %s is not deleted: %s has written it", self, name_of(stored.owner))
+                # Its upload or part file may still be in use.
+                log.warning("The checkpoint in %s is not deleted: %s has saved it", self, describe_owner(stored.owner))
                 return
             self._store.delete(self.key)
         except TrySuperseded as error:
@@ -236,19 +236,19 @@ class Checkpointer:
             return
         began = self._clock()
         least = self._interval
-        self._is_stored = self.lease.has_offered = True  # even if it fails: only the answer may be lost
+        self._is_stored = self.lease.may_have_saved = True  # also if it fails, because perhaps only the answer is lost
         try:
             self._store.save(self.key, encode(self._current, saved_at=self._wall_clock()))
-            self._is_saved = self.lease.has_kept = True
+            self._is_saved = self.lease.has_saved = True
             self.saves += 1
             self._next_owner_check = self._clock() + OWNER_CHECK_INTERVAL
         except StoreUnavailable as error:
-            log.warning("The checkpoint could not be saved in %s, the transfer goes on: %s", self, error)
+            log.warning("The checkpoint could not be saved in %s; the transfer continues: %s", self, error)
             least = max(least, RETRY_INTERVAL)
         now = self._clock()
         self._next_save = now + max(least, SHARE_OF_TIME * (now - began))
 
-    def _load_patiently(self, watch: Callable[[], None]) -> str | None:
+    def _load_with_retries(self, watch: Callable[[], None]) -> str | None:
         for attempt in range(1, LOAD_ATTEMPTS):
             try:
                 return self._store.load(self.key)

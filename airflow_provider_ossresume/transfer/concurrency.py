@@ -1,32 +1,32 @@
-"""How many parts to move at once: more while that brings throughput, fewer when the way to OSS is overloaded.
+"""Decides how many parts move at once: more while that increases the throughput, fewer when the link is overloaded.
 
-A link tells nobody what it can do. One that carries a gigabyte per second wants dozens of connections. One of a
-megabit, or one that many tasks share, breaks down under them: each gets so little that its attempt times out. So the
-number grows by evidence, and is halved when attempts fail.
+The speed of a link is not known beforehand. A gigabyte per second needs dozens of connections. A link of a megabit, or
+one that many tasks share, breaks down under them: each connection is so slow that its attempt times out. So the number
+grows only while the measured throughput grows, and is halved when attempts fail.
 """
 
 from __future__ import annotations
 
 # Measured on links of 1 Mbit/s to 10 Gbit/s (docs/performance).
-PLENTY = 2**20  # bytes per second; a worker that keeps as much, even if nothing is gained, is in no danger
-LEAST = 2**14  # bytes per second that each has to keep; the wire gives up 256 KiB that take a minute, a quarter of it
-LEAP = 4  # times as many workers, while each keeps plenty
-STEP = 2  # times as many, where only the outcome can tell
-SAMPLE = 2**20  # bytes of each worker until a number is judged: more than a socket's buffer takes in before it sends
-SHORTEST = 0.05  # seconds; the same for fast links
-SETTLED = 1.1  # times the throughput; less is no gain, and the former number did
-WORTHWHILE = 0.5  # of what would be proportional; with less the link is nearly full
-PAUSE = 30.0  # seconds until a number is put to the test again
-RECOVERY = 5.0  # seconds in which what fails counts as one failure: parts of one overload fail together
-BUSY = 0.5  # of one core: more workers would move nothing more and only cost
+PLENTY = 2**20  # bytes per second; a worker this fast is far from a timeout
+LEAST = 2**14  # bytes per second that each worker must keep; an attempt fails at a quarter of it (256 KiB a minute)
+LEAP = 4  # factor of the growth while each worker is fast
+STEP = 2  # factor of the growth if only the result can tell
+SAMPLE = 2**20  # bytes of each worker before a number is judged: more than the buffer of a socket holds
+SHORTEST = 0.05  # seconds before a number is judged; for fast links
+SETTLED = 1.1  # growth of the throughput; with less, the former number was enough
+WORTHWHILE = 0.5  # share of a proportional growth; with less, the link is nearly full
+PAUSE = 30.0  # seconds until the number may grow again
+RECOVERY = 5.0  # seconds in which all failures count as one: the parts of one overload fail together
+BUSY = 0.5  # of one core; with more, the processor is the limit and more workers move nothing more
 
 
 class Concurrency:
-    """The number of workers of one transfer. It knows no clock and no thread; it is told what has happened.
+    """The number of workers of one transfer. It uses no clock and no threads: the caller passes in what it measured.
 
-    :param first: to begin with
-    :ivar most: never more
-    :ivar wanted: the number now, at least 1
+    :param first: the number at the start
+    :ivar most: the upper limit
+    :ivar wanted: the current number, at least 1
     """
 
     def __init__(self, first: int, most: int) -> None:
@@ -37,19 +37,19 @@ class Concurrency:
         self.begin(0.0, used=0.0)
 
     def begin(self, now: float, *, used: float) -> None:
-        """Something else is moved from now on, and counted from 0; the number stays. Arguments as in :meth:`look`."""
+        """Start a new measurement, with bytes counted from 0; the number stays. Arguments as in :meth:`look`."""
         self._before: tuple[int, float] | None = None  # the number before the last growth, and its bytes per second
-        self._is_settling = True  # connections begin slowly, and fill buffers
+        self._is_settling = True  # new connections are slow, and first fill buffers
         self._sample_from(now, 0, used)
 
     def limit(self, most: int) -> None:
-        """There cannot be more."""
+        """Lower the upper limit."""
         self.most, self.wanted = most, min(self.wanted, most)
 
     def shrink(self, now: float, *, failed: int) -> None:
-        """Want half as many, if attempts have failed since the last call.
+        """Halve the number if attempts have failed since the last call.
 
-        :param failed: attempts that have ever failed
+        :param failed: number of all attempts that have failed so far
         """
         if failed > self._failed and now >= self._recovers_at:
             self._set(max(1, self.wanted // 2))
@@ -58,11 +58,11 @@ class Concurrency:
         self._failed = failed
 
     def look(self, now: float, *, moved: int, used: float) -> None:
-        """Judge the number, when enough was moved; to be called several times a second while all workers are busy.
+        """Judge the number if enough bytes have moved. Call it several times a second while all workers are busy.
 
-        :param now: seconds of any clock that never goes back
-        :param moved: bytes that have been moved since the beginning
-        :param used: seconds of the processor that this process has used until now
+        :param now: seconds of a monotonic clock
+        :param moved: bytes moved since :meth:`begin`
+        :param used: CPU seconds that this process has used so far
         """
         seconds, size = now - self._began, moved - self._moved
         if seconds < SHORTEST or size < self.wanted * SAMPLE:
@@ -91,7 +91,7 @@ class Concurrency:
     def _grow(self, rate: float) -> None:
         if rate >= PLENTY * LEAP * self.wanted:
             more = LEAP * self.wanted
-        elif self._grows_from:  # the link has shown what it can do
+        elif self._grows_from:  # the limit of the link is roughly known
             more = self.wanted + max(1, self.wanted // 4)
         else:
             more = STEP * self.wanted

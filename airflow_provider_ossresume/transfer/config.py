@@ -22,9 +22,9 @@ from airflow_provider_ossresume.model.parts import (
     parse_size,
 )
 
-FIRST_WORKERS, MOST_WORKERS = 2, 32  # measured: docs/performance
-LIMITED_WORKERS = 16  # those that share a bandwidth have to be as many from the beginning
-LEAST_RATE = 8 * 1024  # bytes per second of one worker; STALL_SIZE moves in time, with much to spare
+INITIAL_WORKERS, MAX_WORKERS = 2, 32  # measured: docs/performance
+LIMITED_WORKERS = 16  # with max_bandwidth: all start at once, because each has a fixed share
+MIN_RATE = 8 * 1024  # bytes per second of one worker; far more than the stall timeout needs
 MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
 LONGEST_TIME = 86_400.0  # seconds
 TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
@@ -37,27 +37,27 @@ class TransferConfig:
 
     Numbers may be texts too, as templates give them.
 
-    :param part_size: wanted size of a part, 100 KiB to 5 GiB; by default 8 MiB, from 1 GiB on 16 MiB and from 4 GiB
-        on 32 MiB. Raised so that 10,000 parts suffice. A resumed transfer keeps the part size that it began with.
-    :param multipart_threshold: files and objects below it go in one request, default 16 MiB, at most 5 GiB
-    :param max_concurrency: most parts in flight at once, 1 to 64, and so many to begin with. By default they begin
-        with 2, and become more, up to 32, while that brings throughput; with ``max_bandwidth`` they are 16. Either way
-        they become fewer when requests time out or OSS refuses them as too many
-    :param part_retries: how often one request is sent again after a passing failure, 0 to 100, default 7
-    :param retry_max_time: seconds from a request's first attempt after which it is not sent again, default 300
-    :param connect_timeout: seconds for a connection to be made; by default the connection's, else 10
-    :param read_timeout: seconds of silence, or for sending 256 KiB, after which an attempt is given up; by default the
-        connection's, else 60
-    :param stall_timeout: seconds within which a body must move at least 64 KiB, and all headers of an answer come
-        in; by default the connection's, else 60
-    :param checkpoint_interval: least seconds between two saves of a download's checkpoint, default 5
+    :param part_size: size of a part, 100 KiB to 5 GiB. Default 8 MiB; 16 MiB from 1 GiB on, 32 MiB from 4 GiB on.
+        Raised if 10,000 parts would not be enough. A resumed transfer keeps its part size.
+    :param multipart_threshold: smaller files and objects are moved in one request, default 16 MiB, at most 5 GiB
+    :param max_concurrency: number of parts in flight at once, 1 to 64. By default the transfer starts with 2, and uses
+        more, up to 32, while that increases the throughput; with ``max_bandwidth`` it uses 16. The number is lowered
+        when requests time out or OSS throttles them
+    :param part_retries: how often a request is repeated after a failure that may pass, 0 to 100, default 7
+    :param retry_max_time: seconds after the first attempt at a request after which it is not repeated, default 300
+    :param connect_timeout: seconds to make a connection; by default the Airflow connection's setting, else 10
+    :param read_timeout: seconds without an answer, or to send 256 KiB, after which an attempt fails; by default the
+        Airflow connection's setting, else 60
+    :param stall_timeout: seconds in which a body must move at least 64 KiB, and in which all headers of an answer must
+        arrive; by default the Airflow connection's setting, else 60
+    :param checkpoint_interval: minimum seconds between two saves of a download's checkpoint, default 5
     :param progress_interval: seconds between two progress lines in the log, default 10; 0 logs none
-    :param verify: compare CRC-64s of parts and of the whole with OSS's, default True. Without it, resumed uploads send
-        every part again, since nothing proves the ones that are there.
-    :param max_bandwidth: bytes per second for the whole transfer, at least 8 KiB, shared evenly by its workers, with at
-        most one for each 8 KiB; None is unlimited. A ``stall_timeout`` under 16 seconds raises these 8 KiB, so that
-        no worker is slow enough to run into it
-    :raises ArgumentError: for a value out of range, named
+    :param verify: compare the CRC-64 of each part and of the whole with OSS's, default True. Without it, a resumed
+        upload sends every part again, because nothing proves the parts on OSS.
+    :param max_bandwidth: bytes per second for the whole transfer, at least 8 KiB; None is unlimited. The workers share
+        it evenly, with at most one worker for each 8 KiB. A ``stall_timeout`` under 16 seconds raises these 8 KiB, so
+        that no worker is slow enough to run into it
+    :raises ArgumentError: if a value is out of range; the message names it
     """
 
     part_size: int | str | None = None
@@ -89,11 +89,11 @@ class TransferConfig:
         object.__setattr__(self, "verify", parse_flag("verify", self.verify))
         if self.max_bandwidth is not None:
             self._set_size("max_bandwidth")
-            self._set_whole("max_bandwidth", LEAST_RATE, 2**50)
-            if int(self.max_bandwidth) < self._least_rate:
+            self._set_whole("max_bandwidth", MIN_RATE, 2**50)
+            if int(self.max_bandwidth) < self._min_rate:
                 raise ArgumentError(
                     "max_bandwidth", self.max_bandwidth, f"with stall_timeout={self.stall_timeout:g} give at least "
-                    f"{self._least_rate} bytes per second, or set a longer stall_timeout"
+                    f"{self._min_rate} bytes per second, or set a longer stall_timeout"
                 )  # fmt: skip
 
     @property
@@ -111,25 +111,25 @@ class TransferConfig:
         return {name: value for name, value in values.items() if value is not None}
 
     @property
-    def first_workers(self) -> int:
-        """How many parts are in flight to begin with."""
-        return self.max_concurrency or FIRST_WORKERS if self.max_bandwidth is None else self.most_workers
+    def initial_workers(self) -> int:
+        """How many parts are in flight at the start."""
+        return self.max_concurrency or INITIAL_WORKERS if self.max_bandwidth is None else self.max_workers
 
     @property
-    def most_workers(self) -> int:
+    def max_workers(self) -> int:
         """How many parts may be in flight at once."""
         if self.max_bandwidth is None:
-            return self.max_concurrency or MOST_WORKERS
-        return min(self.max_concurrency or LIMITED_WORKERS, int(self.max_bandwidth) // self._least_rate)
+            return self.max_concurrency or MAX_WORKERS
+        return min(self.max_concurrency or LIMITED_WORKERS, int(self.max_bandwidth) // self._min_rate)
 
     def rate_per_worker(self, parts: int) -> float | None:
-        """Return the bytes per second that each worker may move when so many parts are to be moved."""
-        workers = min(self.most_workers, max(parts, 1))
+        """Return the bytes per second that each worker may move if there are so many parts to move."""
+        workers = min(self.max_workers, max(parts, 1))
         return None if self.max_bandwidth is None else int(self.max_bandwidth) / workers
 
     @classmethod
     def of(cls, value: TransferConfig | Mapping[str, Any] | None) -> TransferConfig:
-        """Return a config from what a DAG author writes: a config, a dict of its fields (as templates give), or None.
+        """Return the config that a DAG author gave: a config, a dict of its fields (as templates render it), or None.
 
         :raises ArgumentError: for an unknown field or a value out of range
         """
@@ -147,9 +147,9 @@ class TransferConfig:
         return cls(**value)
 
     @property
-    def _least_rate(self) -> int:
-        """Bytes per second that one worker needs, so that STALL_SIZE moves in half of the stall_timeout."""
-        return LEAST_RATE if self.stall_timeout is None else max(LEAST_RATE, int(2 * STALL_SIZE / self.stall_timeout))
+    def _min_rate(self) -> int:
+        """Bytes per second that one worker needs to move STALL_SIZE in half of the stall_timeout."""
+        return MIN_RATE if self.stall_timeout is None else max(MIN_RATE, int(2 * STALL_SIZE / self.stall_timeout))
 
     def _set_size(self, name: str) -> None:
         object.__setattr__(self, name, parse_size(name, getattr(self, name)))

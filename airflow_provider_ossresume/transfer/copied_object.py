@@ -1,4 +1,4 @@
-"""Objects that are copies of objects, as sinks: OSS copies the bytes, or they pass through the worker."""
+"""Sinks for copies of objects: OSS copies the bytes, or they pass through the worker."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class PartCopyClient(MultipartClient, Protocol):
 
 
 class WholeCopy(SingleRequestSink):
-    """Made by CopyObject.
+    """A copy made by one CopyObject.
 
     :param existing: the object that may exist already
-    :param meta: what HEAD says of the source
+    :param meta: of the source, from HEAD
     :param headers: of the request
     """
 
@@ -69,14 +69,14 @@ class WholeCopy(SingleRequestSink):
         self._verify = verify
 
     def put(self, part: Part, source: OssObject, job: Job) -> Receipt:
-        """Have all of the source copied.
+        """Let OSS copy the whole source.
 
-        :raises ObjectChanged: when the source has another content by now
+        :raises ObjectChanged: if the source has changed
         """
         try:
             copied = self._oss.copy_object(source.ref, self._target, headers=self._headers, if_match=source.etag)
         except PreconditionFailed as error:
-            raise ObjectChanged(f"{source} changed while it was copied: {error}") from error
+            raise ObjectChanged(f"{source} changed during the copy: {error}") from error
         except AlreadyExists as error:
             self._made = self._existing.equal_or_raise(error, size=part.size, crc64=self._meta.crc64)
         else:
@@ -84,7 +84,7 @@ class WholeCopy(SingleRequestSink):
         return Receipt(part.number, self._made.etag, part.size, self._made.crc64)
 
     def _made_by(self, copied: CopiedObject) -> ObjectMeta:
-        """Return what has been made. CopyObject answers with no size, which matters only where no CRC-64 is known."""
+        """Return the copy. CopyObject does not return its size, which matters only if no CRC-64 is known."""
         crc = copied.crc64
         made = ObjectMeta(self._meta.size, copied.etag, crc, version_id=copied.version_id)
         if not self._verify or None not in (crc, self._meta.crc64):
@@ -98,9 +98,9 @@ class WholeCopy(SingleRequestSink):
         return made
 
     def publish(self, crew: Crew, source: OssObject, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
-        """Return what is there now.
+        """Return the copy.
 
-        :raises IntegrityError: when it is not the source
+        :raises IntegrityError: if it does not equal the source
         """
         if self._verify and self._made.crc64 is None:
             log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
@@ -110,13 +110,13 @@ class WholeCopy(SingleRequestSink):
 
 
 class PinnedUpload(MultipartUpload):
-    """A multipart upload whose parts are all of one content of an object, as its ETag has told.
+    """A multipart upload whose parts all come from one content of a source object, identified by its ETag.
 
-    None is read again to be compared: the CRC-64 of the whole has to be the source's.
+    No part is read again to be compared. Instead, the CRC-64 of the whole has to equal the source's.
     """
 
     def compared(self, crew: Crew, source: Source, listed: Iterable[Receipt]) -> dict[int, Receipt]:
-        """Return the listed parts that have the right sizes."""
+        """Return the listed parts that have the right size."""
         return self.trusted(listed)
 
     def _check_parts(self, crew: Crew, parts: list[Receipt], lease: Lease) -> None:
@@ -140,15 +140,15 @@ class PinnedUpload(MultipartUpload):
 
 
 class CopiedUpload(PinnedUpload):
-    """The same, whose bytes OSS copies."""
+    """A multipart upload for which OSS copies the bytes of each part."""
 
     _oss: PartCopyClient
 
     def put(self, part: Part, source: OssObject, job: Job) -> Receipt:  # type: ignore[override]
-        """Have the part's bytes copied.
+        """Let OSS copy the part's bytes.
 
-        :raises ObjectChanged: when the source has another content by now
-        :raises NoSuchUpload: when the upload was completed, aborted or removed
+        :raises ObjectChanged: if the source has changed
+        :raises NoSuchUpload: if the upload was completed, aborted or removed
         """
         job.stop.check()
         try:
@@ -157,4 +157,4 @@ class CopiedUpload(PinnedUpload):
                 start=part.start, stop=part.stop, if_match=source.etag,
             )  # fmt: skip
         except PreconditionFailed as error:
-            raise ObjectChanged(f"{source} changed while it was copied: {error}") from error
+            raise ObjectChanged(f"{source} changed during the copy: {error}") from error

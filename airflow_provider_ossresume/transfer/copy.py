@@ -1,7 +1,7 @@
-"""Copies an object: OSS copies the bytes, or, where it cannot and that is asked for, they pass through the worker.
+"""Copies an object: OSS copies the bytes, or with ``mode="stream"`` they pass through the worker.
 
-The source's ETag, and its version where it has one, go with each request, so that a copy is of one content. Its CRC-64
-has to be the source's.
+Each request names the source's ETag, and its version if it has one, so a copy is never of two contents. The CRC-64 of
+the copy has to equal the source's.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CopySourceClient(HeadClient, ReadClient, StoppableClient, Protocol):
 
 
 class CopyClient(CopySourceClient, TransferToOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
-    """What a copy needs of OSS in all; see the same."""
+    """All that a copy needs of OSS; see ``oss.client.OssClient``."""
 
     def get_retention_days(self, bucket: str) -> int: ...
 
@@ -66,21 +66,21 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
 
     direction = "copy"
     doing = "Copying"
-    _plan: CopyPlan  # both known when the source has been asked
-    _as = UploadOptions()
+    _plan: CopyPlan  # known, like the options, after HEAD of the source
+    _upload_options = UploadOptions()
     _is_planned = False
-    _falls_back = False  # to parts: OSS has refused the one request, or not ended it
+    _falls_back = False  # to parts, because OSS refused to copy in one request, or did not finish it
 
     def copy(self, source: ObjectRef, *, oss: CopySourceClient | None = None) -> TransferResult:
-        """Copy the object and return what was done; the target then holds exactly its bytes.
+        """Copy the object and return what was done. The target then holds exactly the source's bytes.
 
-        :param oss: what reads the source, where that takes another endpoint or other credentials
-        :raises NoSuchKey: when there is no such source
-        :raises NotCopyable: when OSS cannot copy it, before any byte moves; the message says the way out
-        :raises ObjectChanged: when it changes again after a restart, or at all under ``object_changed="fail"``
-        :raises AlreadyExists: under ``if_exists="fail"``
-        :raises IntegrityError: when the copy is not equal to the source
-        :raises RequestError: when OSS cannot be made to copy it
+        :param oss: the client for the source, if that needs another endpoint or other credentials
+        :raises NoSuchKey: if the source does not exist
+        :raises NotCopyable: if OSS cannot copy it; raised before any byte moves, and the message says what to do
+        :raises ObjectChanged: if the source changes again after a restart, or once with ``object_changed="fail"``
+        :raises AlreadyExists: if the target exists and ``if_exists="fail"``
+        :raises IntegrityError: if the copy does not equal the source
+        :raises RequestError: if OSS does not copy it
         """
         self._source, self._source_client = source, oss or self._client
         try:
@@ -92,16 +92,16 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
 
     def _open(self, crew: Crew, opened: ExitStack) -> OssObject:
         self._source_oss = self._source_client.with_stop(crew)
-        plan, self._as = crew.call(self._look)
+        plan, self._upload_options = crew.call(self._look)
         self._plan, self._is_planned, meta = plan, True, plan.meta
         if self._config.verify and meta.crc64 is None:
-            log.warning("OSS has no CRC-64 of %s, so the copy is compared by its size only", self._source)
+            log.warning("OSS has no CRC-64 of %s, so only the size of the copy is compared", self._source)
         return OssObject(
             self._source_oss, plan.source, etag=meta.etag, start=0, size=meta.size, total=meta.size, crc64=meta.crc64
         )
 
     def _look(self) -> tuple[CopyPlan, UploadOptions]:
-        """Return how the object is copied, and what the copy has."""
+        """Return how to copy the object, and the options of the target."""
         options = self._options
         meta = self._source_oss.head_object(self._source)
         plan = plan_copy(
@@ -115,7 +115,7 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
             part_size=self._config.part_bytes,
             threshold=options.threshold,
         )
-        if self._falls_back and meta.size:  # it may be empty by now, and OSS makes no object of no parts
+        if self._falls_back and meta.size:  # it may be empty by now, and an upload needs at least one part
             plan = replace(plan, method=CopyMethod.PARTS)
         self._tags = self._tags_of(plan)
         self._acl = self._source_oss.get_object_acl(plan.source) if plan.asks_for_acl else None
@@ -123,7 +123,7 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
             try:
                 self._source_oss.check_readable(plan.source, if_match=meta.etag)
             except PreconditionFailed as error:
-                raise ObjectChanged(f"{self._source} changed while it was looked at: {error}") from error
+                raise ObjectChanged(f"{self._source} changed before the copy began: {error}") from error
         headers = {**plan.initiate_headers(tags=self._tags), **plan.complete_headers(acl=self._acl)}
         made_as = UploadOptions(
             if_exists=options.if_exists,
@@ -134,7 +134,7 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
         return plan, made_as
 
     def _tags_of(self, plan: CopyPlan) -> dict[str, str] | None:
-        """Return the source's tags, when they are to be written or compared."""
+        """Return the source's tags if they have to be written or compared; else None."""
         is_compared = self._options.earlier_try or self._is_unanswered
         is_compared |= self._options.if_exists in ("skip_if_same", "fail")
         if plan.properties.tagging is not None or not (plan.asks_for_tags or is_compared):
@@ -152,7 +152,7 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
         return super()._initiate(crew, source)
 
     def _check_retention(self) -> None:
-        """:raises NotCopyable: when a retention policy protects what is there, which only Complete would tell"""
+        """:raises NotCopyable: if a retention policy protects the target, which otherwise only Complete would report"""
         try:
             found = TargetObject(self._oss, self._target, {}).head()
             days = self._oss.get_retention_days(self._target.bucket) if found else 0
@@ -163,8 +163,8 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
             refuse_retained(self._target, found, days=days)
 
     @property
-    def _made_as(self) -> UploadOptions:
-        return self._as
+    def _object_options(self) -> UploadOptions:
+        return self._upload_options
 
     def _takes_one_request(self, source: OssObject) -> bool:
         if self._plan.method is CopyMethod.STREAM:
@@ -182,7 +182,7 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
             self._target,
             existing=self._existing,
             meta=self._plan.meta,
-            headers={**self._plan.whole_headers(acl=self._acl, tags=self._tags), **self._made_as.guard},
+            headers={**self._plan.whole_headers(acl=self._acl, tags=self._tags), **self._object_options.guard},
             verify=self._config.verify,
         )
 
@@ -203,23 +203,23 @@ class Copier(TransferToOss[CopyClient, CopyTransferOptions, OssObject]):
     def _decision(
         self, source: OssObject, stored: Checkpoint | None
     ) -> Begin | Resume[UploadCheckpoint] | Restart[UploadCheckpoint]:
-        decision = decide_upload(stored, target=self._target, size=source.size, options=self._made_as.digest)
+        decision = decide_upload(stored, target=self._target, size=source.size, options=self._object_options.digest)
         if isinstance(decision, Resume) and decision.checkpoint.source != source.fingerprint:
-            return Restart(f"{source} has other bytes than when the copy began", decision.checkpoint)
+            return Restart(f"{source} has changed since the copy began", decision.checkpoint)
         return decision
 
     @property
     def _refuses_damage(self) -> bool:  # type: ignore[override]
-        """True where nothing else would tell of a part that is damaged, as the source has no CRC-64."""
+        """True if only this shows that a part is damaged, because the source has no CRC-64."""
         return self._is_planned and self._plan.method is CopyMethod.STREAM and self._plan.meta.crc64 is None
 
     def _restarts_after(self, error: OSSResumeError) -> bool:
         return super()._restarts_after(error) or (isinstance(error, IntegrityError) and self._is_planned)
 
-    def _has_other_way(self, error: OSSResumeError) -> bool:
+    def _has_fallback(self, error: OSSResumeError) -> bool:
         return self._is_planned and not self._falls_back and self._plan.after(error) is not None
 
-    def _take_other_way(self, error: OSSResumeError) -> None:
+    def _take_fallback(self, error: OSSResumeError) -> None:
         log.warning("Copying %s in parts instead: %s", self._source, error)
         self._falls_back = True
-        self._is_unanswered = isinstance(error, ConnectionFailed)  # OSS may have copied all the same
+        self._is_unanswered = isinstance(error, ConnectionFailed)  # OSS may have made the copy nevertheless

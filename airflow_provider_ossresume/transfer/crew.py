@@ -1,7 +1,7 @@
-"""Runs a function over many items in threads, while the caller's own thread keeps watch.
+"""Runs a function over many items in worker threads, while the caller's own thread watches.
 
-The workers only return values. The thread that iterates owns all state, and is never blocked for longer than a tick,
-so it can stop the transfer, save a checkpoint or log progress whatever the workers are waiting for.
+Workers only return values. The thread that iterates owns all state. It never blocks for longer than a tick, so it can
+stop the transfer, save a checkpoint or log progress, whatever the workers wait for.
 """
 
 from __future__ import annotations
@@ -29,31 +29,32 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 TICK = 0.25  # seconds; on_kill must end a try in under 5
-LOOK = 0.05  # seconds between two looks while more workers may be due
-GRACE = 0.5  # seconds that a stop leaves to what is under way
-FINISHING = 5.0  # seconds that a failure leaves to it: what gets finished needs not be moved again by the next try
+LOOK = 0.05  # seconds between two checks while the number of workers may grow
+GRACE = 0.5  # seconds that running calls have to finish after a stop
+FINISHING = 5.0  # seconds that they have after a failure: the next try need not move again what they finish
 
 
 class Crew:
-    """``workers`` threads, or up to ``most`` where that brings throughput, for the time of a ``with`` block.
+    """``workers`` threads, or up to ``most`` if that increases the throughput, for the duration of a ``with`` block.
 
-    A thread is started when there is something to do for it. When it is done it waits for more until the block is left.
-    That ends those that wait at once, gives the stop, and waits half a second for those that are at work. They are
-    daemons, so one that hangs holds the interpreter as little as the caller.
+    A thread is started when there is work for it. Then it waits for more work until the block ends. The end of the
+    block ends idle threads at once, gives the stop, and waits half a second for busy threads. The threads are daemons,
+    so one that hangs blocks neither the caller nor the exit of the process.
 
     A worker needs a slot while it works. There are as many slots as workers are wanted. If their number shrinks,
     a worker finishes its current item and then waits for a slot.
 
-    A client may take the crew for its stop. A worker that waits before a retry then releases its slot to another
+    A client can use the crew as its stop. A worker that waits before a retry then releases its slot to another
     worker.
 
     :param most: see :class:`~airflow_provider_ossresume.transfer.concurrency.Concurrency`; ``workers`` by default
-    :param tick: called by the iterating thread at least four times a second; what it raises ends the iteration
-    :param stop: ends the workers and, within a tick, the iteration; one for each crew
-    :param traffic: bytes that the workers have moved until now, and how many of their attempts have failed; it is asked
+    :param tick: called by the iterating thread at least four times a second; an error that it raises ends the
+        iteration
+    :param stop: ends the workers and, within a tick, the iteration; each crew needs its own
+    :param traffic: returns the bytes that the workers have moved so far, and the number of failed attempts; called
         after each tick
-    :param processor_time: seconds of the processor that this process has used
-    :ivar under_way: calls that were begun by :meth:`begin` and not taken
+    :param processor_time: returns the CPU seconds that this process has used
+    :ivar under_way: calls that :meth:`begin` has queued and :meth:`take` has not returned yet
     """
 
     def __init__(
@@ -72,14 +73,14 @@ class Crew:
         self._processor_time = processor_time
         self._concurrency = Concurrency(workers, most or workers)
         self._threads: list[threading.Thread] = []
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None, once and for all, at the end
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None: the end
         self._slots = WorkerSlots()
         self._overloads: deque[None] = deque()  # its methods are atomic
         self.under_way = 0
-        self._finished = self._moved_before = 0  # in the present run
+        self._finished = self._moved_before = 0  # items finished in the current run, and bytes moved before it
         _, self._failed_before = traffic()
         self._grace_ends: float | None = None
-        self._failed = threading.Event()  # one of the calls that were begun
+        self._failed = threading.Event()  # set when a call of begin() has failed
 
     def __enter__(self) -> Crew:
         return self
@@ -95,12 +96,12 @@ class Crew:
         return self._concurrency.wanted
 
     def run(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Yield ``function(item)`` of each item as it is done, in any order; raise the first error.
+        """Yield ``function(item)`` for each item as it finishes, in any order; raise the first error.
 
-        All items are queued at once and begun in their order, so the workers go on while this thread waits for a store;
-        after a failure none is begun any more, and what is under way has five seconds to finish. What ends the
-        iteration from outside, a tick, a signal or the stop, is raised after the grace, when all that got finished
-        within it has been yielded.
+        All items are queued at once and started in order, so the workers continue while this thread waits for a
+        checkpoint store. After a failure no further item starts, and running ones have five seconds to finish. An error
+        of the tick, a signal or the stop ends the iteration too: it is raised after the grace, when all results of that
+        time have been yielded.
         """
         done: SimpleQueue[Outcome[R] | None] = SimpleQueue()  # None for an item that was not begun
         failed = threading.Event()
@@ -117,7 +118,7 @@ class Crew:
                 with suppress(Empty):
                     taken.append(self._next(done, under_way))
                 self._look(under_way, is_idle=not taken)
-            except BaseException as error:  # raised when what is finished has been taken
+            except BaseException as error:  # raised below, after the results that are finished
                 self.end()
                 end: Outcome[R] = partial(raising, error)
                 yield from finished([end, *taken, *rest_of(done)])
@@ -136,16 +137,16 @@ class Crew:
             yield from finished([failure, *rest_of(done)])
 
     def call(self, function: Callable[[], R]) -> R:
-        """Return ``function()``, called in a worker."""
+        """Call ``function()`` in a worker, and return the result."""
         [result] = self.run(lambda _: function(), (None,))
         return result
 
     def begin(self, function: Callable[[], R], done: SimpleQueue[Outcome[R] | None]) -> None:
-        """Have ``function()`` called by the next free worker, for a caller whose items come one after the other.
+        """Queue ``function()`` for the next free worker, for a caller whose items arrive one by one. Ticks once.
 
-        It ticks once. As soon as a call has failed, none that is queued is begun any more.
+        After a failure no queued call starts.
 
-        :param done: one queue for all these calls; :meth:`take` takes their results from it
+        :param done: the queue for the results, one for all calls; pass it to :meth:`take`
         """
         if not self.under_way:
             self._begin(1)
@@ -155,9 +156,9 @@ class Crew:
         self._tick()
 
     def take(self, done: SimpleQueue[Outcome[R] | None]) -> R | None:
-        """Wait, still ticking, until one of the calls is done; return its result, or raise its error.
+        """Wait, with ticks, until one of the calls is done. Return its result or raise its error.
 
-        None is the result of a call that was not begun.
+        The result of a call that did not start is None.
 
         :raises TransferStopped: when the stop is given
         """
@@ -171,7 +172,7 @@ class Crew:
         return outcome[0]() if outcome[0] else None
 
     def join(self) -> None:
-        """Stop the workers and wait until each has let go of what it had in hand, still ticking."""
+        """Stop the workers and wait, with ticks, until all of them have ended."""
         self._stop()
         for thread in self._threads:
             while thread.is_alive():
@@ -200,7 +201,7 @@ class Crew:
             self._slots.acquire()
 
     def slow_down(self) -> None:
-        """OSS delays requests or refuses them as too many: want fewer workers. Any thread may say so."""
+        """Use fewer workers, because OSS throttles requests. Any thread may call this."""
         self._overloads.append(None)
 
     # --- how many -----------------------------------------------------------------------------------------------------
@@ -211,12 +212,12 @@ class Crew:
     def _begin(self, under_way: int) -> None:
         self._finished = 0
         self._moved_before, _ = self._traffic()
-        # One item tells nothing of how many would be better, and some systems take long to tell the processor's time.
+        # With one item there is no number of workers to choose, and on some systems the CPU time is slow to read.
         self._concurrency.begin(time.monotonic(), used=self._processor_time() if under_way > 1 else 0.0)
         self._provide(under_way)
 
     def _next(self, done: SimpleQueue[Outcome[R] | None], under_way: int) -> Outcome[R] | None:
-        """:raises Empty: when a tick is due"""
+        """:raises Empty: if a tick is due first"""
         return done.get(timeout=LOOK if self._may_grow(under_way) else TICK)
 
     def _look(self, under_way: int, *, is_idle: bool) -> None:
@@ -229,8 +230,8 @@ class Crew:
         now = time.monotonic()
         moved, failed = self._traffic()
         self._concurrency.shrink(now, failed=failed - self._failed_before + len(self._overloads))
-        if under_way >= self.wanted:  # else some have nothing to do, and the others cannot tell what the link can
-            # Where no bytes are counted, as when OSS copies, the finished items tell.
+        if under_way >= self.wanted:  # with idle workers, the throughput does not show what the link can carry
+            # If OSS copies, no bytes are counted here; then the finished items count.
             moved = moved - self._moved_before or self._finished * SAMPLE
             self._concurrency.look(now, moved=moved, used=self._processor_time())
         self._provide(under_way)
@@ -240,10 +241,10 @@ class Crew:
         self._slots.resize(self.wanted)
         while (count := len(self._threads)) < min(self.wanted, under_way):
             thread = threading.Thread(target=self._serve, name=f"ossresume-{count}", daemon=True)
-            self._threads.append(thread)  # before it starts: a signal whose handler raises must leave none unknown
+            self._threads.append(thread)  # before it starts: a signal handler may raise right after the start
             try:
                 thread.start()
-            except RuntimeError as error:  # a container's limit; those that there are can do all the work
+            except RuntimeError as error:  # the limit of a container; the existing threads can do all the work
                 self._threads.pop()
                 if not count:
                     raise
@@ -252,23 +253,23 @@ class Crew:
                 return
 
     def _serve(self) -> None:
-        """Do what is queued, now and later, until the crew ends."""
+        """Make queued calls until the crew ends."""
         while (do := self._work.get()) is not None:
             self._slots.acquire()
-            if self.stop.is_given:  # nothing is begun any more
+            if self.stop.is_given:  # nothing more may start
                 return
             do()
-            del do  # else what it was done for would live as long as this waits
+            del do  # else its objects would stay in memory while this thread waits
             self._slots.release()
-        self._work.put(None)  # for the next one
+        self._work.put(None)  # for the next thread
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Stop the workers, and wait for them until the grace is over; there is one, however often it is asked.
+        """Stop the workers, and wait for them until the grace is over. A second call does not extend it.
 
-        What waits for an answer gets it, if it comes within the grace. Then all sockets are shut down, and nothing is
-        sent or written any more: whoever closes a file next does no harm.
+        A worker that waits for an answer gets it if it comes within the grace. Then all sockets are shut down. After
+        that nothing is sent or written, so the caller can close the files.
         """
         self._stop()
         if self._grace_ends is None:
@@ -278,7 +279,7 @@ class Crew:
         self._join_until(self._grace_ends + GRACE)
 
     def end_now(self) -> None:
-        """Stop the workers and shut down their sockets, and wait for nothing."""
+        """Stop the workers and shut down their sockets, without waiting."""
         self._stop()
         self.stop.give()
 
@@ -294,7 +295,7 @@ class Crew:
 
 
 class Deadline:
-    """A tick that raises TimeoutError once its seconds are over."""
+    """A tick that raises TimeoutError after some seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._ends = time.monotonic() + seconds

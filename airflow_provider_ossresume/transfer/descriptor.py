@@ -1,4 +1,4 @@
-"""An open file's number, which stays that file's as long as anybody uses it."""
+"""A file descriptor whose number stays valid as long as anybody uses it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from airflow_provider_ossresume.errors import TransferStopped
 
 
 class Descriptor:
-    """Closed when it is told to and its last user is done, or when nobody has it any more.
+    """Closed after a call of :meth:`close`, when its last user is done, or when nothing refers to it any more.
 
-    A worker that was held up on its way to a write would else write into whatever file has the number by then.
+    Otherwise a worker that was delayed before a write could write to another file, which has the number by then.
 
-    The arguments but the last are those of ``os.open``, and so are the errors.
+    All arguments except the last are those of ``os.open``, and so are the errors.
 
-    :param path: or the number of a file that is open already, which is this one's from then on
-    :param is_private: a forked child closes its copy at once; else it would hold the file's lock as long as it lives
+    :param path: the file, or the number of an open file, which this object then owns
+    :param is_private: a forked child closes its copy at once; otherwise it would hold the file's lock until it exits
     """
 
     def __init__(
@@ -27,10 +27,10 @@ class Descriptor:
     ) -> None:
         self.users: set[Use] = set()
         self.is_closing = False
-        self.files: list[FileIO] = []  # its methods are atomic: whoever takes the file closes it
-        # A signal's handler may raise between any two steps of Python's, such as an opening and the assignment of what
-        # was opened. Here is one step: C code calls, wraps and stores. A FileIO closes its number when it goes, and
-        # takes no folder: what is opened elsewhere for a moment, with a ``finally``, still has steps to be hit in.
+        self.files: list[FileIO] = []  # its methods are atomic: whoever pops the file closes it
+        # A signal handler may raise between any two Python steps, for example between opening a file and assigning it.
+        # This is one step: C code opens, wraps and stores. A FileIO closes its number when it is deleted. It takes no
+        # folders, so code elsewhere that opens one briefly, with a ``finally``, still has such a gap.
         numbers = (path,) if isinstance(path, int) else map(os.open, (path,), (flags,), (mode,))
         self.files.extend(map(FileIO, numbers))
         self._mark = weakref.ref(self)
@@ -38,14 +38,14 @@ class Descriptor:
             _private.add(self._mark)
 
     def use(self) -> Use:
-        """Give the number to a ``with`` block.
+        """Lend the number to a ``with`` block.
 
-        :raises TransferStopped: when it is closed, or about to be
+        :raises TransferStopped: if it is closed, or about to be
         """
         return Use(self)
 
     def close(self) -> None:
-        """Close it now, or by its last user; to say so again does no harm."""
+        """Close it now, or when its last user is done. A second call does no harm."""
         self.is_closing = True
         if not self.users:
             self._close()
@@ -56,19 +56,19 @@ class Descriptor:
             self.files.pop().close()
 
     def close_in_child(self) -> None:
-        """Close it in a forked child, which has none of the threads that use it."""
+        """Close it in a forked child, where none of the threads that use it exist."""
         self.is_closing = True
         self._close()
 
 
 class Use:
-    """One use of a descriptor; a class, as it is made for each piece that is read or written."""
+    """One use of a descriptor. A class, not a generator, because each piece that is read or written makes one."""
 
     def __init__(self, descriptor: Descriptor) -> None:
         self._descriptor = descriptor
 
     def __enter__(self) -> int:
-        self._descriptor.users.add(self)  # before the look: of a close that comes between the two, one of them knows
+        self._descriptor.users.add(self)  # before the check: a close between the two is noticed by one of them
         if self._descriptor.is_closing:
             self.__exit__()
             raise TransferStopped("the transfer has ended, its files are closed")
@@ -80,7 +80,7 @@ class Use:
             self._descriptor.close()
 
 
-# No WeakSet: it calls Python code when one of them goes, and what a signal's handler raises there is lost.
+# Not a WeakSet: that runs Python code when a member is deleted, and an error of a signal handler is lost there.
 _private: set[weakref.ref[Descriptor]] = set()
 
 

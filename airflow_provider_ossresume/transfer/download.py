@@ -1,8 +1,8 @@
-"""Downloads an object: the bytes that are on the disk already are proven and kept, what is missing is fetched.
+"""Downloads an object: keeps the bytes that are on the disk and proven, and fetches the rest.
 
-The part file beside the final name is the ledger, and the checkpoint proves it: each run of finished parts is read back
-and compared before it is kept. The order is the promise: fetch, compare the whole, flush to the disk, rename, delete
-the checkpoint. What stood under the final name stays until the rename.
+The bytes are in a part file beside the final name. The checkpoint proves them: each run of finished parts is read back
+and compared before it is kept. The order matters: fetch, compare the whole, flush to the disk, rename, delete the
+checkpoint. A file that existed under the final name stays until the rename.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.parts import Part, PartPlan, format_size, plan_parts
 from airflow_provider_ossresume.model.resume import Restart, Resume, decide_download, is_download_of, same_content
 from airflow_provider_ossresume.transfer.crew import TICK, Crew
-from airflow_provider_ossresume.transfer.downloaded_file import DownloadedFile, TargetName
+from airflow_provider_ossresume.transfer.downloaded_file import DownloadedFile, PublishSettings
 from airflow_provider_ossresume.transfer.file_crc64 import crc64_of_range
 from airflow_provider_ossresume.transfer.local_file import FileIdentity, LocalFile
 from airflow_provider_ossresume.transfer.options import DownloadOptions
@@ -48,9 +48,9 @@ from airflow_provider_ossresume.transfer.transfer import Prepared, Transfer
 
 log = logging.getLogger(__name__)
 
-BEGINNING_SIZE = 2**18  # bytes that are asked for before anything is known of the object
-MTIME_STEP = 2.0  # seconds; FAT's
-LOCK_TIMEOUT = 30.0  # seconds; a superseded try lets go of the part file within ten
+FIRST_BYTES_SIZE = 2**18  # bytes of the first request, before anything is known of the object
+MTIME_STEP = 2.0  # seconds; FAT stores times in such steps
+LOCK_TIMEOUT = 30.0  # seconds; a superseded try releases the part file within ten
 
 
 class DownloadClient(ReadClient, StoppableClient, Protocol):
@@ -69,17 +69,17 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
     direction = "download"
 
     def download(self, file: str | os.PathLike[str]) -> TransferResult:
-        """Download the object and return what was done; the file then holds exactly its bytes.
+        """Download the object and return what was done. The file then holds exactly the object's bytes.
 
-        :raises ArgumentError: when the file cannot be written there, or exists under ``if_exists="fail"``
-        :raises ObjectChanged: when the object changes again after a restart, or at all under ``object_changed="fail"``
-        :raises IntegrityError: when what came is not what OSS has, twice
-        :raises LocalFileError: when the disk is full or fails
-        :raises RequestError: when OSS cannot be made to give it
+        :raises ArgumentError: if the file cannot be written, or exists and ``if_exists="fail"``
+        :raises ObjectChanged: if the object changes again after a restart, or once with ``object_changed="fail"``
+        :raises IntegrityError: if the received bytes are not those on OSS, twice
+        :raises LocalFileError: if the disk is full or fails
+        :raises RequestError: if OSS does not send it
         """
         self._path = path = check_target_file(file, create_parents=self._options.create_parents)
         if self._options.if_exists == "overwrite":
-            check_replaceable(path)  # before anything is asked of OSS
+            check_replaceable(path)  # before any request to OSS
         self._part_path = part_file_path(path, self._checkpointer.key)
         return self._run(str(path))
 
@@ -87,29 +87,29 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
 
     def _prepare(self, crew: Crew, opened: ExitStack, *, is_second: bool) -> Settled | Prepared[OssObject]:
         path, overwrites = self._path, self._options.if_exists == "overwrite"
-        stood = FileIdentity.at(path)
+        previous = FileIdentity.at(path)
         stored = self._checkpointer.load(watch=self._watch)
-        whole, beginning = crew.call(partial(self._look, crew, self._beginning_size(stored)))
+        whole, first_bytes = crew.call(partial(self._look, crew, self._first_bytes_size(stored)))
         if whole.is_link:
             whole = replace(whole, crc64=crew.call(lambda: self._crc64_behind(whole)))
         meta = self._slice_of(whole)
-        # A try that finished has left no checkpoint, or died before it could delete it, and no part file.
+        # A finished try leaves no part file, and no checkpoint unless it was killed before it could delete it.
         may_be_ours = self._options.earlier_try if stored is None else not self._part_path.exists()
         if self._options.if_exists == "fail":
             may_be_ours = self._options.earlier_try or stored is not None
         if settled := self._settle(crew, meta, may_be_ours=may_be_ours):
-            self._checkpointer.check_owner()  # to compare the bytes may have taken long
+            self._checkpointer.check_owner()  # because comparing the bytes may have taken long
             try:
                 crew.call(self._remove_part_file)
             except LocalFileError as error:
                 log.warning("%s is kept: %s", self._part_path, error)
             return settled
-        if not overwrites:  # else it has been looked at
+        if not overwrites:  # otherwise it was checked before the first request
             check_replaceable(path)
         file = opened.enter_context(PartFile(self._part_path))
         if self._lock(crew, file, stored):
-            # What was seen before is out of date: whoever held the file may have published it, or saved more.
-            stood, beginning = FileIdentity.at(path), bytearray()
+            # Read everything again: the try that held the lock may have published the file, or saved more parts.
+            previous, first_bytes = FileIdentity.at(path), bytearray()
             may_be_ours = self._options.if_exists != "fail" or self._options.earlier_try or stored is not None
             stored = self._checkpointer.load(watch=self._watch)
             if file.is_new and (settled := self._settle(crew, meta, may_be_ours=may_be_ours)):
@@ -117,29 +117,29 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
                 remove_part_file(self._part_path)
                 return settled
         if not file.is_new:
-            self._checkpointer.look()  # before anything in it is thrown away
+            self._checkpointer.look()  # before any of its bytes are discarded
         if (mode := self._options.mode) is not None:
             file.check_mode(mode)
         source = OssObject(self._oss, self._target, etag=meta.etag, start=self._start, size=meta.size, total=whole.size)
-        final = TargetName(
+        final = PublishSettings(
             path,
             mode=mode,
             mtime=self._mtime(meta),
             replaces=self._options.if_exists != "fail",
-            stood=stood,
-            is_watched=not (is_second and overwrites),
+            previous=previous,
+            must_be_previous=not (is_second and overwrites),
         )
-        return self._prepare_parts(crew, source, file, final, meta, stored, beginning)
+        return self._prepare_parts(crew, source, file, final, meta, stored, first_bytes)
 
     def _prepare_parts(
         self,
         crew: Crew,
         source: OssObject,
         file: PartFile,
-        final: TargetName,
+        final: PublishSettings,
         meta: ObjectMeta,
         stored: Checkpoint | None,
-        beginning: bytearray,
+        first_bytes: bytearray,
     ) -> Prepared[OssObject]:
         checkpoint = self._resume(file, meta, stored)
         sink = DownloadedFile(
@@ -148,7 +148,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
             meta,
             checkpoint,
             keep=self._checkpointer.update,
-            beginning=beginning,
+            first_bytes=first_bytes,
             verify=self._config.verify,
         )
         parts, kept = checkpoint.plan, sink.receipts(crew, source)
@@ -158,34 +158,34 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
             len(parts) - len(kept),
         )  # fmt: skip
         file.check_space(meta.size)
-        if len(parts) > 1 and self._config.most_workers != 1:
+        if len(parts) > 1 and self._config.max_workers != 1:
             file.check_any_order()
         sink.begin()
-        return Prepared(TransferPlan(parts, kept, done=len(beginning)), source, sink)
+        return Prepared(TransferPlan(parts, kept, done=len(first_bytes)), source, sink)
 
-    def _beginning_size(self, stored: Checkpoint | None) -> int:
-        """Return how many of the object's first bytes are wanted in any case: none when a checkpoint or a file that is
-        there may prove that they are here, or only a range is wanted."""
+    def _first_bytes_size(self, stored: Checkpoint | None) -> int:
+        """Return how many first bytes of the object are needed in any case. It is 0 if a checkpoint or an existing file
+        may have them already, or if only a range is wanted."""
         overwrites = self._options.if_exists == "overwrite" and not self._options.earlier_try
         if stored is not None or self._options.slice or (self._path.exists() and not overwrites):
             return 0
-        return min(BEGINNING_SIZE, self._config.threshold_bytes, self._config.part_bytes or BEGINNING_SIZE)
+        return min(FIRST_BYTES_SIZE, self._config.threshold_bytes, self._config.part_bytes or FIRST_BYTES_SIZE)
 
     def _look(self, crew: Crew, size: int) -> tuple[ObjectMeta, bytearray]:
-        """Return what OSS says of the object, and so many of its first bytes, or all that it has.
+        """Return what OSS says of the object, and its first ``size`` bytes, or all of a smaller object.
 
-        They stay in memory, since the part file may be another try's, and nobody knows if there is room for the rest.
+        The bytes stay in memory: another try may hold the part file, and the free space is not checked yet.
         """
         if size:
-            beginning = Memory()
+            first_bytes = Memory()
             job = Job(crew.stop, self._progress.meter, self._config.rate_per_worker(1))
-            sink = PartSink(beginning, Part(1, 0, size), job)
+            sink = PartSink(first_bytes, Part(1, 0, size), job)
             with suppress(InvalidRange):  # an empty object has no first bytes
-                return self._oss.get_object(self._target, sink, stop=size, may_end_before=True), beginning.data
+                return self._oss.get_object(self._target, sink, stop=size, may_end_before=True), first_bytes.data
         return self._oss.head_object(self._target), bytearray()
 
     def _crc64_behind(self, link: ObjectMeta) -> int | None:
-        """Return the CRC-64 of what a symbolic link leads to; None when that cannot be told."""
+        """Return the CRC-64 of the target of a symbolic link; None if it cannot be read."""
         try:
             found = self._oss.head_object(self._oss.get_symlink(self._target))
         except ServiceError as error:
@@ -197,10 +197,12 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
         return found.crc64 if is_same else None
 
     def _slice_of(self, meta: ObjectMeta) -> ObjectMeta:
-        """Return what is known of the bytes that are wanted, as of an object of their own."""
+        """Return the metadata of the wanted range, as if it were an object of its own."""
         start, stop = self._options.slice or (0, meta.size)
         if stop > meta.size:
-            raise ArgumentError("byte_range", (start, stop), f"{self._target} has {meta.size} bytes")
+            raise ArgumentError(
+                "byte_range", (start, stop), f"{self._target} has only {meta.size} bytes; lower the stop"
+            )
         return meta if stop - start == meta.size else replace(meta, size=stop - start, crc64=None)
 
     @property
@@ -210,7 +212,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
     # --- what may already be there ------------------------------------------------------------------------------------
 
     def _settle(self, crew: Crew, meta: ObjectMeta, *, may_be_ours: bool) -> Settled | None:
-        """Return how the transfer ends when the file that is there decides it; None when bytes have to move."""
+        """Return the result if the existing file decides it; None if bytes have to move."""
         path = self._path
         if not path.exists():
             return None
@@ -227,15 +229,15 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
                 if policy == "skip_if_same":
                     log.info("%s holds the object's bytes already, skipped", path)
                     return "skipped", meta, crc
-        if policy == "fail" and os.path.lexists(path):  # it may have gone meanwhile
+        if policy == "fail" and os.path.lexists(path):  # it may have been removed meanwhile
             raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids to overwrite it")
         return None
 
     def _has_our_looks(self, path: Path, meta: ObjectMeta) -> bool:
-        """True when the file has the permissions and the time of modification that this download gives it."""
+        """True if the file has the permissions and the modification time that this download would set."""
         try:
             found = path.stat()
-        except OSError:  # it has gone
+        except OSError:  # it was removed
             return False
         mtime = self._mtime(meta)
         return self._options.mode in (None, stat.S_IMODE(found.st_mode)) and (
@@ -246,7 +248,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
         return meta.last_modified.timestamp() if self._options.preserve_mtime and meta.last_modified else None
 
     def _crc64_of(self, crew: Crew, path: Path, meta: ObjectMeta) -> int | None:
-        """Return the CRC-64 of the file that is there; None when it is another one anyway, or cannot be read."""
+        """Return the CRC-64 of the existing file; None if its size differs or it cannot be read."""
         try:
             if path.stat().st_size != meta.size:
                 return None
@@ -258,27 +260,27 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
     # --- part by part -------------------------------------------------------------------------------------------------
 
     def _lock(self, crew: Crew, file: PartFile, stored: Checkpoint | None) -> bool:
-        """Become the part file's writer; True when another process had to let go of it first."""
+        """Lock the part file. Return True if another process had to release it first."""
         deadline = time.monotonic() + LOCK_TIMEOUT
-        if crew.call(file.lock):  # it may take its time over NFS
+        if crew.call(file.lock):  # in a worker, because NFS may be slow
             return False
         log.warning("%s is being written by another process; waiting up to %.0f s for it", file.path, LOCK_TIMEOUT)
         if stored is not None:
-            # As this try's, which tells the older one to let go. It may have saved more since this try has looked.
+            # With this try as the owner, so that the older one stops. Load it again: the older one may have saved more.
             self._checkpointer.save(self._checkpointer.load(watch=self._watch) or stored)
         while not crew.call(file.lock):
             self._tick()
             Event().wait(TICK)
             if time.monotonic() > deadline:
                 error = LocalFileError(
-                    f"{file.path} is still being written by another process; a later try may have it"
+                    f"another process still writes to {file.path}; a later try can continue when it has stopped"
                 )
                 error.retryable = True
                 raise error
         return True
 
     def _resume(self, file: PartFile, meta: ObjectMeta, stored: Checkpoint | None) -> DownloadCheckpoint:
-        """Return the checkpoint to go on from: the one that an earlier try left, or a new one."""
+        """Return the checkpoint to start from: the one that an earlier try left, or a new one."""
         decision = decide_download(
             stored,
             target=self._target,
@@ -293,7 +295,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
                 "Resuming the download of %s: the checkpoint of try %s proves what is in %s (%s)",
                 self._target, decision.checkpoint.owner.try_number, file.path, self._checkpointer,
             )  # fmt: skip
-            # Compared with what OSS says now: the CRC-64 of an earlier answer may have been wrong or absent.
+            # Use the CRC-64 that OSS sends now: that of an earlier answer may have been wrong or missing.
             return replace(decision.checkpoint, crc64=meta.crc64)
         if isinstance(decision, Restart):
             self._progress.started_as = "restarted"
@@ -337,12 +339,12 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
     def _remove_part_file(self) -> None:
         """Remove the part file, if there is one.
 
-        :raises LocalFileError: when it cannot be removed, or another process writes to it
+        :raises LocalFileError: if it cannot be removed, or another process writes to it
         """
         if self._part_path.exists():
             with PartFile(self._part_path) as file:
                 if not file.lock():
                     raise LocalFileError(
-                        f"{self._part_path} is in use: another process writes to it, or the disk still flushes it"
+                        f"{self._part_path} is in use: another process writes to it, or it is still being flushed"
                     )
                 remove_part_file(self._part_path)

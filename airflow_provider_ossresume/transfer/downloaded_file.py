@@ -1,4 +1,4 @@
-"""The file that an object becomes, as a sink: a part file is its ledger, and the checkpoint proves it."""
+"""A downloaded file as a sink. The bytes grow in a part file, and the checkpoint proves which of them are finished."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TargetName:
-    """How the file is published.
+class PublishSettings:
+    """How the file is published under its final name.
 
-    :ivar mode: its permissions; None for those of any new file
-    :ivar mtime: its time of modification, in seconds since 1970; None for now
-    :ivar replaces: False to never overwrite what stands there
-    :ivar stood: what stood there when the transfer began; None for nothing
-    :ivar is_watched: what stands there has to be that still
+    :ivar mode: its permissions; None: those of any new file
+    :ivar mtime: its modification time in seconds since 1970; None: now
+    :ivar replaces: False: never overwrite an existing file
+    :ivar previous: the file at the path when the transfer began; None if there was none
+    :ivar must_be_previous: fail if another file is at the path by now
     """
 
     path: Path
     mode: int | None
     mtime: float | None
     replaces: bool
-    stood: FileIdentity | None
-    is_watched: bool
+    previous: FileIdentity | None
+    must_be_previous: bool
 
 
 class DownloadedFile:
-    """Grows in a part file, and gets its final name when it is whole and on the disk.
+    """Writes to a part file, which gets its final name when it is complete and flushed to the disk.
 
-    :param meta: of what is fetched
-    :param checkpoint: proves what is in the part file
-    :param keep: takes each later checkpoint, to be saved when it is due
-    :param beginning: of the first part: what of it has come already
-    :param verify: compare the whole with OSS's CRC-64
+    :param meta: of the bytes to fetch
+    :param checkpoint: proves which parts the part file holds
+    :param keep: called with each new checkpoint, which is saved when the next save is due
+    :param first_bytes: the first bytes of the first part, if they have been received already
+    :param verify: compare the CRC-64 of the whole file with OSS's
     """
 
     def __init__(
         self,
         file: PartFile,
-        final: TargetName,
+        final: PublishSettings,
         meta: ObjectMeta,
         checkpoint: DownloadCheckpoint,
         *,
         keep: Callable[[DownloadCheckpoint], None],
-        beginning: bytearray,
+        first_bytes: bytearray,
         verify: bool,
     ) -> None:
         self._file = file
@@ -69,13 +69,12 @@ class DownloadedFile:
         self._meta = meta
         self._checkpoint = checkpoint
         self._keep = keep
-        self._beginning = beginning
+        self._first_bytes = first_bytes
         self._verify = verify
-        self._put: dict[int, Receipt] = {}  # by workers
+        self._put: dict[int, Receipt] = {}  # filled by the workers
 
     def receipts(self, crew: Crew, source: OssObject) -> dict[int, Receipt]:
-        """Return those of the parts that the checkpoint names, and whose bytes are on the disk; it names no other ones
-        from then on."""
+        """Return the receipts of the parts in the checkpoint whose bytes are on the disk. Drop all others from it."""
         plan = self._checkpoint.plan
         kept: list[Run] = []
         for run in self._checkpoint.runs:
@@ -86,20 +85,23 @@ class DownloadedFile:
                 kept.append(run)
             else:
                 log.warning(
-                    "Parts %s to %s are not in %s any more; fetched again", run.first, run.last, self._file.path
+                    "Parts %s to %s are not in %s any more; they are fetched again",
+                    run.first,
+                    run.last,
+                    self._file.path,
                 )
         self._checkpoint = replace(self._checkpoint, runs=tuple(kept))
         numbers = (number for run in kept for number in range(run.first, run.last + 1))
         return {number: Receipt(number, "", plan[number - 1].size, None) for number in numbers}
 
     def begin(self) -> None:
-        """Have the checkpoint saved at the first tick, while the workers fetch."""
+        """Have the checkpoint saved at the first tick, while the workers fetch already."""
         self._set(self._checkpoint)
 
     def put(self, part: Part, source: OssObject, job: Job) -> Receipt:
         """See :class:`~airflow_provider_ossresume.transfer.ports.Sink`."""
-        beginning = self._beginning if part.number == 1 else bytearray()
-        sink = PartSink(self._file, part, job, beginning=beginning)
+        first_bytes = self._first_bytes if part.number == 1 else bytearray()
+        sink = PartSink(self._file, part, job, first_bytes=first_bytes)
         source.fetch(sink)
         receipt = self._put[part.number] = Receipt(part.number, "", part.size, sink.crc64)
         return receipt
@@ -116,24 +118,24 @@ class DownloadedFile:
             self.record(receipt)
 
     def publish(self, crew: Crew, source: OssObject, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
-        """Compare the whole, put it on the disk, and give it its name.
+        """Compare the whole file with OSS, flush it to the disk, and rename it to its final name.
 
-        :raises IntegrityError: when it is not what OSS has; all of it is thrown away then
-        :raises TargetChanged: when what stands under the final name is not what stood there
-        :raises FlushFailed: when the disk did not take it
+        :raises IntegrityError: if it is not what OSS has; the part file is then emptied
+        :raises TargetChanged: if the file at the final name is not the one that was there at the start
+        :raises FlushFailed: if the disk did not write it
         """
         final, crc = self._final, self._checkpoint.runs[0].crc64 if self._checkpoint.runs else 0
         if self._verify:
             self._compare(source, crc)
         try:
-            # By a worker, as a disk may take its time: the task's thread is to hear signals.
+            # In a worker, because the disk may take long and the task's thread has to react to signals.
             crew.call(lambda: self._file.flush(size=self._meta.size, mode=final.mode, mtime=final.mtime))
         except FlushFailed:
             self._forget()
             raise
         lease.check_owner()
-        if final.is_watched and FileIdentity.at(final.path) != final.stood:
-            raise TargetChanged(f"{final.path} was written, or removed, while it was downloaded")
+        if final.must_be_previous and FileIdentity.at(final.path) != final.previous:
+            raise TargetChanged(f"{final.path} was written or removed by somebody else during the download")
         self._file.publish(final.path, mode=final.mode, replaces=final.replaces)
         crew.call(lambda: sync_folder(final.path.parent))
         return self._meta, crc
@@ -150,7 +152,7 @@ class DownloadedFile:
             self._file.reset()
             self._forget()
             raise IntegrityError(
-                f"what came of {source} has the CRC-64 {crc}, OSS says {self._meta.crc64}; it was thrown away"
+                f"the bytes received of {source} have the CRC-64 {crc}, OSS has {self._meta.crc64}; they were discarded"
             )
 
     def _forget(self) -> None:

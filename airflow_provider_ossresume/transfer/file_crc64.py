@@ -1,4 +1,4 @@
-"""The CRC-64 of a long range of a local file."""
+"""Computes the CRC-64 of a long range of a local file, in several threads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.stop import Stop
 
-SPAN = 2**24  # what one worker reads of a file that several read at once
+SPAN = 2**24  # bytes that one worker reads
 
 
 def crc64_of_range(crew: Crew, crc64_of: Callable[[Part, Stop], int | None], start: int, stop: int) -> int | None:
-    """Return the CRC-64 of the bytes ``[start, stop)``, read by several workers; None when they cannot be read."""
+    """Return the CRC-64 of the bytes ``[start, stop)``, read by several workers; None if they cannot be read."""
     spans = [Part(number, at, min(at + SPAN, stop)) for number, at in enumerate(range(start, stop, SPAN))]
     crcs = dict(crew.run(lambda span: (span, crc64_of(span, crew.stop)), spans))
     known = [(crc, span.size) for span in spans if (crc := crcs[span]) is not None]

@@ -1,7 +1,8 @@
-"""Finds the files that ended tries have left behind, by their names, and removes those that nobody needs any more.
+"""Finds files that ended tries have left behind, by their names, and removes those that nobody needs any more.
 
-A file is removed only while its lock is held, the one that a download holds on its part file: no try is using it then,
-and none begins to. What has another name, is no regular file, or lies behind a symbolic link is not looked at.
+A file is removed only while this code holds its lock, which is the one that a download holds on its part file. So no
+try uses the file, and none can start to. Files with other names, files that are not regular, and everything behind a
+symbolic link are ignored.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from airflow_provider_ossresume.transfer.paths import printable_path
 
 log = logging.getLogger(__name__)
 
-# As a regular expression: what `part_file_name` returns, and a part file on a file system without locks. Bytes, as a
-# name need not be UTF-8.
+# A regular expression for the names that `part_file_name` returns, and for part files on file systems without locks.
+# Bytes, because a name need not be UTF-8.
 PART_FILE = rb"\.((?s:.+)\.[0-9a-f]{12}|[0-9a-f]{16})\.ossresume-part"
 
 
@@ -38,18 +39,18 @@ def clean_left_files(
     now: Callable[[], float] = time.time,
     watch: Callable[[], None] = lambda: None,
 ) -> LeftoverFilesReport:
-    """Remove the part files in folders that are older than an age, or say which ones would be.
+    """Remove the part files in folders that are older than an age, or report which ones would be removed.
 
-    One that cannot be removed stops no other. A folder that cannot be read is counted among those that failed when it
-    is one of ``folders``; one below them is named in the report only.
+    A file that cannot be removed does not stop the others. If one of ``folders`` cannot be read, it counts as failed; a
+    folder below them is only named in the report.
 
     :param folders: absolute paths; ``~`` is the home folder
-    :param older_than: a file is as old as its last change, of its bytes or of what the file system says of it
-    :param recursive: the folders below them too; symbolic links are not followed
-    :param name: a regular expression for the whole name, of other files than part files
-    :param now: seconds since 1970
-    :param watch: called before each folder and file; what it raises ends the work
-    :raises ArgumentError: for a folder that is relative, or the root of all
+    :param older_than: the age counts from the last change of the file's bytes or of its metadata
+    :param recursive: also clean the folders below them; symbolic links are not followed
+    :param name: a regular expression for the whole name, for other files than part files
+    :param now: returns seconds since 1970
+    :param watch: called before each folder and file; an error that it raises ends the work
+    :raises ArgumentError: if a folder is relative, or is the root of the file system
     """
     report = LeftoverFilesReport(dry_run)
     known: set[tuple[int, int]] = set()
@@ -61,7 +62,7 @@ def clean_left_files(
             try:
                 with _opened(path, expected) as folder:
                     found = os.fstat(folder)
-                    if (found.st_dev, found.st_ino) in known:  # named twice, or below another one that is named
+                    if (found.st_dev, found.st_ino) in known:  # named twice, or below another one of the folders
                         continue
                     known.add((found.st_dev, found.st_ino))
                     files, folders_below = _listed(folder, name)
@@ -83,15 +84,19 @@ def clean_left_files(
 def _checked(folder: str | os.PathLike[str]) -> str:
     path = os.path.expanduser(os.fspath(folder))
     if not os.path.isabs(path) or "\0" in path:
-        raise ArgumentError("folder", str(folder), "give an absolute path, as a task's working folder is not yours")
+        raise ArgumentError(
+            "folder", str(folder), "give an absolute path, because Airflow chooses the working folder of a task"
+        )
     if os.path.realpath(path) == os.sep:
-        raise ArgumentError("folder", str(folder), "this is the whole disk; give the folder that your downloads go to")
+        raise ArgumentError(
+            "folder", str(folder), "this is the root of the file system; give the folder that your downloads go to"
+        )
     return path
 
 
 @contextmanager
 def _opened(path: str, expected: os.stat_result | None) -> Iterator[int]:
-    """Open a folder; one that is not named by the caller must be the very one that was found on the way."""
+    """Open a folder. One below the caller's folders must still be the one that was found there."""
     no_link = 0 if expected is None else os.O_NOFOLLOW
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | no_link)
     try:
@@ -103,7 +108,7 @@ def _opened(path: str, expected: os.stat_result | None) -> Iterator[int]:
 
 
 def _listed(folder: int, name: bytes) -> tuple[list[str], list[tuple[str, os.stat_result]]]:
-    """Return the names of our files in a folder, and the folders in it."""
+    """Return the names of matching files in a folder, and the folders in it."""
     files: list[str] = []
     folders: list[tuple[str, os.stat_result]] = []
     with os.scandir(folder) as entries:
@@ -122,7 +127,7 @@ def _cleaned(folder: int, path: str, name: str, *, older_than: timedelta, dry_ru
     left = LeftoverFile(printable_path(os.path.join(path, name)), "young")
     try:
         seen = _stat(folder, name)
-        # A try that ended just before it published has given the part file its object's time of modification.
+        # A try that ended right before it published has set the part file's mtime to that of the object.
         age = timedelta(seconds=now - max(seen.st_mtime, seen.st_ctime))
         left = replace(left, size=seen.st_size, age=age)
         if age <= older_than:
@@ -142,14 +147,14 @@ def _cleaned(folder: int, path: str, name: str, *, older_than: timedelta, dry_ru
 
 
 class _Locked(Exception):
-    """A file that a try uses, or may use."""
+    """A try uses the file, or may use it."""
 
 
 @contextmanager
 def _held(folder: int, name: str) -> Iterator[int]:
-    """Hold a file's lock, as the download does that grows in it.
+    """Hold a file's lock, which a download holds while it writes.
 
-    :raises _Locked: when it does, and when nobody can tell
+    :raises _Locked: if a try holds it, or if that cannot be tested
     """
     try:
         file = _opened_file(folder, name)
@@ -174,7 +179,7 @@ def _lock(file: int) -> None:
 
 
 def _opened_file(folder: int, name: str) -> int:
-    """Open a file, for writing if that is allowed: over NFS its lock can be had only so."""
+    """Open a file, for writing if that is allowed: NFS requires it for the lock."""
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         return os.open(name, os.O_RDWR | flags, dir_fd=folder)

@@ -1,4 +1,4 @@
-"""Checkpoints that 0.1 has left under its own keys: taken over once, and then kept under the present ones."""
+"""Reads checkpoints that version 0.1 saved under its own keys, and moves them to the present keys."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from airflow_provider_ossresume.model.checkpoint import (
 from airflow_provider_ossresume.model.checkpoint_keys import CheckpointKeys
 from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.resume import is_download_of, is_upload_to
-from airflow_provider_ossresume.transfer.lease import CheckpointStore, LoadsFirst, NamesPlaces
+from airflow_provider_ossresume.transfer.lease import CheckpointStore, HasPlaces, LoadsManyKeys
 from airflow_provider_ossresume.transfer.part_names import part_file_name, part_file_path
 
 log = logging.getLogger(__name__)
 
-MAX_NAME_BYTES = 255  # of a part file of 0.1
+MAX_NAME_BYTES = 255  # of the name of a part file in version 0.1
 
 
 class LegacyKeyStore:
-    """A store, in which the checkpoint of one transfer may still lie under its former key.
+    """A store that also looks for the checkpoint of one transfer under its legacy key.
 
-    It is looked for there once, when nothing lies under the present key. What is this transfer's is given back as if it
-    lay under the present one, is saved there from then on, and then deleted under the former key. What is another
-    transfer's is left alone: 0.1 gave one key to all versions, ranges and paths of an object in a task.
+    It looks there only if there is none under the present key. It returns a checkpoint of this transfer as if it were
+    under the present key; the next save goes there, and the old one is deleted. A checkpoint of another transfer is
+    left alone: version 0.1 used one key for all versions, ranges and paths of an object in a task.
 
     :param target: the transfer's object
-    :param path: the local file's, absolute
-    :param byte_range: what of the object is wanted, as ``[start, stop)``
+    :param path: absolute path of the local file
+    :param byte_range: the range of the object to transfer, as ``[start, stop)``
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class LegacyKeyStore:
         self._target = target
         self._file = path
         self._byte_range = byte_range
-        self._may_lie_there = True
-        self._read: Owner | None = None  # whose checkpoint this try has read under the former key
+        self._may_exist = True
+        self._read: Owner | None = None  # the owner of the checkpoint that this try has read under the legacy key
 
     @property
     def _path(self) -> Path:
@@ -67,37 +67,37 @@ class LegacyKeyStore:
         return bool(getattr(self._store, "ends_with_process", False))
 
     def load(self, key: str) -> str | None:
-        if not self._may_lie_there:
+        if not self._may_exist:
             return self._store.load(key)
         found_at, text = self._load_first((key, self._keys.former)) or ("", None)
-        return text if found_at == key else self._former(text)
+        return text if found_at == key else self._converted(text)
 
     def _load_first(self, keys: Sequence[str]) -> tuple[str, str] | None:
-        if isinstance(self._store, LoadsFirst):
+        if isinstance(self._store, LoadsManyKeys):
             return self._store.load_first(keys)
         texts = ((key, self._store.load(key)) for key in keys)
         return next(((key, text) for key, text in texts if text is not None), None)
 
     def save(self, key: str, text: str) -> None:
         self._store.save(key, text)
-        self._forget_former()
+        self._delete_legacy()
 
     def delete(self, key: str) -> None:
-        if self._read is None or not self._may_lie_there:  # else nothing lies under the present key
+        if self._read is None or not self._may_exist:  # else there is nothing under the present key
             self._store.delete(key)
-        self._forget_former()
+        self._delete_legacy()
 
     def place(self, key: str) -> str:
-        return self._store.place(key) if isinstance(self._store, NamesPlaces) else f"{self._store} {key}"
+        return self._store.place(key) if isinstance(self._store, HasPlaces) else f"{self._store} {key}"
 
     def __str__(self) -> str:
         return str(self._store)
 
-    def _former(self, text: str | None) -> str | None:
-        """Return what lies under the former key as it would lie under the present one."""
-        checkpoint = self._taken_over(text) if text is not None else None
+    def _converted(self, text: str | None) -> str | None:
+        """Return the checkpoint under the legacy key, converted to the present form."""
+        checkpoint = self._usable(text) if text is not None else None
         if text is None or checkpoint is None:
-            self._may_lie_there = False
+            self._may_exist = False
             return None
         if self._read is None:
             log.info(
@@ -108,8 +108,8 @@ class LegacyKeyStore:
         saved = saved_at(text)
         return encode(checkpoint, saved_at=saved.timestamp() if saved else None)
 
-    def _taken_over(self, text: str) -> Checkpoint | None:
-        """Return the checkpoint as it would be now, or None, after saying why it is left alone."""
+    def _usable(self, text: str) -> Checkpoint | None:
+        """Return the checkpoint in its present form, or log why it is left alone and return None."""
         try:
             checkpoint = decode(text)
         except CheckpointUnreadable as error:
@@ -132,36 +132,36 @@ class LegacyKeyStore:
     def _is_this_download(self, checkpoint: DownloadCheckpoint) -> bool:
         start, stop = self._byte_range or (0, None)
         is_wanted = checkpoint.start == start and (stop is None or checkpoint.size == stop - start)
-        return is_wanted and any(is_download_of(checkpoint, self._target, name) for name in self._former_part_files())
+        return is_wanted and any(is_download_of(checkpoint, self._target, name) for name in self._legacy_part_files())
 
-    def _former_part_files(self) -> list[str]:
-        former = self._keys.former
+    def _legacy_part_files(self) -> list[str]:
+        legacy = self._keys.former
         return [
-            part_file_path(self._path, former).name,
-            part_file_name(self._path.name, former, limit=MAX_NAME_BYTES),
+            part_file_path(self._path, legacy).name,
+            part_file_name(self._path.name, legacy, limit=MAX_NAME_BYTES),
         ]
 
     def _with_present_part_file(self, checkpoint: DownloadCheckpoint) -> DownloadCheckpoint:
         present = part_file_path(self._path, self._keys.present)
         if not present.exists():
-            # Where it cannot be renamed, or is not on this worker, the download restarts and says so.
+            # If it cannot be renamed, or is not on this worker, the download restarts and logs that.
             with suppress(OSError):
                 self._path.with_name(checkpoint.part_file).rename(present)
         return replace(checkpoint, part_file=present.name)
 
-    def _forget_former(self) -> None:
-        """Delete the former checkpoint, when it is the one that this try has read."""
+    def _delete_legacy(self) -> None:
+        """Delete the checkpoint under the legacy key, if it is the one that this try has read."""
         if self._read is None:
             return
-        self._may_lie_there = False  # what lies under the present key counts
-        former = self._keys.former
+        self._may_exist = False  # from now on only the present key counts
+        legacy = self._keys.former
         try:
-            text = self._store.load(former)
+            text = self._store.load(legacy)
             if text is not None and _owner_of(text) == self._read:
-                self._store.delete(former)
+                self._store.delete(legacy)
             self._read = None
         except StoreUnavailable as error:
-            log.warning("The checkpoint of version 0.1 in %s could not be deleted yet: %s", self.place(former), error)
+            log.warning("The checkpoint of version 0.1 in %s could not be deleted yet: %s", self.place(legacy), error)
 
 
 def _owner_of(text: str) -> Owner | None:

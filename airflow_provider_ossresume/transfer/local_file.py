@@ -22,15 +22,17 @@ from airflow_provider_ossresume.transfer.stop import Stop
 log = logging.getLogger(__name__)
 
 READ_SIZE = 2**18  # measured: a piece stays in the processor's cache from the disk to the socket (docs/performance)
-LOOKS = 3  # at a file whose ctime changes while its bytes are compared
-UNTOLD_SIZE = 16 * MIB  # what is read into memory of a file that is said to be empty; as much as one request sends
+MAX_COMPARISONS = 3  # of a file whose ctime changes while its bytes are compared
+MAX_UNREPORTED_SIZE = (
+    16 * MIB
+)  # what is read into memory of a file that is said to be empty; as much as one request sends
 
 
 @dataclass(frozen=True)
 class FileIdentity:
-    """What tells a file from another one, and from itself after a change.
+    """Identifies a file and its present content.
 
-    ``ctime_ns`` is the time stamp that nobody can set back. A new hard link or new permissions change it too.
+    ``ctime_ns`` is the only time stamp that nobody can set back. A new hard link or new permissions change it too.
     """
 
     device: int
@@ -45,34 +47,34 @@ class FileIdentity:
 
     @classmethod
     def at(cls, path: Path) -> FileIdentity | None:
-        """Return that of what stands there, which may be a link; None for nothing.
+        """Return the identity of the file, or of the link, at a path; None if there is none.
 
-        :raises LocalFileError: when nobody can tell
+        :raises LocalFileError: if the file system does not tell
         """
         try:
             return cls.of(os.lstat(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise LocalFileError(f"{path} cannot be looked at: {reason(error)}") from error
+            raise LocalFileError(f"the file system cannot tell what {path} is: {reason(error)}") from error
 
     def is_touched(self, now: FileIdentity) -> bool:
-        """True when ``now`` is the same file with the same size and mtime, and only its ctime is another one."""
+        """True if ``now`` is the same file with the same size and mtime, and only the ctime differs."""
         return now != self and now == replace(self, ctime_ns=now.ctime_ns)
 
     def change_to(self, now: FileIdentity) -> str:
-        """Return what has happened to the file, in words."""
+        """Return, in words, what has happened to the file."""
         if (self.device, self.inode) != (now.device, now.inode):
             return "another file took its place"
         if self.size != now.size:
-            return f"it had {self.size} bytes, has {now.size}; upload a file that nobody writes to any more"
+            return f"it had {self.size} bytes and now has {now.size}; upload only files that nobody writes to"
         return "somebody wrote to it, or changed its time stamp"
 
     @property
     def text(self) -> str:
-        """The same as a checkpoint has it.
+        """The identity as text, for a checkpoint.
 
-        A share, as each file system without a disk of its own, has another device number on each worker.
+        It leaves out the device number of a network share, which is different on each worker.
         """
         device = self.device if os.major(self.device) else ""
         return f"stat:{device}:{self.inode}:{self.size}:{self.mtime_ns}:{self.ctime_ns}"
@@ -81,14 +83,15 @@ class FileIdentity:
 class LocalFile:
     """The file to upload, open for reading by any number of threads.
 
-    A file that is said to be empty is read to its end at once, into memory: the ones in /proc, and some in FUSE mounts,
-    have bytes all the same. These bytes are what is uploaded, whatever the file becomes.
+    If the reported size is 0, the file is read into memory at once, because files in /proc and in some FUSE mounts have
+    bytes all the same. These bytes are uploaded, even if the file changes later.
 
     :param name: for messages and the log; by default the path
-    :ivar size: of what is uploaded, in bytes
-    :ivar identity: as it was opened
-    :raises ArgumentError: when it is missing, unreadable or no regular file, or has more than 16 MiB and says 0
-    :raises LocalFileError: when its mount has crashed, or does not answer now
+    :ivar size: bytes to upload
+    :ivar identity: of the file when it was opened
+    :raises ArgumentError: if it is missing, unreadable or not a regular file, or its reported size is 0 and it has more
+        than 16 MiB
+    :raises LocalFileError: if its mount has crashed, or does not answer now
     """
 
     def __init__(self, path: str | os.PathLike[str], *, argument: str = "file", name: str = "") -> None:
@@ -116,11 +119,11 @@ class LocalFile:
         try:
             with self._file.use() as number:
                 self.identity = FileIdentity.of(os.fstat(number))
-                self._untold = b"" if self.identity.size else self._read_untold(number)
+                self._unreported = b"" if self.identity.size else self._read_unreported(number)
         except BaseException:
             self._file.close()
             raise
-        self.size = len(self._untold) or self.identity.size
+        self.size = len(self._unreported) or self.identity.size
 
     def __enter__(self) -> LocalFile:
         return self
@@ -135,59 +138,59 @@ class LocalFile:
 
     @property
     def fingerprint(self) -> str:
-        """The identity as a checkpoint has it; nothing of a file that was read into memory, as it proves nothing."""
-        return "" if self._untold else self.identity.text
+        """The identity as text; empty for a file that was read into memory, because it proves nothing there."""
+        return "" if self._unreported else self.identity.text
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
         """See :class:`~airflow_provider_ossresume.transfer.ports.Source`.
 
-        A rewrite whose mtime was set back changes the ctime, and so does a new hard link: then the bytes decide.
+        Both a rewrite whose mtime was set back and a new hard link change the ctime. Then the bytes are compared.
         """
         if self._look() != self.identity:
             self._check_bytes(part, stop, expected=crc64)
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
-        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`; when only the ctime is new, bytes decide."""
+        """See :class:`~airflow_provider_ossresume.transfer.ports.Source`. If only the ctime is new, bytes decide."""
 
         def check(part: Part) -> None:
             self._check_bytes(part, crew.stop, expected=receipts[part.number].crc64)
 
-        for _ in range(LOOKS):
+        for _ in range(MAX_COMPARISONS):
             now = self._look()
             if now == self.identity:
                 return
-            log.info("%s was written, or got a link or other permissions; comparing its bytes again", self)
+            log.info("%s was written to, or got a new link or other permissions; comparing its bytes again", self)
             for _ in crew.run(check, parts):
                 pass
             self.identity = now
-        raise SourceChanged(f"{self} keeps changing; upload a finished file")
+        raise SourceChanged(f"{self} keeps changing; upload it when nobody writes to it any more")
 
     def _look(self) -> FileIdentity:
-        """Return the file's present identity, of which only the ctime may be another one.
+        """Return the file's present identity. Only its ctime may differ from the one at the start.
 
-        :raises SourceChanged: when the path leads to other bytes than those that were opened
+        :raises SourceChanged: if more than that differs
         """
-        if self._untold:
+        if self._unreported:
             return self.identity
         try:
             now = FileIdentity.of(os.stat(self.path))
         except OSError as error:
-            raise SourceChanged(f"{self} disappeared while it was uploaded: {reason(error)}") from error
+            raise SourceChanged(f"{self} disappeared during the upload: {reason(error)}") from error
         if now != self.identity and not self.identity.is_touched(now):
-            raise SourceChanged(f"{self} changed while it was uploaded: {self.identity.change_to(now)}")
+            raise SourceChanged(f"{self} changed during the upload: {self.identity.change_to(now)}")
         return now
 
     def _check_bytes(self, part: Part, stop: Stop, *, expected: int | None) -> None:
-        """:raises SourceChanged: when the part's bytes are not those that were sent, or nothing tells it"""
+        """:raises SourceChanged: if the part's bytes are not those that were sent, or if that is not known"""
         if expected is None or self.crc64(part, stop) != expected:
-            raise SourceChanged(f"{self} was written while it was uploaded, in part {part.number}")
+            raise SourceChanged(f"part {part.number} of {self} was written to during the upload")
 
     def read(self, part: Part, stop: Stop, *, most: int = READ_SIZE) -> Iterator[memoryview]:
-        """Yield the part's bytes in pieces of ``most`` bytes, each valid until the next is asked for.
+        """Yield the part's bytes in pieces of at most ``most`` bytes. A piece is valid until the next one is yielded.
 
-        :raises SourceChanged: when the file has become shorter
-        :raises LocalFileError: when the disk fails
-        :raises TransferStopped: when the stop is given
+        :raises SourceChanged: if the file has become shorter
+        :raises LocalFileError: if the disk fails
+        :raises TransferStopped: if the stop is given
         """
         buffer = memoryview(bytearray(min(most, part.size)))
         offset = part.start
@@ -198,40 +201,40 @@ class LocalFile:
             except OSError as error:
                 raise LocalFileError(f"{self} cannot be read at byte {offset}: {reason(error)}") from error
             if not size:
-                raise SourceChanged(f"{self} ended at byte {offset} while it was uploaded")
+                raise SourceChanged(f"{self} became shorter during the upload: it ends at byte {offset}")
             yield buffer[:size]
             offset += size
 
     def crc64(self, part: Part, stop: Stop) -> int:
-        """Return the CRC-64 of the part's bytes on the disk; errors as in :meth:`read`."""
+        """Return the CRC-64 of the part's bytes; errors as in :meth:`read`."""
         crc = 0
         for piece in self.read(part, stop):
             crc = crc64(piece, crc)
         return crc
 
     def _read_at(self, buffer: memoryview, offset: int) -> int:
-        if self._untold:
-            data = self._untold[offset : offset + len(buffer)]
+        if self._unreported:
+            data = self._unreported[offset : offset + len(buffer)]
             buffer[: len(data)] = data
             return len(data)
         with self._file.use() as number:
             return os.preadv(number, [buffer], offset)
 
-    def _read_untold(self, number: int) -> bytes:
-        """Return what a file has whose size is told as 0: nothing, for nearly all of them."""
+    def _read_unreported(self, number: int) -> bytes:
+        """Return the bytes of a file whose reported size is 0. Nearly always there are none."""
         data = bytearray()
         try:
-            while len(data) <= UNTOLD_SIZE and (more := os.pread(number, READ_SIZE, len(data))):
+            while len(data) <= MAX_UNREPORTED_SIZE and (more := os.pread(number, READ_SIZE, len(data))):
                 data += more
             now = FileIdentity.of(os.fstat(number))
         except OSError as error:
             raise LocalFileError(f"{self} cannot be read: {reason(error)}") from error
-        if now.size:  # somebody has begun to write it: an ordinary file
+        if now.size:  # somebody has started to write it, so it is an ordinary file
             self.identity = now
             return b""
-        if len(data) > UNTOLD_SIZE:
+        if len(data) > MAX_UNREPORTED_SIZE:
             raise ArgumentError(
                 self._argument, self._name, f"its reported size is 0, but it has more than "
-                f"{format_size(UNTOLD_SIZE)}; copy it to a local disk and upload the copy",
+                f"{format_size(MAX_UNREPORTED_SIZE)}; copy it to a local disk and upload the copy",
             )  # fmt: skip
         return bytes(data)

@@ -1,4 +1,4 @@
-"""A multipart upload as a sink. OSS is its ledger: ListParts says which parts there are, and their CRC-64s."""
+"""A multipart upload as a sink. OSS knows which parts exist, and their CRC-64s: ListParts returns them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-ABORTS = 3  # OSS: "abort it again" when parts were on their way; the last answer is that there is no such upload
+ABORTS = 3  # OSS: repeat the abort if parts were being sent, until it answers that there is no such upload
 
 
 class MultipartClient(Protocol):
@@ -47,13 +47,13 @@ class MultipartClient(Protocol):
 
 
 class MultipartUpload:
-    """One upload ID, and what is known of its parts.
+    """One multipart upload, known by its upload ID.
 
     :param existing: the object that may exist already
-    :param headers: what OSS takes only when the object comes to be
-    :param verify: compare CRC-64s of parts and of the whole; without it no part of an earlier try is kept
-    :param refuses_damage: have OSS refuse a part that is damaged on its way
-    :param crc64: of the whole, where it is known before; else the parts' add up to it
+    :param headers: for CompleteMultipartUpload
+    :param verify: compare the CRC-64s of parts and of the whole; without it no part of an earlier try is kept
+    :param refuses_damage: let OSS refuse a part that was damaged on the way
+    :param crc64: of the whole, if it is known beforehand; otherwise it is combined from the parts
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class MultipartUpload:
         return self.compared(crew, source, listed)
 
     def compared(self, crew: Crew, source: Source, listed: Iterable[Receipt]) -> dict[int, Receipt]:
-        """Return those of the listed parts that hold the source's bytes; each is read once."""
+        """Return the listed parts that hold the source's bytes. Each of them is read once from the source."""
         if not self._verify:
             return {}
         kept: dict[int, Receipt] = {}
@@ -105,7 +105,7 @@ class MultipartUpload:
         return kept
 
     def trusted(self, listed: Iterable[Receipt]) -> dict[int, Receipt]:
-        """Return the listed parts, when the source is known to be the one that all of them were sent of."""
+        """Return the listed parts without a comparison, for a source that is known not to have changed since."""
         if not self._verify:
             return {}
         return {part.number: receipt for part, receipt in candidate_parts(listed, self._plan)}
@@ -113,7 +113,7 @@ class MultipartUpload:
     def put(self, part: Part, source: Source, job: Job) -> Receipt:
         """Send the part's bytes; see :class:`~airflow_provider_ossresume.transfer.ports.Sink`.
 
-        :raises NoSuchUpload: when the upload was completed, aborted or removed
+        :raises NoSuchUpload: if the upload was completed, aborted or removed
         """
         body = PartBody(source, part, job, verify=self._verify)
         return self._oss.upload_part(
@@ -121,13 +121,13 @@ class MultipartUpload:
         )
 
     def record(self, receipt: Receipt) -> None:
-        """OSS has noted it."""
+        """Nothing to do: OSS knows the part."""
 
     def record_rest(self) -> None:
-        """The same."""
+        """Nothing to do: OSS knows the parts."""
 
     def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
-        """Complete the upload and compare the whole."""
+        """Complete the upload, and compare the CRC-64 of the object with that of the parts."""
         source.check_unchanged(crew, self._plan, receipts)
         parts = [receipts[part.number] for part in self._plan]
         crc, size = whole_crc64(parts) if self._crc64 is None else self._crc64, self._plan.object_size
@@ -145,8 +145,8 @@ class MultipartUpload:
             log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
         elif self._verify and crc is not None and crc != meta.crc64:
             raise IntegrityError(
-                f"{self._target} has the CRC-64 {meta.crc64}, {size} bytes with {crc} were sent; do not use the "
-                "object, the next try replaces it"
+                f"{self._target} has the CRC-64 {meta.crc64}, but the {size} bytes sent have {crc}; do not use the "
+                "object; the next try replaces it"
             )
         return meta, crc
 
@@ -158,9 +158,9 @@ class MultipartUpload:
         return crew.call(lambda: self._existing.equal_or_raise(error, size=size, crc64=crc))
 
     def _complete(self, parts: list[Receipt]) -> ObjectMeta:
-        """Return what Complete answers.
+        """Complete the upload and return the object.
 
-        :raises NoSuchUpload: when the upload is over, also when only ListParts can tell so
+        :raises NoSuchUpload: if the upload is over, also if only ListParts shows that
         """
         try:
             return self._oss.complete(self._target, self._upload_id, parts, headers=self._headers)
@@ -168,16 +168,16 @@ class MultipartUpload:
             if not _may_be_done(error):
                 raise
             try:
-                # Not HEAD alone: the same bytes may stand there from before, with this upload still open.
+                # HEAD is not enough: an older object may have the same bytes while this upload is still open.
                 self._oss.list_parts(self._target, self._upload_id)
             except NoSuchUpload:
                 raise
             except RequestError:
-                error.retryable = True  # nobody can tell now; the next try can
+                error.retryable = True  # this try cannot tell; the next one can
             raise
 
     def drop(self, crew: Crew) -> None:
-        """Abort it, if that is possible now; what cannot be aborted is named in the log."""
+        """Abort the upload if that is possible now; otherwise log its upload ID."""
         try:
             crew.call(lambda: self._oss.abort(self._target, self._upload_id))
         except NoSuchUpload:
@@ -186,18 +186,18 @@ class MultipartUpload:
             self.warn_of_left_parts(error)
 
     def warn_of_left_parts(self, error: Exception) -> None:
-        """Name in the log what could not be aborted."""
+        """Log that the upload could not be aborted."""
         log.warning(
             "The parts of upload ID %s of %s could not be removed and still cost storage: %s",
             self._upload_id, self._target, error,
         )  # fmt: skip
 
     def abort(self, crew: Crew) -> bool:
-        """Abort until OSS knows the upload no more: a part that was on its way may have come after the first time.
+        """Abort until OSS does not know the upload any more, because a part may arrive after the first abort.
 
-        Return False when OSS did not know it before either: it was completed, aborted or removed.
+        Return False if OSS did not know the upload in the first place: it was completed, aborted or removed.
 
-        :raises RequestError, CredentialsError: when that is not possible now
+        :raises RequestError, CredentialsError: if that is not possible now
         """
         for count in range(ABORTS):
             try:
@@ -210,15 +210,16 @@ class MultipartUpload:
 def begin_upload(
     crew: Crew, oss: MultipartClient, target: ObjectRef, *, headers: Mapping[str, str], begun: Callable[[str], R]
 ) -> R:
-    """Begin an upload, and return what ``begun`` makes of its ID. It is called, too, when the answer comes in the grace
-    of a stop.
+    """Start an upload, call ``begun`` with its upload ID, and return the result.
+
+    ``begun`` is also called if the answer arrives in the grace after a stop.
     """
-    answered: list[str] = []  # by the worker, as a signal may strike before this thread has the result
+    answered: list[str] = []  # filled by the worker, because a signal may arrive before this thread has the result
     try:
         crew.call(lambda: answered.append(oss.initiate(target, headers=headers)))
         return begun(answered[0])
     except ServiceError:
-        raise  # OSS began none
+        raise  # OSS has started no upload
     except BaseException:
         if answered:
             begun(answered[0])
@@ -231,11 +232,11 @@ def begin_upload(
 
 
 def _may_be_done(error: RequestError) -> bool:
-    """True when OSS may have done what was asked for: nothing that it said tells that it did not."""
+    """True if OSS may have carried out the request: no answer says that it did not."""
     return error.retryable or (isinstance(error, ServiceError) and not error.code)
 
 
 def whole_crc64(parts: list[Receipt]) -> int | None:
-    """Return the CRC-64 of all the parts' bytes; None when that of one is not known."""
+    """Return the CRC-64 of all parts together; None if that of one part is not known."""
     crcs = [(part.crc64, part.size) for part in parts if part.crc64 is not None]
     return combine_all(crcs) if len(crcs) == len(parts) else None

@@ -1,4 +1,4 @@
-"""What transfers are to do besides moving bytes."""
+"""Options of transfers."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ IfExists = Literal["overwrite", "skip", "skip_if_same", "fail"]
 OnChange = Literal["restart", "fail"]
 Fingerprint = Literal["content", "stat"]
 
-REQUEST_HEADERS = frozenset({"x-oss-request-payer", "x-oss-traffic-limit"})  # they count for one request each
+REQUEST_HEADERS = frozenset({"x-oss-request-payer", "x-oss-traffic-limit"})  # each request needs them
 COMPLETE_HEADERS = frozenset({"x-oss-object-acl", "x-oss-callback", "x-oss-callback-var"})
 
 
 @dataclass(frozen=True)
 class UploadOptions:
-    """What an upload is to do besides moving bytes.
+    """Options of an upload.
 
-    :param if_exists: what to do when the object exists: ``overwrite`` it; ``skip`` the upload; ``skip_if_same`` when
-        size and CRC-64 are equal; ``fail``, which OSS itself guards
-    :param source_changed: what to do when the file changes under the upload: ``restart`` once, or ``fail``
-    :param fingerprint: how a part that OSS has is known to hold the file's bytes: by ``content``, for which they are
-        read again; or by ``stat``: inode, size, mtime and ctime of the file are those of when it was sent
-    :param headers: the object's headers and metadata, as OSS takes them
-    :param earlier_try: an earlier try may have finished: an object with these very bytes then counts as this upload's
+    :param if_exists: what to do if the object exists: ``overwrite`` it; ``skip`` the upload; ``skip_if_same``: skip it
+        if size and CRC-64 are equal; ``fail``, which OSS itself enforces
+    :param source_changed: what to do if the file changes during the upload: ``restart`` once, or ``fail``
+    :param fingerprint: what proves that a part on OSS holds the file's bytes. ``content``: the bytes are read again and
+        compared. ``stat``: the file still has the inode, size, mtime and ctime that it had when the part was sent
+    :param headers: the object's headers and metadata, with OSS's names
+    :param earlier_try: an earlier try may have finished. An object with exactly these bytes then counts as uploaded
     """
 
     if_exists: IfExists = "overwrite"
@@ -52,38 +52,38 @@ class UploadOptions:
 
     @property
     def put_headers(self) -> dict[str, str]:
-        """What PutObject takes."""
+        """The headers for PutObject."""
         return {**self.headers, **self.guard}
 
     @property
     def initiate_headers(self) -> dict[str, str]:
-        """What InitiateMultipartUpload fixes for the object."""
+        """The headers for InitiateMultipartUpload."""
         fixed = {name: value for name, value in self.headers.items() if name.lower() not in COMPLETE_HEADERS}
         return {**fixed, **self.guard}
 
     @property
     def digest(self) -> str:
-        """What stands for ``initiate_headers`` in a checkpoint."""
+        """The digest of ``initiate_headers`` in a checkpoint."""
         return options_digest(self.initiate_headers)
 
     @property
     def complete_headers(self) -> dict[str, str]:
-        """What OSS takes only when the object comes to be."""
+        """The headers for CompleteMultipartUpload: those that OSS accepts only when the object is created."""
         late = {name: value for name, value in self.headers.items() if name.lower() in COMPLETE_HEADERS}
         return {**late, **self.guard}
 
 
 @dataclass(frozen=True)
 class CopyTransferOptions:
-    """What a copy is to do besides moving bytes.
+    """Options of a copy.
 
-    :param properties: what the copy has beside its bytes
+    :param properties: headers, metadata, tags and ACL of the copy
     :param mode: ``server``: OSS copies; ``stream``: the bytes pass through the worker
     :param if_exists: as for an upload; ``skip_if_same`` compares the source's CRC-64, headers, tags and ACL
-    :param object_changed: what to do when the source changes under the copy: ``restart`` once, or ``fail``
-    :param threshold: bytes above which OSS copies by parts where it has to move them
-    :param regions: of the source's and the target's bucket, as far as they are known, else empty
-    :param earlier_try: an earlier try may have finished: an equal object then counts as this copy's
+    :param object_changed: what to do if the source changes during the copy: ``restart`` once, or ``fail``
+    :param threshold: bytes above which a copy for which OSS has to move bytes is made in parts
+    :param regions: of the source's and the target's bucket; empty if not known
+    :param earlier_try: an earlier try may have finished. An equal object then counts as copied
     """
 
     properties: Properties = field(default_factory=Properties)
@@ -102,17 +102,18 @@ class CopyTransferOptions:
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """What a download is to do besides moving bytes.
+    """Options of a download.
 
-    :param if_exists: what to do when the file exists: ``overwrite`` it; ``skip`` the download; ``skip_if_same`` when
-        size and CRC-64 are equal; ``fail``
-    :param object_changed: what to do when the object changes under the download: ``restart`` once, or ``fail``
-    :param create_parents: make the file's folder
-    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; as the process's umask has it by default
-    :param preserve_mtime: give the file the object's Last-Modified as its time of modification
-    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; all of them by default. OSS has a CRC-64
-        of whole objects only, so the file is not compared with one
-    :param earlier_try: an earlier try may have finished: a file with the object's very bytes counts as this download's
+    :param if_exists: what to do if the file exists: ``overwrite`` it; ``skip`` the download; ``skip_if_same``: skip it
+        if size and CRC-64 are equal; ``fail``
+    :param object_changed: what to do if the object changes during the download: ``restart`` once, or ``fail``
+    :param create_parents: create the file's folder if it is missing
+    :param file_mode: the file's permissions, such as ``0o640`` or ``"640"``; by default the process's umask decides
+    :param preserve_mtime: set the file's modification time to the object's Last-Modified
+    :param byte_range: ``(start, stop)`` of the object's bytes, stop excluded; by default all of them. OSS has the
+        CRC-64 of whole objects only, so a range cannot be compared with it
+    :param earlier_try: an earlier try may have finished. A file with exactly the object's bytes then counts as
+        downloaded
     """
 
     if_exists: IfExists = "overwrite"
@@ -134,7 +135,7 @@ class DownloadOptions:
             object.__setattr__(self, "file_mode", parse_mode("file_mode", self.file_mode))
         if self.slice and self.if_exists == "skip_if_same":
             raise ArgumentError(
-                "if_exists", self.if_exists, "OSS has no CRC-64 of a byte_range to compare; choose another"
+                "if_exists", self.if_exists, "OSS has no CRC-64 of a byte_range to compare with; choose another value"
             )
 
     @property
@@ -147,6 +148,6 @@ class DownloadOptions:
 
 
 def split_headers(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what goes with every request, and what belongs to the object."""
+    """Return the headers to send with every request, and those of the object."""
     with_requests = {name: value for name, value in headers.items() if name.lower() in REQUEST_HEADERS}
     return with_requests, {name: value for name, value in headers.items() if name not in with_requests}

@@ -25,7 +25,7 @@ from airflow_provider_ossresume.transfer.ports import Job
 from airflow_provider_ossresume.transfer.progress import Meter
 from airflow_provider_ossresume.transfer.stop import Stop
 
-READ_AHEAD = 4 * MIB  # of each worker that reads an object to send its bytes elsewhere
+READ_AHEAD = 4 * MIB  # for each worker that reads an object and sends its bytes elsewhere
 
 
 class ReadClient(Protocol):
@@ -45,17 +45,17 @@ class ReadClient(Protocol):
 
 
 def uncounted() -> Meter:
-    """Return a meter that nobody reads: bytes are counted where they are sent."""
+    """Return a meter that is not read: these bytes are counted when they are sent."""
     return Meter(deque(maxlen=0))
 
 
 class OssObject:
-    """One content of an object: each answer must have its ETag and total.
+    """An object as a source. Each answer must have the same ETag and total size, so all bytes are of one content.
 
-    :param start: where in the object the first part begins
-    :param size: of what is read, in bytes
-    :param total: of the whole object
-    :param crc64: of all that is read, as far as it is known
+    :param start: offset in the object of the first part
+    :param size: bytes to read
+    :param total: bytes of the whole object
+    :param crc64: of the bytes to read, if it is known
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class OssObject:
 
     @property
     def is_range(self) -> bool:
-        """True when it is not all of the object."""
+        """True if only a part of the object is read."""
         return self.size < self._total
 
     @property
@@ -91,9 +91,9 @@ class OssObject:
         return f"etag:{opaque(self.etag)}"
 
     def fetch(self, sink: PartSink) -> None:
-        """Bring what the sink misses of its part.
+        """Fetch the bytes of the part that the sink does not have yet.
 
-        :raises ObjectChanged: when the object has another content by now
+        :raises ObjectChanged: if the object has changed
         """
         first, stop = sink.missing
         if first == stop:
@@ -114,7 +114,7 @@ class OssObject:
     def read(self, part: Part, stop: Stop, *, most: int) -> Iterator[memoryview]:
         """See :class:`~airflow_provider_ossresume.transfer.ports.Source`.
 
-        :raises ObjectChanged: when the object has another content by now
+        :raises ObjectChanged: if the object has changed
         """
         for at in range(part.start, part.stop, READ_AHEAD):
             piece = Part(part.number, at, min(at + READ_AHEAD, part.stop))
@@ -122,7 +122,7 @@ class OssObject:
             try:
                 self.fetch(PartSink(into, piece, Job(stop, uncounted, None)))
             except (RequestError, CredentialsError) as error:
-                # Not as it is: it would be taken for an error of the request that sends the bytes, and tried again.
+                # Wrapped: otherwise it would look like an error of the request that sends the bytes, and be retried.
                 raise SourceUnreadable(f"{self} cannot be read: {error}", retryable=error.retryable) from error
             for start in range(0, piece.size, most):
                 yield memoryview(into.data)[start : start + most]
@@ -135,13 +135,12 @@ class OssObject:
         return crc
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
-        """Each of its answers was of the same content; where they bring all of it, OSS's CRC-64 tells whether they are
-        as OSS sent them.
+        """Compare the CRC-64 with OSS's, if the part is the whole source. All answers were of the same content.
 
-        :raises IntegrityError: when they are not
+        :raises IntegrityError: if the bytes were damaged on the way
         """
         if part.size == self.size and None not in (crc64, self._crc64) and crc64 != self._crc64:
-            raise IntegrityError(f"what came of {self} has the CRC-64 {crc64}, OSS says {self._crc64}")
+            raise IntegrityError(f"the bytes received of {self} have the CRC-64 {crc64}, OSS has {self._crc64}")
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
-        """The same."""
+        """Nothing to check: each request named the ETag."""

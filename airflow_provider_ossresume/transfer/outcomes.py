@@ -1,4 +1,4 @@
-"""What became of the items of a crew: a result or an error, for the thread that takes them."""
+"""Outcomes of the items of a crew: results and errors, handed to the thread that iterates."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Outcome = Callable[[], R]  # returns the result or raises the error
 
 
 def finished(outcomes: Iterable[Outcome[R] | None]) -> Iterator[R]:
-    """Yield what is finished, so that a failure or a stop drops nothing of it; then raise the first error."""
+    """Yield all results, so that a failure or a stop loses none of them; then raise the first error."""
     errors = []
     for outcome in filter(None, outcomes):
         try:
             result = outcome()
-        except BaseException as error:  # raised below, when what is finished has been taken
+        except BaseException as error:  # raised below, after all results
             errors.append(error)
         else:
             yield result
@@ -37,7 +37,7 @@ def rest_of(done: SimpleQueue[Outcome[R] | None]) -> Iterator[Outcome[R] | None]
 
 
 def work(function: Callable[[T], R], item: T, done: SimpleQueue[Outcome[R] | None], failed: threading.Event) -> None:
-    """Put the outcome of one item into ``done``; None when another one has failed before it was begun."""
+    """Put the outcome of one item into ``done``; None if another item failed before this one started."""
     if failed.is_set():
         done.put(None)
         return
@@ -51,5 +51,5 @@ def work(function: Callable[[T], R], item: T, done: SimpleQueue[Outcome[R] | Non
 
 
 def raising(error: BaseException) -> NoReturn:
-    """The outcome of what failed."""
+    """The outcome of a failure."""
     raise error

@@ -1,4 +1,4 @@
-"""A part of a source as the body of a request."""
+"""A part of a source, as the body of a request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_ossresume.transfer.rate_limit import RateLimiter, piece_si
 
 
 class PartBody:
-    """One part of the source as the body of a request; opened anew at each attempt."""
+    """One part of the source as the body of a request. Each attempt opens it again."""
 
     def __init__(self, source: Source, part: Part, job: Job, *, verify: bool) -> None:
         self._source = source
@@ -30,9 +30,9 @@ class PartBody:
         return self._part.size
 
     def open(self) -> Iterator[bytes | memoryview]:
-        """Yield the bytes; errors are those of the source, and it is asked whether they are of one content.
+        """Yield the bytes. Errors are the source's; before the last piece it checks that it has not changed.
 
-        :raises TransferStopped: at once, so that nothing of a request is sent after a stop
+        :raises TransferStopped: at once, before the first piece, so that no request is sent after a stop
         """
         self._stop.check()
         return self._opened()
@@ -48,7 +48,7 @@ class PartBody:
             if self._verify:
                 crc = crc64(piece, crc)
             left -= len(piece)
-            # OSS stores nothing of a body whose last piece does not come.
+            # OSS stores nothing of a body that is not complete.
             if not left:
                 self._source.check_sent(self._part, self._stop, crc64=crc if self._verify else None)
             yield piece
@@ -57,9 +57,9 @@ class PartBody:
         self._crc64 = crc if self._verify else None
 
     def content_md5(self) -> str | None:
-        """Read the bytes for their Content-MD5; errors are those of the source.
+        """Read the bytes and return their Content-MD5; errors are the source's.
 
-        What is sent in one piece is kept until then, so it is read once, and each attempt sends what was digested.
+        A body of one piece is kept in memory. It is read only once, so each attempt sends exactly what was digested.
         """
         if not self._verify:
             return None

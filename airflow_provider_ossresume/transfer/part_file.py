@@ -28,13 +28,13 @@ IN_ORDER = "set max_concurrency=1, or download to a local disk and copy the file
 
 
 class PartFile:
-    """Where a download grows, beside its final name; held under a lock, so it has one writer at a time.
+    """The file in which a download grows, beside its final name. A lock ensures that it has one writer at a time.
 
-    On a file system without locks each try has one of its own, which no other one goes on with. Its methods may be
-    called by any thread, but by none beside ``lock``.
+    On a file system without locks each try uses a file of its own, which no other try can resume. Any thread may call
+    the methods, but none while another one calls ``lock``.
 
-    :ivar name: the one that all tries of a download have for it
-    :ivar is_new: True when it did not exist before
+    :ivar name: its name, which is the same for all tries of a download
+    :ivar is_new: True if it did not exist before
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class PartFile:
         self._file = self._open()
 
     def _open(self) -> Descriptor:
-        # Not through a symlink: whoever may write to the folder must not make us write elsewhere.
+        # Not through a symlink: somebody who can write to the folder must not redirect the download.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self.is_new = not os.path.exists(self.path)
@@ -53,11 +53,11 @@ class PartFile:
             raise LocalFileError(f"{self.path} cannot be opened for writing: {reason(error)}") from error
 
     def lock(self) -> bool:
-        """Become its one writer; False when somebody else is. Held until close, or the end of the process."""
+        """Take the lock; False if somebody else has it. It is held until close, or until the process ends."""
         with self._file.use() as number:
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):  # the latter by CIFS
+            except (BlockingIOError, PermissionError):  # the latter on CIFS
                 return False
             except OSError as error:
                 if error.errno not in NO_LOCKS:
@@ -67,17 +67,17 @@ class PartFile:
                 return True
             self._check_open()
             if self._is_at_its_path(number):
-                if os.fstat(number).st_nlink > 1:  # a try that was killed has published it, or it is somebody else's
+                if os.fstat(number).st_nlink > 1:  # published by a try that was then killed, or somebody else's file
                     remove_part_file(self.path)
                 else:
                     self._make_private(number)
                     return True
-        # The former writer published or removed it meanwhile, and a third one may have begun another.
+        # The last writer has published or removed it, and a third process may have created another one.
         self._reopen()
         return self.lock()
 
     def _become_own(self) -> None:
-        log.warning("%s is on a file system without locks; a later try cannot go on with this download", self.path)
+        log.warning("%s is on a file system without locks; a later try cannot resume this download", self.path)
         if self.is_new:
             with suppress(OSError):
                 os.unlink(self.path)
@@ -94,12 +94,12 @@ class PartFile:
             self._check_open()
 
     def _check_open(self) -> None:
-        """:raises TransferStopped: when the task's thread has closed it, while a worker waited for the disk"""
+        """:raises TransferStopped: if the task's thread has closed it while a worker waited for the disk"""
         if self._is_closed:
             raise TransferStopped("the transfer has ended, its part file is closed")
 
     def is_found(self, found: os.stat_result) -> bool:
-        """True when something that was found is this file, whatever its name is now."""
+        """True if ``found`` is the stat of this file, whatever its name is now."""
         with self._file.use() as number:
             return os.path.samestat(os.fstat(number), found)
 
@@ -110,7 +110,7 @@ class PartFile:
             return False
 
     def _make_private(self, number: int) -> None:
-        if stat.S_IMODE(os.fstat(number).st_mode) != PRIVATE:  # of 0.1, or of a try that was killed at its end
+        if stat.S_IMODE(os.fstat(number).st_mode) != PRIVATE:  # left by 0.1, or by a try killed at its end
             with suppress(OSError):  # a file system without permissions
                 os.fchmod(number, PRIVATE)
 
@@ -125,19 +125,19 @@ class PartFile:
 
     def _close(self) -> None:
         self._file.close()
-        if self.path.name != self.name:  # its own; published it is there no more
+        if self.path.name != self.name:  # a file of this try only; after publishing it is gone
             with suppress(OSError):
                 os.unlink(self.path)
 
     # --- what can be refused before a byte moves ----------------------------------------------------------------------
 
     def check_space(self, size: int) -> None:
-        """:raises LocalFileError: when growing to ``size`` bytes needs more than the file system has free"""
+        """:raises LocalFileError: if the file system has not enough free space for ``size`` bytes"""
         with self._file.use() as number:
             free = os.fstatvfs(number)
             needed = size - os.fstat(number).st_blocks * 512
         available = free.f_bavail * free.f_frsize
-        if free.f_blocks and needed > available:  # a file system that has 0 blocks in all tells nothing
+        if free.f_blocks and needed > available:  # a file system that reports 0 blocks reports no free space either
             raise LocalFileError(
                 f"{self.path.parent} has {format_size(available)} free, the download needs {format_size(needed)} more; "
                 "free some space or choose another folder"
@@ -146,7 +146,7 @@ class PartFile:
     def check_any_order(self) -> None:
         """Try to write behind the end of the file, as several workers do.
 
-        :raises ArgumentError: when the file system takes writes at the end only, as mounts of object storage do
+        :raises ArgumentError: if the file system allows writes only at the end, like mounts of object storage
         """
         with self._file.use() as number, self._explained("written"):
             if os.fstat(number).st_size:
@@ -159,32 +159,33 @@ class PartFile:
                 with suppress(OSError):
                     os.unlink(self.path)
                 raise ArgumentError(
-                    "file", str(self.path.parent), f"this folder only lets a file grow at its end; {IN_ORDER}"
+                    "file", str(self.path.parent), f"files in this folder can be written only at their end; {IN_ORDER}"
                 ) from error
             os.ftruncate(number, 0)
 
     def check_mode(self, mode: int) -> None:
-        """:raises LocalFileError: when the file system keeps no permissions, so that the file cannot have these"""
+        """:raises LocalFileError: if the file system does not store permissions, so the file cannot have these"""
         with self._file.use() as number:
             has = stat.S_IMODE(os.fstat(number).st_mode)
         if has not in (PRIVATE, mode):
             raise LocalFileError(
-                f"{self.path} cannot get the mode {mode:04o}: this file system gives each file {has:04o}"
+                f"{self.path} cannot get the mode {mode:04o}: this file system gives each file {has:04o}; leave "
+                "out file_mode"
             )
 
     # --- its bytes ----------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
-        """Write all of the data; errors are LocalFileErrors with the numbers."""
+        """Write all of the data. A LocalFileError names the free space if the disk is full."""
         view = memoryview(data)
         with self._file.use() as number, self._explained("written", offset):
             while view:
                 size = os.pwrite(number, view, offset)
                 view, offset = view[size:], offset + size
-                self._check_open()  # a disk may have held it up until nobody waits for it
+                self._check_open()  # a slow disk may have delayed it until the transfer had ended
 
     def crc64_of(self, part: Part, stop: Stop) -> int | None:
-        """Return the CRC-64 of the part's bytes, or None when the file is shorter or cannot be read."""
+        """Return the CRC-64 of the part's bytes; None if the file is too short or cannot be read."""
         crc, offset = 0, part.start
         buffer = memoryview(bytearray(min(READ_SIZE, part.size)))
         while offset < part.stop:
@@ -201,18 +202,18 @@ class PartFile:
         return crc
 
     def reset(self) -> None:
-        """Forget everything in it."""
+        """Discard all bytes in the file."""
         with self._file.use() as number, self._explained("emptied"):
             os.ftruncate(number, 0)
 
     # --- its end ------------------------------------------------------------------------------------------------------
 
     def flush(self, *, size: int, mode: int | None = None, mtime: float | None = None) -> None:
-        """Put it on the disk, ready to be published. It may take as long as the disk does.
+        """Flush it to the disk, so that it can be published. This takes as long as the disk needs.
 
-        :param mode: its permissions; those of any new file by default
-        :param mtime: its time of modification, in seconds since 1970; now by default
-        :raises FlushFailed: when the disk did not take it; the part file is gone then
+        :param mode: its permissions; by default those of any new file
+        :param mtime: its modification time in seconds since 1970; by default now
+        :raises FlushFailed: if the disk did not write it; the part file is then removed
         """
         with self._file.use() as number, self._explained("finished"):
             os.ftruncate(number, size)
@@ -222,11 +223,11 @@ class PartFile:
             flush(number, self.path)
 
     def publish(self, final: Path, *, mode: int | None = None, replaces: bool = True) -> None:
-        """Put it under its final name, at once and whole, when it is on the disk.
+        """Rename it to its final name, after :meth:`flush`.
 
         :param mode: as for :meth:`flush`
-        :param replaces: False to never overwrite what stands under the final name
-        :raises TargetChanged: when something stands there, and is not to be replaced
+        :param replaces: False: never overwrite an existing file
+        :raises TargetChanged: if a file exists and must not be replaced
         """
         with self._file.use() as number:
             try:
@@ -247,23 +248,23 @@ class PartFile:
             yield
         except OSError as error:
             at = "" if offset is None else f" at byte {offset}"
-            advice = f"; where writes are taken at the end of a file only, {IN_ORDER}" if error.errno in REFUSED else ""
+            advice = f"; if files can be written only at their end here, {IN_ORDER}" if error.errno in REFUSED else ""
             raise LocalFileError(
                 f"{self.path} cannot be {what}{at}: {reason(error)}{_numbers(error, self.path)}{advice}"
             ) from error
 
 
 def remove_part_file(path: Path) -> None:
-    """Remove a part file that is of no use any more, if there is one.
+    """Remove a part file that is not needed any more, if there is one.
 
-    :raises LocalFileError: when it cannot be removed
+    :raises LocalFileError: if it cannot be removed
     """
     try:
         os.unlink(path)
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise LocalFileError(f"{path} is not needed any more and cannot be removed: {reason(error)}") from error
+        raise LocalFileError(f"{path} is not needed any more, but it cannot be removed: {reason(error)}") from error
 
 
 def _numbers(error: OSError, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""How a download's part file is called."""
+"""Names of part files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import hashlib
 import os
 from pathlib import Path
 
-MAX_NAME_BYTES = 143  # eCryptfs has no room for more, and not every file system tells what it has
+MAX_NAME_BYTES = 143  # the limit of eCryptfs; not every file system reports its limit
 
 
 def part_file_name(name: str, key: str, *, limit: int = MAX_NAME_BYTES) -> str:
-    """Return the part file's name: hidden, beside the final file, and of this transfer alone.
+    """Return the name of a part file. It is hidden, and unique to the transfer.
 
     :param key: the checkpoint's key
-    :param limit: bytes that a name may have
+    :param limit: maximum bytes of a name
     """
     suffix = f".{hashlib.sha256(key.encode()).hexdigest()[:12]}.ossresume-part"
     room = max(1, limit - 1 - len(suffix))
@@ -24,10 +24,10 @@ def part_file_name(name: str, key: str, *, limit: int = MAX_NAME_BYTES) -> str:
 
 
 def part_file_path(final: Path, key: str) -> Path:
-    """Return the part file of a download, under a name that its file system has room for."""
+    """Return the path of a download's part file, beside the final file, with a name that its file system allows."""
     try:
         limit = os.pathconf(final.parent, "PC_NAME_MAX")
     except (OSError, ValueError):
         limit = MAX_NAME_BYTES
-    limit = min(limit, MAX_NAME_BYTES) if limit > 0 else MAX_NAME_BYTES  # some tell 0 for all
+    limit = min(limit, MAX_NAME_BYTES) if limit > 0 else MAX_NAME_BYTES  # some report 0
     return final.with_name(part_file_name(final.name, key, limit=limit))

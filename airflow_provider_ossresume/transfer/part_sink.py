@@ -1,4 +1,4 @@
-"""Where the bytes of one part of an object go."""
+"""Writes the bytes of one part of an object to its place."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer.ports import Job
 from airflow_provider_ossresume.transfer.rate_limit import RateLimiter, piece_size
 
-WRITE_SIZE = 2**20  # measured: more bytes for each turn at Python's lock (docs/performance)
+WRITE_SIZE = 2**20  # measured: larger writes, so fewer waits for Python's lock (docs/performance)
 
 
 class Writable(Protocol):
-    """A part file, or the memory."""
+    """A part file, or a buffer in memory."""
 
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None: ...
 
 
 class Memory:
-    """Bytes that are kept until it is known what becomes of them.
+    """Collects bytes in memory.
 
-    :param start: where in the object they begin
+    :param start: the offset in the object of the first byte
     """
 
     def __init__(self, start: int = 0) -> None:
@@ -30,20 +30,20 @@ class Memory:
         self._start = start
 
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
-        self.data[offset - self._start :] = data  # and forget what an attempt before this one wrote
+        self.data[offset - self._start :] = data  # this also drops what an earlier attempt wrote behind the offset
 
 
 class PartSink:
-    """Where one part of the object goes: its place in the part file. An attempt begins it anew, or goes on.
+    """The place of one part, such as its range of the part file. Each attempt starts it again or resumes it.
 
-    :param beginning: bytes of the part that have come already; the attempts bring what is behind them
-    :ivar crc64: of what the last attempt wrote, the beginning included
+    :param first_bytes: bytes of the part that are here already; the attempts fetch those behind them
+    :ivar crc64: of the bytes that the last attempt wrote, ``first_bytes`` included
     """
 
-    def __init__(self, file: Writable, part: Part, job: Job, *, beginning: bytes | bytearray = b"") -> None:
+    def __init__(self, file: Writable, part: Part, job: Job, *, first_bytes: bytes | bytearray = b"") -> None:
         self._file = file
         self._part = part
-        self._beginning = beginning
+        self._first_bytes = first_bytes
         self._meter = job.meter()
         self._rate = job.rate
         self._stop = job.stop
@@ -54,24 +54,24 @@ class PartSink:
 
     @property
     def missing(self) -> tuple[int, int]:
-        """Which of the object's bytes are to be written, ``[start, stop)``."""
-        return self._part.start + len(self._beginning), self._part.stop
+        """The range of the object's bytes still to be written, ``[start, stop)``."""
+        return self._part.start + len(self._first_bytes), self._part.stop
 
     def open(self) -> None:
         self._meter.begin()
         self._limiter = RateLimiter(self._rate, self._stop)
         self._offset = self._part.start
         self.crc64 = 0
-        self._put(self._beginning)
+        self._put(self._first_bytes)
 
     def resume(self) -> None:
-        """Another attempt brings what is behind the bytes that are here."""
+        """Prepare for an attempt that fetches only the bytes behind those that are here."""
         self._meter.resume()
         self._limiter = RateLimiter(self._rate, self._stop)
 
     def write(self, data: bytes | memoryview) -> None:
         if self._offset + len(data) > self._part.stop:
-            raise LocalFileError(f"part {self._part.number} is {self._part.size} bytes, OSS sent more")
+            raise LocalFileError(f"part {self._part.number} has {self._part.size} bytes, but OSS sent more")
         self._put(data)
         self._meter.add(len(data))
         self._limiter.consume(len(data))

@@ -1,6 +1,6 @@
-"""What the engine knows of the two ends of a transfer: a source, which is read, and a sink, which is written.
+"""The interfaces of the two ends of a transfer: a source, which is read, and a sink, which is written.
 
-A new kind of transfer is a new pair of them; the engine and the other pairs stay as they are.
+For a new kind of transfer, write a new pair. The engine and the other pairs stay as they are.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.progress import Meter
 from airflow_provider_ossresume.transfer.stop import Stop
 
-Published = tuple[ObjectMeta, int | None]  # what is there now, and the CRC-64 of its bytes as far as it is known
+Published = tuple[ObjectMeta, int | None]  # the object or file that was published, and its CRC-64 if known
 AnySource = TypeVar("AnySource", contravariant=True)
 AnyClient = TypeVar("AnyClient", bound="StoppableClient")
 
 
 class StoppableClient(Protocol):
-    """A client whose requests can be ended; see ``oss.client.OssClient``."""
+    """A client whose requests a stop can end; see ``oss.client.OssClient``."""
 
     def with_stop(self: AnyClient, stop: Crew | Stop) -> AnyClient:
-        """Return it with the stop, or with a crew for its stop."""
+        """Return a client that ends its requests when the stop, or that of the crew, is given."""
 
 
 class Source(Protocol):
-    """What is read, by any number of threads."""
+    """What a transfer reads. Any number of threads may call the methods."""
 
     @property
     def size(self) -> int:
@@ -36,38 +36,38 @@ class Source(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """What tells its present content from any other, as a checkpoint has it; empty when nothing does."""
+        """A text for the checkpoint that identifies the present content; empty if nothing identifies it."""
 
     def read(self, part: Part, stop: Stop, *, most: int) -> Iterator[memoryview]:
-        """Yield the part's bytes in pieces of at most ``most`` bytes, each valid until the next is asked for.
+        """Yield the part's bytes in pieces of at most ``most`` bytes. A piece is valid until the next one is yielded.
 
-        :raises SourceChanged: when it has become shorter
-        :raises TransferStopped: when the stop is given
+        :raises SourceChanged: if the source has become shorter
+        :raises TransferStopped: if the stop is given
         """
 
     def crc64(self, part: Part, stop: Stop) -> int:
-        """Return the CRC-64 of the part's bytes, by reading them; errors as in :meth:`read`."""
+        """Read the part and return the CRC-64 of its bytes; errors as in :meth:`read`."""
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
-        """Called before the last piece of a part is sent.
+        """Check, before the last piece of a part is sent, that all pieces are of one content.
 
-        :param crc64: of what was read of the part; None when nothing tells it
-        :raises SourceChanged: when it may be of two contents
+        :param crc64: of the bytes that were read of the part; None if not known
+        :raises SourceChanged: if they may be of two contents
         """
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
-        """Called before the sink publishes.
+        """Check, before the sink publishes, that the source still has the bytes that were put.
 
-        :raises SourceChanged: when what was put is not what the source has now
+        :raises SourceChanged: if it does not
         """
 
 
 @dataclass(frozen=True)
 class Job:
-    """What goes with each part that a worker moves.
+    """What a worker needs to move a part, beside the part itself.
 
-    :ivar meter: makes the counter of one part
-    :ivar rate: bytes per second that one worker may move; None is unlimited
+    :ivar meter: returns a new byte counter for a part
+    :ivar rate: bytes per second for one worker; None is unlimited
     """
 
     stop: Stop
@@ -79,43 +79,43 @@ class Lease(Protocol):
     """The right to publish, abort and delete."""
 
     def check_owner(self) -> None:
-        """Called before anything that cannot be undone.
+        """Call this right before each step that cannot be undone.
 
-        :raises TrySuperseded: when a newer try has taken over
+        :raises TrySuperseded: if a newer try has taken over
         """
 
 
 class Sink(Protocol[AnySource]):
-    """What is written, part by part."""
+    """What a transfer writes, part by part."""
 
     def receipts(self, crew: Crew, source: AnySource) -> dict[int, Receipt]:
-        """Return the receipts of the parts that hold the source's bytes, each of them compared, by part number."""
+        """Compare the parts that are there with the source. Return the receipts of those that match, by part number."""
 
     def put(self, part: Part, source: AnySource, job: Job) -> Receipt:
-        """Put one part in its place, whole or not at all. Workers call it."""
+        """Put one part in its place, completely or not at all. Workers call this."""
 
     def record(self, receipt: Receipt) -> None:
-        """Take note of a part that has been put, so that a later try keeps it."""
+        """Note a part that has been put, so that a later try keeps it."""
 
     def record_rest(self) -> None:
-        """Take note of what was put and not recorded: a signal may strike before the task's thread has the receipt."""
+        """Note all parts that were put but not recorded. A signal may arrive before the task's thread has a receipt."""
 
     def publish(self, crew: Crew, source: AnySource, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
-        """Make what was put appear, at once and whole, and prove it equal to what the source has.
+        """Prove that the parts equal the source, and publish them in one step.
 
-        :raises SourceChanged: when the source has something else by now; nothing is published
-        :raises IntegrityError: when it is not
-        :raises InvalidPart: when another writer has replaced parts; then the receipts are to be asked for again
+        :raises SourceChanged: if the source has changed; nothing is published
+        :raises IntegrityError: if the bytes differ
+        :raises InvalidPart: if another writer has replaced parts; ask for the receipts again then
         """
 
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """What a transfer has to move.
+    """The parts of a transfer, and those that are in place already.
 
-    :ivar parts: all of them, in order
-    :ivar receipts: of those that are in their place, by part number
-    :ivar done: bytes that have come already, of parts that are not in their place
+    :ivar parts: all parts, in order
+    :ivar receipts: of the parts that are in place, by part number
+    :ivar done: bytes that are here already, of parts that are not in place
     """
 
     parts: Sequence[Part]

@@ -1,4 +1,4 @@
-"""The last steps of a file that becomes another one's successor: permissions, the disk, the name."""
+"""The last steps of a download: sets permissions, flushes to the disk, and renames."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ AT_FDCWD = -100  # the same: paths are as the process sees them
 
 
 class FlushFailed(LocalFileError):
-    """What was written may not be on the disk, whatever is read of it now. The file has been thrown away."""
+    """The disk may not have stored the bytes, even if they can be read now. The file has been removed."""
 
 
 def set_mode(number: int, path: Path, mode: int | None) -> None:
-    """Give an open file its permissions. Its owner may go on writing to it, should this try be killed.
+    """Set the permissions of an open file. The owner can always write to it, so that a later try can resume.
 
-    :param mode: None for those that any new file gets there
-    :raises OSError: when it cannot have those that are asked for
+    :param mode: None: those that any new file gets in that folder
+    :raises OSError: if ``mode`` cannot be set
     """
     has = stat.S_IMODE(os.fstat(number).st_mode)
     if mode is None and has != PRIVATE:
-        return  # a file system that gives all files the same
+        return  # the file system gives all files the same permissions
     try:
         wanted = new_file_mode(path.parent) if mode is None else mode
         if has not in (wanted, wanted | PRIVATE):
@@ -47,9 +47,9 @@ def set_mode(number: int, path: Path, mode: int | None) -> None:
 
 
 def flush(number: int, path: Path) -> None:
-    """Put an open file on the disk. A file system that flushes no file is warned about.
+    """Flush an open file to the disk. If the file system cannot flush files, log a warning.
 
-    :raises FlushFailed: when the disk fails; the file is removed then
+    :raises FlushFailed: if the disk fails; the file is then removed
     """
     try:
         os.fsync(number)
@@ -57,23 +57,23 @@ def flush(number: int, path: Path) -> None:
         if error.errno in REFUSED:
             log.warning("%s: this file system cannot flush files (%s); a power cut may lose it", path, reason(error))
             return
-        # Linux tells it once, and takes the pages for written from then on: to read them would prove nothing. A disk
-        # may tell it when the transfer has ended. The lock is still held then, and only the file's absence tells the
-        # next try, which is another process.
+        # Linux reports this only once, and then treats the pages as written, so reading them proves nothing. The report
+        # may come after the transfer has ended. The lock is still held then, and the next try, in another process, can
+        # notice the failure only because the file is gone.
         with suppress(OSError):
             os.ftruncate(number, 0)
         with suppress(OSError):
             os.unlink(path)
-        raise FlushFailed(f"{path} did not get to the disk, so it was thrown away: {reason(error)}") from error
+        raise FlushFailed(f"{path} could not be flushed to the disk, so it was removed: {reason(error)}") from error
 
 
 def move_to_free_name(source: Path, target: Path) -> None:
-    """Rename a file, by an operation that cannot overwrite where the file system has one.
+    """Rename a file without overwriting another one.
 
-    ``renameat2`` is one on local disks, a hard link over NFS. Where there is neither, an empty file takes the name
-    first: only who replaces that file within microseconds is overwritten.
+    ``renameat2`` guarantees that on local disks, a hard link on NFS. If the file system has neither, an empty file
+    takes the name first; then only a file that replaces it within microseconds is overwritten.
 
-    :raises TargetChanged: when something has the name
+    :raises TargetChanged: if a file has the name
     """
     for move, absent in ((rename_without_replacing, REFUSED), (_link, NO_LINKS)):
         try:
@@ -87,8 +87,8 @@ def move_to_free_name(source: Path, target: Path) -> None:
 
 
 def rename_without_replacing(source: Path, target: Path) -> None:
-    """As ``renameat2`` with ``RENAME_NOREPLACE``. Errors are OSErrors, ENOSYS where the system has no such call."""
-    import ctypes  # here: nearly nobody needs it
+    """Call ``renameat2`` with ``RENAME_NOREPLACE``. Errors are OSErrors; ENOSYS if the system has no such call."""
+    import ctypes  # here, because few transfers need it
 
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
@@ -99,11 +99,13 @@ def rename_without_replacing(source: Path, target: Path) -> None:
 
 
 def new_file_mode(folder: Path) -> int:
-    """Return the permissions that a new file gets in a folder, by the umask or the folder's default ACL."""
+    """Return the permissions of a new file in a folder, from the umask or the folder's default ACL."""
     umask = re.search(rb"\nUmask:\s*([0-7]+)", _read("/proc/self/status"))  # os.umask() changes it for all threads
     if umask and not _has_default_acl(folder):
         return 0o666 & ~int(umask[1], 8)
-    probe = folder / f".{os.urandom(8).hex()}.ossresume-part"  # if we are killed here, the janitor knows the name
+    probe = (
+        folder / f".{os.urandom(8).hex()}.ossresume-part"
+    )  # if the process is killed here, the janitor finds it by its name
     number = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         return stat.S_IMODE(os.fstat(number).st_mode)
@@ -115,7 +117,7 @@ def new_file_mode(folder: Path) -> int:
 def _has_default_acl(folder: Path) -> bool:
     try:
         return bool(os.getxattr(folder, "system.posix_acl_default"))
-    except (OSError, AttributeError):  # there is none, or it cannot be had; macOS has no such function
+    except (OSError, AttributeError):  # there is none, or it cannot be read; macOS has no such function
         return False
 
 
@@ -128,7 +130,7 @@ def _read(path: str) -> bytes:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's names on the disk. Some network file systems cannot; the files themselves are there by then."""
+    """Flush a folder to the disk, so that a rename is kept. Some network file systems cannot; that is no error."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -141,13 +143,15 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        if not os.path.samestat(os.lstat(source), os.lstat(target)):  # NFS: it may be made, and its answer lost
+        if not os.path.samestat(
+            os.lstat(source), os.lstat(target)
+        ):  # NFS: the link may exist, and only the answer be lost
             raise
     os.unlink(source)
 
 
 def _taken(target: Path) -> TargetChanged:
-    return TargetChanged(f"{target} was written while it was downloaded, and if_exists='fail' forbids to overwrite it")
+    return TargetChanged(f"{target} was created during the download, and if_exists='fail' forbids to overwrite it")
 
 
 def _take_and_replace(source: Path, target: Path) -> None:

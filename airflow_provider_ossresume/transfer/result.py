@@ -1,4 +1,4 @@
-"""What a transfer did."""
+"""The result of a transfer."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from airflow_provider_ossresume.transfer.paths import printable_path
 from airflow_provider_ossresume.transfer.progress import Direction, Progress
 
 Outcome = Literal["transferred", "already there", "skipped"]
-Settled = tuple[Outcome, ObjectMeta, int | None]  # how a transfer ended; with the file's CRC-64 as far as it is known
+Settled = tuple[Outcome, ObjectMeta, int | None]  # the outcome, the object, and the CRC-64 if it is known
 
 
 @dataclass(frozen=True)
 class TransferResult(Record):
-    """What a try did. A task may return it: the next one gets the dict that :meth:`report` returns.
+    """What a try did. A task may return it; the next task then gets the dict of :meth:`report`.
 
     :ivar direction: ``upload``, ``download`` or ``copy``
-    :ivar path: of the local file; of a copy the URI of its source
-    :ivar outcome: ``transferred``; ``already there`` when an earlier try had finished; ``skipped`` by ``if_exists``
-    :ivar parts: of the whole transfer; one for a transfer in one request
-    :ivar parts_kept: finished by earlier tries and still good
-    :ivar parts_sent: sent or fetched by this try
-    :ivar bytes_moved: over the wire in this try, repeated attempts included
-    :ivar retries: attempts at parts that had to be made again in this try
+    :ivar path: path of the local file; URI of a copy's source
+    :ivar outcome: ``transferred``; ``already there`` if an earlier try had finished; ``skipped`` because of
+        ``if_exists``
+    :ivar parts: number of parts; 1 for a transfer in one request
+    :ivar parts_kept: parts that earlier tries finished and that were still good
+    :ivar parts_sent: parts that this try sent or fetched
+    :ivar bytes_moved: bytes that this try sent or received, repeated attempts included
+    :ivar retries: repeated attempts at parts in this try
     """
 
     target: ObjectRef
@@ -47,7 +48,7 @@ class TransferResult(Record):
     retries: int
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON takes it: the CRC-64 as text, and bytes of the path that are not UTF-8 as ``\\xb1``."""
+        """Return it for JSON: the CRC-64 as text, and bytes of the path that are not UTF-8 as ``\\xb1``."""
         return {
             "uri": self.target.uri,
             "source" if self.direction == "copy" else "file": printable_path(self.path),
@@ -73,7 +74,7 @@ class TransferResult(Record):
 
 
 class Stopwatch:
-    """Makes the result of a transfer that began when this was made."""
+    """Measures the time of a transfer from the creation of this object, and returns its result."""
 
     def __init__(
         self, target: ObjectRef, path: str, *, direction: Direction, clock: Callable[[], float] = time.monotonic
@@ -85,7 +86,7 @@ class Stopwatch:
         self._began = clock()
 
     def result(self, outcome: Outcome, meta: ObjectMeta, *, crc64: int | None, progress: Progress) -> TransferResult:
-        """Return what happened; the counts are the progress's."""
+        """Return the result, with the counts of the progress."""
         return TransferResult(
             target=self._target,
             direction=self._direction,

@@ -1,4 +1,4 @@
-"""The one order to end: workers, waits and open sockets all hear it."""
+"""The stop: one signal that ends workers, waits and open sockets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from airflow_provider_ossresume.errors import TransferStopped
 
 
 class Stop:
-    """Ends what one transfer has under way. It is given once, and never taken back.
+    """Ends everything that one transfer is doing. It is given once and cannot be taken back.
 
-    A worker asks it before each piece that it moves and waits by it, never by ``time.sleep``. What may block in the
-    operating system, such as a socket, is guarded: the stop shuts it down.
+    A worker checks it before each piece that it moves. It waits with :meth:`wait`, never with ``time.sleep``. What can
+    block in the operating system, such as a socket, is guarded: the stop shuts it down.
     """
 
     def __init__(self) -> None:
@@ -21,11 +21,11 @@ class Stop:
         self._guarded: dict[object, Callable[[], None]] = {}  # its methods are atomic
 
     def announce(self) -> None:
-        """End every wait, and let nothing begin; what is guarded may come to its end until the stop is given."""
+        """End every wait and let nothing start. Guarded calls may still finish, until the stop is given."""
         self._given.set()
 
     def give(self) -> None:
-        """End every wait, and shut down everything that is guarded; to give it again does no harm."""
+        """End every wait, and shut down everything that is guarded. A second call does no harm."""
         self._given.set()
         for shut in list(self._guarded.values()):
             with suppress(OSError):  # it has ended meanwhile
@@ -36,12 +36,12 @@ class Stop:
         return self._given.is_set()
 
     def check(self) -> None:
-        """:raises TransferStopped: when the stop is given"""
+        """:raises TransferStopped: if the stop is given"""
         if self._given.is_set():
             raise TransferStopped("the transfer was stopped")
 
     def wait(self, seconds: float) -> None:
-        """Wait, as a sleep does, but for the stop.
+        """Sleep, but end when the stop is given.
 
         :raises TransferStopped: as soon as the stop is given
         """
@@ -50,13 +50,13 @@ class Stop:
 
     @contextmanager
     def guard(self, shut: Callable[[], None]) -> Iterator[None]:
-        """Have ``shut`` called, by the thread that gives the stop, when it is given within the block.
+        """Call ``shut`` if the stop is given within the block; the thread that gives it makes the call.
 
-        :param shut: ends what may block in the block, such as the shutdown of a socket; its OSErrors are ignored
-        :raises TransferStopped: when the stop is given already
+        :param shut: ends what may block in the block, for example shuts down a socket; its OSErrors are ignored
+        :raises TransferStopped: if the stop is given already
         """
         mark = object()
-        self._guarded[mark] = shut  # before the look: a stop that comes between the two is heard by one of them
+        self._guarded[mark] = shut  # before the check: a stop that comes between the two is noticed by one of them
         try:
             self.check()
             yield

@@ -1,4 +1,4 @@
-"""Uploads a stream whose length nobody knows: reads it, and writes what it gives to an object."""
+"""Uploads a stream of unknown length."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from airflow_provider_ossresume.transfer.written_object import WritingClient, Wr
 
 log = logging.getLogger(__name__)
 
-MOST_WORKERS = 8  # by default: each holds a part in memory
-MOST_READ = MIB  # bytes at once
+MAX_WORKERS = 8  # default; each needs the memory of one part
+MAX_READ_SIZE = MIB  # for one read
 
 
 class Readable(Protocol):
     """A stream of bytes: an open file, a socket's or a process's output, a ``BytesIO``."""
 
     def read(self, size: int, /) -> bytes | bytearray | memoryview | None:
-        """Return up to so many bytes; none at the end."""
+        """Return up to that many bytes; none at the end."""
 
 
 class StreamUploader:
-    """One upload of a stream to one object. A stream cannot be read twice, so no later try goes on with it.
+    """One upload of a stream to one object. A stream cannot be read twice, so a later try cannot resume it.
 
-    In memory are the parts that are on their way, at most ``max_concurrency`` of them, or 8, and one more; at first
-    ``multipart_threshold`` bytes on top. A stream of fewer bytes is held whole, and goes by one request.
+    The memory holds the parts in flight (at most ``max_concurrency``, by default 8) and one more; at the start also
+    ``multipart_threshold`` bytes. A stream of fewer bytes is kept in memory and sent by one request.
 
-    :param config: part size, concurrency, bandwidth and whether CRC-64s are compared
-    :param options: the object's headers, and whether it may exist: ``overwrite`` or ``fail``
-    :param watch: called by this thread; what it raises ends the upload
+    :param config: part size, concurrency, bandwidth, and whether to compare CRC-64s
+    :param options: the object's headers, and what to do if it exists: ``overwrite`` or ``fail``
+    :param watch: called by this thread; an error that it raises ends the upload
     """
 
     def __init__(
@@ -55,28 +55,28 @@ class StreamUploader:
             options=options,
             part_size=determine_part_size(0, config.part_bytes),
             whole=max(config.threshold_bytes, 1),
-            most_workers=config.most_workers if config.max_concurrency else min(config.most_workers, MOST_WORKERS),
+            max_workers=config.max_workers if config.max_concurrency else min(config.max_workers, MAX_WORKERS),
             watch=watch,
         )
 
     def upload(self, stream: Readable) -> TransferResult:
-        """Read the stream to its end and return what was done; the object then holds exactly what was read.
+        """Read the stream to its end and return what was done. The object then holds exactly the bytes that were read.
 
-        The stream is read from where it stands, and not closed. Whatever goes wrong before OSS joins the parts, no
-        object appears, and the parts that were sent are removed.
+        The stream is read from its current position and not closed. If anything fails before OSS joins the parts, no
+        object is created, and the parts that were sent are removed.
 
-        :raises ArgumentError: when the stream gives no bytes, or more than OSS takes in 10,000 such parts
-        :raises AlreadyExists: under ``if_exists="fail"``, when the object has other bytes
-        :raises IntegrityError: when OSS holds other bytes than were sent
-        :raises RequestError: when OSS cannot be made to take it
+        :raises ArgumentError: if ``read`` does not return bytes, or returns more than 10,000 parts hold
+        :raises AlreadyExists: if ``if_exists="fail"`` and the object has other bytes
+        :raises IntegrityError: if OSS holds other bytes than were sent
+        :raises RequestError: if OSS does not accept it
         """
         stopwatch = Stopwatch(self._target, "", direction="upload")
         written = self._written
         try:
-            while data := _read(stream, min(written.room or MOST_READ, MOST_READ)):
+            while data := _read(stream, min(written.room or MAX_READ_SIZE, MAX_READ_SIZE)):
                 written.write(data)
             meta, crc = written.publish()
-        except BaseException:  # whatever it is, a timeout or SIGTERM too: nobody can go on with these parts
+        except BaseException:  # also after a timeout or SIGTERM: no later try can use these parts
             written.discard()
             raise
         result = stopwatch.result("transferred", meta, crc64=crc, progress=written.progress)
@@ -88,9 +88,11 @@ def _read(stream: Readable, size: int) -> bytes | bytearray | memoryview:
     piece: object = stream.read(size)
     if not isinstance(piece, (bytes, bytearray, memoryview)):  # text, or None of one that does not wait
         raise ArgumentError(
-            "file_obj", type(stream), f"its read() returned {type(piece).__name__}; give a stream of bytes "
-            "that waits for them, such as a file that is opened with 'rb'"
+            "file_obj", type(stream), f"its read() returned {type(piece).__name__}; give a blocking stream of bytes, "
+            "such as a file opened with 'rb'"
         )  # fmt: skip
     if len(piece) > size:
-        raise ArgumentError("file_obj", type(stream), "its read() returned more bytes than were asked for")
+        raise ArgumentError(
+            "file_obj", type(stream), "its read() returned more bytes than requested; give a stream that does not"
+        )
     return piece

@@ -1,8 +1,8 @@
-"""The engine: one try of one transfer, whatever its source and its sink are.
+"""The engine: runs one try of one transfer, for any source and any sink.
 
-``_prepare`` finds out what is to be moved, ``work`` moves it, the sink's ``publish`` proves it and lets it appear. The
-order is the promise: the checkpoint is saved before the first part is moved and deleted when all is published, and
-whatever ends a try, the parts that are in their place are kept.
+``_prepare`` finds out what to move, ``work`` moves it, and the sink's ``publish`` proves and publishes it. The order
+matters: the checkpoint is saved before the first part moves, and deleted after the result is published. Whatever ends
+the try, the finished parts are kept.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from airflow_provider_ossresume.transfer.result import Settled, Stopwatch, Trans
 
 log = logging.getLogger(__name__)
 
-DROP_TIME = 3.0  # seconds; Airflow 3 kills a task that it stops after five
-LEAST_TIME = 0.5  # seconds that OSS has of it, however slow the store is
+DISCARD_TIME = 3.0  # seconds; Airflow 3 kills a stopped task after five
+MIN_DISCARD_TIME = 0.5  # seconds of it for OSS, even if the store is slow
 # After these errors the next try may find that some or all of the parts are of no use.
 PARTS_LOST = (SourceChanged, ObjectChanged, IntegrityError, NoSuchUpload, FlushFailed)
 
@@ -53,7 +53,7 @@ AnySource = TypeVar("AnySource", bound=Source)
 
 @dataclass(frozen=True)
 class Prepared(Generic[AnySource]):
-    """A transfer that has bytes to move."""
+    """A transfer for which bytes have to move."""
 
     plan: TransferPlan
     source: AnySource
@@ -61,16 +61,17 @@ class Prepared(Generic[AnySource]):
 
 
 def work(crew: Crew, parts: Iterable[Part], source: AnySource, sink: Sink[AnySource], job: Job) -> Iterator[Receipt]:
-    """Put the parts into the sink, several at once; yield the receipt of each as it is there, in any order."""
+    """Put the parts into the sink, several at once. Yield each receipt when its part is in place, in any order."""
     return crew.run(lambda part: sink.put(part, source, job), parts)
 
 
 class Transfer(ABC, Generic[Client, Options, AnySource]):
     """One transfer of one object, by one try.
 
-    :param watch: called by this thread at least four times a second; what it raises ends the try
-    :param drop_when: called with what ends the try; True drops what it and earlier ones have done, and the checkpoint,
-        within three seconds. A superseded try drops nothing, and is not asked.
+    :param watch: called by this thread at least four times a second; an error that it raises ends the try
+    :param drop_when: called with the error that ends the try. If it returns True, the parts of this and earlier tries
+        and the checkpoint are removed, within three seconds. It is not called in a superseded try, which removes
+        nothing.
     :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
     :param observer: see the same
     """
@@ -90,14 +91,14 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         progress_callback: ProgressCallback | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._client = self._oss = oss  # the latter hears of the present crew's stop
+        self._client = self._oss = oss  # the latter is replaced by one with the current crew's stop
         self._target = target
         self._checkpointer = checkpointer
         self._config = config
         self._options = options
         self._watch = watch
         self._drop_when = drop_when
-        self._sink: Sink[AnySource] | None = None  # of the present attempt, as soon as bytes may move
+        self._sink: Sink[AnySource] | None = None  # of the current attempt, set before bytes move
         self._progress = Progress(
             self.direction,
             target,
@@ -111,32 +112,32 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
 
     @abstractmethod
     def _prepare(self, crew: Crew, opened: ExitStack, *, is_second: bool) -> Settled | Prepared[AnySource]:
-        """Return what is to be moved, or how the transfer ends without.
+        """Return what to move, or the result if nothing has to move.
 
-        :param opened: closes what is opened, when the workers have ended
-        :param is_second: the first attempt ended with what :meth:`_restarts_after` bears
+        :param opened: closes files that are opened, after the workers have ended
+        :param is_second: True for the restart after an error that :meth:`_restarts_after` allows
         """
 
     @abstractmethod
     def _restarts_after(self, error: OSSResumeError) -> bool:
-        """True when the transfer may begin again, once, after this error."""
+        """True if the transfer may restart, once, after this error."""
 
-    def _has_other_way(self, error: OSSResumeError) -> bool:
-        """True when the transfer goes on in another way after this error, as it may once."""
+    def _has_fallback(self, error: OSSResumeError) -> bool:
+        """True if the transfer continues in another way after this error, which it may do once."""
         return False
 
-    def _take_other_way(self, error: OSSResumeError) -> None:
-        """Go on in the other way from now on."""
+    def _take_fallback(self, error: OSSResumeError) -> None:
+        """Use the other way from now on."""
 
     @abstractmethod
     def _is_ours(self, checkpoint: Checkpoint) -> bool:
-        """True for the checkpoint of this very transfer."""
+        """True if the checkpoint belongs to this transfer."""
 
     @abstractmethod
     def _discard(self, crew: Crew, checkpoint: Checkpoint | None) -> None:
-        """Remove for good what this try and earlier ones have put.
+        """Remove the parts that this try and earlier ones have put.
 
-        :raises RequestError, CredentialsError, LocalFileError: when that is not possible now
+        :raises RequestError, CredentialsError, LocalFileError: if that is not possible now
         """
 
     @property
@@ -144,37 +145,37 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         """True if a later try uses the parts that are finished."""
         return True
 
-    def _give_way(self) -> None:
-        """This try is superseded: remove what only it knows of."""
+    def _yield_to_successor(self) -> None:
+        """Clean up after a newer try has taken over: remove what only this try knows of."""
 
-    def _has_kept(self) -> None:
-        """This try has failed, and kept what it could."""
+    def _after_keeping(self) -> None:
+        """Called when the try has failed and its parts are kept."""
 
     # --- one try ------------------------------------------------------------------------------------------------------
 
     def _run(self, other_end: str) -> TransferResult:
         """Run the try.
 
-        :param other_end: where the bytes come from or go to, beside the target, for the result
+        :param other_end: the other end of the transfer, for the result: the local file, or the source of a copy
         """
         stopwatch = Stopwatch(self._target, other_end, direction=self.direction)
         self._checkpointer.lease.is_ours = self._is_ours
         try:
             outcome, meta, crc = self._attempt_or_restart()
         except TrySuperseded:
-            self._give_way()
+            self._yield_to_successor()
             raise
-        except BaseException as error:  # whatever ends the try, a timeout or SIGTERM too, its checkpoint is kept
+        except BaseException as error:  # also after a timeout or SIGTERM, the checkpoint is kept
             if isinstance(error, (NoSuchUpload, InvalidPart)):
-                error.retryable = True  # in vain within this try, but the next one begins with what OSS has then
+                error.retryable = True  # not within this try, but the next one starts with what OSS has then
             is_dropped = self._drop_when(error) and self._drop()
             is_kept = not is_dropped and self._keep()
             self._progress.fail(outlook=self._outlook(error) if is_kept else "")
             raise
-        self._checkpointer.delete()  # the bytes are where they belong
+        self._checkpointer.delete()  # the result is published
         self._progress.finish(meta.size)
         result = stopwatch.result(outcome, meta, crc64=crc, progress=self._progress)
-        log.info("%s: %s", outcome.capitalize(), str(result))  # Airflow 2.11 would log the dict that the result is too
+        log.info("%s: %s", outcome.capitalize(), str(result))  # without str(), Airflow 2.11 would log a dict
         return result
 
     def _attempt_or_restart(self) -> Settled:
@@ -183,8 +184,8 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
             try:
                 return self._attempt(is_second=is_second)
             except OSSResumeError as error:
-                if self._has_other_way(error):
-                    self._take_other_way(error)
+                if self._has_fallback(error):
+                    self._take_fallback(error)
                 elif self._restarts_after(error) and not is_second:
                     is_second = True
                     log.warning("Restarting the %s of %s, once: %s", self.direction, self._target, error)
@@ -201,8 +202,8 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
                 prepared = self._prepare(crew, opened, is_second=is_second)
                 return self._move(crew, prepared) if isinstance(prepared, Prepared) else prepared
             except OSSResumeError as error:
-                if self._restarts_after(error) or self._has_other_way(error):
-                    crew.join()  # parts that are still on their way must not land behind those of the restart
+                if self._restarts_after(error) or self._has_fallback(error):
+                    crew.join()  # parts that are still being sent must not arrive after those of the restart
                 raise
 
     def _move(self, crew: Crew, prepared: Prepared[AnySource]) -> Settled:
@@ -218,7 +219,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
     def _move_and_publish(self, crew: Crew, prepared: Prepared[AnySource]) -> Published:
         plan, source, sink = prepared.plan, prepared.source, prepared.sink
         receipts = dict(plan.receipts)
-        # Not before it is known what is kept: a resumed transfer would look like one that has nothing yet.
+        # Only now, when it is known what is kept: before, a resumed transfer would look like a new one.
         self._progress.begin(
             total=plan.size,
             parts=len(plan.parts),
@@ -228,7 +229,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         missing = plan.missing
         job = Job(crew.stop, self._progress.meter, self._config.rate_per_worker(len(missing)))
         self._sink = sink
-        if plan.done and plan.done == plan.size:  # all has come already, and only needs its place
+        if plan.done and plan.done == plan.size:  # all bytes are here already, and only need to be written
             moved: Iterable[Receipt] = (sink.put(part, source, job) for part in missing)
         else:
             moved = work(crew, missing, source, sink, job)
@@ -241,8 +242,8 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
 
     def _crew(self) -> Crew:
         return Crew(
-            workers=self._config.first_workers,
-            most=self._config.most_workers,
+            workers=self._config.initial_workers,
+            most=self._config.max_workers,
             tick=self._tick,
             traffic=lambda: (self._progress.bytes_moved, self._progress.retries),
         )
@@ -255,14 +256,14 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
     # --- its end ------------------------------------------------------------------------------------------------------
 
     def _keep(self) -> bool:
-        """Save what a later try needs to resume; False if a newer try has taken over."""
+        """Save what a later try needs to resume. Return False if a newer try has taken over."""
         if self._sink:
             self._sink.record_rest()
-        is_ours = self._checkpointer.save_at_end()
+        is_ours = self._checkpointer.save_on_failure()
         if is_ours:
-            self._has_kept()
+            self._after_keeping()
         else:
-            self._give_way()
+            self._yield_to_successor()
         return is_ours
 
     def _outlook(self, error: BaseException) -> str:
@@ -273,19 +274,19 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         return self._checkpointer.outlook
 
     def _drop(self) -> bool:
-        """Discard what was put, and then forget the checkpoint; False when all is kept."""
+        """Remove the parts, then delete the checkpoint. Return False if that failed and all is kept."""
         began = time.monotonic()
         try:
             checkpoint = self._checkpointer.claim()
-            left = began + DROP_TIME - time.monotonic()
-            with Crew(workers=1, tick=Deadline(max(left, LEAST_TIME))) as crew:
+            left = began + DISCARD_TIME - time.monotonic()
+            with Crew(workers=1, tick=Deadline(max(left, MIN_DISCARD_TIME))) as crew:
                 self._oss = self._client.with_stop(crew)
                 self._discard(crew, checkpoint)
-            if checkpoint is not None and time.monotonic() < began + DROP_TIME:
-                self._checkpointer.delete()  # else it leads to nothing, which the next try finds out
+            if checkpoint is not None and time.monotonic() < began + DISCARD_TIME:
+                self._checkpointer.delete()  # otherwise the next try finds that its upload or part file is gone
         except TrySuperseded as error:
             log.warning("%s", error)
-            self._give_way()
+            self._yield_to_successor()
         except (RequestError, CredentialsError, LocalFileError, StoreUnavailable, TimeoutError) as error:
             log.warning(
                 "The finished parts of the %s of %s could not be removed, so they and the checkpoint are kept: %s",

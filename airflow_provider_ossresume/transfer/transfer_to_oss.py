@@ -1,7 +1,7 @@
-"""What all transfers into OSS share: what may already be there, one request or parts, and how an upload is resumed.
+"""Base class of uploads and copies: checks the existing object, chooses one request or parts, and resumes an upload.
 
-The order is the promise: initiate, save the checkpoint, put parts, complete, compare, delete the checkpoint. OSS is
-the ledger: the checkpoint names the upload ID, and ListParts says which parts exist.
+The order matters: initiate, save the checkpoint, put parts, complete, compare, delete the checkpoint. The checkpoint
+names the upload ID. Which parts exist, OSS itself tells by ListParts.
 """
 
 from __future__ import annotations
@@ -45,40 +45,42 @@ AnySource = TypeVar("AnySource", bound=Source)
 
 
 class TransferToOss(Transfer[Client, Options, AnySource]):
-    """One transfer to one object, by one try; its arguments are those of
-    :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`."""
+    """One transfer to one object, by one try.
+
+    Its arguments are those of :class:`~airflow_provider_ossresume.transfer.transfer.Transfer`.
+    """
 
     doing: ClassVar[str]  # for the log
-    _is_unnamed = False  # this try has begun an upload, and has not offered it to the store yet
-    _is_unanswered = False  # a request of this try may have made the object
+    _is_unoffered = False  # this try has started an upload, and has not tried to save its upload ID yet
+    _is_unanswered = False  # a request of this try, which was not answered, may have created the object
     _refuses_damage = False
-    _known_crc64: int | None = None  # of the whole, where it is known before anything is put
+    _known_crc64: int | None = None  # of all bytes, if it is known before the first one is sent
 
     # --- what each kind decides ---------------------------------------------------------------------------------------
 
     @abstractmethod
     def _open(self, crew: Crew, opened: ExitStack) -> AnySource:
-        """Return the source, when all that can be refused is refused."""
+        """Open the source and return it. Raise all errors that can be found before a byte moves."""
 
     @property
     @abstractmethod
-    def _made_as(self) -> UploadOptions:
-        """The headers of the object, and what to do when it exists; known once the source is open."""
+    def _object_options(self) -> UploadOptions:
+        """The object's headers, and what to do if it exists. Known when the source is open."""
 
     @abstractmethod
     def _takes_one_request(self, source: AnySource) -> bool: ...
 
     def _parts(self, source: AnySource) -> PartPlan:
-        """Return the parts of an upload that begins."""
+        """Return the parts of a new upload."""
         return plan_parts(source.size, part_size=self._config.part_bytes)
 
     @abstractmethod
     def _whole(self, source: AnySource) -> Sink[AnySource]:
-        """Return the sink that takes the source by one request."""
+        """Return the sink that creates the object by one request."""
 
     @abstractmethod
     def _crc64(self, crew: Crew, source: AnySource) -> int | None:
-        """Return the CRC-64 of all that the source has; None when nothing tells it."""
+        """Return the CRC-64 of the whole source; None if it cannot be known."""
 
     @abstractmethod
     def _decision(
@@ -87,7 +89,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
 
     @abstractmethod
     def _fingerprint(self, source: AnySource) -> str:
-        """Return what proves that a part that this try puts is the source's, as a checkpoint has it; else nothing."""
+        """Return a text for the checkpoint that proves the parts of this try to be the source's; else empty."""
 
     # --- prepare ------------------------------------------------------------------------------------------------------
 
@@ -95,12 +97,12 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         source = self._open(crew, opened)
         stored = self._checkpointer.load(watch=self._watch)
         settled = self._settle(crew, source, stored)
-        # Not by one request when parts of it may have been put: with another threshold, or adopted.
+        # Not by one request if OSS may hold parts already: the threshold was changed, or the upload was adopted.
         is_resumed = stored is not None and isinstance(self._decision(source, stored), Resume)
         is_whole = self._takes_one_request(source) and not is_resumed
         if not settled and not is_whole:
             return self._prepare_parts(crew, source, stored)
-        self._checkpointer.check_owner()  # to compare the bytes may have taken long
+        self._checkpointer.check_owner()  # because comparing the bytes may have taken long
         if isinstance(stored, UploadCheckpoint):
             self._upload_of(stored).drop(crew)
         if settled:
@@ -109,10 +111,10 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         return Prepared(TransferPlan((Part(1, 0, source.size),)), source, self._whole(source))
 
     def _settle(self, crew: Crew, source: AnySource, stored: Checkpoint | None) -> Settled | None:
-        """Return how the transfer ends when the object that is there decides it; None when bytes have to move."""
-        policy = self._made_as.if_exists
-        # A finished try has deleted its checkpoint; one that could not is found out when it is resumed.
-        may_be_ours = self._made_as.earlier_try and (stored is None or policy == "fail")
+        """Return the result if the existing object decides it; None if bytes have to move."""
+        policy = self._object_options.if_exists
+        # A finished try has deleted its checkpoint. If it could not, that is found when the upload is resumed.
+        may_be_ours = self._object_options.earlier_try and (stored is None or policy == "fail")
         wants_same = may_be_ours or policy == "skip_if_same"
         if policy == "overwrite" and not wants_same:
             return None
@@ -135,12 +137,12 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         if policy == "fail":
             raise AlreadyExists(
                 operation="HeadObject", target=self._target.uri, status=409, code="FileAlreadyExists",
-                hint="it exists, and if_exists='fail' forbids to overwrite it",
+                hint="the object exists, and if_exists='fail' forbids to overwrite it",
             )  # fmt: skip
         return None
 
     def _crc64_if_same(self, crew: Crew, source: AnySource, meta: ObjectMeta) -> int | None:
-        """Return the CRC-64 of the source when the object that is there is what this transfer makes; else None."""
+        """Return the CRC-64 of the source if the existing object equals what this transfer would write; else None."""
         crc = self._crc64(crew, source) if meta.size == source.size else None
         if crc is None or not crew.call(lambda: self._existing.matches(meta, size=source.size, crc64=crc)):
             return None
@@ -153,16 +155,16 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         try:
             checkpoint, listed = resumed or (self._initiate(crew, source), [])
         except AlreadyExists as error:
-            if not self._made_as.earlier_try:
+            if not self._object_options.earlier_try:
                 raise
             failed, crc = error, self._crc64(crew, source)
             meta = crew.call(lambda: self._existing.equal_or_raise(failed, size=source.size, crc64=crc))
             return "already there", meta, crc
         is_trusted = bool(checkpoint.source) and checkpoint.source == self._fingerprint(source)
         if not is_trusted:
-            checkpoint = replace(checkpoint, source="")  # from here on there are parts that it does not prove
+            checkpoint = replace(checkpoint, source="")  # it would not prove the parts that are sent from now on
         self._checkpointer.save(checkpoint)
-        self._is_unnamed = False
+        self._is_unoffered = False
         sink, parts = self._upload_of(checkpoint), checkpoint.plan
         kept = sink.trusted(listed) if is_trusted else sink.compared(crew, source, listed)
         log.info(
@@ -175,7 +177,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
     def _resume(
         self, crew: Crew, source: AnySource, stored: Checkpoint | None
     ) -> tuple[UploadCheckpoint, list[Receipt]] | ObjectMeta | None:
-        """Return the upload to go on with and its parts, or the object when it is finished, or None to begin."""
+        """Return the upload to resume and its parts, or the object if it is finished, or None for a new upload."""
         decision = self._decision(source, stored)
         if isinstance(decision, Begin):
             log.info("A new %s to %s: %s (%s)", self.direction, self._target, decision.reason, self._checkpointer)
@@ -211,7 +213,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         return None
 
     def _initiate(self, crew: Crew, source: AnySource) -> UploadCheckpoint:
-        """Begin an upload. An answer that comes in the grace of a stop counts too, and is saved at the end."""
+        """Start an upload. An answer that arrives in the grace after a stop counts too, and is saved at the end."""
         plan = self._parts(source)
 
         def begun(upload_id: str) -> UploadCheckpoint:
@@ -221,22 +223,22 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
                 upload_id=upload_id,
                 size=plan.object_size,
                 part_size=plan.part_size,
-                options=self._made_as.digest,
+                options=self._object_options.digest,
                 owner=self._checkpointer.owner,
                 source=self._fingerprint(source),
             )
             self._checkpointer.update(checkpoint)
-            self._is_unnamed = True
+            self._is_unoffered = True
             return checkpoint
 
-        return begin_upload(crew, self._oss, self._target, headers=self._made_as.initiate_headers, begun=begun)
+        return begin_upload(crew, self._oss, self._target, headers=self._object_options.initiate_headers, begun=begun)
 
     # --- its end ------------------------------------------------------------------------------------------------------
 
     def _restarts_after(self, error: OSSResumeError) -> bool:
         if isinstance(error, NoSuchUpload):
             return error.operation in ("UploadPart", "UploadPartCopy")
-        return isinstance(error, (SourceChanged, ObjectChanged)) and self._made_as.source_changed == "restart"
+        return isinstance(error, (SourceChanged, ObjectChanged)) and self._object_options.source_changed == "restart"
 
     def _discard(self, crew: Crew, checkpoint: Checkpoint | None) -> None:
         if isinstance(checkpoint, UploadCheckpoint):
@@ -250,25 +252,27 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
     def _keeps_parts(self) -> bool:
         return self._config.verify  # otherwise nothing proves the parts, and all are sent again
 
-    def _has_kept(self) -> None:
+    def _after_keeping(self) -> None:
         ours = self._checkpointer.current
         if isinstance(ours, UploadCheckpoint) and not self._checkpointer.is_saved:
-            # Not aborted: a save whose answer was lost may have been kept, and then the next try goes on from there.
+            # Not aborted: perhaps only the answer to a save was lost, and then the next try resumes this upload.
             log.warning(
                 "Perhaps no checkpoint names upload ID %s of %s. If the next try does not resume it, its parts cost "
                 "storage until it is aborted, by hand or by a lifecycle rule", ours.upload_id, self._target,
             )  # fmt: skip
 
-    def _give_way(self) -> None:
-        """Abort the upload of this try when no checkpoint leads to it: none has been offered to the store, or the
-        successor has begun an upload of its own."""
+    def _yield_to_successor(self) -> None:
+        """Abort the upload of this try if no checkpoint names it: this try has not tried to save one, or the newer try
+        has started an upload of its own."""
         ours, theirs = self._checkpointer.current, self._checkpointer.lease.successor
         if not isinstance(ours, UploadCheckpoint):
             return
-        is_named = theirs.upload_id == ours.upload_id if isinstance(theirs, UploadCheckpoint) else not self._is_unnamed
+        is_named = (
+            theirs.upload_id == ours.upload_id if isinstance(theirs, UploadCheckpoint) else not self._is_unoffered
+        )
 
         def tick() -> None:
-            with suppress(TrySuperseded):  # known already; only a stop is in a hurry
+            with suppress(TrySuperseded):  # known already; only a stop has to end this
                 self._watch()
 
         if not is_named:
@@ -287,12 +291,16 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
 
     @property
     def _existing(self) -> TargetObject:
-        return TargetObject(self._oss, self._target, self._made_as.headers)
+        return TargetObject(self._oss, self._target, self._object_options.headers)
 
     def _put_object(self, oss: PutClient) -> WholeObject:
-        """Return the sink that makes the object by one PutObject."""
+        """Return the sink that creates the object by one PutObject."""
         return WholeObject(
-            oss, self._target, existing=self._existing, headers=self._made_as.put_headers, verify=self._config.verify
+            oss,
+            self._target,
+            existing=self._existing,
+            headers=self._object_options.put_headers,
+            verify=self._config.verify,
         )
 
     @property
@@ -306,7 +314,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
             checkpoint.upload_id,
             checkpoint.plan,
             existing=self._existing,
-            headers=self._made_as.complete_headers,
+            headers=self._object_options.complete_headers,
             verify=self._config.verify,
             refuses_damage=self._refuses_damage,
             crc64=self._known_crc64,

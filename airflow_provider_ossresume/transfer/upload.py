@@ -1,4 +1,4 @@
-"""Uploads a file: what OSS has already is kept, what is missing is sent, and the whole is proven equal."""
+"""Uploads a file: keeps the parts that OSS has, sends those that are missing, and compares the whole."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Uploader(TransferToOss[UploadClient, UploadOptions, LocalFile]):
     doing = "Uploading"
 
     def upload(self, file: str | os.PathLike[str], *, name: str = "") -> TransferResult:
-        """Upload the file and return what was done; the object then holds exactly its bytes.
+        """Upload the file and return what was done. The object then holds exactly the file's bytes.
 
-        :param name: of the file for messages and the log, where the path says nothing to people
-        :raises ArgumentError: when the file cannot be read or is too large
-        :raises SourceChanged: when it changes again after a restart, or at all under ``source_changed="fail"``
-        :raises AlreadyExists: under ``if_exists="fail"``
-        :raises IntegrityError: when OSS holds other bytes than the file
-        :raises RequestError: when OSS cannot be made to take it
+        :param name: the file's name in messages and in the log; by default the path
+        :raises ArgumentError: if the file cannot be read or is too large
+        :raises SourceChanged: if the file changes again after a restart, or once with ``source_changed="fail"``
+        :raises AlreadyExists: if the object exists and ``if_exists="fail"``
+        :raises IntegrityError: if OSS holds other bytes than the file
+        :raises RequestError: if OSS does not accept it
         """
         self._file, self._name = file, name or os.fspath(file)
         return self._run(self._name)
@@ -49,11 +49,15 @@ class Uploader(TransferToOss[UploadClient, UploadOptions, LocalFile]):
     def _open(self, crew: Crew, opened: ExitStack) -> LocalFile:
         source = opened.enter_context(LocalFile(self._file, name=self._name))
         if source.size > MAX_OBJECT_SIZE:
-            raise ArgumentError("file", self._name, f"{source.size} bytes; OSS holds objects up to 48.8 TiB")
+            raise ArgumentError(
+                "file",
+                self._name,
+                f"it has {source.size} bytes; OSS stores objects of up to 48.8 TiB, so split the file",
+            )
         return source
 
     @property
-    def _made_as(self) -> UploadOptions:
+    def _object_options(self) -> UploadOptions:
         return self._options
 
     def _takes_one_request(self, source: LocalFile) -> bool:
@@ -72,7 +76,7 @@ class Uploader(TransferToOss[UploadClient, UploadOptions, LocalFile]):
 
     @property
     def _refuses_damage(self) -> bool:  # type: ignore[override]
-        """True when nothing but the file's bytes can have come to OSS as a part, so that its stat proves them."""
+        """True if OSS can hold only the file's own bytes as parts, so that its stat is enough to prove them."""
         return self._options.fingerprint == "stat" and self._config.verify and content_md5(()) is not None
 
     def _fingerprint(self, source: LocalFile) -> str:

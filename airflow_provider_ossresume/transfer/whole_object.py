@@ -1,4 +1,4 @@
-"""An object that is made by one request, as a sink."""
+"""Sinks that create an object by one request."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class PutClient(Protocol):
 
 
 class SingleRequestSink:
-    """What one request makes as a sink. A request that OSS has taken has published the object: nothing is resumed."""
+    """Base of sinks that create the object by one request. That request publishes it, so nothing can be resumed."""
 
     def receipts(self, crew: Crew, source: Source) -> dict[int, Receipt]:
-        """There is none before all is there."""
+        """Always empty: there are no parts."""
         return {}
 
     def record(self, receipt: Receipt) -> None:
-        """All is done."""
+        """Nothing to note."""
 
     def record_rest(self) -> None:
-        """The same."""
+        """Nothing to note."""
 
 
 class WholeObject(SingleRequestSink):
-    """Made by PutObject.
+    """An object created by one PutObject.
 
     :param existing: the object that may exist already
     :param headers: of the object
@@ -53,9 +53,9 @@ class WholeObject(SingleRequestSink):
         self._verify = verify
 
     def put(self, part: Part, source: Source, job: Job) -> Receipt:
-        """Send all of the source.
+        """Send the whole source.
 
-        :raises AlreadyExists: when the object exists, may not be overwritten, and is not what was sent
+        :raises AlreadyExists: if the object exists, must not be overwritten, and differs from what was sent
         """
         body = PartBody(source, part, job, verify=self._verify)
         try:
@@ -65,5 +65,5 @@ class WholeObject(SingleRequestSink):
         return Receipt(part.number, self._meta.etag, part.size, body.crc64())
 
     def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
-        """Return what is there now."""
+        """Return the object."""
         return self._meta, receipts[1].crc64

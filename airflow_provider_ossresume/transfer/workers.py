@@ -1,4 +1,9 @@
-"""Threads for a stream: what they do is waited for one by one, in the order in which it was begun."""
+"""Worker threads for one reader, which waits for each call separately.
+
+A :class:`~airflow_provider_ossresume.transfer.crew.Crew` is for the calls of one transfer: it lasts for a block, ticks,
+and starts no call after a failure. A file that is read may stay open for hours, and a failed read may be repeated. So
+these threads end when they are idle, and a failed call stops no other.
+"""
 
 from __future__ import annotations
 
@@ -16,60 +21,52 @@ T = TypeVar("T")
 
 
 class Pending(Generic[T]):
-    """A call that a worker makes, or has made."""
+    """The result of a call that a worker makes or has made."""
 
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function: Callable[[], T] | None = function
+    def __init__(self) -> None:
         self._done: SimpleQueue[Outcome[T]] = SimpleQueue()
         self._outcome: Outcome[T] | None = None
 
-    def make(self) -> None:
-        """Make the call; the worker does."""
-        function, self._function = self._function, None  # what it holds is not kept for longer
-        if function is None:
-            return
+    def make(self, function: Callable[[], T]) -> None:
+        """Make the call, in the worker."""
         try:
             result = function()
-        except BaseException as error:  # whatever it is, the thread that asks raises it
+        except BaseException as error:  # any error is raised in the thread that asks for the result
             self._done.put(partial(raising, error))
         else:
             self._done.put(lambda: result)
 
-    @property
-    def is_done(self) -> bool:
-        return self._outcome is not None or not self._done.empty()
-
     def result(self) -> T:
-        """Wait for it, and return what the function returned or raise what it raised; one thread at a time may ask."""
+        """Wait for the call, and return its result or raise its error. Only one thread at a time may call this."""
         if self._outcome is None:
             self._outcome = self._done.get()
         return self._outcome()
 
 
 class Workers:
-    """Up to ``most`` threads, started when there is something to do and gone when there is nothing more.
+    """Up to ``count`` threads. They are started when there is work, and end when there is none.
 
-    They are daemons: one that hangs holds no interpreter. Only the thread that owns this begins calls.
+    They are daemons, so one that hangs does not block the exit of the process. Only the owner's thread begins calls.
 
-    :ivar stop: ends what is under way, for a client that is bound to it
+    :ivar stop: ends the running calls of a client that is bound to it
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, count: int) -> None:
         self.stop = Stop()
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._turns: deque[None] = deque((None,) * most)  # its methods are atomic
+        self._slots: deque[None] = deque((None,) * count)  # its methods are atomic
 
     def begin(self, function: Callable[[], T]) -> Pending[T]:
-        """Have the call made as soon as a worker is free."""
-        pending = Pending(function)
-        self._work.put(pending.make)
+        """Queue a call for the next free worker."""
+        pending = Pending[T]()
+        self._work.put(partial(pending.make, function))
         try:
-            self._turns.pop()
-        except IndexError:  # all are at work, and look again when they are done
+            self._slots.pop()
+        except IndexError:  # all workers are busy, and check the queue when they are done
             return pending
         try:
             Thread(target=self._serve, name="ossresume-stream", daemon=True).start()
-        except RuntimeError:  # the system gives no more threads
+        except RuntimeError:  # the system allows no more threads
             self._serve()
         return pending
 
@@ -79,10 +76,10 @@ class Workers:
                 while True:
                     self._work.get_nowait()()
             except Empty:
-                self._turns.append(None)
+                self._slots.append(None)
             if self._work.empty():
                 return
             try:
-                self._turns.pop()
-            except IndexError:  # who has it looks again
+                self._slots.pop()
+            except IndexError:  # another worker has the slot, and checks the queue again
                 return

@@ -1,4 +1,4 @@
-"""An object made of bytes that come one after the other, of which nobody knows how many there will be."""
+"""An object that is written from a stream of unknown length."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ from airflow_provider_ossresume.transfer.buffered_part import BufferedPart, Byte
 from airflow_provider_ossresume.transfer.config import TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew, Deadline
 from airflow_provider_ossresume.transfer.multipart_upload import MultipartClient, MultipartUpload, begin_upload
-from airflow_provider_ossresume.transfer.object_comparison import ObjectComparison
 from airflow_provider_ossresume.transfer.options import UploadOptions
 from airflow_provider_ossresume.transfer.outcomes import Outcome
 from airflow_provider_ossresume.transfer.ports import Job, Published, StoppableClient
 from airflow_provider_ossresume.transfer.progress import Progress
+from airflow_provider_ossresume.transfer.stream_comparison import StreamComparison
 from airflow_provider_ossresume.transfer.target_object import HeadClient, TargetObject
 from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObject
 
 log = logging.getLogger(__name__)
 
-ABORT_TIME = 3.0  # seconds; whoever ends a task gives it little more
+ABORT_TIME = 3.0  # seconds; a task that is being stopped has little more
 
 
 class WritingClient(HeadClient, MultipartClient, PutClient, StoppableClient, Protocol):
-    """What it needs of OSS; see ``oss.client.OssClient``."""
+    """What is needed of OSS; see ``oss.client.OssClient``."""
 
 
 class WrittenObject:
-    """Takes bytes, and makes one object of all of them when it is told to; until then nothing of them is seen.
+    """Collects the bytes that are written, and creates one object from them when :meth:`publish` is called.
 
-    Few are sent by one PutObject. More go part by part, several at once; each part and the whole are compared by
-    CRC-64. Whatever goes wrong, SIGTERM included, ends it: nothing is published, and the parts are removed.
+    A few bytes are sent by one PutObject. More are sent in parts, several at once; each part and the whole are compared
+    by CRC-64. After any error, SIGTERM included, nothing is published and the parts are removed.
 
-    Used by one thread. A fork's child has no part in it: there nothing is sent and nothing aborted.
+    Only one thread may use it. In a forked child it sends nothing and aborts nothing.
 
-    :param config: concurrency, bandwidth, progress lines and whether CRC-64s are compared
-    :param options: the object's headers, and whether it may exist: ``overwrite`` or ``fail``
+    :param config: concurrency, bandwidth, progress lines, and whether to compare CRC-64s
+    :param options: the object's headers, and what to do if it exists: ``overwrite`` or ``fail``
     :param part_size: of the first parts; see :class:`~airflow_provider_ossresume.model.parts.GrowingPlan`
-    :param whole: fewer bytes than this go by one request, and are held until then
-    :param most_workers: parts in flight at once; each is held in memory, and so is the one that grows
-    :param memory: bytes of the parts in memory, or one part that is sent and one that grows
-    :param watch: called by this thread while OSS is waited for; what it raises ends the upload
-    :ivar size: bytes that were written
+    :param whole: fewer bytes than this are kept in memory and sent by one request
+    :param max_workers: parts in flight at once; each of them is in memory, and one more that is being filled
+    :param memory: limit for the bytes of these parts; at least one part in flight and one that is filled are allowed
+    :param watch: called by this thread while it waits for OSS; an error that it raises ends the upload
+    :ivar size: bytes written so far
     :ivar upload_id: None while there are no parts
-    :ivar progress: counts what is sent
+    :ivar progress: counts the bytes that are sent
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class WrittenObject:
         options: UploadOptions,
         part_size: int,
         whole: int,
-        most_workers: int,
+        max_workers: int,
         memory: int | None = None,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
@@ -86,9 +86,9 @@ class WrittenObject:
         self._whole = whole
         self._memory = memory
         self._watch = watch
-        self._workers = self._most_parts(most_workers, part_size)
+        self._workers = self._most_parts(max_workers, part_size)
         self._crew = Crew(
-            workers=min(config.first_workers, self._workers),
+            workers=min(config.initial_workers, self._workers),
             most=self._workers,
             tick=self._tick,
             traffic=lambda: (self.progress.bytes_moved, self.progress.retries),
@@ -96,19 +96,19 @@ class WrittenObject:
         self._oss = client.with_stop(self._crew)
         self._job = Job(self._crew.stop, self.progress.meter, config.rate_per_worker(self._workers))
         self._buffer = ByteBuffer()
-        self._number = 1  # of the part that grows
+        self._number = 1  # of the part that is being filled
         self._done: SimpleQueue[Outcome[Receipt] | None] = SimpleQueue()
         self._receipts: dict[int, Receipt] = {}
-        self._comparison: ObjectComparison | None = None  # instead of sending parts
+        self._comparison: StreamComparison | None = None  # set if the object exists; then no parts are sent
         self._failure: BaseException | None = None
         self._is_over = False
-        self._is_complete = False  # OSS was asked to join the parts, and may have done it
+        self._is_complete = False  # OSS was asked to join the parts, and may have done so
         self._logged = time.monotonic()
         self._process = os.getpid()
 
     @property
     def room(self) -> int:
-        """How many bytes can be taken before something is sent."""
+        """How many bytes fit in before a part is sent."""
         most = self._part_size if self._is_large else max(self._part_size, self._whole - 1)
         return most - self._buffer.size
 
@@ -117,22 +117,22 @@ class WrittenObject:
         return self._crew.under_way
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Take the bytes, which may be overwritten afterwards, and return how many they are.
+        """Append bytes and return their number. The caller may overwrite its buffer afterwards.
 
-        Waits for a part to be sent when the memory is used up.
+        If the memory is used up, wait until a part has been sent.
 
-        :raises RequestError: when a part could not be sent; nothing is published any more
-        :raises ArgumentError: when there are more bytes than 10,000 parts hold
+        :raises RequestError: if a part could not be sent; nothing will be published
+        :raises ArgumentError: if there are more bytes than 10,000 parts hold
         """
         self._check()
         view = memoryview(data).cast("B")
         size = len(view)
         try:
             while view:
-                if not self.room:  # only now it is known that more comes
+                if not self.room:  # only now it is known that more bytes follow
                     self._send_full()
                 taken = view[: self.room]
-                # Kept as it is only when it is taken at once: else it would be held for longer than its part.
+                # Kept without a copy only if it fits into one part; otherwise it would stay in memory for too long.
                 self._buffer.add(data if type(data) is bytes and len(taken) == size else taken)
                 self.size += len(taken)
                 view = view[len(taken) :]
@@ -144,11 +144,11 @@ class WrittenObject:
         return size
 
     def publish(self) -> Published:
-        """Send what is left, and let the object appear; return what is there now. It is over then, whatever comes.
+        """Send the rest, create the object, and return it. Afterwards the upload is over, also after an error.
 
-        :raises AlreadyExists: under ``if_exists="fail"``
-        :raises IntegrityError: when OSS holds other bytes than were written
-        :raises RequestError: when OSS cannot be made to take it; then nothing of it is published
+        :raises AlreadyExists: if the object exists and ``if_exists="fail"``
+        :raises IntegrityError: if OSS holds other bytes than were written
+        :raises RequestError: if OSS does not accept it; nothing is published
         """
         self._check()
         try:
@@ -162,14 +162,14 @@ class WrittenObject:
         return published
 
     def discard(self) -> None:
-        """Publish nothing, and remove from OSS what was sent; once it is over this does nothing."""
+        """Remove the parts from OSS and publish nothing. Does nothing if the upload is over."""
         if not self._is_over and self._process == os.getpid():
             self._drop()
 
     def forget(self) -> None:
-        """Publish nothing and ask OSS for nothing, as an object must that is collected; what is sent stays on OSS."""
+        """End without any request, for a caller that is garbage collected. The parts stay on OSS."""
         self._is_over = True
-        if self._process == os.getpid():  # the sockets of a fork's child are its parent's
+        if self._process == os.getpid():  # a forked child has the sockets of its parent
             self._crew.end_now()
 
     # --- parts --------------------------------------------------------------------------------------------------------
@@ -192,8 +192,8 @@ class WrittenObject:
     def _send(self, size: int) -> None:
         if self._number > MAX_PART_COUNT:
             raise ArgumentError(
-                "part_size", self._plan.part_size, f"{self._target} gets more than {format_size(self._plan.most)}, "
-                f"which is what {MAX_PART_COUNT} such parts hold; raise part_size"
+                "part_size", self._plan.part_size, f"{self._target} would have more than "
+                f"{format_size(self._plan.most)}, the most that {MAX_PART_COUNT} such parts hold; raise part_size"
             )  # fmt: skip
         if self._number == 1:
             self._begin()
@@ -213,8 +213,8 @@ class WrittenObject:
         try:
             begin_upload(self._crew, self._oss, self._target, headers=headers, begun=self._set_upload_id)
         except AlreadyExists as error:
-            log.info("%s exists. Reading the stream, to compare its CRC-64 with the object's", self._target)
-            self._comparison = ObjectComparison(self._crew, self._existing(self._oss), error)
+            log.info("%s exists. Reading the stream to compare its CRC-64 with the object's", self._target)
+            self._comparison = StreamComparison(self._crew, self._existing(self._oss), error)
             return
         log.info(
             "Uploading a stream to %s in parts of %s, %s at once at most",
@@ -261,13 +261,13 @@ class WrittenObject:
     def _fail(self, error: BaseException) -> None:
         self._failure = error
         if self._is_complete and isinstance(error, IntegrityError):
-            self._is_over = True  # the object is made, and there are no parts any more
+            self._is_over = True  # the object exists, so there are no parts any more
             self._crew.end()
         else:
             self._drop()
 
     def _drop(self) -> None:
-        """Remove the parts. Those that are on their way are ended first, or they would come back."""
+        """Remove the parts. Requests that still send parts are ended first, or their parts would remain."""
         self._is_over = True
         self._crew.end()
         self._buffer = ByteBuffer()
@@ -282,7 +282,7 @@ class WrittenObject:
                 return
         if self._is_complete and not was_open:
             log.warning(
-                "OSS had joined the parts of upload ID %s before it could be aborted: %s may be there, whole",
+                "OSS had joined the parts of upload ID %s before it could be aborted: %s may exist and be complete",
                 self.upload_id, self._target,
             )  # fmt: skip
             return
@@ -294,9 +294,9 @@ class WrittenObject:
 
     def _check(self) -> None:
         if self._process != os.getpid():
-            raise TransferError(f"{self._target} is written by another process, and this is a fork of it")
+            raise TransferError(f"{self._target} is being written by the process that this one was forked from")
         if self._failure is not None:
-            raise TransferStopped(f"nothing more is written to {self._target}: {self._failure}") from self._failure
+            raise TransferStopped(f"the upload to {self._target} has failed: {self._failure}") from self._failure
         if self._is_over:
             raise TransferStopped(f"the upload to {self._target} is over")
 
@@ -329,4 +329,4 @@ class Unleased:
     """The lease of an upload that no other try knows of."""
 
     def check_owner(self) -> None:
-        """It has one owner."""
+        """Nothing to check: it has only one owner."""

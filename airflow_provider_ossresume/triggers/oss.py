@@ -32,8 +32,8 @@ class OSSObjectTrigger(BaseTrigger):
 
     The event has a ``status``: ``success`` with ``matches``, a list of ``oss://`` URIs; ``timeout``; or ``error`` with
     the error in the form of :func:`~airflow_provider_ossresume.errors.error_to_data`. A ``timeout`` and an ``error``
-    have a ``message``. A ``timeout`` has ``has_looked``: if a check started at or after the deadline and ended. Each
-    event has the ``deadline`` and the ``limit`` of the trigger.
+    have a ``message``. A ``timeout`` has ``has_looked``: whether a check started at or after the deadline and ended.
+    Each event has the ``deadline`` and the ``limit`` of the trigger.
 
     The triggerer looks up the connection once. The stored trigger holds no secret. If a check fails with an error that
     may pass, the trigger logs it, and the next check is the retry. The limits are those for the retries of a request in

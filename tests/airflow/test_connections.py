@@ -356,7 +356,7 @@ def test_a_request_goes_to_the_host(oss: LocalOSS, connections: Connections) -> 
     ("host", "says"),
     [
         ("ftp://10.0.0.8", "host='ftp://10.0.0.8': begin it with https://"),
-        ("https://user:a-secret@h", "no user name or password"),
+        ("https://user:a-secret@h", "remove the user name and the password"),
         ("https://user:p/a-secret@h", "host='…': remove the user name and the password; an endpoint has none"),
         ("http://h/bucket", "host='http://h/bucket': remove what follows host and port"),
     ],
@@ -803,8 +803,8 @@ def test_an_endpoint_with_a_password_in_it_is_refused_without_showing_it(connect
     ("fields", "says"),
     [
         ({}, "the Access Key ID is missing; enter it in the connection, or set auth_type"),
-        ({"login": "an-id"}, "the Access Key Secret is missing; fill it in"),
-        ({"password": "a-secret"}, "the Access Key ID is missing; fill it in"),
+        ({"login": "an-id"}, "the Access Key Secret is missing; enter it"),
+        ({"password": "a-secret"}, "the Access Key ID is missing; enter it"),
         ({**OURS, "extra": {"auth_type": "sts"}}, "auth_type 'sts' needs the field security_token"),
         ({"conn_type": "oss", "extra": {"auth_type": "AK", "access_key_id": "an-id"}}, "Access Key Secret is missing"),
     ],

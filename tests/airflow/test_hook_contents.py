@@ -66,7 +66,7 @@ def test_bytes_that_are_damaged_on_their_way_are_not_returned(hook: OSSResumeHoo
     connected.put(BUCKET, "key", b"123456")
     connected.fail("GetObject", 1, Fault("flip", after_bytes=3))
 
-    with pytest.raises(IntegrityError, match="damaged on its way"):
+    with pytest.raises(IntegrityError, match="damaged in transit"):
         hook.read_key("key", BUCKET)
 
 

@@ -517,7 +517,7 @@ def test_what_a_real_transfer_leaves_behind_tells_whose_it_is(dag: Any, oss: Loc
     ("options", "named"),
     [
         ({"checkpoint": "task_state"}, "checkpoint='task_state': a task can only see its own"),
-        ({"checkpoint": "xcom"}, "checkpoint='xcom': a task finds an XCom only by"),
+        ({"checkpoint": "xcom"}, "checkpoint='xcom': a task can only find an XCom by"),
         ({"checkpoint": "memory"}, "checkpoint='memory'"),
         ({"checkpoint": "auto"}, "checkpoint='auto': name the store"),
         ({"checkpoint": "redis"}, "checkpoint='redis'"),

@@ -721,7 +721,7 @@ def test_a_subclass_sees_what_poke_raises(connected: LocalOSS) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"bucket_key": "a(", "use_regex": True}, "bucket_key='a(': no regular expression"),
+        ({"bucket_key": "a(", "use_regex": True}, "bucket_key='a(': it is not a regular expression"),
         ({"wildcard_match": True, "use_regex": True}, "use_regex=True: wildcard_match is set too"),
         ({"must_not_exist": True, "check_fn": len}, "there is no object to check"),
         (

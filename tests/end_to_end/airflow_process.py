@@ -1,26 +1,20 @@
 """A real Airflow in a throw-away home, for tests that kill tasks and watch what the scheduler does.
 
 Airflow 3: scheduler with LocalExecutor, or with CeleryExecutor and its workers, and the API server its tasks talk to.
-Airflow 2.11: scheduler with SequentialExecutor. Both on loopback, and on SQLite unless told. The installed Airflow
-decides which; `_FLAVOUR` is the only place that knows the difference. Nothing here imports airflow: commands go to a
-console process, answers are read from the metadata database.
+Airflow 2.11: scheduler with SequentialExecutor on SQLite, with LocalExecutor on PostgreSQL. All on loopback. The
+installed Airflow decides which; see flavours.py. Nothing here imports airflow: commands go to a console process,
+answers are read from the metadata database.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -28,28 +22,17 @@ from urllib.parse import quote
 
 import psutil
 
-from tests.airflow_tables import NEW_IN_3_4, as_3_4_has_it
 from tests.end_to_end.celery_workers import CeleryWorkers
-from tests.end_to_end.metadata import SQLITE, Metadata, Row, as_utc
-from tests.end_to_end.processes import COMPONENT, HOME, end_processes_of, environment_of, processes_of, wait_until
-from tests.postgres import free_port
+from tests.end_to_end.flavours import FLAVOUR, OPTIONAL
+from tests.end_to_end.homes import copy_dags, environment, random_key
+from tests.end_to_end.metadata import SQLITE, Metadata, as_utc
+from tests.end_to_end.processes import COMPONENT, end_processes_of, environment_of, processes_of, wait_until
+from tests.end_to_end.records import Records
 
 HERE = Path(__file__).parent
 BOOT_SECONDS = 180  # ten on an idle laptop; a busy CI machine is many times slower
 FINAL_STATES = ("success", "failed")
 LOG_LINES_SHOWN = 40
-
-
-@dataclass(frozen=True)
-class TaskTry:
-    """One try of a task instance, as the metadata database has it."""
-
-    try_number: int
-    state: str | None
-    pid: int | None
-    hostname: str | None
-    started: datetime | None
-    ended: datetime | None
 
 
 class TaskProcess(NamedTuple):
@@ -59,66 +42,7 @@ class TaskProcess(NamedTuple):
     supervisor: psutil.Process
 
 
-@dataclass(frozen=True)
-class _Flavour:
-    """What a major version of Airflow needs: settings, and the components in the order in which they start."""
-
-    settings: Mapping[str, str]
-    before_migration: Sequence[str] = ()
-    components: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    health: str | None = None
-    trigger_options: tuple[str, ...] = ()
-
-
-_SETTINGS = {
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    "AIRFLOW__DATABASE__CHECK_MIGRATIONS": "False",  # start() has migrated
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-    "NO_PROXY": "127.0.0.1",
-    "no_proxy": "127.0.0.1",
-    "SPT_NOENV": "1",  # keeps setproctitle from overwriting the environment by which processes_of() knows a process
-}
-
-_SCHEDULER = {"scheduler": ("scheduler", "--skip-serve-logs")}
-_OPTIONAL = {"triggerer": ("triggerer", "--skip-serve-logs")}
-
-_FLAVOURS = {
-    "2": _Flavour(
-        settings={
-            "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor",
-            "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "5",  # as 3.x has it hard-coded; 60 otherwise
-            "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
-            "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "20",
-            "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
-        },
-        components=_SCHEDULER,
-        trigger_options=("--no-replace-microseconds",),  # else two runs of one second are one
-    ),
-    "3": _Flavour(
-        settings={
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API_AUTH__JWT_ISSUER": "tests",  # 3.0 makes None of none, which PyJWT refuses
-            "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
-        },
-        before_migration=("api-server",),  # the slowest to start, and in no need of tables until a task runs
-        components={"api-server": ("api-server", "--apps", "core,execution"), **_SCHEDULER},
-        health="/execution/health/ping",
-    ),
-}
-
-_FLAVOUR = _FLAVOURS[version("apache-airflow").split(".")[0]]
-
-
-class RealAirflow:
+class RealAirflow(Records):
     """A running Airflow, from `start()` to `stop()`, or for the length of a `with` block.
 
     `dags` are files, or folders whose `*.py` are taken; they are copied and parsed once, and one that cannot be parsed
@@ -126,6 +50,7 @@ class RealAirflow:
     every process of this Airflow and wins over the harness's own settings; AIRFLOW… variables of the caller are not
     passed on. There is no DAG processor and no triggerer; name them in `also` where a test needs one. `database` is the
     URL of an empty one on PostgreSQL. `celery` has tasks run in workers, each a component; it wants such a `database`.
+    `ui` has Airflow 3 serve its UI and REST API, which `mark_failed()` and `clear()` need and which is slow to start.
     `tell` hears of the steps of `start()`.
 
     stop() kills every process that was started with this home, orphaned tasks included; so does the end of the calling
@@ -142,20 +67,27 @@ class RealAirflow:
         also: Iterable[str] = (),
         database: str | None = None,
         celery: CeleryWorkers | None = None,
+        ui: bool = False,
         tell: Callable[[str], object] = lambda step: None,
     ) -> None:
-        self.home = home.resolve()
+        home = home.resolve()
+        super().__init__(home, Metadata(database or f"{SQLITE}{home / 'airflow.db'}"), fernet_key=random_key())
         self._dags = list(dags)
         self._tell = tell
-        self._metadata = Metadata(database or f"{SQLITE}{self.home / 'airflow.db'}")
         self._components = {
-            **_FLAVOUR.components,
-            **{name: _OPTIONAL.get(name, (name,)) for name in also},
+            **FLAVOUR.components(ui=ui),
+            **{name: OPTIONAL.get(name, (name,)) for name in also},
             **(celery.components(self.home) if celery else {}),
         }
-        self._fernet_key = _random_key()
-        settings = celery.settings(self._metadata.url) if celery else {}
-        self._env = self._environment(connections or {}, {**settings, **(env or {})})
+        settings = {
+            **(FLAVOUR.with_server if database else {}),
+            **(celery.settings(self._metadata.url) if celery else {}),
+        }
+        self._env = {
+            **environment(home, self._metadata.url, connections or {}, fernet_key=self._fernet_key),
+            **settings,
+            **(env or {}),
+        }
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._console: subprocess.Popen[str] | None = None
         self._console_turn = threading.Lock()
@@ -172,7 +104,7 @@ class RealAirflow:
 
     @property
     def url(self) -> str:
-        """Where Airflow 3's API server is, and its UI."""
+        """Where Airflow 3's API server is, and its UI if there is one."""
         return f"http://127.0.0.1:{self._env['AIRFLOW__API__PORT']}"
 
     def start(self) -> None:
@@ -241,12 +173,12 @@ class RealAirflow:
 
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any] | None = None) -> None:
         self.cli(
-            "dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}), *_FLAVOUR.trigger_options
+            "dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}), *FLAVOUR.trigger_options
         )
 
     def mark_failed(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Do what the button "Mark state as failed" does to a task instance that runs."""
-        if _FLAVOUR.health is None:  # 2.11: the web server is slow to start, and this is what it would write
+        if FLAVOUR.health is None:  # 2.11: the web server is slow to start, and this is what it would write
             update = "UPDATE task_instance SET state = 'failed' WHERE dag_id = ? AND run_id = ? AND task_id = ?"
             self._metadata.write(update, dag_id, run_id, task_id)
             return
@@ -255,29 +187,40 @@ class RealAirflow:
 
     def clear_failed(self, dag_id: str, run_id: str) -> None:
         """Do what the button "Clear" does to the failed task instances of a run, as it is set by default."""
-        if _FLAVOUR.health is None:  # as above
-            self.cli("tasks", "clear", dag_id, "--only-failed", "--yes")
+        if FLAVOUR.health is None:  # as above
+            self.cli("tasks", "clear", dag_id, "--only-failed", *self._only(dag_id, run_id), "--yes")
             return
         path = f"/api/v2/dags/{quote(dag_id)}/clearTaskInstances"
         self._ask("POST", path, token=self._token(), dry_run=False, dag_run_id=run_id, only_failed=True)
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Do what the button "Clear" does to a task instance and all that come after it."""
-        if _FLAVOUR.health is None:  # as above
-            row = self._row("SELECT execution_date AS at FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)
-            only = as_utc(row["at"]).isoformat()
-            what = ("--task-regex", f"^{re.escape(task_id)}$", "--downstream", "--start-date", only, "--end-date", only)
-            self.cli("tasks", "clear", dag_id, *what, "--yes")
+        if FLAVOUR.health is None:  # as above
+            what = ("--task-regex", f"^{re.escape(task_id)}$", "--downstream")
+            self.cli("tasks", "clear", dag_id, *what, *self._only(dag_id, run_id), "--yes")
             return
         path = f"/api/v2/dags/{quote(dag_id)}/clearTaskInstances"
         wanted = {"dag_run_id": run_id, "task_ids": [task_id], "include_downstream": True, "only_failed": False}
         self._ask("POST", path, token=self._token(), dry_run=False, **wanted)
 
+    def let_heartbeat_expire(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> None:
+        """Let Airflow find out at once that a try has nobody who sends heartbeats, for which it waits minutes."""
+        of_task = "dag_id = ? AND run_id = ? AND task_id = ? AND map_index = ?"
+        update = (
+            f"UPDATE job SET latest_heartbeat = ? WHERE id = (SELECT job_id FROM task_instance WHERE {of_task})"
+            if FLAVOUR.health is None
+            else f"UPDATE task_instance SET last_heartbeat_at = ? WHERE {of_task}"
+        )
+        self._metadata.write(update, "2024-01-01 00:00:00.000000", dag_id, run_id, task_id, map_index)
+
+    def _only(self, dag_id: str, run_id: str) -> tuple[str, ...]:
+        """Return the options by which 2.11's command line means one run."""
+        row = self._row("SELECT execution_date AS at FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)
+        at = as_utc(row["at"]).isoformat()
+        return ("--start-date", at, "--end-date", at)
+
     def _token(self) -> str:
         return str(json.loads(self._ask("GET", "/auth/token"))["access_token"])
-
-    def run_state(self, dag_id: str, run_id: str) -> str:
-        return self._row("SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)["state"]
 
     def wait_for_run(self, dag_id: str, run_id: str, *, timeout: float) -> str:
         """Return "success" or "failed" when the run has ended."""
@@ -289,39 +232,12 @@ class RealAirflow:
 
         return wait_until(ended, timeout=timeout, what=lambda: f"the end of {dag_id} {run_id}\n{self.diagnosis()}")
 
-    def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskTry:
-        """Return the latest try."""
-        return self.tries(dag_id, run_id, task_id, map_index)[-1]
-
-    def tries(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[TaskTry]:
-        """Return all tries that are over, oldest first, and the latest one. LookupError if there is no such task."""
-        found = {
-            row["try_number"]: TaskTry(**{**row, **{name: as_utc(row[name]) for name in ("started", "ended")}})
-            for table in ("task_instance_history", "task_instance")
-            for row in self._rows(
-                "SELECT try_number, state, pid, hostname, start_date AS started, end_date AS ended"
-                f" FROM {table} WHERE dag_id = ? AND run_id = ? AND task_id = ? AND map_index = ? ORDER BY try_number",
-                *(dag_id, run_id, task_id, map_index),
-            )
-        }
-        if not found:
-            raise LookupError(f"no task instance {dag_id} {run_id} {task_id} {map_index}")
-        return [found[number] for number in sorted(found)]
-
-    def states(self, dag_id: str, run_id: str, task_id: str) -> dict[int, str | None]:
-        """Return the state of each task instance of a task by its map index."""
-        rows = self._rows(
-            "SELECT map_index, state FROM task_instance WHERE dag_id = ? AND run_id = ? AND task_id = ?",
-            *(dag_id, run_id, task_id),
-        )
-        return {row["map_index"]: row["state"] for row in rows}
-
-    def task_ids(self, dag_id: str, run_id: str) -> list[tuple[str, int]]:
-        """Return task id and map index of each task instance of a run."""
-        rows = self._rows(
-            "SELECT task_id, map_index FROM task_instance WHERE dag_id = ? AND run_id = ?", dag_id, run_id
-        )
-        return [(row["task_id"], row["map_index"]) for row in rows]
+    def wait_until_parsed(self) -> None:
+        """Return when the scheduler of 2.11 has parsed each DAG; at once on Airflow 3, whose scheduler parses none."""
+        if FLAVOUR.health is None:
+            began = "(SELECT MAX(start_date) FROM job WHERE job_type = 'SchedulerJob')"
+            query = f"SELECT dag_id FROM dag WHERE last_parsed_time < {began}"
+            wait_until(lambda: not self._rows(query), timeout=BOOT_SECONDS, what="each DAG to be parsed")
 
     def task_process(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, try_number: int = 1, timeout: float = 60
@@ -345,37 +261,6 @@ class RealAirflow:
         what = f"try {try_number} of {dag_id} {run_id} {task_id} to run"
         return wait_until(running, timeout=timeout, what=lambda: f"{what}\n{self.diagnosis()}")
 
-    def xcoms(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
-        return self._json_by_key("xcom", dag_id, run_id, task_id, map_index)
-
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str, map_index: int = -1) -> Any:
-        """Return the value, KeyError if there is none. During a retry it may be that of the try before."""
-        return self.xcoms(dag_id, run_id, task_id, map_index)[key]
-
-    def task_states(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
-        """Return what lies in the task state store; always empty where Airflow has none."""
-        if not self._metadata.has_table("task_state_store"):
-            return {}
-        return self._json_by_key("task_state_store", dag_id, run_id, task_id, map_index)
-
-    def variables(self) -> dict[str, str]:
-        """Return all Variables in the database, decrypted."""
-        from cryptography.fernet import Fernet
-
-        fernet = Fernet(self._fernet_key)
-        return {
-            row["key"]: fernet.decrypt(row["val"].encode()).decode() if row["is_encrypted"] else row["val"]
-            for row in self._rows("SELECT key, val, is_encrypted FROM variable")
-        }
-
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1) -> str:
-        """Return the log file's text (JSON lines on Airflow 3), empty as long as the try has written none."""
-        folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
-        if map_index >= 0:
-            folder /= f"map_index={map_index}"
-        log = folder / f"attempt={try_number}.log"
-        return log.read_text(errors="replace") if log.exists() else ""
-
     def processes(self) -> list[psutil.Process]:
         """Return the living processes of this Airflow: components, supervisors, tasks, orphans."""
         return processes_of(self.home)
@@ -386,11 +271,11 @@ class RealAirflow:
 
     def _boot(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        _copy_dags(self._dags, self.home / "dags")
+        copy_dags(self._dags, self.home / "dags")
         guard = (sys.executable, str(HERE / "processes.py"), str(self.home))
         # A session of its own, so that Ctrl-C does not end the guard before its time.
         self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
-        for name in _FLAVOUR.before_migration:
+        for name in FLAVOUR.before_migration:
             self._start_component(name)
         self._start_console()
         self._tell("making the database")
@@ -403,25 +288,6 @@ class RealAirflow:
             if name not in self._running:
                 self._start_component(name)
         wait_until(self._is_up, timeout=BOOT_SECONDS, what=lambda: f"Airflow to start\n{self.diagnosis()}")
-
-    def _environment(self, connections: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
-        port = free_port()
-        return {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))},
-            **_SETTINGS,
-            **_FLAVOUR.settings,
-            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
-            HOME: str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
-            "AIRFLOW__CORE__FERNET_KEY": self._fernet_key,
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata.url,
-            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
-            "AIRFLOW__API__PORT": str(port),
-            "AIRFLOW__API_AUTH__JWT_SECRET": _random_key(),
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-            **{f"AIRFLOW_CONN_{conn_id.upper()}": connection for conn_id, connection in connections.items()},
-            **env,
-        }
 
     def _start_component(self, name: str) -> None:
         self._tell(f"starting the {name}")
@@ -446,10 +312,10 @@ class RealAirflow:
         return bool(jobs) and self._is_healthy()
 
     def _is_healthy(self) -> bool:
-        if _FLAVOUR.health is None:
+        if FLAVOUR.health is None:
             return True
         try:
-            self._ask("GET", _FLAVOUR.health)
+            self._ask("GET", FLAVOUR.health)
         except OSError:
             return False
         return True
@@ -470,21 +336,6 @@ class RealAirflow:
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended with status {process.returncode}\n{self.diagnosis()}")
 
-    def _json_by_key(self, table: str, *ids: str | int) -> dict[str, Any]:
-        rows = self._rows(
-            f"SELECT key, value FROM {table} WHERE dag_id = ? AND run_id = ? AND task_id = ? AND map_index = ?", *ids
-        )
-        return {row["key"]: json.loads(row["value"]) for row in rows}
-
-    def _row(self, query: str, *values: str | int) -> Row:
-        rows = self._rows(query, *values)
-        if not rows:
-            raise LookupError(f"nothing answers {query} with {values}")
-        return rows[0]
-
-    def _rows(self, query: str, *values: str | int) -> Sequence[Row]:
-        return self._metadata.rows(as_3_4_has_it(query) if self._metadata.has_table(NEW_IN_3_4) else query, *values)
-
     def _task_lines(self) -> list[str]:
         try:
             rows = self._rows("SELECT dag_id, run_id, task_id, map_index, try_number, state, pid FROM task_instance")
@@ -495,14 +346,3 @@ class RealAirflow:
     def _log_end(self, log: Path) -> str:
         lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
         return "\n".join((f"----- the end of {log.name}", *lines))
-
-
-def _copy_dags(dags: Iterable[Path], folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    for path in dags:
-        for file in sorted(path.glob("*.py")) if path.is_dir() else (path,):
-            shutil.copy(file, folder)
-
-
-def _random_key() -> str:
-    return base64.urlsafe_b64encode(os.urandom(32)).decode()  # the form of a Fernet key; serves as JWT secret too

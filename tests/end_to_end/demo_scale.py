@@ -39,8 +39,7 @@ from tests.postgres import a_postgres
 from tests.redis import a_redis
 
 DAG = Path(__file__).parent / "dags" / "many_files.py"
-PLAN, BATCH, FINISH = (Task("many_files", "demo", f"move.{name}") for name in ("plan", "batch", "finish"))
-BUCKET, PREFIX, WORK = "demo", "files/", "ossresume/"
+PREFIX, WORK = "files/", "ossresume/"
 RUN_SECONDS = 1800
 TASKS_AT_ONCE = 4  # two in each of two workers
 
@@ -56,7 +55,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="ossresume-demo-") as folder:
-            return 0 if print_verdict(ScaleDemo(Path(folder), load).run()) else 1
+            return 0 if print_verdict(run(Path(folder), load)) else 1
     except KeyboardInterrupt:
         print("Interrupted; everything that was started has been ended and removed.")
         return 130
@@ -65,11 +64,49 @@ def main() -> int:
         return 2
 
 
-class ScaleDemo:
-    """One run with a loss in its middle, and its repetition."""
+def run(folder: Path, load: Load) -> dict[str, bool]:
+    """Start everything, and return what was to be proven, and whether it is so."""
+    demo = ScaleDemo(folder, load)
+    with ExitStack() as stack:
+        oss = stack.enter_context(LocalOSS(folder / "oss", buckets=[demo.name]))
+        airflow = _airflow(stack, folder, oss, demo.tell)
+        with airflow:
+            checks = demo.run(airflow, oss)
+        return {**checks, "no process is left": not airflow.processes()}
 
-    def __init__(self, folder: Path, load: Load) -> None:
-        self._folder = folder
+
+def _airflow(stack: ExitStack, folder: Path, oss: LocalOSS, tell: Callable[[str], object]) -> RealAirflow:
+    tell(f"Airflow {version('apache-airflow')}, in {folder}")
+    tell("starting PostgreSQL")
+    postgres = stack.enter_context(a_postgres())
+    celery = None
+    env = {"AIRFLOW__CORE__PARALLELISM": str(TASKS_AT_ONCE)}
+    if AIRFLOW_3:
+        tell("starting Redis")
+        celery, env = CeleryWorkers(stack.enter_context(a_redis()).url), {}
+    return RealAirflow(
+        folder / "airflow",
+        dags=[DAG],
+        connections={"oss_default": oss.airflow_connection()},
+        env=env,
+        database=postgres.url,
+        celery=celery,
+        ui=True,
+        tell=tell,
+    )
+
+
+class ScaleDemo:
+    """One run with a loss in its middle, and its repetition.
+
+    :param name: of the run, and of the bucket that it moves the files to
+    """
+
+    def __init__(self, folder: Path, load: Load, *, name: str = "demo") -> None:
+        self.name = name
+        self._plan, self._batch, self._finish = (
+            Task("many_files", name, f"move.{task_id}") for task_id in ("plan", "batch", "finish")
+        )
         self._source = folder / "source"
         self._load = load
         self._parts = plan_parts(load.large)
@@ -77,67 +114,44 @@ class ScaleDemo:
         self._began = time.monotonic()
         self._told: dict[str, str] = {}
 
-    def run(self) -> dict[str, bool]:
+    def run(self, airflow: RealAirflow, oss: LocalOSS) -> dict[str, bool]:
         """Return what was to be proven, and whether it is so."""
         load = self._load
-        self._tell(
+        self.tell(
             f"making {load.files:,} files of up to {format_size(load.largest)}, and one of {format_size(load.large)}"
         )
         crcs = make_files(self._source, load)
-        with ExitStack() as stack:
-            oss = stack.enter_context(LocalOSS(self._folder / "oss", buckets=[BUCKET]))
-            airflow = self._airflow(stack, oss)
-            with airflow:
-                checks = {**self._move(airflow, oss), **self._clear(airflow, oss)}
-            self._tell("comparing each object with its file")
-            keys = sorted(key for key in oss.objects(BUCKET) if not key.startswith(WORK))
-            there = crcs_of_objects(oss, BUCKET, keys, large_key=self._large_key)
-            left = [key for key in oss.objects(BUCKET) if key.startswith(f"{WORK}checkpoints/")]
-            return {
-                **checks,
-                f"each of {len(crcs):,} objects equals its file, and there is no other one": there
-                == {f"{PREFIX}{name}": crc for name, crc in crcs.items()},
-                "no unfinished upload is left": not oss.uploads(BUCKET),
-                "no checkpoint is left": not left,
-                "no process is left": not airflow.processes(),
-            }
-
-    def _airflow(self, stack: ExitStack, oss: LocalOSS) -> RealAirflow:
-        self._tell(f"Airflow {version('apache-airflow')}, in {self._folder}")
-        self._tell("starting PostgreSQL")
-        postgres = stack.enter_context(a_postgres())
-        celery = None
-        env = {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor", "AIRFLOW__CORE__PARALLELISM": str(TASKS_AT_ONCE)}
-        if AIRFLOW_3:
-            self._tell("starting Redis")
-            celery, env = CeleryWorkers(stack.enter_context(a_redis()).url), {}
-        return RealAirflow(
-            self._folder / "airflow",
-            dags=[DAG],
-            connections={"oss_default": oss.airflow_connection()},
-            env=env,
-            database=postgres.url,
-            celery=celery,
-            tell=self._tell,
-        )
+        oss.clear_requests()
+        checks = {**self._move(airflow, oss), **self._clear(airflow, oss)}
+        self.tell("comparing each object with its file")
+        keys = sorted(key for key in oss.objects(self.name) if not key.startswith(WORK))
+        there = crcs_of_objects(oss, self.name, keys, large_key=self._large_key)
+        left = [key for key in oss.objects(self.name) if key.startswith(f"{WORK}checkpoints/")]
+        return {
+            **checks,
+            f"each of {len(crcs):,} objects equals its file, and there is no other one": there
+            == {f"{PREFIX}{name}": crc for name, crc in crcs.items()},
+            "no unfinished upload is left": not oss.uploads(self.name),
+            "no checkpoint is left": not left,
+        }
 
     # --- the first run ------------------------------------------------------------------------------------------------
 
     def _move(self, airflow: RealAirflow, oss: LocalOSS) -> dict[str, bool]:
         with self._in_the_middle(airflow, oss) as middle:
-            batches = [names_of_batch(oss, uri) for uri in airflow.xcom(*PLAN[:3], "return_value")]
+            batches = [names_of_batch(oss, uri) for uri in airflow.xcom(*self._plan[:3], "return_value")]
             (with_large,) = (number for number, names in enumerate(batches) if LARGE in names)
-            loss = lose_worker(airflow, BATCH._replace(map_index=with_large))
+            loss = lose_worker(airflow, self._batch._replace(map_index=with_large))
             before, in_flight = oss.requests, middle.in_flight(oss.requests)
-        self._tell(
+        self.tell(
             f"{loss.worker or 'the worker of a task'} KILLED with SIGKILL: {loss.processes} processes, and in them the"
             f" tries of batch {', '.join(map(str, loss.map_indexes))}; {len(in_flight)} requests were in flight"
         )
         if loss.worker:
             airflow.start_again(loss.worker)
-        self._watch(airflow, until=lambda: airflow.run_state(*PLAN[:2]) in FINAL_STATES)
+        self._watch(airflow, until=lambda: airflow.run_state(*self._plan[:2]) in FINAL_STATES)
         sending = self._sending(oss)
-        print_table(BatchTry.HEADINGS, (row.cells() for row in sending.tries(airflow, BATCH, batches, loss)))
+        print_table(BatchTry.HEADINGS, (row.cells() for row in sending.tries(airflow, self._batch, batches, loss)))
         of_sending = sending.checks(before, in_flight, parts=len(self._parts), files=self._load.files)
         return {**self._checks_of_run(airflow, batches, loss), **of_sending}
 
@@ -146,8 +160,8 @@ class ScaleDemo:
         """Begin the run, and the block when it stands still in its middle; it goes on behind the block."""
         conf = {
             "source": str(self._source),
-            "target": f"oss://{BUCKET}/{PREFIX}",
-            "work_folder": f"oss://{BUCKET}/{WORK}",
+            "target": f"oss://{self.name}/{PREFIX}",
+            "work_folder": f"oss://{self.name}/{WORK}",
             "batch_files": self._load.batch_files,
         }
         middle = Middle(
@@ -155,8 +169,8 @@ class ScaleDemo:
         )
         oss.on_request = middle
         try:
-            self._tell(f"triggering {PLAN.dag_id}")
-            airflow.trigger(PLAN.dag_id, run_id=PLAN.run_id, conf=conf)
+            self.tell(f"triggering {self._plan.dag_id}")
+            airflow.trigger(self._plan.dag_id, run_id=self._plan.run_id, conf=conf)
             self._watch(airflow, until=middle.reached.is_set)
             yield middle
         finally:
@@ -167,16 +181,16 @@ class ScaleDemo:
         return Sending(oss.requests, prefix=PREFIX, large_key=self._large_key)
 
     def _checks_of_run(self, airflow: RealAirflow, batches: Sequence[set[str]], loss: Loss) -> dict[str, bool]:
-        verdict = airflow.xcom(*FINISH[:3], "report")
+        verdict = airflow.xcom(*self._finish[:3], "report")
         self._print_reports(airflow)
         files = self._load.files + 1
         tries = {
-            index: [each.state for each in airflow.tries(*BATCH._replace(map_index=index))]
+            index: [each.state for each in airflow.tries(*self._batch._replace(map_index=index))]
             for index in range(len(batches))
         }
         expected = {index: ["failed"] * (index in loss.map_indexes) + ["success"] for index in tries}
         return {
-            "the run was a success": airflow.run_state(*PLAN[:2]) == "success",
+            "the run was a success": airflow.run_state(*self._plan[:2]) == "success",
             "the verdict is: proven": verdict["outcome"] == "proven",
             f"the verdict is about all {files:,} files": verdict["files"] == files == sum(map(len, batches)),
             "the batches that were lost, and no others, were tried twice": tries == expected,
@@ -185,18 +199,18 @@ class ScaleDemo:
     # --- the second run -----------------------------------------------------------------------------------------------
 
     def _clear(self, airflow: RealAirflow, oss: LocalOSS) -> dict[str, bool]:
-        if airflow.run_state(*PLAN[:2]) != "success":
+        if airflow.run_state(*self._plan[:2]) != "success":
             print(airflow.diagnosis())
             return {"the plan was cleared": False}
-        self._tell("clearing the plan, and with it all that comes after it")
+        self.tell("clearing the plan, and with it all that comes after it")
         oss.clear_requests()
-        airflow.clear(*PLAN[:3])
-        self._watch(airflow, until=lambda: airflow.run_state(*PLAN[:2]) in FINAL_STATES)
+        airflow.clear(*self._plan[:3])
+        self._watch(airflow, until=lambda: airflow.run_state(*self._plan[:2]) in FINAL_STATES)
         asked = [it for it in oss.requests if it.key and it.key.startswith(PREFIX)]
-        verdict = airflow.xcom(*FINISH[:3], "report")
+        verdict = airflow.xcom(*self._finish[:3], "report")
         self._print_reports(airflow)
         return {
-            "the run of the cleared plan was a success too": airflow.run_state(*PLAN[:2]) == "success",
+            "the run of the cleared plan was a success too": airflow.run_state(*self._plan[:2]) == "success",
             "its plan has found all files in their place": verdict["there"] == self._load.files + 1,
             "its verdict is: proven": verdict["outcome"] == "proven",
             f"it has sent no file, and looked at none but by listing ({len(asked)} requests)": not asked,
@@ -208,10 +222,10 @@ class ScaleDemo:
         """Wait, and tell what happens; a run that ends before its time ends the wait with an error."""
 
         def has_come() -> bool:
-            has_ended = airflow.run_state(*PLAN[:2]) in FINAL_STATES
+            has_ended = airflow.run_state(*self._plan[:2]) in FINAL_STATES
             if until():
                 return True
-            states = Counter(airflow.states(*BATCH[:3]).values())
+            states = Counter(airflow.states(*self._batch[:3]).values())
             told = ", ".join(f"{count} {state or 'not begun'}" for state, count in sorted(states.items(), key=str))
             self._tell_once("batches", f"batches: {told}")
             if has_ended:
@@ -221,7 +235,7 @@ class ScaleDemo:
         wait_until(has_come, timeout=RUN_SECONDS, what=lambda: f"the run to go on\n{airflow.diagnosis()}")
 
     def _print_reports(self, airflow: RealAirflow) -> None:
-        for task in (PLAN, FINISH):
+        for task in (self._plan, self._finish):
             report: dict[str, Any] = airflow.xcom(*task[:3], "report")
             shown = [f"{name}: {value}" for name, value in report.items() if value not in ({}, "", 0)]
             print(f"\n{task.task_id}", *(text for text in shown if not text.startswith("first_names")), sep="\n  ")
@@ -229,9 +243,9 @@ class ScaleDemo:
     def _tell_once(self, subject: str, text: str) -> None:
         if self._told.get(subject) != text:
             self._told[subject] = text
-            self._tell(text)
+            self.tell(text)
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
 
 

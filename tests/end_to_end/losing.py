@@ -90,6 +90,7 @@ def lose_worker(airflow: RealAirflow, batch: Task) -> Loss:
             each.kill()
         for each in process:
             wait_until(lambda each=each: has_ended(each), timeout=KILL_SECONDS, what=f"the end of {each}")
+        airflow.let_heartbeat_expire(*batch)
         return Loss(None, (batch.map_index,), len(process))
     there = tuple(
         index for index, each in running_tries(airflow, batch).items() if airflow.component_of(each) == worker

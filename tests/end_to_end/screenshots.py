@@ -33,6 +33,7 @@ def main() -> None:
             Path(folder) / "airflow",
             dags=[EXAMPLE],
             env={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
+            ui=True,
             tell=print,
         ) as airflow,
         chromium(Path(folder) / "profile", width=WIDTH) as driver,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from airflow_provider_ossresume.local_oss import Request
 from airflow_provider_ossresume.model.parts import MIB
-from tests.end_to_end.airflow_process import RealAirflow, TaskTry
+from tests.end_to_end.airflow_process import RealAirflow
 from tests.end_to_end.killing import Task, requests_of_try, sent_parts, stored_parts
 from tests.end_to_end.losing import Loss
+from tests.end_to_end.records import TaskTry
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from airflow_provider_ossresume._airflow import AIRFLOW_3
@@ -37,7 +37,6 @@ pytestmark = pytest.mark.end_to_end
 OUTAGE_SECONDS = 60
 # What a deployment has that nobody has tuned; the harness looks for dead tasks much sooner.
 UNTUNED = {
-    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "300",
     "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "300",
 }
@@ -45,18 +44,19 @@ UNTUNED = {
 
 @pytest.mark.parametrize("store", ["auto", "variable"])
 def test_a_download_goes_on_while_its_checkpoint_store_is_out_of_reach(
-    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path, store: str
+    airflow: RealAirflow, airflow_oss: LocalOSS, airflow_database: Postgres, tmp_path: Path, store: str
 ) -> None:
     task = Task("transfer", f"outage-{store}", "download")
-    with a_held_transfer(airflow, airflow_oss, tmp_path, task, checkpoint=store) as held:
-        outage = the_api_server_frozen(airflow) if AIRFLOW_3 else the_database_locked(airflow)
-        with outage:
-            held.let_go.set()
-            wait_until(
-                lambda: len(set(arrived_parts(airflow_oss.requests, task.run_id, part_size=MIB))) == PARTS,
-                timeout=120,
-                what="all parts to be fetched",
-            )
+    with (
+        a_held_transfer(airflow, airflow_oss, tmp_path, task, checkpoint=store) as held,
+        the_api_server_frozen(airflow) if AIRFLOW_3 else the_database_frozen(airflow_database),
+    ):
+        held.let_go.set()
+        wait_until(
+            lambda: len(set(arrived_parts(airflow_oss.requests, task.run_id, part_size=MIB))) == PARTS,
+            timeout=120,
+            what="all parts to be fetched",
+        )
 
     assert_delivered(airflow, airflow_oss, tmp_path, task)
     assert [each.state for each in airflow.tries(*task)] == ["success"]
@@ -194,24 +194,31 @@ def stopped(postgres: Postgres) -> Iterator[None]:
         postgres.start()
 
 
-@contextmanager
-def the_api_server_frozen(airflow: RealAirflow) -> Iterator[None]:
-    frozen = [
+def the_api_server_frozen(airflow: RealAirflow) -> AbstractContextManager[None]:
+    return frozen(
         process for process in airflow.processes() if "api_server" in " ".join(process.cmdline()).replace("-", "_")
-    ]
-    assert frozen
-    for process in frozen:
-        process.suspend()
+    )
+
+
+def the_database_frozen(database: Postgres) -> AbstractContextManager[None]:
+    """Nobody gets an answer of it, and nobody an error."""
+
+    def processes() -> Iterator[psutil.Process]:
+        yield database.process
+        yield from database.process.children()  # no more of them are started now
+
+    return frozen(processes())
+
+
+@contextmanager
+def frozen(processes: Iterable[psutil.Process]) -> Iterator[None]:
+    stopped = []
     try:
+        for process in processes:
+            process.suspend()
+            stopped.append(process)
+        assert stopped
         yield
     finally:
-        for process in frozen:
+        for process in stopped:
             process.resume()
-
-
-@contextmanager
-def the_database_locked(airflow: RealAirflow) -> Iterator[None]:
-    with closing(sqlite3.connect(airflow.home / "airflow.db", isolation_level=None, timeout=60)) as connection:
-        connection.execute("BEGIN EXCLUSIVE")
-        yield
-        connection.execute("ROLLBACK")

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_ossresume._airflow import AIRFLOW_3
 from tests.end_to_end.airflow_process import RealAirflow
-from tests.end_to_end.celery_workers import CeleryWorkers
-from tests.end_to_end.conftest import DAGS
 from tests.end_to_end.gate import a_task_at_a_gate, assert_the_second_try_finds_what_the_first_left
 from tests.end_to_end.processes import has_ended, processes_of
-from tests.postgres import a_postgres
-from tests.redis import a_redis
 
 pytestmark = [
     pytest.mark.end_to_end,
     pytest.mark.skipif(not AIRFLOW_3, reason="the environment of 2.11 has no Celery"),
 ]
 WORKERS = ("worker-1", "worker-2")
-
-
-@pytest.fixture(scope="module")
-def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
-    """An Airflow whose tasks run in two workers."""
-    home = tmp_path_factory.mktemp("airflow")
-    with (
-        a_postgres() as postgres,
-        a_redis() as redis,
-        RealAirflow(
-            home,
-            dags=[DAGS / "harness_gate.py"],
-            database=postgres.url,
-            celery=CeleryWorkers(redis.url, WORKERS),
-        ) as running,
-    ):
-        yield running
 
 
 def test_a_task_is_retried_in_the_worker_that_is_left_when_its_own_is_lost(spread: RealAirflow, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.end_to_end
 OTHER = ObjectRef("bucket", "something else")
 
 EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], str], str]] = {
-    "garbage": ("upload", lambda _: "resume at part 7, please", "cannot be used: the stored text is no JSON"),
+    "garbage": ("upload", lambda _: "resume at part 7, please", "cannot be used: the stored text is not JSON"),
     "another shape": ("download", lambda _: '{"parts": [1, 2]}', "cannot be used: the stored JSON is not a checkpoint"),
     "a newer format": (
         "upload",

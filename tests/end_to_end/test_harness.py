@@ -19,7 +19,7 @@ from tests.end_to_end.gate import (
     a_task_at_a_gate,
     assert_the_second_try_finds_what_the_first_left,
 )
-from tests.end_to_end.processes import processes_of, wait_until
+from tests.end_to_end.processes import has_ended, processes_of, wait_until
 
 pytestmark = pytest.mark.end_to_end
 
@@ -39,6 +39,8 @@ def test_a_task_that_gets_a_signal_is_retried_and_finds_the_variable_of_its_firs
 def test_a_task_whose_supervisor_is_killed_is_retried_beside_its_orphan(airflow: RealAirflow, tmp_path: Path) -> None:
     with a_task_at_a_gate(airflow, "orphan", tmp_path / "gate") as first:
         first.supervisor.kill()
+        wait_until(lambda: has_ended(first.supervisor), timeout=30, what="the supervisor's end")
+        airflow.let_heartbeat_expire(DAG_ID, "orphan", TASK_ID)
         assert_the_second_try_finds_what_the_first_left(airflow, "orphan", first)
         assert first.task in airflow.processes()
         first.task.kill()

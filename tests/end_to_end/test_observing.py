@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS
 from airflow_provider_ossresume.model.parts import MIB
 from tests.end_to_end.airflow_process import RealAirflow
-from tests.end_to_end.conftest import DAGS
 from tests.end_to_end.holding import PARTS, RUN_SECONDS, a_held_transfer, assert_delivered, progress_of
 from tests.end_to_end.killing import Task
 from tests.end_to_end.processes import wait_until
@@ -20,28 +18,12 @@ from tests.world import some_bytes
 pytestmark = pytest.mark.end_to_end
 
 
-@pytest.fixture(scope="module")
-def statsd() -> Iterator[StatsdListener]:
-    with StatsdListener() as listener:
-        yield listener
-
-
-@pytest.fixture(scope="module")
-def airflow(
-    tmp_path_factory: pytest.TempPathFactory, airflow_oss: LocalOSS, statsd: StatsdListener
-) -> Iterator[RealAirflow]:
-    """An Airflow that sends its metrics to the listener."""
-    home = tmp_path_factory.mktemp("airflow")
-    connections = {"oss_default": airflow_oss.airflow_connection()}
-    with RealAirflow(home, dags=[DAGS], connections=connections, env=statsd.settings) as running:
-        yield running
-
-
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_the_entry_of_a_running_task_is_there_for_everybody_and_moves_on(
     airflow: RealAirflow, airflow_oss: LocalOSS, statsd: StatsdListener, tmp_path: Path, direction: str
 ) -> None:
     task = Task("transfer", f"shown-{direction}", direction)
+    before = statsd.count()
     with a_held_transfer(airflow, airflow_oss, tmp_path, task) as held:
         wait_until(
             lambda: progress_of(airflow, task).get("parts_done", 0) >= PARTS // 2 - 2,
@@ -58,9 +40,10 @@ def test_the_entry_of_a_running_task_is_there_for_everybody_and_moves_on(
     assert 0 < running["percent"] < 100
     finished = progress_of(airflow, task)
     assert (finished["state"], finished["percent"], finished["bytes_done"]) == ("finished", 100, PARTS * MIB)
-    counted = statsd.counted(dag_id="transfer", task_id=direction, direction=direction)
-    assert counted["transfers.finished"] >= 1
-    assert counted["parts.sent"] >= PARTS
+    tags = {"dag_id": "transfer", "task_id": direction, "direction": direction}
+    counted = statsd.counted(since=before, tries=1, **tags)
+    assert counted["transfers.finished"] == 1
+    assert counted["parts.sent"] == PARTS
 
 
 def test_a_resumed_upload_is_counted_in_the_metrics(
@@ -70,12 +53,14 @@ def test_a_resumed_upload_is_counted_in_the_metrics(
     folder.mkdir()
     (folder / "counted").write_bytes(some_bytes(3 * MIB))
     airflow_oss.fail("UploadPart", nth=1, key="mapped/counted", part_number=2, fault=Fault("status"))
+    before = statsd.count()
 
     airflow.trigger("mapped", run_id="counted", conf={"source": str(folder)})
     assert airflow.wait_for_run("mapped", "counted", timeout=RUN_SECONDS) == "success"
     airflow_oss.clear_faults()
 
-    counted = statsd.counted(dag_id="mapped", task_id="upload", direction="upload")
+    tags = {"dag_id": "mapped", "task_id": "upload", "direction": "upload"}
+    counted = statsd.counted(since=before, tries=2, **tags)
     assert counted.pop("bytes") >= 3 * MIB
     assert counted.pop("checkpoint.saves") >= 1
     assert counted == {

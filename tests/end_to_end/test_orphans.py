@@ -89,6 +89,7 @@ def a_run_whose_supervisor_is_killed(
         processes = airflow.task_process(*task)
         processes.supervisor.kill()
         wait_until(lambda: processes.task.parent() != processes.supervisor, timeout=180, what="an orphan")
+        airflow.let_heartbeat_expire(*task)
         yield processes.task
     finally:
         let_go.set()

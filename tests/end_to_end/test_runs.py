@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,31 +18,25 @@ from tests.world import some_bytes
 
 pytestmark = pytest.mark.end_to_end
 
-DAGS = Path(__file__).parent / "dags"
 RUN_SECONDS = 600
-# 2.11 on SQLite runs one task at a time, two seconds each.
-INSTANCES = 50 if AIRFLOW_3 else 8
+INSTANCES = 50 if AIRFLOW_3 else 8  # as many as the executor runs at once
 
 
-def test_mapped_task_instances_at_once_never_share_a_checkpoint(tmp_path: Path, airflow_oss: LocalOSS) -> None:
+def test_mapped_task_instances_at_once_never_share_a_checkpoint(
+    airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path
+) -> None:
     folder = tmp_path / "sources"
     folder.mkdir()
     for number in range(INSTANCES):
         (folder / f"{number:02}").write_bytes(some_bytes(3 * MIB, seed=number))
         # Each instance fails once, with its first part done.
         airflow_oss.fail("UploadPart", nth=1, key=f"mapped/{number:02}", part_number=2, fault=Fault("status"))
-    airflow = RealAirflow(
-        tmp_path / "airflow",
-        dags=[DAGS / "mapped.py"],
-        connections={"oss_default": airflow_oss.airflow_connection()},
-        env={"AIRFLOW__CORE__PARALLELISM": "50"},
-    )
+    before = checkpoints(airflow)
 
-    with airflow:
-        airflow.trigger("mapped", run_id="mapped", conf={"source": str(folder)})
-        assert airflow.wait_for_run("mapped", "mapped", timeout=RUN_SECONDS) == "success"
-        reports = [airflow.xcom("mapped", "mapped", "upload", "report", index) for index in range(INSTANCES)]
-        assert airflow.variables() == {}
+    airflow.trigger("mapped", run_id="mapped", conf={"source": str(folder)})
+    assert airflow.wait_for_run("mapped", "mapped", timeout=RUN_SECONDS) == "success"
+    reports = [airflow.xcom("mapped", "mapped", "upload", "report", index) for index in range(INSTANCES)]
+    assert checkpoints(airflow) == before
     airflow_oss.clear_faults()
 
     assert [(report["tries"], report["parts_kept"], report["parts_sent"]) for report in reports] == [
@@ -52,10 +47,14 @@ def test_mapped_task_instances_at_once_never_share_a_checkpoint(tmp_path: Path, 
     assert [key for key, _ in airflow_oss.uploads("bucket") if key.startswith("mapped/")] == []
 
 
+def checkpoints(airflow: RealAirflow) -> Sequence[str]:
+    """Return the names of the Variables that hold one."""
+    return sorted(name for name in airflow.variables() if name.startswith("ossresume-"))
+
+
 def test_a_run_that_is_cleared_after_its_success_moves_nothing_again(
     airflow: RealAirflow, airflow_oss: LocalOSS, tmp_path: Path
 ) -> None:
-    """Clears all runs of its DAG that there are, so it comes before the tests that leave some."""
     task = Task("transfer", "cleared", "upload")
     source = tmp_path / "source"
     source.write_bytes(some_bytes(3 * MIB, seed=21))
@@ -64,7 +63,7 @@ def test_a_run_that_is_cleared_after_its_success_moves_nothing_again(
     assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
     before = len(airflow_oss.requests)
 
-    airflow.cli("tasks", "clear", "transfer", "--yes")
+    airflow.clear(*task[:3])
     wait_until(lambda: airflow.task_instance(*task).try_number == 2, timeout=180, what="the cleared task to run")
     assert airflow.wait_for_run(*task[:2], timeout=RUN_SECONDS) == "success"
 

@@ -65,7 +65,7 @@ def test_a_person_who_marks_a_stalled_transfer_failed_ends_it_at_once_and_for_go
         assert_ended_by_itself(airflow, task, process)
         assert kept_parts(airflow, airflow_oss, task) >= kept
 
-    airflow.cli("tasks", "clear", task.dag_id, "--only-failed", "--yes")
+    airflow.clear_failed(*task[:2])
     wait_until(lambda: len(airflow.tries(*task)) > 1, timeout=180, what="the cleared task to begin")
     assert_resumed(airflow, airflow_oss, tmp_path, task, kept)
 
@@ -76,7 +76,7 @@ def test_a_person_who_clears_a_stalled_transfer_ends_it_at_once_and_it_resumes(
 ) -> None:
     task = Task("transfer", f"cleared-{task_id}", task_id)
     with a_stalled_transfer(airflow, airflow_oss, tmp_path, task) as (process, kept):
-        airflow.cli("tasks", "clear", task.dag_id, "--only-running", "--yes")
+        airflow.clear(*task[:3])
         wait_until(lambda: has_ended(process), timeout=180, what="the end of the task")
 
     assert_resumed(airflow, airflow_oss, tmp_path, task, kept)

@@ -34,7 +34,6 @@ from tests.postgres import a_postgres
 pytestmark = pytest.mark.end_to_end
 
 SETTINGS = {
-    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "600",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
 }

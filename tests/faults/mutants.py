@@ -217,7 +217,7 @@ BELIEVING = [
     Mutant(
         "the total of an answer is not compared", results, "received_range", without_its_total,
         test_believing.test_an_answer_about_another_object_is_the_object_having_changed,
-        {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes, has 101"},
+        {"headers": {"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "why": "it had 100 bytes and now has 101"},
     ),
     Mutant(
         "an answer needs no ETag", results, "read_etag", with_none_instead,
@@ -663,7 +663,7 @@ LOCAL_FILES = [
         test_upload.test_a_worker_that_mounts_the_share_under_another_device_number_trusts_the_stat,
     ),
     Mutant(
-        "a file that is said to be empty is", LocalFile, "_read_untold", lambda *_: b"",
+        "a file that is said to be empty is", LocalFile, "_read_unreported", lambda *_: b"",
         test_file_systems.test_a_file_of_proc_is_read_to_its_end,
     ),
 ]  # fmt: skip

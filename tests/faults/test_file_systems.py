@@ -20,7 +20,7 @@ from airflow_provider_ossresume.errors import AccessDenied, ArgumentError, Local
 from airflow_provider_ossresume.local_oss import LocalOSS, Request
 from airflow_provider_ossresume.model.parts import Part
 from airflow_provider_ossresume.transfer import publishing
-from airflow_provider_ossresume.transfer.local_file import UNTOLD_SIZE, LocalFile
+from airflow_provider_ossresume.transfer.local_file import MAX_UNREPORTED_SIZE, LocalFile
 from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.part_names import part_file_path
 from airflow_provider_ossresume.transfer.stop import Stop
@@ -193,7 +193,7 @@ def test_nothing_is_believed_after_a_failed_flush_however_right_it_reads(transfe
         subprocess.run(["sync"], check=True)
         fill(image.parent)
 
-        with pytest.raises(LocalFileError, match="did not get to the disk"):
+        with pytest.raises(LocalFileError, match="could not be flushed to the disk"):
             transfers.download(disk / "file")
         assert not (disk / "file").exists()
         (image.parent / "rubbish").unlink()
@@ -229,7 +229,7 @@ def test_a_file_that_says_it_is_empty_and_has_more_than_fits_into_memory_is_refu
 ) -> None:
     with odd_mount(tmp_path, empty=True) as mount:
         with (mount.parent / "backing" / "source").open("wb") as file:
-            file.truncate(UNTOLD_SIZE + 1)
+            file.truncate(MAX_UNREPORTED_SIZE + 1)
 
         with pytest.raises(ArgumentError, match="upload the copy"):
             transfers.upload(mount / "source")

@@ -115,7 +115,7 @@ def test_every_module_is_imported_without_a_warning_about_it(airflow_python: str
     assert found["warnings"] == []
     before_3_3 = [int(number) for number in found["airflow"].split(".")[:2]] < [3, 3]
     assert found["refused"].keys() == (NEED_AIRFLOW_3_3 if before_3_3 else set()), found["refused"]
-    assert all("come with Airflow 3.3" in reason for reason in found["refused"].values())
+    assert all("need Airflow 3.3" in reason for reason in found["refused"].values())
     assert found["modules"] == sorted(MODULES)
 
 

@@ -251,7 +251,7 @@ class BelievesAnyCheckpoint(Uploader):
 
 
 class AbortsWhatItsSuccessorHas(Uploader):
-    def _give_way(self):
+    def _yield_to_successor(self):
         if self._checkpointer.current is not None:
             with transfer_to_oss.Crew(workers=1, tick=lambda: None) as crew:
                 self._oss = self._client.with_stop(crew)
@@ -279,7 +279,7 @@ class LeavesItsCheckpoint(Checkpointer):
 
 
 class SavesNothingAtTheEnd(Checkpointer):
-    def save_at_end(self):
+    def save_on_failure(self):
         return True
 
 

@@ -656,7 +656,7 @@ def virtual_engine(world: World) -> Iterator[None]:
         (stop, "Event", runtime.Event),
         (concurrency, "SAMPLE", 1),  # so that there come to be more and fewer, even where there are few parts
         (concurrency, "SHORTEST", 0.001),
-        (download, "BEGINNING_SIZE", BEGINNING),
+        (download, "FIRST_BYTES_SIZE", BEGINNING),
         (oss_object, "READ_AHEAD", BEGINNING),
         (copying, "DEFAULT_COPY_THRESHOLD", PART // 2),  # from here on a CopyObject that breaks goes on by parts
         (connections, "time", runtime),
@@ -668,7 +668,7 @@ def virtual_engine(world: World) -> Iterator[None]:
         (retry, "random", world.waits),
         (download, "time", runtime),
         (download, "Event", runtime.Event),
-        (config, "FIRST_WORKERS", 1),
+        (config, "INITIAL_WORKERS", 1),
         *((module, "os", world.disk) for module in (descriptor, local_file, part_file, publishing)),
         *((module, "READ_SIZE", STEP) for module in (local_file, part_file, part_body)),
         (publishing, "rename_without_replacing", world.disk.rename_without_replacing),

@@ -146,5 +146,5 @@ def test_what_are_no_permissions_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize(("value", "readings"), [(440, "0o670 or 0o440"), (416, "0o640 or 0o416")])
 def test_a_number_that_a_template_made_is_refused_where_two_modes_could_be_meant(value: int, readings: str) -> None:
-    with pytest.raises(ArgumentError, match=f"this is {readings}; begin the text with a zero"):
+    with pytest.raises(ArgumentError, match=f"it means {readings}; begin the text with a zero"):
         parse_mode("file_mode", value, was_text=True)

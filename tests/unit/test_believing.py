@@ -63,8 +63,8 @@ def test_a_weak_etag_is_compared_here_as_if_match_would_never_match() -> None:
 @pytest.mark.parametrize(
     ("headers", "why"),
     [
-        ({"ETag": '"NEW"', "Content-Range": "bytes 0-9/100"}, "its ETag was E, is NEW"),
-        ({"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "it had 100 bytes, has 101"),
+        ({"ETag": '"NEW"', "Content-Range": "bytes 0-9/100"}, "its ETag was E and is now NEW"),
+        ({"ETag": '"E"', "Content-Range": "bytes 0-9/101"}, "it had 100 bytes and now has 101"),
     ],
 )
 def test_an_answer_about_another_object_is_the_object_having_changed(headers: dict[str, str], why: str) -> None:

@@ -163,7 +163,7 @@ def test_a_first_try_begins_without_a_store_that_stays_down(
         assert a_checkpointer(store, clock, owner=OLDER).load() is None
 
     assert store.count("load") == LOAD_ATTEMPTS
-    assert "beginning without a checkpoint: no answer from the store" in caplog.messages[-1]
+    assert "starts without a checkpoint: no answer from the store" in caplog.messages[-1]
 
 
 def test_a_later_try_waits_for_its_checkpoint_instead_of_losing_its_parts(
@@ -231,7 +231,7 @@ def test_the_checkpoint_of_an_overtaken_try_that_saved_late_is_not_deleted(
         checkpointer.delete()
 
     assert stored(store) == late
-    assert f"is not deleted: try {OLDER.try_number} ({OLDER.identity}) has written it" in caplog.text
+    assert f"is not deleted: try {OLDER.try_number} ({OLDER.identity}) has saved it" in caplog.text
 
 
 @pytest.mark.parametrize(("age", "is_over"), [(0.0, False), (30.0, False), (90.0, True)])
@@ -269,7 +269,7 @@ def test_a_store_that_is_down_does_not_hurt_and_is_tried_again_when_the_next_sav
         checkpointer.save(STATE)
         checkpointer.tick()
     assert "could not be saved" in caplog.text
-    assert "the transfer goes on: no answer from the store" in caplog.text
+    assert "the transfer continues: no answer from the store" in caplog.text
     assert (store.count("save"), checkpointer.saves) == (1, 0)
 
     store.is_down = False
@@ -307,7 +307,7 @@ def test_ticks_save_nothing_twice(store: Store, clock: Clock, checkpointer: Chec
 
 def test_a_tick_before_the_first_state_asks_nothing(store: Store, checkpointer: Checkpointer) -> None:
     checkpointer.tick()
-    checkpointer.save_at_end()
+    checkpointer.save_on_failure()
 
     assert store.asked == []
 
@@ -344,8 +344,8 @@ def test_at_the_end_of_a_try_what_is_not_saved_is_saved_at_once(store: Store, ch
     checkpointer.save(STATE)
     checkpointer.update(LATER)
 
-    checkpointer.save_at_end()
-    checkpointer.save_at_end()
+    checkpointer.save_on_failure()
+    checkpointer.save_on_failure()
 
     assert stored(store) == LATER
     assert store.count("save") == 2
@@ -357,7 +357,7 @@ def test_at_the_end_a_store_that_is_down_does_not_hide_what_ended_the_try(
     checkpointer.update(STATE)
     store.is_down = True
 
-    checkpointer.save_at_end()
+    checkpointer.save_on_failure()
 
     assert store.texts == {}
 
@@ -375,7 +375,7 @@ def test_a_signal_that_strikes_while_the_last_state_is_saved_does_not_cost_it(cl
     checkpointer.update(STATE)
 
     with pytest.raises(TransferStopped):
-        checkpointer.save_at_end()
+        checkpointer.save_on_failure()
 
     assert stored(store) == STATE
 
@@ -417,7 +417,7 @@ def test_a_try_that_fails_after_it_was_superseded_leaves_its_successors_checkpoi
     put(store, replace(LATER, owner=NEWER))
     checkpointer.update(replace(STATE, upload_id="more of ours"))
 
-    assert not checkpointer.save_at_end()
+    assert not checkpointer.save_on_failure()
 
     assert stored(store) == replace(LATER, owner=NEWER)
 
@@ -475,7 +475,7 @@ def test_a_checkpoint_that_a_try_that_is_over_wrote_is_replaced(
     assert stored(store) == STATE
 
 
-@pytest.mark.parametrize(("trouble", "says"), [("down", "Cannot tell from"), ("unreadable", "cannot be used")])
+@pytest.mark.parametrize(("trouble", "says"), [("down", "Cannot check in"), ("unreadable", "cannot be used")])
 def test_a_try_that_cannot_tell_who_owns_the_transfer_goes_on(
     store: Store, checkpointer: Checkpointer, caplog: pytest.LogCaptureFixture, trouble: str, says: str
 ) -> None:
@@ -550,7 +550,7 @@ def test_after_a_success_nothing_is_left_and_nothing_comes_back(
     checkpointer.delete()
     clock.now += 100
     checkpointer.tick()
-    checkpointer.save_at_end()
+    checkpointer.save_on_failure()
 
     assert store.texts == {}
 

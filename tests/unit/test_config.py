@@ -164,13 +164,13 @@ def test_workers_become_more_only_where_no_number_and_no_bandwidth_is_given(
 ) -> None:
     config = TransferConfig(**given)
 
-    assert (config.first_workers, config.most_workers) == (first, most)
+    assert (config.initial_workers, config.max_workers) == (first, most)
 
 
 def test_a_stall_timeout_that_is_short_leaves_fewer_workers_to_share_the_bandwidth() -> None:
     config = TransferConfig(max_bandwidth="100KiB", stall_timeout=4)
 
-    assert config.most_workers == 3
+    assert config.max_workers == 3
     assert (config.rate_per_worker(100) or 0) * 4 >= 2 * 64 * KIB
 
 

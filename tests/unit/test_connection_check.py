@@ -141,8 +141,8 @@ def test_a_clock_that_is_hours_off_does_not_keep_it_from_working() -> None:
 # --- it does not ------------------------------------------------------------------------------------------------------
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "no key": ({"access_key_id": None}, "the Access Key ID is missing; fill it in"),
-    "a wrong key": ({"access_key_id": "wrong"}, "check the Access Key ID; it is unknown to OSS or disabled, or"),
+    "no key": ({"access_key_id": None}, "the Access Key ID is missing; enter it"),
+    "a wrong key": ({"access_key_id": "wrong"}, "check the Access Key ID: it is unknown to OSS or disabled, or"),
     "a wrong secret": ({"access_key_secret": "wrong"}, "check the Access Key Secret and the region"),
     "a wrong token": ({"security_token": "wrong"}, "the STS token does not belong to the Access Key ID"),
     "a wrong region": ({"region": "cn-beijing"}, "check the region; it differs from the endpoint's"),

@@ -177,9 +177,9 @@ def test_a_wrong_clock_of_the_worker_does_no_harm(sts: Sts, token_file: Path, ah
     [
         ({"key": ("another-id", KEY_SECRET)}, "404 InvalidAccessKeyId.NotFound: Specified access key is not found; "),
         ({"key": (KEY_ID, "wrong-secret")}, "400 SignatureDoesNotMatch; check the Access Key Secret [request id R-1]"),
-        ({"key": (KEY_ID, KEY_SECRET, "a-token")}, "the STS token that the role is assumed with is over"),
+        ({"key": (KEY_ID, KEY_SECRET, "a-token")}, "the STS token has expired, or does not belong to this"),
         ({"external_id": "the-external-id"}, f"the action sts:AssumeRole on {ROLE}, and name that user in the role's "),
-        ({"arn": "acs:ram::1:role/none"}, "The role not exists: acs:ram::1:role/none; there is no such role; "),
+        ({"arn": "acs:ram::1:role/none"}, "The role not exists: acs:ram::1:role/none; the role does not exist; "),
         ({"duration": 43_200}, "lower role_session_duration, or raise the role's maximum session duration"),
     ],
 )  # fmt: skip
@@ -287,9 +287,9 @@ def test_a_new_token_in_the_file_counts_at_the_next_request(sts: Sts, token_file
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        (refusal(400, f"{FAIL}.NoPermission", "There is no permission"), f"allow sts:AssumeRole to {PROVIDER}"),
-        (refusal(400, f"{FAIL}.OIDCToken.AudienceNotMatch", "Invalid audience."), "audience be sts.aliyuncs.com"),
-        (refusal(400, f"{FAIL}.OIDCToken.IssuerNotMatch", "The issuer"), f"is of {PROVIDER}"),
+        (refusal(400, f"{FAIL}.NoPermission", "There is no permission"), f"allow sts:AssumeRole for {PROVIDER}"),
+        (refusal(400, f"{FAIL}.OIDCToken.AudienceNotMatch", "Invalid audience."), "audience to sts.aliyuncs.com"),
+        (refusal(400, f"{FAIL}.OIDCToken.IssuerNotMatch", "The issuer"), f"check that {PROVIDER} issued"),
         (refusal(400, f"{FAIL}.OIDCToken.Invalid", f"not a token: {OIDC_TOKEN}"), "not a token: …;"),
     ],
 )  # fmt: skip
@@ -397,7 +397,7 @@ def test_a_uri_that_has_nothing_for_now_is_asked_again(uri: Uri) -> None:
     uri.instead = [Told(body={"Code": "NotReady", "Message": f"{Uri.PATH} begins"})]
     error = failure(at_uri(uri))
 
-    assert "answered 200 NotReady: … begins; see what the service behind it says" in str(error)
+    assert "answered 200 NotReady: … begins; check the log of the service behind it" in str(error)
     assert error.retryable
 
 

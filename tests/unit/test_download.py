@@ -544,7 +544,7 @@ def test_another_range_of_the_same_length_is_never_taken_for_the_first(transfers
         ({"byte_range": "0-5"}, "byte_range", "give (start, stop)"),
         ({"byte_range": (0, 1.5)}, "byte_range", "give (start, stop)"),
         ({"byte_range": (0, 5), "if_exists": "skip_if_same"}, "if_exists", "OSS has no CRC-64 of a byte_range"),
-        ({"byte_range": (0, len(CONTENT) + 1)}, "byte_range", f"oss://bucket/key has {len(CONTENT)} bytes"),
+        ({"byte_range": (0, len(CONTENT) + 1)}, "byte_range", f"oss://bucket/key has only {len(CONTENT)} bytes"),
     ],
 )
 def test_a_range_that_cannot_be_is_refused(

@@ -227,7 +227,7 @@ class TestFile(StoreContract):
         writer = os.open(hanging, os.O_RDWR)  # who reads it waits until this is closed
         with monkeypatch.context() as patch:
             patch.setattr(file, "LOAD_TIME", 0.05)
-            with pytest.raises(StoreUnavailable, match="has not answered"):
+            with pytest.raises(StoreUnavailable, match="did not answer"):
                 store.load(KEY)
         try:
             if (child := os.fork()) == 0:
@@ -256,9 +256,9 @@ class TestFile(StoreContract):
         writer = os.open(folder / f"{KEY}.json", os.O_RDWR)  # who reads it waits until this is closed
         try:
             with ThreadPoolExecutor(1) as thread, monkeypatch.context() as patch:
-                patch.setattr(file, "HANGING", 0.05)
+                patch.setattr(file, "HANG_TIME", 0.05)
                 patch.setattr(file, "LOAD_TIME", 0.05)
-                with pytest.raises(StoreUnavailable, match="has not answered"):
+                with pytest.raises(StoreUnavailable, match="did not answer"):
                     store.load(KEY)
                 patch.setattr(file, "LOAD_TIME", 10 * LONG)
                 patch.setattr(file, "SAVE_TIME", 10 * LONG)
@@ -270,7 +270,7 @@ class TestFile(StoreContract):
             pytest.fail("it was waited for")
 
         assert isinstance(failure, StoreUnavailable)
-        assert "still at work" in str(failure)
+        assert "has not finished" in str(failure)
         await_helpers()
         store.save(KEY, TEXT)
         assert store.load(KEY) == TEXT
@@ -281,7 +281,7 @@ class TestFile(StoreContract):
         """A save that is repeated when SIGTERM has struck in its middle would else meet the first one on the disk."""
         folder.mkdir(parents=True)
         os.mkfifo(folder / f"{KEY}.json")
-        hand_over, writers = file._Helper.do, []
+        hand_over, writers = file._HelperThread.do, []
 
         def interrupted(function: Any) -> None:
             hand_over(function)
@@ -289,13 +289,13 @@ class TestFile(StoreContract):
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(file._Helper, "do", interrupted)
+            patch.setattr(file._HelperThread, "do", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 store.load(KEY)
         with monkeypatch.context() as patch:
             patch.setattr(file, "SAVE_TIME", 0.05)
             try:
-                with pytest.raises(StoreUnavailable, match="still at work"):
+                with pytest.raises(StoreUnavailable, match="has not finished"):
                     store.save(KEY, TEXT)
             finally:
                 os.close(writers.pop())
@@ -314,7 +314,7 @@ class TestFile(StoreContract):
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(file._Helper, "do", interrupted)
+            patch.setattr(file._HelperThread, "do", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 store.save(KEY, "older")
         store.save(KEY, TEXT)

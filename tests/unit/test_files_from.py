@@ -175,7 +175,7 @@ def test_a_list_that_is_not_there_is_named(world: World) -> None:
     with pytest.raises(ArgumentError, match="does not exist on this worker") as raised:
         world.plan(str(world.root / "absent.txt"))
     assert raised.value.retryable  # by a worker that has it
-    with pytest.raises(ArgumentError, match="this is no file"):
+    with pytest.raises(ArgumentError, match="this is not a file"):
         world.plan(str(world.root))
     with pytest.raises(NoSuchKey, match=r"lists/absent\.txt"):
         world.plan(f"oss://{BUCKET}/lists/absent.txt")

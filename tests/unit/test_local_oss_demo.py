@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_ossresume.errors import AccessDenied
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
-from airflow_provider_ossresume.local_oss.demo import Narrator, SlowLink, main
+from airflow_provider_ossresume.local_oss.demo import ProgressPrinter, SlowLink, main
 from airflow_provider_ossresume.local_oss.demo_files import write_files
 from tests.end_to_end.processes import wait_until
 from tests.world import LONG, PART, Transfers, a_file
@@ -26,7 +26,7 @@ def test_an_upload_that_fails_and_resumes_is_told_part_by_part(
     oss: LocalOSS, transfers: Transfers, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    oss.after_request = Narrator(5, said.append).tell
+    oss.after_request = ProgressPrinter(5, said.append).report
     source = a_file(tmp_path, size=5 * PART)
     denied = Fault("status", status=403, code="AccessDenied")
     with oss.failing("UploadPart", after=2, fault=denied), pytest.raises(AccessDenied):
@@ -47,7 +47,7 @@ def test_an_upload_that_fails_and_resumes_is_told_part_by_part(
 
 def test_a_part_whose_connection_ends_is_told(oss: LocalOSS, transfers: Transfers, tmp_path: Path) -> None:
     said: list[str] = []
-    oss.after_request = Narrator(2, said.append).tell
+    oss.after_request = ProgressPrinter(2, said.append).report
     oss.fail("UploadPart", fault=Fault("reset-request", after_bytes=1000))
     transfers.upload(a_file(tmp_path, size=2 * PART))
     assert next(line for line in said if "part 1 " in line).endswith("part 1 broke off")
@@ -111,7 +111,7 @@ def test_the_command_says_what_to_run_and_ends_at_sigterm(tmp_path: Path) -> Non
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([str(tmp_path)])
-    assert "it exists; remove it or name another one" in capsys.readouterr().err
+    assert "the folder exists; remove it or name another one" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

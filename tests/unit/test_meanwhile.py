@@ -84,7 +84,7 @@ def test_a_device_or_a_pipe_under_the_final_name_is_no_place_for_a_download(
     transfers.oss.put(BUCKET, "key", OLD)
     os.mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(ArgumentError, match="no regular file"):
+    with pytest.raises(ArgumentError, match="not a regular file"):
         transfers.download(tmp_path / "pipe")
 
     assert (tmp_path / "pipe").is_fifo()

@@ -54,7 +54,7 @@ def said(code: str, message: str = "", ec: str = "") -> bytes:
         (403, "InDebt", "Current user is indebted", "unpaid bill"),
         (403, "InDebtOverdue", "Current user is indebted Overdue", "unpaid bill"),
         (403, "AbnormalBucketOwnerStatus", "The status of the bucket owner is abnormal", "unpaid bill"),
-        (403, "BucketDisable", "BucketDisable", "Alibaba's support"),
+        (403, "BucketDisable", "BucketDisable", "Alibaba Cloud's support"),
         (403, "SecondLevelDomainForbidden", "must be addressed using OSS third level domain", "addressing to virtual"),
         (403, "NonStandardHostForbidden", "Your host is invalid", "cname"),
         (403, "AccessDenied", "This request is forbidden by kms.", "grant kms:GenerateDataKey and kms:Decrypt"),
@@ -136,5 +136,5 @@ def test_another_success_than_the_one_that_was_asked_for_is_tried_again(call: An
     error = error_of(status, b"", call)
 
     assert isinstance(error, BadAnswer)
-    assert f"was answered {status}" in str(error)
+    assert f"got the unexpected status {status}" in str(error)
     assert error.retryable

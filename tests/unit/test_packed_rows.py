@@ -59,5 +59,5 @@ def test_whatever_the_bytes_it_is_rows_or_unreadable(data: bytes) -> None:
 
 
 def test_what_is_no_gzip_is_refused() -> None:
-    with pytest.raises(ManifestUnreadable, match="no file of rows"):
+    with pytest.raises(ManifestUnreadable, match="not a file of rows"):
         list(unpack_rows(b'{"name": "a"}\n', may_be_torn=True))

@@ -125,7 +125,9 @@ def test_what_is_no_proxy_is_refused_at_once_with_who_holds_it_and_nothing_of_it
     assert not any(part in str(refused.value) for part in ("ftp", "a/b", "a#b", "me:"))
 
     no_environment.setenv("ALL_PROXY", text)
-    with pytest.raises(ArgumentError, match=r"^ALL_PROXY='…': the environment of this worker holds it; write it as"):
+    with pytest.raises(
+        ArgumentError, match=r"^ALL_PROXY='…': it is set in the environment of this worker; write it as"
+    ):
         environment_settings(ENDPOINT, proxies=None, verify_tls=True)
 
 
@@ -146,7 +148,7 @@ def test_a_socks_proxy_without_its_package_is_refused_at_once(no_environment: py
     with pytest.raises(ArgumentError, match=r"^proxy='socks.*://proxy:1080': a SOCKS proxy needs the package PySocks"):
         environment_settings(ENDPOINT, proxies={"https": url}, verify_tls=True)
     no_environment.setenv("ALL_PROXY", url)
-    with pytest.raises(ArgumentError, match=r"^ALL_PROXY='.*': the environment of this worker holds it; a SOCKS"):
+    with pytest.raises(ArgumentError, match=r"^ALL_PROXY='.*': it is set in the environment of this worker; a SOCKS"):
         environment_settings(ENDPOINT, proxies=None, verify_tls=True)
 
 
@@ -154,7 +156,7 @@ def test_a_socks_proxy_without_its_package_is_refused_at_once(no_environment: py
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "there is no such file"), ("no certificate", "can be read there")]
+    ("content", "says"), [(None, "there is no such file"), ("no certificate", "no readable certificates")]
 )
 def test_a_ca_bundle_that_cannot_be_read_is_refused_at_once_with_who_names_it(
     no_environment: pytest.MonkeyPatch, tmp_path: object, content: str | None, says: str

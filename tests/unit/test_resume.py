@@ -52,10 +52,10 @@ def test_an_upload_begins_when_there_is_nothing_of_it(checkpoint: Checkpoint | N
 @pytest.mark.parametrize(
     ("size", "options", "reason"),
     [
-        (26, "digest", "the source's size was 25 bytes, is 26"),
-        (0, "digest", "the source's size was 25 bytes, is 0"),
+        (26, "digest", "the source's size was 25 bytes and is now 26"),
+        (0, "digest", "the source's size was 25 bytes and is now 0"),
         (25, "other", "metadata or other options"),
-        (26, "other", "the source's size was 25 bytes, is 26"),
+        (26, "other", "the source's size was 25 bytes and is now 26"),
     ],
 )
 def test_an_upload_restarts_with_its_reason_and_what_is_to_be_dropped(size: int, options: str, reason: str) -> None:
@@ -116,8 +116,8 @@ def test_a_download_begins_when_there_is_nothing_of_it(checkpoint: Checkpoint | 
 @pytest.mark.parametrize(
     ("meta", "part_file_exists", "reason"),
     [
-        (replace(META, etag="NEW"), True, "its ETag was ETAG, is NEW"),
-        (replace(META, size=26), True, "its size was 25, is 26"),
+        (replace(META, etag="NEW"), True, "its ETag was ETAG and is now NEW"),
+        (replace(META, size=26), True, "its size was 25 bytes and is now 26"),
         (META, False, "the part file .part is not on this worker"),
     ],
 )

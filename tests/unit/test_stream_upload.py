@@ -193,7 +193,7 @@ def test_an_upload_that_is_stopped_when_its_object_is_there_is_not_said_to_be_re
         upload(oss, Stream(DATA), watch=watch)
 
     assert (oss.object(BUCKET, "key"), oss.uploads(BUCKET)) == (DATA, [])
-    assert f"{TARGET} may be there, whole" in caplog.text
+    assert f"{TARGET} may exist and be complete" in caplog.text
     assert "are removed" not in caplog.text
 
 
@@ -274,7 +274,7 @@ def test_an_object_that_holds_the_streams_bytes_already_is_a_success_and_nothing
 
     assert len(oss.calls("UploadPart")) == sent
     assert (result.size, result.crc64, result.parts, result.parts_kept) == (len(DATA), crc64(DATA), 6, 6)
-    assert f"{TARGET} exists. Reading the stream, to compare its CRC-64 with the object's" in caplog.text
+    assert f"{TARGET} exists. Reading the stream to compare its CRC-64 with the object's" in caplog.text
 
 
 def test_a_stream_is_read_no_further_than_an_object_that_exists_is_long(oss: LocalOSS) -> None:
@@ -299,7 +299,7 @@ def test_an_object_with_the_streams_bytes_and_other_headers_is_not_taken_for_it(
 
 @pytest.mark.parametrize("stream", [io.StringIO("text"), type("Idle", (), {"read": lambda self, size: None})()])
 def test_a_stream_that_gives_no_bytes_is_refused(oss: LocalOSS, stream: Any) -> None:
-    with pytest.raises(ArgumentError, match="a file that is opened with 'rb'"):
+    with pytest.raises(ArgumentError, match="a file opened with 'rb'"):
         upload(oss, stream)
 
     assert oss.requests == []
@@ -310,7 +310,7 @@ def test_a_stream_that_gives_more_than_it_was_asked_for_is_refused(oss: LocalOSS
         def read(self, size: int) -> bytes:
             return bytes(size + 1)
 
-    with pytest.raises(ArgumentError, match="more bytes than were asked for"):
+    with pytest.raises(ArgumentError, match="more bytes than requested"):
         upload(oss, TooMuch())
 
 

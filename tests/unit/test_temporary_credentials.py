@@ -350,7 +350,7 @@ def test_who_waited_for_a_request_that_fails_shares_its_failure() -> None:
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(world.provider.get)
         assert asked.wait(30)
-        second = threads.submit(world.provider._after_a_flight, seen, None)  # it saw what the first one saw
+        second = threads.submit(world.provider._fetched, seen, None)  # it saw what the first one saw
         go_on.set()
         failures = [first.exception(), second.exception()]
 
@@ -382,7 +382,7 @@ def test_a_thread_whose_credentials_oss_refuses_waits_for_the_early_refresh_that
     world.provider.get()
     assert asked.wait(30)
     with ThreadPoolExecutor(1) as thread:
-        renewing = thread.submit(world.provider._after_a_flight, world.provider._state, None)
+        renewing = thread.submit(world.provider._fetched, world.provider._state, None)
         go_on.set()
 
     assert renewing.result() == numbered(2) == world.provider.renew(first)

@@ -113,7 +113,7 @@ def test_a_file_of_another_size_restarts_and_aborts_the_old_upload(
     assert (result.parts_kept, result.parts_sent) == (0, 4)
     assert transfers.oss.object(BUCKET, "key") == source.read_bytes()
     assert not transfers.oss.uploads(BUCKET)
-    assert f"the source's size was {5 * PART} bytes, is {4 * PART}" in caplog.text
+    assert f"the source's size was {5 * PART} bytes and is now {4 * PART}" in caplog.text
 
 
 def test_the_last_line_of_the_log_is_a_text_before_a_filter_can_copy_the_results_dict(

@@ -134,8 +134,8 @@ class _Batch:
     def _move_large(self, rows: Sequence[Row], *, check_first: bool) -> None:
         if not rows:
             return
-        at_once = min(LARGE_AT_ONCE, len(rows), self._config.most_workers)
-        workers = self._config.most_workers // at_once
+        at_once = min(LARGE_AT_ONCE, len(rows), self._config.max_workers)
+        workers = self._config.max_workers // at_once
         under_way: deque[Event] = deque()
         crew = Crew(workers=at_once, tick=self._tick)
 
@@ -166,8 +166,8 @@ class _Batch:
         config = self._config
         is_free = config.max_concurrency is None and config.max_bandwidth is None
         crew = Crew(
-            workers=FIRST_WORKERS if is_free else config.first_workers,
-            most=config.most_workers,
+            workers=FIRST_WORKERS if is_free else config.initial_workers,
+            most=config.max_workers,
             tick=self._tick,
             traffic=self._traffic,
         )

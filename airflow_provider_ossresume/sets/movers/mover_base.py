@@ -17,7 +17,7 @@ from airflow_provider_ossresume.model.objects import ObjectMeta, ObjectRef
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.ports import FileJob, Location
 from airflow_provider_ossresume.transfer.checkpointing import Checkpointer
-from airflow_provider_ossresume.transfer.config import LEAST_RATE, TransferConfig
+from airflow_provider_ossresume.transfer.config import MIN_RATE, TransferConfig
 from airflow_provider_ossresume.transfer.crew import Crew
 from airflow_provider_ossresume.transfer.lease import CheckpointStore, this_process
 
@@ -86,8 +86,8 @@ class MoverSettings:
         config = replace(self.config, max_concurrency=workers)
         if config.max_bandwidth is None:
             return config
-        at_once = max(1, self.config.most_workers // workers)
-        return replace(config, max_bandwidth=max(LEAST_RATE, int(config.max_bandwidth) // at_once))
+        at_once = max(1, self.config.max_workers // workers)
+        return replace(config, max_bandwidth=max(MIN_RATE, int(config.max_bandwidth) // at_once))
 
 
 class Gone(OSSResumeError):

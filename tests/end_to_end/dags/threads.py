@@ -50,6 +50,8 @@ def in_threads(upload: Callable[[int], str]) -> list[str]:
 
 def in_forked_processes(upload: Callable[[int], str]) -> list[str]:
     fork = multiprocessing.get_context("fork")
+    # The workers of 2.11's LocalExecutor are daemons and may start no process. DAG authors get around it like this.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     outcomes = fork.Queue()
     processes = [fork.Process(target=lambda number=number: outcomes.put(upload(number))) for number in range(PROCESSES)]
     for process in processes:

@@ -45,7 +45,7 @@ with DAG(
         "bucket_name": "bucket",
         "deferrable": True,
         "poke_interval": 0.5,
-        "timeout": 240,
+        "timeout": 900,
         "retries": 2,
         "retry_delay": AT_ONCE,
         "on_failure_callback": tell,

@@ -17,7 +17,7 @@ from airflow_provider_ossresume.errors import (
     TransferStopped,
 )
 from airflow_provider_ossresume.local_oss import Fault, Request
-from airflow_provider_ossresume.transfer.download import BEGINNING_SIZE
+from airflow_provider_ossresume.transfer.download import FIRST_BYTES_SIZE
 from airflow_provider_ossresume.transfer.part_file import PartFile
 from airflow_provider_ossresume.transfer.progress import Snapshot
 from tests.world import BUCKET, PART, StopInRequest, Transfers, some_bytes
@@ -40,7 +40,7 @@ def download(transfers: Transfers, file: Path, **options: Any) -> Any:
 # --- how many requests ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [1, SMALL, BEGINNING_SIZE])
+@pytest.mark.parametrize("size", [1, SMALL, FIRST_BYTES_SIZE])
 def test_a_small_object_takes_one_request(transfers: Transfers, file: Path, size: int) -> None:
     transfers.oss.put(BUCKET, "key", some_bytes(size))
 
@@ -52,7 +52,7 @@ def test_a_small_object_takes_one_request(transfers: Transfers, file: Path, size
     assert os.listdir(file.parent) == [file.name]
 
 
-@pytest.mark.parametrize(("size", "requests"), [(BEGINNING_SIZE + 1, 2), (ONE_REQUEST, 2), (PARTS, 5)])
+@pytest.mark.parametrize(("size", "requests"), [(FIRST_BYTES_SIZE + 1, 2), (ONE_REQUEST, 2), (PARTS, 5)])
 def test_of_a_larger_one_no_byte_moves_twice_and_all_are_of_one_version(
     transfers: Transfers, file: Path, size: int, requests: int
 ) -> None:
@@ -196,7 +196,7 @@ def test_a_body_that_breaks_off_is_fetched_again_and_the_beginning_counts_once(
 
     result = download(transfers, file, progress_callback=lambda *moved: progress.append(moved))
 
-    was_struck = nth == 1 or size > BEGINNING_SIZE
+    was_struck = nth == 1 or size > FIRST_BYTES_SIZE
     assert file.read_bytes() == some_bytes(size)
     assert size <= result.bytes_moved <= size + 1000
     assert result.retries == was_struck
@@ -272,7 +272,7 @@ def test_nothing_is_written_into_a_part_file_that_another_process_holds(
 
     with PartFile(part_file) as other:
         assert other.lock()
-        with pytest.raises(LocalFileError, match="still being written by another process"):
+        with pytest.raises(LocalFileError, match="another process still writes to"):
             download(transfers, file)
 
     assert part_file.read_bytes() == b"another's"

@@ -10,7 +10,7 @@ from airflow_provider_ossresume.transfer.ports import Published
 from airflow_provider_ossresume.transfer.target_object import TargetObject
 
 
-class ObjectComparison:
+class StreamComparison:
     """Reads what was to be sent and compares it with the object. The two are equal if an earlier try had succeeded.
 
     :param existing: the object
