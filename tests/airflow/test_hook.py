@@ -397,18 +397,18 @@ def test_unfinished_uploads_are_listed_and_aborted(hook: OSSResumeHook, connecte
 
 def test_whoever_has_a_url_may_do_one_thing(hook: OSSResumeHook, connected: LocalOSS) -> None:
     put = hook.generate_presigned_url(AWKWARD, BUCKET, method="put", expires=60)
-    assert requests.put(put, data=b"hello", timeout=10).status_code == 200
+    assert requests.put(put, data=b"hello", timeout=60).status_code == 200
     assert connected.object(BUCKET, AWKWARD) == b"hello"
 
     get = hook.generate_presigned_url(AWKWARD, BUCKET)
-    assert requests.get(get, timeout=10).content == b"hello"
-    assert requests.put(get, data=b"other", timeout=10).status_code == 403
+    assert requests.get(get, timeout=60).content == b"hello"
+    assert requests.put(get, data=b"other", timeout=60).status_code == 403
 
     head = hook.generate_presigned_url(f"oss://{BUCKET}/{AWKWARD}", method="HEAD")
-    assert requests.head(head, timeout=10).headers["Content-Length"] == "5"
+    assert requests.head(head, timeout=60).headers["Content-Length"] == "5"
 
     delete = hook.generate_presigned_url(AWKWARD, BUCKET, method="DELETE")
-    assert requests.delete(delete, timeout=10).status_code == 204
+    assert requests.delete(delete, timeout=60).status_code == 204
     assert connected.objects(BUCKET) == []
 
 
@@ -419,7 +419,7 @@ def test_a_url_carries_the_sts_token_and_no_secret(connections: Any) -> None:
 
         url = OSSResumeHook().generate_presigned_url("key", BUCKET)
 
-        assert requests.get(url, timeout=10).content == b"hello"
+        assert requests.get(url, timeout=60).content == b"hello"
         assert oss.access_key_secret not in url
 
 
@@ -432,10 +432,10 @@ def test_a_url_is_over_when_its_time_is(connections: Any) -> None:
         hook.head_object("key", BUCKET)  # learns the server's time
 
         url = hook.generate_presigned_url("key", BUCKET, expires=60)
-        assert requests.get(url, timeout=10).status_code == 200
+        assert requests.get(url, timeout=60).status_code == 200
         now[0] += 61
 
-        assert requests.get(url, timeout=10).status_code == 403
+        assert requests.get(url, timeout=60).status_code == 403
 
 
 @pytest.mark.parametrize("expires", [0, -1, "soon", "8d", 7 * 24 * 3600 + 1])

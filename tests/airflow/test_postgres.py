@@ -23,7 +23,7 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_stores_keep_their_contract_on_postgresql(postgres: Postgres) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST_"))}
     environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = postgres.url

@@ -67,7 +67,7 @@ class AliOssProcess:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
-        self._process.wait(timeout=10)
+        self._process.wait()
         self._process.stdout.close()
 
 

@@ -138,7 +138,7 @@ def running_server(text: str, folder: Path, env: dict[str, str]) -> Iterator[str
             yield server.stdout.readline()
         finally:
             server.send_signal(signal.SIGTERM)
-            assert server.wait(30) == 0
+            assert server.wait() == 0
 
 
 def free_port() -> int:

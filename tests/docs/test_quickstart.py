@@ -69,11 +69,11 @@ def running(command: str, folder: Path, env: dict[str, str]) -> Iterator[Sequenc
         reader = threading.Thread(target=lambda: lines.extend(map(str.rstrip, server.stdout or ())))
         reader.start()
         try:
-            wait_until(lambda: (folder / FOLDER / "env.sh").exists(), timeout=60, what="the demo's folder")
+            wait_until(lambda: (folder / FOLDER / "env.sh").exists(), timeout=SECONDS, what="the demo's folder")
             yield lines
         finally:
             server.terminate()
-            assert server.wait(30) == 0
+            assert server.wait() == 0
             reader.join()
 
 

@@ -71,7 +71,7 @@ def test_a_newer_try_takes_a_download_over_from_an_older_one_that_is_still_at_it
 
     thread = threading.Thread(target=older)
     thread.start()
-    assert stalled.wait(10)
+    assert stalled.wait(60)
 
     a_try(transfers, number=2).download(file)
 

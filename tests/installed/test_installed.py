@@ -75,7 +75,7 @@ def endpoint_and_log(
         assert found, first_line
         yield found[1], log
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+        assert server.wait() == 0
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def oss(tmp_path: Path) -> Iterator[LocalOSS]:
 
 def talk(oss: LocalOSS, *pieces: bytes) -> bytes:
     """Send raw bytes and return all that comes back until the server ends the connection."""
-    with socket.create_connection(("127.0.0.1", oss.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", oss.port), timeout=60) as sock:
         for piece in pieces:
             sock.sendall(piece)
         sock.shutdown(socket.SHUT_WR)
@@ -138,7 +138,7 @@ def test_closing_ends_every_connection_at_once(tmp_path: Path) -> None:
     sending.sendall(signed_head(oss, "PUT", "key", {"Content-Length": "1000000"}) + b"x" * 1000)
     began = time.monotonic()
     oss.close()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10
     assert has_ended(silent)
     assert has_ended(sending)
     assert oss.objects("bucket") == []
@@ -244,7 +244,7 @@ def test_hooks_see_each_request_before_its_work_and_after_its_answer(oss: LocalO
 
     oss.after_request = after
     client("PUT", "key", body=b"")
-    assert finished.wait(5)
+    assert finished.wait(60)
     assert seen == [("PutObject", 0, []), ("PutObject", 200, ["key"])]
     oss.on_request = oss.after_request = None
     client("PUT", "key", body=b"")
@@ -256,12 +256,12 @@ def test_a_hook_can_hold_a_request(oss: LocalOSS) -> None:
 
     def hold(_: Request) -> None:
         arrived.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     oss.on_request = hold
     thread = threading.Thread(target=client, args=("PUT", "key"), kwargs={"body": b"bytes"})
     thread.start()
-    assert arrived.wait(5)
+    assert arrived.wait(60)
     assert oss.objects("bucket") == []
     go_on.set()
     thread.join()
@@ -373,7 +373,7 @@ def test_a_client_that_leaves_in_the_middle_is_told_in_the_journal(oss: LocalOSS
     with socket.create_connection(("127.0.0.1", oss.port)) as sock:
         sock.sendall(signed_head(oss, "GET", "key", {}))
         sock.recv(1000)
-    assert settled.wait(5)
+    assert settled.wait(60)
     (call,) = oss.requests
     assert call.status == 200
     assert 0 < call.bytes_sent < 64_000_000
@@ -394,7 +394,7 @@ def test_a_chunked_body_is_stored(oss: LocalOSS) -> None:
 
 
 def test_a_client_is_told_to_send_its_body(oss: LocalOSS) -> None:
-    with socket.create_connection(("127.0.0.1", oss.port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", oss.port), timeout=60) as sock:
         sock.sendall(signed_head(oss, "PUT", "key", {"Content-Length": "5", "Expect": "100-continue"}))
         assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"bytes")
