@@ -246,7 +246,8 @@ def test_the_bucket_stands_in_the_schema_in_an_extra_or_in_the_endpoint(
         ({"host": "http://minio:9000", "port": 443}, "port=443: the host 'http://minio:9000' has another port; remove"),
         (
             {"extra": {"endpoint": "https://oss-cn-hangzhou.aliyuncs.com", "endpoint_kind": "internal"}},
-            "endpoint_kind='internal': the endpoint https://oss-cn-hangzhou.aliyuncs.com, set by endpoint, is of another kind",
+            "endpoint_kind='internal': the endpoint https://oss-cn-hangzhou.aliyuncs.com, set by endpoint, "
+            "is of another kind",
         ),
         (
             {"host": "oss.example.com", "extra": {"region": "cn-hangzhou", "endpoint_kind": "accelerate"}},
