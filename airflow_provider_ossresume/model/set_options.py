@@ -68,7 +68,7 @@ class SetOptions:
         ``take`` what is there now, or ``fail``
     :param vanished: the same for one that is gone
     :param target_changed: ``overwrite`` what is not what the plan saw, or ``fail``
-    :param max_failures: a batch gives up when so many files have failed; 0 at the first
+    :param max_failures: a batch stops if more files than this have failed; 0: at the first
     :param keep_mtime: an upload leaves the file's mtime in the object's metadata, a download sets it again
     :param files_from: where a list of relative names lies; only what it names is looked up, in place of listing the
         source. An absolute path, a ``file:///`` or an ``oss://bucket/key`` URL. See

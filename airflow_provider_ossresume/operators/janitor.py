@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class OSSAbortMultipartUploadsOperator(OSSOperator):
     """Abort unfinished uploads of a bucket that are older than a given age, so that you stop paying for their parts.
 
-    The operator cannot know which uploads a task will still resume. Only ``older_than`` protects them. Choose it longer
-    than the longest transfer takes, with all its retries, plus the time until someone clears a failed task. OSS's clock
-    decides the age. If OSS does not report an upload's age, the upload is kept.
+    OSS cannot say which uploads a task will still resume. Uploads that a checkpoint names are kept, if the operator can
+    read it (see ``spare_checkpoints``); only ``older_than`` protects the others. Choose it longer than the longest
+    transfer takes, with all its retries, plus the time until someone clears a failed task. OSS's clock decides the age.
+    If OSS does not report an upload's age, the upload is kept.
 
     Returns a report, which is also logged: found, aborted, would_abort, gone (already ended), failed, kept_young,
     kept_named, kept_checkpointed, kept_undated, bytes, oldest, prefixes, uploads and errors. The last three have at

@@ -59,7 +59,7 @@ class OSSPlanTransferOperator(SetOperator):
         (templated)
     :param vanished: what to do with a file that no longer exists: ``skip`` or ``fail`` (templated)
     :param target_changed: what to do if the target changed since the plan: ``overwrite`` or ``fail`` (templated)
-    :param max_failures: a batch stops after this many files have failed (templated)
+    :param max_failures: a batch stops if more files than this have failed; 0: at the first (templated)
     :param keep_mtime: store a file's mtime with its object, and set it again when the object is downloaded (templated)
     :param files_from: a list of relative names to move, instead of listing the source: a text file with one name per
         line, or ``.jsonl`` or ``.jsonl.gz`` with objects that have a ``name``, such as the ``failed.jsonl.gz`` of a
