@@ -1,10 +1,10 @@
-"""What of an object goes along when OSS copies it, and what is said anew.
+"""The options of a copy: what it takes from its source, and what it gets from the arguments.
 
-A copy has its source's metadata and tags unless they are replaced. Storage class, encryption and ACL are the target
-bucket's own, as CopyObject has it, unless they are named or ``"copy"`` is asked for.
+A copy has its source's metadata and tags, unless you replace them. Storage class, encryption and ACL are the defaults
+of the target's bucket, as with CopyObject, unless you set them, or set them to ``"copy"``.
 
-One request says so by directives. Parts have none: what is kept is read of the source (HEAD, GetObjectTagging,
-GetObjectAcl) and written again when the upload begins, the ACL when it ends.
+CopyObject has directives for this. A copy in parts has none. So what is kept is read from the source (HEAD,
+GetObjectTagging, GetObjectAcl) and set again when the upload starts, the ACL when it is completed.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ _OF_THE_COPY = re.compile(r"x-oss-(?:copy-source.*|(?:metadata|tagging)-directiv
 
 
 class CopyOptions(SharedOptions, total=False):
-    """What a copy says of its object. None, or nothing at all, is the first of what is named.
+    """Options of a copied object. For an option that is None or absent, the first choice below is used.
 
     ``metadata_directive``
-        ``"copy"``: the source's metadata, and its content type, encoding, disposition, language, cache control and
-        expiry; ``"replace"``: those of these options alone, as an upload has them
+        ``"copy"``: the source's metadata, content type, encoding, disposition, language, cache control and expiry;
+        ``"replace"``: only those in these options, as for an upload
     ``tagging_directive``
-        ``"copy"``: the source's tags; ``"replace"``: those of ``tags``, none without them
+        ``"copy"``: the source's tags; ``"replace"``: those in ``tags``, or no tags
     ``storage_class``, ``acl``, ``server_side_encryption``
-        None: as the target's bucket is configured; ``"copy"``: the source's; or as for an upload
+        None: the default of the target's bucket; ``"copy"``: the source's; or a value as for an upload
     ``headers``
-        further headers; they go along with either directive
+        other headers; they can be used with either directive
 
-    The others are those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`.
+    The other options are those of :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`.
     """
 
     metadata_directive: Directive | None
@@ -68,13 +68,13 @@ class CopyOptions(SharedOptions, total=False):
 
 @dataclass(frozen=True)
 class Properties:
-    """What a copy has beside its bytes, as far as it is known before the source is asked.
+    """The properties of a copy, apart from its bytes, that are known before a request for the source.
 
-    :ivar metadata: the headers that replace the source's metadata; None keeps that
-    :ivar tagging: what replaces the source's tags, as ``x-oss-tagging`` says it; None keeps those
+    :ivar metadata: the headers that replace the source's metadata; None keeps it
+    :ivar tagging: the value of ``x-oss-tagging`` that replaces the source's tags; None keeps them
     :ivar given: the other headers of the object, storage class, encryption and ACL among them
-    :ivar with_requests: what goes with every request: request payer and traffic limit
-    :ivar kept: which of ``storage_class``, ``acl`` and ``server_side_encryption`` are the source's
+    :ivar with_requests: the headers of every request: request payer and traffic limit
+    :ivar kept: those of ``storage_class``, ``acl`` and ``server_side_encryption`` that are copied from the source
     """
 
     metadata: Mapping[str, str] | None = None
@@ -85,16 +85,16 @@ class Properties:
 
     @property
     def keeps_acl(self) -> bool:
-        """True when the source is to be asked for its ACL: no request copies that."""
+        """True if the source's ACL has to be read, because no request copies it."""
         return "acl" in self.kept
 
     @property
     def changes_nothing(self) -> bool:
-        """True when all is the source's or left to OSS; a copy onto itself would then be none."""
+        """True if nothing is set or replaced. A copy onto itself would then change nothing."""
         return self.metadata is None and self.tagging is None and not self.given
 
     def converts(self, source: ObjectMeta) -> bool:
-        """True when the copy gets another storage class or encryption, for which OSS has to write all bytes anew."""
+        """True if the copy gets another storage class or encryption, so that OSS has to rewrite all bytes."""
         wanted_class = self.class_and_encryption(source).get(STORAGE_CLASS)
         if wanted_class is not None and wanted_class != source.headers.get(STORAGE_CLASS, "Standard"):
             return True
@@ -102,7 +102,7 @@ class Properties:
         return _encryption(source.headers) != _encryption(self.class_and_encryption(source))
 
     def class_and_encryption(self, source: ObjectMeta) -> dict[str, str]:
-        """Return the headers that say them, as far as they are not left to the target's bucket."""
+        """Return the headers for both; none for those that the target's bucket decides."""
         headers = {name: value for name, value in self.given.items() if name in (STORAGE_CLASS, *_ENCRYPTION)}
         if "storage_class" in self.kept:
             headers[STORAGE_CLASS] = source.headers.get(STORAGE_CLASS, "Standard")
@@ -111,7 +111,7 @@ class Properties:
         return headers
 
     def onto_itself(self) -> Properties:
-        """Return what an object has after a copy onto itself: all that is not replaced stays."""
+        """Return the properties for a copy onto itself: everything that is not replaced stays."""
         given = {"storage_class": STORAGE_CLASS, "acl": ACL, "server_side_encryption": ENCRYPTION}
         return replace(self, kept=frozenset(name for name, header in given.items() if header not in self.given))
 
@@ -122,9 +122,9 @@ class Properties:
     ) -> dict[str, str]:
         """Return the headers of CopyObject.
 
-        :param acl: the source's, where :attr:`keeps_acl`
-        :param tags: the source's, for a copy onto itself; there OSS takes what the request says, whatever its
-            directive, so that all that is kept is written again
+        :param acl: the source's, if :attr:`keeps_acl`
+        :param tags: the source's, for a copy onto itself. OSS then ignores the directive and uses the request's values,
+            so everything that is kept is set again
         """
         headers = {**self.given, **self.class_and_encryption(source), **self._acl(acl)}
         if self.metadata is None and tags is None:
@@ -138,9 +138,9 @@ class Properties:
         return headers
 
     def of_initiate(self, source: ObjectMeta, *, tags: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the headers of InitiateMultipartUpload, or of PutObject beside :meth:`of_complete`.
+        """Return the headers of InitiateMultipartUpload, or with those of :meth:`of_complete`, of PutObject.
 
-        :param tags: the source's, where they are kept
+        :param tags: the source's, if they are kept
         """
         headers = {name: value for name, value in self.given.items() if name != ACL}
         headers |= self.class_and_encryption(source)
@@ -149,7 +149,7 @@ class Properties:
     def of_complete(self, *, acl: str | None = None) -> dict[str, str]:
         """Return the headers of CompleteMultipartUpload.
 
-        :param acl: the source's, where :attr:`keeps_acl`
+        :param acl: the source's, if :attr:`keeps_acl`
         """
         return {**{name: value for name, value in self.given.items() if name == ACL}, **self._acl(acl)}
 
@@ -165,10 +165,10 @@ class Properties:
 
 
 def copied_properties(key: str, options: CopyOptions) -> Properties:
-    """Return what a copy to that key has beside its bytes.
+    """Return the properties of a copy to that key.
 
     :raises ArgumentError: for an option that OSS would refuse, that is unknown, or that would be ignored: metadata or
-        tags that are given while the source's are kept
+        tags while the source's are kept
     """
     given = {name: value for name, value in options.items() if value not in (None, "")}
     keeps_metadata = _keeps(given, "metadata_directive", _OPTIONS_OF_METADATA)
@@ -191,9 +191,9 @@ def copied_properties(key: str, options: CopyOptions) -> Properties:
 
 
 def replaced_properties(key: str, options: ObjectOptions) -> Properties:
-    """Return what a copy to that key has when what is given replaces what the source has, and all else is copied.
+    """Return the properties of a copy to that key, whose given options replace the source's; all else is copied.
 
-    One of its metadata replaces all of them, as OSS has it, and so do tags.
+    One option of the metadata replaces all of the source's metadata, as in OSS. Tags replace all of its tags.
 
     :raises ArgumentError: for an option that OSS would refuse, or that is unknown
     """

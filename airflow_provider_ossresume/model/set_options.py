@@ -1,4 +1,4 @@
-"""What a transfer of many files is to do, as a DAG author says it."""
+"""The options of a transfer of many files, as a DAG author sets them, and their checks."""
 
 from __future__ import annotations
 
@@ -40,41 +40,40 @@ MOST_BATCH_FILES = 100_000
 
 @dataclass(frozen=True)
 class SetOptions:
-    """What a transfer of many files is to do besides moving bytes.
+    """The options of a transfer of many files.
 
-    :param mode: ``copy``, or ``mirror``: what the source does not have is deleted from the target, when all is moved
-    :param compare: when a file counts as there already, and is not moved: ``crc64`` (size and CRC-64 are equal),
-        ``size_mtime`` (size, and the mtime that an upload has left in the object's metadata), ``size``, ``missing`` (it
-        exists, whatever it holds) or ``always`` (never)
-    :param include: globs of relative names; all files by default. ``*`` stops at a slash, ``**`` does not
-    :param exclude: globs of what is left out; they win
-    :param min_size: bytes, or a text such as ``10MiB``; what is smaller is left out
-    :param max_size: the same; what is larger is left out
-    :param newer_than: a duration before now; what was modified longer ago is left out
-    :param older_than: the same; what was modified since is left out
-    :param symlinks: what a symbolic link in the source does: ``fail`` the plan, ``skip`` it, or ``follow`` it
-    :param special_files: the same for sockets, pipes and devices
-    :param empty_folders: ``ignore`` them, or make a ``marker``: an empty object whose key ends with ``/``
-    :param bad_names: the same for names that the other side cannot have
-    :param archived: the same for objects that have to be restored before they can be read
-    :param batch_bytes: how much one batch has at most; see docs/many-files
-    :param batch_files: the same, of files
-    :param max_batches: batches grow where there would be more
-    :param max_files: the plan fails above so many
-    :param max_delete: the plan fails when it would delete more
-    :param max_delete_share: the same, as a share of the target's files
-    :param allow_empty_source: there may be nothing in the source; a mirror then deletes everything
-    :param source_changed: what a batch does with a file that is not what the plan saw: ``skip`` it, which is counted,
-        ``take`` what is there now, or ``fail``
-    :param vanished: the same for one that is gone
-    :param target_changed: ``overwrite`` what is not what the plan saw, or ``fail``
+    :param mode: ``copy``, or ``mirror``. A mirror also deletes from the target what the source does not have, after all
+        files are moved
+    :param compare: which files count as unchanged: ``crc64`` (same size and CRC-64), ``size_mtime`` (same size, and the
+        mtime that ``keep_mtime`` stored), ``size``, ``missing`` (all that exist) or ``always`` (none)
+    :param include: globs of relative names; all files by default. ``*`` does not match a slash, ``**`` does
+    :param exclude: globs of names to leave out, even if ``include`` matches them
+    :param min_size: leave out smaller files: bytes, or a text such as ``10MiB``
+    :param max_size: leave out larger files
+    :param newer_than: leave out files that were modified longer ago: a duration such as ``"1d"``
+    :param older_than: leave out files that were modified since, for example because they are still being written
+    :param symlinks: what to do with a symbolic link in the source: ``fail``, ``skip`` or ``follow`` it
+    :param special_files: what to do with a socket, pipe or device: ``fail`` or ``skip``
+    :param empty_folders: ``ignore`` them, or write a ``marker``: an empty object whose key ends with ``/``
+    :param bad_names: what to do with a name that the target does not allow: ``fail`` or ``skip``
+    :param archived: what to do with an object that must be restored first: ``fail`` or ``skip``
+    :param batch_bytes: the maximum size of a batch; see docs/many-files. A larger file gets a batch of its own
+    :param batch_files: the maximum number of files in a batch
+    :param max_batches: the maximum number of batches. If it is reached, batches get larger
+    :param max_files: the plan fails if there are more files
+    :param max_delete: the plan of a mirror fails if more files would be deleted
+    :param max_delete_share: the same limit, as a share of the target's files
+    :param allow_empty_source: allow an empty source. A mirror then deletes everything
+    :param source_changed: what a batch does with a file that changed since the plan: ``skip`` and count it, ``take``
+        the present one, or ``fail``
+    :param vanished: what a batch does with a file that no longer exists: ``skip`` or ``fail``
+    :param target_changed: what a batch does if the target changed since the plan: ``overwrite`` or ``fail``
     :param max_failures: a batch stops if more files than this have failed; 0: at the first
-    :param keep_mtime: an upload leaves the file's mtime in the object's metadata, a download sets it again
-    :param files_from: where a list of relative names lies; only what it names is looked up, in place of listing the
-        source. An absolute path, a ``file:///`` or an ``oss://bucket/key`` URL. See
-        :mod:`~airflow_provider_ossresume.sets.plan.name_list`
-    :param backup_prefix: an ``oss://bucket/prefix/`` URL; a mirror copies there what it deletes, before it does
-    :param object_options: what each object gets that is made, such as ``storage_class`` and ``metadata``; see
+    :param keep_mtime: store a file's mtime with its object, and set it again when the object is downloaded
+    :param files_from: a list of relative names to move, instead of listing the source: an absolute path, or a
+        ``file:///`` or ``oss://bucket/key`` URL. See :mod:`~airflow_provider_ossresume.sets.plan.name_list`
+    :param backup_prefix: an ``oss://bucket/prefix/`` URL. A mirror copies objects there before it deletes them
+    :param object_options: the options of each object that is written, such as ``storage_class`` and ``metadata``; see
         :class:`~airflow_provider_ossresume.model.object_options.ObjectOptions`
     """
 

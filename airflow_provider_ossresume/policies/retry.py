@@ -1,6 +1,6 @@
-"""A retry policy for tasks that talk to OSS: fail at once for what no retry mends, and wait as long as it takes.
+"""A retry policy for tasks that use OSS: it fails at once if no retry can help, and chooses the delay otherwise.
 
-Airflow knows retry policies from 3.3 on. On an older one importing this module is an ImportError that says so.
+Airflow has retry policies from 3.3 on. On an older version, importing this module raises an ImportError.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ LONGEST_WAIT = timedelta(hours=1)  # unless more is asked for: quotas of traffic
 
 @dataclass(frozen=True)
 class OSSRetryPolicy(RetryPolicy):
-    """Decide by the error of OSS whether a task is tried again, and when; pass it as ``retry_policy``.
+    """Decides whether and when to retry a task, by the error of OSS. Pass it as a task's ``retry_policy``.
 
     ====================================  ======================================================================
     the task failed with                  then
     ====================================  ======================================================================
-    an error that no retry mends          it fails now, and burns none of its retries
-    429 or 503, so OSS throttles          ``throttled_delay``, twice as long at each further try, or as long as
-                                          OSS asks for when that is more; at most an hour
-    no answer, or half of one             ``network_delay``
+    an error that no retry can fix        it fails now, and its other retries are not used
+    429 or 503, so OSS throttles          it waits ``throttled_delay``, doubled at each further try, or as long as
+                                          OSS asks for if that is longer; at most an hour
+    no response, or an incomplete one     it waits ``network_delay``
     any other error                       as without a policy
     ====================================  ======================================================================
 
-    The number of retries is the task's, whatever the policy says. It looks through what an error was raised from, so
-    an error of your own that wraps one of ours counts too.
+    The task's ``retries`` still limits the number of retries. The policy also reads the causes of an error, so it works
+    if your own error wraps one of this provider.
 
-    :param throttled_delay: until the first retry after OSS has throttled; one above an hour counts at each try
-    :param network_delay: until the retry after the connection failed; the next try resumes, so soon is fine
+    :param throttled_delay: the delay before the first retry after OSS has throttled. A delay above an hour is not
+        doubled
+    :param network_delay: the delay after a failed connection. It can be short, because the next try resumes
     """
 
     throttled_delay: timedelta = timedelta(minutes=5)
@@ -49,12 +50,12 @@ class OSSRetryPolicy(RetryPolicy):
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Any | None = None
     ) -> RetryDecision:
-        """Return what Airflow is to do about a try that has failed."""
+        """Return what Airflow has to do after a failed try."""
         error = next((each for each in _causes(exception) if isinstance(each, OSSResumeError)), None)
         if error is None:
             return RetryDecision.default()
         if not error.retryable:
-            return RetryDecision.fail(f"no retry mends this: {error}")
+            return RetryDecision.fail(f"no retry can fix this: {error}")
         if isinstance(error, ServiceError) and error.status in THROTTLED:
             return RetryDecision.retry(self._throttled(try_number, error.retry_after), f"OSS throttles: {error}")
         if isinstance(error, ConnectionFailed):
