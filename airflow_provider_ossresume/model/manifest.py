@@ -1,7 +1,7 @@
-"""What a plan says and what became of it: rows, batches, ledger and verdict, as text in a work folder.
+"""The contents of a plan's files as text: header, batches, rows, deletions, facts and ledgers.
 
-Each file of rows has one JSON object a line. Numbers that may have 64 bits are text, as most JSON readers round them.
-Readers ignore fields that they do not know, and refuse a newer format.
+A file of rows has one JSON object per line. Numbers that may need 64 bits are texts, because most JSON readers round
+them. Readers ignore fields that they do not know, and refuse a newer format.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Row:
     :ivar name: relative to source and target
     :ivar size: in bytes, as the plan saw it
     :ivar identity: of the source, as the plan saw it
-    :ivar was: identity of what stood in the target's place; None for nothing
+    :ivar was: identity of the file or object that was in the target; None for none
     """
 
     number: int
@@ -50,21 +50,21 @@ class Row:
 
     @classmethod
     def of(cls, text: str) -> Row:
-        """:raises ManifestUnreadable: when the text is no row of a plan, or of an operation that is not known"""
+        """:raises ManifestUnreadable: if the text is not a row of a plan, or has an unknown operation"""
         values = _values(text, "a row of a plan")
         try:
             if values["op"] != "put":
                 raise ManifestUnreadable(f"the operation {values['op']!r} is not known; use a newer provider")
             return cls(int(values["n"]), str(values["name"]), int(values["size"]), str(values["id"]), values["was"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ManifestUnreadable(f"no row of a plan: {text[:100]!r}") from error
+            raise ManifestUnreadable(f"this is not a row of a plan: {text[:100]!r}") from error
 
 
 @dataclass(frozen=True)
 class Victim:
     """What a mirror deletes: one file or object of the target that the source does not have.
 
-    :ivar identity: as the plan saw it; what has another one by then is kept
+    :ivar identity: as the plan saw it; a file whose identity has changed since is kept
     """
 
     name: str
@@ -76,12 +76,12 @@ class Victim:
 
     @classmethod
     def of(cls, text: str) -> Victim:
-        """:raises ManifestUnreadable: when the text is no such line"""
+        """:raises ManifestUnreadable: if the text is not such a line"""
         values = _values(text, "a line of a list of deletions")
         try:
             return cls(str(values["name"]), int(values["size"]), str(values["id"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise ManifestUnreadable(f"no line of a list of deletions: {text[:100]!r}") from error
+            raise ManifestUnreadable(f"this is not a line of a list of deletions: {text[:100]!r}") from error
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Named:
     """A name with a reason: why it was left out, or why it is not proven.
 
     :ivar reason: one word
-    :ivar detail: the same in words
+    :ivar detail: the reason as a text
     """
 
     name: str
@@ -101,19 +101,19 @@ class Named:
 
     @classmethod
     def of(cls, text: str) -> Named:
-        """:raises ManifestUnreadable: when the text is no such line"""
+        """:raises ManifestUnreadable: if the text is not such a line"""
         values = _values(text, "a name with a reason")
         try:
             return cls(str(values["name"]), str(values["reason"]), str(values["detail"]))
         except KeyError as error:
-            raise ManifestUnreadable(f"no name with a reason: {text[:100]!r}") from error
+            raise ManifestUnreadable(f"this is not a name with a reason: {text[:100]!r}") from error
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What was proven once: a source and a target of these identities hold the same bytes.
+    """A fact: a source and a target with these identities are proven to hold the same bytes.
 
-    :ivar crc64: of the bytes; None where it was never known
+    :ivar crc64: of the bytes; None if it is unknown
     """
 
     name: str
@@ -130,30 +130,30 @@ class Fact:
 
     @classmethod
     def of(cls, text: str) -> Fact:
-        """:raises ManifestUnreadable: when the text is no such line"""
-        values = _values(text, "a line of what was proven")
+        """:raises ManifestUnreadable: if the text is not such a line"""
+        values = _values(text, "a fact")
         try:
             crc64 = None if values["crc64"] is None else int(values["crc64"])
             return cls(str(values["name"]), int(values["size"]), str(values["source"]), str(values["target"]), crc64)
         except (KeyError, TypeError, ValueError) as error:
-            raise ManifestUnreadable(f"no line of what was proven: {text[:100]!r}") from error
+            raise ManifestUnreadable(f"this is not a fact: {text[:100]!r}") from error
 
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What became of one row of a plan. The last one of a row counts, but one that proves it is not taken back.
+    """The result of one row of a plan. The last result of a row counts, but a proven row stays proven.
 
-    :ivar number: the row's
+    :ivar number: of the row
     :ivar result: ``done``: moved and proven; ``same``: nothing had to be moved; ``skipped``; ``failed``
-    :ivar source: identity of what was moved; empty where it would not tell that the file has been written to since
-    :ivar target: identity of what is in the target now; the same
-    :ivar crc64: of its bytes, as far as it is known
+    :ivar source: identity of the file that was moved; empty if a later write to it might not change its identity
+    :ivar target: identity of the target's file now; empty in the same case
+    :ivar crc64: of its bytes; None if it is unknown
     :ivar size: in bytes
-    :ivar moved: bytes over the wire in this try
-    :ivar reason: of a row that is skipped or failed, in one word: an error code of OSS's, the name of an error's class,
-        ``vanished`` or ``source_changed``
-    :ivar detail: the same in words
-    :ivar is_retryable: a later try may succeed without anybody changing anything
+    :ivar moved: bytes that this try sent or received
+    :ivar reason: one word, for a skipped or failed row: an error code of OSS, the name of an error class, ``vanished``
+        or ``source_changed``
+    :ivar detail: the reason as a text
+    :ivar is_retryable: a later try may succeed although nothing is changed
     """
 
     number: int
@@ -180,7 +180,7 @@ class LedgerRow:
 
     @classmethod
     def of(cls, text: str) -> LedgerRow:
-        """:raises ManifestUnreadable: when the text is no row of a ledger"""
+        """:raises ManifestUnreadable: if the text is not a row of a ledger"""
         values = _values(text, "a row of a ledger")
         try:
             if values["r"] not in get_args(Result):
@@ -191,14 +191,14 @@ class LedgerRow:
                 str(values["reason"]), str(values["detail"]), values["retryable"] is True,
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
-            raise ManifestUnreadable(f"no row of a ledger: {text[:100]!r}") from error
+            raise ManifestUnreadable(f"this is not a row of a ledger: {text[:100]!r}") from error
 
 
 @dataclass(frozen=True)
 class BatchHeader:
     """One batch of a plan.
 
-    :ivar name: of its file; it ends with the beginning of the SHA-256 of the file's bytes
+    :ivar name: of its file; it contains the first digits of the SHA-256 of the file's bytes
     """
 
     number: int
@@ -209,15 +209,16 @@ class BatchHeader:
 
 @dataclass(frozen=True)
 class PlanHeader:
-    """What ``plan.json`` says: all of a plan but its rows. It is written last, and never again.
+    """The contents of ``plan.json``: everything of a plan except its rows. It is written last, and only once.
 
     :ivar source: a folder as a ``file:///…/`` URL, or ``oss://bucket/prefix/``
-    :ivar target: the same
-    :ivar options: what moves and finishes need to know, as
-        :class:`~airflow_provider_ossresume.model.set_options.SetOptions` gives it
-    :ivar deletes: the name of the list of what a mirror deletes, with the beginning of its SHA-256; empty for none
-    :ivar found: how many files and bytes both listings had: ``source_files``, ``source_bytes``, ``target_files`` …
-    :ivar actions: how many rows each action has: ``put``, ``same``, ``delete``, and ``left_out`` by reason
+    :ivar target: in the same form
+    :ivar options: those that batches and the finish need, from
+        :class:`~airflow_provider_ossresume.model.set_options.SetOptions`
+    :ivar deletes: the name of the list of what a mirror deletes, with the first digits of its SHA-256; empty for none
+    :ivar found: the number of files and bytes in both listings: ``source_files``, ``source_bytes``, ``target_files`` …
+    :ivar actions: the number of rows for each action: ``put``, ``same``, ``delete``
+    :ivar left_out: the number of files that are left out, by reason
     """
 
     plan_id: str
@@ -236,7 +237,7 @@ class PlanHeader:
     made_at: str = ""
 
     def text(self) -> str:
-        """Return it as ``plan.json`` has it."""
+        """Return the text of ``plan.json``."""
         values = {
             "format": FORMAT, "plan_id": self.plan_id, "provider": self.provider, "source": self.source,
             "target": self.target, "mode": self.mode, "compare": self.compare, "deletes": self.deletes,
@@ -253,7 +254,7 @@ class PlanHeader:
 
     @classmethod
     def of(cls, text: str) -> PlanHeader:
-        """:raises ManifestUnreadable: when the text is no plan, or one of a newer format"""
+        """:raises ManifestUnreadable: if the text is not a plan, or has a newer format"""
         values = _values(text, "a plan")
         try:
             if not isinstance(values["format"], int) or values["format"] > FORMAT:
@@ -274,7 +275,7 @@ class PlanHeader:
                 ),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ManifestUnreadable("no plan of this provider") from error
+            raise ManifestUnreadable("this is not a plan of this provider") from error
 
 
 def _line(values: Mapping[str, Any]) -> str:
@@ -285,7 +286,7 @@ def _values(text: str, what: str) -> dict[str, Any]:
     try:
         values = read_json(text)
     except ValueError as error:
-        raise ManifestUnreadable(f"this is no JSON, where {what} is expected: {text[:100]!r}") from error
+        raise ManifestUnreadable(f"this is not JSON, but should be {what}: {text[:100]!r}") from error
     if not isinstance(values, dict):
         raise ManifestUnreadable(f"this is not {what}: {text[:100]!r}")
     return values

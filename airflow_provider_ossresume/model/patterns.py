@@ -20,8 +20,8 @@ class KeyPattern:
     """One key of a bucket, or a pattern for many. Shown as ``oss://bucket/pattern``.
 
     ``wildcard``: ``*`` is any text, slashes included, ``?`` any character, ``[ab]`` and ``[!ab]`` one of a set; the
-    whole key must match, upper and lower case differ. ``regex``: as :func:`re.match` has it, so the key must begin
-    with a match and may go on behind it, unless the expression ends with ``$``.
+    whole key must match, and case matters. ``regex``: as in :func:`re.match`, the start of the key must match, and any
+    text may follow, unless the expression ends with ``$``.
 
     :raises ArgumentError: for a bucket or key that OSS forbids, an expression that does not compile, and a pattern that
         no key can match
@@ -52,7 +52,7 @@ class KeyPattern:
 
     @lazy_property
     def prefix(self) -> str:
-        """The longest text, as far as the pattern shows it, that every matching key begins with."""
+        """A text that every matching key begins with, as long as the pattern shows it."""
         if self.kind == "key":
             return self.text
         return literal_prefix(self.text) if self.kind == "regex" else re.split(r"[*?\[]", self.text)[0]
@@ -82,9 +82,9 @@ _SPECIAL = frozenset(".^$*+?{}[]()|\\")
 
 
 def literal_prefix(expression: str) -> str:
-    """Return a text that whatever :func:`re.match` finds begins with; an empty one when none is certain.
+    """Return a text that every match of :func:`re.match` begins with; empty if there is none for certain.
 
-    It may be shorter than could be known, as for ``a|ab``, and is never too long: a listing by it misses no match.
+    It may be shorter than possible, as for ``a|ab``, but never too long: a listing by it misses no match.
     """
     if _SETS_FLAGS.search(expression) or _has_alternatives(expression):
         return ""
@@ -100,7 +100,7 @@ def literal_prefix(expression: str) -> str:
 
 
 def _has_alternatives(expression: str) -> bool:
-    """True when a ``|`` stands outside every group, so that the expression need not begin as it is written."""
+    """True if there is a ``|`` outside all groups, so that a match need not begin with the expression's first text."""
     depth = 0
     for token in _TOKEN.finditer(expression):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
@@ -110,12 +110,12 @@ def _has_alternatives(expression: str) -> bool:
 
 
 def _without_anchor(expression: str) -> str:
-    """Drop what says "from the beginning", as ``re.match`` does anyway."""
+    """Remove the anchor for the beginning, which ``re.match`` does not need."""
     return expression.removeprefix("^").removeprefix(r"\A")
 
 
 def _literal(token: re.Match[str]) -> str | None:
-    """Return the one character that a token stands for, or None when it stands for anything else."""
+    """Return the character that a token matches; None if it matches anything else."""
     escaped, plain = token["escaped"], token["plain"]
     if escaped is not None:
         return None if escaped.isascii() and escaped.isalnum() else escaped

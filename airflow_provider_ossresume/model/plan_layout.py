@@ -7,10 +7,10 @@
     plans/<plan ID>/deletes-3f9c2b7a.jsonl.gz        what a mirror deletes
     plans/<plan ID>/left_out.jsonl.gz                files that are in no batch, and why
     plans/<plan ID>/ledger/00017/0001-…-00000.jsonl.gz   by the number of the try
-    plans/<plan ID>/failed.jsonl.gz, verdict.json    what the finish says
+    plans/<plan ID>/failed.jsonl.gz, verdict.json    the result of the finish
     last/<40 hex>.json                               the last plan of a source and a target
     facts/<40 hex>.json, facts/<40 hex>/…            what has been proven of them
-    checkpoints/<40 hex>.json                        of large files that are under way
+    checkpoints/<40 hex>.json                        of large files that are being moved
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def plan_id(*, now: datetime, random: bytes) -> str:
     """Return the ID of a new plan.
 
     :param now: in UTC
-    :param random: four bytes; two plans of one second differ by them, as OSS does not always refuse to overwrite one
+    :param random: four bytes, so that two plans of one second differ; OSS does not always refuse to overwrite a plan
     """
     return f"{now:%Y%m%dT%H%M%SZ}-{random.hex()}"
 
@@ -66,7 +66,7 @@ def deletes_name(data: bytes) -> str:
 
 
 def check_digest(name: str, data: bytes) -> None:
-    """:raises ManifestUnreadable: when the bytes are not those that the name was made of"""
+    """:raises ManifestUnreadable: if the bytes are not those that the name was made from"""
     if f"-{digest(data)}." not in name:
         raise ManifestUnreadable(f"{name} has changed since the plan was sealed; make a new plan")
 
@@ -116,7 +116,7 @@ def facts_folder(pair: str) -> str:
 
 
 def checkpoint_name(key: str) -> str:
-    """Return where the checkpoint of a large file lies.
+    """Return the name of the checkpoint of a large file.
 
     :param key: 40 hexadecimal digits
     """
@@ -141,7 +141,7 @@ def batch_uri(work: str, plan_id: str, name: str) -> str:
 def split_plan_uri(uri: str) -> tuple[str, str]:
     """Return the work folder's URI and the plan's ID.
 
-    :raises ArgumentError: when it is not what a plan is called
+    :raises ArgumentError: if it is not the URI of a plan
     """
     match = _PLAN.fullmatch(uri if uri.endswith("/") else f"{uri}/")
     if match is None or match["batch"]:
@@ -152,7 +152,7 @@ def split_plan_uri(uri: str) -> tuple[str, str]:
 def split_batch_uri(uri: str) -> tuple[str, str, str]:
     """Return the work folder's URI, the plan's ID and the name of the batch's file.
 
-    :raises ArgumentError: when it is not what a batch is called
+    :raises ArgumentError: if it is not the URI of a batch
     """
     match = _PLAN.fullmatch(uri)
     if match is None or not match["batch"]:

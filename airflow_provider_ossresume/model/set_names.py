@@ -72,9 +72,9 @@ def why_too_deep(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a name as a file system has it that tells neither upper from lower case nor one Unicode form from another.
+    """Return a name in the form that a file system compares if it ignores case and Unicode forms.
 
-    What such file systems do differs in rare letters; here two names are one rather than two.
+    Such file systems differ in rare letters. In doubt, two names count as one here.
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
@@ -88,13 +88,13 @@ def composed(name: str) -> str | None:
 
 
 class Above(Generic[T]):
-    """What comes in the order of its names, to tell what a name lies below. It remembers as much as names are deep."""
+    """Finds the value of a folder above a name, for names in order. Its memory grows only with their depth."""
 
     def __init__(self) -> None:
         self._stack: list[tuple[bytes, T]] = []  # each begins with the one before it
 
     def of(self, place: bytes) -> T | None:
-        """Return what the name lies below: ``a`` and ``a/`` are above ``a/b``, and not above ``a`` and ``ab``."""
+        """Return the value of the topmost name above this one. ``a`` and ``a/`` are above ``a/b``, not above ``ab``."""
         while self._stack and not place.startswith(self._stack[-1][0]):
             self._stack.pop()
         for above, value in self._stack:
@@ -103,7 +103,7 @@ class Above(Generic[T]):
         return None
 
     def add(self, place: bytes, value: T) -> None:
-        """Remember a name, behind all that were asked for or remembered."""
+        """Add a name, which must come after all names that were added or asked for."""
         while self._stack and not place.startswith(self._stack[-1][0]):
             self._stack.pop()
         self._stack.append((place, value))

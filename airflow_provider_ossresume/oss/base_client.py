@@ -142,7 +142,7 @@ class BaseClient:
     def _execute(self, call: Call, read: Callable[[Response], T]) -> T:
         """Send a call until it succeeds, and return what ``read`` makes of the response and its body.
 
-        :raises RequestError: when a retry cannot help, or the retry policy allows no more
+        :raises RequestError: if a retry cannot help, or the retry policy allows no more
         """
         return self._retrying(lambda attempts: self._attempt(call, read, attempts))
 

@@ -160,7 +160,7 @@ class Crew:
 
         The result of a call that did not start is None.
 
-        :raises TransferStopped: when the stop is given
+        :raises TransferStopped: if the stop is given
         """
         outcome: list[Outcome[R] | None] = []
         while not outcome:
@@ -182,7 +182,7 @@ class Crew:
     # --- what a client needs of a stop --------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """:raises TransferStopped: when the stop is given"""
+        """:raises TransferStopped: if the stop is given"""
         self.stop.check()
 
     def guard(self, shut: Callable[[], None]) -> AbstractContextManager[None]:

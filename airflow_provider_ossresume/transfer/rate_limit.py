@@ -24,7 +24,7 @@ class RateLimiter:
     def consume(self, size: int) -> None:
         """Count bytes that were moved, and wait until the limit allows as many as were moved so far.
 
-        :raises TransferStopped: when the stop is given
+        :raises TransferStopped: if the stop is given
         """
         self._moved += size
         if self._rate:
