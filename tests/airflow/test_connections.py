@@ -531,7 +531,9 @@ def test_none_without_a_region_says_where_it_is_told(bare_worker: pytest.MonkeyP
 
 @pytest.mark.parametrize("empty", ["", " "])
 def test_an_empty_name_is_no_connection(empty: str) -> None:
-    with pytest.raises(ArgumentError, match=r"oss_conn_id='.*': it is empty, .*None for the worker's own credentials"):
+    with pytest.raises(
+        ArgumentError, match=r"oss_conn_id='.*': it is empty, .*None to use the worker's own credentials"
+    ):
         OSSResumeHook(empty).get_conn()
 
 
@@ -633,8 +635,8 @@ def test_a_type_may_be_missing_or_written_as_in_a_uri(connections: Connections, 
     ("fields", "says"),
     [
         ({"schema": "bkt/sub"}, "schema='bkt/sub': correct the bucket's name: it has 3 to 63"),
-        ({"schema": "My_Bucket"}, "schema='My_Bucket': OSS bucket names have"),
-        ({"extra": {"bucket": "b"}}, "bucket='b': OSS bucket names have"),
+        ({"schema": "My_Bucket"}, "schema='My_Bucket': correct the bucket's name"),
+        ({"extra": {"bucket": "b"}}, "bucket='b': correct the bucket's name"),
         ({"schema": "a-secret@host"}, "schema='…': a bucket name cannot contain @; in a connection's URI, write"),
     ],
 )

@@ -125,7 +125,7 @@ NAMES: list[tuple[str, str | None, str, str]] = [
     ("key", "buc.ket", "bucket_name", "3 to 63"),
     ("key", "bucket\n", "bucket_name", "3 to 63"),
     ("oss://Bucket/key", None, "bucket_name", "3 to 63"),
-    ("oss:///key", None, "key", "has the form oss://bucket/key"),
+    ("oss:///key", None, "key", "give an OSS URL such as oss://bucket/key"),
     ("key", "", "bucket_name", "it is empty, perhaps because a template rendered to nothing"),
     ("oss://bucket", None, "key", "the key is empty, perhaps because a template rendered to nothing"),
     ("", BUCKET, "key", "the key is empty, perhaps because a template rendered to nothing"),
@@ -344,7 +344,7 @@ def test_a_copy_reads_with_the_hook_that_it_is_given(connected: LocalOSS, connec
         elsewhere.put(BUCKET, "key", b"hello")
         options: Any = {"source_hook": OSSResumeHook("elsewhere"), "checkpoint": "memory"}
 
-        with pytest.raises(NotCopyable, match=r"cn-beijing .* cn-hangzhou; .*set copy_mode='stream'"):
+        with pytest.raises(NotCopyable, match=r"cn-beijing .* cn-hangzhou, .*set copy_mode='stream'"):
             OSSResumeHook().copy_object(f"oss://{BUCKET}/key", f"oss://{BUCKET}/copy", **options)
         OSSResumeHook().copy_object(f"oss://{BUCKET}/key", f"oss://{BUCKET}/copy", copy_mode="stream", **options)
 

@@ -47,7 +47,7 @@ def test_an_object_that_is_no_such_text_is_an_error_that_names_the_way_out(
 ) -> None:
     connected.put(BUCKET, "old.txt", b"\xff")
 
-    with pytest.raises(ArgumentError, match="name its encoding, or use read_bytes"):
+    with pytest.raises(ArgumentError, match="set the right encoding, or use read_bytes"):
         hook.read_key("old.txt", BUCKET)
     with pytest.raises(ArgumentError, match="encoding='klingon'"):
         hook.read_key("old.txt", BUCKET, encoding="klingon")

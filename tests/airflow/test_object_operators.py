@@ -237,7 +237,7 @@ def test_keys_that_xml_cannot_carry_are_deleted_too(run: Any, connected: LocalOS
         ({"whole_bucket": "{{ false }}"}, "set exactly one of keys, prefix and whole_bucket=True"),
         ({"whole_bucket": "false"}, "set exactly one of keys, prefix and whole_bucket=True"),
         ({"whole_bucket": ""}, "whole_bucket='': give true or false"),
-        ({"prefix": "", "whole_bucket": True}, "and only one of them"),
+        ({"prefix": "", "whole_bucket": True}, "set exactly one of keys"),
         ({"keys": ""}, "keys='': it is empty"),
         ({"keys": ["a.csv", ""]}, "it is empty"),
         ({"keys": "{{ ['a.csv', 'inbox'] }}"}, "turned a list into this text"),
