@@ -87,7 +87,9 @@ def airflow(
         "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "300",
         # For the triggerer, which imports a trigger from there.
         "PYTHONPATH": os.pathsep.join((str(home / "dags"), os.environ.get("PYTHONPATH", ""))),
-        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",  # or an edited DAG is seen half a minute later
+        # An edited DAG is to be seen at once. On 2.11 the scheduler would also take the edited DAG's hash with the old DAG.
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL": "0",
         **(FOR_FIFTY_TASKS if AIRFLOW_3 else {}),
     }
     with RealAirflow(
