@@ -596,7 +596,7 @@ def of_what_is_told(this, size, right=PartFile.check_space):
 
 LOCAL_FILES = [
     Mutant(
-        "a save that was given up lands behind a newer one", file, "_given_up", Forgotten(),
+        "a save that was given up lands behind a newer one", file, "_abandoned", Forgotten(),
         test_slow_disks.test_a_store_on_a_disk_that_hangs_says_so,
     ),
     Mutant(

@@ -341,7 +341,7 @@ def test_a_batch_that_is_not_the_sealed_one_is_refused(sets: Callable[..., Sets]
     assert data is not None
     world.work.write(uri.removeprefix(world.work.uri), data)
 
-    with pytest.raises(ManifestUnreadable, match="other bytes"):
+    with pytest.raises(ManifestUnreadable, match="has changed since the plan was sealed"):
         read_batch(world.work, uri)
     world.work.delete([uri.removeprefix(world.work.uri)])
     with pytest.raises(ManifestUnreadable, match="no longer exists"):
