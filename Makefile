@@ -16,7 +16,7 @@ unexport AIRFLOW_HOME  # tests and demo make Airflow homes of their own
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-# An environment is made anew when its pins change.
+# An environment is created again when its pins change.
 $(AF3)/ready: .ci/airflow-3.3.txt pyproject.toml
 	@echo "Setting up $(AF3) with Airflow 3.3 (a minute or two)"
 	@$(PYTHON) -m venv --clear $(AF3)
@@ -55,7 +55,7 @@ demo: $(AF3)/ready  ## kill a worker in mid-transfer, twice, and watch the trans
 demo-scale: $(AF3)/ready  ## kill one of Celery's workers among 20,000 files and one of 2 GiB, and watch the rest be sent
 	@$(AF3)/bin/python -m tests.end_to_end.demo_scale
 
-# The end-to-end tests mostly wait for Airflow, so all others run beside them, and give way to them (nice). A file's tests
+# The end-to-end tests mostly wait for Airflow, so all others run at the same time, with a lower priority (nice). A file's tests
 # run in one process, and folders with long files come first, so that none of these runs alone in the end.
 SPREAD := --dist loadfile --no-loadscope-reorder
 END_TO_END := tests/end_to_end
@@ -98,10 +98,10 @@ lint: $(AF3)/ready  ## find mistakes, and imports against the layers
 types: $(AF3)/ready  ## check the types
 	$(AF3)/bin/mypy
 
-docs: $(AF3)/ready  ## build the documentation anew; a warning is an error
+docs: $(AF3)/ready  ## build the documentation from scratch; a warning is an error
 	$(AF3)/bin/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html
 
-# Built anew, as what an earlier build has left would be packed again.
+# Built from scratch, because files that an earlier build left would be packed too.
 package: $(AF3)/ready  ## build wheel and sdist, and import the wheel from a folder of its own
 	rm -rf dist build
 	$(AF3)/bin/python -m build --outdir dist . > /dev/null
@@ -117,11 +117,11 @@ simulate: $(AF3)/ready  ## run the engine in SEEDS simulated worlds, or in one: 
 SECONDS_EACH ?= 120
 TARGETS ?= checkpoint xml url headers connection server-request
 
-fuzz: $(AF3)/ready  ## give bytes without end to all that reads what others wrote, SECONDS_EACH a target
+fuzz: $(AF3)/ready  ## feed random bytes to every parser, SECONDS_EACH for each of TARGETS
 	for target in $(TARGETS); do $(AF3)/bin/python -m tests.fuzz $$target --seconds $(SECONDS_EACH); done
 
 # The two environments with Airflow are there for the import times.
-bench: $(BENCH)/ready $(BENCH_FS)/ready $(AF3)/ready $(AF2)/ready  ## compare with every peer and hold the bars, in up to an hour
+bench: $(BENCH)/ready $(BENCH_FS)/ready $(AF3)/ready $(AF2)/ready  ## compare with every other client and check the limits, in up to an hour
 	$(BENCH)/bin/python -m tests.bench
 	$(AF3)/bin/python -m tests.bench.copies
 	$(AF3)/bin/python -m tests.bench.plans
@@ -130,9 +130,9 @@ bench: $(BENCH)/ready $(BENCH_FS)/ready $(AF3)/ready $(AF2)/ready  ## compare wi
 bench-quick: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with the main peers, in two minutes
 	$(BENCH)/bin/python -m tests.bench --quick
 
-# The pins hold for Python 3.10 to 3.13, those of Airflow 3.4 from 3.11 on. uv resolves in seconds; pip installs. An Airflow that is no longer looked after
-# gets what there was in its time, as it breaks with later releases, but for fastcrc, which is ours.
-pins: $(AF3)/ready  ## resolve the pinned environments anew
+# The pins hold for Python 3.10 to 3.13, those of Airflow 3.4 from 3.11 on. uv resolves in seconds; pip installs. An Airflow that is no longer maintained
+# gets the libraries of its own time, because it breaks with later ones. Only fastcrc, which this package needs, is newer.
+pins: $(AF3)/ready  ## resolve the pinned environments again
 	$(AF3)/bin/python -m pip install --quiet uv
 	compile() { \
 	  $(AF3)/bin/uv pip compile --quiet --universal --python-version $${3:-3.10} --no-header --no-annotate \
