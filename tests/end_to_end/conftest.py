@@ -87,7 +87,7 @@ def airflow(
         "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "300",
         # For the triggerer, which imports a trigger from there.
         "PYTHONPATH": os.pathsep.join((str(home / "dags"), os.environ.get("PYTHONPATH", ""))),
-        # An edited DAG is to be seen at once. On 2.11 the scheduler would also take the edited DAG's hash with the old DAG.
+        # An edited DAG must be seen at once. Otherwise 2.11 stores the new DAG's hash although it has read the old DAG.
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL": "0",
         **(FOR_FIFTY_TASKS if AIRFLOW_3 else {}),
