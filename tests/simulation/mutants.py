@@ -196,7 +196,7 @@ class GoesOnWithAnotherContent(Copier):
 
     def _decision(self, source, stored):
         decision = super()._decision(source, stored)
-        if isinstance(decision, Restart) and "has other bytes" in decision.reason:
+        if isinstance(decision, Restart) and "has changed since the copy began" in decision.reason:
             return Resume(decision.checkpoint)
         return decision
 
