@@ -7,7 +7,7 @@ The map of the package. A layer imports only from layers below it::
     policies/                              the retry policy for tasks
     hooks/                                 one Airflow connection, wired to the engine
     sets/                                  many files as one transfer: plan, batches, verdict
-    transfer/                              moves one file or object; the only place for threads and local files
+    transfer/                              moves one file or object, with threads and local files
     checkpoints/                           one class for each checkpoint store
     oss/                                   the OSS REST protocol on requests and tenacity
     assets/                                oss:// assets for Airflow's scheduling
