@@ -151,7 +151,8 @@ def finished_parts(found: Iterable[Found]) -> set[int]:
 def requests_of_try(airflow: RealAirflow, task: Task, try_number: int, requests: Sequence[Request]) -> list[Request]:
     """Return the requests that came while this was the latest try of the task."""
     starts = {each.try_number: each.started.timestamp() for each in airflow.tries(*task) if each.started}
-    stop = starts.get(try_number + 1, float("inf"))
+    # 2.11 may know nothing of the next try, if that was given up before it began.
+    stop = min((start for number, start in starts.items() if number > try_number), default=float("inf"))
     return [each for each in requests if starts[try_number] <= each.when < stop]
 
 
