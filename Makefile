@@ -77,7 +77,7 @@ test-matrix: package  ## install wheel and sdist with each Airflow and Python, a
 	$(AF3)/bin/uvx --quiet twine check --strict dist/*
 	$(AF3)/bin/python -m tests.matrix $(MATRIX)
 
-fast: $(AF3)/ready  ## run the tests that need no Airflow, in a minute
+fast: $(AF3)/ready  ## run the tests that need no Airflow, in about two minutes
 	.ci/in-memory $(AF3)/bin/python -m pytest -n auto $(SPREAD) tests/properties tests/unit
 
 set-up: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## set up what the tests run in: two environments, and a client of npm's
