@@ -9,5 +9,6 @@
 - ``movers``: move single files, for each pair of locations
 - ``work_folder``: where plans, ledgers, facts and checkpoints lie
 
-``ports`` has the Protocols between them, and ``spool`` keeps rows on the disk while a step runs.
+``ports`` has the Protocols between them, and ``spool`` keeps rows in a ``temporary_database`` while a step
+runs.
 """

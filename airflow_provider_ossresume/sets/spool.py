@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from airflow_provider_ossresume.errors import LocalFileError
 from airflow_provider_ossresume.model.batch_assignment import (
     LARGE,
     LargeFileAssigner,
@@ -17,11 +14,13 @@ from airflow_provider_ossresume.model.batch_assignment import (
     small_file_shares,
 )
 from airflow_provider_ossresume.model.manifest import Fact, Named, Result, Row, Victim
+from airflow_provider_ossresume.sets.temporary_database import sqlite_errors, temporary_database
 
 ROWS_PER_WRITE = 1_000  # rows that are in memory before they are written
 CACHE_KIB = 8 * 1024  # KiB of memory for pages of the database
 
-_TABLES = """
+_TABLES = f"""
+PRAGMA cache_size = -{CACHE_KIB};
 CREATE TABLE small (rank INTEGER PRIMARY KEY, number INTEGER, name TEXT, size INTEGER, identity TEXT, was TEXT);
 CREATE TABLE large (number INTEGER PRIMARY KEY, name TEXT, size INTEGER, identity TEXT, was TEXT);
 CREATE TABLE dealt (batch INTEGER, number INTEGER, PRIMARY KEY (batch, number)) WITHOUT ROWID;
@@ -60,12 +59,8 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        with _sqlite_errors():
-            self._database = sqlite3.connect("", isolation_level=None, cached_statements=32)
-            self._database.executescript(
-                f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE_KIB}"
-            )
-            self._database.executescript(_TABLES)
+        with sqlite_errors("the rows of a plan"):
+            self._database = temporary_database(_TABLES, cached_statements=32)
         self._unwritten: dict[str, list[tuple[object, ...]]] = {}
         self.rows = self.size = self.victims = self.named = self.facts = 0
         self._small = 0
@@ -96,7 +91,7 @@ class Spool:
         self._write_all()
         dealer = LargeFileAssigner(batches)
         largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
-        with _sqlite_errors():
+        with sqlite_errors("the rows of a plan"):
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.assign(largest_first))
             self._database.execute("COMMIT")
@@ -132,7 +127,7 @@ class Spool:
                 watch()
             if is_spared(name):
                 spared.append((row,))
-        with _sqlite_errors():
+        with sqlite_errors("the rows of a plan"):
             self._database.execute("BEGIN")
             self._database.executemany("DELETE FROM victim WHERE rowid = ?", spared)
             self._database.execute("COMMIT")
@@ -184,7 +179,7 @@ class Spool:
     def _write(self, table: str) -> None:
         waiting = self._unwritten.pop(table)
         places = ", ".join("?" * len(waiting[0]))
-        with _sqlite_errors():
+        with sqlite_errors("the rows of a plan"):
             self._database.execute("BEGIN")
             self._database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", waiting)  # noqa: S608
             self._database.execute("COMMIT")
@@ -196,22 +191,11 @@ class Spool:
     def _select(self, query: str, values: Sequence[int] | Mapping[str, int] = ()) -> Iterator[Any]:
         self._write_all()
         cursor = self._database.cursor()
-        with _sqlite_errors():
+        with sqlite_errors("the rows of a plan"):
             cursor.execute(query, values)
         while True:
-            with _sqlite_errors():
+            with sqlite_errors("the rows of a plan"):
                 found = cursor.fetchmany(ROWS_PER_WRITE)
             if not found:
                 return
             yield from found
-
-
-@contextmanager
-def _sqlite_errors() -> Iterator[None]:
-    """:raises LocalFileError: in place of an error of SQLite"""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise LocalFileError(
-            f"the temporary file for the rows of a plan cannot be used: {error}; check that TMPDIR has space"
-        ) from error

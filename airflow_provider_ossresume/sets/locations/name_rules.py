@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from airflow_provider_ossresume.errors import LocalFileError
 from airflow_provider_ossresume.model.entries import Entry, printable
 from airflow_provider_ossresume.model.set_names import (
     Above,
@@ -17,9 +14,11 @@ from airflow_provider_ossresume.model.set_names import (
     why_no_key,
     why_no_path,
 )
+from airflow_provider_ossresume.sets.temporary_database import sqlite_errors, temporary_database
 
 log = logging.getLogger(__name__)
 
+_TABLE = "CREATE TABLE names (form TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID"
 _OF_FORM = "SELECT name FROM names WHERE form = ?"
 
 
@@ -128,9 +127,10 @@ class _FirstNames:
 
     def first(self, form: str, name: str) -> str:
         """Return the first name of this form; the given name if it is the first."""
-        with _sqlite_errors():
+        with sqlite_errors("names"):
             if self._database is None:
-                self._database = _temporary_database()
+                self._database = temporary_database(_TABLE)
+                self._database.execute("BEGIN")
             added = self._database.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (form, name)).rowcount
             if added:
                 return name
@@ -139,24 +139,5 @@ class _FirstNames:
 
     def has(self, form: str) -> bool:
         """Return True if a name of this form was added."""
-        with _sqlite_errors():
+        with sqlite_errors("names"):
             return self._database is not None and self._database.execute(_OF_FORM, (form,)).fetchone() is not None
-
-
-@contextmanager
-def _sqlite_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise LocalFileError(
-            f"the temporary file for names cannot be used: {error}; check that TMPDIR has space"
-        ) from error
-
-
-def _temporary_database() -> sqlite3.Connection:
-    database = sqlite3.connect("", isolation_level=None)  # SQLite: an empty name means a private temporary file
-    database.execute("PRAGMA journal_mode = OFF")
-    database.execute("PRAGMA synchronous = OFF")
-    database.execute("CREATE TABLE names (form TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID")
-    database.execute("BEGIN")
-    return database
