@@ -72,7 +72,7 @@ class OssPrefix:
 
         :raises BadAnswer: if OSS lists keys out of order, or keys that are not below the prefix
         """
-        work = folder_prefix(work_uri.removeprefix(self.uri)) if work_uri.startswith(self.uri) else ""
+        work = self._name_below(work_uri)
         found = self._items(options, is_source=is_source, watch=watch, names=names, work=work)
         return refuse_unallowed(found, options, where=self.uri) if is_source else found
 
@@ -90,7 +90,7 @@ class OssPrefix:
 
         A symbolic link has the size and the ETag of its target.
         """
-        work = folder_prefix(work_uri.removeprefix(self.uri)) if work_uri.startswith(self.uri) else ""
+        work = self._name_below(work_uri)
         client, source_filter = self.client.with_stop(crew), SourceFilter(options, rules)
         source = _SourceObjects(self, options, rules, client, crew)
 
@@ -110,6 +110,10 @@ class OssPrefix:
                 yield (source.found(name, seen) if seen else None) or vanished_item(name)
             elif seen and (in_target := _target_item(name, seen, options)):
                 yield in_target
+
+    def _name_below(self, uri: str) -> str:
+        """Return the name of a work folder below this prefix, with a slash at its end; empty if it is elsewhere."""
+        return folder_prefix(uri.removeprefix(self.uri)) if uri.startswith(self.uri) else ""
 
     def _why_no_key(self, name: str) -> str:
         try:
