@@ -94,19 +94,19 @@ class Gone(OSSResumeError):
     """The file to move no longer exists."""
 
 
-class StoppableClient(Generic[AnyClient]):
+class ClientForCrew(Generic[AnyClient]):
     """A client whose requests end with the stop of the crew that sends them."""
 
     def __init__(self, client: AnyClient) -> None:
         self._client = client
         self._present: tuple[Crew | None, AnyClient] = (None, client)
 
-    def stopped_by(self, stop: Crew) -> AnyClient:
+    def stopped_by(self, crew: Crew) -> AnyClient:
         """Return the client for the workers of a crew."""
         known, client = self._present
-        if known is not stop:
-            client = self._client.with_stop(stop)
-            self._present = (stop, client)
+        if known is not crew:
+            client = self._client.with_stop(crew)
+            self._present = (crew, client)
         return client
 
 
@@ -134,7 +134,7 @@ class MoverBase(Generic[AnyClient, AnySource, AnyTarget]):
         self.source = source
         self.target = target
         self._client = client
-        self._oss = StoppableClient(client)
+        self._oss = ClientForCrew(client)
         self._settings = settings
         self._options = settings.options
 

@@ -12,7 +12,7 @@ from airflow_provider_ossresume.model.manifest import Row, Victim
 from airflow_provider_ossresume.model.objects import ObjectMeta
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.oss_prefix import OssPrefix
-from airflow_provider_ossresume.sets.movers.mover_base import MoverSettings, StoppableClient
+from airflow_provider_ossresume.sets.movers.mover_base import ClientForCrew, MoverSettings
 from airflow_provider_ossresume.sets.movers.prefix_copy import PrefixCopy, PrefixCopyClient
 from airflow_provider_ossresume.sets.ports import FileJob
 from airflow_provider_ossresume.transfer.crew import Crew
@@ -37,7 +37,7 @@ class PrefixBackup:
         self, client: PrefixCopyClient, target: OssPrefix, backup: OssPrefix, *, settings: MoverSettings
     ) -> None:
         self._backup = backup
-        self._oss = StoppableClient(client)
+        self._oss = ClientForCrew(client)
         config = replace(settings.config, verify=True)
         self._threshold = int(config.multipart_threshold)
         self._copy = PrefixCopy(
