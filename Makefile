@@ -56,11 +56,12 @@ demo-scale: $(AF3)/ready  ## kill one of Celery's workers among 20,000 files and
 	@$(AF3)/bin/python -m tests.end_to_end.demo_scale
 
 # The end-to-end tests mostly wait for Airflow, so all others run at the same time, with a lower priority (nice). A file's tests
-# run in one process, and folders with long files come first, so that none of these runs alone in the end.
+# run in one process, and folders with long files come first, so that none of these runs alone in the end. pytest collects
+# each test once, although `tests` has these folders too.
 SPREAD := --dist loadfile --no-loadscope-reorder
 END_TO_END := tests/end_to_end
 LONGEST_FIRST := tests/simulation tests/docs tests/airflow tests/properties tests/faults tests/conformance
-ON_AIRFLOW_3 := $(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST) $(END_TO_END),$(patsubst %/__init__.py,%,$(wildcard tests/*/__init__.py)))
+ON_AIRFLOW_3 := --ignore=$(END_TO_END) $(LONGEST_FIRST) tests
 ON_AIRFLOW_2 := tests/airflow tests/installed tests/docs/test_example_dags.py tests/unit
 
 test: set-up  ## run every test, on Airflow 3.3 and on 2.11
