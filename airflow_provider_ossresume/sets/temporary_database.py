@@ -13,7 +13,7 @@ def temporary_database(tables: str, *, cached_statements: int = 128) -> sqlite3.
     """Return an empty database with these tables, for use in one thread. The caller closes it.
 
     :param tables: an SQL script
-    :param cached_statements: as for :func:`sqlite3.connect`
+    :param cached_statements: as for ``sqlite3.connect``
     """
     # SQLite: an empty name means a private temporary file.
     database = sqlite3.connect("", isolation_level=None, cached_statements=cached_statements)
