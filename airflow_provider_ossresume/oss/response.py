@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import cast
 
 from airflow_provider_ossresume.oss.deadlines import ExchangeFailed, Limit
-from airflow_provider_ossresume.oss.wire import Wire
+from airflow_provider_ossresume.oss.wire import MAX_HEAD, Wire
 
 MAX_INFORMATIONAL = 10_000  # 1xx responses; one a second while OSS works reaches this after three hours
 MAX_LINES = 90  # parsed at once; http.client refuses more than 100, and OSS's 8 KiB of metadata may take more
@@ -118,17 +118,25 @@ class Response:
 class _Chunks:
     """The part of a file that http.client needs to read chunks.
 
+    http.client reads trailers until a blank line comes, however many there are. Here they are limited as headers are.
+
     :ivar limit: for the next read
     """
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._line_bytes = 0  # since the last chunk: more than the size of a chunk is trailers
         self.limit: Limit
 
     def readline(self, most: int) -> bytes:
-        return self._wire.line(most, self.limit)
+        line = self._wire.line(most, self.limit)
+        self._line_bytes += len(line)
+        if self._line_bytes > MAX_HEAD:
+            raise HTTPException(f"the trailers are longer than {MAX_HEAD} bytes")
+        return line
 
     def read(self, size: int) -> bytes:
+        self._line_bytes = 0
         data = b""
         while len(data) < size and (more := self._wire.read(size - len(data), self.limit)):
             data += more
@@ -137,6 +145,7 @@ class _Chunks:
     def read1(self, size: int) -> bytes:
         if size < 0:
             raise HTTPException("a chunk has a negative size")
+        self._line_bytes = 0
         return self._wire.read(size, self.limit)
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ from tests.properties.set_rules import Planned
 from tests.properties.set_tries import Mode, SetTries
 from tests.world import BUCKET
 
+pytestmark = pytest.mark.slow
+
 Write = tuple[bool, str, int | None]  # to the source, or to the target
 
 names = st.sampled_from(NAMES)

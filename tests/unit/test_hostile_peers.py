@@ -16,6 +16,7 @@ import pytest
 from airflow_provider_ossresume.errors import ArgumentError, BadAnswer, ConnectionFailed, RequestError, ServiceError
 from airflow_provider_ossresume.local_oss import LocalOSS
 from airflow_provider_ossresume.model.objects import ObjectRef
+from airflow_provider_ossresume.oss.wire import MAX_HEAD
 from tests.unit.peak_of_calls import CALLS
 from tests.unit.raw_peer import Connection, RawPeer
 from tests.unit.relay import Relay
@@ -100,6 +101,13 @@ def test_an_answer_without_an_end_ends_the_call(operation: str, answer: Callable
     assert len(server.heads) == 1
     assert len(str(error)) < 5_000
     assert str(error).isprintable()
+
+
+def test_trailers_are_limited_as_headers_are() -> None:
+    with Scripted(endless(CHUNKED + b"0\r\n", b"Trailer: x\r\n" * 5_000)) as server:
+        error = failure(RequestError, lambda: CALLS["ListParts"](server.client(stall_timeout=20, read_timeout=20)))
+
+    assert f"the trailers are longer than {MAX_HEAD} bytes" in str(error)
 
 
 @pytest.mark.parametrize("name", ["PutObject", "UploadPart"])
