@@ -74,16 +74,19 @@ class Checkpointer:
         """True if the store has confirmed the last save, or there is nothing to save."""
         return self._is_saved or self._current is None
 
-    @property
-    def outlook(self) -> str:
-        """A sentence for the log: if the next try can resume with the checkpoint. Empty if there is none."""
+    def outlook(self, *, is_retried: bool) -> str:
+        """Return a sentence for the log: if the next try can resume with the checkpoint. Empty if there is none.
+
+        :param is_retried: a retry may help. Otherwise somebody has to remove the cause before there is a next try
+        """
         if self._current is None:
             return ""
         if not self._is_saved:
             return "The checkpoint may not be saved, so the next try may start from the beginning."
+        resumes = f"{'The next' if is_retried else 'When the cause is removed, a new'} try resumes from here"
         if getattr(self._store, "ends_with_process", False):
-            return "The next try resumes from here, but only in the same process: the checkpoint is in memory."
-        return "The next try resumes from here."
+            return f"{resumes}, but only in the same process: the checkpoint is in memory."
+        return f"{resumes}."
 
     def load(self, *, watch: Callable[[], None] = lambda: None) -> Checkpoint | None:
         """Return the checkpoint that an earlier try left, or None. One that cannot be used is logged and left alone.

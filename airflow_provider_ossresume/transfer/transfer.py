@@ -271,7 +271,8 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         is_resumable = bool(self._progress.parts_done) and not isinstance(error, PARTS_LOST)
         if not is_resumable or not self._keeps_parts:
             return ""
-        return self._checkpointer.outlook
+        is_retried = error.retryable if isinstance(error, OSSResumeError) else True
+        return self._checkpointer.outlook(is_retried=is_retried)
 
     def _drop(self) -> bool:
         """Remove the parts, then delete the checkpoint. Return False if that failed and all is kept."""

@@ -17,7 +17,8 @@ from airflow_provider_ossresume.model.checkpoint import Owner, decode, encode
 from airflow_provider_ossresume.transfer.progress import Snapshot
 from tests.world import BUCKET, PART, Transfers, a_file, some_bytes
 
-BROKEN = Fault("status", status=403, code="AccessDenied")
+BUSY = Fault("status", status=503, code="ServiceUnavailable")
+DENIED = Fault("status", status=403, code="AccessDenied")
 OF_A_PART = {"upload": "UploadPart", "download": "GetObject"}
 SIZE = 5 * PART
 
@@ -41,8 +42,8 @@ class Course:
         self.snapshots.clear()
         getattr(self.transfers, self.direction)(self.file, observer=self.snapshots.append, **options)
 
-    def a_try_that_fails_after(self, parts: int, **options: object) -> None:
-        self.transfers.oss.fail_after(OF_A_PART[self.direction], parts, BROKEN)
+    def a_try_that_fails_after(self, parts: int, *, fault: Fault = BUSY, **options: object) -> None:
+        self.transfers.oss.fail_after(OF_A_PART[self.direction], parts, fault)
         with pytest.raises(ServiceError):
             self.a_try(**options)
         self.transfers.oss.clear_faults()
@@ -90,6 +91,16 @@ def test_the_log_says_that_the_next_try_resumes_if_the_checkpoint_is_kept(
     course.a_try_that_fails_after(3)
 
     assert outlook(caplog) == "The next try resumes from here."
+
+
+@directions
+def test_the_log_says_that_a_new_try_resumes_if_no_retry_would_help(
+    course: Course, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    course.transfers.store = FileCheckpointStore(tmp_path / "checkpoints")
+    course.a_try_that_fails_after(3, fault=DENIED)
+
+    assert outlook(caplog) == "When the cause is removed, a new try resumes from here."
 
 
 @directions
