@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^]]+\]: (\S+)$", re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^]]+\]: (\S+)$|<img src=\"([^\"]+)\"", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def links_of(page: Path) -> list[str]:
     """Return the targets of a page's links and pictures in order, those in fenced blocks left out."""
     found = _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
-    return [inline or defined for inline, defined in found]
+    return [inline or defined or picture for inline, defined, picture in found]
 
 
 def broken_links_of(page: Path) -> list[str]:

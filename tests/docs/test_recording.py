@@ -39,4 +39,4 @@ def test_the_parts_of_the_recording_are_those_of_its_log() -> None:
 
 
 def test_the_readme_shows_the_recording() -> None:
-    assert f"(docs/_static/{PICTURE.name})" in README.read_text(encoding="utf-8")
+    assert f'<img src="docs/_static/{PICTURE.name}"' in README.read_text(encoding="utf-8")
