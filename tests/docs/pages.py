@@ -57,17 +57,21 @@ def _blocks(page: Path) -> Iterator[Block]:
 
 def table_under(page: str, heading: str) -> list[list[str]]:
     """Return the rows of the first table under a heading, its own heading left out."""
+    return tables_under(page, heading)[0]
+
+
+def tables_under(page: str, heading: str) -> list[list[list[str]]]:
+    """Return the rows of each table between a heading and the next of its level, their own headings left out."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    section = text.partition(f"# {heading}\n")[2]
-    assert section, f"{page} has no heading {heading!r}"
-    rows = []
-    for line in section.splitlines():
-        if line.startswith("|"):
-            rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
-        elif rows:
-            break
-    assert len(rows) > 2, f"{page} has no table under {heading!r}"
-    return rows[2:]
+    found = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^\1 |\Z)", text, re.M | re.S)
+    assert found, f"{page} has no heading {heading!r}"
+    tables = [
+        [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()[2:]]
+        for table in re.findall(r"(?:^\|.*\n)+", found[2], re.M)
+    ]
+    assert tables, f"{page} has no table under {heading!r}"
+    assert all(tables), f"{page} has an empty table under {heading!r}"
+    return tables
 
 
 def codes(cell: str) -> list[str]:
