@@ -33,6 +33,7 @@ HERE = Path(__file__).parent
 BOOT_SECONDS = 180  # ten on an idle laptop; a busy CI machine is many times slower
 FINAL_STATES = ("success", "failed")
 LOG_LINES_SHOWN = 40
+OF_TASKS = re.compile(r"\[(airflow_provider_ossresume[.\w]*|supervisor|http\.access)\]")
 
 
 class TaskProcess(NamedTuple):
@@ -344,5 +345,6 @@ class RealAirflow(Records):
         return [", ".join(f"{name} {row[name]}" for name in row) for row in rows]
 
     def _log_end(self, log: Path) -> str:
-        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        return "\n".join((f"----- the end of {log.name}", *lines))
+        """Return the last lines, but for those of requests and running tasks, which would hide the others."""
+        lines = [line for line in log.read_text(errors="replace").splitlines() if not OF_TASKS.search(line)]
+        return "\n".join((f"----- the end of {log.name}", *lines[-LOG_LINES_SHOWN:]))
