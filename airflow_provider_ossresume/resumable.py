@@ -162,14 +162,20 @@ def resumable_download(
 
 
 def make_upload_store(root: str | os.PathLike[str] | None = None, dir: str | None = None) -> FileCheckpointStore:
-    """Return the store of upload checkpoints: files in the folder ``dir`` (``.ossresume-upload``) below ``root`` (the
-    user's home)."""
+    """Return the store of upload checkpoints: files in the folder ``root/dir``.
+
+    :param root: default: the user's home folder
+    :param dir: default: ``.ossresume-upload``
+    """
     return FileCheckpointStore(Path(root or "~") / (dir or UPLOAD_FOLDER))
 
 
 def make_download_store(root: str | os.PathLike[str] | None = None, dir: str | None = None) -> FileCheckpointStore:
-    """Return the store of download checkpoints: files in ``dir`` (``.ossresume-download``) below ``root`` (the user's
-    home)."""
+    """Return the store of download checkpoints: files in the folder ``root/dir``.
+
+    :param root: default: the user's home folder
+    :param dir: default: ``.ossresume-download``
+    """
     return FileCheckpointStore(Path(root or "~") / (dir or DOWNLOAD_FOLDER))
 
 
@@ -188,8 +194,8 @@ def rebuild_checkpoint(
 
     That call compares each part with the file before it keeps it.
 
-    :param upload_id: of the upload, as ``client.list_uploads`` returns it
-    :param part_size: of the upload; by default derived from its parts
+    :param upload_id: the upload's ID, as ``client.list_uploads`` returns it
+    :param part_size: the upload's part size; by default derived from its parts
     :param object_options: the options with which you will call :func:`resumable_upload`
     :raises NoSuchUpload: if the upload was completed or aborted
     :raises ArgumentError: if the part size cannot be derived from the parts, or does not fit the file
@@ -222,10 +228,13 @@ def rebuild_checkpoint(
 
 
 def _part_size_of(listed: list[Receipt], size: int) -> int:
-    """Return the size that all parts but the last of the file have."""
+    """Return the size of every part except the file's last one.
+
+    :raises ArgumentError: if no size, or more than one, fits the listed parts
+    """
 
     def fits(part_size: int) -> bool:
-        """True if each part has that size, or is the last one and has the rest."""
+        """True if each part has that size, or is the last one and has the remaining bytes."""
         lengths = {part.number: min(part_size, size - (part.number - 1) * part_size) for part in listed}
         return all(part.size == lengths[part.number] for part in listed)
 

@@ -1,4 +1,4 @@
-"""All that differs between the Airflow versions that we support, 2.11 and 3.0 to 3.4. No other package knows versions.
+"""Everything that differs between Airflow 2.11 and 3.0 to 3.4. No other package depends on Airflow's version.
 
 Import from here, not from the modules below:
 

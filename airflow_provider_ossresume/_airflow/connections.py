@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ConnectionNotFound(ArgumentError, AirflowNotFoundException):
-    """There is no connection with that ID. It is Airflow's own error too, so code that catches that one still works."""
+    """There is no connection with that ID. It is also Airflow's own error, for code that catches that one."""
 
 
 def find_connection(conn_id: str, get: Callable[[str], Any]) -> Any:
@@ -72,7 +72,7 @@ def _check_database() -> None:
 
 
 async def read_connection(conn_id: str, read: Callable[[Any], T], *, executor: Executor) -> T:
-    """Look up a connection in a trigger, and return what ``read`` makes of it.
+    """Look up a connection in a trigger, and return the result of ``read(connection)``.
 
     Reading a connection calls Airflow too, to mask its secrets. On 3.0 and 3.1 all triggers share one socket, and only
     the event loop may read its answers. So each call to Airflow runs in the loop, or in a thread of asgiref, which asks

@@ -1,4 +1,4 @@
-"""Assets, and lineage: what Airflow and OpenLineage are told about the data that a task reads and writes."""
+"""Assets, and lineage: reports to Airflow and OpenLineage of the data that a task reads and writes."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _is_forked_child(context: Mapping[str, Any]) -> bool:
     if _was_forked_by_task:
         return True
     # This module may have been imported after the fork. Airflow never starts a task's process with multiprocessing, but
-    # may start its supervisor so.
+    # may start the task's supervisor with it.
     parent = multiprocessing.parent_process()
     is_supervised = _supervisor_socket() is not None if AIRFLOW_3 else has_local_task_job(context)
     return is_supervised and parent is not None and parent.pid == os.getppid()

@@ -26,7 +26,7 @@ def max_map_length() -> int:
 
 
 def is_last_try(context: Mapping[str, Any]) -> bool:
-    """True if Airflow will not retry the task when this try fails. False outside a task, where nobody knows."""
+    """True if Airflow will not retry the task when this try fails. False outside a task, where this is unknown."""
     ti = context.get("ti")
     return ti is not None and bool(ti.try_number > ti.max_tries)  # Clear raises max_tries: the retries start again
 

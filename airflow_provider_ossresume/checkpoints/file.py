@@ -21,8 +21,8 @@ from airflow_provider_ossresume.model.file_errors import NO_LOCKS, REFUSED
 
 R = TypeVar("R")
 
-# Seconds. During these calls a stop is not noticed. After it, running calls have one second to end, and the checkpoint
-# is saved once more. All of this has to fit into five seconds, because Airflow 3 then kills the task.
+# Seconds. A stop is not noticed during these calls. After a stop, running calls have one second to end, and the
+# checkpoint is saved once more. All of this must fit into five seconds, because Airflow 3 then kills the task.
 LOAD_TIME = 3.0
 SAVE_TIME = 2.0
 HANG_TIME = 3.0  # seconds; later calls for the same checkpoint do not wait for a call that has taken longer
@@ -142,7 +142,7 @@ class _Call:
         self._token: deque[None] = deque((None,))  # its methods are atomic
 
     def begin(self) -> bool:
-        """Return True only once: to the thread that makes the call, or to the caller, who so cancels it."""
+        """Return True only once: to the thread that makes the call, or to the caller, who thereby cancels it."""
         try:
             self._token.pop()
         except IndexError:

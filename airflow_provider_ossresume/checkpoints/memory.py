@@ -1,4 +1,4 @@
-"""Checkpoints in memory, for tests and for callers that want none to be kept."""
+"""Checkpoints in memory, for tests and for callers that do not want to keep any."""
 
 from __future__ import annotations
 

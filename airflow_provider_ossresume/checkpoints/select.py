@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class CheckpointStore(Protocol):
-    """The methods of every checkpoint store; see ``transfer.lease.CheckpointStore`` for what they promise."""
+    """The methods of every checkpoint store; ``transfer.lease.CheckpointStore`` documents them."""
 
     def load(self, key: str) -> str | None: ...
     def save(self, key: str, text: str) -> None: ...

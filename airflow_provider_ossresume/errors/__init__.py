@@ -1,7 +1,7 @@
 """Every exception of the package. The tree is at most three deep::
 
     OSSResumeError
-    ├── ArgumentError (also a ValueError)  an argument cannot be used; raised before any byte moves
+    ├── ArgumentError (also a ValueError)  an argument cannot be used
     ├── CredentialsError                   there are no usable credentials
     │   └── CredentialsUnavailable         the service that issues them is down or overloaded
     ├── RequestError                       a request to OSS failed
@@ -36,7 +36,7 @@
         ├── StoreUnavailable               the checkpoint store did not respond
         └── NoXComHolder                   no task instance can hold the checkpoint's XCom
 
-``retryable`` says whether the same call can succeed later although nobody changes anything.
+``retryable`` is True if the same call may succeed later without any change.
 
 Import from here. Where each class is defined:
 

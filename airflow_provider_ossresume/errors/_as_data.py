@@ -17,9 +17,9 @@ _CLASSES: dict[str, type[OSSResumeError]] = {
 
 
 def error_to_data(error: OSSResumeError) -> dict[str, Any]:
-    """Return an error as values that JSON can hold: the names of its class and base classes, its message, its facts.
+    """Return an error as JSON values: the names of its class and base classes, its message and its facts.
 
-    A fact is an attribute that is a text, a number, a boolean or None; others are left out, and so is the cause.
+    A fact is an attribute that is a string, a number, a boolean or None; others are left out, and so is the cause.
     Infinite numbers are left out too, because some databases refuse them in JSON.
     """
     return {

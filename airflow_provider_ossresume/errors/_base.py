@@ -10,7 +10,7 @@ E = TypeVar("E", bound="OSSResumeError")
 
 
 class OSSResumeError(Exception):
-    """The root: catch this to catch everything that the package raises on purpose."""
+    """The base class of all errors of the package. Catch it to catch everything that the package raises on purpose."""
 
     retryable: bool = False
 
@@ -27,7 +27,7 @@ def rebuild_error(kind: type[E], args: tuple[Any, ...], facts: dict[str, Any]) -
 
 
 class ArgumentError(OSSResumeError, ValueError):
-    """An argument cannot be used. Names the argument, its value and the next step."""
+    """An argument cannot be used. The message names the argument, its value and the next step."""
 
     argument: str = ""
     value: object = None
@@ -41,7 +41,7 @@ class ArgumentError(OSSResumeError, ValueError):
 
 
 class PartlyFailed(OSSResumeError):
-    """Some of many similar calls failed, such as aborts; the others are done. Names the first that failed, and why.
+    """Some of many similar calls failed, such as aborts; the others are done. The message names the first failures.
 
     :ivar failures: the error of each call that failed, by its name
     """

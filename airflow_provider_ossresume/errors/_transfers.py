@@ -10,7 +10,7 @@ class TransferError(OSSResumeError):
 
 
 class IntegrityError(TransferError):
-    """The CRC-64 or the size differs between source and target. Nothing was published; the next try moves it again."""
+    """The CRC-64 or the size differs between source and target. The next try moves the bytes again."""
 
     retryable = True
 

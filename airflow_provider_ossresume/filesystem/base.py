@@ -1,4 +1,4 @@
-"""The base of the filesystem: its options, and the client that they make."""
+"""The base of the filesystem: its options, and the client made from them."""
 
 from __future__ import annotations
 

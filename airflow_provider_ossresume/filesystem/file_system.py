@@ -94,9 +94,9 @@ class OSSFileSystem(TransferFileSystem):
     def rm(
         self, path: Any, recursive: bool = False, maxdepth: int | None = None, *, whole_bucket: bool = False
     ) -> None:
-        """Delete objects, all matches of a pattern, and with ``recursive`` directories; 1,000 objects a request.
+        """Delete objects, all matches of a pattern, and with ``recursive`` directories; 1,000 objects per request.
 
-        :param maxdepth: maximum depth
+        :param maxdepth: with ``recursive``, delete only this many levels of a directory; None deletes all
         :param whole_bucket: allow a path or a pattern that means a whole bucket
         :raises ArgumentError: for an empty path, and for a whole bucket without ``whole_bucket``
         :raises FileMissing: if nothing exists at a path

@@ -84,7 +84,7 @@ class FileTransfers:
         return result.size
 
     def copy(self, source: ObjectRef, target: ObjectRef, *, if_exists: IfExists, copy_options: CopyOptions) -> None:
-        """Let OSS copy an object of any size. If it cannot, such as between regions, copy through this process.
+        """Let OSS copy an object of any size. If it cannot, for example between regions, copy through this process.
 
         A symbolic link is copied as the bytes of its target.
 
@@ -124,7 +124,7 @@ class FileTransfers:
 
 
 def no_watch() -> None:
-    """Do nothing, for a transfer that nothing watches."""
+    """Do nothing: the watch of a transfer that has none."""
 
 
 def _never(error: BaseException) -> bool:

@@ -89,7 +89,7 @@ class MetadataFileSystem(BaseFileSystem):
         prefix: str = "",
         **kwargs: Any,
     ) -> Any:
-        """Return all objects below a directory, or an object itself; 1,000 a request.
+        """Return all objects below a directory, or an object itself; 1,000 per request.
 
         :param prefix: return only names in the directory that begin with it
         :raises FileSystemError: if the listing fails
@@ -117,7 +117,7 @@ class MetadataFileSystem(BaseFileSystem):
         return found if detail else list(found)
 
     def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
-        """Return the matches of an fsspec pattern. Only keys that begin like the pattern are listed."""
+        """Return the matches of an fsspec pattern. Only keys with the pattern's literal beginning are listed."""
         stripped = paths.strip(path)
         first = min((at for at in map(stripped.find, "*?[") if at >= 0), default=-1)
         if first > 0 and "/" in stripped[:first]:

@@ -25,8 +25,8 @@ class OssReader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
     """Reads the object as it was when it was opened. If the object changes, a read fails; versions are never mixed.
 
     :param cache_type: one of fsspec's caches. The default reads ahead with several requests while you read
-        sequentially, and else only what you ask for
-    :param etag: that the object must have, if known
+        sequentially, and otherwise fetches only the bytes that you read
+    :param etag: the ETag that the object must have; None if unknown
     """
 
     loc: int

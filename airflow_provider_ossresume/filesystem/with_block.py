@@ -1,4 +1,4 @@
-"""Detects that an exception is leaving a ``with`` block, for a file that another layer closes without passing it.
+"""Detects that an exception is leaving a ``with`` block, for a file that another layer closes without passing it on.
 
 ``fsspec.open``, pandas and Python's text and buffer layers close a file in the same way at the end of a block and after
 an exception. ``sys.exc_info`` shows that there is an exception, but not whether it leaves the block or is being handled

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class OSSHook(BaseHook):
     """The methods and arguments of ``airflow.providers.alibaba.cloud.hooks.oss.OSSHook`` 3.5.2.
 
-    Every failure raises an error, even if the official hook only logs it. So a download never returns None, and only a
-    missing key is False. The hook looks up the connection at the first call. Each method raises the errors of the
-    method of ``OSSResumeHook`` that it calls.
+    Every failure raises an error, even if the official hook only logs it. So a download never returns None, and
+    ``object_exists`` is False only for a missing key. The hook looks up the connection at the first call. Each method
+    raises the errors of the method of ``OSSResumeHook`` that it calls.
 
     :param region: overrides the connection's region
     :param oss_conn_id: the Airflow connection
@@ -94,7 +94,7 @@ class OSSHook(BaseHook):
         self.hook.delete_objects([key], bucket_name)
 
     def delete_objects(self, key: Sequence[str], bucket_name: str | None = None) -> None:
-        """Delete objects, any number of them."""
+        """Delete any number of objects. Objects that do not exist count as deleted."""
         self.hook.delete_objects(key, bucket_name)
 
     def create_bucket(self, bucket_name: str | None = None) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_CALLS = 16  # in parallel per connection; if OSS does not answer, 100 sensors time out in one to two minutes
-MAX_LOOKUPS = 4  # of connections in parallel, in threads of their own, so that requests to OSS cannot delay them
+MAX_LOOKUPS = 4  # connections looked up in parallel, in their own threads, so that requests to OSS cannot delay them
 
 
 class OSSResumeAsyncHook:
@@ -193,7 +193,7 @@ class Call(Generic[T]):
 
 
 class _TimedStop(Stop):
-    """A stop that also ends a call before its next request, once a timeout has passed.
+    """A stop that also ends a call after a timeout. The call ends before its next request.
 
     :param timeout: seconds
     :param message: the error's message

@@ -53,7 +53,7 @@ def abort_uploads(
     count_bytes: bool = False,
     watch: Callable[[], None] = lambda: None,
 ) -> AbortReport:
-    """Abort the stale uploads of a prefix, or report which ones would be aborted. If one fails, the others go on.
+    """Abort the stale uploads of a prefix, or report which ones would be aborted. An error does not stop the others.
 
     :param count_bytes: request the parts of each stale upload, 1,000 parts per request
     :param watch: called before each upload; an exception that it raises ends the work
@@ -89,7 +89,7 @@ def _abort(oss: OssClient, bucket: str, upload: ListedUpload, dry_run: bool, cou
 
 
 def _logged(fates: Iterable[UploadFate]) -> Iterator[UploadFate]:
-    """Log each stale upload, and pass all uploads on."""
+    """Yield the uploads unchanged, and log each stale one."""
     for each in fates:
         if each.fate == "failed":
             log.warning("Could not abort %s: %s", describe_upload(each), each.error)
@@ -161,7 +161,7 @@ def clean_checkpoints(
 ) -> CheckpointReport:
     """Delete the checkpoints of a store that are older than an age, or report which ones would be deleted.
 
-    If a checkpoint cannot be read or deleted, the others go on.
+    If a checkpoint cannot be read or deleted, continue with the others.
 
     :param keys: the checkpoints to check. Default: all
     :param oss: if set, checkpoints of any age are deleted too if their upload no longer exists there
@@ -216,7 +216,7 @@ def checkpointed_uploads(stores: Iterable[ListingStore], *, watch: Callable[[], 
     """Return the upload IDs that the checkpoints in the stores name.
 
     :param watch: called before each checkpoint; an exception that it raises ends the work
-    :raises CheckpointError: if a store cannot be listed or read, because then nobody knows which uploads to keep
+    :raises CheckpointError: if a store cannot be listed or read, because it is then unknown which uploads to keep
     """
     found: set[str] = set()
     for store in stores:

@@ -85,7 +85,7 @@ class ConnectedHook(BaseHook):
         return stoppable
 
     def _stoppable(self, watch: Callable[[], None]) -> Callable[[], None]:
-        """Return a watch for a transfer that checks this hook's stop too, because a transfer has a stop of its own."""
+        """Return a ``watch`` that also checks this hook's stop. A transfer has its own stop and would miss this one."""
         if (stop := self._stop) is None:
             return watch
 
@@ -105,8 +105,8 @@ class ConnectedHook(BaseHook):
     ) -> ObjectRef:
         """Return the object that a key and a bucket name refer to. An ``ObjectRef`` is returned as it is.
 
-        :raises ArgumentError: if key and bucket name differ, no bucket is named, one of them is empty, or OSS does not
-            allow a name
+        :raises ArgumentError: if the URL and ``bucket_name`` name different buckets, no bucket is named, one of the
+            names is empty, or OSS does not allow it
         """
         return resolve_target(
             key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), version_id=version_id
@@ -115,7 +115,8 @@ class ConnectedHook(BaseHook):
     def key_pattern(self, key: str, bucket_name: str | None = None, *, kind: PatternKind = "key") -> KeyPattern:
         """Return the pattern that a key and a bucket name refer to.
 
-        :raises ArgumentError: if key and bucket name differ, no bucket is named, or no key can match
+        :raises ArgumentError: if the URL and ``bucket_name`` name different buckets, no bucket is named, or no key can
+            match
         """
         bucket, text = resolve_names(
             key, bucket_name, default_bucket=self._default_bucket(key, bucket_name), argument="bucket_key"
@@ -123,12 +124,12 @@ class ConnectedHook(BaseHook):
         return KeyPattern(bucket, text, kind)
 
     def prefix(self, prefix: str | PrefixRef | None = None, bucket_name: str | None = None) -> PrefixRef:
-        """Return the prefix that a prefix or an ``oss://bucket/prefix`` URL, and a bucket name, refer to.
+        """Return the bucket and prefix for a prefix or an ``oss://bucket/prefix`` URL.
 
         None means the whole bucket. A ``PrefixRef`` is returned as it is.
 
-        :raises ArgumentError: if prefix and bucket name differ, no bucket is named, one of them is ``""``, or no key
-            can start with the prefix
+        :raises ArgumentError: if the URL and ``bucket_name`` name different buckets, no bucket is named, one of the
+            names is ``""``, or no key can start with the prefix
         """
         return resolve_prefix(prefix, bucket_name, default_bucket=self._default_bucket(prefix, bucket_name))
 

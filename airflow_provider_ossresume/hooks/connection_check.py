@@ -72,7 +72,7 @@ def check_connection(
 class _Result:
     """The result of the request.
 
-    :ivar summary: the result, for people
+    :ivar summary: the result, for the user
     :ivar answered_at: the time by OSS's clock, in seconds since 1970
     """
 

@@ -35,9 +35,9 @@ class ConnectionExtra:
         self._values = _without_prefixes(_parsed(connection))
 
     def text(self, name: str) -> str | None:
-        """Return a text; None if it is missing, null or empty. Forms store empty fields in these ways.
+        """Return a value as a string; None if it is missing, null or empty, as forms store an empty field.
 
-        A number is converted to a text, as in ``"role_session_name": 5``. A policy may be a JSON object.
+        A number is converted to a string, as in ``"role_session_name": 5``. A policy may be a JSON object.
 
         :raises ArgumentError: for any other JSON value
         """

@@ -176,8 +176,8 @@ class ContentMethods(ConnectedHook):
     ) -> int:
         """Append a text to an appendable object, or create one. Return its new size in bytes.
 
-        With ``pos`` you can repeat the call: if the object already has this text at that position, at its end, nothing
-        is appended. A new object gets the content type of the key's extension.
+        With ``pos`` you can repeat the call safely: if the object already ends with this text, and the text starts at
+        ``pos``, nothing is appended. The content type of a new object is guessed from the key.
 
         :param pos: the object's current size in bytes; 0 creates the object; None requests the size from OSS
         :raises ServiceError: if ``pos`` is not the object's size, or the object was not created by an append
@@ -206,7 +206,7 @@ class ContentMethods(ConnectedHook):
 
 
 def _with_s3_arguments(options: ObjectOptions, *, encrypt: Flag, acl_policy: str | None) -> ObjectOptions:
-    """Return the options with the two arguments that have the names of S3Hook."""
+    """Return the options, with ``encrypt`` and ``acl_policy``, which S3Hook has too, added as options."""
     chosen: ObjectOptions = {}
     if parse_flag("encrypt", encrypt):
         chosen["server_side_encryption"] = "AES256"

@@ -14,10 +14,10 @@ class CurrentTry:
     """The running try of a task instance, or this process if no task runs in it.
 
     :ivar context: the task's context; None outside a task
-    :ivar began: when the try began, in seconds since 1970; None if Airflow does not say
+    :ivar began: when the try began, in seconds since 1970; None if unknown
     :ivar task: the IDs of the task instance; None outside a task
-    :ivar owner: what checkpoints name as their owner
-    :ivar name: the task instance, or the process, for people
+    :ivar owner: the owner that this try's checkpoints name
+    :ivar name: a readable name of the task instance or the process
     """
 
     def __init__(self, context: Mapping[str, Any] | None) -> None:

@@ -1,4 +1,4 @@
-"""What the hook reports to Airflow's collector of hook lineage, for tasks that do not use our operators."""
+"""Reports the hook's transfers to Airflow's hook lineage collector, for tasks that do not use our operators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AssetArguments = dict[str, Any]
 
 
 def report_lineage(hook: BaseHook, context: Mapping[str, Any] | None, result: TransferResult) -> None:
-    """Report source and target of a transfer in a task. Outside a task there is no collector."""
+    """Report the source and target of a transfer. Outside a task, do nothing: there is no collector."""
     if context is None:
         return
 
@@ -36,7 +36,7 @@ def report_lineage(hook: BaseHook, context: Mapping[str, Any] | None, result: Tr
 
 
 def report_set_lineage(hook: BaseHook, context: Mapping[str, Any] | None, verdict: Verdict) -> None:
-    """Report source and target of a transfer of many files in a task, without the single files."""
+    """Report the source and target of a transfer of many files, but not each file. Outside a task, do nothing."""
     if context is None or verdict.outcome == "dry run":
         return
 

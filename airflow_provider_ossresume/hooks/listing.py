@@ -139,7 +139,7 @@ class ListingMethods(ConnectedHook):
         return [unambiguous_name(ObjectRef(where.bucket, each)) for each in islice(found, limits.most)]
 
     def check_for_prefix(self, prefix: str, delimiter: str = "/", bucket_name: str | None = None) -> bool:
-        """Return whether a folder has an object: one whose key starts with the prefix and the delimiter.
+        """Return whether any key starts with the prefix followed by the delimiter, so that the folder is not empty.
 
         :param prefix: with or without the delimiter at its end. ``oss://bucket/`` looks for any object in the bucket
         :raises ArgumentError: as :meth:`~.ConnectedHook.prefix`

@@ -1,4 +1,4 @@
-"""One check for a sensor: whether what it waits for is on OSS, and if not, why."""
+"""One check for a sensor: whether its condition is met, and if not, why."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def retry_after(error: Exception) -> float:
 def look(
     oss: OssClient, wanted: Wanted, *, check: Check | None = None, before_request: BeforeRequest | None = None
 ) -> LookResult:
-    """Check once whether everything that a sensor waits for is there.
+    """Check once whether the condition of a sensor is met.
 
     The check sends one HEAD request for each key. For a pattern it lists the keys with the pattern's literal prefix,
-    only as far as needed. With ``any_key``, it ends at the first key that is there.
+    only as far as needed. With ``any_key``, it ends at the first key or pattern that meets the condition.
 
     :param check: called last, for each key or pattern, with all objects that count
     :param before_request: called before each request; an exception that it raises ends the check

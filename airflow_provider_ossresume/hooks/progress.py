@@ -1,7 +1,7 @@
 """Shows a running transfer in Airflow: in its task's entry ``ossresume-progress``, and in metrics.
 
-Neither slows a transfer down. Its workers go on moving bytes during a call. There is one call every five seconds at
-most, and calls take at most a twentieth of the time. If calls fail, the log has one warning.
+Neither slows a transfer down: its workers keep moving bytes during a call. Calls are at least five seconds apart,
+except the last one, and take at most a twentieth of the time. Of each, only the first failed call is logged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def observer_for(context: Mapping[str, Any] | None, *, show_progress: bool) -> O
 
 
 class Throttled:
-    """Calls an observer from time to time, and at the end of the transfer. Its first error is logged as a warning.
+    """Calls an observer at most every ``INTERVAL`` seconds, and at the end. Its first error is logged as a warning.
 
     If the last call failed, a failing try does not call again: it may have only seconds left.
     """
@@ -89,7 +89,7 @@ class ProgressEntry:
 
 
 class TransferMetrics:
-    """Adds what a try has done since the last call to Airflow's metrics."""
+    """Updates Airflow's metrics with the try's progress since the previous call."""
 
     def __init__(self, ti: Any) -> None:
         self._ti = ti

@@ -15,7 +15,7 @@ def report_to_airflow(what: str, call: Callable[[], object], *, is_quiet: bool =
     """Make the call and return True; if it fails, log a warning and return False.
 
     Every report to Airflow, during a transfer and after it, goes through this function. It does not catch what ends a
-    task: a stop, a newer try, and everything that is no Exception, such as SystemExit and a task timeout.
+    task: a stop, a newer try, and anything that is not an Exception, such as SystemExit and a task timeout.
 
     :param what: what is reported, for the warning
     :param is_quiet: log no warning, because there has been one
@@ -24,7 +24,7 @@ def report_to_airflow(what: str, call: Callable[[], object], *, is_quiet: bool =
         call()
     except (TransferStopped, TrySuperseded):
         raise
-    except Exception as error:  # Airflow, its backends and its plugins raise whatever they raise
+    except Exception as error:  # Airflow, its backends and its plugins may raise anything
         if not is_quiet:
             log.warning(
                 "Could not report %s to Airflow; the transfer is not affected: %s", what, str(error) or repr(error)

@@ -56,7 +56,7 @@ class SetMethods(ConnectedHook):
         watch: Watch = lambda: None,
         **options: Any,
     ) -> Verdict:
-        """Upload all files of a folder that the prefix does not have yet.
+        """Upload all files of a folder, except those that are unchanged below the prefix; see the option ``compare``.
 
         :param folder: an absolute path
         :param prefix: the start of the keys, or an ``oss://bucket/prefix/`` URL; a ``/`` is appended if it is missing
@@ -90,7 +90,7 @@ class SetMethods(ConnectedHook):
         watch: Watch = lambda: None,
         **options: Any,
     ) -> Verdict:
-        """Download all objects of a prefix that the folder does not have yet; see :meth:`upload_folder`."""
+        """Download all objects of a prefix, except those that are unchanged there; see :meth:`upload_folder`."""
         return self._transfer(
             self._prefix("prefix", prefix, bucket_name),
             _folder("folder", folder),
@@ -114,7 +114,7 @@ class SetMethods(ConnectedHook):
         watch: Watch = lambda: None,
         **options: Any,
     ) -> Verdict:
-        """Let OSS copy all objects of a prefix that the target does not have yet; see :meth:`upload_folder`."""
+        """Let OSS copy all objects of a prefix, except those that are unchanged there; see :meth:`upload_folder`."""
         return self._transfer(
             self._prefix("source", source),
             self._prefix("target", target),
@@ -169,7 +169,7 @@ class SetMethods(ConnectedHook):
         """Move one batch of a plan.
 
         :param batch: its URI, one of the plan's ``batch_uris``
-        :param on_label: called with a label of the batch, for people
+        :param on_label: called with the batch's label for the UI
         :raises NotProven: if files failed; the others have been moved
         """
         _check_uri("batch", batch)

@@ -68,7 +68,7 @@ class DaemonThreadPool(Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call())
-                except BaseException as error:  # as in any executor: whoever waits for the result gets the error
+                except BaseException as error:  # as in any executor, the future raises it
                     future.set_exception(error)
             del future, call  # otherwise they would keep their objects alive until the next call
             with self._lock:

@@ -25,7 +25,7 @@ class ConsoleLink(BaseOperatorLink):
     """A page of the OSS console, whose URL the task has pushed as an XCom."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the URL, or an empty text if there is none.
+        """Return the URL, or an empty string if there is none.
 
         After the task has run, the operator has its URLs. Do not read the XCom then: 3.x logs an ERROR if it was never
         pushed.

@@ -55,7 +55,7 @@ def _parameter(request: IncomingRequest, name: str) -> dict[str, Any]:
     given = [text for text in (request.headers.get(f"x-oss-{name}"), request.query.get(name)) if text is not None]
     try:
         value = json.loads(base64.b64decode(given[0], validate=True)) if given else {}
-    except ValueError:  # no base64, no UTF-8 or no JSON
+    except ValueError:  # not base64, not UTF-8 or not JSON
         value = None
     if len(given) > 1 or not isinstance(value, dict) or any(len(text) > MAX_CALLBACK_SIZE for text in given):
         raise invalid_argument(name, "", message=f"The {name} configuration is not base64-encoded JSON.")

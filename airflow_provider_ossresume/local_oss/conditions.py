@@ -35,7 +35,7 @@ def _holds(name: str, value: str, stored: StoredObject) -> bool:
 
 
 def parse_http_date(text: str) -> float | None:
-    """Return the seconds since 1970 of an RFC 1123 date, or of one as XML has it; None for anything else."""
+    """Return the seconds since 1970 of an RFC 1123 date, or of a date in XML's format; None for anything else."""
     for parsed in (parsedate_to_datetime, _xml_date):
         with suppress(TypeError, ValueError, OverflowError):
             return parsed(text).timestamp()

@@ -20,12 +20,12 @@ _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)  # mac
 
 
 class Connection:
-    """A connection. Its methods raise ConnectionLost if it is gone. Any thread may call ``end``."""
+    """A connection. Its methods raise ConnectionLost if it has ended. Any thread may call ``end``."""
 
     def __init__(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
         self.scheme = "https" if tls else "http"
         self._sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) if tls else sock
-        with contextlib.suppress(OSError):  # macOS refuses when the client is gone already
+        with contextlib.suppress(OSError):  # macOS refuses if the client has already disconnected
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = Stream(self._sock)
         self.sent: int | None = None
@@ -98,7 +98,7 @@ class Connection:
             raise ConnectionLost from error
 
     def pause(self, seconds: float | None) -> None:
-        """Wait, with None forever. Raises ConnectionLost if either side ends the connection meanwhile."""
+        """Wait; None waits forever. Raises ConnectionLost if either side ends the connection meanwhile."""
         poll = select.poll()
         poll.register(self._sock, _GONE)
         if poll.poll(None if seconds is None else seconds * 1000):

@@ -21,7 +21,7 @@ MAX_DELETE_COUNT = 1000  # OSS: keys in one DeleteMultipleObjects
 
 
 def delete_object(service: Service, request: IncomingRequest) -> Answer:
-    """Remove an object, or a version of it. It is no error if it does not exist."""
+    """Remove an object, or a version of it. It is not an error if it does not exist."""
     done = service.storage.delete(*named(request)) or Deletion()
     headers = {"x-oss-version-id": done.version} if done.version else {}
     return Answer(204, headers | ({"x-oss-delete-marker": "true"} if done.is_marker else {}))

@@ -66,7 +66,7 @@ def _env(folder: Path, connection: str, port: int) -> str:
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW_CONN_OSS_DEFAULT": connection,
-        # Nobody has to log in, so nobody else may connect.
+        # There is no login, so nobody else may connect.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
@@ -74,7 +74,7 @@ def _env(folder: Path, connection: str, port: int) -> str:
         # Standalone may start the task before the API server, and that server is slow at first on a busy machine.
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
-        # Airflow 2.11 calls host and port so. There one has to log in.
+        # The names of host and port in Airflow 2.11, which requires a login.
         "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
         "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
     }

@@ -44,7 +44,7 @@ class Rules:
             self._active.append(_ActiveRule(rule))
 
     def remove(self, rule: Rule) -> None:
-        """Remove one rule. It is no error if it is gone already."""
+        """Remove one rule. It is not an error if it has been removed already."""
         with self._lock:
             self._active = [other for other in self._active if other.rule is not rule]
 

@@ -1,4 +1,4 @@
-"""A pytest plugin: ``pytest_plugins = ["airflow_provider_ossresume.local_oss.fixtures"]`` gives the fixture::
+"""A pytest plugin: ``pytest_plugins = ["airflow_provider_ossresume.local_oss.fixtures"]`` adds a fixture::
 
     def test_my_dag(local_oss, monkeypatch):
         monkeypatch.setenv("AIRFLOW_CONN_OSS_DEFAULT", local_oss.airflow_connection())

@@ -12,7 +12,7 @@ from urllib.parse import unquote, unquote_plus
 
 from airflow_provider_ossresume.local_oss.answers import Refusal, invalid_argument
 
-MAX_HEAD_SIZE = 64 * 1024  # OSS allows 8 KiB of metadata and a key of 1,023 bytes; the rest is a reserve
+MAX_HEAD_SIZE = 64 * 1024  # bytes; OSS allows 8 KiB of metadata and a key of 1,023 bytes, the rest is headroom
 MAX_XML_SIZE = 4 * 1024 * 1024  # 10,000 parts take about 1 MiB
 STEP = 512 * 1024  # bytes of a body that are read, hashed and written at once
 
@@ -197,7 +197,7 @@ class IncomingRequest:
 
     @property
     def host(self) -> str:
-        """The header Host, empty when there is none."""
+        """The Host header; empty if there is none."""
         return self.headers.get("host", "")
 
     @property
@@ -235,7 +235,7 @@ def _text(head: bytes) -> str:
     try:
         return head.decode()
     except UnicodeDecodeError:
-        return head.decode("latin-1")  # what HTTP clients make of a header that is no ASCII
+        return head.decode("latin-1")  # the encoding that HTTP clients use for other headers
 
 
 def _request_line(line: str) -> tuple[str, str, str]:

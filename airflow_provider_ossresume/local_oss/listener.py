@@ -33,7 +33,7 @@ class Listener:
         self._connections: dict[Connection, threading.Thread] = {}
 
     def start(self) -> None:
-        """Start to listen. After ``stop``, it uses the same port."""
+        """Start listening. After ``stop``, it uses the same port."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listening = socket.create_server((self._host, self.port), family=family, backlog=1024)
         self.port = listening.getsockname()[1]
@@ -41,7 +41,7 @@ class Listener:
         threading.Thread(target=self._accept, args=(listening,), name="local-oss", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop to listen, and end all connections at once."""
+        """Stop listening, and end all connections at once."""
         listening, self._socket = self._socket, None
         if listening is None:
             return

@@ -64,5 +64,5 @@ def common_prefixes(page: Page, encode: Callable[[str], str]) -> list[tuple[str,
 
 
 def is_truncated(marker: str | None) -> str:
-    """Return what a listing says of whether more follows."""
+    """Return a listing's IsTruncated: ``true`` if more entries follow, else ``false``."""
     return "false" if marker is None else "true"

@@ -1,4 +1,4 @@
-"""Archived objects: RestoreObject, which makes them readable for some days, and the check if they are readable."""
+"""Archived objects: RestoreObject, which makes them readable for some days, and the check whether they are readable."""
 
 from __future__ import annotations
 

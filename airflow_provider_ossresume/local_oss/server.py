@@ -90,12 +90,12 @@ class LocalOSS(FaultControls):
     # --- start and stop
 
     def start(self) -> LocalOSS:
-        """Start to listen. After ``stop``, it uses the same port and has the same objects and uploads."""
+        """Start listening. After ``stop``, it uses the same port and has the same objects and uploads."""
         self._listener.start()
         return self
 
     def stop(self) -> None:
-        """Stop to listen, and end all connections at once."""
+        """Stop listening, and end all connections at once."""
         self._listener.stop()
 
     def close(self) -> None:

@@ -149,7 +149,7 @@ def whole_body(request: IncomingRequest) -> bytes:
 
 
 def content_md5(content: Content) -> str:
-    """Return the MD5 as the header Content-MD5 has it."""
+    """Return the value of the Content-MD5 header for a content."""
     return base64.b64encode(bytes.fromhex(content.md5)).decode()
 
 
@@ -159,7 +159,7 @@ def _claimed_md5(request: IncomingRequest) -> str | None:
         return None
     try:
         digest = base64.b64decode(text, validate=True)
-    except ValueError:  # no base64, or no ASCII
+    except ValueError:  # not base64, or not ASCII
         digest = b""
     if len(digest) != 16:
         raise Refusal(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
@@ -217,7 +217,7 @@ def named(request: IncomingRequest) -> tuple[str, str, str]:
 
 
 def version_of(stored: StoredObject, *, header: str = "x-oss-version-id") -> dict[str, str]:
-    """Return the header that says an object's version, where its bucket has versions."""
+    """Return the header with an object's version; empty if it has none."""
     return {header: stored.version} if stored.version else {}
 
 

@@ -39,7 +39,7 @@ def get_object_tagging(service: Service, request: IncomingRequest) -> Answer:
 
 
 def delete_object_tagging(service: Service, request: IncomingRequest) -> Answer:
-    """Remove all tags of an object. It is no error if it has none."""
+    """Remove all tags of an object. It is not an error if it has none."""
     return Answer(204, version_of(_changed(service, request, None)))
 
 

@@ -18,7 +18,7 @@ def server_tls(host: str) -> tuple[ssl.SSLContext, bytes]:
 
     The certificate names the host, ``localhost``, ``127.0.0.1`` and ``::1``. Neither private key stays on the disk.
 
-    :raises ArgumentError: when the package cryptography is not installed
+    :raises ArgumentError: if the package cryptography is not installed
     """
     try:
         from cryptography import x509

@@ -16,7 +16,7 @@ Duration = timedelta | float | str
 Flag = bool | str
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
-_LONGEST = 100 * 365 * 86_400.0  # seconds; OSS is younger
+_LONGEST = 100 * 365 * 86_400.0  # seconds; a longer duration is a mistake
 SHORTEST = 0.001  # seconds
 MOST_PERMISSIONS = 0o777
 
@@ -130,9 +130,9 @@ def parse_mode(argument: str, value: object, *, was_text: bool = False) -> int:
 
 
 def parse_texts(argument: str, value: object) -> list[str]:
-    """Return a list of texts from one text or any iterable, such as the lazy sequence that mapped tasks return.
+    """Return a list of strings from one string or any iterable, such as the lazy sequence that mapped tasks return.
 
-    :raises ArgumentError: if one of them is empty or not a text; and for the text of a list
+    :raises ArgumentError: if an item is empty or not a string, or if the value is a list as a string: ``"['a']"``
     """
     if isinstance(value, str):
         texts: list[Any] | None = [value]

@@ -1,4 +1,4 @@
-"""Reports of deleted objects and of removed plans, and what all reports of clean-ups share."""
+"""Reports of deleted objects and of removed plans, and a helper for all clean-up reports."""
 
 from __future__ import annotations
 

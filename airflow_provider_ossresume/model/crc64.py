@@ -1,4 +1,4 @@
-"""CRC-64 as OSS computes it (CRC-64/XZ, which OSS's documents call ECMA-182), and how two of them join.
+"""CRC-64 as OSS computes it (CRC-64/XZ, which OSS's documents call ECMA-182), and how to combine two of them.
 
 The header ``x-oss-hash-crc64ecma`` carries it as an unsigned decimal. The check value of ``123456789`` is
 0x995DC9BBDF1939FA and that of no bytes is 0.

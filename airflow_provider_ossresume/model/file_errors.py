@@ -1,4 +1,4 @@
-"""What error numbers of file systems mean."""
+"""The meaning of file system error numbers: whether an error is transient, and the next step."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from airflow_provider_ossresume.errors import ArgumentError
 class Globs:
     """Selects names that match a glob of ``include`` (all if there is none), and no glob of ``exclude``.
 
-    ``*`` is any text without a slash, ``?`` one character that is no slash, ``[ab]`` and ``[!ab]`` one of a set.
-    ``**`` is any text, slashes included: ``**/x`` is an ``x`` in any folder, the top one too, and ``x/**`` all below
-    ``x``. The whole name must match; upper and lower case differ.
+    ``*`` matches any text without a slash, ``?`` one character except a slash, ``[ab]`` and ``[!ab]`` one of a set.
+    ``**`` matches any text, slashes included: ``**/x`` matches an ``x`` in any folder, the top one too, and ``x/**``
+    everything below ``x``. The whole name must match, and case matters.
 
     :raises ArgumentError: for a glob that no name can match
     """
@@ -72,9 +72,9 @@ def _translated(token: re.Match[str]) -> str:
 
 
 def _members(members: str) -> str:
-    """Return the members of a set as a regular expression has them; ``a-c`` is a range, at either end ``-`` is itself.
+    """Translate the members of a set to a regular expression. ``a-c`` is a range; a ``-`` at either end is literal.
 
-    :raises _EmptyRange: for one that ends before it begins
+    :raises _EmptyRange: for a range that ends before it begins
     """
     translated, at = "", 0
     while at < len(members):

@@ -21,7 +21,7 @@ CheckpointFate = Literal["deleted", "would delete", "vanished", "failed", "young
 class LeftoverCheckpoint:
     """A checkpoint in a store, and what happened to it.
 
-    :ivar place: where a person finds it
+    :ivar place: where to find it, for the user
     :ivar fate: ``deleted``, ``would delete`` in a dry run, ``vanished`` because its try was faster, ``failed``, or
         why it was kept: ``young``, ``undated``, or ``unreadable`` for this version
     :ivar checkpoint: its content, if it can be read

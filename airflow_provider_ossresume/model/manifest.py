@@ -19,7 +19,7 @@ FORMAT = 1
 
 Mode = Literal["copy", "mirror"]
 Compare = Literal["crc64", "size_mtime", "size", "missing", "always"]
-Recheck = Literal["ledger", "list"]  # what a finish believes
+Recheck = Literal["ledger", "list"]  # what a finish relies on
 Result = Literal["done", "same", "skipped", "failed"]
 SkipReason = Literal["vanished", "source_changed"]  # of a row that is skipped
 PROVEN: frozenset[Result] = frozenset({"done", "same"})
@@ -33,7 +33,7 @@ class Row:
     :ivar name: relative to source and target
     :ivar size: in bytes, as the plan saw it
     :ivar identity: of the source, as the plan saw it
-    :ivar was: identity of the file or object that was in the target; None for none
+    :ivar was: identity of the file or object that the plan saw in the target; None if there was none
     """
 
     number: int
@@ -153,7 +153,7 @@ class LedgerRow:
     :ivar reason: one word, for a skipped or failed row: an error code of OSS, the name of an error class, ``vanished``
         or ``source_changed``
     :ivar detail: the reason as a text
-    :ivar is_retryable: a later try may succeed although nothing is changed
+    :ivar is_retryable: a later try may succeed without any change
     """
 
     number: int

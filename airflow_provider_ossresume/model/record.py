@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Record(dict[str, Any]):
-    """A value that is also a dict of its own report, so that every XCom backend can store it.
+    """A value that is also a dict with the items of its :meth:`report`, so that every XCom backend can store it.
 
     Python code uses the attributes. The next task gets the items, as a plain dict of JSON values.
     """

@@ -1,9 +1,9 @@
 """Which names a file of a set may have: as a key of OSS, and as a path below a folder.
 
 A name is relative: that of a key is the key without the prefix, that of a file is its path below the folder. Its bytes
-are the same on both sides, and nothing is normalised. Names are ordered by their UTF-8 bytes, as OSS lists keys. So
-what a folder ``a`` has comes behind ``a-b``, as ``-`` is less than ``/``: a folder has its place by its name and a
-slash.
+are the same on both sides, and nothing is normalised. Names are ordered by their UTF-8 bytes, as OSS lists keys. A
+folder is sorted by its name with a slash, so the contents of ``a`` come after ``a-b``, because ``-`` is less than
+``/``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from airflow_provider_ossresume.errors import ArgumentError
 from airflow_provider_ossresume.model.object_names import MAX_KEY_BYTES, check_new_key
 
-OWN_FOLDER = ".ossresume"  # the default work folder is called so; wherever it lies, it is no part of a set
+OWN_FOLDER = ".ossresume"  # the name of the default work folder; such a folder is not part of a set, at any depth
 MAX_FILE_NAME_BYTES = 255  # Linux, macOS: NAME_MAX of all common file systems
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def is_folder_marker(name: str) -> bool:
 def why_no_key(prefix: str, name: str) -> str:
     """Return why no object can have this name below a prefix; empty if one can."""
     key = prefix + name
-    # The empty object of a folder is the one whose key ends with a slash; any other last character has as many bytes.
+    # Only a folder marker may end with a slash. Replace it with a character of the same size for the check.
     checked = f"{key[:-1]}x" if is_folder_marker(name) else key
     try:
         check_new_key(checked)
@@ -48,9 +48,9 @@ def why_no_key(prefix: str, name: str) -> str:
 
 
 def why_no_path(name: str) -> str:
-    """Return why no file can have a name below a folder, in words; nothing when one can.
+    """Return why no file can have a name below a folder, in words; empty if one can.
 
-    No such name leads out of the folder, and each is that of one file only.
+    A name that is allowed cannot lead out of the folder, and is the only spelling of its path.
     """
     if "\0" in name:
         return "the name of a file cannot contain a NUL character"

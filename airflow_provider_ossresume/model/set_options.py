@@ -159,7 +159,7 @@ class SetOptions:
         self._set("filters", Globs(self.include, self.exclude))
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as ``plan.json`` has it; :meth:`of_json` reads it."""
+        """Return the options as JSON values for ``plan.json``; :meth:`of_json` reads them."""
         return {
             each.name: list(value) if isinstance(value := getattr(self, each.name), tuple) else value
             for each in fields(self)
@@ -176,9 +176,9 @@ class SetOptions:
 
 
 def check_list_place(where: object) -> str:
-    """Return where a list of names lies: an absolute path, a ``file:///`` or an ``oss://bucket/key`` URL.
+    """Return the place of a list of names: an absolute path, a ``file:///`` or an ``oss://bucket/key`` URL.
 
-    :raises ArgumentError: for anything else, as what a template makes of nothing
+    :raises ArgumentError: for anything else, such as the empty string that a template rendered
     """
     check_text("files_from", where)
     refuse_empty("files_from", where)
@@ -204,9 +204,9 @@ def _backup_uri(where: object) -> str:
 
 
 def _plain(options: ObjectOptions) -> dict[str, Any]:
-    """Return object options as JSON takes them, without those that say nothing.
+    """Return object options as JSON values, without those that are None or empty.
 
-    :raises ArgumentError: for one that OSS would refuse
+    :raises ArgumentError: for an option that OSS would refuse
     """
     object_headers("name", options)
     return {

@@ -34,7 +34,7 @@ class Staleness:
 
     @classmethod
     def of(cls, older_than: object, keep_upload_ids: object = ()) -> Staleness:
-        """Return it from a DAG author's arguments.
+        """Return the staleness for a DAG author's arguments.
 
         :param older_than: an age as :func:`~airflow_provider_ossresume.model.arguments.parse_duration` reads it
         :param keep_upload_ids: an upload ID, or several
@@ -171,13 +171,13 @@ _SHOWN: Mapping[Fate, str] = {
 
 
 def first_folder(key: str, *, prefix: str) -> str:
-    """Return the prefix with the first folder below it, such as ``exports/2026/``; the prefix where there is none."""
+    """Return the prefix with the first folder below it, such as ``exports/2026/``; only the prefix if there is none."""
     folder, slash, _ = key[len(prefix) :].partition("/")
     return f"{prefix}{folder}/" if slash else prefix
 
 
 def describe_upload(each: UploadFate) -> str:
-    """Return one upload for the log: its key, upload ID, age, and size where it was counted."""
+    """Return one upload for the log: its key, upload ID, age, and size if it was counted."""
     age = f", begun {format_age(each.upload.age)} ago" if each.upload.age is not None else ""
     size = f", {format_size(each.size)}" if each.size is not None else ""
     return f"{each.upload.key} (upload ID {each.upload.upload_id}{age}{size})"

@@ -88,7 +88,7 @@ class Wanted:
         max_matches: int | str = DEFAULT_MAX_MATCHES,
         count_folder_markers: bool | str = False,
     ) -> Wanted:
-        """Return it from a DAG author's arguments. Numbers and times may be texts from templates.
+        """Return the condition for a DAG author's arguments. Numbers and times may be strings from templates.
 
         :raises ArgumentError: for a value that is out of range
         """

@@ -1,4 +1,4 @@
-"""What the operators share."""
+"""The base classes of all operators."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class StoppableOperator(TemplateGuard, BaseOperator):
         """Run the task and return its result.
 
         :raises AirflowFailException: for an error that no retry can fix, such as a missing permission
+        :raises OSSResumeError: for an error that a retry may fix
         """
         self._supervisor_is_gone = watch_supervisor(context)
         try:
@@ -41,7 +42,7 @@ class StoppableOperator(TemplateGuard, BaseOperator):
         return self._finish(context, done)
 
     def on_kill(self) -> None:
-        # Runs in a signal handler, maybe during a call to Airflow: so it must not call Airflow.
+        # A signal handler calls this, perhaps in the middle of a call to Airflow, so it must not call Airflow itself.
         self._is_killed = True
 
     def _watch(self) -> None:
@@ -51,7 +52,7 @@ class StoppableOperator(TemplateGuard, BaseOperator):
             raise SupervisorGone
 
     def _work(self, context: Any) -> Any:
-        """Do the work of the operator."""
+        """Do the operator's work, and return what :meth:`_finish` needs."""
         raise NotImplementedError
 
     def _finish(self, context: Any, done: Any) -> Any:
@@ -75,6 +76,6 @@ class OSSOperator(StoppableOperator):
 
     @lazy_property
     def hook(self) -> OSSResumeHook:
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: keeps requests out of DAG parsing
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: DAG parsing must not import `requests`
 
         return OSSResumeHook(self.oss_conn_id, region=self.region, transfer_config=self.transfer_config)

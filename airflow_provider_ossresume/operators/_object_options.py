@@ -18,7 +18,7 @@ OBJECT_OPTIONS = tuple(ObjectOptions.__annotations__)
 
 # An operator, not a mixin: Airflow applies default_args only to the constructors of operators.
 class ObjectOptionsOperator(OSSOperator):
-    """Takes the options of the objects that it writes, such as metadata and tags."""
+    """An operator with arguments for the objects that it writes, such as metadata and tags."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ SET_FIELDS = ("work_folder", "is_dry_run", "transfer_config", "region", "oss_con
 
 
 class SetOperator(ObjectOptionsOperator):
-    """Takes the options of a transfer of many files. Each of them is a template field."""
+    """An operator with the arguments of a transfer of many files. Each of them is a template field."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class ReportMixin:
             raise
 
     def _move(self, context: Any) -> Any:
-        """Move the files; each operator has its own way."""
+        """Move the files and return a report. Each operator implements this."""
         raise NotImplementedError
 
     def _report(self, context: Any, report: Mapping[str, Any]) -> None:

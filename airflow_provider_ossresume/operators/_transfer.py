@@ -119,7 +119,7 @@ class TransferOperator(TransferLineage, OSSOperator):
         return "its checkpoint and finished parts are kept for the next try"
 
     def _transfer_arguments(self, context: Any) -> dict[str, Any]:
-        """Return the arguments that the hook's methods for transfers share."""
+        """Return the arguments that all transfer methods of the hook accept."""
         return {
             "checkpoint": self.checkpoint,
             "if_exists": self.if_exists,
@@ -139,11 +139,11 @@ class TransferOperator(TransferLineage, OSSOperator):
         return is_final and self.on_final_failure == "abort"
 
     def _transfer(self, context: Any) -> TransferResult:
-        """Move the bytes; each operator has its own way."""
+        """Move the bytes. Each operator implements this."""
         raise NotImplementedError
 
     def _destination(self, result: TransferResult) -> str:
-        """Return the target, as the next task needs it."""
+        """Return the target as the task's result: an ``oss://`` URI or a path."""
         raise NotImplementedError
 
 

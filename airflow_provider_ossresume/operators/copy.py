@@ -133,7 +133,7 @@ class OSSCopyObjectOperator(ObjectWritingOperator):
         if self.source_conn_id is None:
             return None
         refuse_empty("source_conn_id", self.source_conn_id, instead="remove it to use oss_conn_id")
-        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: keeps requests out of DAG parsing
+        from airflow_provider_ossresume.hooks.oss import OSSResumeHook  # late: DAG parsing must not import `requests`
 
         return OSSResumeHook(self.source_conn_id, transfer_config=self.transfer_config)
 

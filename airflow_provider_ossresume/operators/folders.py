@@ -29,7 +29,7 @@ class _SingleTaskOperator(VerdictMixin, SetOperator):
 
 
 class OSSUploadFolderOperator(_SingleTaskOperator):
-    """Upload a folder and its subfolders in one task. Only files that OSS does not have yet are sent.
+    """Upload a folder and its subfolders in one task. Files that are unchanged on OSS are not sent; see ``compare``.
 
     A retry sends only what is missing, on any worker that sees the folder. The task succeeds only if every file is
     proven to be on OSS. Returns the prefix as an ``oss://`` URI. Pushes the XCom ``report``, with files, bytes, moved,
@@ -61,9 +61,9 @@ class OSSUploadFolderOperator(_SingleTaskOperator):
 
 
 class OSSDownloadPrefixOperator(_SingleTaskOperator):
-    """Download all objects below a prefix into a folder in one task. Only files that are missing there are fetched.
+    """Download all objects below a prefix into a folder in one task. Files that are unchanged there are not fetched.
 
-    No key can lead to a file outside of the folder. Returns the folder's path. Pushes the XCom ``report``; see
+    No key can lead to a file outside the folder. Returns the folder's path. Pushes the XCom ``report``; see
     :class:`OSSUploadFolderOperator`.
 
     :param prefix: the start of the keys, or an ``oss://bucket/prefix/`` URL; a ``/`` is appended if it is missing

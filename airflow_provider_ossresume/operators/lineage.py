@@ -1,4 +1,4 @@
-"""What an operator reports about its data: to OpenLineage, and in the events of its outlets."""
+"""Reports the data that an operator reads and writes: to OpenLineage, and in the events of its outlets."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _FACTS = ("uri", "outcome", "size", "etag", "crc64", "version_id")
 _SET_FACTS = ("target", "outcome", "files", "moved", "there", "size", "deleted")
 
 
-Dataset = tuple[str, str]  # namespace and name, as OpenLineage has them
+Dataset = tuple[str, str]  # namespace and name, as OpenLineage defines them
 
 
 def dataset_of(target: ObjectRef) -> list[Dataset]:
-    """Return an object as a dataset of OpenLineage."""
+    """Return an object as a list of one OpenLineage dataset."""
     return [(f"oss://{target.bucket}", target.key)]
 
 
 def dataset_of_file(path: object) -> list[Dataset]:
-    """Return a file or a folder as a dataset of OpenLineage; nothing if the path is not valid."""
+    """Return a file or a folder as a list of one OpenLineage dataset; an empty list if the path is not valid."""
     try:
         return [("file", printable_path(os.path.abspath(local_path(path))))]
     except ArgumentError:
@@ -39,7 +39,7 @@ def dataset_of_file(path: object) -> list[Dataset]:
 
 
 def dataset_of_prefix(prefix: str | None, bucket_name: str | None = None) -> list[Dataset]:
-    """Return all objects below a prefix as one dataset; nothing if the arguments do not name the bucket."""
+    """Return all objects below a prefix as a list of one dataset; empty if the arguments do not name the bucket."""
     try:
         where = resolve_prefix("" if prefix is None else prefix, bucket_name)
     except ArgumentError:
@@ -48,14 +48,14 @@ def dataset_of_prefix(prefix: str | None, bucket_name: str | None = None) -> lis
 
 
 def dataset_of_uri(uri: str) -> list[Dataset]:
-    """Return the source or the target of a plan, a folder or a prefix, as one dataset."""
+    """Return a plan's source or target, given by its URI, as a list of one dataset."""
     return dataset_of_prefix(uri) if uri.startswith("oss://") else dataset_of_file(path_of_uri(uri))
 
 
 class Lineage:
     """Reports to OpenLineage what an operator reads and writes.
 
-    If the provider of OpenLineage is installed, its listener calls the three methods. They must not call Airflow: the
+    If the OpenLineage provider is installed, its listener calls the three methods. They must not call Airflow: the
     listener runs them in a fork of the task's process, and two processes must not share the socket to the supervisor.
     """
 
@@ -116,7 +116,9 @@ class TransferLineage(Lineage):
         return dataset_of_file(self.file)
 
     def _add_to_outlet_events(self, context: Any, result: TransferResult) -> None:
-        """Add the object's size, ETag and so on to the event of each outlet. An alias gets the object that was written.
+        """Add the object's URI, size, ETag, CRC-64 and version to the event of each outlet.
+
+        An asset alias gets the object that was written.
 
         A skipped transfer causes no event, unless ``event_if_skipped`` is set.
         """
@@ -151,7 +153,7 @@ class SetLineage(Lineage):
         return [], []
 
     def _add_to_outlet_events(self, context: Any, verdict: Mapping[str, Any]) -> None:
-        """Add the verdict's numbers to the event of each outlet. An alias gets the prefix that was written to.
+        """Add the verdict's numbers to the event of each outlet. An asset alias gets the prefix that was written to.
 
         A dry run changes nothing, so it causes no event.
         """

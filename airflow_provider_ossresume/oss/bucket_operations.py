@@ -31,7 +31,7 @@ class BucketOperations(BaseClient):
     def list_pages(
         self, bucket: str, *, prefix: str = "", start_after: str = "", delimiter: str = "", page_size: int = 1000
     ) -> Iterator[ObjectsPage]:
-        """Yield the pages of a listing. With a delimiter, pages also have the common prefixes, which end with it.
+        """Yield the pages of a listing. With a delimiter, a page also has the common prefixes, which end with it.
 
         :param page_size: how many objects and prefixes a page has at most, 1 to 1,000
         """

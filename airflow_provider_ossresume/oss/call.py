@@ -108,7 +108,7 @@ def copy_source_headers(source: ObjectRef, if_match: str | None) -> dict[str, st
 
 
 def without_empty(query: Mapping[str, str], *, keep: str = "") -> dict[str, str]:
-    """Return the query without parameters that have no value, but for the one to keep."""
+    """Return the query without parameters that have no value, except the one to keep."""
     return {name: value for name, value in query.items() if value or name == keep}
 
 

@@ -20,7 +20,7 @@ class ExchangeFailed(Exception):
     """An HTTP exchange failed: the connection, TLS, a proxy, or the response. Its cause is the error of the socket.
 
     :ivar is_timeout: something did not arrive in time
-    :ivar is_lasting: it will fail again until somebody changes a setting
+    :ivar is_lasting: it will fail again until a setting is changed
     """
 
     def __init__(self, text: str, *, is_timeout: bool = False, is_lasting: bool = False) -> None:

@@ -12,7 +12,7 @@ MAX_SHOWN = 1_000  # characters of a response's text that an error shows
 
 
 def join_until(pieces: Iterable[bytes], *, at_least: int) -> bytes:
-    """Join the pieces; stop after the piece with which they have ``at_least`` bytes."""
+    """Join the pieces. Stop as soon as there are ``at_least`` bytes; the last piece may add more."""
     body = bytearray()
     for piece in pieces:
         body += piece
@@ -22,7 +22,7 @@ def join_until(pieces: Iterable[bytes], *, at_least: int) -> bytes:
 
 
 def read_number(text: str | None) -> int | None:
-    """Return a header's number, or None if it is not one of at most 20 digits, as a CRC-64 has."""
+    """Return a header's whole number; None if it is not one, or has more than the 20 digits of a CRC-64."""
     return int(text) if text and re.fullmatch(r"[0-9]{1,20}", text.strip()) else None
 
 
@@ -38,6 +38,6 @@ def read_http_date(text: str | None) -> datetime | None:
 
 
 def one_line(text: str) -> str:
-    """Return a peer's text as one line of bounded length, so that it cannot forge lines of a log."""
+    """Return a peer's text as one line of bounded length, so that it cannot forge log lines."""
     line = "".join(character if character.isprintable() else " " for character in text[: MAX_SHOWN + 1]).strip()
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…"

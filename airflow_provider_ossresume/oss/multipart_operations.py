@@ -33,7 +33,7 @@ class MultipartOperations(BaseClient):
     def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str:
         """Begin a multipart upload and return its upload ID. The object's headers and metadata are set here.
 
-        If the response is lost, an upload remains whose ID nobody knows. The bucket's lifecycle rule removes it.
+        If the response is lost, an upload with an unknown ID remains. A lifecycle rule of the bucket can remove it.
         """
         call = Call("InitiateMultipartUpload", "POST", target.bucket, target.key, {"uploads": ""}, check_given(headers))
         return self._execute_xml(call, xml_responses.read_upload_id)
@@ -41,7 +41,7 @@ class MultipartOperations(BaseClient):
     def upload_part(
         self, target: ObjectRef, upload_id: str, number: int, body: Body, *, refuse_damage: bool = False
     ) -> Receipt:
-        """Send one part. A part that is sent again under its number replaces the former one.
+        """Send one part. It replaces an earlier part with the same number.
 
         :param refuse_damage: OSS refuses a body that is damaged in transit. By default it stores the body, and its
             response shows the damage, so the part is sent again. If the sender dies before that, the damaged part
@@ -66,7 +66,7 @@ class MultipartOperations(BaseClient):
         The receipt's CRC-64 is None if only ListParts shows it.
 
         :param if_match: the ETag that the source must still have; a weak one is not sent
-        :raises PreconditionFailed: if it has another
+        :raises PreconditionFailed: if the source has another ETag
         :raises NoSuchUpload: if the upload was completed, aborted or removed
         """
         headers = {**copy_source_headers(source, if_match), "x-oss-copy-source-range": f"bytes={start}-{stop - 1}"}

@@ -1,4 +1,4 @@
-"""Operations on one object, and on many of a bucket: write, read, describe, copy, delete, append, tags."""
+"""Operations on objects: write, append, read, describe, tag, copy and delete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_ossresume.oss.retry import Attempts
 
 
 class ObjectOperations(BaseClient):
-    """Operations on objects, but for multipart uploads."""
+    """Operations on objects, except multipart uploads."""
 
     # --- write and read -----------------------------------------------------------------------------------------------
 
@@ -98,7 +98,10 @@ class ObjectOperations(BaseClient):
     # --- describe -----------------------------------------------------------------------------------------------------
 
     def head_object(self, target: ObjectRef) -> ObjectMeta:
-        """:raises NoSuchKey: if there is no such object"""
+        """Return an object's metadata.
+
+        :raises NoSuchKey: if the object does not exist
+        """
         call = Call("HeadObject", "HEAD", target.bucket, target.key, version_query(target))
         return self._execute(
             call, lambda response: results.object_meta(call, response, size=results.content_length(call, response))
@@ -116,7 +119,7 @@ class ObjectOperations(BaseClient):
         return self._execute(call, read)
 
     def get_object_acl(self, target: ObjectRef) -> str:
-        """Return the object's ACL, ``default`` for its bucket's."""
+        """Return the object's ACL; ``default`` means its bucket's."""
         call = Call("GetObjectAcl", "GET", target.bucket, target.key, {"acl": "", **version_query(target)})
         return self._execute_xml(call, xml_responses.read_acl)
 
@@ -135,7 +138,7 @@ class ObjectOperations(BaseClient):
         self._execute(call, results.nothing)
 
     def delete_object_tagging(self, target: ObjectRef) -> None:
-        """Remove all tags of an object. It is no error if it has none."""
+        """Remove all tags of an object. It is not an error if it has none."""
         call = Call("DeleteObjectTagging", "DELETE", target.bucket, target.key, _tagging_query(target), success=(204,))
         self._execute(call, results.nothing)
 
@@ -155,8 +158,8 @@ class ObjectOperations(BaseClient):
         changes. For larger ones, use ``upload_part_copy``.
 
         :param if_match: the ETag that the source must still have
-        :raises PreconditionFailed: if it has another
-        :raises ObjectTooLarge: if OSS does not copy so much at once
+        :raises PreconditionFailed: if the source has another ETag
+        :raises ObjectTooLarge: if OSS does not copy that many bytes in one request
         :raises ObjectArchived: if the source is archived and not restored
         :raises NoSuchKey: if the source does not exist
         """

@@ -83,7 +83,7 @@ class Attempts:
         self._quiet_since = self._clock()
 
     def progressed(self) -> None:
-        """Note progress: what has arrived so far need not be sent again."""
+        """Note progress: the bytes that have arrived so far need not be sent again."""
         self._failed_in_row = 0
 
     def failed(self, wait: float) -> float:

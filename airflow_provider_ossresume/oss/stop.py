@@ -1,4 +1,4 @@
-"""The stop: the order to end, as requests obey it."""
+"""The interface of a stop, which ends a client's requests."""
 
 from __future__ import annotations
 

@@ -22,8 +22,9 @@ from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 
 log = logging.getLogger(__name__)
 
-# New credentials are requested so many seconds before the present ones expire, or after three quarters of the lifetime
-# if that is later. Alibaba Cloud's alibabacloud-credentials uses 15 minutes too, so every service has new ones by then.
+# New credentials are requested this many seconds before the present ones expire, or after three quarters of the
+# lifetime if that is later. Alibaba Cloud's alibabacloud-credentials uses 15 minutes too, so every service has new
+# ones by then.
 EARLY = 15 * 60
 PAUSE = 60.0  # seconds between two early refreshes, whatever their result
 LEAST_LIFETIME = 10.0  # seconds for which credentials are used even if they claim to have expired; OSS decides

@@ -1,4 +1,4 @@
-"""A retry policy for tasks that use OSS: it fails at once if no retry can help, and chooses the delay otherwise.
+"""A retry policy for tasks that use OSS: no retry if none can help, else a delay that fits the error.
 
 Airflow has retry policies from 3.3 on. On an older version, importing this module raises an ImportError.
 """
@@ -19,7 +19,7 @@ else:
     RetryDecision, RetryPolicy = _airflow.retry_policy_classes()
 
 THROTTLED = (429, 503)  # OSS: TooManyRequests, and ServiceUnavailable with its rate limits
-LONGEST_WAIT = timedelta(hours=1)  # unless more is asked for: quotas of traffic and requests are those of seconds
+LONGEST_WAIT = timedelta(hours=1)  # unless throttled_delay is longer; OSS's limits are per second
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class OSSRetryPolicy(RetryPolicy):
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Any | None = None
     ) -> RetryDecision:
-        """Return what Airflow has to do after a failed try."""
+        """Return how Airflow handles a failed try: fail the task, retry it after a delay, or as without a policy."""
         error = next((each for each in _causes(exception) if isinstance(each, OSSResumeError)), None)
         if error is None:
             return RetryDecision.default()
@@ -68,7 +68,7 @@ class OSSRetryPolicy(RetryPolicy):
         return min(max(doubled, timedelta(seconds=min(asked or 0.0, most.total_seconds()))), most)
 
     def serialize(self) -> dict[str, Any]:
-        """Return it as JSON, both delays in seconds."""
+        """Return the policy as a dict for JSON, with both delays in seconds."""
         return {
             "throttled_delay": self.throttled_delay.total_seconds(),
             "network_delay": self.network_delay.total_seconds(),
@@ -84,7 +84,7 @@ class OSSRetryPolicy(RetryPolicy):
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from, as a traceback shows them."""
+    """Yield an error and its causes, in the order in which Python follows them for a traceback."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

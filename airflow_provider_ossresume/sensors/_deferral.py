@@ -34,7 +34,7 @@ class DeferrableSensor(ConsistentOutcome, BaseSensorOperator):
         self.oss_conn_id = oss_conn_id
 
     def _wanted(self) -> Wanted:
-        """Return what the sensor waits for; each sensor has its own."""
+        """Return what the sensor waits for. Each sensor implements this."""
         raise NotImplementedError
 
     def _check_or_defer(self, context: Any, *, deadline: float, limit: str, is_first: bool) -> Any:

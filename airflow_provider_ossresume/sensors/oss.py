@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class OSSObjectSensor(TemplateGuard, DeferrableSensor):
     """Wait until objects exist, or until they are gone. Returns the ``oss://`` URIs of the objects it found.
 
-    The result is the same in every mode. The sensor waits only for what can still come: for a wrong argument, a missing
-    permission or a missing bucket, the task ends at the first check, without a retry. See ``permanent_errors``.
+    The result is the same in every mode. An error that waiting cannot fix, such as a wrong argument, a missing
+    permission or a missing bucket, ends the task at the first check, without a retry. See ``permanent_errors``.
 
     :param bucket_key: a key, an ``oss://`` URL or a pattern, or a list of them (templated)
     :param bucket_name: the bucket. Default: the bucket of the URL, else of the connection (templated)
@@ -45,13 +45,14 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
         (templated)
     :param require: wait for ``all`` keys or patterns, or for ``any`` of them (templated)
     :param min_size: ignore objects with fewer bytes; an int or a text such as ``"64MiB"`` (templated)
-    :param modified_after: ignore objects that were not modified after this time; a datetime or an ISO text (templated)
+    :param modified_after: ignore objects that were not modified after this time; a datetime or an ISO 8601 string
+        (templated)
     :param stable_for: wait until no object has changed for this many seconds, by OSS's clock (templated)
     :param must_not_exist: wait until the objects are gone (templated)
     :param count_folder_markers: let a pattern also match empty objects whose keys end with ``/`` (templated)
-    :param check_fn: a function that gets a list of :class:`~airflow_provider_ossresume.model.waiting.FoundObject`, for
-        each key or pattern; if it takes ``**kwargs``, it gets the context too. The wait ends if it returns True. It
-        runs in the worker in every mode.
+    :param check_fn: a function that is called for each key or pattern with the list of its objects, as
+        :class:`~airflow_provider_ossresume.model.waiting.FoundObject`. Only if it returns True, the key or pattern
+        counts as found. If it takes ``**kwargs``, it gets the context too. It runs in the worker in every mode.
     :param max_matches: the maximum number of URIs to return (templated)
     :param permanent_errors: how the task ends for an error that waiting cannot fix: ``fail``, whatever ``soft_fail``,
         ``never_fail`` and ``silent_fail`` say, or ``skip`` (templated)
@@ -118,13 +119,13 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
 
     @lazy_property
     def hook(self) -> OSSResumeHook:
-        # Late: this keeps requests out of DAG parsing.
+        # Late: DAG parsing must not import `requests`.
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
         return OSSResumeHook(self.oss_conn_id, region=self.region)
 
     def execute(self, context: Any) -> Any:
-        """Wait, in the worker or in the triggerer; return the URIs of the objects that were found.
+        """Wait, in the worker or in the triggerer. Return the URIs of the objects that were found.
 
         :raises AirflowFailException: for an error that waiting cannot fix, unless ``permanent_errors`` is ``skip``
         :raises AirflowSensorTimeout: at the timeout
@@ -151,7 +152,7 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
     def poke(self, context: Any) -> bool | PokeReturnValue:
         """Check once.
 
-        :raises OSSResumeError: for an error that may pass
+        :raises OSSResumeError: for a transient error
         :raises AirflowFailException: for an error that waiting cannot fix
         """
         try:

@@ -109,7 +109,7 @@ class WorkFolder(Protocol):
         """Yield the names of all files that begin with the prefix, in the order of their bytes."""
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete files. A file that does not exist is no error."""
+        """Delete files. It is not an error if one does not exist."""
 
 
 class Ledger(Protocol):

@@ -81,7 +81,7 @@ class SetTransfers:
     def run_batch(self, batch_uri: str, *, on_label: Callable[[str], None] = lambda label: None) -> BatchReport:
         """Move one batch of a plan.
 
-        :param batch_uri: as :attr:`~airflow_provider_ossresume.sets.work_folder.sealed_plan.Plan.batch_uris` has it
+        :param batch_uri: one of :attr:`~airflow_provider_ossresume.sets.work_folder.sealed_plan.Plan.batch_uris`
         :param on_label: called with a label of the batch, for the UI, before anything moves
         :raises NotProven: if files failed; all others have been moved
         """

@@ -43,7 +43,7 @@ class ExpectedFile:
 
     :ivar size: in bytes
     :ivar target: its identity; empty if the identity could not show a later change
-    :ivar result: of its row
+    :ivar result: the result of its row
     """
 
     name: str

@@ -23,7 +23,7 @@ class ByteBuffer:
         self._pieces: deque[bytes | bytearray] = deque()
 
     def add(self, data: bytes | memoryview) -> None:
-        """Append bytes. A memoryview is copied, because it may be overwritten later; so are a few bytes."""
+        """Append bytes. A memoryview is copied, because it may be overwritten later; short ``bytes`` are copied too."""
         if isinstance(data, bytes) and len(data) >= _KEPT:
             self._pieces.append(data)
         elif self._pieces and isinstance(self._pieces[-1], bytearray):
@@ -86,4 +86,4 @@ class BufferedPart:
         """Nothing to check: nobody else can change it."""
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
-        """The same."""
+        """Nothing to check, for the same reason."""

@@ -13,7 +13,7 @@ from airflow_provider_ossresume.transfer.lease import CheckpointStore, Lease, de
 
 log = logging.getLogger(__name__)
 
-OWNER_CHECK_INTERVAL = 10.0  # seconds; so long a superseded try may not notice
+OWNER_CHECK_INTERVAL = 10.0  # seconds; a superseded try may take this long to notice
 LOAD_ATTEMPTS = 4
 RETRY_INTERVAL = 5.0  # seconds before a failed save is repeated; each failure is a warning in the log
 SHARE_OF_TIME = 20  # saves to a slow store take at most 1/20 of the time
@@ -75,9 +75,9 @@ class Checkpointer:
         return self._is_saved or self._current is None
 
     def outlook(self, *, is_retried: bool) -> str:
-        """Return a sentence for the log: if the next try can resume with the checkpoint. Empty if there is none.
+        """Return a sentence for the log: whether the next try can resume. Empty if there is no checkpoint.
 
-        :param is_retried: a retry may help. Otherwise somebody has to remove the cause before there is a next try
+        :param is_retried: True if a retry may succeed; False if the cause of the error must be removed first
         """
         if self._current is None:
             return ""
@@ -125,9 +125,9 @@ class Checkpointer:
         self._is_saved = False
 
     def tick(self) -> None:
-        """Save if a save is due, and check from time to time that this try still owns the transfer.
+        """Save if a save is due, and check every ``OWNER_CHECK_INTERVAL`` seconds that this try owns the transfer.
 
-        :raises TrySuperseded: if it does not
+        :raises TrySuperseded: if a newer try has taken over
         """
         if self._current is None:
             return
@@ -147,9 +147,9 @@ class Checkpointer:
             self.look()
 
     def look(self) -> None:
-        """Read from the store who owns the transfer. If the store does not answer, log a warning and continue.
+        """Check in the store which try owns the transfer. If the store does not answer, log a warning and continue.
 
-        :raises TrySuperseded: if a newer try does
+        :raises TrySuperseded: if a newer try owns it
         """
         if self._is_missing():
             # Save it again at once: Airflow's task state store shows nothing to a try that is over, and refuses only
@@ -196,7 +196,7 @@ class Checkpointer:
     def claim(self) -> Checkpoint | None:
         """Return the checkpoint that this try may discard: its own, or else the one that an earlier try left.
 
-        :raises StoreUnavailable: if the store cannot tell whose it is
+        :raises StoreUnavailable: if the store does not answer, so that its owner is unknown
         :raises TrySuperseded: if it belongs to a newer try
         """
         stored = self.lease.look_up()

@@ -10,15 +10,15 @@ from __future__ import annotations
 # Measured on links of 1 Mbit/s to 10 Gbit/s (docs/performance).
 PLENTY = 2**20  # bytes per second; a worker this fast is far from a timeout
 LEAST = 2**14  # bytes per second that each worker must keep; an attempt fails at a quarter of it (256 KiB a minute)
-LEAP = 4  # factor of the growth while each worker is fast
-STEP = 2  # factor of the growth if only the result can tell
+LEAP = 4  # growth factor while each worker is fast
+STEP = 2  # growth factor otherwise; the next measurement shows whether it helped
 SAMPLE = 2**20  # bytes of each worker before a number is judged: more than the buffer of a socket holds
 SHORTEST = 0.05  # seconds before a number is judged; for fast links
-SETTLED = 1.1  # growth of the throughput; with less, the former number was enough
-WORTHWHILE = 0.5  # share of a proportional growth; with less, the link is nearly full
+SETTLED = 1.1  # if the throughput grew by a smaller factor, return to the former number
+WORTHWHILE = 0.5  # if the throughput grew by a smaller share of the growth in workers, the link is nearly full
 PAUSE = 30.0  # seconds until the number may grow again
 RECOVERY = 5.0  # seconds in which all failures count as one: the parts of one overload fail together
-BUSY = 0.5  # of one core; with more, the processor is the limit and more workers move nothing more
+BUSY = 0.5  # of one core; above that, the processor is the limit and more workers do not help
 
 
 class Concurrency:
@@ -91,7 +91,7 @@ class Concurrency:
     def _grow(self, rate: float) -> None:
         if rate >= PLENTY * LEAP * self.wanted:
             more = LEAP * self.wanted
-        elif self._grows_from:  # the limit of the link is roughly known
+        elif self._grows_from:  # an earlier failure or measurement has shown roughly what the link can carry
             more = self.wanted + max(1, self.wanted // 4)
         else:
             more = STEP * self.wanted

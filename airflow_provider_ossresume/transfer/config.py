@@ -25,7 +25,7 @@ from airflow_provider_ossresume.model.parts import (
 INITIAL_WORKERS, MAX_WORKERS = 2, 32  # measured: docs/performance
 LIMITED_WORKERS = 16  # with max_bandwidth: all start at once, because each has a fixed share
 MIN_RATE = 8 * 1024  # bytes per second of one worker; far more than the stall timeout needs
-MAX_CONCURRENCY = 64  # more connections gain nothing that was measured, and cost memory and descriptors
+MAX_CONCURRENCY = 64  # in measurements, more connections gained nothing; they cost memory and descriptors
 LONGEST_TIME = 86_400.0  # seconds
 TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
 
@@ -43,7 +43,7 @@ class TransferConfig:
     :param max_concurrency: number of parts in flight at once, 1 to 64. By default the transfer starts with 2, and uses
         more, up to 32, while that increases the throughput; with ``max_bandwidth`` it uses 16. The number is lowered
         when requests time out or OSS throttles them
-    :param part_retries: how often a request is repeated after a failure that may pass, 0 to 100, default 7
+    :param part_retries: how often a request is repeated after transient failures, 0 to 100, default 7
     :param retry_max_time: seconds after the first attempt at a request after which it is not repeated, default 300
     :param connect_timeout: seconds to make a connection; by default the Airflow connection's setting, else 10
     :param read_timeout: seconds without an answer, or to send 256 KiB, after which an attempt fails; by default the
@@ -123,13 +123,13 @@ class TransferConfig:
         return min(self.max_concurrency or LIMITED_WORKERS, int(self.max_bandwidth) // self._min_rate)
 
     def rate_per_worker(self, parts: int) -> float | None:
-        """Return the bytes per second that each worker may move if there are so many parts to move."""
+        """Return the bytes per second that each worker may move, for this number of parts; None is unlimited."""
         workers = min(self.max_workers, max(parts, 1))
         return None if self.max_bandwidth is None else int(self.max_bandwidth) / workers
 
     @classmethod
     def of(cls, value: TransferConfig | Mapping[str, Any] | None) -> TransferConfig:
-        """Return the config that a DAG author gave: a config, a dict of its fields (as templates render it), or None.
+        """Return the config for a DAG author's argument: a config, a dict of its fields, or None for the defaults.
 
         :raises ArgumentError: for an unknown field or a value out of range
         """

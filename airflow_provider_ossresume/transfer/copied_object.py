@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class WholeCopyClient(HeadClient, Protocol):
-    """What a copy by one request needs of OSS; see ``oss.client.OssClient``."""
+    """The client methods that a copy by one request needs; see ``oss.client.OssClient``."""
 
     def copy_object(
         self,
@@ -36,7 +36,7 @@ class WholeCopyClient(HeadClient, Protocol):
 
 
 class PartCopyClient(MultipartClient, Protocol):
-    """What a copy by parts needs of OSS."""
+    """The client methods that a copy by parts needs."""
 
     def upload_part_copy(
         self, source: ObjectRef, target: ObjectRef, upload_id: str, number: int, *, start: int, stop: int, if_match: str

@@ -1,6 +1,6 @@
 """Copies an object: OSS copies the bytes, or with ``mode="stream"`` they pass through the worker.
 
-Each request names the source's ETag, and its version if it has one, so a copy is never of two contents. The CRC-64 of
+Each request names the source's ETag, and its version if it has one, so a copy never mixes two contents. The CRC-64 of
 the copy has to equal the source's.
 """
 
@@ -47,13 +47,13 @@ log = logging.getLogger(__name__)
 
 
 class CopySourceClient(HeadClient, ReadClient, StoppableClient, Protocol):
-    """What a copy needs of OSS to read; see ``oss.client.OssClient``."""
+    """The client methods that a copy needs for its source; see ``oss.client.OssClient``."""
 
     def check_readable(self, target: ObjectRef, *, if_match: str | None = None) -> None: ...
 
 
 class CopyClient(CopySourceClient, TransferToOssClient, WholeCopyClient, PartCopyClient, PutClient, Protocol):
-    """All that a copy needs of OSS; see ``oss.client.OssClient``."""
+    """All client methods that a copy needs; see ``oss.client.OssClient``."""
 
     def get_retention_days(self, bucket: str) -> int: ...
 

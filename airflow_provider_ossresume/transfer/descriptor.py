@@ -27,7 +27,7 @@ class Descriptor:
     ) -> None:
         self.users: set[Use] = set()
         self.is_closing = False
-        self.files: list[FileIO] = []  # its methods are atomic: whoever pops the file closes it
+        self.files: list[FileIO] = []  # its methods are atomic: the thread that pops the file closes it
         # A signal handler may raise between any two Python steps, for example between opening a file and assigning it.
         # This is one step: C code opens, wraps and stores. A FileIO closes its number when it is deleted. It takes no
         # folders, so code elsewhere that opens one briefly, with a ``finally``, still has such a gap.

@@ -54,7 +54,7 @@ LOCK_TIMEOUT = 30.0  # seconds; a superseded try releases the part file within t
 
 
 class DownloadClient(ReadClient, StoppableClient, Protocol):
-    """What a download needs of OSS; see ``oss.client.OssClient``."""
+    """The client methods that a download needs; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
     def get_symlink(self, target: ObjectRef) -> ObjectRef: ...
@@ -73,7 +73,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
 
         :raises ArgumentError: if the file cannot be written, or exists and ``if_exists="fail"``
         :raises ObjectChanged: if the object changes again after a restart, or once with ``object_changed="fail"``
-        :raises IntegrityError: if the received bytes are not those on OSS, twice
+        :raises IntegrityError: if the received bytes do not match OSS's CRC-64, even after a restart
         :raises LocalFileError: if the disk is full or fails
         :raises RequestError: if OSS does not send it
         """
@@ -164,15 +164,15 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
         return Prepared(TransferPlan(parts, kept, done=len(first_bytes)), source, sink)
 
     def _first_bytes_size(self, stored: Checkpoint | None) -> int:
-        """Return how many first bytes of the object are needed in any case. It is 0 if a checkpoint or an existing file
-        may have them already, or if only a range is wanted."""
+        """Return how many bytes to fetch with the first request. It is 0 if a checkpoint or an existing file may make
+        them unnecessary, or if only a range is wanted."""
         overwrites = self._options.if_exists == "overwrite" and not self._options.earlier_try
         if stored is not None or self._options.slice or (self._path.exists() and not overwrites):
             return 0
         return min(FIRST_BYTES_SIZE, self._config.threshold_bytes, self._config.part_bytes or FIRST_BYTES_SIZE)
 
     def _look(self, crew: Crew, size: int) -> tuple[ObjectMeta, bytearray]:
-        """Return what OSS says of the object, and its first ``size`` bytes, or all of a smaller object.
+        """Return the object's metadata, and its first ``size`` bytes, or all of a smaller object.
 
         The bytes stay in memory: another try may hold the part file, and the free space is not checked yet.
         """

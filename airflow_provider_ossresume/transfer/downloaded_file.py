@@ -95,7 +95,7 @@ class DownloadedFile:
         return {number: Receipt(number, "", plan[number - 1].size, None) for number in numbers}
 
     def begin(self) -> None:
-        """Have the checkpoint saved at the first tick, while the workers fetch already."""
+        """Have the checkpoint saved at the first tick, while the workers are already fetching."""
         self._set(self._checkpoint)
 
     def put(self, part: Part, source: OssObject, job: Job) -> Receipt:

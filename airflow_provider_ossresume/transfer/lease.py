@@ -30,7 +30,7 @@ class CheckpointStore(Protocol):
         """Save the text and replace an existing one; errors as in :meth:`load`."""
 
     def delete(self, key: str) -> None:
-        """Delete the text; it is no error if there is none. Errors as in :meth:`load`."""
+        """Delete the text. It is not an error if there is none. Errors as in :meth:`load`."""
 
 
 @runtime_checkable

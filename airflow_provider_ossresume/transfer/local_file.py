@@ -25,7 +25,7 @@ READ_SIZE = 2**18  # measured: a piece stays in the processor's cache from the d
 MAX_COMPARISONS = 3  # of a file whose ctime changes while its bytes are compared
 MAX_UNREPORTED_SIZE = (
     16 * MIB
-)  # what is read into memory of a file that is said to be empty; as much as one request sends
+)  # bytes that are read into memory if the reported size is 0; as many as one request sends
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ ABORTS = 3  # OSS: repeat the abort if parts were being sent, until it answers t
 
 
 class MultipartClient(Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that a multipart upload needs; see ``oss.client.OssClient``."""
 
     def initiate(self, target: ObjectRef, *, headers: Mapping[str, str] | None = None) -> str: ...
     def upload_part(

@@ -29,7 +29,7 @@ READ_AHEAD = 4 * MIB  # for each worker that reads an object and sends its bytes
 
 
 class ReadClient(Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that reading an object needs; see ``oss.client.OssClient``."""
 
     def get_object(
         self,

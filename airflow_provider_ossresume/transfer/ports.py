@@ -115,7 +115,7 @@ class TransferPlan:
 
     :ivar parts: all parts, in order
     :ivar receipts: of the parts that are in place, by part number
-    :ivar done: bytes that are here already, of parts that are not in place
+    :ivar done: bytes already received of parts that are not yet in place
     """
 
     parts: Sequence[Part]

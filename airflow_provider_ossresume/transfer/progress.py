@@ -66,7 +66,7 @@ class Snapshot:
         return (self.total - self.done) / self.rate
 
     def report(self) -> dict[str, Any]:
-        """Return it as a small JSON object, for people to read."""
+        """Return the snapshot as a small, readable dict of JSON values."""
         return {
             "state": self.state,
             "direction": self.direction,
@@ -151,7 +151,7 @@ class Progress:
         """Set what there is to do, and how much of it is done. A transfer that restarts calls this again.
 
         :param kept: sizes of the parts that are kept
-        :param done: bytes that are here already, of a part that is not finished
+        :param done: bytes already received of a part that is not finished
         """
         sizes = list(kept)
         self._total, self.parts = total, parts
@@ -193,7 +193,7 @@ class Progress:
         self._notify()
 
     def finish(self, size: int) -> None:
-        """Note that the transfer is finished, with so many bytes."""
+        """Note that the transfer is finished, with ``size`` bytes."""
         self._collect()
         self._total = self._done = size
         self._state = "finished"

@@ -20,7 +20,7 @@ PRIVATE = 0o600
 NO_LINKS = REFUSED | {errno.EPERM, errno.EACCES, errno.EMLINK}  # FAT says EPERM
 
 RENAME_NOREPLACE = 1  # Linux: renameat2(2)
-AT_FDCWD = -100  # the same: paths are as the process sees them
+AT_FDCWD = -100  # Linux: relative paths begin at the working directory
 
 
 class FlushFailed(LocalFileError):
@@ -130,7 +130,7 @@ def _read(path: str) -> bytes:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder to the disk, so that a rename is kept. Some network file systems cannot; that is no error."""
+    """Flush a folder to the disk, so that a rename is kept. Errors are ignored: some file systems cannot do it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class HeadClient(Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that these checks need; see ``oss.client.OssClient``."""
 
     def head_object(self, target: ObjectRef) -> ObjectMeta: ...
     def get_object_acl(self, target: ObjectRef) -> str: ...
@@ -36,7 +36,7 @@ class TargetObject:
         self._headers = headers
 
     def head(self) -> ObjectMeta | None:
-        """Return what OSS says of the object, or None if it does not exist."""
+        """Return the object's metadata, or None if it does not exist."""
         try:
             return self._oss.head_object(self._target)
         except NoSuchKey:

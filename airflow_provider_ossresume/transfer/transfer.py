@@ -1,8 +1,8 @@
 """The engine: runs one try of one transfer, for any source and any sink.
 
 ``_prepare`` finds out what to move, ``work`` moves it, and the sink's ``publish`` proves and publishes it. The order
-matters: the checkpoint is saved before the first part moves, and deleted after the result is published. Whatever ends
-the try, the finished parts are kept.
+matters: the checkpoint is saved before the first part moves, and deleted after the result is published. If the try
+fails, the finished parts are kept for the next one, unless ``drop_when`` returns True.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         and the checkpoint are removed, within three seconds. It is not called in a superseded try, which removes
         nothing.
     :param progress_callback: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
-    :param observer: see the same
+    :param observer: see :class:`~airflow_provider_ossresume.transfer.progress.Progress`
     """
 
     direction: ClassVar[Direction]

@@ -1,7 +1,7 @@
 """Base class of uploads and copies: checks the existing object, chooses one request or parts, and resumes an upload.
 
 The order matters: initiate, save the checkpoint, put parts, complete, compare, delete the checkpoint. The checkpoint
-names the upload ID. Which parts exist, OSS itself tells by ListParts.
+names the upload ID. OSS's ListParts returns the parts that exist.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class TransferToOssClient(HeadClient, MultipartClient, StoppableClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that uploads and copies need; see ``oss.client.OssClient``."""
 
 
 Client = TypeVar("Client", bound=TransferToOssClient)
@@ -80,7 +80,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
 
     @abstractmethod
     def _crc64(self, crew: Crew, source: AnySource) -> int | None:
-        """Return the CRC-64 of the whole source; None if it cannot be known."""
+        """Return the CRC-64 of the whole source; None if it is not available."""
 
     @abstractmethod
     def _decision(

@@ -21,7 +21,7 @@ from airflow_provider_ossresume.transfer.whole_object import PutClient, WholeObj
 
 
 class UploadClient(TransferToOssClient, PutClient, Protocol):
-    """What an upload needs of OSS; see ``oss.client.OssClient``."""
+    """The client methods that an upload needs; see ``oss.client.OssClient``."""
 
 
 class Uploader(TransferToOss[UploadClient, UploadOptions, LocalFile]):

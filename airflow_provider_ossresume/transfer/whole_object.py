@@ -15,7 +15,7 @@ from airflow_provider_ossresume.transfer.target_object import TargetObject
 
 
 class PutClient(Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client method that this sink needs; see ``oss.client.OssClient``."""
 
     def put_object(
         self, target: ObjectRef, body: PartBody, *, headers: Mapping[str, str] | None = None

@@ -39,7 +39,7 @@ ABORT_TIME = 3.0  # seconds; a task that is being stopped has little more
 
 
 class WritingClient(HeadClient, MultipartClient, PutClient, StoppableClient, Protocol):
-    """What is needed of OSS; see ``oss.client.OssClient``."""
+    """The client methods that a written object needs; see ``oss.client.OssClient``."""
 
 
 class WrittenObject:

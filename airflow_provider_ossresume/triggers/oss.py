@@ -28,24 +28,24 @@ CHECK_TIMEOUT = 60.0  # seconds; a longer listing would keep a thread from the o
 
 
 class OSSObjectTrigger(BaseTrigger):
-    """Wait for objects. The trigger fires when they are there, at the deadline, or for an error that cannot pass.
+    """Wait for objects. The trigger fires when the condition is met, at the deadline, or for a permanent error.
 
     The event has a ``status``: ``success`` with ``matches``, a list of ``oss://`` URIs; ``timeout``; or ``error`` with
     the error in the form of :func:`~airflow_provider_ossresume.errors.error_to_data`. A ``timeout`` and an ``error``
     have a ``message``. A ``timeout`` has ``has_looked``: whether a check started at or after the deadline and ended.
     Each event has the ``deadline`` and the ``limit`` of the trigger.
 
-    The triggerer looks up the connection once. The stored trigger holds no secret. If a check fails with an error that
-    may pass, the trigger logs it, and the next check is the retry. The limits are those for the retries of a request in
-    a worker: ``part_retries`` and ``retry_max_time``. With ``silent_fail`` there is no limit.
+    The triggerer looks up the connection once. The stored trigger holds no secret. If a check fails with a transient
+    error, the trigger logs it, and the next check is the retry. The limits are those for the retries of a request in a
+    worker: ``part_retries`` and ``retry_max_time``. With ``silent_fail`` there is no limit.
 
     :param wanted: what to wait for: the result of ``to_json`` of
         :class:`~airflow_provider_ossresume.model.waiting.Wanted`
     :param oss_conn_id: the connection
     :param region: overrides the connection's region
     :param poke_interval: seconds between two checks
-    :param look_at_once: False also waits this long before the first check
-    :param silent_fail: log errors that may pass, and go on checking
+    :param look_at_once: if False, wait ``poke_interval`` seconds before the first check too
+    :param silent_fail: log errors that are not permanent, and go on checking
     :param deadline: the end of the wait, in seconds since 1970; None means no end
     :param limit: the sensor's argument that sets the deadline: ``timeout`` or ``execution_timeout``
     :param unknown_arguments: arguments that another version of this package has stored; they are ignored
@@ -170,7 +170,9 @@ class OSSObjectTrigger(BaseTrigger):
         return math.inf if self.deadline is None else max(self.deadline - time.time(), 0)
 
     async def _in_time(self, result: Coroutine[Any, Any, T], call: Call[Any] | None = None) -> T:
-        """Wait for a result. After the deadline, wait only as long as its start and one request may take.
+        """Wait for a result, at most until ``LAST_START`` seconds after the deadline.
+
+        If the call has started by then, wait until ``LAST_CHECK`` seconds after its start if that is later.
 
         :raises _OutOfTime: if there is no result by then
         """

@@ -1,4 +1,4 @@
-"""Tells failures of one file from failures that every other file would meet too."""
+"""Distinguishes errors of one file from errors that would fail every other file too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_ossresume.errors import (
     TrySuperseded,
 )
 
-DENIED_IN_A_ROW = 10  # files; if the first ten are denied, all are
+DENIED_IN_A_ROW = 10  # files; if the first ten are denied, all others would be too
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _CREDENTIALS = frozenset(
@@ -37,7 +37,7 @@ def is_set_wide(error: OSSResumeError) -> bool:
 
 
 class DeniedFiles:
-    """Decides whether AccessDenied concerns all files: OSS denied the first ones, and none was moved."""
+    """Decides whether AccessDenied concerns all files: it does if OSS denied the first ones and none was moved."""
 
     def __init__(self) -> None:
         self._in_a_row = 0

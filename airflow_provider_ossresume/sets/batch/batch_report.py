@@ -21,7 +21,7 @@ class BatchReport(Record):
 
     :ivar batch: the batch's number
     :ivar files: number of files in the batch
-    :ivar size: of all its files, in bytes
+    :ivar size: total size of the batch's files, in bytes
     :ivar proven_before: files that earlier tries moved and proved
     :ivar done: files that this try moved and proved
     :ivar same: files that this try found in place, because an earlier try had moved them

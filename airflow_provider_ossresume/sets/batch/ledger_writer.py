@@ -1,4 +1,4 @@
-"""Writes the files that workers have finished to the ledger, while the task's thread keeps its watch."""
+"""Writes the results of finished files to the ledger, while the task's thread keeps calling its watch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,12 @@ class LedgerWriter:
         self._waiting.append(row)
 
     def flush_if_due(self) -> None:
-        """Write the ledger from time to time. If it cannot be written, warn and try again later."""
+        """Write the ledger after ``FLUSH_INTERVAL`` seconds or ``FLUSH_ROWS`` rows.
+
+        After a retryable error, log a warning and try again later.
+
+        :raises OSSResumeError: for any other error
+        """
         if len(self._waiting) < FLUSH_ROWS and (not self._waiting or self._clock() < self._flush_at):
             return
         if error := self._flush(self._watch):
@@ -61,7 +66,7 @@ class LedgerWriter:
             raise error
 
     def finish_quickly(self) -> None:
-        """Do the same within seconds, for a try that stops early. Warn if results cannot be written."""
+        """Write all results within ``LAST_FLUSH`` seconds, for a try that stops early. If that fails, log a warning."""
         if not (self._waiting or self._has_unflushed):
             return
         deadline = Deadline(LAST_FLUSH)
@@ -81,7 +86,7 @@ class LedgerWriter:
             )  # fmt: skip
 
     def _flush(self, tick: Watch) -> OSSResumeError | None:
-        """Return the error, or None on success."""
+        """Write all results. Return the error, or None on success."""
         with Crew(workers=SYNC_WORKERS, tick=tick) as crew:
             self._mover.make_durable(crew)
             error = crew.call(self._write)

@@ -48,7 +48,7 @@ def run_batch(
 ) -> BatchReport:
     """Move the files of a batch that are not proven yet, and return a report.
 
-    :param rows: of the batch
+    :param rows: the batch's rows
     :param watch: called at least four times a second in this thread; an exception from it ends the try within seconds
     :param check_first: compare each target before its file is moved, because an earlier try may have moved it without
         writing its ledger; by default, if the ledger has rows of earlier tries
@@ -194,7 +194,7 @@ class _Batch:
         self._finished.append((row, outcome, failure))
 
     def _traffic(self) -> tuple[int, int]:
-        """Return the bytes moved and the number of failed attempts, for the choice of how many workers run.
+        """Return the bytes moved and the number of failed attempts, from which the number of workers is chosen.
 
         Each small file also counts as one ``SAMPLE`` of bytes, because its request takes longer than its bytes.
         """

@@ -1,4 +1,4 @@
-"""Proves a plan as a whole, and then deletes for a mirror."""
+"""Proves a plan as a whole, then deletes what a mirror has to delete."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 WORKERS = 32  # threads that read batches and check files before their deletion
 DELETED_AT_ONCE = 1_000  # files; then the finish checks again that there is no newer plan
-NAMES_SHOWN = 100  # names
+NAMES_SHOWN = 100  # names of each kind in the log and the verdict
 
 _WHY_KEPT = {
     "changed": "it has changed since the plan",
@@ -249,7 +249,7 @@ class _Tally:
             if named.reason in self._allowed:
                 return
         self.unproven += 1
-        # A new plan can handle a changed or vanished file without anybody's help.
+        # A new plan can handle a changed or vanished file by itself.
         self.is_retryable = (
             self.is_retryable or ledger_row is None or ledger_row.is_retryable or ledger_row.result == "skipped"
         )

@@ -65,7 +65,7 @@ def _suspects(listing: Iterator[ScanItem], expected: Iterable[ExpectedFile]) -> 
 
 
 def _is_unchanged(expected: ExpectedFile, found: ScanItem) -> bool:
-    if not isinstance(found, Entry):  # a link, and the like
+    if not isinstance(found, Entry):  # for example a link
         return False
     if is_folder_marker(expected.name):  # files that were added to the folder have changed its mtime
         return True

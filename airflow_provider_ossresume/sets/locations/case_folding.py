@@ -1,4 +1,4 @@
-"""Tells if a folder's file system treats names that differ only in case, or in their Unicode form, as one name."""
+"""Tells whether a folder's file system treats names that differ only in case or Unicode form as the same name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folds_names(folder: Path) -> bool:
 
 
 def _in_upper_case(name: str) -> str:
-    """Return a name with its ASCII letters in upper case; some file systems ignore the case of no others."""
+    """Return a name with its ASCII letters in upper case; some file systems ignore the case of ASCII letters only."""
     return "".join(each.upper() if each.isascii() else each for each in name)
 
 

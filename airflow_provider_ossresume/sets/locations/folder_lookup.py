@@ -18,7 +18,7 @@ class FolderLookup:
 
     :param root: the folder's descriptor, which the caller closes
     :param path: the folder's path, to resolve links
-    :param is_source: in a source, everything that is not a file comes as left out; in a target, only links do
+    :param is_source: for a source, return ``LeftOut`` for everything that is not a file; for a target, only for links
     """
 
     def __init__(self, root: int, path: bytes, options: SetOptions, *, is_source: bool) -> None:

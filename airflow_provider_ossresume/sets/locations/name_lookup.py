@@ -67,7 +67,7 @@ def look_up_each(
 def left_out_by_name(
     name: str, source_filter: SourceFilter, why_bad: Callable[[str], str], *, work: str = ""
 ) -> LeftOut | None:
-    """Return a name of a list as left out if the name alone decides that; else None.
+    """Return ``LeftOut`` for a name that can be left out without looking it up; else None.
 
     :param why_bad: returns the reason why the source cannot have a name, else an empty text
     :param work: name of the work folder below the source, with a slash at its end

@@ -1,4 +1,4 @@
-"""Decides by the options which files of a source are left out, and which ones refuse the plan."""
+"""Decides by the options which files of a source are left out, and for which ones the plan is refused."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class SourceFilter:
         )
 
     def check_filters(self, entry: Entry) -> LeftOut | None:
-        """Return the entry as left out if a filter excludes its name, size or time; else None."""
+        """Return ``LeftOut`` if a filter excludes the entry's name, size or time; else None."""
         if why := self._why_filtered(entry):
             return LeftOut.of(entry.name, "filtered", why)
         return None
 
     def accept(self, entry: Entry) -> ScanItem:
-        """Return the entry if the target can have it; else as left out."""
+        """Return the entry if the target can have it; else ``LeftOut``."""
         if is_folder_marker(entry.name):
             if entry.size:
                 return LeftOut.of(entry.name, "bad_name", "its key ends with a slash like that of a folder, but its "
@@ -116,7 +116,7 @@ def refuse_unallowed(found: Iterable[ScanItem], options: SetOptions, *, where: s
 
 
 def _option_that_refuses(reason: str, options: SetOptions) -> str:
-    """Return the option, with the value, that would allow leaving it out; empty if that is allowed already."""
+    """Return the option and value that would leave such an item out; empty if no option refuses it."""
     if reason == "vanished" and options.files_from is not None and options.vanished == "fail":
         return 'vanished="skip"'
     option = _OPTIONS.get(reason)

@@ -1,4 +1,4 @@
-"""Guards a row's target on OSS: it must be as the plan saw it before it is overwritten."""
+"""Guards a row's target on OSS: it may be overwritten only if it has not changed since the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all movers share: their settings, and how they handle a file that has changed since the plan."""
+"""The base of all movers: their settings, and how they handle a file that has changed since the plan."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def identity_of_etag(etag: str) -> str:
 
 
 def _content_identity(identity: str) -> str:
-    """Return the part of an identity that depends on the bytes, so that a new mode or hard link does not restart."""
+    """Return the identity without the ctime: after a new mode or hard link, the file still has the same checkpoint."""
     if identity.startswith(f"{FILE_IDENTITY}:"):
         kind, mtime_ns, _, inode = identity.split(":")
         return f"{kind}:{mtime_ns}:{inode}"

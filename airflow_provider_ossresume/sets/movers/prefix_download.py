@@ -1,7 +1,7 @@
 """Downloads the objects of a prefix to a folder: small ones in one request each, large ones part by part.
 
-A file appears under its name whole, in one step. Until then it is a part file beside it. A later try resumes or removes
-the part file. Scans and the janitor know it by its name.
+A file appears under its name in one step, when it is complete. Until then its bytes are in a part file beside it. A
+later try resumes or removes the part file. Scans and the janitor recognise it by its name.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads a list of names to move, instead of listing the whole source.
 
-A list is a text file with one relative name a line, or JSON Lines (``.jsonl``) with objects that have a ``name``. Both
+A list is a text file with one relative name per line, or JSON Lines (``.jsonl``) of objects with a ``name``. Both
 may be compressed (``.gz``). The ``failed.jsonl.gz`` of a verdict is such a list. A text file has no comments, because a
 name may begin with any character. Empty lines are ignored, and Windows line endings are allowed. A name that contains a
 line break needs JSON.

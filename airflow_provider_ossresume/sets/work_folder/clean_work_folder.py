@@ -37,7 +37,7 @@ def clean_work_folder(
     watch: Watch = lambda: None,
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> WorkFolderReport:
-    """Remove plans that are older, and the facts about a source and a target if their last plan is older.
+    """Remove the plans older than ``older_than``, and the facts about a source and target whose last plan is that old.
 
     Anything else in the work folder is left alone. The age of a plan comes from its ID.
 

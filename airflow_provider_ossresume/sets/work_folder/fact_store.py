@@ -19,7 +19,7 @@ from airflow_provider_ossresume.sets.ports import WorkFolder
 
 log = logging.getLogger(__name__)
 
-FACTS_PER_FILE = 20_000  # facts; some 1 MB
+FACTS_PER_FILE = 20_000  # facts; about 1 MB
 
 
 class FactStore:
@@ -114,7 +114,7 @@ class FactsByName:
 
 
 def merge_facts(older: Iterator[Fact], newer: Iterator[Fact]) -> Iterator[Fact]:
-    """Yield the facts of both in the order of the names' bytes. The newer one counts if both have a name."""
+    """Yield the facts of both in the order of the names' bytes. For a name in both, yield the newer fact."""
     old, new = next(older, None), next(newer, None)
     while old is not None or new is not None:
         if new is None or (old is not None and old.name.encode() < new.name.encode()):
