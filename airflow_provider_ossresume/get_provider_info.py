@@ -1,4 +1,4 @@
-"""What Airflow discovers of the provider. Imports nothing, as Airflow reads it in every process that it starts."""
+"""The provider's metadata. It imports no other module of the package: Airflow reads it in every process it starts."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
 }
 
 # The Test button of Airflow 3.3.1 and 3.3.2 refuses a connection that is saved without a port (apache/airflow#73298).
-# So without a host 443 is taken as none.
+# So without a host, port 443 counts as not set.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": [],
     "relabeling": {

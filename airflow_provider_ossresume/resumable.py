@@ -164,8 +164,8 @@ def resumable_download(
 def make_upload_store(root: str | os.PathLike[str] | None = None, dir: str | None = None) -> FileCheckpointStore:
     """Return the store of upload checkpoints: files in the folder ``root/dir``.
 
-    :param root: default: the user's home folder
-    :param dir: default: ``.ossresume-upload``
+    :param root: the parent folder; by default the user's home folder
+    :param dir: the folder's name; by default ``.ossresume-upload``
     """
     return FileCheckpointStore(Path(root or "~") / (dir or UPLOAD_FOLDER))
 
@@ -173,8 +173,8 @@ def make_upload_store(root: str | os.PathLike[str] | None = None, dir: str | Non
 def make_download_store(root: str | os.PathLike[str] | None = None, dir: str | None = None) -> FileCheckpointStore:
     """Return the store of download checkpoints: files in the folder ``root/dir``.
 
-    :param root: default: the user's home folder
-    :param dir: default: ``.ossresume-download``
+    :param root: the parent folder; by default the user's home folder
+    :param dir: the folder's name; by default ``.ossresume-download``
     """
     return FileCheckpointStore(Path(root or "~") / (dir or DOWNLOAD_FOLDER))
 

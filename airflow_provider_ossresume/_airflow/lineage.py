@@ -41,7 +41,7 @@ def operator_lineage(
 
 
 def report_hook_lineage(hook: BaseHook, *, inputs: Iterable[AssetArguments], outputs: Iterable[AssetArguments]) -> None:
-    """Report to Airflow's collector of hook lineage what a hook has read and written.
+    """Report a hook's inputs and outputs to Airflow's hook lineage collector.
 
     Without a consumer of lineage, the collector does nothing.
 

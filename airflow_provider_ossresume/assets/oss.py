@@ -17,7 +17,7 @@ from airflow_provider_ossresume.model.objects import ObjectRef
 if TYPE_CHECKING:
     from airflow_provider_ossresume._airflow import Asset
 
-# RFC 3986, section 3.3: what a path may contain unencoded, beside letters, digits and "-._~".
+# RFC 3986, section 3.3: what a path may contain unencoded, besides letters, digits and "-._~".
 PLAIN = "/!$&'()*+,;=:@"
 
 

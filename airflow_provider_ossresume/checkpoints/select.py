@@ -47,7 +47,7 @@ def select_store(
         survives a retry and a person's Clear on this Airflow: ``task_state`` on 3.3, ``variable`` on all others.
         Outside a task, and in a thread or process that must not call Airflow, it is ``file``.
     :param context: of the running task; None outside a task
-    :param description: shown beside a Variable, to tell which transfer it belongs to
+    :param description: a Variable's description, which shows which transfer it belongs to
     :raises ArgumentError: if the choice is unknown, or does not exist on this Airflow or in this place
     :raises NoXComHolder: see :mod:`~airflow_provider_ossresume.checkpoints.xcom`
     """

@@ -124,9 +124,9 @@ class BucketMethods(ConnectedHook):
         log.info("Deleted the bucket oss://%s", bucket)
 
     def _contents_of(self, bucket: str, watch: Callable[[], None], *, most: int | None) -> str:
-        """Return what a bucket holds, as a text; empty if the bucket is empty.
+        """Return how many objects and unfinished uploads a bucket has, in words; empty if it has none.
 
-        :param most: stop counting here
+        :param most: stop counting each of them at this number; None counts all
         """
         objects = size = uploads = 0
         for objects, listed in enumerate(islice(self.get_conn().list_objects(bucket), most), start=1):

@@ -53,7 +53,7 @@ def abort_uploads(
     count_bytes: bool = False,
     watch: Callable[[], None] = lambda: None,
 ) -> AbortReport:
-    """Abort the stale uploads of a prefix, or report which ones would be aborted. An error does not stop the others.
+    """Abort the stale uploads of a prefix, or report which ones would be aborted. A failure does not stop the others.
 
     :param count_bytes: request the parts of each stale upload, 1,000 parts per request
     :param watch: called before each upload; an exception that it raises ends the work

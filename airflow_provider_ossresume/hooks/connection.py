@@ -246,13 +246,13 @@ def _text(connection: Any, name: str) -> str | None:
 
 def _schema(connection: Any) -> str | None:
     schema = _text(connection, "schema")
-    if schema and "//" in schema:  # Airflow makes this of oss_resume://id:secret@host/bucket
+    if schema and "//" in schema:  # this is how Airflow parses oss_resume://id:secret@host/bucket
         raise ArgumentError("schema", "…", "this is a URL; write a connection's URI with a hyphen: oss-resume://…")
     return _bucket("schema", schema)
 
 
 def _bucket(argument: str, name: str | None) -> str | None:
-    if name and "@" in name:  # Airflow makes this of oss-resume://id:sec/ret@host
+    if name and "@" in name:  # this is how Airflow parses oss-resume://id:sec/ret@host
         advice = "a bucket name cannot contain @; in a connection's URI, write a / in the secret as %2F"
         raise ArgumentError(argument, "…", advice)
     return check_bucket(name, argument=argument) if name else None

@@ -82,7 +82,7 @@ class Contents:
     def extend(self, first: Content, second: Content) -> Content:
         """Append the second content's bytes to the first one's file.
 
-        Readers of the first content are not disturbed: they read only as many bytes as it had.
+        Readers of the first content are not affected: they read only as many bytes as it had.
         """
         path = self._path(first)
         os.truncate(path, first.size)  # a killed server may have left more
@@ -110,7 +110,7 @@ class Contents:
                 path.unlink()
 
     def _path(self, content: Content) -> Path:
-        if not _FILE_NAME.fullmatch(content.file):  # somebody has edited the record
+        if not _FILE_NAME.fullmatch(content.file):  # the record was edited by hand
             raise OSError(f"{content.file!r} is not the name of a data file")
         return self._folder / content.file
 

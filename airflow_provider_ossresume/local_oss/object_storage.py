@@ -168,7 +168,7 @@ class ObjectStorage:
                 )
 
     def put(self, bucket: str, stored: StoredObject, *, forbid_overwrite: bool = False) -> StoredObject:
-        """Store an object, replace an existing one, and return it. A refusal discards its bytes."""
+        """Store an object and return it. It replaces an existing one. If it is refused, its bytes are discarded."""
         with self._lock:
             try:
                 self.check_overwrite(bucket, stored.key, forbidden=forbid_overwrite)
@@ -183,7 +183,7 @@ class ObjectStorage:
     ) -> StoredObject:
         """Append a content to an appendable object, or create one, and return the object.
 
-        Readers are not disturbed: they read only as many bytes as the object had.
+        Readers are not affected: they read only as many bytes as the object had.
         """
         with self._lock:
             index = self.bucket(bucket)

@@ -28,7 +28,7 @@ NULL_VERSION = "null"  # OSS: the version of an object that was created while ve
 DELETE_MARKER = "DeleteMarker"
 NO_CONTENT = Content("", 0, "", 0)  # of a delete marker
 ENABLED, SUSPENDED = "Enabled", "Suspended"
-_SETTINGS = ("retention_days", "versioning")  # of a bucket; absent in what an older server has written
+_SETTINGS = ("retention_days", "versioning")  # of a bucket; absent in records that older servers have written
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ LARGE = GIB  # bytes; files from this size on are assigned by size
 
 
 def count_batches(*, files: int, size: int, batch_files: int, batch_bytes: int, max_batches: int) -> int:
-    """Return the number of batches for so many files and bytes. Above ``max_batches``, batches get larger instead.
+    """Return the number of batches. If ``max_batches`` would be exceeded, batches get larger instead.
 
     No batch is empty: there are at most as many batches as files.
     """

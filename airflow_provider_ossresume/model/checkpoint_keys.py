@@ -67,7 +67,7 @@ def checkpoint_keys(
 def describe_transfer(
     direction: str, target: ObjectRef, path: str, *, by: str, byte_range: tuple[int, int] | None = None
 ) -> str:
-    """Return a description of the transfer for people, as in a Variable's description.
+    """Return a readable description of the transfer, such as for a Variable's description.
 
     :param by: the task instance, or the process outside Airflow
     """

@@ -39,7 +39,7 @@ class DeleteReport(Record):
             self._first.append(target.uri)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values, with the first 100 URIs and the first 100 errors."""
+        """Return the report as JSON values, with the first 100 URIs and the first 100 errors."""
         return {
             "deleted": 0 if self.dry_run else self.deleted,
             "would_delete": self.deleted if self.dry_run else 0,
@@ -75,7 +75,7 @@ class WorkFolderReport(Record):
             self._first.append(folder)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values, with the first 100 plans."""
+        """Return the report as JSON values, with the first 100 plans."""
         return {
             "uri": self.uri,
             "removed": 0 if self.dry_run else self.plans,

@@ -98,7 +98,7 @@ class CheckpointReport(Record):
         return sum(each.fate == fate for each in self.left)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values, with at most 100 checkpoints and 100 errors."""
+        """Return the report as JSON values, with at most 100 checkpoints and 100 errors."""
         stale = [each for each in self.left if each.fate in ("deleted", "would delete")]
         return {
             "store": self.store,

@@ -78,7 +78,7 @@ class LeftoverFilesReport(Record):
             self.errors[folder] = error
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values, with the first 100 files, folders and errors each."""
+        """Return the report as JSON values, with the first 100 each of files, folders and errors."""
         return {
             "found": self.found,
             "removed": self.fates["removed"],

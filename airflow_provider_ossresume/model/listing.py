@@ -41,7 +41,7 @@ class ObjectEntry(Record):
         return ObjectRef(self.bucket, self.key)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values: the time in ISO 8601."""
+        """Return the entry as JSON values, with the time in ISO 8601."""
         return {
             "uri": self.target.uri,
             "key": self.key,

@@ -65,7 +65,7 @@ class PrefixRef:
 
 @dataclass(frozen=True)
 class ObjectMeta(Record):
-    """What OSS says about an object. A task may return it.
+    """An object's metadata, as OSS returns it. A task may return it.
 
     :ivar etag: without its quotes; an MD5 only for objects written by PutObject
     :ivar crc64: of all bytes; None if OSS has none
@@ -90,7 +90,7 @@ class ObjectMeta(Record):
         return self.headers.get("x-oss-object-type") == "Symlink"
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values: times in ISO 8601, the CRC-64 as text."""
+        """Return the metadata as JSON values, with times in ISO 8601 and the CRC-64 as a string."""
         return {
             "size": self.size,
             "etag": self.etag,
@@ -120,7 +120,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class CopiedObject:
-    """What OSS says about an object that it has copied.
+    """An object that OSS has copied, as its response describes it.
 
     :ivar crc64: of all bytes; None if OSS leaves it out
     :ivar source_version_id: the version that was copied, in a bucket with versions
@@ -188,7 +188,7 @@ class ListedUpload(Record):
         return self.answered_at - self.initiated if self.answered_at and self.initiated else None
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values, with the age in seconds."""
+        """Return the upload as JSON values, with the age in seconds."""
         return {
             "key": self.key,
             "upload_id": self.upload_id,

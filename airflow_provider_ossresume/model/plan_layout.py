@@ -134,7 +134,7 @@ def plan_uri(work: str, plan_id: str) -> str:
 
 
 def batch_uri(work: str, plan_id: str, name: str) -> str:
-    """Return what a mapped task gets: at most 130 bytes besides the work folder's own URI."""
+    """Return the URI of a batch, for a mapped task. It adds at most 130 bytes to the work folder's URI."""
     return f"{plan_uri(work, plan_id)}batches/{name}"
 
 

@@ -19,7 +19,7 @@ class Record(dict[str, Any]):
         self.update(self.report())
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the value as a dict of JSON values."""
         raise NotImplementedError
 
 

@@ -33,7 +33,7 @@ SourceChangedInSet = Literal["skip", "take", "fail"]
 VanishedInSet = Literal["skip", "fail"]
 TargetChangedInSet = Literal["overwrite", "fail"]
 
-MOST_BATCHES = 1_000  # a list of them is read by each mapped task: docs/many-files
+MOST_BATCHES = 1_000  # each mapped task reads a list of all batches: docs/many-files
 MOST_FILES = 5_000_000
 MOST_BATCH_FILES = 100_000
 
@@ -57,12 +57,13 @@ class SetOptions:
     :param empty_folders: ``ignore`` them, or write a ``marker``: an empty object whose key ends with ``/``
     :param bad_names: what to do with a name that the target does not allow: ``fail`` or ``skip``
     :param archived: what to do with an object that must be restored first: ``fail`` or ``skip``
-    :param batch_bytes: the maximum size of a batch; see docs/many-files. A larger file gets a batch of its own
-    :param batch_files: the maximum number of files in a batch
-    :param max_batches: the maximum number of batches. If it is reached, batches get larger
-    :param max_files: the plan fails if there are more files
+    :param batch_bytes: the maximum size of a batch, at least 1 MiB; see docs/many-files. A larger file gets its own
+        batch
+    :param batch_files: the maximum number of files in a batch, 1 to 100,000
+    :param max_batches: the maximum number of batches, 1 to 1,000. If more are needed, batches get larger
+    :param max_files: the plan fails if there are more files; 1 to 5,000,000
     :param max_delete: the plan of a mirror fails if more files would be deleted
-    :param max_delete_share: the same limit, as a share of the target's files
+    :param max_delete_share: the same limit, as a share of the target's files, from 0 to 1
     :param allow_empty_source: allow an empty source. A mirror then deletes everything
     :param source_changed: what a batch does with a file that changed since the plan: ``skip`` and count it, ``take``
         the present one, or ``fail``

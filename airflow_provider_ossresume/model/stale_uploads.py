@@ -130,7 +130,7 @@ class AbortReport(Record):
         return sum(self.fates.values())
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON; of uploads, prefixes and errors at most 100 each."""
+        """Return the report as JSON values, with at most 100 each of uploads, prefixes and errors."""
         return {
             "uri": self.uri,
             "found": self.found,

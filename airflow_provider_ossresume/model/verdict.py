@@ -60,7 +60,7 @@ class Verdict(Record):
     first_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def report(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the verdict as JSON values."""
         return {
             "plan_id": self.plan_id,
             "source": self.source,

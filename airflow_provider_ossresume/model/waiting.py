@@ -14,7 +14,7 @@ from airflow_provider_ossresume.model.objects import ObjectRef
 from airflow_provider_ossresume.model.parts import parse_size
 from airflow_provider_ossresume.model.patterns import KeyPattern
 
-DEFAULT_MAX_MATCHES = 1_000  # one page of a listing; with keys of usual length some 100 KB of XCom
+DEFAULT_MAX_MATCHES = 1_000  # one page of a listing; with keys of usual length about 100 KB of XCom
 MOST_MATCHES = 100_000  # an XCom is a row in Airflow's database
 
 

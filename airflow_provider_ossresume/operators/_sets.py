@@ -36,7 +36,7 @@ SET_FIELDS = ("work_folder", "is_dry_run", "transfer_config", "region", "oss_con
 
 
 class SetOperator(ObjectOptionsOperator):
-    """An operator with the arguments of a transfer of many files. Each of them is a template field."""
+    """An operator with the arguments for moving many files. Each of them is a template field."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ class OSSCopyObjectOperator(ObjectWritingOperator):
 
     Within a region OSS makes the copy itself, so no bytes go through the worker. It uses one request if OSS allows it,
     else it copies part by part. Each request names the source's ETag, and its version if it has one, so a copy never
-    mixes two contents. The copy's CRC-64 is compared with the source's.
+    mixes old and new bytes. The copy's CRC-64 is compared with the source's.
 
     Returns the copy's ``oss://`` URI. Pushes the XCom ``report``, with source, size, etag, crc64, parts, parts_kept,
     parts_sent, bytes (through the worker), seconds, tries and more.

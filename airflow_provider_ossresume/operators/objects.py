@@ -35,7 +35,7 @@ class OSSListOperator(OSSOperator):
     :param regex: a regular expression that matches the start of the key, as in :func:`re.match` (templated)
     :param delimiter: leave out keys that contain it after the prefix. For a pattern, the prefix ends at its first
         special character. ``/`` leaves out subfolders (templated)
-    :param max_keys: the maximum number of URIs; they become one XCom (templated)
+    :param max_keys: the maximum number of URIs, 1 to 100,000; they become one XCom (templated)
     :param truncate: return the first ``max_keys`` URIs if there are more (templated)
     :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection (templated)

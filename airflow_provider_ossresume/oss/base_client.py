@@ -1,7 +1,7 @@
 """How any call to OSS is sent: signed, retried, and turned into a value or an error.
 
-Requests never follow redirects, never read ~/.netrc and always have timeouts. Each attempt is signed anew and opens its
-body anew.
+Requests never follow redirects, never read ~/.netrc and always have timeouts. Each attempt gets a new signature and
+opens its body again.
 """
 
 from __future__ import annotations
@@ -140,14 +140,14 @@ class BaseClient:
     # --- calls, with retries ------------------------------------------------------------------------------------------
 
     def _execute(self, call: Call, read: Callable[[Response], T]) -> T:
-        """Send a call until it succeeds, and return what ``read`` makes of the response and its body.
+        """Send a call until it succeeds, and return the result of ``read``, which gets the response.
 
         :raises RequestError: if a retry cannot help, or the retry policy allows no more
         """
         return self._retrying(lambda attempts: self._attempt(call, read, attempts))
 
     def _execute_xml(self, call: Call, parse: Callable[[bytes], T]) -> T:
-        """Send a call whose response is XML, and return what ``parse`` makes of it."""
+        """Send a call whose response is XML, and return the parsed body."""
         return self._execute(call, lambda response: self._read_xml(call, response, parse))
 
     def _execute_dated(self, call: Call, parse: Callable[[bytes], Dated]) -> Dated:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Body(Protocol):
-    """What a request sends. Each attempt opens it anew, so that a retry sends it from its start."""
+    """The body of a request. Each attempt opens it again, so that a retry sends it from the start."""
 
     @property
     def size(self) -> int: ...

@@ -12,7 +12,7 @@ LEAST_OFFSET = 60  # seconds; a smaller difference does not matter to OSS
 
 
 class OssClock:
-    """OSS's time, as far as its responses have shown it. All copies of a client share one.
+    """OSS's time, learned from a response that refused this machine's time. All copies of a client share one.
 
     :param clock: this machine's time, in seconds since 1970
     :ivar offset: how many seconds OSS's clock is ahead of this machine's

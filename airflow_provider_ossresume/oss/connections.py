@@ -30,7 +30,7 @@ from airflow_provider_ossresume.oss.stop import NeverStopped, Stop
 from airflow_provider_ossresume.oss.wire import Wire
 
 SEND_SIZE = 256 * 1024  # bytes that must be sent within the send timeout
-OUT_OF_FILES = 0.05  # seconds until a process that has too many open files looks again
+OUT_OF_FILES = 0.05  # seconds after which a process with too many open files looks for an idle connection again
 LONGEST_IDLE = 30.0  # seconds; firewalls forget a connection after minutes, OSS closes it after about one
 
 Piece = bytes | memoryview
@@ -135,13 +135,13 @@ class Connections:
     ) -> Response:
         """Send a request and return its response, whose body is not read yet. Use it as a context manager.
 
-        An idle connection may be dead without a sign of it. If a request fails over one before a byte of the response
-        has come, it is sent again over a new connection.
+        An idle connection may be dead without any sign. If a request over one fails before a byte of the response has
+        arrived, it is sent again over a new connection, unless it is a POST that timed out.
 
         :param origin: scheme, host and port
         :param path: path and query, sent unchanged: a key's dot segments must not be normalised
         :param headers: headers of the request and its body, except Host
-        :param body: a function opens the body, anew each time; an error that it raises is raised unchanged
+        :param body: bytes, or a function that opens the body for each attempt; its errors are raised unchanged
         :param stop: ends the exchange, the response's body included
         :raises ExchangeFailed: if no response comes
         """
@@ -263,7 +263,7 @@ def _is_out_of_files(error: BaseException | None) -> bool:
 
 
 class _NoResponse(Exception):
-    """Not a byte of a response came."""
+    """Not a single byte of a response arrived."""
 
     def __init__(self, failure: ExchangeFailed) -> None:
         self.failure = failure

@@ -30,7 +30,7 @@ class ExchangeFailed(Exception):
 
 
 class Limit:
-    """The time that one phase may wait.
+    """The time limit of one phase.
 
     :param what: what has not happened when time is up; the error adds "within n s"
     :param total: seconds for the whole phase, from now on

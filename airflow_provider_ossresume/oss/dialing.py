@@ -217,7 +217,7 @@ def _as_proxy_error() -> Iterator[None]:
 
 
 def _resolve(peer: HostAddress, stop: Stop, limit: Limit, family: int = 0) -> list[Any]:
-    """Return the addresses of a host. getaddrinfo may take long and cannot be stopped, so a thread of its own asks."""
+    """Return the addresses of a host. A separate thread looks them up: getaddrinfo may block and cannot be stopped."""
 
     def ask() -> list[Any]:
         return list(socket.getaddrinfo(peer.host, peer.port, family, socket.SOCK_STREAM))

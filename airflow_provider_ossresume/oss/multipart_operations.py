@@ -106,7 +106,7 @@ class MultipartOperations(BaseClient):
         """Join the parts into the object. The size that is returned is the sum of the parts' sizes.
 
         :raises InvalidPart: if OSS does not have a part, or has it with another ETag
-        :raises NoSuchUpload: if the upload is over; perhaps the response to an earlier attempt was lost
+        :raises NoSuchUpload: if the upload has ended; perhaps the response to an earlier attempt was lost
         """
         parts = list(parts)
         body = xml_requests.complete_body(parts)
@@ -122,7 +122,7 @@ class MultipartOperations(BaseClient):
     def abort(self, target: ObjectRef, upload_id: str) -> None:
         """Drop an upload and its parts. Stop sending first: a part that arrives later stays on OSS.
 
-        :raises NoSuchUpload: if the upload is over already
+        :raises NoSuchUpload: if the upload has already ended
         """
         call = Call(
             "AbortMultipartUpload", "DELETE", target.bucket, target.key, {"uploadId": upload_id}, success=(204,)

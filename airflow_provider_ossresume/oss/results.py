@@ -25,11 +25,11 @@ from airflow_provider_ossresume.oss.xml_reader import MalformedXML
 T = TypeVar("T")
 
 MAX_XML_BYTES = 8 * 2**20  # a page of 1,000 keys of 1,023 bytes, percent-encoded, has under 5 MiB
-MAX_SKIPPED = 16 * 2**20  # bytes to discard before a range if the whole object came; multipart_threshold's default
+MAX_SKIPPED = 16 * 2**20  # bytes to discard before a range if the whole object was sent; multipart_threshold's default
 
 
 def read_xml(call: Call, response: Response, pieces: Iterable[bytes], parse: Callable[[bytes], T]) -> T:
-    """Return what ``parse`` makes of the body.
+    """Return the response's body, parsed by ``parse``.
 
     :raises ServiceError: if the body is an error, as OSS may send after a status of 200
     :raises BadAnswer: if it is something else, or too long
@@ -53,7 +53,7 @@ def nothing(response: Response) -> None:
 
 
 def object_meta(call: Call, response: Response, *, size: int, etag: str = "") -> ObjectMeta:
-    """Return what the headers say about an object.
+    """Return an object's metadata from the headers of a response.
 
     :param etag: the ETag, if the response's body has it
     :raises BadAnswer: if there is no ETag: the response is incomplete, or did not come from OSS
@@ -75,7 +75,7 @@ def object_meta(call: Call, response: Response, *, size: int, etag: str = "") ->
         headers=headers,
         answered_at=read_http_date(headers.get("date")),
     )
-    # OSS, HeadObject: for a link, only size, ETag, MD5 and storage class are certainly its target's.
+    # OSS, HeadObject: for a link, only size, ETag, MD5 and storage class are documented to be its target's.
     return replace(meta, crc64=None) if meta.is_link else meta
 
 
@@ -156,7 +156,7 @@ def received_range(
     etag: str | None = None,
     total: int | None = None,
 ) -> ReceivedRange:
-    """Return what a response to a GET has of the bytes ``[start, stop)``, or of the whole object if ``stop`` is None.
+    """Return the bytes ``[start, stop)`` in a response to a GET, or the whole object if ``stop`` is None.
 
     A proxy or CDN that ignores ranges sends the whole object. That is accepted if few bytes come before the range;
     what follows the range is not read.

@@ -182,7 +182,7 @@ class Wire:
         return self._taken(end + 1 - self._at if end >= 0 else most)
 
     def read(self, most: int, limit: Limit) -> bytes:
-        """Return what is there, at most ``most`` bytes. Wait if nothing is; empty at the end of the connection."""
+        """Return the bytes that have arrived, ``most`` at most. Wait for the first; empty at the connection's end."""
         if not self.has_read:
             self._fill(limit)
         return self._taken(most)

@@ -1,4 +1,4 @@
-"""A retry policy for tasks that use OSS: no retry if none can help, else a delay that fits the error.
+"""A retry policy for tasks that use OSS: it stops useless retries, and sets delays for throttling and network errors.
 
 Airflow has retry policies from 3.3 on. On an older version, importing this module raises an ImportError.
 """

@@ -51,9 +51,9 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
     :param must_not_exist: wait until the objects are gone (templated)
     :param count_folder_markers: let a pattern also match empty objects whose keys end with ``/`` (templated)
     :param check_fn: a function that is called for each key or pattern with the list of its objects, as
-        :class:`~airflow_provider_ossresume.model.waiting.FoundObject`. Only if it returns True, the key or pattern
-        counts as found. If it takes ``**kwargs``, it gets the context too. It runs in the worker in every mode.
-    :param max_matches: the maximum number of URIs to return (templated)
+        :class:`~airflow_provider_ossresume.model.waiting.FoundObject`. The key or pattern counts as found only if the
+        function returns True. If it takes ``**kwargs``, it gets the context too. It runs in the worker in every mode.
+    :param max_matches: the maximum number of URIs to return, 1 to 100,000 (templated)
     :param permanent_errors: how the task ends for an error that waiting cannot fix: ``fail``, whatever ``soft_fail``,
         ``never_fail`` and ``silent_fail`` say, or ``skip`` (templated)
     :param deferrable: wait in the triggerer, without a worker slot. Default: Airflow's

@@ -97,7 +97,7 @@ class WorkFolder(Protocol):
         """Return the bytes of a file; None if it does not exist."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, whole or not at all. It replaces an earlier one."""
+        """Write a file, completely or not at all. It replaces an existing one."""
 
     def create(self, name: str, data: bytes) -> None:
         """Write a file that must not exist yet.
@@ -172,5 +172,5 @@ class Mover(Protocol):
     def delete(self, victims: Iterable[Victim], crew: Crew) -> Iterator[tuple[Victim, str]]:
         """Delete the files that have not changed since the plan; yield each with ``deleted``, ``gone`` or ``changed``.
 
-        If files are backed up first, a file whose copy cannot be proven comes as ``unproven`` and is kept.
+        If files are backed up first, a file whose copy cannot be proven is kept and yielded as ``unproven``.
         """

@@ -214,7 +214,7 @@ class Checkpointer:
     def delete(self) -> None:
         """Delete the checkpoint, if this try wrote it or resumed from it.
 
-        If the store is down, log a warning. That does no harm, because the next try checks what it finds.
+        If the store is down, log a warning. A checkpoint that remains is harmless: the next try checks what it finds.
         """
         self._current = None
         if not self._is_stored and self.lease.has_read:

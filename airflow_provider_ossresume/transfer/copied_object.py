@@ -110,7 +110,7 @@ class WholeCopy(SingleRequestSink):
 
 
 class PinnedUpload(MultipartUpload):
-    """A multipart upload whose parts all come from one content of a source object, identified by its ETag.
+    """A multipart upload whose source object must have the same ETag for every part.
 
     No part is read again to be compared. Instead, the CRC-64 of the whole has to equal the source's.
     """
@@ -122,7 +122,7 @@ class PinnedUpload(MultipartUpload):
     def _check_parts(self, crew: Crew, parts: list[Receipt], lease: Lease) -> None:
         """Compare the CRC-64 of all parts with the source's.
 
-        :raises IntegrityError: if they differ. The upload is then aborted, because nothing tells which part is wrong
+        :raises IntegrityError: if they differ. The upload is then aborted, because it is unknown which part is wrong
         """
         if not self._verify or self._crc64 is None:
             return

@@ -1,7 +1,7 @@
 """Copies an object: OSS copies the bytes, or with ``mode="stream"`` they pass through the worker.
 
-Each request names the source's ETag, and its version if it has one, so a copy never mixes two contents. The CRC-64 of
-the copy has to equal the source's.
+Each request names the source's ETag, and its version if it has one, so a copy never mixes old and new bytes. The
+CRC-64 of the copy has to equal the source's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A file descriptor whose number stays valid as long as anybody uses it."""
+"""A file descriptor that stays open while any thread uses it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from airflow_provider_ossresume.errors import TransferStopped
 
 
 class Descriptor:
-    """Closed after a call of :meth:`close`, when its last user is done, or when nothing refers to it any more.
+    """A descriptor that :meth:`close` closes once no thread uses it. It is also closed when it is garbage collected.
 
-    Otherwise a worker that was delayed before a write could write to another file, which has the number by then.
+    Otherwise a worker that was delayed before a write could write to another file that got the same number.
 
     All arguments except the last are those of ``os.open``, and so are the errors.
 

@@ -43,7 +43,7 @@ class LoadsManyKeys(Protocol):
 
 @runtime_checkable
 class HasPlaces(Protocol):
-    """A store that can tell people where a checkpoint is. For other stores the log shows the store and the key."""
+    """A store that can name a checkpoint's place for the log. For other stores the log shows the store and the key."""
 
     def place(self, key: str) -> str: ...
 

@@ -1,4 +1,4 @@
-"""Finds files that ended tries have left behind, by their names, and removes those that nobody needs any more.
+"""Finds files that ended tries have left behind, by their names, and removes those that are old enough.
 
 A file is removed only while this code holds its lock, which is the one that a download holds on its part file. So no
 try uses the file, and none can start to. Files with other names, files that are not regular, and everything behind a

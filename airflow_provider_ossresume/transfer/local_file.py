@@ -63,7 +63,7 @@ class FileIdentity:
         return now != self and now == replace(self, ctime_ns=now.ctime_ns)
 
     def change_to(self, now: FileIdentity) -> str:
-        """Return, in words, what has happened to the file."""
+        """Return in words how the file has changed."""
         if (self.device, self.inode) != (now.device, now.inode):
             return "another file took its place"
         if self.size != now.size:

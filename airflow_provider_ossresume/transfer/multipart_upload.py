@@ -160,7 +160,7 @@ class MultipartUpload:
     def _complete(self, parts: list[Receipt]) -> ObjectMeta:
         """Complete the upload and return the object.
 
-        :raises NoSuchUpload: if the upload is over, also if only ListParts shows that
+        :raises NoSuchUpload: if the upload has ended, also if only ListParts shows that
         """
         try:
             return self._oss.complete(self._target, self._upload_id, parts, headers=self._headers)

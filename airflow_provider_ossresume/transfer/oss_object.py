@@ -50,7 +50,7 @@ def uncounted() -> Meter:
 
 
 class OssObject:
-    """An object as a source. Each answer must have the same ETag and total size, so all bytes are of one content.
+    """An object as a source. Each answer must have the same ETag and total size, so old and new bytes are never mixed.
 
     :param start: offset in the object of the first part
     :param size: bytes to read
@@ -135,7 +135,7 @@ class OssObject:
         return crc
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
-        """Compare the CRC-64 with OSS's, if the part is the whole source. All answers were of the same content.
+        """Compare the CRC-64 with OSS's, if the part is the whole source. All answers had the same ETag.
 
         :raises IntegrityError: if the bytes were damaged on the way
         """

@@ -53,7 +53,7 @@ class PartFile:
             raise LocalFileError(f"{self.path} cannot be opened for writing: {reason(error)}") from error
 
     def lock(self) -> bool:
-        """Take the lock; False if somebody else has it. It is held until close, or until the process ends."""
+        """Take the lock and return True; False if another process has it. It is held until the file is closed."""
         with self._file.use() as number:
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,7 +144,7 @@ class PartFile:
             )
 
     def check_any_order(self) -> None:
-        """Try to write behind the end of the file, as several workers do.
+        """Try to write past the end of the file, as several workers do.
 
         :raises ArgumentError: if the file system allows writes only at the end, like mounts of object storage
         """

@@ -30,13 +30,13 @@ class Memory:
         self._start = start
 
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
-        self.data[offset - self._start :] = data  # this also drops what an earlier attempt wrote behind the offset
+        self.data[offset - self._start :] = data  # this also drops what an earlier attempt wrote past the offset
 
 
 class PartSink:
     """The place of one part, such as its range of the part file. Each attempt starts it again or resumes it.
 
-    :param first_bytes: bytes of the part that are here already; the attempts fetch those behind them
+    :param first_bytes: bytes of the part that have already been received; the attempts fetch the rest
     :ivar crc64: of the bytes that the last attempt wrote, ``first_bytes`` included
     """
 
@@ -65,7 +65,7 @@ class PartSink:
         self._put(self._first_bytes)
 
     def resume(self) -> None:
-        """Prepare for an attempt that fetches only the bytes behind those that are here."""
+        """Prepare for an attempt that fetches only the bytes after those that have been written."""
         self._meter.resume()
         self._limiter = RateLimiter(self._rate, self._stop)
 

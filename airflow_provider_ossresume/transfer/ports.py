@@ -49,10 +49,10 @@ class Source(Protocol):
         """Read the part and return the CRC-64 of its bytes; errors as in :meth:`read`."""
 
     def check_sent(self, part: Part, stop: Stop, *, crc64: int | None) -> None:
-        """Check, before the last piece of a part is sent, that all pieces are of one content.
+        """Check, before the last piece of a part is sent, that the source did not change while the part was read.
 
         :param crc64: of the bytes that were read of the part; None if not known
-        :raises SourceChanged: if they may be of two contents
+        :raises SourceChanged: if it may have changed
         """
 
     def check_unchanged(self, crew: Crew, parts: Sequence[Part], receipts: Mapping[int, Receipt]) -> None:
@@ -64,7 +64,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to move a part, beside the part itself.
+    """What a worker needs to move a part, besides the part itself.
 
     :ivar meter: returns a new byte counter for a part
     :ivar rate: bytes per second for one worker; None is unlimited

@@ -200,7 +200,7 @@ class Progress:
         self._notify()
 
     def fail(self, *, outlook: str = "") -> None:
-        """Note that the try has failed, and log how far it came.
+        """Note that the try has failed, and log its progress.
 
         :param outlook: a sentence for the log: what the next try can do; empty if that is not known
         """

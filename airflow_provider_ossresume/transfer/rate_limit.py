@@ -33,5 +33,5 @@ class RateLimiter:
 
 
 def piece_size(max_size: int, rate: float | None) -> int:
-    """Return how many bytes to move at once: ``max_size``, or with a limit what may move in a quarter of a second."""
+    """Return how many bytes to move at once: ``max_size``, or fewer if they take a quarter of a second at ``rate``."""
     return max_size if rate is None else max(MIN_PIECE_SIZE, min(max_size, int(rate / 4)))

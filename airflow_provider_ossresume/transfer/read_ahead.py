@@ -31,7 +31,7 @@ class ReadAhead:
     """Reads the bytes ``[start, stop)`` of an object, and fetches ahead if that helps.
 
     A read out of order fetches only what it returns. For reads in order, as many bytes are fetched ahead as were read
-    in this sequence, so at most half of the bytes are fetched in vain. Apart from the result of a read, at most
+    in this sequence, so at most half of the fetched bytes are wasted. Apart from the result of a read, at most
     ``memory`` bytes are kept.
 
     Only one thread at a time may use it.

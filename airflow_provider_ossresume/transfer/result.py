@@ -48,7 +48,7 @@ class TransferResult(Record):
     retries: int
 
     def report(self) -> dict[str, Any]:
-        """Return it for JSON: the CRC-64 as text, and bytes of the path that are not UTF-8 as ``\\xb1``."""
+        """Return the result as JSON values: the CRC-64 as text, bytes of the path that are not UTF-8 as ``\\xb1``."""
         return {
             "uri": self.target.uri,
             "source" if self.direction == "copy" else "file": printable_path(self.path),

@@ -57,7 +57,7 @@ class TargetObject:
         return not differs
 
     def equal_or_raise(self, error: ServiceError, *, size: int, crc64: int | None) -> ObjectMeta:
-        """Return the object if it equals what was sent, as when only the answer was lost; else raise the error."""
+        """Return the object if it equals what was sent, in case only OSS's answer was lost; else raise the error."""
         meta = self.head()
         if meta and crc64 is not None and self.matches(meta, size=size, crc64=crc64):
             log.info(

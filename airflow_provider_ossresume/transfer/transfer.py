@@ -229,7 +229,7 @@ class Transfer(ABC, Generic[Client, Options, AnySource]):
         missing = plan.missing
         job = Job(crew.stop, self._progress.meter, self._config.rate_per_worker(len(missing)))
         self._sink = sink
-        if plan.done and plan.done == plan.size:  # all bytes are here already, and only need to be written
+        if plan.done and plan.done == plan.size:  # all bytes have been received, and only need to be written
             moved: Iterable[Receipt] = (sink.put(part, source, job) for part in missing)
         else:
             moved = work(crew, missing, source, sink, job)

@@ -144,7 +144,7 @@ class WrittenObject:
         return size
 
     def publish(self) -> Published:
-        """Send the rest, create the object, and return it. Afterwards the upload is over, also after an error.
+        """Send the rest, create the object, and return it. This ends the upload, even if it fails.
 
         :raises AlreadyExists: if the object exists and ``if_exists="fail"``
         :raises IntegrityError: if OSS holds other bytes than were written
@@ -162,7 +162,7 @@ class WrittenObject:
         return published
 
     def discard(self) -> None:
-        """Remove the parts from OSS and publish nothing. Does nothing if the upload is over."""
+        """Remove the parts from OSS and publish nothing. Does nothing if the upload has ended."""
         if not self._is_over and self._process == os.getpid():
             self._drop()
 

@@ -82,7 +82,7 @@ class Walk:
         self._levels: list[_Level] = []
 
     def found(self) -> Iterator[ScanItem]:
-        """Yield the items. All folders that it has opened are closed when it ends or is closed.
+        """Yield the items. When the iterator ends or is closed, it closes all folders that it has opened.
 
         :raises LocalFileError: as soon as a folder cannot be read
         """

@@ -75,7 +75,7 @@ class LocalFolder:
     ) -> Iterator[ScanItem]:
         """See :class:`~airflow_provider_ossresume.sets.ports.Location`. A target that does not exist is empty.
 
-        A file that disappears during the scan comes as left out, with the reason ``vanished``.
+        A file that disappears during the scan is yielded as ``LeftOut``, with the reason ``vanished``.
 
         :raises ArgumentError: if the source folder does not exist
         :raises LocalFileError: if a folder below it cannot be read

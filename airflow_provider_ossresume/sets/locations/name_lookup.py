@@ -13,7 +13,7 @@ from airflow_provider_ossresume.sets.locations.source_filter import SourceFilter
 from airflow_provider_ossresume.sets.ports import Location, NameRules, ScanItem, Watch
 from airflow_provider_ossresume.transfer.crew import Crew
 
-LOOKUP_WORKERS = 32  # at once
+LOOKUP_WORKERS = 32  # threads
 PAGE = 1_000  # names
 
 T = TypeVar("T")

@@ -173,7 +173,7 @@ def head_source(oss: HeadClient, source: ObjectRef, row: Row, options: SetOption
 
 
 def is_as_planned(row: Row, *, size: int, identity: str) -> bool:
-    """Return True if a source has not changed since the plan. A new mode or hard link is no change."""
+    """Return True if a source has not changed since the plan. A new mode or hard link does not count as a change."""
     return row.size == size and (row.identity == identity or is_touched_only(row.identity, identity))
 
 

@@ -26,9 +26,9 @@ def delete_objects(
 ) -> Iterator[tuple[Victim, str]]:
     """Delete the objects that have not changed since the plan; yield each with its result.
 
-    OSS has no conditional delete. If somebody writes to an object between the check and the delete, that is lost.
+    OSS has no conditional delete. An object that is written to between the check and the delete is lost.
 
-    :param backup: objects are copied there first; one whose copy cannot be proven comes as ``unproven`` and is kept
+    :param backup: objects are copied there first; one whose copy cannot be proven is kept and yielded as ``unproven``
     :raises BadAnswer: if OSS does not confirm a deletion; nothing more is deleted
     """
 

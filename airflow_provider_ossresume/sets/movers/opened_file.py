@@ -1,4 +1,4 @@
-"""A source file by its open descriptor: the bytes read are of one content, or the file is refused."""
+"""A source file by its open descriptor. If the file changes while it is read, it is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airflow_provider_ossresume.transfer.stop import Stop
 class OpenedFile:
     """A regular file by its descriptor, which is closed at the end of the ``with`` block.
 
-    Its name is not used any more, so nobody can replace the file while it is read.
+    Its name is no longer used, so the file cannot be replaced while it is read.
 
     :param name: for messages
     :ivar size: in bytes, when it was opened
@@ -68,7 +68,7 @@ class OpenedFile:
 
     @property
     def identity(self) -> str:
-        """The file's identity when its bytes were last known to be of one content."""
+        """The file's identity when its content was last known not to have changed since it was opened."""
         now = self._stat
         return file_identity(inode=now.inode, mtime_ns=now.mtime_ns, ctime_ns=now.ctime_ns)
 
@@ -112,9 +112,9 @@ class OpenedFile:
         return crc
 
     def proven_crc64(self, stop: Stop) -> int:
-        """Return the CRC-64 of the whole file, whose bytes are of one content.
+        """Return the CRC-64 of the whole file, after checking that it did not change while it was read.
 
-        :raises SourceChanged: if they may not be
+        :raises SourceChanged: if it may have changed
         """
         whole = Part(1, 0, self.size)
         crc = self.crc64(whole, stop)

@@ -24,10 +24,10 @@ from airflow_provider_ossresume.transfer.crew import Crew
 
 log = logging.getLogger(__name__)
 
-COMPARE_WORKERS = 32  # at once
+COMPARE_WORKERS = 32  # threads
 COMPARED_AT_ONCE = 1_024
 MAX_WAITING = 16_384  # files that wait for the comparison of files before them
-MAX_FIRST_FAILURES = 10  # failed comparisons, before one has worked, that fail the plan
+MAX_FIRST_FAILURES = 10  # the plan fails if this many comparisons fail before one succeeds
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def clean_work_folder(
     report = WorkFolderReport(work.uri, is_dry_run)
     with Crew(workers=1, tick=watch) as crew:
         watched_folder = WatchedWorkFolder(work, crew)
-        # Before the plans are removed, because the last plan's ID tells the age of the facts.
+        # Before the plans are removed, because the last plan's ID shows the age of the facts.
         for pair in list(_pairs(watched_folder)):
             _clean_pair(watched_folder, pair, oldest, report)
         for folder, names in groupby(watched_folder.names(PLANS), key=_plan_folder):

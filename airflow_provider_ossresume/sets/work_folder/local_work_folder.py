@@ -20,7 +20,7 @@ UNFINISHED = ".unfinished"  # suffix of files that are being written; no other f
 class LocalWorkFolder:
     """The files of a folder, which is created when the first file is written.
 
-    A file is written under a temporary name, flushed to the disk and then renamed, so it appears whole or not at all.
+    A file is written under a temporary name, flushed to the disk and then renamed, so it is never incomplete.
 
     :raises ArgumentError: if the name is not valid
     """

@@ -27,7 +27,7 @@ class WorkClient(Protocol):
 
 
 class OssWorkFolder:
-    """The objects below a prefix. Each is written by one request, so it appears whole or not at all."""
+    """The objects below a prefix. Each is written by one request, so it appears completely or not at all."""
 
     def __init__(self, client: WorkClient, where: PrefixRef) -> None:
         self._client = client
