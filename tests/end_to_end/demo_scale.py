@@ -30,7 +30,7 @@ from airflow_provider_ossresume.model.parts import MIB, format_size, plan_parts
 from tests.end_to_end.airflow_process import FINAL_STATES, RealAirflow
 from tests.end_to_end.celery_workers import CeleryWorkers
 from tests.end_to_end.demo import interrupt, print_table, print_verdict
-from tests.end_to_end.killing import Task
+from tests.end_to_end.killing import Task, stored_parts
 from tests.end_to_end.losing import Loss, Middle, lose_worker
 from tests.end_to_end.many_files import LARGE, Load, crcs_of_objects, make_files, names_of_batch
 from tests.end_to_end.processes import wait_until
@@ -171,7 +171,9 @@ class ScaleDemo:
         try:
             self.tell(f"triggering {self._plan.dag_id}")
             airflow.trigger(self._plan.dag_id, run_id=self._plan.run_id, conf=conf)
-            self._watch(airflow, until=middle.reached.is_set)
+            self._watch(
+                airflow, until=lambda: middle.reached.is_set() and bool(stored_parts(oss.requests, self._large_key))
+            )
             yield middle
         finally:
             oss.on_request = None

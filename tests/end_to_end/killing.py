@@ -149,11 +149,16 @@ def finished_parts(found: Iterable[Found]) -> set[int]:
 
 
 def requests_of_try(airflow: RealAirflow, task: Task, try_number: int, requests: Sequence[Request]) -> list[Request]:
-    """Return the requests that came while this was the latest try of the task."""
+    """Return the requests that came while this was the latest try of the task; none if it never began."""
     starts = {each.try_number: each.started.timestamp() for each in airflow.tries(*task) if each.started}
     # 2.11 may know nothing of the next try, if that was given up before it began.
     stop = min((start for number, start in starts.items() if number > try_number), default=float("inf"))
-    return [each for each in requests if starts[try_number] <= each.when < stop]
+    return [each for each in requests if starts.get(try_number, float("inf")) <= each.when < stop]
+
+
+def requests_of_last_try(airflow: RealAirflow, task: Task, requests: Sequence[Request]) -> list[Request]:
+    """Return the requests of the try that ended the task. On 2.11 it may be the third: the second may never begin."""
+    return requests_of_try(airflow, task, airflow.tries(*task)[-1].try_number, requests)
 
 
 def stored_parts(requests: Iterable[Request], key: str) -> list[int]:

@@ -20,6 +20,7 @@ from tests.end_to_end.killing import (
     fetched_parts,
     finished_parts,
     killing,
+    requests_of_last_try,
     requests_of_try,
     sent_parts,
     stored_parts,
@@ -62,8 +63,8 @@ def test_both_transfers_survive_a_sigkill_in_their_middle(
     assert [found.store for kill in kills for found in kill.found] == ([store] * 2 if store != "file" else [])
     requests = airflow_oss.requests
     kept = set(stored_parts(requests_of_try(airflow, upload, 1, requests), key))
-    assert_resumed(airflow, upload, sent=sent_parts(requests_of_try(airflow, upload, 2, requests), key), kept=kept)
-    fetched = fetched_parts(requests_of_try(airflow, download, 2, requests), key, part_size=PART)
+    assert_resumed(airflow, upload, sent=sent_parts(requests_of_last_try(airflow, upload, requests), key), kept=kept)
+    fetched = fetched_parts(requests_of_last_try(airflow, download, requests), key, part_size=PART)
     assert_resumed(airflow, download, sent=fetched, kept=set(range(1, PARTS + 1)) - set(fetched))
     assert checkpoints_of(airflow, DAG_ID, store, key=key) == []
     assert not folder.exists() or list(folder.iterdir()) == []
@@ -103,7 +104,7 @@ def test_a_task_that_is_terminated_stops_at_once_and_resumes(
 
 
 def assert_resumed(airflow: RealAirflow, task: Task, *, sent: list[int], kept: set[int]) -> None:
-    """The second try kept every part that was there, moved each other one once, and reported that."""
+    """The next try kept every part that was there, moved each other one once, and reported that."""
     report = airflow.xcom(*task[:3], "report")
     assert report["parts_kept"] == len(kept) > 0
     assert report["parts_sent"] == len(sent) == PARTS - len(kept)
