@@ -31,7 +31,7 @@ def leave_to_successor(error: TrySuperseded, context: Mapping[str, Any]) -> NoRe
 
 
 def _is_over(ti: Any, *, otherwise: bool) -> bool:
-    """True on 2.11 if the database row of the task instance belongs to another try, or to none that runs.
+    """True on 2.11 if the database row of the task instance belongs to another try, or to no running one.
 
     :param otherwise: the result if the database cannot be read: whether a checkpoint names a newer try
     """

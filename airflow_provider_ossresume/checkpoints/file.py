@@ -107,7 +107,10 @@ class FileCheckpointStore:
             raise StoreUnavailable(f"{self._path(key)} cannot be removed: {error.strerror}") from error
 
     def keys(self) -> list[str]:
-        """Return the keys of all checkpoints in the folder."""
+        """Return the keys of all checkpoints in the folder.
+
+        :raises StoreUnavailable: if the folder cannot be listed
+        """
         try:
             names = os.listdir(self.folder) if self.folder.exists() else []
         except OSError as error:

@@ -82,6 +82,9 @@ def find_holder(task: Any, *, named: str | None = None) -> str:
 
     It needs exactly one task instance, which exists before our task runs and is not cleared by its retries. So it is
     not a mapped task, nor in a mapped task group. Downstream tasks that wait for all upstream tasks come first.
+
+    :raises ArgumentError: if the named task cannot hold it
+    :raises NoXComHolder: if no task can
     """
     dag = task.dag
     if named is not None:

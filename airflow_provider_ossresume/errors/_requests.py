@@ -127,7 +127,7 @@ class NoSuchKey(ServiceError):
 
 
 class NoSuchUpload(ServiceError):
-    """404: the upload ID does not exist any more. The upload was completed, aborted, or removed by a lifecycle rule."""
+    """404: the upload ID no longer exists. The upload was completed, aborted, or removed by a lifecycle rule."""
 
 
 class PreconditionFailed(ServiceError):

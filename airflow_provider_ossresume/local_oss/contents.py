@@ -100,7 +100,7 @@ class Contents:
             return file.read(content.size)
 
     def discard(self, content: Content) -> None:
-        """Remove a content that no record names any more."""
+        """Remove a content that no record names."""
         self._path(content).unlink(missing_ok=True)
 
     def discard_all_but(self, named: Collection[str]) -> None:

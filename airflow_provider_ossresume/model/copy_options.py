@@ -35,7 +35,7 @@ Kept = Literal["copy"]
 STORAGE_CLASS, ENCRYPTION = "x-oss-storage-class", "x-oss-server-side-encryption"
 _ENCRYPTION = (ENCRYPTION, f"{ENCRYPTION}-key-id", "x-oss-server-side-data-encryption")
 _METADATA_DIRECTIVE, _TAGGING_DIRECTIVE = "x-oss-metadata-directive", "x-oss-tagging-directive"
-# OSS, CopyObject: an object's metadata, that which x-oss-metadata-directive is about. x-oss-meta-* too.
+# OSS, CopyObject: the headers that x-oss-metadata-directive applies to, besides x-oss-meta-*.
 _STANDARD = frozenset(
     {"content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires"}
 )

@@ -30,7 +30,7 @@ class Resume(Generic[C]):
 
 @dataclass(frozen=True)
 class Restart(Generic[C]):
-    """Drop what the checkpoint names, because it does not fit any more, and start again."""
+    """Drop what the checkpoint names, because it no longer fits, and start again."""
 
     reason: str
     checkpoint: C

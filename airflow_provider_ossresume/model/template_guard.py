@@ -38,7 +38,7 @@ _MORE_WHEN_LEFT_OUT = frozenset(
 
 
 class TemplateGuard:
-    """For operators and sensors: a field that was set, and that a template then made None, is an error.
+    """For operators and sensors: makes it an error if a template turns one of the fields above into None.
 
     A template of a DAG with ``render_template_as_native_obj``, or an XComArg, makes a field None if it finds nothing.
     That must not count as "left out". A None that the DAG's author writes is allowed.

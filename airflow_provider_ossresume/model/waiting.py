@@ -63,7 +63,7 @@ class Wanted:
     :ivar modified_after: only objects that were modified after this time count
     :ivar stable_for: seconds for which none of the objects may have changed
     :ivar max_matches: the maximum number of objects to return
-    :ivar count_folder_markers: folder markers that a pattern matches count too
+    :ivar count_folder_markers: count folder markers that a pattern matches
     """
 
     patterns: tuple[KeyPattern, ...]

@@ -31,7 +31,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
     :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
     :param bucket_name: the bucket. Default: the bucket of a prefix URL, else of the connection (templated)
     :param prefix: the start of the keys, or an ``oss://bucket/prefix`` URL. Default: the whole bucket. An empty prefix
-        is an error: a template that rendered to nothing gives one (templated)
+        is an error, because a template may have rendered to nothing (templated)
     :param keep_upload_ids: upload IDs to keep, whatever their age (templated)
     :param spare_checkpoints: keep the uploads that checkpoints in these stores name: ``variable``, ``file``,
         ``file:FOLDER`` or ``work_folder:FOLDER``, or a list of them. ``auto`` means Variables, on 2.11 and from 3.3 on.

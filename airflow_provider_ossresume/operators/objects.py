@@ -115,8 +115,8 @@ class OSSDeleteObjectsOperator(OSSOperator):
     object gets a delete marker and its bytes are kept. Returns a report, with deleted, would_delete, failed, and the
     first 100 URIs and errors.
 
-    Only what you name is deleted. An empty key, prefix or bucket name is an error: a template that rendered to nothing
-    gives one. An empty list of keys is a success. To delete all objects of a bucket, set ``whole_bucket``.
+    Only what you name is deleted. An empty key, prefix or bucket name is an error, because a template may have rendered
+    to nothing. An empty list of keys is a success. To delete all objects of a bucket, set ``whole_bucket``.
 
     :param keys: a key, an ``oss://`` URL, or a list of them, as :class:`OSSListOperator` returns it (templated)
     :param prefix: the start of the keys, or an ``oss://bucket/prefix`` URL (templated)

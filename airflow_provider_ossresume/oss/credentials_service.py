@@ -1,7 +1,7 @@
 """A service that issues credentials: one bounded request, and its response.
 
-Of a response, only the code and the message of an error are ever shown, without the secrets that were sent. Redirects
-are not followed, ~/.netrc is not read, and no response may take longer than ``LONGEST``.
+Only the code and the message of an error response are ever shown, without the secrets that were sent. Redirects are
+not followed, and ~/.netrc is not read. The head of a response may take ``LONGEST`` seconds, and its body the same.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def read_number(text: str | None) -> int | None:
     return int(text) if text and re.fullmatch(r"[0-9]{1,20}", text.strip()) else None
 
 
-@lru_cache(maxsize=64)  # many responses have the same
+@lru_cache(maxsize=64)  # many responses have the same date
 def read_http_date(text: str | None) -> datetime | None:
     """Return an HTTP date in UTC, or None if it is absent or not a date."""
     try:

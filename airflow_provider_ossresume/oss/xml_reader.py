@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from airflow_provider_ossresume.model.lazy_property import lazy_property
 
-MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of it
+MAX_TAGS = 100_000  # a page of 1,000 entries with a dozen elements each has a quarter of this
 MAX_TAG_BYTES = 64 * 1024  # from one tag to the next; a percent-encoded key has 3 KiB
 
 

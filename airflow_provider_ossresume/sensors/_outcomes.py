@@ -38,7 +38,7 @@ class ConsistentOutcome:
 
     @contextmanager
     def _consistent_outcome(self) -> Iterator[None]:
-        """Handle timeouts and permanent errors, which differ between the modes and the versions of Airflow."""
+        """Handle timeouts and permanent errors, which Airflow treats differently in each mode and version."""
         try:
             for flag in AIRFLOW_FLAGS:
                 setattr(self, flag, parse_flag(flag, getattr(self, flag)))

@@ -127,7 +127,10 @@ class MultipartUpload:
         """Nothing to do: OSS knows the parts."""
 
     def publish(self, crew: Crew, source: Source, receipts: Mapping[int, Receipt], lease: Lease) -> Published:
-        """Complete the upload, and compare the CRC-64 of the object with that of the parts."""
+        """Complete the upload, and compare the CRC-64 of the object with that of the parts.
+
+        :raises IntegrityError: if they differ; the object exists, and the next try replaces it
+        """
         source.check_unchanged(crew, self._plan, receipts)
         parts = [receipts[part.number] for part in self._plan]
         crc, size = whole_crc64(parts) if self._crc64 is None else self._crc64, self._plan.object_size
@@ -193,7 +196,7 @@ class MultipartUpload:
         )  # fmt: skip
 
     def abort(self, crew: Crew) -> bool:
-        """Abort until OSS does not know the upload any more, because a part may arrive after the first abort.
+        """Abort until OSS no longer knows the upload, because a part may arrive after the first abort.
 
         Return False if OSS did not know the upload in the first place: it was completed, aborted or removed.
 

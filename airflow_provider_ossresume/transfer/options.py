@@ -81,7 +81,7 @@ class CopyTransferOptions:
     :param mode: ``server``: OSS copies; ``stream``: the bytes pass through the worker
     :param if_exists: as for an upload; ``skip_if_same`` compares the source's CRC-64, headers, tags and ACL
     :param object_changed: what to do if the source changes during the copy: ``restart`` once, or ``fail``
-    :param threshold: bytes above which a copy for which OSS has to move bytes is made in parts
+    :param threshold: size in bytes above which a copy is made in parts, if OSS has to move bytes for it
     :param regions: of the source's and the target's bucket; empty if not known
     :param earlier_try: an earlier try may have finished. An equal object then counts as copied
     """

@@ -30,7 +30,7 @@ class PartBody:
         return self._part.size
 
     def open(self) -> Iterator[bytes | memoryview]:
-        """Yield the bytes. Errors are the source's; before the last piece it checks that it has not changed.
+        """Yield the bytes. Errors are the source's. Before the last piece, check that the source has not changed.
 
         :raises TransferStopped: at once, before the first piece, so that no request is sent after a stop
         """

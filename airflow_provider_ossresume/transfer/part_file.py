@@ -255,7 +255,7 @@ class PartFile:
 
 
 def remove_part_file(path: Path) -> None:
-    """Remove a part file that is not needed any more, if there is one.
+    """Remove a part file that is no longer needed, if it exists.
 
     :raises LocalFileError: if it cannot be removed
     """

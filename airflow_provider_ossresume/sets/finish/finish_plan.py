@@ -162,7 +162,7 @@ class _Finish:
     # --- deletions ----------------------------------------------------------------------------------------------------
 
     def _delete(self, tally: _Tally, outcome: Outcome) -> str:
-        """Delete what may be deleted. If there is a newer plan, delete nothing more and return its ID."""
+        """Delete the mirror's deletions if every row is proven. If there is a newer plan, stop and return its ID."""
         victims = victims_of(self._work, self._header)
         if outcome != "proven":
             tally.kept = sum(1 for _ in victims)

@@ -189,7 +189,7 @@ class LocalFolder:
 
     @contextmanager
     def parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Open a file's folder for the block, and give it the folder's descriptor and the file's own name.
+        """Open a file's folder during the block. Yield the folder's descriptor and the file's own name.
 
         :param make: create folders that do not exist, including this one
         :raises LocalFileError: if a folder cannot be opened or created, or is a link or a file

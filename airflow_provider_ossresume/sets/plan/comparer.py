@@ -46,7 +46,7 @@ class Comparer:
     A file that cannot be compared will be moved, and its batch reports what is wrong with it. But if the first ten
     comparisons fail, all of them would, so the plan fails. Files that were deleted or changed meanwhile do not count.
 
-    :ivar proven: number of files that were found the same
+    :ivar proven: number of files that were proven to be equal
     """
 
     def __init__(self, mover: Mover, crew: Crew) -> None:

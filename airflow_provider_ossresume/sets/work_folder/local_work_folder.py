@@ -95,7 +95,7 @@ def _local_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
-    """Give the block a new file with these bytes, flushed to the disk. The block renames it; else it is removed."""
+    """Yield the path of a new file with these bytes, flushed to the disk. It is removed unless the block renames it."""
     unfinished = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}{UNFINISHED}")
     number = _create_file(unfinished)
     try:
