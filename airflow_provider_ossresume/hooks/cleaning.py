@@ -247,7 +247,7 @@ _CANNOT_BE_LISTED = {
     "their runs",
     "xcom": "a task can only find an XCom by its run and task; `airflow db clean` removes those of old runs",
     "memory": "these checkpoints end with their process; there is nothing to clean",
-    "configured": "a store of your own cannot be cleaned here; delete its old checkpoints where it keeps them",
+    "configured": "a store of your own cannot be cleaned here; delete its old checkpoints in the store itself",
 }
 
 

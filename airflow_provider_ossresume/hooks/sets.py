@@ -285,6 +285,6 @@ def _set_options(given: Mapping[str, Any]) -> SetOptions:
     """Return the options that were passed as arguments."""
     if unknown := sorted(given.keys() - _SET_OPTIONS - ObjectOptions.__annotations__.keys()):
         known = ", ".join(sorted(_SET_OPTIONS | ObjectOptions.__annotations__.keys()))
-        raise ArgumentError(unknown[0], given[unknown[0]], f"no such option; there are {known}")
+        raise ArgumentError(unknown[0], given[unknown[0]], f"unknown option; the options are {known}")
     own = {name: value for name, value in given.items() if name in _SET_OPTIONS}
     return SetOptions(**own, object_options=cast(ObjectOptions, {**given, **dict.fromkeys(own)}))

@@ -139,7 +139,7 @@ def plan_copy(
     if is_itself:
         if properties.changes_nothing:
             raise NotCopyable(
-                f"{source} is source and target, and nothing would change; set another target, or what to replace",
+                f"{source} is source and target, and nothing would change; set another target, or an option to change",
                 reason="itself",
             )  # fmt: skip
         properties = properties.onto_itself()

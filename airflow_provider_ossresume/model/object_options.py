@@ -99,7 +99,7 @@ def object_headers(key: str, options: ObjectOptions) -> dict[str, str]:
     """
     given = {name: value for name, value in options.items() if value not in (None, "")}
     if unknown := sorted(set(given) - set(_HEADERS) - {"metadata", "headers"}):
-        raise ArgumentError(unknown[0], given[unknown[0]], f"there is no such option; use one of {', '.join(_HEADERS)}")
+        raise ArgumentError(unknown[0], given[unknown[0]], f"unknown option; use one of {', '.join(_HEADERS)}")
     for argument in ("sse_kms_key_id", "sse_data_encryption"):
         if argument in given and given.get("server_side_encryption") != "KMS":
             raise ArgumentError(

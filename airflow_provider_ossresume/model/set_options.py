@@ -117,7 +117,7 @@ class SetOptions:
                 raise ArgumentError(
                     name,
                     "None",
-                    "a template made this of nothing; correct it, or write [N]one for such a file",
+                    "perhaps a template rendered to nothing; correct it. To match a file of this name, write [N]one",
                 )
         for name in ("min_size", "max_size"):
             if getattr(self, name) is not None:
@@ -146,8 +146,8 @@ class SetOptions:
             check_list_place(self.files_from)
             if self.mode == "mirror":
                 raise ArgumentError(
-                    "files_from", self.files_from, 'it cannot go with mode="mirror", which would delete all that the '
-                    'list does not name; use mode="copy"'
+                    "files_from", self.files_from, 'it cannot be used with mode="mirror", which would delete all that '
+                    'the list does not name; use mode="copy"'
                 )  # fmt: skip
         if self.backup_prefix is not None:
             self._set("backup_prefix", _backup_uri(self.backup_prefix))

@@ -143,7 +143,9 @@ class TransferConfig:
             return _default()
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(value) - known):
-            raise ArgumentError("transfer_config", unknown[0], f"no such field; there are {', '.join(sorted(known))}")
+            raise ArgumentError(
+                "transfer_config", unknown[0], f"unknown field; the fields are {', '.join(sorted(known))}"
+            )
         return cls(**value)
 
     @property

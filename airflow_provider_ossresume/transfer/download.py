@@ -230,7 +230,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
                     log.info("%s holds the object's bytes already, skipped", path)
                     return "skipped", meta, crc
         if policy == "fail" and os.path.lexists(path):  # it may have been removed meanwhile
-            raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids to overwrite it")
+            raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids overwriting it")
         return None
 
     def _has_our_looks(self, path: Path, meta: ObjectMeta) -> bool:

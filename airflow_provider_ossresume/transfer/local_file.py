@@ -163,7 +163,7 @@ class LocalFile:
             for _ in crew.run(check, parts):
                 pass
             self.identity = now
-        raise SourceChanged(f"{self} keeps changing; upload it when nobody writes to it any more")
+        raise SourceChanged(f"{self} keeps changing; upload it when no program writes to it any more")
 
     def _look(self) -> FileIdentity:
         """Return the file's present identity. Only its ctime may differ from the one at the start.

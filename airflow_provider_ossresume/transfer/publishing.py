@@ -151,7 +151,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _taken(target: Path) -> TargetChanged:
-    return TargetChanged(f"{target} was created during the download, and if_exists='fail' forbids to overwrite it")
+    return TargetChanged(f"{target} was created during the download, and if_exists='fail' forbids overwriting it")
 
 
 def _take_and_replace(source: Path, target: Path) -> None:

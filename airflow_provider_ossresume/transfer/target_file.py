@@ -72,7 +72,7 @@ def _found(path: Path, text: str) -> int | None:
         return None
     except OSError as error:
         if is_passing(error):
-            raise LocalFileError(f"the file system cannot tell now what {path} is: {reason(error)}") from error
+            raise LocalFileError(f"the file system could not look up {path}: {reason(error)}") from error
         # for example because the name is too long
         raise ArgumentError("file", text, f"no file can be created there: {reason(error)}") from error
 

@@ -137,7 +137,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         if policy == "fail":
             raise AlreadyExists(
                 operation="HeadObject", target=self._target.uri, status=409, code="FileAlreadyExists",
-                hint="the object exists, and if_exists='fail' forbids to overwrite it",
+                hint="the object exists, and if_exists='fail' forbids overwriting it",
             )  # fmt: skip
         return None
 

@@ -630,7 +630,7 @@ UPLOADS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"storage_class": "Cold"}, {}, "storage_class", "choose one of 'Standard'"),
     ({"tags": {"ü": ""}, "if_exists": "skip"}, {}, "tags", "letters from A to Z"),
     ({"acl": "private", "headers": {"X-Oss-Object-Acl": "private"}}, {}, "headers", "acl sets this header already"),
-    ({"chunk_size": 1}, {}, "chunk_size", "no such option; use one of request_payer"),
+    ({"chunk_size": 1}, {}, "chunk_size", "unknown option; use one of request_payer"),
     ({}, {"part_size": "1KiB"}, "part_size", "100 KiB"),
     ({}, {"part_size": "6GiB"}, "part_size", "5 GiB"),
     ({}, {"part_size": "eight"}, "part_size", 'a text such as "64MiB"'),
@@ -640,7 +640,7 @@ UPLOADS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({}, {"part_retries": -1}, "part_retries", "from 0 to 100"),
     ({}, {"connect_timeout": 0}, "connect_timeout", "from 0.001"),
     ({}, {"verify": "yes"}, "verify", "give true or false"),
-    ({}, {"chunk_size": 1}, "transfer_config", "no such field; there are checkpoint_interval"),
+    ({}, {"chunk_size": 1}, "transfer_config", "unknown field; the fields are checkpoint_interval"),
 ]
 
 

@@ -675,7 +675,7 @@ def test_a_batch_that_is_stopped_goes_on_where_it_was(
 def test_the_hook_knows_all_options_by_their_names(connected: LocalOSS, folder: Path) -> None:
     from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
-    with pytest.raises(ArgumentError, match=r"^inculde=\['x'\]: no such option; there are acl, .* include, "):
+    with pytest.raises(ArgumentError, match=r"^inculde=\['x'\]: unknown option; the options are acl, .* include, "):
         OSSResumeHook().upload_folder(folder, PREFIX, inculde=["x"])
     verdict = OSSResumeHook().upload_folder(folder, PREFIX, include=["*.csv"], is_dry_run=True)
     assert verdict["first_names"] == {"put": ["a.csv"], "delete": []}

@@ -210,5 +210,5 @@ def test_anything_else_is_refused(value: Any) -> None:
 
 
 def test_an_unknown_field_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ArgumentError, match=r"^transfer_config='partsize': no such field; there are .*part_size"):
+    with pytest.raises(ArgumentError, match=r"^transfer_config='partsize': unknown field; the fields are .*part_size"):
         TransferConfig.of({"partsize": 1, "verify": True})

@@ -132,7 +132,7 @@ def test_the_order_of_tags_makes_no_difference() -> None:
         ({"headers": {"a b": "1"}}, "headers", "have letters, digits and hyphens"),
         ({"headers": {"a": "1\n"}}, "headers['a']", "cannot contain control characters"),
         ({"headers": {"a": "1", "A": "2"}}, "headers", "headers sets this header already"),
-        ({"storage": "IA"}, "storage", "no such option; use one of request_payer, traffic_limit, content_type"),
+        ({"storage": "IA"}, "storage", "unknown option; use one of request_payer, traffic_limit, content_type"),
     ],
 )
 def test_what_oss_would_refuse_is_refused_by_name(options: Any, argument: str, says: str) -> None:
