@@ -34,6 +34,8 @@ from tests.postgres import a_postgres
 pytestmark = pytest.mark.end_to_end
 
 SETTINGS = {
+    # A supervisor may wait this long after its task has ended, and a worker of the executor with it: one for each try.
+    "AIRFLOW__CORE__PARALLELISM": "16",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3600",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "3600",  # of the newer tries, however slow the machine is
 }
