@@ -142,18 +142,18 @@ class _Headers:
 
     def __init__(self) -> None:
         self.content: dict[str, str] = {}
-        self._said_by: dict[str, str] = {}
+        self._argument_of: dict[str, str] = {}
 
     def add(self, argument: str, name: str, value: str) -> None:
         """:raises ArgumentError: if another argument, or another spelling, has set it already"""
         check_header(name, value, argument=argument)
-        if other := self._said_by.get(name.lower()):
+        if other := self._argument_of.get(name.lower()):
             raise ArgumentError(argument, name, f"{other} sets this header already; leave one of the two out")
-        self._said_by[name.lower()] = argument
+        self._argument_of[name.lower()] = argument
         self.content[name] = value
 
     def add_default(self, name: str, value: str) -> None:
-        if name.lower() not in self._said_by:
+        if name.lower() not in self._argument_of:
             self.add("", name, value)
 
 

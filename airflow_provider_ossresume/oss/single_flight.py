@@ -33,10 +33,10 @@ class SingleFlight(Generic[T]):
     def __init__(self, name: str, *, most: int) -> None:
         self._name = name
         self._most = most
-        self.begin_anew()
+        self.forget_calls()
         _all.add(self)
 
-    def begin_anew(self) -> None:
+    def forget_calls(self) -> None:
         """Forget all calls. For a forked child, which does not have its parent's threads."""
         self._calls: dict[Hashable, _Call[T]] = {}  # the methods of both are atomic
         self._turns: deque[None] = deque((None,) * self._most)
@@ -147,9 +147,9 @@ def _raise(error: BaseException) -> NoReturn:
 _all: weakref.WeakSet[SingleFlight[Any]] = weakref.WeakSet()
 
 
-def _begin_anew() -> None:
+def _forget_calls() -> None:
     for each in _all:
-        each.begin_anew()
+        each.forget_calls()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_forget_calls)

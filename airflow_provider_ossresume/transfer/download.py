@@ -223,7 +223,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
         if may_be_ours or policy == "skip_if_same":
             crc = self._crc64_of(crew, path, meta)
             if crc is not None and same_content(meta, size=meta.size, crc64=crc):
-                if may_be_ours and self._has_our_looks(path, meta):
+                if may_be_ours and self._has_requested_attributes(path, meta):
                     log.info("%s holds the object's bytes already: an earlier try had finished", path)
                     return "already there", meta, crc
                 if policy == "skip_if_same":
@@ -233,7 +233,7 @@ class Downloader(Transfer[DownloadClient, DownloadOptions, OssObject]):
             raise ArgumentError("file", str(path), "it exists, and if_exists='fail' forbids overwriting it")
         return None
 
-    def _has_our_looks(self, path: Path, meta: ObjectMeta) -> bool:
+    def _has_requested_attributes(self, path: Path, meta: ObjectMeta) -> bool:
         """True if the file has the permissions and the modification time that this download would set."""
         try:
             found = path.stat()

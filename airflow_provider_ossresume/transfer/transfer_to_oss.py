@@ -51,7 +51,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
     """
 
     doing: ClassVar[str]  # for the log
-    _is_unoffered = False  # this try has started an upload, and has not tried to save its upload ID yet
+    _is_upload_id_unsaved = False  # this try has started an upload, and has not tried to save its upload ID yet
     _is_unanswered = False  # a request of this try, which was not answered, may have created the object
     _refuses_damage = False
     _known_crc64: int | None = None  # of all bytes, if it is known before the first one is sent
@@ -164,7 +164,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         if not is_trusted:
             checkpoint = replace(checkpoint, source="")  # it would not prove the parts that are sent from now on
         self._checkpointer.save(checkpoint)
-        self._is_unoffered = False
+        self._is_upload_id_unsaved = False
         sink, parts = self._upload_of(checkpoint), checkpoint.plan
         kept = sink.trusted(listed) if is_trusted else sink.compared(crew, source, listed)
         log.info(
@@ -228,7 +228,7 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
                 source=self._fingerprint(source),
             )
             self._checkpointer.update(checkpoint)
-            self._is_unoffered = True
+            self._is_upload_id_unsaved = True
             return checkpoint
 
         return begin_upload(crew, self._oss, self._target, headers=self._object_options.initiate_headers, begun=begun)
@@ -268,7 +268,9 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         if not isinstance(ours, UploadCheckpoint):
             return
         is_named = (
-            theirs.upload_id == ours.upload_id if isinstance(theirs, UploadCheckpoint) else not self._is_unoffered
+            theirs.upload_id == ours.upload_id
+            if isinstance(theirs, UploadCheckpoint)
+            else not self._is_upload_id_unsaved
         )
 
         def tick() -> None:
