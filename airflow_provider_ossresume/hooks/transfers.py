@@ -78,8 +78,8 @@ class TransferMethods(ConnectedHook):
             error
         :param checkpoint: where the checkpoint is kept; see
             :func:`~airflow_provider_ossresume.checkpoints.select.select_store`
-        :param if_exists: ``overwrite``, ``skip``, ``skip_if_same`` (same size and CRC-64), or ``fail``. With ``fail``,
-            OSS itself refuses to overwrite
+        :param if_exists: ``overwrite``, ``skip``, ``skip_if_same`` (same size, CRC-64 and options), or ``fail``. With
+            ``fail``, OSS itself refuses to overwrite
         :param source_changed: what to do if the file changes during the upload: ``restart`` once, or ``fail``
         :param fingerprint: how a part on OSS is compared with the file: ``content`` reads the file again, ``stat``
             compares inode, size, mtime and ctime

@@ -66,7 +66,7 @@ class SetOptions:
     :param max_delete_share: the same limit, as a share of the target's files, from 0 to 1
     :param allow_empty_source: allow an empty source. A mirror then deletes everything
     :param source_changed: what a batch does with a file that changed since the plan: ``skip`` and count it, ``take``
-        the present one, or ``fail``
+        it as it is now, or ``fail``
     :param vanished: what a batch does with a file that no longer exists: ``skip`` or ``fail``
     :param target_changed: what a batch does if the target changed since the plan: ``overwrite`` or ``fail``
     :param max_failures: a batch stops if more files than this have failed; 0: at the first
