@@ -58,20 +58,25 @@ def test_a_newer_try_takes_a_download_over_from_an_older_one_that_is_still_at_it
     """The newer try waits for the part file's lock without a word in the checkpoint, so the older never lets go."""
     file = tmp_path / "file"
     transfers.oss.put(BUCKET, "key", CONTENT)
-    stalled = threading.Event()
+    stalled, has_saved = threading.Event(), threading.Event()
     transfers.oss.fail("GetObject", nth=3, fault=Fault("stall", after_bytes=1000))
     transfers.oss.on_request = lambda request: stalled.set() if len(transfers.oss.calls("GetObject")) == 2 else None
     older_ended: list[BaseException] = []
 
+    def watch() -> None:  # a newer try that finds no checkpoint has none to take over: see BlindAtFirst
+        if transfers.store.texts:
+            has_saved.set()
+
     def older() -> None:
         try:
-            a_try(transfers, number=1, clock=lambda: 50 * time.monotonic()).download(file)
+            a_try(transfers, number=1, clock=lambda: 50 * time.monotonic(), watch=watch).download(file)
         except BaseException as error:
             older_ended.append(error)
 
     thread = threading.Thread(target=older)
     thread.start()
     assert stalled.wait(60)
+    assert has_saved.wait(60)
 
     a_try(transfers, number=2).download(file)
 
