@@ -19,6 +19,7 @@ from airflow_provider_ossresume.sets.temporary_database import sqlite_errors, te
 ROWS_PER_WRITE = 1_000  # rows that are in memory before they are written
 CACHE_KIB = 8 * 1024  # KiB of memory for pages of the database
 
+_CONTENT = "the rows of a plan"
 _TABLES = f"""
 PRAGMA cache_size = -{CACHE_KIB};
 CREATE TABLE small (rank INTEGER PRIMARY KEY, number INTEGER, name TEXT, size INTEGER, identity TEXT, was TEXT);
@@ -59,7 +60,7 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        with sqlite_errors("the rows of a plan"):
+        with sqlite_errors(_CONTENT):
             self._database = temporary_database(_TABLES, cached_statements=32)
         self._unwritten: dict[str, list[tuple[object, ...]]] = {}
         self.rows = self.size = self.victims = self.named = self.facts = 0
@@ -91,7 +92,7 @@ class Spool:
         self._write_all()
         dealer = LargeFileAssigner(batches)
         largest_first = self._select("SELECT size, number FROM large ORDER BY size DESC, number")
-        with sqlite_errors("the rows of a plan"):
+        with sqlite_errors(_CONTENT):
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.assign(largest_first))
             self._database.execute("COMMIT")
@@ -127,7 +128,7 @@ class Spool:
                 watch()
             if is_spared(name):
                 spared.append((row,))
-        with sqlite_errors("the rows of a plan"):
+        with sqlite_errors(_CONTENT):
             self._database.execute("BEGIN")
             self._database.executemany("DELETE FROM victim WHERE rowid = ?", spared)
             self._database.execute("COMMIT")
@@ -179,7 +180,7 @@ class Spool:
     def _write(self, table: str) -> None:
         waiting = self._unwritten.pop(table)
         places = ", ".join("?" * len(waiting[0]))
-        with sqlite_errors("the rows of a plan"):
+        with sqlite_errors(_CONTENT):
             self._database.execute("BEGIN")
             self._database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", waiting)  # noqa: S608
             self._database.execute("COMMIT")
@@ -191,10 +192,10 @@ class Spool:
     def _select(self, query: str, values: Sequence[int] | Mapping[str, int] = ()) -> Iterator[Any]:
         self._write_all()
         cursor = self._database.cursor()
-        with sqlite_errors("the rows of a plan"):
+        with sqlite_errors(_CONTENT):
             cursor.execute(query, values)
         while True:
-            with sqlite_errors("the rows of a plan"):
+            with sqlite_errors(_CONTENT):
                 found = cursor.fetchmany(ROWS_PER_WRITE)
             if not found:
                 return

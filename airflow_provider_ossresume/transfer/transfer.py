@@ -1,8 +1,9 @@
 """The engine: runs one try of one transfer, for any source and any sink.
 
 ``_prepare`` finds out what to move, ``work`` moves it, and the sink's ``publish`` proves and publishes it. The order
-matters: the checkpoint is saved before the first part moves, and deleted after the result is published. If the try
-fails, the finished parts are kept for the next one, unless ``drop_when`` returns True.
+matters: the checkpoint of an upload is saved before the first part moves, that of a download while the first parts
+move, and each is deleted after the result is published. If the try fails, the finished parts are kept for the next one,
+unless ``drop_when`` returns True.
 """
 
 from __future__ import annotations
