@@ -79,7 +79,8 @@ class Wire:
 
     def shut(self) -> None:
         """End every wait for the socket. Another thread calls this, while the block runs."""
-        self._shut(self._token)
+        with suppress(OSError):  # PySocks closes the socket itself if the proxy does not respond
+            self._shut(self._token)
 
     def _shut(self, token: threading.Lock) -> None:
         if not token.acquire(blocking=False):
