@@ -101,15 +101,16 @@ def test_a_stop_ends_the_wait_for(wait: Callable[[Connection], object], certific
 
 
 def test_a_stop_ends_a_body_that_nobody_takes(certificate: Path | None) -> None:
-    stop, body, released = Stop(), Endless(), threading.Event()
+    stop, body, has_come, released = Stop(), Endless(), threading.Event(), threading.Event()
 
     def serve(connection: Connection) -> None:
         connection.head()
+        has_come.set()
         released.wait(60)
 
     with RawPeer(serve, certificate=certificate) as peer:
         client = a_scripted_client(peer.url, **options(certificate)).with_stop(stop)
-        stopped(stop, lambda: client.put_object(TARGET, body), when=lambda: body.begun.wait(30))
+        stopped(stop, lambda: client.put_object(TARGET, body), when=lambda: body.begun.wait(30) and has_come.wait(30))
         released.set()
 
         assert len(peer.accepted) == 1

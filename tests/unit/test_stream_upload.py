@@ -96,13 +96,13 @@ def test_a_stream_is_read_from_where_it_stands_and_left_open(oss: LocalOSS, tmp_
 
 
 def test_parts_go_at_once_and_no_more_of_them_are_in_memory_than_that(oss: LocalOSS) -> None:
-    stream, both_are_here = Stream(DATA), threading.Barrier(2, timeout=30)
+    stream = Stream(DATA)
     furthest: list[int] = []
+    both_are_here = threading.Barrier(2, action=lambda: furthest.append(stream.position), timeout=30)
 
     def on_request(request: Any) -> None:
         if request.operation == "UploadPart" and request.part_number in (1, 2):
             both_are_here.wait()  # it breaks when the second part comes only after the first
-            furthest.append(stream.position)
 
     oss.on_request = on_request
     upload(oss, stream)
