@@ -67,7 +67,7 @@ ON_AIRFLOW_2 := tests/airflow tests/installed tests/docs/test_example_dags.py te
 
 test: set-up  ## run every test, on Airflow 3.3 and on 2.11
 	@.ci/in-memory .ci/beside \
-	  "Airflow 3.3" "nice .ci/pytest-twice $(AF3)/bin/python '-n 3 $(SPREAD) --cov --cov-report=term' $(ON_AIRFLOW_3)" \
+	  "Airflow 3.3" "nice .ci/pytest-twice $(AF3)/bin/python '-n 4 $(SPREAD) --cov --cov-report=term' $(ON_AIRFLOW_3)" \
 	  "Airflow 2.11" "nice .ci/pytest-twice $(AF2)/bin/python '' --once-on-both $(ON_AIRFLOW_2)" \
 	  "End to end on Airflow 3.3" ".ci/pytest-twice $(AF3)/bin/python '' $(END_TO_END)" \
 	  "End to end on Airflow 2.11" ".ci/pytest-twice $(AF2)/bin/python '' $(END_TO_END)"
