@@ -24,7 +24,7 @@
     ├── FileSystemError (also an OSError)  a call of the oss:// filesystem failed; its cause says why
     │   ├── FileMissing (also a FileNotFoundError)
     │   ├── FileForbidden (also a PermissionError)
-    │   ├── FileIsThere (also a FileExistsError)
+    │   ├── FileExists (also a FileExistsError)
     │   └── FileIsDirectory (also an IsADirectoryError)
     ├── SetError                           a transfer of many files failed as a whole
     │   ├── PlanRefused                    the plan would delete too much, or leave files out
@@ -55,9 +55,9 @@ from __future__ import annotations
 from airflow_provider_ossresume.errors._as_data import error_from_data, error_to_data
 from airflow_provider_ossresume.errors._base import ArgumentError, OSSResumeError, PartlyFailed
 from airflow_provider_ossresume.errors._filesystem import (
+    FileExists,
     FileForbidden,
     FileIsDirectory,
-    FileIsThere,
     FileMissing,
     FileSystemError,
 )
@@ -112,9 +112,9 @@ __all__ = [
     "ConnectionFailed",
     "CredentialsError",
     "CredentialsUnavailable",
+    "FileExists",
     "FileForbidden",
     "FileIsDirectory",
-    "FileIsThere",
     "FileMissing",
     "FileSystemError",
     "IntegrityError",

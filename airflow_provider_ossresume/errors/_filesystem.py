@@ -20,7 +20,7 @@ class FileForbidden(FileSystemError, PermissionError):
     """OSS does not allow it, or the object cannot be read in its present state. The cause names what is missing."""
 
 
-class FileIsThere(FileSystemError, FileExistsError):
+class FileExists(FileSystemError, FileExistsError):
     """The object exists, and the call must not overwrite it."""
 
 

@@ -105,7 +105,7 @@ class ContentFileSystem(MetadataFileSystem):
 
         :param mode: ``create`` to fail if the object exists, which OSS checks
         :param kwargs: the object's options, such as ``content_type`` and ``metadata``
-        :raises FileIsThere: if it exists
+        :raises FileExists: if it exists
         """
         check_choice("mode", mode, ("overwrite", "create"))
         with self.open(path, "xb" if mode == "create" else "wb", **kwargs) as file:

@@ -12,8 +12,8 @@ from airflow_provider_ossresume.errors import (
     ArgumentError,
     CredentialsError,
     CredentialsUnavailable,
+    FileExists,
     FileForbidden,
-    FileIsThere,
     FileMissing,
     FileSystemError,
     NoSuchBucket,
@@ -27,7 +27,7 @@ from airflow_provider_ossresume.errors import (
 
 _KINDS: tuple[tuple[type[OSSResumeError] | tuple[type[OSSResumeError], ...], type[FileSystemError], int], ...] = (
     ((NoSuchKey, NoSuchBucket), FileMissing, errno.ENOENT),
-    (AlreadyExists, FileIsThere, errno.EEXIST),
+    (AlreadyExists, FileExists, errno.EEXIST),
     (CredentialsUnavailable, FileSystemError, errno.EIO),
     ((AccessDenied, ObjectArchived, ObjectImmutable, CredentialsError), FileForbidden, errno.EACCES),
     ((PreconditionFailed, ObjectChanged), FileSystemError, errno.ESTALE),

@@ -47,7 +47,7 @@ class TransferFileSystem(ContentFileSystem):
         :param callback: gets the total bytes and the bytes done
         :param mode: ``create`` to fail if the object exists, which OSS checks
         :param kwargs: the object's options
-        :raises FileIsThere: if it exists
+        :raises FileExists: if it exists
         :raises FileSystemError: if it cannot be stored
         """
         check_choice("mode", mode, ("overwrite", "create"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec.spec import AbstractBufferedFile
 
-from airflow_provider_ossresume.errors import FileIsThere
+from airflow_provider_ossresume.errors import FileExists
 from airflow_provider_ossresume.filesystem.os_errors import os_errors
 from airflow_provider_ossresume.filesystem.paths import object_at
 from airflow_provider_ossresume.filesystem.with_block import exception_leaving_with_block
@@ -72,7 +72,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         target = object_at(path)
         check_new_key(target.key, argument="path")
         if is_exclusive and fs.exists_now(path):
-            raise FileIsThere(errno.EEXIST, f"{target} exists, and mode 'x' does not overwrite it")
+            raise FileExists(errno.EEXIST, f"{target} exists, and mode 'x' does not overwrite it")
         wanted = block_size if isinstance(block_size, int) and block_size >= MIN_PART_SIZE else PART_SIZE
         size = max(MIN_PART_SIZE, min(wanted, fs.file_memory // 2))  # one part is sent while the next one fills
         super().__init__(fs, path, "wb", block_size=size, autocommit=autocommit)
@@ -110,7 +110,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
     def close(self) -> None:
         """Publish the object.
 
-        :raises FileIsThere: if the mode is ``xb`` and the object exists by now
+        :raises FileExists: if the mode is ``xb`` and the object exists by now
         :raises FileSystemError: if it cannot be stored; nothing is published then
         """
         if self.closed:

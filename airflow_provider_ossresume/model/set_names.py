@@ -87,7 +87,7 @@ def composed(name: str) -> str | None:
     return None if composed == name == unicodedata.normalize("NFD", name) else composed
 
 
-class Above(Generic[T]):
+class Ancestors(Generic[T]):
     """Finds the value of a folder above a name, for names in order. Its memory grows only with their depth."""
 
     def __init__(self) -> None:

@@ -95,10 +95,10 @@ class Wire:
     @property
     def is_silent(self) -> bool:
         """True if nothing unexpected has arrived, such as data or the end of the connection."""
-        return not self.has_read and not self._has_come
+        return not self.has_read and not self._has_input
 
     @property
-    def _has_come(self) -> bool:
+    def _has_input(self) -> bool:
         return _decrypted(self.sock) or bool(self._poll.poll(0))
 
     def fileno(self) -> int:
@@ -129,7 +129,7 @@ class Wire:
 
     def is_answered(self) -> bool:
         """Return whether a response has started to arrive, or the connection has ended. Does not wait."""
-        if not self._has_come:
+        if not self._has_input:
             return False
         self._timeout = 0.0
         self.sock.settimeout(0.0)

@@ -551,7 +551,7 @@ STOPS_AND_LIMITS = [
         test_deadlines.test_an_early_refusal_of_a_peer_that_takes_no_more_is_the_answer, {"is_tls": False},
     ),
     Mutant(
-        "a 100 Continue that nobody asked for is an early answer", Wire, "is_answered", lambda this: this._has_come,
+        "a 100 Continue that nobody asked for is an early answer", Wire, "is_answered", lambda this: this._has_input,
         test_deadlines.test_an_announcement_that_nobody_asked_for_is_no_early_answer,
     ),
     Mutant(

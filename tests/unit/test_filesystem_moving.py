@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fsspec.callbacks import Callback
 
-from airflow_provider_ossresume.errors import ArgumentError, FileIsThere, FileSystemError, ObjectArchived
+from airflow_provider_ossresume.errors import ArgumentError, FileExists, FileSystemError, ObjectArchived
 from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
 from airflow_provider_ossresume.local_oss import Fault, LocalOSS, Request
 from tests.filesystem_world import Meeting, a_filesystem
@@ -107,7 +107,7 @@ def test_without_one_a_transfer_that_breaks_leaves_nothing(oss: LocalOSS, tmp_pa
 def test_create_does_not_overwrite(fs: OSSFileSystem, oss: LocalOSS, tmp_path: Path) -> None:
     oss.put(BUCKET, "key", b"former")
 
-    with pytest.raises(FileIsThere):
+    with pytest.raises(FileExists):
         fs.put_file(a_file(tmp_path), PATH, mode="create")
     with pytest.raises(FileExistsError):
         fs.pipe_file(PATH, b"", mode="create")

@@ -22,7 +22,7 @@ from fsspec.core import OpenFile
 from airflow_provider_ossresume.errors import (
     AlreadyExists,
     ArgumentError,
-    FileIsThere,
+    FileExists,
     FileSystemError,
     TransferStopped,
 )
@@ -293,7 +293,7 @@ def test_xb_does_not_overwrite_what_another_has_written_meanwhile(fs: OSSFileSys
     file.write(bytes(size))
     oss.put(BUCKET, "key", b"of another")
 
-    with pytest.raises(FileIsThere) as raised:
+    with pytest.raises(FileExists) as raised:
         file.close()
 
     assert isinstance(raised.value.__cause__, AlreadyExists)

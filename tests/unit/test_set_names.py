@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
 from airflow_provider_ossresume.model.object_names import MAX_KEY_BYTES
 from airflow_provider_ossresume.model.set_names import (
-    Above,
+    Ancestors,
     composed,
     folded,
     folder_prefix,
@@ -157,7 +157,7 @@ def test_both_forms_of_a_name_are_composed_to_one() -> None:
 
 
 def test_what_lies_below_a_name_is_told_whatever_comes_in_between() -> None:
-    above: Above[str] = Above()
+    above: Ancestors[str] = Ancestors()
     for place in (b"a", b"a-1", b"a-1/"):
         above.add(place, place.decode())
 

@@ -7,7 +7,7 @@ import sqlite3
 
 from airflow_provider_ossresume.model.entries import Entry, printable
 from airflow_provider_ossresume.model.set_names import (
-    Above,
+    Ancestors,
     composed,
     folded,
     is_folder_marker,
@@ -49,7 +49,7 @@ class PathNameRules:
 
     def __init__(self, *, folds: bool) -> None:
         self._folds = folds
-        self._files: Above[str] = Above()
+        self._files: Ancestors[str] = Ancestors()
         self._twins = _UnicodeTwins()
         self._folded = _FirstNames()
         self._folder = ""

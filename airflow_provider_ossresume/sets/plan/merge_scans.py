@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from airflow_provider_ossresume.errors import SetError
 from airflow_provider_ossresume.model.entries import Entry, LeftOut, printable
-from airflow_provider_ossresume.model.set_names import Above
+from airflow_provider_ossresume.model.set_names import Ancestors
 from airflow_provider_ossresume.model.set_options import SetOptions
 from airflow_provider_ossresume.sets.locations.source_filter import SourceFilter
 from airflow_provider_ossresume.sets.ports import Location, NameRules, ScanItem, Watch
@@ -53,7 +53,7 @@ def merge(sources: Iterable[ScanItem], targets: Iterable[ScanItem]) -> Iterator[
     :raises SetError: if one of the two is out of order, or has a name twice
     """
     left, right = _Ascending(sources, "source"), _Ascending(targets, "target")
-    hiding: Above[LeftOut] = Above()
+    hiding: Ancestors[LeftOut] = Ancestors()
     while (place := _first(left.place, right.place)) is not None:
         source = left.take() if left.place == place else None
         target = right.take() if right.place == place else None
