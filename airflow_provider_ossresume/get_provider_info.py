@@ -33,7 +33,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "endpoint": {
         "label": "Endpoint",
         "schema": _TEXT,
-        "description": "Your own endpoint, such as https://oss.example.com. Host and port mean the same.",
+        "description": "Your own endpoint, such as https://oss.example.com. Or fill in the host and the port.",
     },
     "auth_type": {
         "label": "Auth mode",
@@ -53,7 +53,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "security_token": {
         "label": "STS token",
         "schema": _SECRET,
-        "description": "For the auth mode sts.",
+        "description": "Of a temporary Access Key. Required for the auth mode sts.",
     },
     "role_arn": {
         "label": "Role ARN",
@@ -68,7 +68,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "role_session_duration": {
         "label": "Role session duration",
         "schema": _TEXT,
-        "description": "15m to 12h, or seconds, and not longer than the role allows. Default: 1h.",
+        "description": "15m to 12h, or a number of seconds. The role may set a lower limit. Default: 1h.",
     },
     "role_policy": {
         "label": "Role policy",
@@ -118,7 +118,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "signature_version": {
         "label": "Signature version",
         "schema": _choice("v4", "v1"),
-        "description": "Choose v1 for servers without V4.",
+        "description": "Choose v1 only for servers that do not support V4.",
     },
     "proxy": {
         "label": "Proxy",
@@ -128,12 +128,12 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "ca_bundle": {
         "label": "CA bundle",
         "schema": _TEXT,
-        "description": "A path on the workers, for certificates that your own authority has issued.",
+        "description": "A path on the workers. Set it if your own authority has issued the server's certificate.",
     },
     "verify_tls": {
         "label": "Verify TLS",
         "schema": _choice("true", "false"),
-        "description": "Choose false for tests only.",
+        "description": "Choose false only for tests: anyone on the network path can then read and change the data.",
     },
     "connect_timeout": {
         "label": "Connect timeout",
@@ -143,12 +143,12 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "read_timeout": {
         "label": "Read timeout",
         "schema": _SECONDS,
-        "description": "Seconds without an answer after which a request fails. Default: 60.",
+        "description": "A request fails after this many seconds without a response. Default: 60.",
     },
     "stall_timeout": {
         "label": "Stall timeout",
         "schema": _SECONDS,
-        "description": "Seconds in which a body must move at least 64 KiB. Default: 60.",
+        "description": "A request fails if its body moves less than 64 KiB in this many seconds. Default: 60.",
     },
 }
 
@@ -227,16 +227,16 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "checkpoint_store": {
                         "description": "The dotted path of a class that keeps checkpoints, for all tasks whose "
-                        "`checkpoint` is `auto` or `configured`. The class is made without arguments and has the "
-                        "methods load, save and delete. Empty means that no class of your own is used.",
+                        "`checkpoint` is `auto` or `configured`. The class is created without arguments and "
+                        "must have the methods load, save and delete. Empty: no class of your own is used.",
                         "version_added": "1.0.0",
                         "type": "string",
                         "example": "my_company.checkpoints.SqliteCheckpointStore",
                         "default": "",
                     },
                     "console_url": {
-                        "description": "The OSS console that tasks link to; that of international accounts is "
-                        "https://oss.console.alibabacloud.com",
+                        "description": "The OSS console that the links of tasks open. For an international account, "
+                        "set https://oss.console.alibabacloud.com",
                         "version_added": "1.0.0",
                         "type": "string",
                         "example": "https://oss.console.alibabacloud.com",
