@@ -47,7 +47,7 @@ def _is_over(ti: Any, *, otherwise: bool) -> bool:
             query = session.query(table.state, table.try_number, table.job_id)
             row = query.filter_by(**ids).one_or_none()
     except Exception as error:  # the database's driver raises errors of its own
-        log.warning("Cannot read from the database whether this try is over: %s", error)
+        log.warning("Cannot read from the database whether this try is over; it ends in any case: %s", error)
         return otherwise
     # job_id may be a str, because it comes from a command line.
     return row is None or list(map(str, row)) != ["running", str(ti.try_number), str(ti.job_id)]

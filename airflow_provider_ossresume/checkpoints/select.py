@@ -65,8 +65,8 @@ def select_store(
         return _airflow_store(choice, context, description, xcom_holder_task_id)
     if "." in choice:
         reason = (
-            "a text cannot name a class, because a template could then run any code; give a store object in Python, or "
-            f"set {_OPTION} in Airflow's configuration to the class and choose 'configured'"
+            "a string cannot name a class, because a template could then run any code; give a store object in Python, "
+            f"or set {_OPTION} in Airflow's configuration to the class and choose 'configured'"
         )
         raise ArgumentError("checkpoint", choice, reason)
     raise ArgumentError("checkpoint", choice, f"choose one of {', '.join(CHOICES)}, or file:FOLDER")

@@ -80,8 +80,8 @@ def _settings(options: Mapping[str, Any]) -> ConnectionSettings:
 def make_checkpointer(checkpoint: Any, direction: str, target: Any, other_end: str, *, interval: float) -> Checkpointer:
     """Return the checkpointer of one file.
 
-    :param checkpoint: None for no checkpoint; ``file`` or ``file:FOLDER``; a store; or a text as for an operator, which
-        needs Airflow
+    :param checkpoint: None for no checkpoint; ``file`` or ``file:FOLDER``; a store; or a string as for an operator,
+        which needs Airflow
     :raises ArgumentError: for anything else
     """
     from airflow_provider_ossresume.checkpoints.file import FileCheckpointStore

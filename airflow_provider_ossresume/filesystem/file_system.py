@@ -34,7 +34,7 @@ class OSSFileSystem(TransferFileSystem):
     :param checkpoint: where ``put`` and ``get`` keep the checkpoints of large files: ``file`` or ``file:FOLDER``, a
         store, or within Airflow the same values as for the operators. None means no checkpoints: a failed transfer
         leaves nothing behind
-    :param file_memory: memory limit of each open file, for bytes read ahead or waiting to be sent; an int or a text
+    :param file_memory: memory limit of each open file, for bytes read ahead or waiting to be sent; an int or a string
         such as ``"128MiB"``
     :param directory_markers: let ``mkdir`` and ``makedirs`` create an empty object ``dir/``. By default they do
         nothing, because OSS has no directories

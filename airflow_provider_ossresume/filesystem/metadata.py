@@ -186,7 +186,7 @@ class MetadataFileSystem(BaseFileSystem):
     def sign(self, path: str, expiration: Duration = 100, **kwargs: Any) -> str:
         """Return a URL that lets anyone who has it read the object. Treat it as a secret: do not log it.
 
-        :param expiration: seconds, a timedelta or a text such as ``"1h"``; at most seven days with V4 signatures
+        :param expiration: seconds, a timedelta or a string such as ``"1h"``; at most seven days with V4 signatures
         :param kwargs: ``method``: GET, HEAD, PUT or DELETE
         """
         seconds = int(parse_duration("expiration", expiration, least=1).total_seconds())

@@ -73,11 +73,11 @@ class OSSHook(BaseHook):
         return self.hook.read_key(key, bucket_name)
 
     def load_string(self, key: str, content: str, bucket_name: str | None = None) -> None:
-        """Write a text to an object in UTF-8. An existing object is overwritten."""
+        """Write a string to an object in UTF-8. An existing object is overwritten."""
         self.hook.load_string(content, key, bucket_name, replace=True)
 
     def append_string(self, bucket_name: str | None, content: str, key: str, pos: int) -> None:
-        """Append a text to an appendable object in UTF-8, or create the object."""
+        """Append a string to an appendable object in UTF-8, or create the object."""
         self.hook.append_string(content, key, bucket_name, pos)
 
     def upload_local_file(self, key: str, file: str, bucket_name: str | None = None) -> None:

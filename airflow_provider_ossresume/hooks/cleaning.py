@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_FOLDER = "this folder does not exist on this worker; check the path, and that its share is mounted"
+
 
 def abort_uploads(
     oss: OssClient,
@@ -67,7 +69,7 @@ def abort_uploads(
             yield UploadFate(upload, spared) if spared else _abort(oss, where.bucket, upload, dry_run, count_bytes)
 
     report = AbortReport.of(_logged(fates()), where=where)
-    log.info("Looked through %s", str(report))
+    log.info("Checked %s", str(report))
     for folder, count in itertools.islice(report.prefixes.items(), MOST_NAMED):
         log.info("%s of the stale uploads are below %s", count, PrefixRef(where.bucket, folder))
     return report
@@ -117,7 +119,7 @@ def delete_objects(
             gone = set(keys) if dry_run else set(oss.delete_objects(bucket, keys))
             for target in (ObjectRef(bucket, key) for key in keys):
                 report.add(target, None if target.key in gone else _not_deleted(target))
-            log.info("So far %s; the last one is %s", str(report), ObjectRef(bucket, keys[-1]))
+            log.info("%s so far; the last one is %s", str(report), ObjectRef(bucket, keys[-1]))
     report.seal()
     return report
 
@@ -190,7 +192,7 @@ def clean_checkpoints(
             watch=watch,
         )
     report = CheckpointReport(str(store), tuple(left), temporary)
-    log.info("Looked through %s", str(report))
+    log.info("Checked %s", str(report))
     return report
 
 
@@ -311,12 +313,12 @@ def stores_to_spare(
 def _store_to_spare(choice: str, context: Mapping[str, Any] | None, oss: Callable[[], OssClient]) -> ListingStore:
     store = listable_store("spare_checkpoints", choice, context=context, oss=oss)
     if choice.startswith(f"{WORK_FOLDER}/") and not os.path.isdir(choice.removeprefix(WORK_FOLDER)):
-        raise StoreUnavailable(f"spare_checkpoints={choice!r}: this folder does not exist on this worker")
+        raise StoreUnavailable(f"spare_checkpoints={choice!r}: {_NO_FOLDER}")
     if isinstance(store, FileCheckpointStore) and not store.folder.is_dir():
-        raise StoreUnavailable(f"spare_checkpoints={choice!r}: this folder does not exist on this worker")
+        raise StoreUnavailable(f"spare_checkpoints={choice!r}: {_NO_FOLDER}")
     if isinstance(store, VariableCheckpointStore) and not _airflow.can_list_variables():
         raise ArgumentError(
-            "spare_checkpoints", choice, "on Airflow 3.0 to 3.2 a task cannot list Variables; remove it, and choose "
-            "older_than longer than any upload that a task may still resume"
+            "spare_checkpoints", choice, "on Airflow 3.0 to 3.2 a task cannot list Variables; remove it, and set "
+            "older_than above the age of any upload that a task may still resume"
         )  # fmt: skip
     return store

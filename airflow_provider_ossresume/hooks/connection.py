@@ -298,7 +298,7 @@ def _endpoint_from(host: str | None, port: str | None, endpoint: str | None) -> 
         number = None
     if text is None:
         if number is not None:
-            advice = "fill in Host or Endpoint too, or remove the port: a region's own endpoint has no other port"
+            advice = "fill in Host or Endpoint too, or remove the port: a region's endpoint has its default port only"
             raise ArgumentError("port", number, advice)
         return None, set_by
     place = parse_host(text, argument=set_by)

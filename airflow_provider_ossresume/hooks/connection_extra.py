@@ -51,7 +51,7 @@ class ConnectionExtra:
         if isinstance(value, Mapping) and name == "role_policy":
             return json.dumps(value)
         kind = "true or false" if isinstance(value, bool) else type(value).__name__
-        raise ArgumentError(name, "…" if name in SECRETS else value, f"this is {kind}; write it as a text, in quotes")
+        raise ArgumentError(name, "…" if name in SECRETS else value, f"this is {kind}; write it as a string, in quotes")
 
     def choice(self, name: str) -> str | None:
         """Return one of the form's choices, in lower case; None if it is missing or empty.

@@ -48,7 +48,7 @@ class ContentMethods(ConnectedHook):
         encoding: str = "utf-8",
         version_id: str | None = None,
     ) -> str:
-        """Return an object as a text. The whole object is in memory.
+        """Return an object as a string. The whole object is in memory.
 
         :raises NoSuchKey: if it does not exist
         :raises ArgumentError: if Python does not know the encoding, or the object cannot be decoded with it
@@ -90,11 +90,11 @@ class ContentMethods(ConnectedHook):
         compression: str | None = None,
         **object_options: Unpack[ObjectOptions],
     ) -> TransferResult:
-        """Write a text to an object.
+        """Write a string to an object.
 
         :param encoding: the encoding. Default: ``utf-8``
         :param compression: ``gzip`` or None. The reader of the object must know it
-        :raises ArgumentError: as :meth:`~.ConnectedHook.target`, and for a text that cannot be encoded
+        :raises ArgumentError: as :meth:`~.ConnectedHook.target`, and for a string that cannot be encoded
         :raises AlreadyExists: if the object exists and ``replace`` is not set
         """
         data = _encoded(string_data, encoding or "utf-8")
@@ -174,7 +174,7 @@ class ContentMethods(ConnectedHook):
         *,
         encoding: str = "utf-8",
     ) -> int:
-        """Append a text to an appendable object, or create one. Return its new size in bytes.
+        """Append a string to an appendable object, or create one. Return its new size in bytes.
 
         With ``pos`` you can repeat the call safely: if the object already ends with this text, and the text starts at
         ``pos``, nothing is appended. The content type of a new object is guessed from the key.
@@ -219,7 +219,7 @@ def _with_s3_arguments(options: ObjectOptions, *, encrypt: Flag, acl_policy: str
 
 def _encoded(text: str, encoding: str) -> bytes:
     if not isinstance(text, str):
-        raise ArgumentError("string_data", type(text), "give a text")  # without the value, which may be a secret
+        raise ArgumentError("string_data", type(text), "give a string")  # without the value, which may be a secret
     try:
         return text.encode(encoding)
     except (LookupError, ValueError, TypeError) as error:

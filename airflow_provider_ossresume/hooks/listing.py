@@ -183,5 +183,5 @@ class ListingMethods(ConnectedHook):
 
 def _given(argument: str, value: str | None) -> str:
     if value is None:
-        raise ArgumentError(argument, value, "give a text")
+        raise ArgumentError(argument, value, "give a string")
     return value

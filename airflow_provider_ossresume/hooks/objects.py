@@ -119,7 +119,7 @@ class ObjectMethods(ConnectedHook):
         """Return a URL that allows one kind of request to the object without credentials. Treat it as a secret.
 
         :param method: GET, HEAD, PUT or DELETE
-        :param expires: seconds, a timedelta, or a text such as ``"1h"``. With V4 signatures at most seven days
+        :param expires: seconds, a timedelta, or a string such as ``"1h"``. With V4 signatures at most seven days
         :raises ArgumentError: for another method, or an invalid time
         """
         seconds = int(parse_duration("expires", expires, least=1).total_seconds())

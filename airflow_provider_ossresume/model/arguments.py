@@ -24,7 +24,7 @@ MOST_PERMISSIONS = 0o777
 def check_text(argument: str, value: object) -> None:
     """:raises ArgumentError: if the value is not a text, such as the XCom of a task that returned nothing"""
     if not isinstance(value, str):
-        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}")
+        raise ArgumentError(argument, value, f"give a string, not {type(value).__name__}")
 
 
 def check_unicode(argument: str, value: object) -> str:
@@ -63,7 +63,7 @@ def parse_flag(argument: str, value: object) -> bool:
 
 
 def parse_duration(argument: str, value: object, *, least: float = SHORTEST, most: float = _LONGEST) -> timedelta:
-    """Return a duration from a timedelta, a number of seconds, or a text such as ``"5m"`` (s, m, h, d, w; ``"1d12h"``).
+    """Return a duration from a timedelta, a number of seconds, or a string such as ``"1d12h"`` (s, m, h, d, w).
 
     All durations are parsed here: ages, timeouts and intervals.
 
@@ -77,7 +77,9 @@ def parse_duration(argument: str, value: object, *, least: float = SHORTEST, mos
         is_open = (least, most) == (SHORTEST, _LONGEST)
         limits = "above zero" if is_open else f"from {format_age(least)} to {format_age(most)}"
         raise ArgumentError(
-            argument, value, f'give a duration {limits}: seconds, a timedelta, or a text such as "90s", "5m" or "1d12h"'
+            argument,
+            value,
+            f'give a duration {limits}: seconds, a timedelta, or a string such as "90s", "5m" or "1d12h"',
         )
     return timedelta(seconds=seconds)
 
@@ -95,7 +97,7 @@ def _seconds(value: object) -> float | None:
 
 
 def parse_whole_number(argument: str, value: object, *, least: int = 1, most: int) -> int:
-    """Return a whole number from a number or a text such as ``"5"`` or ``"5.0"``.
+    """Return a whole number from a number or a string such as ``"5"`` or ``"5.0"``.
 
     :raises ArgumentError: for anything else, and for a number outside the limits
     """
@@ -106,7 +108,7 @@ def parse_whole_number(argument: str, value: object, *, least: int = 1, most: in
 
 
 def parse_mode(argument: str, value: object, *, was_text: bool = False) -> int:
-    """Return a file's permissions from an int such as ``0o640``, or octal digits as a text: ``"640"``, ``"0o640"``.
+    """Return a file's permissions from an int such as ``0o640``, or octal digits as a string: ``"640"``, ``"0o640"``.
 
     :param was_text: a template with ``render_template_as_native_obj`` has turned the text into a number: ``"440"`` into
         440, or ``"0o440"`` into 288. If only one of the two is possible, that one is used.
@@ -123,10 +125,11 @@ def parse_mode(argument: str, value: object, *, was_text: bool = False) -> int:
         return readings.pop()
     if readings:
         raise ArgumentError(
-            argument, value, f"a template has turned a text into this number, so it means {bits:#o} or {digits:#o}; "
-            f'begin the text with a zero, as in "{digits:04o}", to keep it a text'
+            argument, value, "a template has turned a string into this number, so it could mean "
+            f"{bits:#o} or {digits:#o}; "
+            f'begin the string with a zero, as in "{digits:04o}", to keep it a string'
         )  # fmt: skip
-    raise ArgumentError(argument, value, 'give permissions from 0 to 0o777, such as 0o640 or the text "640"')
+    raise ArgumentError(argument, value, 'give permissions from 0 to 0o777, such as 0o640 or the string "640"')
 
 
 def parse_texts(argument: str, value: object) -> list[str]:
@@ -139,7 +142,7 @@ def parse_texts(argument: str, value: object) -> list[str]:
     else:
         texts = list(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else None
     if texts is None or not all(isinstance(text, str) for text in texts):
-        raise ArgumentError(argument, value, "give a text, or a list of texts")
+        raise ArgumentError(argument, value, "give a string, or a list of strings")
     for text in texts:
         refuse_empty(argument, text)
         refuse_text_of_list(argument, text)
@@ -156,10 +159,10 @@ def refuse_empty(argument: str, value: object, *, instead: str = "correct the te
 
 
 def refuse_text_of_list(argument: str, value: str) -> None:
-    """:raises ArgumentError: for a text such as ``"['a', 'b']"``, which a template renders from a list"""
+    """:raises ArgumentError: for a string such as ``"['a', 'b']"``, which a template renders from a list"""
     if _is_text_of_list(value.strip()):
         raise ArgumentError(
-            argument, value, "a template has turned a list into this text; pass the list itself, as task.output or "
+            argument, value, "a template has turned a list into this string; pass the list itself, as task.output or "
             "XComArg, or set render_template_as_native_obj=True on the DAG"
         )  # fmt: skip
 

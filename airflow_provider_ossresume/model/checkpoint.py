@@ -193,7 +193,7 @@ def decode(text: object) -> Checkpoint:
         raised, whatever the value is.
     """
     if not isinstance(text, str) or len(text) > MAX_CHECKPOINT_SIZE:
-        raise CheckpointUnreadable(f"a checkpoint is a text of at most {MAX_CHECKPOINT_SIZE} characters")
+        raise CheckpointUnreadable(f"a checkpoint is a string of at most {MAX_CHECKPOINT_SIZE} characters")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -202,7 +202,7 @@ def decode(text: object) -> Checkpoint:
         raise CheckpointUnreadable("the stored JSON is not a checkpoint")
     if type(content["ossresume"]) is not int or content["ossresume"] != FORMAT_VERSION:
         raise CheckpointUnreadable(
-            f"the checkpoint has format {content['ossresume']!r}, this version reads {FORMAT_VERSION}"
+            f"the checkpoint has format {content['ossresume']!r}, and this version reads {FORMAT_VERSION}"
         )
     reader = _Fields(content)
     if content.get("kind") == UploadCheckpoint.kind:
@@ -261,7 +261,7 @@ class _Fields:
     def text(self, name: str, *, may_be_empty: bool = False) -> str:
         value = self._content.get(name)
         if not isinstance(value, str) or not (value or may_be_empty):
-            raise CheckpointUnreadable(f"the checkpoint's {name} is {value!r}, not a text")
+            raise CheckpointUnreadable(f"the checkpoint's {name} is {value!r}, not a string")
         return value
 
     def optional_text(self, name: str, *, may_be_empty: bool = False) -> str | None:

@@ -91,6 +91,6 @@ class WorkFolderReport(Record):
         removed = "would be removed" if self.dry_run else "removed"
         return (
             f"the work folder {self.uri}: {self.plans} plans and the facts of {self.pairs} sources and targets "
-            f"{removed} ({self.files} files), {self.kept_young} plans kept as too young, {self.foreign} not of this "
-            "provider"
+            f"{removed} ({self.files} files), {self.kept_young} plans kept because they are younger than older_than, "
+            f"{self.foreign} not of this provider"
         )

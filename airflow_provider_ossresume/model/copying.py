@@ -219,8 +219,8 @@ def refuse_unreadable(source: ObjectRef, error: Exception) -> NotCopyable:
     :param error: OSS's error for the copy's connection
     """
     return NotCopyable(
-        f"OSS copies with the credentials of the copy's connection. They have no permission to read {source}, which "
-        f"the source's connection can read, or to write the copy: grant it (with a bucket policy if the "
+        f"the source's connection can read {source}, but OSS copies with the credentials of the copy's connection. "
+        "They have no permission to read the source, or none to write the copy: grant it (with a bucket policy if the "
         f"source is in another account), or {_STREAM}; {error}", reason="account",
     )  # fmt: skip
 

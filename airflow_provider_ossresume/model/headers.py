@@ -24,9 +24,7 @@ def check_header(name: str, value: object, *, argument: str = "headers") -> str:
     :raises ArgumentError: for a name or a value that HTTP cannot carry
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ArgumentError(
-            argument, name, "correct the name: names of headers and metadata have letters, digits and hyphens"
-        )
+        raise ArgumentError(argument, name, "correct the name: use only letters, digits and hyphens")
     return check_line(f"{argument}[{name!r}]", value)
 
 

@@ -123,9 +123,9 @@ class CheckpointReport(Record):
 _SHOWN_CHECKPOINTS: Mapping[CheckpointFate, str] = {
     "deleted": "deleted",
     "would delete": "would be deleted",
-    "vanished": "gone meanwhile",
+    "vanished": "already gone",
     "failed": "failed",
-    "young": "kept as too young",
-    "undated": "kept as they do not tell their age",
-    "unreadable": "kept as unreadable",
+    "young": "kept because they are younger than older_than",
+    "undated": "kept because they do not say when they were saved",
+    "unreadable": "kept because they cannot be read",
 }

@@ -104,8 +104,8 @@ class LeftoverFilesReport(Record):
 _SHOWN_FILES: Mapping[FileFate, str] = {
     "removed": "removed",
     "would remove": "would be removed",
-    "vanished": "gone meanwhile",
-    "failed": "failed to be removed",
-    "young": "kept as too young",
-    "locked": "kept as locked",
+    "vanished": "already gone",
+    "failed": "could not be removed",
+    "young": "kept because they are younger than older_than",
+    "locked": "kept because they are locked",
 }

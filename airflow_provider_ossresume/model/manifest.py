@@ -54,7 +54,9 @@ class Row:
         values = _values(text, "a row of a plan")
         try:
             if values["op"] != "put":
-                raise ManifestUnreadable(f"the operation {values['op']!r} is not known; use a newer provider")
+                raise ManifestUnreadable(
+                    f"the operation {values['op']!r} is not known; use a newer version of the provider"
+                )
             return cls(int(values["n"]), str(values["name"]), int(values["size"]), str(values["id"]), values["was"])
         except (KeyError, TypeError, ValueError) as error:
             raise ManifestUnreadable(f"this is not a row of a plan: {text[:100]!r}") from error
@@ -184,7 +186,9 @@ class LedgerRow:
         values = _values(text, "a row of a ledger")
         try:
             if values["r"] not in get_args(Result):
-                raise ManifestUnreadable(f"the result {values['r']!r} is not known; use a newer provider")
+                raise ManifestUnreadable(
+                    f"the result {values['r']!r} is not known; use a newer version of the provider"
+                )
             return cls(
                 int(values["n"]), values["r"], str(values["source"]), str(values["target"]),
                 None if values["crc64"] is None else int(values["crc64"]), int(values["size"]), int(values["moved"]),
@@ -259,7 +263,7 @@ class PlanHeader:
         try:
             if not isinstance(values["format"], int) or values["format"] > FORMAT:
                 raise ManifestUnreadable(
-                    f"the plan has the format {values['format']!r} and this provider knows {FORMAT}; use a newer one"
+                    f"the plan has the format {values['format']!r} and this version reads {FORMAT}; use a newer version"
                 )
             return cls(
                 plan_id=str(values["plan_id"]), provider=str(values["provider"]), source=str(values["source"]),

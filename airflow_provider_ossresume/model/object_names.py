@@ -19,7 +19,7 @@ def check_bucket(bucket: str, *, argument: str = "bucket_name") -> str:
     check_text(argument, bucket)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket):
         raise ArgumentError(
-            argument, bucket, "correct the bucket's name: it has 3 to 63 of a-z, 0-9 and '-', and no '-' at either end"
+            argument, bucket, "correct the bucket's name: use 3 to 63 of a-z, 0-9 and '-', and no '-' at either end"
         )
     return bucket
 

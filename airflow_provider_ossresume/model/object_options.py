@@ -28,7 +28,7 @@ MAX_METADATA_BYTES = 8 * 1024  # OSS: names and values of all x-oss-meta-* toget
 LEAST_TRAFFIC, MOST_TRAFFIC = 819_200, 838_860_800  # bit/s; OSS: single-connection bandwidth throttling
 
 _TAG = re.compile(r"[A-Za-z0-9 +\-=._:/]*")
-_NATIVE = "with render_template_as_native_obj, keep it a text with filters: {{ params.x | string | tojson }}"
+_NATIVE = "with render_template_as_native_obj, keep it a string with filters: {{ params.x | string | tojson }}"
 FORBID_OVERWRITE = "x-oss-forbid-overwrite"  # OSS requires it on Put, or on both Initiate and Complete
 
 
@@ -70,7 +70,7 @@ class ObjectOptions(SharedOptions, total=False):
     ``content_encoding``, ``content_disposition``, ``content_language``, ``cache_control``
         as in HTTP; OSS returns them with each download
     ``expires``
-        when caches must drop it: a time with its zone, or a text in ISO 8601 or in HTTP's format
+        when caches must drop it: a time with its time zone, or a string in ISO 8601 or in HTTP's format
     ``metadata``
         the ``x-oss-meta-*`` headers, without that prefix; 8 KiB in all
     ``tags``
@@ -185,7 +185,7 @@ def _texts(argument: str, value: object) -> dict[str, str]:
 
 def _text(argument: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ArgumentError(argument, value, f"give a text, not {type(value).__name__}; {_NATIVE}")
+        raise ArgumentError(argument, value, f"give a string, not {type(value).__name__}; {_NATIVE}")
     return value
 
 
@@ -229,9 +229,7 @@ def check_tags(argument: str, value: object) -> dict[str, str]:
                 argument, {key: text}, f"a tag's key has 1 to {MAX_TAG_KEY} characters, its value up to {MAX_TAG_VALUE}"
             )
         if not _TAG.fullmatch(key + text):
-            raise ArgumentError(
-                argument, {key: text}, "tags have letters from A to Z, digits, spaces and + - = . _ : /"
-            )
+            raise ArgumentError(argument, {key: text}, "tags can have only A-Z, a-z, digits, spaces and + - = . _ : /")
     return tags
 
 
@@ -242,7 +240,7 @@ def _tagging(argument: str, value: object) -> str:
 def _http_date(argument: str, value: object) -> str:
     moment = value if isinstance(value, datetime) else _parsed_date(str(value))
     if moment is None or moment.tzinfo is None:
-        raise ArgumentError(argument, value, "give a time with its zone, such as 2030-01-31T12:00:00Z")
+        raise ArgumentError(argument, value, "give a time with its time zone, such as 2030-01-31T12:00:00Z")
     try:
         return formatdate(moment.timestamp(), usegmt=True)
     except (ValueError, OverflowError):  # its zone may move it out of the calendar

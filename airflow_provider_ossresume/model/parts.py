@@ -148,7 +148,7 @@ _UNITS = {
 
 
 def parse_size(argument: str, value: int | str) -> int:
-    """Return a size in bytes from an int or a text such as ``"64MiB"`` (1 KiB = 1,024; 1 KB = 1,000; 1 K = 1 KiB).
+    """Return a size in bytes from an int or a string such as ``"64MiB"`` (1 KiB = 1,024; 1 KB = 1,000; 1 K = 1 KiB).
 
     :param argument: the argument's name in the error
     :raises ArgumentError: for anything else, and for negative sizes
@@ -161,7 +161,7 @@ def parse_size(argument: str, value: int | str) -> int:
         if factor := _UNITS.get(unit.lower()):
             size = int(number) * factor if number.isdigit() else int(float(number) * factor)
     if size < 0:
-        raise ArgumentError(argument, value, 'give bytes as an int, or a text such as "64MiB"')
+        raise ArgumentError(argument, value, 'give bytes as an int, or a string such as "64MiB"')
     return int(size)
 
 
@@ -179,7 +179,7 @@ def parse_byte_range(argument: str, value: object) -> tuple[int, int] | None:
 
 
 def parse_number(value: object) -> float | None:
-    """Return a number from a number or a text such as ``"3"`` or ``"0.5"``; None for anything else."""
+    """Return a number from a number or a string such as ``"3"`` or ``"0.5"``; None for anything else."""
     if isinstance(value, str):
         text = value.strip()
         is_number = re.fullmatch(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?|[+-]?\.[0-9]{1,30}", text)

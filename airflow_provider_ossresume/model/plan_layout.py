@@ -68,7 +68,7 @@ def deletes_name(data: bytes) -> str:
 def check_digest(name: str, data: bytes) -> None:
     """:raises ManifestUnreadable: if the bytes are not those that the name was made from"""
     if f"-{digest(data)}." not in name:
-        raise ManifestUnreadable(f"{name} has changed since the plan was sealed; make a new plan")
+        raise ManifestUnreadable(f"{name} has changed since the plan was made; make a new plan")
 
 
 def digest(data: bytes) -> str:

@@ -48,7 +48,7 @@ class SetOptions:
         mtime that ``keep_mtime`` stored), ``size``, ``missing`` (all that exist) or ``always`` (none)
     :param include: globs of relative names; all files by default. ``*`` does not match a slash, ``**`` does
     :param exclude: globs of names to leave out, even if ``include`` matches them
-    :param min_size: leave out smaller files: bytes, or a text such as ``10MiB``
+    :param min_size: leave out smaller files: bytes, or a string such as ``10MiB``
     :param max_size: leave out larger files
     :param newer_than: leave out files that were modified longer ago: a duration such as ``"1d"``
     :param older_than: leave out files that were modified since, for example because they are still being written

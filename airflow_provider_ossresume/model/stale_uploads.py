@@ -63,8 +63,9 @@ class Staleness:
 class UploadFate:
     """What happened to one unfinished upload.
 
-    :ivar fate: ``aborted``, ``would abort`` in a dry run, ``gone`` if it was over already, ``failed``, or why it was
-        kept: ``young``, ``named`` by the caller, ``checkpointed``, or ``undated`` if its age is unknown
+    :ivar fate: ``aborted``, ``would abort`` in a dry run, ``gone`` if it was already completed or aborted,
+        ``failed``, or why it was kept: ``young``, ``named`` by the caller, ``checkpointed``, or ``undated`` if its age
+        is unknown
     :ivar size: bytes of its parts, if they were counted
     :ivar error: why the abort failed
     """
@@ -154,19 +155,19 @@ class AbortReport(Record):
     def __str__(self) -> str:
         said = [f"{count} {_SHOWN[fate]}" for fate in _SHOWN if (count := self.fates.get(fate, 0))]
         size = f", {format_size(self.size)}" if self.size is not None and self.stale else ""
-        oldest = f"; the oldest was begun {self.oldest:%Y-%m-%d %H:%M}Z" if self.oldest else ""
+        oldest = f"; the oldest was started {self.oldest:%Y-%m-%d %H:%M}Z" if self.oldest else ""
         return f"{self.found} unfinished uploads below {self.uri}: {', '.join(said) or 'nothing to do'}{size}{oldest}"
 
 
 _SHOWN: Mapping[Fate, str] = {
     "aborted": "aborted",
     "would abort": "would be aborted",
-    "gone": "over already",
-    "failed": "failed to be aborted",
-    "young": "kept as too young",
-    "named": "kept as named",
-    "checkpointed": "kept as a checkpoint names them",
-    "undated": "kept as OSS did not tell their age",
+    "gone": "already completed or aborted",
+    "failed": "could not be aborted",
+    "young": "kept because they are younger than older_than",
+    "named": "kept because keep_upload_ids names them",
+    "checkpointed": "kept because a checkpoint names them",
+    "undated": "kept because OSS did not send their age",
 }
 
 
@@ -178,6 +179,6 @@ def first_folder(key: str, *, prefix: str) -> str:
 
 def describe_upload(each: UploadFate) -> str:
     """Return one upload for the log: its key, upload ID, age, and size if it was counted."""
-    age = f", begun {format_age(each.upload.age)} ago" if each.upload.age is not None else ""
+    age = f", started {format_age(each.upload.age)} ago" if each.upload.age is not None else ""
     size = f", {format_size(each.size)}" if each.size is not None else ""
     return f"{each.upload.key} (upload ID {each.upload.upload_id}{age}{size})"

@@ -105,9 +105,10 @@ class Verdict(Record):
 
     def __str__(self) -> str:
         text = (
-            f"{self.moved:,} of {self.files:,} files moved ({format_size(self.size)}), {self.same + self.there:,} were "
-            f"there, {sum(self.skipped.values()):,} skipped, {self.failed:,} failed, {self.not_tried:,} not tried"
+            f"{self.moved:,} of {self.files:,} files moved ({format_size(self.size)}), {self.same + self.there:,} "
+            f"already there, {sum(self.skipped.values()):,} skipped, {self.failed:,} failed, "
+            f"{self.not_tried:,} not tried"
         )
         if self.mode == "mirror":
-            text += f", {self.deleted + self.gone:,} deleted, {self.kept:,} to be deleted and kept"
+            text += f", {self.deleted + self.gone:,} deleted, {self.kept:,} still to delete"
         return text

@@ -167,7 +167,7 @@ def parse_max_matches(value: object) -> int:
 
 
 def _time(value: object) -> datetime:
-    """Return a time with its zone. A time without one is in UTC."""
+    """Return a time with its time zone. A time without one is in UTC."""
     found = value
     if isinstance(value, str):
         try:
@@ -175,7 +175,7 @@ def _time(value: object) -> datetime:
         except ValueError:
             found = None
     if not isinstance(found, datetime):
-        raise ArgumentError("modified_after", value, 'give a datetime, or a text such as "2026-01-31T08:00:00+00:00"')
+        raise ArgumentError("modified_after", value, 'give a datetime, or a string such as "2026-01-31T08:00:00+00:00"')
     # A plain datetime, because Airflow's own class cannot be stored as JSON.
     return datetime.fromisoformat((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).isoformat())
 

@@ -28,7 +28,7 @@ class OSSAbortMultipartUploadsOperator(OSSOperator):
     kept_named, kept_checkpointed, kept_undated, bytes, oldest, prefixes, uploads and errors. The last three have at
     most 100 entries each. If an abort fails, the operator does the others first, then fails and names it.
 
-    :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
+    :param older_than: an age: a timedelta, seconds, or a string such as ``"7d"`` or ``"1d12h"`` (templated)
     :param bucket_name: the bucket. Default: the bucket of a prefix URL, else of the connection (templated)
     :param prefix: the start of the keys, or an ``oss://bucket/prefix`` URL. Default: the whole bucket. An empty prefix
         is an error, because a template may have rendered to nothing (templated)
@@ -106,7 +106,7 @@ class OSSCheckpointCleanupOperator(OSSOperator):
     Returns a report, which is also logged: store, found, deleted, would_delete, vanished, failed, kept_young,
     kept_undated, kept_unreadable, and the first 100 checkpoints and errors.
 
-    :param older_than: an age: a timedelta, seconds, or a text such as ``"30d"`` or ``"1d12h"`` (templated)
+    :param older_than: an age: a timedelta, seconds, or a string such as ``"30d"`` or ``"1d12h"`` (templated)
     :param checkpoint: the store: ``variable``, ``file`` (``~/.ossresume`` on this worker), ``file:FOLDER``, or
         ``work_folder:FOLDER``, which may be on OSS (templated)
     :param names: the checkpoints to check: names of Variables, or keys. Default: all (templated)
@@ -181,7 +181,7 @@ class OSSPartFileCleanupOperator(StoppableOperator):
     first, then fails and names it.
 
     :param folder: the target folder of the downloads, or a list of folders: absolute paths (templated)
-    :param older_than: an age: a timedelta, seconds, or a text such as ``"7d"`` or ``"1d12h"`` (templated)
+    :param older_than: an age: a timedelta, seconds, or a string such as ``"7d"`` or ``"1d12h"`` (templated)
     :param recursive: clean the subfolders too (templated)
     :param is_dry_run: remove nothing, and report what would be removed (templated)
     """
@@ -232,7 +232,7 @@ class OSSWorkFolderCleanupOperator(OSSOperator):
     plans.
 
     :param work_folder: an ``oss://bucket/prefix/`` URL, or an absolute path (templated)
-    :param older_than: an age: a timedelta, seconds, or a text such as ``"30d"`` or ``"1d12h"`` (templated)
+    :param older_than: an age: a timedelta, seconds, or a string such as ``"30d"`` or ``"1d12h"`` (templated)
     :param is_dry_run: remove nothing, and report what would be removed (templated)
     :param region: overrides the connection's region (templated)
     :param oss_conn_id: the connection, for a work folder on OSS (templated)

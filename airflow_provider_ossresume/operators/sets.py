@@ -38,7 +38,7 @@ class OSSPlanTransferOperator(SetOperator):
         mtime that ``keep_mtime`` stored), ``size``, ``missing`` (all that exist) or ``always`` (none) (templated)
     :param include: globs of relative names; ``*`` does not match a slash, ``**`` does (templated)
     :param exclude: globs of names to leave out, even if ``include`` matches them (templated)
-    :param min_size: leave out smaller files: bytes, or a text such as ``10MiB`` (templated)
+    :param min_size: leave out smaller files: bytes, or a string such as ``10MiB`` (templated)
     :param max_size: leave out larger files (templated)
     :param newer_than: leave out files that were modified longer ago: a duration such as ``"1d"`` (templated)
     :param older_than: leave out files that were modified since, for example because they are still being written

@@ -72,7 +72,7 @@ class Response:
         if self.is_read:
             return 0
         if self._is_broken:
-            raise ExchangeFailed("the response has already broken off")
+            raise ExchangeFailed("the response was cut short")
         try:
             size = self._read(buffer, limit)
         except BaseException:

@@ -138,7 +138,7 @@ class RefreshingCredentials:
         except CredentialsError as failure:
             if (left := state.ends - self._clock()) > 0:
                 log.warning(
-                    "The credentials could not be refreshed; the present ones are valid for another %.0f s: %s",
+                    "The credentials could not be refreshed; the current ones are valid for another %.0f s: %s",
                     left,
                     failure,
                 )

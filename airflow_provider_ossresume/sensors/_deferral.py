@@ -97,7 +97,8 @@ class DeferrableSensor(ConsistentOutcome, BaseSensorOperator):
             failed.retryable = True  # the triggerer may just be being upgraded
             self._fail_or_skip(failed)
         return self._check_or_raise(
-            context, self._timeout_error(self._limit(), "no triggerer reported the timeout; see that one runs")
+            context,
+            self._timeout_error(self._limit(), "no triggerer reported the timeout; check that a triggerer is running"),
         )
 
     # --- time ---------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class OSSObjectSensor(TemplateGuard, DeferrableSensor):
     :param use_regex: ``bucket_key`` is a regular expression that matches the start of the key, as in :func:`re.match`
         (templated)
     :param require: wait for ``all`` keys or patterns, or for ``any`` of them (templated)
-    :param min_size: ignore objects with fewer bytes; an int or a text such as ``"64MiB"`` (templated)
+    :param min_size: ignore objects with fewer bytes; an int or a string such as ``"64MiB"`` (templated)
     :param modified_after: ignore objects that were not modified after this time; a datetime or an ISO 8601 string
         (templated)
     :param stable_for: wait until no object has changed for this many seconds, by OSS's clock (templated)

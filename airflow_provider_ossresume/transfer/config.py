@@ -32,10 +32,10 @@ TIMEOUTS = ("connect_timeout", "read_timeout", "stall_timeout")
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """How transfers are done. Sizes are an int of bytes or a text such as ``"64MiB"``; durations are
-    seconds, a timedelta, or a text such as ``"5m"``.
+    """How transfers are done. Sizes are an int of bytes or a string such as ``"64MiB"``; durations are
+    seconds, a timedelta, or a string such as ``"5m"``.
 
-    Numbers may be texts too, as templates give them.
+    Numbers may be strings too, as templates produce them.
 
     :param part_size: size of a part, 100 KiB to 5 GiB. Default 8 MiB; 16 MiB from 1 GiB on, 32 MiB from 4 GiB on.
         Raised if 10,000 parts would not be enough. A resumed transfer keeps its part size.

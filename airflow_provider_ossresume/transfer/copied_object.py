@@ -103,7 +103,7 @@ class WholeCopy(SingleRequestSink):
         :raises IntegrityError: if it does not equal the source
         """
         if self._verify and self._made.crc64 is None:
-            log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
+            log.warning("OSS sent no CRC-64 of %s, so the whole object could not be compared", self._target)
         if self._verify:
             is_proven(self._meta, target=self._target, size=self._made.size, crc64=self._made.crc64)
         return self._made, self._made.crc64

@@ -74,9 +74,9 @@ def clean_left_files(
                         report.add(left)
             except OSError as error:
                 reason = LocalFileError(f"the folder cannot be read on this worker: {error.strerror}")
-                log.warning("Could not look into %s: %s", printable_path(path), reason)
+                log.warning("Could not check %s: %s", printable_path(path), reason)
                 report.add_unread(printable_path(path), reason, is_named=path == top)
-    log.info("Looked through %s", str(report))
+    log.info("Checked %s", str(report))
     report.seal()
     return report
 

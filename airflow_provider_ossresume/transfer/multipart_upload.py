@@ -101,7 +101,7 @@ class MultipartUpload:
             if found:
                 kept[part.number] = found
             else:
-                log.info("Part %s of %s holds other bytes than the file; it is sent again", part.number, self._target)
+                log.info("Part %s of %s differs from the file; it is sent again", part.number, self._target)
         return kept
 
     def trusted(self, listed: Iterable[Receipt]) -> dict[int, Receipt]:
@@ -145,7 +145,7 @@ class MultipartUpload:
             lease.check_owner()
             self.drop(crew)  # another try made the object from an upload of its own
         if self._verify and meta.crc64 is None:
-            log.warning("OSS sent no CRC-64 of %s, so the whole could not be compared", self._target)
+            log.warning("OSS sent no CRC-64 of %s, so the whole object could not be compared", self._target)
         elif self._verify and crc is not None and crc != meta.crc64:
             raise IntegrityError(
                 f"{self._target} has the CRC-64 {meta.crc64}, but the {size} bytes sent have {crc}; do not use the "

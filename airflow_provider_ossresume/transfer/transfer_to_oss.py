@@ -257,8 +257,8 @@ class TransferToOss(Transfer[Client, Options, AnySource]):
         if isinstance(ours, UploadCheckpoint) and not self._checkpointer.is_saved:
             # Not aborted: perhaps only the answer to a save was lost, and then the next try resumes this upload.
             log.warning(
-                "Perhaps no checkpoint names upload ID %s of %s. If the next try does not resume it, its parts cost "
-                "storage until it is aborted, by hand or by a lifecycle rule", ours.upload_id, self._target,
+                "The checkpoint with upload ID %s of %s may not be saved. If the next try does not resume the upload, "
+                "its parts cost storage until you or a lifecycle rule abort it", ours.upload_id, self._target,
             )  # fmt: skip
 
     def _yield_to_successor(self) -> None:

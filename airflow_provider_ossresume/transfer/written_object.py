@@ -298,7 +298,7 @@ class WrittenObject:
         if self._failure is not None:
             raise TransferStopped(f"the upload to {self._target} has failed: {self._failure}") from self._failure
         if self._is_over:
-            raise TransferStopped(f"the upload to {self._target} is over")
+            raise TransferStopped(f"the upload to {self._target} has already ended")
 
     def _existing(self, oss: WritingClient) -> TargetObject:
         return TargetObject(oss, self._target, self._options.headers)

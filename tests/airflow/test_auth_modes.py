@@ -297,7 +297,7 @@ def test_a_failed_refresh_in_mid_transfer_harms_nothing_while_the_old_ones_hold(
             if thread.name == "credentials":
                 thread.join(30)
 
-    assert "the present ones are valid for another " in caplog.text
+    assert "the current ones are valid for another " in caplog.text
 
 
 # --- what the modes read ----------------------------------------------------------------------------------------------

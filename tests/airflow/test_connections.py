@@ -456,8 +456,8 @@ def test_a_timeout_may_be_a_duration(connections: Connections) -> None:
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        ({"region": True}, "region=True: this is true or false; write it as a text, in quotes"),
-        ({"region": ["cn-hangzhou"]}, "region=['cn-hangzhou']: this is list; write it as a text, in quotes"),
+        ({"region": True}, "region=True: this is true or false; write it as a string, in quotes"),
+        ({"region": ["cn-hangzhou"]}, "region=['cn-hangzhou']: this is list; write it as a string, in quotes"),
         ({"auth_type": ["AK"]}, "auth_type=['AK']: this is list"),
         ({"external_id": ["a-secret"]}, "external_id='…': this is list"),
         ({"proxy": {"http": "a-secret"}}, "proxy='…': this is dict"),
@@ -602,7 +602,7 @@ def test_a_connection_that_was_out_of_reach_for_a_moment_is_found() -> None:
 
 @pytest.mark.parametrize("name", [5, True, ["oss_default"]])
 def test_a_name_is_a_text(name: Any) -> None:
-    with pytest.raises(ArgumentError, match="give a text, not"):
+    with pytest.raises(ArgumentError, match="give a string, not"):
         OSSResumeHook(name).get_conn()
 
 
@@ -634,7 +634,7 @@ def test_a_type_may_be_missing_or_written_as_in_a_uri(connections: Connections, 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"schema": "bkt/sub"}, "schema='bkt/sub': correct the bucket's name: it has 3 to 63"),
+        ({"schema": "bkt/sub"}, "schema='bkt/sub': correct the bucket's name: use 3 to 63"),
         ({"schema": "My_Bucket"}, "schema='My_Bucket': correct the bucket's name"),
         ({"extra": {"bucket": "b"}}, "bucket='b': correct the bucket's name"),
         ({"schema": "a-secret@host"}, "schema='…': a bucket name cannot contain @; in a connection's URI, write"),

@@ -123,7 +123,7 @@ def test_nothing_is_aborted_unless_that_is_asked_for(abort: Any, begin: Any, oss
     assert (report["aborted"], report["would_abort"]) == (0, 1)
     assert left(oss) == {"old"}
     assert oss.calls("AbortMultipartUpload") == []
-    assert f"Would abort old (upload ID {upload_id}, begun 30d ago)" in log.messages
+    assert f"Would abort old (upload ID {upload_id}, started 30d ago)" in log.messages
     assert any("1 would be aborted" in line for line in log.messages)
     assert f"1 of the stale uploads are below oss://{BUCKET}/" in log.messages
 

@@ -240,8 +240,8 @@ def test_keys_that_xml_cannot_carry_are_deleted_too(run: Any, connected: LocalOS
         ({"prefix": "", "whole_bucket": True}, "set exactly one of keys"),
         ({"keys": ""}, "keys='': it is empty"),
         ({"keys": ["a.csv", ""]}, "it is empty"),
-        ({"keys": "{{ ['a.csv', 'inbox'] }}"}, "turned a list into this text"),
-        ({"keys": {"a.csv": 1}}, "give a text, or a list of texts"),
+        ({"keys": "{{ ['a.csv', 'inbox'] }}"}, "turned a list into this string"),
+        ({"keys": {"a.csv": 1}}, "give a string, or a list of strings"),
     ],
 )
 def test_everything_is_deleted_only_where_that_is_said(

@@ -181,7 +181,7 @@ def test_a_configured_class_is_used_when_it_is_asked_for_and_by_default(
 def test_a_text_names_no_code(path: str) -> None:
     CALLS.clear()
 
-    with pytest.raises(ArgumentError, match=r"a text cannot name a class.*\[ossresume\] checkpoint_store") as error:
+    with pytest.raises(ArgumentError, match=r"a string cannot name a class.*\[ossresume\] checkpoint_store") as error:
         select_store(f"{__name__}.{path}", context=None)
 
     assert error.value.argument == "checkpoint"

@@ -27,7 +27,7 @@ EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], str], str]] = {
     "a newer format": (
         "upload",
         lambda content: json.dumps({**content, "ossresume": 99}),
-        "cannot be used: the checkpoint has format 99, this version reads 1",
+        "cannot be used: the checkpoint has format 99, and this version reads 1",
     ),
     "another object": (
         "download",

@@ -91,7 +91,7 @@ def test_texts_are_one_or_any_iterable_of_them() -> None:
 
 @pytest.mark.parametrize("value", [None, 3, ["a", None], [["a"]]])
 def test_what_are_no_texts_is_refused(value: object) -> None:
-    with pytest.raises(ArgumentError, match="a text, or a list of texts"):
+    with pytest.raises(ArgumentError, match="a string, or a list of strings"):
         parse_texts("keys", value)
 
 
@@ -110,7 +110,7 @@ def test_an_empty_text_is_refused_as_what_a_template_made_of_nothing(value: obje
     ],
 )  # fmt: skip
 def test_the_text_of_a_list_is_refused_with_the_way_out(value: object) -> None:
-    with pytest.raises(ArgumentError, match=r"turned a list into this text.*XComArg.*render_template_as_native_obj"):
+    with pytest.raises(ArgumentError, match=r"turned a list into this string.*XComArg.*render_template_as_native_obj"):
         parse_texts("keys", value)
 
 
@@ -146,5 +146,5 @@ def test_what_are_no_permissions_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize(("value", "readings"), [(440, "0o670 or 0o440"), (416, "0o640 or 0o416")])
 def test_a_number_that_a_template_made_is_refused_where_two_modes_could_be_meant(value: int, readings: str) -> None:
-    with pytest.raises(ArgumentError, match=f"it means {readings}; begin the text with a zero"):
+    with pytest.raises(ArgumentError, match=f"could mean {readings}; begin the string with a zero"):
         parse_mode("file_mode", value, was_text=True)

@@ -103,7 +103,7 @@ def test_a_text_of_64_kib_may_be_a_checkpoint_and_a_longer_one_not() -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 99, -1, 1.5, "1", None, [1], {}])
 def test_another_format_version_is_named(version: object) -> None:
-    with pytest.raises(CheckpointUnreadable, match=r"format .*, this version reads 1"):
+    with pytest.raises(CheckpointUnreadable, match=r"format .*, and this version reads 1"):
         decode(changed(UPLOAD, ossresume=version))
 
 

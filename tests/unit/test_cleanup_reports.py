@@ -122,9 +122,10 @@ def test_a_report_counts_each_fate_and_the_bytes_of_the_stale() -> None:
         "errors": {"F": "AbortMultipartUpload answered 403"},
     }
     assert str(report) == (
-        "8 unfinished uploads below oss://b/: 2 aborted, 1 over already, 1 failed to be aborted, 1 kept as too young, "
-        "1 kept as named, 1 kept as a checkpoint names them, 1 kept as OSS did not tell their age, 120 B; "
-        "the oldest was begun 2026-11-04 12:00Z"
+        "8 unfinished uploads below oss://b/: 2 aborted, 1 already completed or aborted, 1 could not be aborted, "
+        "1 kept because they are younger than older_than, 1 kept because keep_upload_ids names them, "
+        "1 kept because a checkpoint names them, 1 kept because OSS did not send their age, 120 B; "
+        "the oldest was started 2026-11-04 12:00Z"
     )
 
 

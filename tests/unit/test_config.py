@@ -80,7 +80,7 @@ def test_a_bad_value_is_refused_by_name(name: str, value: Any) -> None:
         ("part_retries", "give a whole number from 0 to 100"),
         ("read_timeout", "give a duration from 0.001s to 1d"),
         ("progress_interval", "give a duration from 0s to 1d"),
-        ("max_bandwidth", "give bytes as an int, or a text such as"),
+        ("max_bandwidth", "give bytes as an int, or a string such as"),
     ],
 )
 def test_a_refusal_says_what_to_give(name: str, advice: str) -> None:

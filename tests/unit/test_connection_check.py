@@ -151,7 +151,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"bucket": "nobody-made-this"},
         "check the bucket's name, and that the endpoint is in its region",
     ),
-    "no bucket at all": ({"bucket": "No_Bucket"}, "correct the bucket's name: it has 3 to 63"),
+    "no bucket at all": ({"bucket": "No_Bucket"}, "correct the bucket's name: use 3 to 63"),
     "a bucket's own domain": ({"bucket": None, "addressing": "cname"}, "answers for buckets only"),
     "acceleration": ({"bucket": None, "endpoint": None, "endpoint_kind": "accelerate"}, "answers for buckets only"),
     "no endpoint": ({"endpoint": "ftp://oss.example.com"}, "begin it with https://"),

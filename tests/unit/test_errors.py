@@ -34,7 +34,7 @@ THROTTLED = ServiceError(
     "error",
     [
         OSSResumeError("root"),
-        ArgumentError("key", ["a"], "give a text"),
+        ArgumentError("key", ["a"], "give a string"),
         CredentialsError("no key"),
         CredentialsUnavailable("STS is down"),
         ConnectionFailed("reset", operation="HeadObject", target="oss://b/k"),

@@ -66,7 +66,7 @@ def test_overwriting_is_forbidden_by_its_argument() -> None:
         ({"a": "x\r\nb: y"}, "control characters"),
         ({"a": "\0"}, "control characters"),
         ({"a": "\udc80"}, "lone surrogate"),
-        ({"a": 5}, "give a text"),
+        ({"a": 5}, "give a string"),
     ],
 )
 def test_what_http_cannot_carry_is_refused(headers: dict[Any, Any], why: str) -> None:

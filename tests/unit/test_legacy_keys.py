@@ -147,7 +147,7 @@ def test_the_former_key_is_not_looked_up_where_the_present_one_holds_a_checkpoin
     ("text", "reason"),
     [
         ("garbage", "the stored text is not JSON"),
-        ('{"ossresume": 99}', "the checkpoint has format 99, this version reads 1"),
+        ('{"ossresume": 99}', "the checkpoint has format 99, and this version reads 1"),
         (encode(replace(UPLOAD, key="another")), "it is of another transfer"),
     ],
 )

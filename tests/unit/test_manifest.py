@@ -58,15 +58,15 @@ class TestLine:
 
 
 def test_an_operation_or_a_result_of_a_newer_provider_is_refused() -> None:
-    with pytest.raises(ManifestUnreadable, match="'part' is not known; use a newer provider"):
+    with pytest.raises(ManifestUnreadable, match="'part' is not known; use a newer version of the provider"):
         Row.of(changed(ROW.line(), op="part"))
-    with pytest.raises(ManifestUnreadable, match="'half' is not known; use a newer provider"):
+    with pytest.raises(ManifestUnreadable, match="'half' is not known; use a newer version of the provider"):
         LedgerRow.of(changed(LedgerRow(1, "done").line(), r="half"))
 
 
 @pytest.mark.parametrize("number", [FORMAT + 1, "1", None])
 def test_a_plan_of_a_newer_format_is_refused(number: Any) -> None:
-    with pytest.raises(ManifestUnreadable, match="use a newer one"):
+    with pytest.raises(ManifestUnreadable, match="use a newer version"):
         PlanHeader.of(changed(HEADER.text(), format=number))
 
 

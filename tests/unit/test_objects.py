@@ -90,7 +90,7 @@ def test_no_object_is_made_that_consoles_show_as_a_folder_but_one_that_exists_ca
 
 @pytest.mark.parametrize("key", [None, 7, b"key", ["key"]])
 def test_a_key_that_is_no_text_is_refused_by_name(key: Any) -> None:
-    with pytest.raises(ArgumentError, match=r"^key=.*: give a text, not (NoneType|int|bytes|list)"):
+    with pytest.raises(ArgumentError, match=r"^key=.*: give a string, not (NoneType|int|bytes|list)"):
         resolve_target(key, "bucket")
 
 
@@ -155,7 +155,7 @@ def test_a_target_is_told_by_url_then_argument_then_connection(
         ("", "bucket", None, "key='': the key is empty, perhaps because a template rendered to nothing"),
         ("oss://bucket/key", "", None, "bucket_name='': it is empty"),
         ("oss:///key", None, "default", "give an OSS URL such as oss://bucket/key"),
-        ("['a', 'b']", "bucket", None, "a template has turned a list into this text"),
+        ("['a', 'b']", "bucket", None, "a template has turned a list into this string"),
         (" oss://bucket/key", "bucket", None, "it looks like a URL, but not like oss://bucket/key"),
         ("OSS://bucket/key", None, "default", "it looks like a URL"),
         ("oss:/bucket/key", None, "default", "it looks like a URL"),
@@ -209,7 +209,7 @@ def test_a_prefix_is_told_by_url_then_argument_then_connection(
         (None, "", "bucket_name='': it is empty"),
         ("oss://bucket/in/", "other", "has the bucket 'bucket'"),
         ("/in", "bucket", "cannot start with '/'"),
-        (7, "bucket", "prefix=7: give a text"),
+        (7, "bucket", "prefix=7: give a string"),
     ],
 )
 def test_a_prefix_that_is_not_clear_is_refused(prefix: Any, bucket_name: str | None, error: str) -> None:

@@ -299,7 +299,7 @@ def test_a_plan_that_dies_before_its_seal_is_invisible(sets: Callable[..., Sets]
     [*written] = work.names("")
     assert len(written) == nth - 1
     for plan_id in {name.split("/")[1] for name in written}:
-        with pytest.raises(ManifestUnreadable, match="was not sealed"):
+        with pytest.raises(ManifestUnreadable, match="was not completed"):
             read_plan(work, plan_id)
     oss.clear_faults()
     assert len(make_plan(world.mover, work, SetOptions(batch_files=1)).batch_uris) == 3
@@ -341,7 +341,7 @@ def test_a_batch_that_is_not_the_sealed_one_is_refused(sets: Callable[..., Sets]
     assert data is not None
     world.work.write(uri.removeprefix(world.work.uri), data)
 
-    with pytest.raises(ManifestUnreadable, match="has changed since the plan was sealed"):
+    with pytest.raises(ManifestUnreadable, match="has changed since the plan was made"):
         read_batch(world.work, uri)
     world.work.delete([uri.removeprefix(world.work.uri)])
     with pytest.raises(ManifestUnreadable, match="no longer exists"):

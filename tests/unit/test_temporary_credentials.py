@@ -149,7 +149,7 @@ def test_a_failed_early_refresh_harms_nothing_and_is_tried_again(
     assert world.source.asked == 2
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == [
-        f"The credentials could not be refreshed; the present ones are valid for another 900 s: {failure}"
+        f"The credentials could not be refreshed; the current ones are valid for another 900 s: {failure}"
     ]
 
     world.source.fails = None

@@ -765,7 +765,7 @@ def test_parts_that_no_checkpoint_may_name_stay_and_are_told_of(
         Transfers(oss, store=Down()).upload(a_file(tmp_path))
 
     [(_, upload_id)] = oss.uploads(BUCKET)
-    assert f"Perhaps no checkpoint names upload ID {upload_id} of oss://bucket/key" in caplog.text
+    assert f"The checkpoint with upload ID {upload_id} of oss://bucket/key may not be saved" in caplog.text
 
 
 # --- progress ---------------------------------------------------------------------------------------------------------

@@ -112,7 +112,9 @@ def refuse_unallowed(found: Iterable[ScanItem], options: SetOptions, *, where: s
             yield each
     if refused:
         count = f"{MAX_REFUSED} or more" if len(refused) == MAX_REFUSED else str(len(refused))
-        raise PlanRefused(f"{count} of {where} cannot be transferred, and the options do not leave it out", refused)
+        raise PlanRefused(
+            f"{count} of the files in {where} cannot be transferred, and the options do not leave them out", refused
+        )
 
 
 def _option_that_refuses(reason: str, options: SetOptions) -> str:

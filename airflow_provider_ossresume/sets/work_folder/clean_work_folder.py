@@ -55,7 +55,7 @@ def clean_work_folder(
         for folder, names in groupby(watched_folder.names(PLANS), key=_plan_folder):
             _clean_plan(watched_folder, folder, names, oldest, report)
     report.seal()
-    log.info("Looked through %s", str(report))
+    log.info("Checked %s", str(report))
     return report
 
 

@@ -87,7 +87,7 @@ def read_plan(work: WorkFolder, plan_id: str) -> Plan:
     data = work.read(name)
     if data is None:
         raise ManifestUnreadable(
-            f"{work.uri}{name} does not exist: the plan was not sealed, or it was removed; make a new plan"
+            f"{work.uri}{name} does not exist: the plan was not completed, or it was removed; make a new plan"
         )
     try:
         header = PlanHeader.of(data.decode())
