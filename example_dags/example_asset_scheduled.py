@@ -1,8 +1,8 @@
-"""Start when an object has been written, and download exactly the version that the event announced.
+"""Start when an object has been written, and download it. Fail if it was replaced since the event.
 
 When to use it: the work depends on new data, not on a time of day. The event has the size, ETag and CRC-64 of the
 object, so you need no sensor and no request to OSS before the download. If the object was replaced since the event, its
-ETag differs. ``example_asset_upload`` is the DAG that writes the object.
+ETag differs from the one in the event. ``example_asset_upload`` is the DAG that writes the object.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ with DAG(
 
     @task(inlets=[orders])
     def newest(inlet_events: Any) -> dict[str, Any]:
-        """Return the newest event's facts. None of them is None, because Airflow 3.0 cannot push that as an XCom."""
+        """Return what the other tasks need of the newest event.
+
+        Its ``version_id`` is left out: it may be None, and Airflow 3.0 cannot push None as an XCom.
+        """
         extra = inlet_events[orders][-1].extra
         return {name: extra[name] for name in ("uri", "size", "etag", "crc64")}
 

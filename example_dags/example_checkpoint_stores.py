@@ -1,9 +1,9 @@
 """Choose where checkpoints are kept: the default, a Variable, an XCom of another task, or files.
 
 When to use it: rarely, because the default ``auto`` chooses the best store of your Airflow: the task state store on
-3.3, else a Variable. Choose ``variable`` for the same store on Airflow 2.11 and 3.x, ``xcom`` if tasks cannot write
-Variables, and ``file`` if workers share a folder and you want to keep checkpoints out of Airflow's database. The page
-"Choose a checkpoint store" in the docs shows what each store survives.
+3.3, a Variable on the other versions. Choose ``variable`` for the same store on Airflow 2.11 and 3.x, ``xcom`` if tasks
+cannot write Variables, and ``file`` if workers share a folder and you want to keep checkpoints out of Airflow's
+database. The page "Choose a checkpoint store" in the docs shows what each store survives.
 """
 
 from __future__ import annotations

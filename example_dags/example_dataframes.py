@@ -22,7 +22,7 @@ with DAG(
 
     @task
     def with_pandas(params: dict) -> str:
-        """Write a Parquet file, and return its path."""
+        """Write a Parquet file, and return the folder of the table."""
         import pandas
 
         from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
@@ -47,7 +47,7 @@ with DAG(
 
     @task
     def with_polars(folder: str) -> int:
-        """Do the same."""
+        """Return the same sum for one file."""
         import polars
 
         from airflow_provider_ossresume.filesystem.oss import OSSFileSystem
@@ -58,7 +58,7 @@ with DAG(
 
     @task
     def with_duckdb(folder: str) -> int:
-        """Do it in SQL."""
+        """Return the same sum over all files, in SQL."""
         import duckdb
 
         from airflow_provider_ossresume.filesystem.oss import OSSFileSystem

@@ -1,8 +1,8 @@
 """Move a file with Airflow's own ``FileTransferOperator``, to OSS and on to any other storage.
 
-When to use it: the other side is S3, GCS, Azure or SFTP, and its provider registers paths. Local files are transferred
-part by part. Between two stores the bytes go through the worker, with limited memory, and a retry starts from the
-beginning.
+When to use it: the other side is S3, GCS, Azure or SFTP, and its provider supports ``ObjectStoragePath``. Local
+files are transferred part by part. Between two stores the bytes go through the worker, with limited memory, and a retry
+starts from the beginning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ with DAG(
     params={"source": "/data/export.csv", "object": "oss://my-bucket/export.csv", "target": "/data/copy.csv"},
     tags=["oss", "example"],
 ) as dag:
-    # Airflow 2.11 takes the connection only from here, not from a URL.
+    # On Airflow 2.11, set the connection here: the operator ignores a connection in the URL.
     upload = FileTransferOperator(
         task_id="upload",
         src="file://{{ params.source }}",

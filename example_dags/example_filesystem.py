@@ -31,7 +31,7 @@ with DAG(
 
     @task
     def sum_up(orders: str, params: dict) -> dict[str, int]:
-        """Read the file line by line. Write the sums next to it, and return them."""
+        """Add up the lines of the file. Write the sums to the folder ``sums``, and return them."""
         sums: dict[str, int] = {}
         with ObjectStoragePath(orders).open("rt", compression="infer") as file:
             for line in file.readlines()[1:]:

@@ -1,4 +1,4 @@
-"""Use the hook in a Python task: list, upload and share objects.
+"""Use the hook in a Python task: list objects, upload new files, and read their sizes.
 
 When to use it: you know only at run time what to transfer, or several small steps belong together. Inside a task the
 hook finds the task instance itself, so a retry resumes the upload, as with the operator.
@@ -23,7 +23,7 @@ with DAG(
 
     @task
     def upload_new_reports(params: dict) -> list[str]:
-        """Upload the reports that are not on OSS yet, and return their keys."""
+        """Upload the reports that are not on OSS yet, and return the keys of those that this try uploaded."""
         # Imported here, because parsing the DAG file needs no HTTP client.
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 

@@ -2,10 +2,10 @@
 
 When to use it: if a task has failed for good, or its DAG is gone, the parts of its unfinished upload cost storage until
 someone aborts it. A lifecycle rule of the bucket can do that. Use this DAG if you cannot set lifecycle rules, if you
-want a report, or to clean checkpoints and the hidden part files of downloads too. It removes nothing until you run it
-with ``is_dry_run`` switched off.
+want a report, or to clean checkpoints and the hidden part files of downloads too. It removes nothing while the
+parameter ``is_dry_run`` is true, the default.
 
-The third task must run on the worker that has the folder. If you have several workers, set its ``queue``.
+The third task must run on the worker that has ``folder``. If you have several workers, set its ``queue``.
 
 On Airflow 3.0 to 3.2 a task cannot list Variables. There, set the parameter ``checkpoints`` to ``file:FOLDER``, or
 remove the second task.

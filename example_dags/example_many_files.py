@@ -1,6 +1,6 @@
 """Mirror a shared folder to OSS with all of Airflow's workers, and continue only if every file is proven.
 
-When to use it: there are more files or bytes than one worker can move in an hour. ``plan`` compares both sides and
+When to use it: one worker cannot move all the files in the time that you have. ``plan`` compares both sides and
 splits what is missing into batches. A mapped task moves each batch, on any free worker. ``finish`` checks every file,
 then deletes from the target what the source does not have. A batch that fails or is killed resumes with its retry.
 """

@@ -1,8 +1,8 @@
 """The sensor, the operator and the hook call of the Amazon provider, and their replacements.
 
-When to use it: your DAGs move files to and from S3, or to OSS through its S3 interface, and you want to use OSS itself.
-The comment above each task shows the old code. One default differs: Amazon's upload refuses to replace an object and
-ours replaces it, so the example sets the policy. The page "Migrating" in the docs has the full tables.
+When to use it: your DAGs move files to and from S3, or to OSS through its S3 interface, and you want to use OSS's own
+API. The comment above each task shows the old code. One default differs: Amazon's upload refuses to replace an object,
+and ours replaces it. So the example sets ``if_exists``. The page "Migrating" in the docs has the full tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Upload a file and download it again, part by part.
 
-When to use it: with files of several gigabytes, where a retry from the beginning costs an hour. Kill the worker during
-one of the tasks: the retry resumes from the finished parts. ``make demo`` runs this DAG and does that.
+When to use it: your files have several gigabytes, and a retry from the beginning would cost an hour. To try it, kill
+the process of one of the tasks: the retry resumes from the finished parts. ``make demo`` runs this DAG and does that.
 
 Run it with a configuration such as ``{"source": "/data/in.bin", "bucket": "my-bucket", "key": "demo/in.bin",
 "target": "/data/out.bin"}``.

@@ -1,8 +1,8 @@
 """Write files, upload each in its own mapped task, and publish them only when all are uploaded.
 
 When to use it: each step of an ETL must be safe to retry, alone and at any time. Each mapped upload has its own
-checkpoint, so a failed one resumes and the others are not touched. Readers wait for the marker, which is written last,
-so they never see an incomplete run.
+checkpoint, so a failed one resumes and the others are not touched. Readers wait for the marker ``_SUCCESS``. It is
+written last, so they never see an incomplete run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ with DAG(
         transfer_config={
             "part_size": "256KiB",
             "multipart_threshold": "256KiB",
-        },  # small, because these files are small
+        },  # for this example, whose files are small
     ).expand_kwargs(extract())
 
     @task

@@ -25,13 +25,13 @@ with DAG(
 
     @task
     def work(bucket: str) -> dict:
-        """Write rows to an object from a stream, tag it, and return the sizes of all objects."""
+        """Write an object from a stream and another from a string, tag the first, and return the sizes of both."""
         import io
 
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
         hook = OSSResumeHook()
-        rows = io.BytesIO(b"day,orders\n" * 1000)  # instead of an HTTP response or a database export
+        rows = io.BytesIO(b"day,orders\n" * 1000)  # in your DAG, an HTTP response or a database export
         hook.load_file_obj(rows, f"{bucket}/rows.csv", replace=True, content_type="text/csv")
         hook.load_string("done", f"{bucket}/state.txt", replace=True)
         hook.put_object_tagging(f"{bucket}/rows.csv", {"keep": "no"})

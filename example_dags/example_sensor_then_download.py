@@ -2,7 +2,7 @@
 
 When to use it: a partner delivers a file and a marker such as ``_SUCCESS``, some time during the day. The sensor is
 deferrable, so it occupies no worker while it waits. If a permission or the bucket is missing, it fails at the first
-check instead of waiting.
+check.
 """
 
 from __future__ import annotations
