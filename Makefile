@@ -9,7 +9,7 @@ AF2 := .venv-af2
 BENCH := .venv-bench
 BENCH_FS := .venv-bench-fs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-unexport AIRFLOW_HOME  # tests and demo make Airflow homes of their own
+unexport AIRFLOW_HOME  # tests and demo create their own Airflow homes
 unexport PYTHONDONTWRITEBYTECODE  # each process that the tests start would compile all modules again
 
 .PHONY: help set-up demo demo-scale test test-matrix fast check format format-check lint types docs package simulate fuzz bench bench-quick pins clean
@@ -33,12 +33,12 @@ $(AF2)/ready: .ci/airflow-2.11.txt pyproject.toml
 	@touch $@
 
 $(BENCH)/ready: .ci/bench.txt
-	@echo "Setting up $(BENCH) with the peers of the benchmark"
+	@echo "Setting up $(BENCH) with the other clients of the benchmark"
 	@$(PYTHON) -m venv --clear $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --requirement .ci/bench.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@touch $@
 
-# ossfs and s3fs want other releases of oss2 and botocore than the ones that take part above.
+# ossfs and s3fs need other releases of oss2 and botocore than the benchmark above.
 $(BENCH_FS)/ready: .ci/bench-filesystems.txt
 	@echo "Setting up $(BENCH_FS) with the filesystems of the benchmark"
 	@$(PYTHON) -m venv --clear $(BENCH_FS)
@@ -50,15 +50,15 @@ tests/conformance/node_modules/ready: tests/conformance/package-lock.json
 	@cd tests/conformance && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-demo: $(AF3)/ready  ## kill a worker in mid-transfer, twice, and watch the transfers resume
+demo: $(AF3)/ready  ## kill a task that uploads, then one that downloads, and watch both resume
 	@$(AF3)/bin/python -m tests.end_to_end.demo
 
-demo-scale: $(AF3)/ready  ## kill one of Celery's workers among 20,000 files and one of 2 GiB, and watch the rest be sent
+demo-scale: $(AF3)/ready  ## kill one of the Celery workers that move 20,000 files and one of 2 GiB, and watch the retries send the rest
 	@$(AF3)/bin/python -m tests.end_to_end.demo_scale
 
-# The end-to-end tests mostly wait for Airflow, so all others run at the same time, with a lower priority (nice). A file's tests
-# run in one process, and folders with long files come first, so that none of these runs alone in the end. pytest collects
-# each test once, although `tests` has these folders too.
+# The end-to-end tests mostly wait for Airflow, so all others run at the same time, with a lower priority (nice). The tests of
+# a file run in one process. Folders with long files come first, so that no long file runs alone at the end. pytest collects
+# each test once, although `tests` contains these folders too.
 SPREAD := --dist loadfile --no-loadscope-reorder
 END_TO_END := tests/end_to_end
 LONGEST_FIRST := tests/simulation tests/docs tests/airflow tests/properties tests/faults tests/conformance
@@ -79,12 +79,12 @@ test-matrix: package  ## install wheel and sdist with each Airflow and Python, a
 	$(AF3)/bin/uvx --quiet twine check --strict dist/*
 	$(AF3)/bin/python -m tests.matrix $(MATRIX)
 
-fast: $(AF3)/ready  ## run the tests that need no Airflow, but for the slow ones, in under a minute
+fast: $(AF3)/ready  ## run the tests that need no Airflow, except the slow ones, in under a minute
 	.ci/in-memory $(AF3)/bin/python -m pytest -n 4 --dist worksteal -m "not slow" tests/properties tests/unit
 
-set-up: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## set up what the tests run in: two environments, and a client of npm's
+set-up: $(AF3)/ready $(AF2)/ready tests/conformance/node_modules/ready  ## create the two environments for the tests, and install an npm client
 
-check: format-check lint types docs package test  ## everything that CI runs
+check: format-check lint types docs package test  ## run everything that CI runs
 
 format: $(AF3)/ready  ## format the code
 	$(AF3)/bin/ruff format .
@@ -93,7 +93,7 @@ format: $(AF3)/ready  ## format the code
 format-check: $(AF3)/ready
 	$(AF3)/bin/ruff format --check .
 
-lint: $(AF3)/ready  ## find mistakes, and imports against the layers
+lint: $(AF3)/ready  ## find mistakes, and imports that break the layers
 	$(AF3)/bin/ruff check .
 	$(AF3)/bin/lint-imports
 
@@ -104,7 +104,7 @@ docs: $(AF3)/ready  ## build the documentation from scratch; a warning is an err
 	$(AF3)/bin/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html
 
 # Built from scratch, because files that an earlier build left would be packed too.
-package: $(AF3)/ready  ## build wheel and sdist, and import the wheel from a folder of its own
+package: $(AF3)/ready  ## build wheel and sdist, and import the wheel from a separate folder
 	rm -rf dist build
 	$(AF3)/bin/python -m build --outdir dist . > /dev/null
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
@@ -113,27 +113,28 @@ package: $(AF3)/ready  ## build wheel and sdist, and import the wheel from a fol
 
 SEEDS ?= 10000
 
-simulate: $(AF3)/ready  ## run the engine in SEEDS simulated worlds, or in one: SEED=k
+simulate: $(AF3)/ready  ## run the engine with SEEDS seeds of simulated faults; SEED=k replays one
 	$(AF3)/bin/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 SECONDS_EACH ?= 120
 TARGETS ?= checkpoint xml url headers connection server-request
 
-fuzz: $(AF3)/ready  ## feed random bytes to every parser, SECONDS_EACH for each of TARGETS
+fuzz: $(AF3)/ready  ## give random bytes to each parser in TARGETS, for SECONDS_EACH seconds each
 	for target in $(TARGETS); do $(AF3)/bin/python -m tests.fuzz $$target --seconds $(SECONDS_EACH); done
 
-# The two environments with Airflow are there for the import times.
-bench: $(BENCH)/ready $(BENCH_FS)/ready $(AF3)/ready $(AF2)/ready  ## compare with every other client and check the limits, in up to an hour
+# The two environments with Airflow are for measuring import times.
+bench: $(BENCH)/ready $(BENCH_FS)/ready $(AF3)/ready $(AF2)/ready  ## compare the speed with every other client, and check the limits, in up to an hour
 	$(BENCH)/bin/python -m tests.bench
 	$(AF3)/bin/python -m tests.bench.copies
 	$(AF3)/bin/python -m tests.bench.plans
 	$(BENCH_FS)/bin/python -m tests.bench.filesystems
 
-bench-quick: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare with the main peers, in two minutes
+bench-quick: $(BENCH)/ready $(AF3)/ready $(AF2)/ready  ## compare the speed with the main clients, in two minutes
 	$(BENCH)/bin/python -m tests.bench --quick
 
-# The pins hold for Python 3.10 to 3.13, those of Airflow 3.4 from 3.11 on. uv resolves in seconds; pip installs. An Airflow that is no longer maintained
-# gets the libraries of its own time, because it breaks with later ones. Only fastcrc, which this package needs, is newer.
+# The pins are valid for Python 3.10 to 3.13, those of Airflow 3.4 for 3.11 and later. uv resolves them, because it takes only
+# seconds; pip installs them. An Airflow that is no longer maintained gets the libraries of its own time, because it breaks with
+# later ones. Only fastcrc, which this package needs, is newer.
 pins: $(AF3)/ready  ## resolve the pinned environments again
 	$(AF3)/bin/python -m pip install --quiet uv
 	compile() { \

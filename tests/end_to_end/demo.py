@@ -1,4 +1,4 @@
-"""`make demo`: a real Airflow moves a real file through OSS, is killed twice on the way, and goes on where it was.
+"""`make demo`: a task of a real Airflow moves a file through OSS, is killed twice, and resumes.
 
 Starts the local OSS server and an Airflow of its own in a throw-away folder, runs the example DAG on random bytes,
 kills the task's process with SIGKILL in the middle of the upload and again in the middle of the download, and lets
