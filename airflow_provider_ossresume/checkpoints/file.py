@@ -195,7 +195,7 @@ def _in_thread(paths: Sequence[Path], function: Callable[[_Call], R], *, within:
         if not call.begin():
             _abandoned.update(dict.fromkeys(paths, call))
         if isinstance(error, Empty):
-            raise StoreUnavailable(f"the disk did not answer within {within:g} seconds") from None
+            raise StoreUnavailable(f"the disk of {paths[0].parent} did not answer within {within:g} s") from None
         raise
     return outcome()
 

@@ -82,7 +82,8 @@ def _default_store(context: Mapping[str, Any] | None, description: str) -> Check
             choice = "task_state" if has_task_state else "variable"
             return _airflow_store(choice, context, description, None)
         _warn_once(
-            f"{refusal}. The checkpoint is a file on this worker instead, so a retry resumes only on this worker"
+            f"{refusal}. The checkpoint is a file on this worker instead, so a retry resumes only on this worker; "
+            "to resume on any worker, set checkpoint to file:FOLDER with a shared folder"
         )
     try:
         return FileCheckpointStore()

@@ -116,7 +116,7 @@ class OssWriter(PublishOnClose, AbstractBufferedFile):  # type: ignore[misc]  # 
         if self.closed:
             return
         if error := exception_leaving_with_block(handled=self._handled):
-            log.warning("%s is not published because an exception left its with block: %r", self.full_name, error)
+            log.warning("%s is not published because its with block raised an exception: %r", self.full_name, error)
             self.discard()
             return
         self._closed = True

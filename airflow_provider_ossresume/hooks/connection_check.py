@@ -120,7 +120,7 @@ def _skew(result: _Result, now: float) -> str:
         return "OSS did not send its time, so this machine's clock was not checked"
     ahead = round(now - result.answered_at)
     skew = f"this machine's clock is {abs(ahead)} s {'behind' if ahead < 0 else 'ahead of'} OSS's"
-    return f"{skew}: set it" if abs(ahead) > MAX_SKEW else skew
+    return f"{skew}: set the clock" if abs(ahead) > MAX_SKEW else skew
 
 
 def _advice(error: OSSResumeError) -> str:

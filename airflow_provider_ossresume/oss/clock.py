@@ -36,7 +36,8 @@ class OssClock:
             return False
         if abs(offset - self.offset) >= LEAST_OFFSET:  # else another thread has adopted it already
             log.warning(
-                "This worker's clock differs from OSS's by %.0f s; requests are signed with OSS's time", -offset
+                "This worker's clock differs from OSS's by %.0f s, so requests use OSS's time; set the clock",
+                -offset,
             )
             self.offset = offset
         return True

@@ -910,7 +910,7 @@ def test_a_clock_that_is_off_is_corrected_once(hours: int, version: str, caplog:
         assert [request.status for request in oss.requests] == [403, 200, 200, 200]
         assert plainly("GET", url).content == DATA
     assert client.clock_offset == pytest.approx(3600 * hours, abs=30)
-    assert len([message for message in caplog.messages if "signed with OSS's time" in message]) == 1
+    assert len([message for message in caplog.messages if "requests use OSS's time" in message]) == 1
 
 
 def test_a_clock_that_is_off_is_corrected_for_every_request_that_was_signed_with_it() -> None:

@@ -117,8 +117,8 @@ def test_an_anonymous_connection_without_a_bucket_finds_the_endpoint_at_least(os
     [
         (0, "this machine's clock is 0 s ahead of OSS's"),
         (7, "this machine's clock is 7 s ahead of OSS's"),
-        (-600, "this machine's clock is 600 s behind OSS's: set it"),
-        (7200, "this machine's clock is 7200 s ahead of OSS's: set it"),
+        (-600, "this machine's clock is 600 s behind OSS's: set the clock"),
+        (7200, "this machine's clock is 7200 s ahead of OSS's: set the clock"),
     ],
 )
 def test_it_tells_by_how_much_the_clock_is_off(ahead: int, says: str) -> None:
@@ -135,7 +135,7 @@ def test_a_clock_that_is_hours_off_does_not_keep_it_from_working() -> None:
         works, says = check_connection(settings_for(oss))
 
     assert works
-    assert " s behind OSS's: set it" in says
+    assert " s behind OSS's: set the clock" in says
 
 
 # --- it does not ------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class PrefixBackup:
                 crew.call(
                     lambda: self._copy.move_large(row, workers=COPY_WORKERS, check_first=True, watch=crew.check)  # noqa: B023
                 )
-        log.info("Copied %s objects to %s before they are deleted", f"{len(rows):,}", self._backup.uri)
+        log.info("Copied %s objects to %s; they are deleted next", f"{len(rows):,}", self._backup.uri)
 
     def has(self, victim: Victim, meta: ObjectMeta, crew: Crew) -> bool:
         """Return True if the copy has the object's bytes, by size and CRC-64. Workers call it.
