@@ -119,6 +119,8 @@ def _skew(result: _Result, now: float) -> str:
     if result.answered_at is None:
         return "OSS did not send its time, so this machine's clock was not checked"
     ahead = round(now - result.answered_at)
+    if not ahead:
+        return "this machine's clock agrees with OSS's"
     skew = f"this machine's clock is {abs(ahead)} s {'behind' if ahead < 0 else 'ahead of'} OSS's"
     return f"{skew}: set the clock" if abs(ahead) > MAX_SKEW else skew
 
