@@ -23,24 +23,22 @@ with DAG(
 
     @task
     def upload_new_reports(params: dict) -> list[str]:
-        """Upload the reports that are not on OSS yet, and return the keys of those that this try uploaded."""
+        """Upload the reports that are not on OSS yet. Return the keys of all reports: a retry returns the same keys."""
         # Imported here, because parsing the DAG file needs no HTTP client.
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
         hook = OSSResumeHook(transfer_config={"max_concurrency": 4})
         known = set(hook.list_keys(params["bucket"], prefix="reports/"))
-        uploaded = []
-        for file in sorted(Path(params["folder"]).glob("*.pdf")):
-            key = f"reports/{file.name}"
+        reports = {f"reports/{file.name}": file for file in sorted(Path(params["folder"]).glob("*.pdf"))}
+        for key, file in reports.items():
             if key not in known:
                 result = hook.upload_file(file, key, params["bucket"])
                 print(f"{key}: {result.parts_kept} parts kept, {result.parts_sent} sent")  # noqa: T201  the task's log
-                uploaded.append(key)
-        return uploaded
+        return list(reports)
 
     @task
     def count(keys: list[str], params: dict) -> int:
-        """Return the total size of the new reports, as OSS reports it."""
+        """Return the total size of the reports, as OSS reports it."""
         from airflow_provider_ossresume.hooks.oss import OSSResumeHook
 
         hook = OSSResumeHook()

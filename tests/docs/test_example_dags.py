@@ -326,8 +326,8 @@ def test_hook_in_python_task(airflow: DagRunner, oss: LocalOSS, tmp_path: Path) 
         (tmp_path / f"{name}.pdf").write_bytes(b"a report")
     run = airflow.run("example_hook_in_python_task", folder=str(tmp_path), bucket=BUCKET)
     assert run.state == "success"
-    assert run.xcom("upload_new_reports") == ["reports/new.pdf"]
-    assert run.xcom("count") == len(b"a report")
+    assert run.xcom("upload_new_reports") == ["reports/known.pdf", "reports/new.pdf"]
+    assert run.xcom("count") == len(b"known") + len(b"a report")
     assert oss.object(BUCKET, "reports/known.pdf") == b"known"
 
 
