@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,11 +58,15 @@ def row_of(name: str) -> str:
 
 
 SOURCES = {name_of(path): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.py"))}
-TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
+
+
+@cache
+def tree_of(name: str) -> ast.Module:
+    return ast.parse(SOURCES[name])
 
 
 def nodes(name: str, kind: type[N]) -> Iterator[N]:
-    return (node for node in ast.walk(TREES[name]) if isinstance(node, kind))
+    return (node for node in ast.walk(tree_of(name)) if isinstance(node, kind))
 
 
 def imports(name: str) -> set[str]:
@@ -75,7 +80,7 @@ def imports(name: str) -> set[str]:
 def own(name: str) -> set[str]:
     """The package's modules that a module imports; a name that is no module stands for the one that it is in."""
     below = {found.removeprefix(f"{PACKAGE}.") for found in imports(name) if found.startswith(f"{PACKAGE}.")}
-    return {found if found in TREES else found.rpartition(".")[0] for found in below}
+    return {found if found in SOURCES else found.rpartition(".")[0] for found in below}
 
 
 def others(name: str) -> set[str]:
@@ -87,7 +92,7 @@ def others(name: str) -> set[str]:
 
 
 def test_modules_import_only_from_the_rows_below_theirs() -> None:
-    wrong = {name: {found for found in own(name) if row_of(found) not in allowed_for(name)} for name in TREES}
+    wrong = {name: {found for found in own(name) if row_of(found) not in allowed_for(name)} for name in SOURCES}
 
     assert {name: found for name, found in wrong.items() if found} == {}
 
@@ -97,26 +102,26 @@ def allowed_for(name: str) -> set[str]:
 
 
 def test_imports_are_absolute() -> None:
-    assert {name for name in TREES if any(found.startswith(".") for found in imports(name))} == set()
+    assert {name for name in SOURCES if any(found.startswith(".") for found in imports(name))} == set()
 
 
 def test_only_the_oss_layer_speaks_http() -> None:
-    assert {row_of(name) for name in TREES if others(name) & HTTP} == {"oss"}
+    assert {row_of(name) for name in SOURCES if others(name) & HTTP} == {"oss"}
 
 
 def test_only_one_package_knows_airflow_and_the_engine_does_not_even_know_that_one() -> None:
-    assert {row_of(name) for name in TREES if "airflow" in others(name)} == {"_airflow"}
-    assert {name for name in TREES if "_airflow" in own(name) and row_of(name) not in KNOW_AIRFLOW} == AIRFLOW_STORES
+    assert {row_of(name) for name in SOURCES if "airflow" in others(name)} == {"_airflow"}
+    assert {name for name in SOURCES if "_airflow" in own(name) and row_of(name) not in KNOW_AIRFLOW} == AIRFLOW_STORES
 
 
 def test_the_local_server_shares_only_the_signatures_with_the_client() -> None:
-    shared = {found for name in TREES if row_of(name) == "local_oss" for found in own(name) if row_of(found) == "oss"}
+    shared = {found for name in SOURCES if row_of(name) == "local_oss" for found in own(name) if row_of(found) == "oss"}
 
     assert shared == {"oss.signing"}
 
 
 def test_the_model_is_pure() -> None:
-    assert {name for name in TREES if row_of(name) in ("model", "errors") and others(name) & IMPURE} == set()
+    assert {name for name in SOURCES if row_of(name) in ("model", "errors") and others(name) & IMPURE} == set()
 
 
 def test_what_airflow_discovers_imports_nothing() -> None:
@@ -144,7 +149,7 @@ MOST_LINES = 350
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Imports in functions and imports for types only count too: neither may hide a circle."""
-    graph = {name: (own(name) & TREES.keys()) - {name} for name in TREES}
+    graph = {name: (own(name) & SOURCES.keys()) - {name} for name in SOURCES}
 
     assert circles(graph) == []
 
@@ -245,13 +250,13 @@ def test_no_property_has_a_lock_for_all_objects_of_its_class() -> None:
 
 
 def test_the_package_has_no_assert_which_python_may_drop() -> None:
-    assert {name for name in TREES if any(nodes(name, ast.Assert))} == set()
+    assert {name for name in SOURCES if any(nodes(name, ast.Assert))} == set()
 
 
 def test_values_are_frozen() -> None:
     thawed = {
         f"{name}.{node.name}"
-        for name in TREES
+        for name in SOURCES
         for node in nodes(name, ast.ClassDef)
         if row_of(name) != "local_oss"
         for decorator in map(ast.unparse, node.decorator_list)

@@ -28,7 +28,7 @@ from tests.unit.test_local_oss_server import started
 
 pytest_plugins = ["airflow_provider_ossresume.local_oss.fixtures"]
 
-DATA = bytes(number % 251 for number in range(3_000_000))
+DATA = bytes(range(250)) * 12_000
 
 
 @pytest.fixture
