@@ -125,9 +125,8 @@ def parse_mode(argument: str, value: object, *, was_text: bool = False) -> int:
         return readings.pop()
     if readings:
         raise ArgumentError(
-            argument, value, "a template has turned a string into this number, so it could mean "
-            f"{bits:#o} or {digits:#o}; "
-            f'begin the string with a zero, as in "{digits:04o}", to keep it a string'
+            argument, value, f"a template has turned a string into this number, so it could mean {bits:#o} or "
+            f'{digits:#o}; begin the string with a zero, as in "{digits:04o}", to keep it a string'
         )  # fmt: skip
     raise ArgumentError(argument, value, 'give permissions from 0 to 0o777, such as 0o640 or the string "640"')
 
